@@ -27,7 +27,7 @@ class Verdict(StrEnum):
     AMBIGUOUS = "ambiguous"
     """DATA had begun and no answer came: the relay may have it."""
     NOT_OURS = "not_ours"
-    """The mark was refused: another process has the mail now. Nothing was sent."""
+    """The mark was refused: another process has the mail, or its reader another address. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)

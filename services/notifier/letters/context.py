@@ -13,7 +13,7 @@ class LetterContext:
     """A letter's session, its reader's enrolment, other sessions to propose, the news that it announces.
 
     ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
-    no more are sent to it.
+    no more are sent to it. ``former_address``: it is one that the agent had, and has no more.
     """
 
     session: Session | None = None
@@ -22,3 +22,4 @@ class LetterContext:
     news: Sequence[NewsItem] = ()
     suppressed: bool = False
     other: Session | None = None
+    former_address: bool = False

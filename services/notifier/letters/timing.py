@@ -144,7 +144,10 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
 
     One about a move always must: it takes the session that was left out of the calendar (:func:`is_true`).
+    None must to an address that its reader has no more, where the one of now is not known.
     """
+    if context.former_address:
+        return Superseded("the agent has another address since, and it is not known which")
     return None if mail.template is Template.MOVED else _revalidate(mail, context, now)
 
 

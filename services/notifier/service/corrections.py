@@ -1,4 +1,4 @@
-"""Agents' addresses and names are corrected: in letters that have not left, and for those to come."""
+"""Agents' addresses and names are corrected, for all letters that have not left."""
 
 from services.notifier.store import bounces, corrections
 from shared.database import Transaction

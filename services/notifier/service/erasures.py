@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.notifier.store import erasures
+from services.notifier.store import erasures, fan_outs
 from services.notifier.store.events import outbox
 from shared import clock
 from shared.database import Transaction
@@ -45,6 +45,7 @@ async def until(tx: Transaction, asked: Erasure) -> datetime | None:
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
     if read is None or read < answer.erased_at:
         return None
+    await fan_outs.hold(tx)
     patient = clock.now() < answer.erased_at + LETTERS_WAIT
     if await erasures.letters_leave(tx, asked.agent, patient=patient):
         return None

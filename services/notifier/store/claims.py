@@ -82,6 +82,9 @@ async def claim(
 ) -> tuple[list[Claimed], bool]:
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
 
+    A mail gets the address and names that its reader has now, however it came into the queue, or back; what
+    its row has is for who is not known (any more).
+
     Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
     A letter that only a newer version knows is left to a process that has it. Two processes never get the
     same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
@@ -129,7 +132,10 @@ def domain_of(mail: Mail) -> str:
 async def start_data(
     tx: Transaction, owner: UUID, claims: Sequence[Claim], *, lease: timedelta
 ) -> set[Claim]:
-    """Mark that DATA is about to be sent. Returns the claims that still hold: only theirs may be."""
+    """Mark that DATA is about to be sent. Returns the claims that still hold: only theirs may be.
+
+    One of a mail whose reader has another address since does not: its lease gives it back.
+    """
     rows = await tx.execute(_START_DATA, {"owner": owner, "lease": lease, **_columns(claims)})
     return {Claim(row.mail_id, row.claims) for row in rows}
 
@@ -223,8 +229,14 @@ def mail_of(row: _ClaimedRow | MailRow, details: Details) -> Mail:
     )
 
 
+_READER = """
+      FROM (SELECT) AS reader
+           LEFT JOIN enrolment ON enrolment.enrolment_id = mail.enrolment_id
+           LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)"""
+"""Whom a mail is to, as they are now; nobody where that is not known."""
+_ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _CLAIM = text(
-    """
+    f"""
     WITH due AS (
         SELECT next.mail_id
           FROM unnest(CAST(:priorities AS smallint[])) AS first (priority) CROSS JOIN LATERAL (
@@ -238,17 +250,22 @@ _CLAIM = text(
     UPDATE mail
        SET state = 'claimed', owner = :owner, lease_until = now() + :lease, attempts = attempts + 1,
            claims = claims + 1,
-           message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>')
+           message_id = coalesce(message_id, '<' || mail.mail_id || '@' || CAST(:domain AS varchar) || '>'),
+           (address, given_name, family_name) = (
+               SELECT {_ADDRESS_NOW},
+                      coalesce(enrolment.given_name, subscriber.given_name, mail.given_name),
+                      coalesce(enrolment.family_name, subscriber.family_name, mail.family_name) {_READER})
       FROM due WHERE mail.mail_id = due.mail_id
     RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
-              due_at, give_up_at - now() AS time_left"""
+              due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
 )
 _START_DATA = text(
-    "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "
+    "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
     "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "
-    "AND owner = :owner AND state = 'claimed' RETURNING mail.mail_id, mail.claims"
+    f"AND owner = :owner AND state = 'claimed' AND mail.address = (SELECT {_ADDRESS_NOW} {_READER}) "
+    "RETURNING mail.mail_id, mail.claims"
 )
 _SETTLE = text(
     f"""

@@ -33,6 +33,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
     readers = await tx.execute(
         _READERS,
         {
+            "mails": [mail.mail_id for mail in mails],
             "enrolments": [mail.enrolment_id for mail in mails],
             "addresses": [digest_of(tx, mail.address) for mail in mails],
         },
@@ -50,6 +51,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
             news_of.get(mail.mail_id, ()),
             reader.suppressed,
             session_of.get(other) if other is not None else None,
+            reader.former_address,
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
@@ -81,10 +83,20 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
 
 _READERS = text(
     """
-    SELECT version, standing, suppression.address IS NOT NULL AS suppressed
-      FROM unnest(CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
-           WITH ORDINALITY AS mail (enrolment_id, address, place)
-           LEFT JOIN enrolment USING (enrolment_id)
-           LEFT JOIN suppression ON suppression.address = mail.address
+    SELECT enrolment.version, standing, suppression.address IS NOT NULL AS suppressed,
+           EXISTS (SELECT FROM former_address AS former
+                    WHERE (former.issuer, former.agent_id) = (mail.issuer, mail.recipient)
+                      AND former.address = lower(mail.address)
+                      AND NOT EXISTS (SELECT FROM enrolment AS own
+                                       WHERE (own.issuer, own.agent_id) = (former.issuer, former.agent_id)
+                                         AND lower(own.address) = former.address)
+                      AND NOT EXISTS (SELECT FROM subscriber AS own
+                                       WHERE (own.issuer, own.agent_id) = (former.issuer, former.agent_id)
+                                         AND lower(own.address) = former.address)) AS former_address
+      FROM unnest(CAST(:mails AS uuid[]), CAST(:enrolments AS uuid[]), CAST(:addresses AS bytea[]))
+           WITH ORDINALITY AS written (mail_id, enrolment_id, address, place)
+           LEFT JOIN mail USING (mail_id)
+           LEFT JOIN enrolment ON enrolment.enrolment_id = written.enrolment_id
+           LEFT JOIN suppression ON suppression.address = written.address
      ORDER BY place"""
 )

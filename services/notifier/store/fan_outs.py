@@ -78,6 +78,11 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
     return (await tx.scalars(order.with_for_update(skip_locked=True))).one_or_none()
 
 
+async def hold(tx: Transaction) -> None:
+    """Let no slice be open until the end of the transaction: what the last one queued is seen from here."""
+    await tx.execute(_HOLD)
+
+
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
     """The next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
     statement = {FanOutTask.NEWS: _SUBSCRIBERS, FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT}.get(
@@ -181,6 +186,9 @@ _DUE = text(
 )
 _BEGIN_DUE = text(
     f"UPDATE fan_out SET begun_at = now() WHERE {_OF_SESSIONS_TO_COME} AND due_at <= now()"  # noqa: S608 our own words
+)
+_HOLD = text(
+    "SELECT FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL ORDER BY fan_out_id FOR SHARE"
 )
 _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "

@@ -72,11 +72,6 @@ async def get(tx: Transaction, mail_id: UUID) -> MailRow | None:
     return await tx.get(MailRow, mail_id)
 
 
-async def waits_for_its_session(tx: Transaction, mail_id: UUID) -> bool:
-    """Whether a letter cannot be written yet, because nothing is known of its session."""
-    return bool(await tx.scalar(_WAITS, {"mail_id": mail_id}))
-
-
 async def audit_log(tx: Transaction, mail_id: UUID) -> list[MailAuditRow]:
     """What was decided about a mail, in order."""
     found = select(MailAuditRow).where(col(MailAuditRow.mail_id) == mail_id).order_by(col(MailAuditRow.id))
@@ -151,34 +146,23 @@ _OPEN = text(
     "AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
     "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
 )
-_WAITS = text(
-    "SELECT needs_session AND NOT EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id) "
-    "FROM mail WHERE mail_id = :mail_id"
-)
-_AS_NOW = {
-    column: f"coalesce((SELECT known.{column} FROM enrolment AS known "  # noqa: S608 our own columns
-    f"WHERE known.enrolment_id = mail.enrolment_id), mail.{column})"
-    for column in ("address", "given_name", "family_name")
-}
-"""What is sent again goes to the agent's address of now, which may have been corrected since."""
+# The first one is locked: an erasure, which locks it too, sees the copy, or has ended both.
 _COPY = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
-    f"SELECT :key, template, issuer, recipient, {_AS_NOW['address']}, {_AS_NOW['given_name']}, "
-    f"{_AS_NOW['family_name']}, session_id, enrolment_id, version, "
+    "SELECT :key, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
+    "version, "
     # Sent on purpose, it is not of the moment that called for the first.
     "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
     "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
-    "AND state = ANY(CAST(:states AS varchar[])) "
-    f"{ONCE} RETURNING mail_id"
+    f"AND state = ANY(CAST(:states AS varchar[])) FOR UPDATE {ONCE} RETURNING mail_id"
 )
 _MARK_AS_SENT = text(
     "UPDATE mail SET state = 'sent', settled_at = now() WHERE mail_id = :mail_id "  # noqa: S608 our own words
     f"RETURNING {PUBLISHED}"
 )
 _AGAIN = (
-    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "  # noqa: S608 our own columns
-    "give_up_at = now() + interval '4 days', "
-    + ", ".join(f"{column} = {as_now}" for column, as_now in _AS_NOW.items())
+    "UPDATE mail SET state = 'pending', attempts = 0, owner = NULL, due_at = now(), settled_at = NULL, "
+    "give_up_at = now() + interval '4 days'"
 )
 _REQUEUE = text(f"{_AGAIN} WHERE mail_id = :mail_id")
 _REQUEUE_FAILED = text(

@@ -5,6 +5,7 @@ import getpass
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,8 @@ from services.enrolment.handlers import router as enrolment
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.notifier.handlers import router as notifier
+from services.notifier.letters import Priority
+from services.notifier.store import claims
 from shared import clock, security_log
 from shared.database import Database
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
@@ -293,7 +296,11 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     assert kept.after == {"email": "zoe@juste.fr", "family_name": "Durand-Roy"}
     await take(notifier, notifier_database, [received(AgentDetailsCorrected.model_validate_json(decision))])
     async with notifier_database.quiet_transaction() as tx:
-        assert list(await tx.scalars(text("SELECT address FROM mail"))) == ["zoe@juste.fr"]
+        await tx.execute(text("UPDATE mail SET needs_session = false"))
+        [letter], _ = await claims.claim(
+            tx, uuid4(), list(Priority), most=10, lease=timedelta(minutes=1), message_domain="x.example"
+        )
+    assert (letter.mail.address, letter.mail.family_name) == ("zoe@juste.fr", "Durand-Roy")
 
 
 async def test_a_correction_of_an_identifier_that_nobody_has_says_so(

@@ -1,8 +1,10 @@
 """An agent is forgotten by the notifier: after the enrolments, and after the last letters."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +12,7 @@ from sqlalchemy import text
 
 from services.notifier.app import eraser
 from services.notifier.letters.bounces import digest_of
-from services.notifier.service import erasures, subscriptions
+from services.notifier.service import erasures, fan_outs, mails, subscriptions
 from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
 from shared import clock, security_log
@@ -32,6 +34,9 @@ from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import a_decision, a_session
 
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 REQUEST = UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
 AGENT = f"{MARK}-1"
 NEW = "zoe@nouvelle.example"
@@ -43,7 +48,7 @@ def erasing(database: Database, portals: PortalsFile) -> Eraser:
     return eraser(database, portals, b"")
 
 
-Forget = Callable[[], Awaitable[bool]]
+Forget = Callable[[], Coroutine[Any, Any, bool]]
 
 
 @pytest.fixture
@@ -316,3 +321,35 @@ async def test_a_second_request_for_the_same_agent_ends_too(notifier: Notifier, 
     await request_erasure(notifier)
     assert await notifier.query("SELECT count(*) FROM erasure") == [(1,)]
     assert clock.now() - timedelta(hours=1) < (await notifier.query("SELECT done_at FROM erasure"))[0].done_at
+
+
+@pytest.mark.parametrize("opened", ["a copy", "a slice"])
+async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
+    notifier: Notifier,
+    forget: Forget,
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., Awaitable[None]],
+    opened: str,
+) -> None:
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, issuer="iel")))
+    await notifier.deliver()
+    sent = await notifier.row()
+    await notifier.take(a_replay(session_id=SESSION.session_id))
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    later = clock.now() + erasures.LETTERS_WAIT
+    monkeypatch.setattr("shared.clock.now", lambda: later)
+    async with notifier.database.transaction() as tx:
+        if opened == "a copy":
+            assert await mails.resend(tx, sent.mail_id, actor="op")
+        else:
+            assert await fan_outs.next_slice(tx, later, most=10)
+        forgetting = asyncio.create_task(forget())
+
+        async def waits() -> bool:
+            return forgetting.done() or bool((await notifier.query(WAITING))[0].count)
+
+        await eventually(waits, "it waits for what is being queued")
+    assert await forgetting
+    assert await notifier.rows() == []

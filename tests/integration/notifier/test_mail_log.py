@@ -311,6 +311,7 @@ async def test_what_is_sent_again_goes_to_the_address_of_now(
     moment = {"corrected_at": clock.now()}
     await sent.hear(AgentDetailsCorrected.model_validate(correction | moment))
     await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
+    await sent.deliver()
     assert [row.address for row in await sent.rows()] == [first.address, "juste@ville.example"]
 
     await sent.change(
@@ -318,6 +319,7 @@ async def test_what_is_sent_again_goes_to_the_address_of_now(
     )
     async with sent.database.transaction() as tx:
         await stored_mails.requeue_failed(tx, 550, actor="op", action="resent")
+    await sent.deliver()
     assert {row.address for row in await sent.rows()} == {"juste@ville.example"}
 
 
