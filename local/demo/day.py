@@ -27,6 +27,7 @@ from local.demo.sessions import DemoSessions, choose_sessions, private_session, 
 from local.failures import LocalStackError
 from local.portal.signing import SigningKey
 from local.stack import Stack
+from local.tansu import TansuBroker
 from shared.messaging.broker import KafkaSettings, client_options
 
 PATIENCE_SECONDS = 90.0
@@ -85,7 +86,14 @@ class Day:
                 began,
                 decisions=await enter(DecisionLog.follow(connection_of(stack, "demo-reader"))),
                 portals=[
-                    await enter(Portal.connect(name, key, connection_of(stack, f"portal-{name}")))
+                    await enter(
+                        Portal.connect(
+                            name,
+                            key,
+                            connection_of(stack, f"portal-{name}"),
+                            idempotent=not isinstance(stack.broker, TansuBroker),
+                        )
+                    )
                     for name, key in keys.items()
                 ],
                 catalogue=await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),

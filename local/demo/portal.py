@@ -145,10 +145,20 @@ class Portal:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, name: str, key: SigningKey, connection: Mapping[str, Any]
+        cls, name: str, key: SigningKey, connection: Mapping[str, Any], *, idempotent: bool
     ) -> AsyncIterator["Portal"]:
-        """Give a portal that is connected as aiokafka's `connection` says."""
-        producer = AIOKafkaProducer(**connection, acks="all", linger_ms=5, max_request_size=1_000_000)
+        """Give a portal that is connected as aiokafka's `connection` says.
+
+        `idempotent`: what it sends again counts where it lay first, which is where the model puts it. The
+        embedded broker cannot do that.
+        """
+        producer = AIOKafkaProducer(
+            **connection,
+            acks="all",
+            enable_idempotence=idempotent,
+            linger_ms=5,
+            max_request_size=1_000_000,
+        )
         await producer.start()
         try:
             yield cls(name, key, producer)
