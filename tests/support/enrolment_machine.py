@@ -44,7 +44,6 @@ from tests.support.enrolment_model import (
     STARTS,
     EnrolmentEvent,
     Model,
-    is_live,
 )
 
 agents = st.sampled_from(AGENTS)
@@ -398,30 +397,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
                 self.model.order[event.agent.key] = received_at[event.request_id], self.next_number()
                 self.model.priority[event.agent.key] = 0
             self.model.take_in(event, self.now)
-        self.check(taken_before)
-
-    def check(self, taken_before: int) -> None:
-        model = self.model
-        capacity = model.session.capacity
-        added = 0 if model.above_capacity is None else 1
-        assert capacity is None or len(model.taken) <= max(capacity, taken_before + added), (
-            "more than there are seats"
-        )
-        assert model.next_in_line(self.now) is None, "somebody waits while a seat they may take is free"
-        for agent in model.having("offered"):
-            last = model.session.starts_at - POLICY.last_offer
-            assert model.hold_until[agent] <= last, "an offer outlives the last moment to offer"
-        if model.session.status == "cancelled":
-            assert not any(is_live(state) for state in model.state.values()), "cancelled, and yet enrolled"
-        published = model.occupancy
-        if published is not None or model.state:
-            assert published is not None
-            assert (published.enrolled, published.offered, published.waiting) == (
-                len(model.having("enrolled")),
-                len(model.having("offered")),
-                len(model.having("waitlisted")),
-            ), "the occupancy is not what is"
-            assert published.capacity == capacity
+        self.model.check(self.now, taken_before)
 
 
 def _who(published: EnrolmentEvent) -> str:

@@ -123,6 +123,29 @@ class Model:
             return None
         return next((agent for agent in self.waiting_list if self.may_take_a_seat(agent, now)), None)
 
+    def check(self, now: datetime, taken_before: int) -> None:
+        """Check what must be true between transactions; so many seats were taken before the last."""
+        capacity = self.session.capacity
+        added = 0 if self.above_capacity is None else 1
+        assert capacity is None or len(self.taken) <= max(capacity, taken_before + added), (
+            "more than there are seats"
+        )
+        assert self.next_in_line(now) is None, "somebody waits while a seat they may take is free"
+        for agent in self.having("offered"):
+            last = self.session.starts_at - POLICY.last_offer
+            assert self.hold_until[agent] <= last, "an offer outlives the last moment to offer"
+        if self.session.status == "cancelled":
+            assert not any(is_live(state) for state in self.state.values()), "cancelled, and yet enrolled"
+        published = self.occupancy
+        if published is not None or self.state:
+            assert published is not None
+            assert (published.enrolled, published.offered, published.waiting) == (
+                len(self.having("enrolled")),
+                len(self.having("offered")),
+                len(self.having("waitlisted")),
+            ), "the occupancy is not what is"
+            assert published.capacity == capacity
+
     # ------------------------------------------------------------------------------------ what is published
 
     def take_in(self, published: EnrolmentEvent, now: datetime) -> None:

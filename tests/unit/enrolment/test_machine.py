@@ -7,6 +7,7 @@ from datetime import datetime
 
 from hypothesis import HealthCheck, settings
 
+from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
 from services.enrolment.rules.requests import Request
@@ -17,6 +18,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
+from tests.support.moving_machine import MovingMachine, SeveralSessions
 from tests.support.rosters import a_waiting_list, decide_in, ranks
 
 
@@ -109,8 +111,40 @@ class RulesMachine(EnrolmentMachine):
         return RulesAlone(self.model.session)
 
 
+class SeveralByRulesAlone:
+    """A store of several sessions, as dictionaries."""
+
+    def __init__(self) -> None:
+        self.stores: dict[uuid.UUID, RulesAlone] = {}
+        self.seen: set[uuid.UUID] = set()
+
+    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+        store = self.stores[session.session_id] = RulesAlone(session)
+        return store.take_over(session, now)
+
+    def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
+        fresh = [request for request in requests if request.request_id not in self.seen]
+        self.seen |= {request.request_id for request in fresh}
+        rosters = {session_id: store._open(now) for session_id, store in self.stores.items()}
+        decide(rosters, fresh)
+        answered = [answer.request for roster in rosters.values() for answer in roster.answers]
+        assert len(answered) == len(fresh)
+        return [event for key, store in self.stores.items() for event in store._close(rosters[key])]
+
+    def expire(self, now: datetime) -> list[EnrolmentEvent]:
+        return [event for store in self.stores.values() for event in store.expire(now)]
+
+
+class MovesByRules(MovingMachine):
+    """Three sessions, by the rules alone."""
+
+    def new_world(self, _session_ids: Sequence[uuid.UUID]) -> SeveralSessions:
+        return SeveralByRulesAlone()
+
+
+TestMoves = MovesByRules.TestCase
 TestRules = RulesMachine.TestCase
-TestRules.settings = settings(
+TestMoves.settings = TestRules.settings = settings(
     max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
