@@ -1,14 +1,16 @@
 """Signed links: what a letter lets its reader do, without a login.
 
 The notifier writes them, the service that owns the page reads them. A link names things by their ids and
-never a person; whoever holds it may do the one thing that it is for, until it expires. Opening one changes
-nothing: mail scanners open links.
+never a person; whoever holds it may do the one thing that it is for, until it expires; one to an agent, as
+long as that is the agent's address to which it was written. Opening one changes nothing: mail scanners open
+links.
 """
 
 import hashlib
 import hmac
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -47,6 +49,13 @@ class Forged(Exception):
 
 class Expired(Exception):
     """A link of ours whose time is over."""
+
+
+class LinkContent(NamedTuple):
+    """What a link says: the ids of what it is about, and until when it opens."""
+
+    ids: tuple[str, ...]
+    until: datetime
 
 
 class LinkSettings(BaseSettings):
@@ -109,9 +118,14 @@ class Links:
         """The address of a page about these ids (never a name or an address), open before ``until``."""
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
-    def enrolments(self, enrolment_id: UUID, mark: int, until: datetime) -> str:
-        """The address of all enrolments of an agent, in a letter about one, to the address of ``mark``."""
-        return self.url(Purpose.ENROLMENTS, str(enrolment_id), str(mark), until=until)
+    def to_agent(
+        self, purpose: Purpose, enrolment_id: UUID, mark: int, number: int = 0, *, until: datetime
+    ) -> str:
+        """The address of a page about an enrolment, for who reads mails to the agent's address of ``mark``.
+
+        ``number`` is what else the page has to know.
+        """
+        return self.url(purpose, str(enrolment_id), str(mark), str(number), until=until)
 
     def mark(self, address: str) -> int:
         """What a link says of the address that it is written to: it tells nobody the address."""
@@ -125,15 +139,15 @@ class Links:
         """The last part of :meth:`url`."""
         return str(self._serializers[purpose].dumps([int(until.timestamp()), *ids]))
 
-    def read(self, purpose: Purpose, token: str, now: datetime) -> tuple[str, ...]:
-        """The ids of the link. Raises :class:`Forged` or :class:`Expired`."""
+    def read(self, purpose: Purpose, token: str, now: datetime) -> LinkContent:
+        """What the link says. Raises :class:`Forged` or :class:`Expired`."""
         try:
             until, *ids = self._serializers[purpose].loads(token)
         except (BadSignature, ValueError, TypeError) as error:
             raise Forged from error
         if now.timestamp() >= until:
             raise Expired
-        return tuple(ids)
+        return LinkContent(tuple(ids), datetime.fromtimestamp(until, UTC))
 
 
 def _mark(key: str, address: str) -> int:

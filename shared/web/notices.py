@@ -4,8 +4,9 @@ What each says stands in templates: ``errors.html`` here, ``notices.html`` of a 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from starlette.requests import Request
@@ -42,10 +43,22 @@ class Closed(Exception):
         self.values = values
 
 
+class OpenedLink(NamedTuple):
+    """A link of ours that somebody opened: the id that it names, and until when it opens.
+
+    Of one to an agent also the mark of the address, and the number (:meth:`Links.to_agent`); else 0.
+    """
+
+    subject: UUID
+    until: datetime
+    mark: int = 0
+    number: int = 0
+
+
 async def read_link(
     request: Request, guard: Guard, links: Links | None, purpose: Purpose, *, expired: StrEnum
-) -> tuple[UUID, int]:
-    """The id that the signed link of a request names, and the version; 0 where it names none.
+) -> OpenedLink:
+    """What the signed link of a request says.
 
     Without ``links`` (no signing key) no link is valid. Raises `Closed`, and `LimitMet` where it
     opens too often, or its sender sent too many wrong ones.
@@ -54,8 +67,8 @@ async def read_link(
         raise Closed(Error.FORGED)
     token: str = request.path_params["token"]
     try:
-        subject, *version = links.read(purpose, token, clock.now())
-        found = UUID(subject), int(version[0]) if version else 0
+        (subject, *numbers), until = links.read(purpose, token, clock.now())
+        found = OpenedLink(UUID(subject), until, *map(int, numbers[:2]))
     except Expired as error:
         raise Closed(expired) from error
     except (Forged, ValueError) as error:  # the latter: signed by us, for something else

@@ -6,7 +6,7 @@ forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and lea
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,15 @@ from services.enrolment.render.certificates import Signature, pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, LinkState
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import certificates
 from services.enrolment.service import links as by_link
+from services.enrolment.service.links import AgentLink
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Reason
 from shared.guard import Guard
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
-from shared.web.notices import Closed, Error, read_link
+from shared.web.notices import Closed, Error, OpenedLink, read_link
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK, SECURITY, cacheable
@@ -136,17 +136,18 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """Show the seat that is held; a POST takes it or leaves it."""
         now = clock.now()
-        enrolment_id, version = await self._read(request, Purpose.OFFER, Message.OFFER_EXPIRED)
+        opened = await self._read(request, Purpose.OFFER, Message.OFFER_EXPIRED)
+        link, version = self._link(opened), opened.number
         answer = (await read_form(request, most=10)).typed("reponse") if request.method == "POST" else None
         if answer in ("oui", "non"):
             accepted = answer == "oui"
             async with self.database.transaction() as tx:
                 state, offered = await by_link.answer_offer(
-                    tx, enrolment_id, version, accepted=accepted, policy=self.policy, now=now
+                    tx, link, version, accepted=accepted, policy=self.policy, now=now
                 )
         else:
             async with self.database.quiet_transaction() as tx:
-                state, offered = await by_link.offer(tx, enrolment_id, version, now)
+                state, offered = await by_link.offer(tx, link, version, now)
         if offered is None or state is not LinkState.OPEN:
             return self._notice(Message(state), offered)
         return self.rendering.page(
@@ -160,17 +161,15 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
-        enrolment_id, mark = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
-        back, written_to = self._back(enrolment_id, mark), partial(self._is_mark_of, mark) if mark else None
+        opened = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
+        link, back = self._link(opened), self._back(opened)
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
-                state, live = await by_link.withdraw(tx, enrolment_id, self.policy, now, written_to)
+                state, live = await by_link.withdraw(tx, link, self.policy, now)
         else:
             async with self.database.quiet_transaction() as tx:
-                state, live = await by_link.withdrawal(tx, enrolment_id, now, written_to)
-        if live is None or state is LinkState.ADDRESS_CHANGED:
-            return self._notice(Message(state), None)
-        if state is not LinkState.OPEN:
+                state, live = await by_link.withdrawal(tx, link, now)
+        if live is None or state is not LinkState.OPEN:
             return self._notice(Message(state), live, **back)
         return self.rendering.page(
             "withdrawal.html", session=live.session, state=live.enrolment.state, **back
@@ -179,16 +178,14 @@ class _Pages:
     async def move(self, request: Request) -> Response:
         """Show the other sessions of the offer that have a seat; a POST takes one and gives up the own."""
         now = clock.now()
-        enrolment_id, mark = await self._read(request, Purpose.MOVE, Message.WITHDRAWAL_LINK_EXPIRED)
-        back, written_to = self._back(enrolment_id, mark), partial(self._is_mark_of, mark)
+        opened = await self._read(request, Purpose.MOVE, Message.WITHDRAWAL_LINK_EXPIRED)
+        link, back = self._link(opened), self._back(opened)
         chosen = (await read_form(request, most=10)).typed("session") if request.method == "POST" else None
         refused = None
         if (to_session_id := _uuid(chosen)) is not None:
             try:
                 async with self.database.transaction() as tx:
-                    moved = await by_link.move_to(
-                        tx, enrolment_id, to_session_id, policy=self.policy, now=now, written_to=written_to
-                    )
+                    moved = await by_link.move_to(tx, link, to_session_id, policy=self.policy, now=now)
                     if isinstance(moved, Reason):
                         raise _NotMoved(moved)
             except _NotMoved as error:
@@ -198,9 +195,9 @@ class _Pages:
                 if there is not None:
                     return self.rendering.notice(Message(state), session=there, **back)
         async with self.database.quiet_transaction() as tx:
-            state, seat, others = await by_link.move(tx, enrolment_id, now, written_to)
+            state, seat, others = await by_link.move(tx, link, now)
         if seat is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), seat if state is not LinkState.ADDRESS_CHANGED else None)
+            return self._notice(Message(state), seat, **back)
         return self.rendering.page(
             "move.html",
             status=200 if chosen is None else 422,
@@ -213,12 +210,11 @@ class _Pages:
 
     async def certificate(self, request: Request) -> Response:
         """Return the certificate of attendance, as it is due now."""
-        enrolment_id, _ = await self._read(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
-            found, certificate = await certificates.certificate(tx, enrolment_id)
+            state, found, certificate = await by_link.certificate(tx, self._link(opened))
         if certificate is None:
-            message = Message.UNKNOWN if found is None else Message.NOT_CERTIFIED
-            return self._notice(message, found)
+            return self._notice(Message(state), found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(
             await pdf_of(certificate, self.signature), media_type="application/pdf", headers=headers
@@ -226,50 +222,50 @@ class _Pages:
 
     async def enrolments(self, request: Request) -> Response:
         """Show all enrolments of the agent, each with what can be done about it."""
-        now = clock.now()
-        enrolment_id, mark = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
-            found = await by_link.enrolments_of_agent(tx, enrolment_id, partial(self._is_mark_of, mark), now)
+            found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
         if isinstance(found, LinkState):
             return self._notice(Message(found), None)
         return self.rendering.page(
             "enrolments.html",
             enrolments=found,
-            link_of=partial(self._link_of, mark=mark),
+            link_of=partial(self._link_of, opened),
             refusals=REFUSALS,
         )
 
-    def _link_of(self, purpose: str, seen: AgentEnrolment, mark: int) -> str:
+    def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
         """Return the address of the page where the agent does this about one enrolment.
 
-        From a withdrawal one comes back to the page of the same address.
+        From a withdrawal or a move one comes back, for as long as the link of the page opens it.
         """
         enrolment, session = seen.enrolment, seen.session
-        until = max(session.ends_at, clock.now() + A_VISIT)
-        match Purpose[purpose]:
-            case Purpose.OFFER:
-                until = enrolment.hold_until or until
-                return self._url(Purpose.OFFER, enrolment.enrolment_id, enrolment.version, until=until)
-            case Purpose.WITHDRAW | Purpose.MOVE as wanted:
-                return self._url(wanted, enrolment.enrolment_id, mark, until=until)
-            case wanted:
-                return self._url(wanted, enrolment.enrolment_id, until=until)
+        number, until = int(page.until.timestamp()), max(session.ends_at, clock.now() + A_VISIT)
+        if (wanted := Purpose[purpose]) is Purpose.OFFER:
+            number, until = enrolment.version, enrolment.hold_until or until
+        return self._to_agent(wanted, enrolment.enrolment_id, page.mark, number, until=until)
 
-    def _url(self, purpose: Purpose, *ids: object, until: datetime) -> str:
+    def _back(self, opened: OpenedLink) -> dict[str, Any]:
+        """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
+        if not opened.number:
+            return {}
+        until = min(datetime.fromtimestamp(opened.number, UTC), clock.now() + A_VISIT)
+        return {"enrolments": self._to_agent(Purpose.ENROLMENTS, opened.subject, opened.mark, until=until)}
+
+    def _to_agent(
+        self, purpose: Purpose, enrolment_id: UUID, mark: int, number: int = 0, *, until: datetime
+    ) -> str:
         if self.links is None:
             raise Closed(Error.FORGED)
-        return self.links.url(purpose, *map(str, ids), until=until)
+        return self.links.to_agent(purpose, enrolment_id, mark, number, until=until)
 
-    def _back(self, enrolment_id: UUID, mark: int) -> dict[str, Any]:
-        """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
-        if self.links is None or not mark:
-            return {}
-        return {"enrolments": self.links.enrolments(enrolment_id, mark, clock.now() + A_VISIT)}
+    def _link(self, opened: OpenedLink) -> AgentLink:
+        return AgentLink(opened.subject, partial(self._is_mark_of, opened.mark))
 
     def _is_mark_of(self, mark: int, address: str) -> bool:
         return self.links is not None and self.links.is_mark_of(mark, address)
 
-    async def _read(self, request: Request, purpose: Purpose, expired: Message) -> tuple[UUID, int]:
+    async def _read(self, request: Request, purpose: Purpose, expired: Message) -> OpenedLink:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
     def _notice(self, message: Message, found: EnrolmentInSession | None, **values: str) -> Response:

@@ -32,12 +32,11 @@ class LinkState(StrEnum):
     ALREADY_ENDED = "already_ended"
     SESSION_STARTED = "session_started"
     ADDRESS_CHANGED = "address_changed"
+    NOT_CERTIFIED = "not_certified"
 
 
-def offer_state(found: EnrolmentInSession | None, version: int, now: datetime) -> LinkState:
+def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:
     """Return whether the offer of this version of the enrolment stands, or what became of it."""
-    if found is None:
-        return LinkState.UNKNOWN
     enrolment = found.enrolment
     over = enrolment.hold_until is None or enrolment.hold_until <= now
     if found.session.status is Status.CANCELLED:
@@ -53,10 +52,8 @@ def offer_state(found: EnrolmentInSession | None, version: int, now: datetime) -
     return LinkState.OFFER_EXPIRED if over else LinkState.OPEN
 
 
-def withdrawal_state(found: EnrolmentInSession | None, now: datetime) -> LinkState:
+def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
     """Return whether one may withdraw from the enrolment, or why not."""
-    if found is None:
-        return LinkState.UNKNOWN
     if found.session.status is Status.CANCELLED:
         return LinkState.SESSION_CANCELLED
     if not found.enrolment.state.is_live:
@@ -66,10 +63,10 @@ def withdrawal_state(found: EnrolmentInSession | None, now: datetime) -> LinkSta
     return LinkState.OPEN
 
 
-def move_state(found: EnrolmentInSession | None, now: datetime) -> LinkState:
+def move_state(found: EnrolmentInSession, now: datetime) -> LinkState:
     """Return whether one may give up the seat for one in another session, or why not (rule 18)."""
     state = withdrawal_state(found, now)
-    has_seat = found is not None and found.enrolment.state.has_seat
+    has_seat = found.enrolment.state.has_seat
     return LinkState.ALREADY_ENDED if state is LinkState.OPEN and not has_seat else state
 
 

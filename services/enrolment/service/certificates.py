@@ -19,19 +19,20 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.read_log import Reading, ReadKind
 
-Found = tuple[EnrolmentInSession | None, Certificate | None]
-"""An enrolment, if there is one, and its certificate, if one is due."""
 
-
-async def certificate(tx: Transaction, enrolment_id: UUID) -> Found:
-    """Return an enrolment and its certificate, as they stand now. One that is read first gets its code."""
-    return await _found(tx, await enrolments.find(tx, enrolment_id))
+async def of_enrolment(tx: Transaction, found: EnrolmentInSession) -> Certificate | None:
+    """Return the certificate of an enrolment, if one is due now. One that is read first gets its code."""
+    due = await _due(tx, found.session, [found.enrolment])
+    return due.get(found.enrolment.enrolment_id)
 
 
 async def certificate_for_organiser(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
-) -> Found:
-    """Return the same if the session is the organiser's, else nothing. Who reads is recorded."""
+) -> tuple[EnrolmentInSession | None, Certificate | None]:
+    """Return an enrolment and its certificate, if one is due, where the session is the organiser's.
+
+    Who reads is recorded.
+    """
     own = await find_own(tx, enrolment_id, organiser)
     if own is None:
         return None, None
@@ -80,7 +81,7 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:
         return None
-    _, valid = await _found(tx, found)
+    valid = await of_enrolment(tx, found)
     if valid is None:
         return Verified(False, found.session)
     agent = found.enrolment.agent
@@ -88,13 +89,6 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
     return Verified(
         True, found.session, valid.hours, f"{agent.given_name} {agent.family_name}" if matches else None
     )
-
-
-async def _found(tx: Transaction, found: EnrolmentInSession | None) -> Found:
-    if found is None:
-        return None, None
-    due = await _due(tx, found.session, [found.enrolment])
-    return found, due.get(found.enrolment.enrolment_id)
 
 
 async def _due(

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from services.enrolment.render.certificates import Certificate
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import (
     AgentEnrolments,
@@ -18,35 +20,58 @@ from services.enrolment.rules.links import (
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import OfferAnswer, Swap, Withdrawal
 from services.enrolment.rules.states import State
-from services.enrolment.service import requests
+from services.enrolment.service import certificates, requests
 from services.enrolment.store import enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import Agent, Reason
 
 MOST = 100
 """How many enrolments of an agent are shown."""
 
-WrittenTo = Callable[[str], bool]
-"""Whether a link was written to an address."""
+
+class AgentLink(NamedTuple):
+    """A link to an agent, about an enrolment; ``written_to``: whether that was to an address.
+
+    One that was written to another address than the agent's now may lie in a wrong mailbox: it opens nothing.
+    """
+
+    enrolment_id: UUID
+    written_to: Callable[[str], bool]
+
+    def opens(self, agent: Agent | None) -> LinkState:
+        """Return whether it opens anything of this agent, or why not; None: the enrolment is unknown."""
+        if agent is None:
+            return LinkState.UNKNOWN
+        return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
+
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""Whether what a link is for can still be done, and its enrolment; None where the enrolment is unknown."""
+"""Whether what a link is for can still be done, and its enrolment; None where the link opens nothing."""
 
 
-async def offer(tx: Transaction, enrolment_id: UUID, version: int, now: datetime) -> Linked:
+async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
+    """Return the enrolment of a link, or why the link opens nothing."""
+    found = await enrolments.find(tx, link.enrolment_id, lock=lock)
+    state = link.opens(None if found is None else found.enrolment.agent)
+    return state if found is None or state is not LinkState.OPEN else found
+
+
+async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -> Linked:
     """Return whether the offer stands that was made by this version of the enrolment."""
-    found = await enrolments.find(tx, enrolment_id)
-    return offer_state(found, version, now), found
+    found = await _find(tx, link)
+    return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
 
 async def answer_offer(
-    tx: Transaction, enrolment_id: UUID, version: int, *, accepted: bool, policy: Policy, now: datetime
+    tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
     """Take the seat that is offered, or leave it, if the offer stands."""
-    found = await enrolments.find(tx, enrolment_id, lock=True)
+    found = await _find(tx, link, lock=True)
+    if isinstance(found, LinkState):
+        return found, None
     state = offer_state(found, version, now)
-    if found is None or state is not LinkState.OPEN:
+    if state is not LinkState.OPEN:
         return state, found
     agent = found.enrolment.agent.key
     answer = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
@@ -56,33 +81,19 @@ async def answer_offer(
     return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
 
 
-async def withdrawal(
-    tx: Transaction, enrolment_id: UUID, now: datetime, written_to: WrittenTo | None = None
-) -> Linked:
-    """Return whether one may withdraw from the enrolment, by a link that was written to its address."""
-    found = await enrolments.find(tx, enrolment_id)
-    return _withdrawal_state(found, now, written_to), found
+async def withdrawal(tx: Transaction, link: AgentLink, now: datetime) -> Linked:
+    """Return whether one may withdraw from the enrolment."""
+    found = await _find(tx, link)
+    return (found, None) if isinstance(found, LinkState) else (withdrawal_state(found, now), found)
 
 
-def _withdrawal_state(
-    found: EnrolmentInSession | None, now: datetime, written_to: WrittenTo | None
-) -> LinkState:
-    if found is not None and written_to is not None and not written_to(found.enrolment.agent.email):
-        return LinkState.ADDRESS_CHANGED
-    return withdrawal_state(found, now)
-
-
-async def withdraw(
-    tx: Transaction,
-    enrolment_id: UUID,
-    policy: Policy,
-    now: datetime,
-    written_to: WrittenTo | None = None,
-) -> Linked:
+async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: datetime) -> Linked:
     """Withdraw from the enrolment, if one may."""
-    found = await enrolments.find(tx, enrolment_id, lock=True)
-    state = _withdrawal_state(found, now, written_to)
-    if found is None or state is not LinkState.OPEN:
+    found = await _find(tx, link, lock=True)
+    if isinstance(found, LinkState):
+        return found, None
+    state = withdrawal_state(found, now)
+    if state is not LinkState.OPEN:
         return state, found
     agent = found.enrolment.agent.key
     request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
@@ -91,32 +102,22 @@ async def withdraw(
 
 
 async def move(
-    tx: Transaction, enrolment_id: UUID, now: datetime, written_to: WrittenTo
+    tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
     """Return whether one may give up the seat for another, and the sessions of the offer that have one."""
-    found = await enrolments.find(tx, enrolment_id)
-    state = _move_state(found, now, written_to)
-    if found is None or state is not LinkState.OPEN:
+    found = await _find(tx, link)
+    if isinstance(found, LinkState):
+        return found, None, ()
+    state = move_state(found, now)
+    if state is not LinkState.OPEN:
         return state, found, ()
     agent = found.enrolment.agent
     others = await sessions.others_of_offer(tx, found.session, agent.key, now)
     return state, found, [session for session, seats in others if has_seat_for(session, seats, agent, now)]
 
 
-def _move_state(found: EnrolmentInSession | None, now: datetime, written_to: WrittenTo) -> LinkState:
-    if found is not None and not written_to(found.enrolment.agent.email):
-        return LinkState.ADDRESS_CHANGED
-    return move_state(found, now)
-
-
 async def move_to(
-    tx: Transaction,
-    enrolment_id: UUID,
-    to_session_id: UUID,
-    *,
-    policy: Policy,
-    now: datetime,
-    written_to: WrittenTo,
+    tx: Transaction, link: AgentLink, to_session_id: UUID, *, policy: Policy, now: datetime
 ) -> tuple[LinkState, SessionState | None] | Reason:
     """Give up the seat for one in another session, or say why the rules refuse it.
 
@@ -124,9 +125,11 @@ async def move_to(
     transaction of what is refused is not to be committed: the page says so, and no letter must.
     """
     # Not locked yet: both sessions are locked at once, by what answers the request.
-    found = await enrolments.find(tx, enrolment_id)
-    state = _move_state(found, now, written_to)
-    if found is None or state is not LinkState.OPEN:
+    found = await _find(tx, link)
+    if isinstance(found, LinkState):
+        return found, None
+    state = move_state(found, now)
+    if state is not LinkState.OPEN:
         return state, None
     there = await sessions.find(tx, to_session_id)
     if there is None:
@@ -139,20 +142,26 @@ async def move_to(
     return answer.reason or (LinkState.MOVED, there)
 
 
-async def enrolments_of_agent(
-    tx: Transaction, enrolment_id: UUID, written_to: WrittenTo, now: datetime
-) -> AgentEnrolments | LinkState:
+async def certificate(
+    tx: Transaction, link: AgentLink
+) -> tuple[LinkState, EnrolmentInSession | None, Certificate | None]:
+    """Return the certificate of the enrolment, as it is due now."""
+    found = await _find(tx, link)
+    if isinstance(found, LinkState):
+        return found, None, None
+    due = await certificates.of_enrolment(tx, found)
+    return LinkState.NOT_CERTIFIED if due is None else LinkState.OPEN, found, due
+
+
+async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:
     """Return the enrolments of the agent whose enrolment this is, the newest `MOST`, or why not.
 
     Those with the same address alone: whoever has another mailbox of the agent has had no letter about them.
-    A link that was written to another address than theirs now may lie in a wrong mailbox: it opens nothing.
     """
-    found = await enrolments.find(tx, enrolment_id)
-    if found is None:
-        return LinkState.UNKNOWN
-    agent = found.enrolment.agent
-    if not written_to(agent.email):
-        return LinkState.ADDRESS_CHANGED
+    agent = await enrolments.agent_of(tx, link.enrolment_id)
+    state = link.opens(agent)
+    if agent is None or state is not LinkState.OPEN:
+        return state
     return arranged([seen_by_agent(known, now) for known in await enrolments.of_agent(tx, agent, MOST)])
 
 

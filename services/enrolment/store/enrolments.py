@@ -38,6 +38,12 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
     return EnrolmentInSession(enrolment_of(enrolment), session_of(session))
 
 
+async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
+    """Return the agent of an enrolment, also of one in a session that is unknown; None: there is none."""
+    enrolment = await tx.get(EnrolmentRow, enrolment_id)
+    return None if enrolment is None else enrolment_of(enrolment).agent
+
+
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
     """Return the enrolments that a request began, and those of ``moved`` that are its own agent's.
 

@@ -191,7 +191,7 @@ class _SubscriptionPages:
 
     async def _subject(self, request: Request, purpose: Purpose) -> UUID:
         expired = SubscriptionMessage.EXPIRED
-        return (await read_link(request, self.guard, self.links, purpose, expired=expired))[0]
+        return (await read_link(request, self.guard, self.links, purpose, expired=expired)).subject
 
     def _message(self, message: SubscriptionMessage) -> Response:
         return self.rendering.notice(message)

@@ -258,27 +258,32 @@ class Renderer:
         """The address of the one thing that a letter lets its reader do."""
         if self._links is None or link is None:
             return None
-        enrolment = str(mail.enrolment_id)
         match link:
             case letters.Link.WITHDRAW:
                 if session is None:
                     return None
-                return self._links.url(Purpose.WITHDRAW, enrolment, until=session.ends_at)
+                return self._to_agent(Purpose.WITHDRAW, mail, until=session.ends_at)
             case letters.Link.OFFER:
-                return self._links.url(Purpose.OFFER, enrolment, str(mail.version), until=_hold_until(mail))
+                return self._to_agent(Purpose.OFFER, mail, mail.version, until=_hold_until(mail))
             case letters.Link.CERTIFICATE:
                 until = mail.called_for_at + CERTIFICATE_FOR
-                return self._links.url(Purpose.CERTIFICATE, enrolment, until=until)
+                return self._to_agent(Purpose.CERTIFICATE, mail, until=until)
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
 
     def _enrolments(self, mail: letters.Mail) -> str | None:
         """The address of all enrolments of a letter's reader; None where it is about none."""
+        return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
+
+    def _to_agent(
+        self, purpose: Purpose, mail: letters.Mail, number: int | None = None, *, until: datetime
+    ) -> str | None:
+        """The address of a page about the letter's enrolment, for its reader; None where it is about none."""
         if self._links is None or mail.enrolment_id is None:
             return None
-        mark, until = self._links.mark(mail.address), self._now() + ENROLMENTS_FOR
-        return self._links.enrolments(mail.enrolment_id, mark, until)
+        mark = self._links.mark(mail.address)
+        return self._links.to_agent(purpose, mail.enrolment_id, mark, number or 0, until=until)
 
     def _item(self, item: letters.NewsItem) -> ItemView:
         event = item.event

@@ -113,6 +113,7 @@ async def test_the_notice_says_where_data_comes_from_and_where_one_sees_it(visit
     assert "ou la délégation qui organise la session, peut aussi rectifier" in page.text
     [main] = re.findall("(?s)<main.*</main>", (await visitor.get("/donnees-personnelles")).text)
     assert 'mes-inscriptions">s’il est perdu' in main
+    assert "ce qui est connu sous un même identifiant et une même adresse" in page.text
 
 
 async def test_the_notice_says_that_a_portal_ends_what_is_under_its_own_identifier(visitor: Browser) -> None:

@@ -22,7 +22,7 @@ from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.integration.enrolment.test_issuers import Rows
-from tests.integration.enrolment.visiting import KEY, enrolled, page, path
+from tests.integration.enrolment.visiting import KEY, enrolled, letter, page, path
 from tests.support.builders import an_agent, open_now
 
 BRETAGNE, CORSE = "advisor-bretagne", "advisor-corse"
@@ -49,7 +49,7 @@ async def record(front: Front, database: Database, session: SessionState, agent:
             now=session.ends_at,
         )
     assert faults == {}
-    return path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)
+    return await letter(front, Purpose.CERTIFICATE, session, agent)
 
 
 MODULES = [
@@ -79,7 +79,7 @@ async def test_the_certificate_says_which_modules_were_attended(
 
 async def test_there_is_no_certificate_for_who_was_absent(front: Front, ask: Ask, database: Database) -> None:
     session, agent, _ = await enrolled(front)
-    link = path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id)
+    link = await letter(front, Purpose.CERTIFICATE, session, agent)
     page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
     await record(front, database, session, agent, "absent")
     page(await ask("GET", link), 410, "Cette attestation n’est pas disponible")
@@ -174,7 +174,7 @@ async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_a
     for agent, mark in zip(agents, ["attended"] * 4 + ["absent"], strict=True):
         await front.enrol(session, agent)
         await record(front, database, session, agent, mark)
-    links = [path(Purpose.CERTIFICATE, (await front.of(session, agent)).enrolment_id) for agent in agents]
+    links = [await letter(front, Purpose.CERTIFICATE, session, agent) for agent in agents]
 
     found: dict[str, bytes] = {}
     following: str | None = f"/api/v1/sessions/{session.session_id}/certificates.zip?limit=3"

@@ -21,7 +21,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.integration.enrolment.visiting import KEY, links, page, path
+from tests.integration.enrolment.visiting import KEY, letter, page
 from tests.support.builders import a_question, an_agent, open_now
 
 PORTAL = "portail-bretagne"
@@ -168,8 +168,7 @@ def visit(asking: Callable[..., Ask]) -> Ask:
 
 async def page_to_move(front: Front, visit: Ask, session: SessionState, agent: Agent) -> str:
     """The path to which "Mes inscriptions" leads from the seat in this session."""
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    mine = await visit("GET", path(Purpose.ENROLMENTS, enrolment_id, links().mark(agent.email)))
+    mine = await visit("GET", await letter(front, Purpose.ENROLMENTS, session, agent))
     entry = mine.text.split(f">{session.title}<", 1)[1].split("<h3>", 1)[0]
     [found] = re.findall(f'href="https://parcours.example({Purpose.MOVE.value}/[^"]*)"', entry)
     return str(found)
@@ -245,11 +244,10 @@ async def test_who_only_waits_is_not_led_to_another_session(front: Front, visit:
     session, (first, agent) = open_now(capacity=1), agents(2)
     await front.publish(session)
     await front.enrol(session, first, agent)
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    mark = links().mark(agent.email)
-    mine = await visit("GET", path(Purpose.ENROLMENTS, enrolment_id, mark))
+    mine = await visit("GET", await letter(front, Purpose.ENROLMENTS, session, agent))
     assert Purpose.MOVE.value not in mine.text
-    page(await visit("GET", path(Purpose.MOVE, enrolment_id, mark)), 410, "Cette inscription a déjà pris fin")
+    move = await letter(front, Purpose.MOVE, session, agent)
+    page(await visit("GET", move), 410, "Cette inscription a déjà pris fin")
 
 
 # ------------------------------------------------------------ by the organiser

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from services.enrolment.service import corrections
+from services.enrolment.service import corrections, requests
+from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
-from tests.integration.enrolment.visiting import KEY, links, page, path
+from tests.integration.enrolment.visiting import KEY, letter, page, path
 from tests.support.builders import an_agent, open_now
 
 PUBLIC = "https://parcours.example"
@@ -23,12 +24,6 @@ PUBLIC = "https://parcours.example"
 def ask(asking: Any) -> Ask:
     it: Ask = asking(link_signing_key=KEY, public_base_url=PUBLIC)
     return it
-
-
-async def link_of(front: Front, session: SessionState, agent: Agent) -> str:
-    """The link of a letter to the agent's address."""
-    enrolment_id = (await front.of(session, agent)).enrolment_id
-    return path(Purpose.ENROLMENTS, enrolment_id, links().mark(agent.email))
 
 
 def under(text: str, title: str) -> str:
@@ -45,7 +40,9 @@ async def test_every_enrolment_of_the_agent_is_there_and_nobody_elses(front: Fro
     await front.enrol(sessions[1], agent)
     await front.enrol(sessions[2], namesake)
 
-    text = page(await ask("GET", await link_of(front, sessions[0], agent)), 200, "Mes inscriptions")
+    text = page(
+        await ask("GET", await letter(front, Purpose.ENROLMENTS, sessions[0], agent)), 200, "Mes inscriptions"
+    )
 
     assert ("Le premier" in text, "Le second" in text, "Un autre" in text) == (True, True, False)
     for personal in (agent.family_name, agent.email, agent.agent_id):
@@ -57,7 +54,7 @@ async def test_the_place_in_line_is_the_one_of_now(front: Front, ask: Ask) -> No
     first, second, agent = an_agent(), an_agent(), an_agent()
     await front.publish(session)
     await front.enrol(session, first, second, agent)
-    link = await link_of(front, session, agent)
+    link = await letter(front, Purpose.ENROLMENTS, session, agent)
     assert "<strong>2e</strong>" in under((await ask("GET", link)).text, "Complète")
 
     await front.withdraw(session, second)
@@ -79,7 +76,7 @@ async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(fron
     await front.enrol(left, agent)
     await front.withdraw(left, agent)
 
-    text = (await ask("GET", await link_of(front, left, agent))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, left, agent))).text
 
     places = [text.index(f">{title}<") for title in ("Proposée", "Bientôt")]
     folded = text.index("<details>")
@@ -95,7 +92,7 @@ async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, 
     await front.enrol(seat, agent)
     await front.enrol(offered, other, agent)
     await front.withdraw(offered, other)
-    text = (await ask("GET", await link_of(front, seat, agent))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, seat, agent))).text
 
     [withdrawal] = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*)"', under(text, "Place"))
     [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', under(text, "Proposée"))
@@ -120,7 +117,7 @@ async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask:
     )
     await front.publish(begun)
 
-    text = (await ask("GET", await link_of(front, session, agent))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
 
     assert Purpose.WITHDRAW.value not in text
     assert ">Commencée<" in text.split("<details>")[0]
@@ -134,7 +131,7 @@ async def test_who_takes_part_sees_that_too_few_do_and_it_is_to_be_decided(
     session, agent = open_now(title="Trop peu", minimum=minimum), an_agent()
     await front.publish(session)
     await front.enrol(session, agent)
-    link = await link_of(front, session, agent)
+    link = await letter(front, Purpose.ENROLMENTS, session, agent)
     assert "doit encore décider" not in (await ask("GET", link)).text, "enrolment is open"
     closed = {"version": 2, "enrolment_closes_at": datetime.now(UTC) - timedelta(minutes=1)}
     await front.publish(session.model_copy(update=closed))
@@ -146,7 +143,7 @@ async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask
     session = open_now(title="Complète", capacity=0, waiting_list="none")
     await front.publish(session)
     await front.enrol(session, agent)
-    text = (await ask("GET", await link_of(front, session, agent))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
     assert "Demande non acceptée (session complète" in under(text, "Complète")
 
 
@@ -155,7 +152,7 @@ async def test_the_address_to_join_is_on_no_page(front: Front, ask: Ask) -> None
     session = open_now(format="webinar", venue=None, join_url="https://visio.example/secret")
     await front.publish(session)
     await front.enrol(session, agent)
-    text = (await ask("GET", await link_of(front, session, agent))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
     assert "En ligne" in text
     assert "visio.example" not in text
 
@@ -180,9 +177,19 @@ async def test_enrolments_with_another_address_are_on_another_page(front: Front,
     await front.enrol(old, before)
     await front.enrol(new, after)
 
-    text = (await ask("GET", await link_of(front, old, before))).text
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, old, before))).text
 
     assert (">Ancienne<" in text, ">Nouvelle<" in text) == (True, False)
+
+
+async def correct(front: Front, database: Database, session: SessionState, agent: Agent) -> Agent:
+    """Have an organiser correct the agent's address. Returns the agent as they are then."""
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
+    right = {"email": "zoe@exemple.fr"}
+    async with database.transaction() as tx:
+        await corrections.correct_by_organiser(tx, enrolment_id, right, organiser, datetime.now(UTC))
+    return agent.model_copy(update=right)
 
 
 async def test_a_link_that_was_written_to_a_wrong_address_opens_nothing_once_it_is_corrected(
@@ -192,32 +199,95 @@ async def test_a_link_that_was_written_to_a_wrong_address_opens_nothing_once_it_
     session, agent = open_now(title="Session"), an_agent(email="faute@exemple.fr")
     await front.publish(session)
     await front.enrol(session, agent)
-    wrong = await link_of(front, session, agent)
+    wrong = await letter(front, Purpose.ENROLMENTS, session, agent)
     shown = (await ask("GET", wrong)).text
-    [withdrawal] = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*)"', shown)
+    on_page = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*|{Purpose.MOVE.value}/[^"]*)"', shown)
+    assert len(on_page) == 2
+    of_letters = [await letter(front, purpose, session, agent) for purpose in OF_LETTERS]
 
-    async with database.transaction() as tx:
-        enrolment_id = (await front.of(session, agent)).enrolment_id
-        organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
-        right = {"email": "zoe@exemple.fr"}
-        await corrections.correct_by_organiser(tx, enrolment_id, right, organiser, datetime.now(UTC))
+    corrected = await correct(front, database, session, agent)
 
-    for link in (wrong, withdrawal):
-        page(await ask("GET", link), 410, "Ce lien ne mène plus à vos inscriptions")
-    page(
-        await ask("POST", withdrawal, data={"confirmer": "oui"}),
-        410,
-        "Ce lien ne mène plus à vos inscriptions",
-    )
+    for link in (wrong, *on_page, *of_letters):
+        text = page(await ask("GET", link), 410, "Ce lien ne s’ouvre plus")
+        assert ">Session<" not in text
+    for link in on_page:
+        answers = {"confirmer": "oui", "session": str(session.session_id)}
+        page(await ask("POST", link, data=answers), 410, "Ce lien ne s’ouvre plus")
     assert await front.states(session, agent) == ["enrolled"]
-    corrected = agent.model_copy(update={"email": "ZOE@exemple.fr"})
-    assert ">Session<" in (await ask("GET", await link_of(front, session, corrected))).text
+    anyhow = corrected.model_copy(update={"email": "ZOE@exemple.fr"})
+    assert ">Session<" in (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, anyhow))).text
+
+
+OF_LETTERS = [Purpose.WITHDRAW, Purpose.MOVE, Purpose.OFFER, Purpose.CERTIFICATE]
+
+
+async def test_the_link_of_an_offer_that_lies_in_a_wrong_mailbox_takes_and_leaves_no_seat(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, other, agent = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, other, agent)
+    await front.withdraw(session, other)
+    wrong = await letter(front, Purpose.OFFER, session, agent)
+
+    corrected = await correct(front, database, session, agent)
+
+    for answer in ("oui", "non"):
+        page(await ask("POST", wrong, data={"reponse": answer}), 410, "Ce lien ne s’ouvre plus")
+    assert await front.states(session, agent) == ["offered"]
+    right = await letter(front, Purpose.OFFER, session, corrected)
+    page(await ask("POST", right, data={"reponse": "oui"}), 200, "Votre place est confirmée")
+
+
+@pytest.mark.parametrize("purpose", [Purpose.WITHDRAW, Purpose.MOVE])
+async def test_whoever_comes_back_to_the_page_comes_back_no_longer_than_the_letters_link_opens(
+    front: Front, ask: Ask, purpose: Purpose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime.now(UTC) + timedelta(days=900)
+    session = open_now(title="Session", starts_at=later, ends_at=later + timedelta(hours=6))
+    agent, end = an_agent(), clock.now() + timedelta(days=180)
+    await front.publish(session)
+    await front.enrol(session, agent)
+    link = await letter(front, Purpose.ENROLMENTS, session, agent, until=end)
+
+    async def hop(link: str, now: datetime) -> str:
+        """Go to the page, on from there, and back: where that leads."""
+        monkeypatch.setattr(clock, "now", lambda: now)
+        [there] = re.findall(f'href="{PUBLIC}({purpose.value}/[^"]*)"', (await ask("GET", link)).text)
+        [back] = re.findall(
+            f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', (await ask("GET", there)).text
+        )
+        return str(back)
+
+    back = await hop(link, end - timedelta(hours=2))
+    back = await hop(back, end - timedelta(hours=1))
+
+    monkeypatch.setattr(clock, "now", lambda: end + timedelta(seconds=1))
+    page(await ask("GET", back), 410, "Ce lien a expiré")
+
+
+async def test_who_was_refused_for_a_session_that_nobody_knows_sees_their_other_enrolments(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, unknown, agent = open_now(title="Connue"), open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    await front.enrol(unknown, agent)
+    async with database.transaction() as tx:
+        await requests.refuse_unknown(tx, clock.now() + timedelta(hours=1), clock.now())
+    assert await front.states(unknown, agent) == ["refused"]
+
+    text = page(
+        await ask("GET", await letter(front, Purpose.ENROLMENTS, unknown, agent)), 200, "Mes inscriptions"
+    )
+
+    assert ">Connue<" in text
 
 
 async def test_a_letters_link_to_withdraw_leads_to_that_enrolment_alone(front: Front, ask: Ask) -> None:
     session, agent = open_now(), an_agent()
     await front.publish(session)
     await front.enrol(session, agent)
-    link = path(Purpose.WITHDRAW, (await front.of(session, agent)).enrolment_id)
+    link = await letter(front, Purpose.WITHDRAW, session, agent)
     asked, done = await ask("GET", link), await ask("POST", link, data={"confirmer": "oui"})
     assert Purpose.ENROLMENTS.value not in asked.text + done.text

@@ -13,7 +13,7 @@ from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
-from tests.integration.enrolment.visiting import KEY, enrolled, page, path
+from tests.integration.enrolment.visiting import KEY, enrolled, letter, page, path
 from tests.support.builders import an_agent, open_now
 
 
@@ -30,9 +30,8 @@ async def an_offer(front: Front, **changes: Any) -> tuple[SessionState, Agent, s
     await front.publish(session)
     await front.enrol(session, first, second)
     await front.withdraw(session, first)
-    offered = await front.of(session, second)
-    assert offered.state == "offered"
-    return session, second, path(Purpose.OFFER, offered.enrolment_id, offered.version)
+    assert (await front.of(session, second)).state == "offered"
+    return session, second, await letter(front, Purpose.OFFER, session, second)
 
 
 # ------------------------------------------------------------------------------------------- the offer
@@ -106,7 +105,7 @@ async def test_the_link_of_an_older_offer_never_answers_a_newer_one(front: Front
     for answer in (await ask("GET", link), await ask("POST", link, data={"reponse": "oui"})):
         page(answer, 410, "Cette proposition a été remplacée")
     assert await front.states(session, agent) == ["offered"]
-    newer = path(Purpose.OFFER, shorter.enrolment_id, shorter.version)
+    newer = await letter(front, Purpose.OFFER, session, agent)
     page(await ask("POST", newer, data={"reponse": "oui"}), 200, "Votre place est confirmée")
 
 
@@ -225,7 +224,9 @@ async def test_a_forged_link_is_not_found(ask: Ask, purpose: Purpose) -> None:
         f"{purpose.value}/é",
         path(purpose),
         path(purpose, "nobody", "2"),
-        path(Purpose.OFFER, uuid4(), "two") if purpose is Purpose.OFFER else path(purpose, ""),
+        path(purpose, uuid4(), "two"),
+        path(purpose, uuid4(), 1, "two"),
+        path(purpose, ""),
         f"{purpose.value}/{'x' * 20_000}",
     ):
         page(await ask("GET", forged), 404, "Ce lien n’est pas valable")
@@ -267,7 +268,7 @@ async def test_a_form_that_is_too_large_or_broken_is_refused(front: Front, ask: 
 async def test_while_the_database_is_away_a_page_says_so(
     asking: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise ConnectionRefusedError
 
     monkeypatch.setattr("services.enrolment.store.enrolments.find", away)

@@ -45,4 +45,13 @@ async def enrolled(front: Front, **changes: Any) -> tuple[SessionState, Agent, s
     session, agent = open_now(**changes), an_agent()
     await front.publish(session)
     await front.enrol(session, agent)
-    return session, agent, path(Purpose.WITHDRAW, (await front.of(session, agent)).enrolment_id)
+    return session, agent, await letter(front, Purpose.WITHDRAW, session, agent)
+
+
+async def letter(
+    front: Front, purpose: Purpose, session: SessionState, agent: Agent, *, until: datetime = LATER
+) -> str:
+    """The path of a link in a letter about this enrolment, to the agent's address."""
+    enrolment = await front.of(session, agent)
+    number = [enrolment.version] if purpose is Purpose.OFFER else []
+    return path(purpose, enrolment.enrolment_id, links().mark(agent.email), *number, until=until)

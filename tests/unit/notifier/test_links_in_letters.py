@@ -30,17 +30,18 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext(session)).content
     )
-    purpose, subject, until = {
-        Link.WITHDRAW: (Purpose.WITHDRAW, (str(ENROLMENT_ID),), session.ends_at),
-        Link.OFFER: (Purpose.OFFER, (str(ENROLMENT_ID), "7"), at("2025-03-17T09:30+01:00")),
-        Link.CERTIFICATE: (Purpose.CERTIFICATE, (str(ENROLMENT_ID),), at("2027-03-10T14:05:30+01:00")),
+    purpose, number, until = {
+        Link.WITHDRAW: (Purpose.WITHDRAW, "0", session.ends_at),
+        Link.OFFER: (Purpose.OFFER, "7", at("2025-03-17T09:30+01:00")),
+        Link.CERTIFICATE: (Purpose.CERTIFICATE, "0", at("2027-03-10T14:05:30+01:00")),
     }[KINDS[template].link or Link.WITHDRAW]
     address = f"https://parcours.example{purpose.value}/"
     (in_text,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
     hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
     assert in_text in hrefs
     token = in_text.removeprefix(address)
-    assert LINKS.read(purpose, token, until - timedelta(seconds=1)) == subject
+    said = LINKS.read(purpose, token, until - timedelta(seconds=1)).ids
+    assert said == (str(ENROLMENT_ID), str(LINKS.mark(mail.address)), number)
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
@@ -100,7 +101,7 @@ def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
         base = f"https://parcours.example{Purpose.UNSUBSCRIBE.value}/"
         assert address.startswith(f"<{base}")
         token = address.removeprefix(f"<{base}").removesuffix(">")
-        assert LINKS.read(Purpose.UNSUBSCRIBE, token, at("2025-03-10T14:07+01:00")) == (str(MAIL_ID),)
+        assert LINKS.read(Purpose.UNSUBSCRIBE, token, at("2025-03-10T14:07+01:00")).ids == (str(MAIL_ID),)
         for kind in ("text/plain", "text/html"):
             assert base in body(message, kind)
             assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
@@ -121,6 +122,6 @@ def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
     (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
     token = link.removeprefix(address)
     end = mail.called_for_at + timedelta(hours=48)
-    assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)) == (str(MAIL_ID),)
+    assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)).ids == (str(MAIL_ID),)
     with pytest.raises(Expired):
         LINKS.read(Purpose.CONFIRM, token, end)
