@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from services.catalogue.api import bespoke, failures, management, public, sheets
 from services.catalogue.api.examples import EXAMPLES
-from services.catalogue.service.imports import Turns
+from services.catalogue.service.sheet_turns import Turns
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard

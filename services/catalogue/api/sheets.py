@@ -11,9 +11,11 @@ from pydantic import BaseModel, Field
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import imports, sheets
+from services.catalogue.service import imports, sheet_turns, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.imports import Imported, Outcome, SheetLine, Turns
+from services.catalogue.service.imports import Imported
+from services.catalogue.service.sheet_lines import Outcome, SheetLine
+from services.catalogue.service.sheet_turns import Turns
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import PROBLEM_JSON, problem_response
@@ -105,8 +107,8 @@ async def import_sessions(
     turns: Turns = request.app.state.turns
     guard: Guard = request.app.state.guard
     async with turns.take(organiser):
-        sender, size = imports.sender_of(organiser), imports.kibibytes(content)
-        await guard.take(request, "sheet", imports.SENT, sender, number=size)
+        sender, size = sheet_turns.sender_of(organiser), sheet_turns.kibibytes(content)
+        await guard.take(request, "sheet", sheet_turns.SENT, sender, number=size)
         sheet = await imports.read(content)
         async with database.transaction() as tx:
             imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)

@@ -15,8 +15,10 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue.pages.site import EXAMPLE
-from services.catalogue.service import imports, sessions
+from services.catalogue.service import imports, sessions, sheet_lines, sheet_turns
 from services.catalogue.service.failures import Busy
+from services.catalogue.service.sheet_lines import SheetLines
+from services.catalogue.service.sheet_turns import MOST_WAITING, Turns
 from services.catalogue.store.sessions import lock, lock_references
 from shared import security_log
 from shared.auth import Principal, Role
@@ -132,7 +134,7 @@ async def test_a_sheet_of_equal_lines_takes_a_digest_for_each_and_no_more(
         digests.append(name)
         return uuid5(namespace, name)
 
-    monkeypatch.setattr(imports, "uuid5", counted)
+    monkeypatch.setattr(sheet_lines, "uuid5", counted)
     tried = await imported(ask, sheet(*[""] * 500), dry_run="true")
     assert (tried.json()["rows"], tried.json()["faults"]) == (500, [])
     assert len(digests) == len(set(digests)) == 500
@@ -255,9 +257,9 @@ class Deciding:
 @pytest.fixture
 def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
     """Sheets are read at once, and decided about for as long as the test says."""
-    held, decide = Deciding(), imports._Lines.decide
+    held, decide = Deciding(), SheetLines.decide
 
-    def slow(lines: imports._Lines, rows: Sequence[spreadsheets.Row]) -> imports._Lines:
+    def slow(lines: SheetLines, rows: Sequence[spreadsheets.Row]) -> SheetLines:
         held.begun.set()
         held.may_end.wait(10)
         return decide(lines, rows)
@@ -265,7 +267,7 @@ def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
     async def read(content: bytes) -> imports.SheetContent:
         return imports._read(content)
 
-    monkeypatch.setattr(imports._Lines, "decide", slow)
+    monkeypatch.setattr(SheetLines, "decide", slow)
     monkeypatch.setattr(imports, "read", read)
     yield held
     held.may_end.set()
@@ -300,12 +302,12 @@ async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_or
     assert await outcomes(ask, content) == ["unchanged"]
 
 
-async def taken(turns: imports.Turns, delegation: str = "bretagne") -> None:
+async def taken(turns: Turns, delegation: str = "bretagne") -> None:
     async with turns.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
         pass
 
 
-async def waiting(turns: imports.Turns, delegation: str = "bretagne") -> asyncio.Task[None]:
+async def waiting(turns: Turns, delegation: str = "bretagne") -> asyncio.Task[None]:
     task = asyncio.create_task(taken(turns, delegation))
     await asyncio.sleep(0)
     assert not task.done()
@@ -313,9 +315,9 @@ async def waiting(turns: imports.Turns, delegation: str = "bretagne") -> asyncio
 
 
 async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
-    turns = imports.Turns()
+    turns = Turns()
     async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
-        tasks = [await waiting(turns, f"delegation {number}") for number in range(imports.MOST_WAITING)]
+        tasks = [await waiting(turns, f"delegation {number}") for number in range(MOST_WAITING)]
         with pytest.raises(Busy):
             await taken(turns, "corse")
     for task in tasks:
@@ -324,7 +326,7 @@ async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
 
 
 async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
-    turns = imports.Turns()
+    turns = Turns()
     async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
         gone = await waiting(turns)
         with pytest.raises(Busy):
@@ -627,7 +629,7 @@ async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_th
 async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
     organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "SENT", Rate(2, 3600))
+    monkeypatch.setattr(sheet_turns, "SENT", Rate(2, 3600))
     assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
     assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
     refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]

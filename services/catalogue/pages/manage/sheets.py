@@ -9,10 +9,11 @@ from starlette.responses import Response, StreamingResponse
 from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.pages.site import site_of
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import imports, sheets
+from services.catalogue.service import imports, sheet_turns, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.failures import Busy
-from services.catalogue.service.imports import Outcome, Turns
+from services.catalogue.service.sheet_lines import Outcome
+from services.catalogue.service.sheet_turns import Turns
 from shared import clock
 from shared.guard import LimitMet
 from shared.web import responses, spreadsheets
@@ -54,8 +55,10 @@ async def import_sheet(visit: Visit) -> Response:
     turns: Turns = visit.request.app.state.turns
     try:
         async with turns.take(visit.who):
-            sender, size = imports.sender_of(visit.who), imports.kibibytes(visit.form.file)
-            await site_of(visit.request).guard.take(visit.request, "sheet", imports.SENT, sender, number=size)
+            sender, size = sheet_turns.sender_of(visit.who), sheet_turns.kibibytes(visit.form.file)
+            await site_of(visit.request).guard.take(
+                visit.request, "sheet", sheet_turns.SENT, sender, number=size
+            )
             sheet = await imports.read(visit.form.file)
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)

@@ -1,0 +1,95 @@
+"""The cells of a sheet as they are read; :mod:`services.catalogue.service.sheets` writes them."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.catalogue.rules.lifecycle import instant
+from services.catalogue.service.sheets import DATES, UNLIMITED, WRITTEN
+from shared.web.spreadsheets import Fault
+
+_READ = (WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+def fields_of(line: int, cells: Mapping[str, str], zone: str | None) -> tuple[dict[str, Any], list[Fault]]:
+    """Return what the cells say, by field, dates in this time zone; and what of it cannot be read."""
+    fields: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, cell in cells.items():
+        try:
+            fields[name] = _READERS.get(name, _as_it_is)(cell)
+            if name in DATES and zone is not None:
+                fields[name] = instant(fields[name], zone)
+        except ValueError as error:
+            faults.append(Fault(line, "invalid", str(error), name))
+    return fields, faults
+
+
+def as_written(name: str, cell: str) -> str:
+    """Return the cell as it would be written, if it has a date: one is written to the minute."""
+    try:
+        return _moment(cell).strftime(WRITTEN) if name in DATES else cell
+    except ValueError:
+        return cell
+
+
+def uuid_of(cell: str) -> UUID | None:
+    """Return the id that a cell has, None where it is none."""
+    try:
+        return UUID(cell)
+    except ValueError:
+        return None
+
+
+def zone_of(name: str) -> str | None:
+    """Return the time zone of this name, None where there is none."""
+    try:
+        return str(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _as_it_is(cell: str) -> str:
+    return cell
+
+
+def _moment(cell: str) -> datetime:
+    for written in _READ:
+        try:
+            return datetime.strptime(cell, written)  # noqa: DTZ007 a wall clock's: the zone is another column
+        except ValueError:
+            continue
+    raise ValueError(f"{cell[:40]!r} is not a date and time such as 2027-03-30 09:30 or 30/03/2027 09:30")
+
+
+def _number(cell: str) -> int:
+    if not _WHOLE.fullmatch(cell):
+        raise ValueError(f"{cell[:40]!r} is not a whole number")
+    return int(cell)
+
+
+def _seats(cell: str) -> int | None:
+    return None if _bare(cell) == _bare(UNLIMITED) else _number(cell)
+
+
+def _experts(cell: str) -> list[str]:
+    return [name.strip() for name in cell.split("|") if name.strip()]
+
+
+def _bare(word: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if c.isalnum())
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(DATES, _moment),
+    "capacity": _seats,
+    "offer_hold_hours": _number,
+    "quota_per_authority": _number,
+    "minimum": _number,
+    "experts": _experts,
+}

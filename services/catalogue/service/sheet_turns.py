@@ -1,0 +1,63 @@
+"""Whose sheet is read, and when: one after the other, in a thread, and not too many of one organiser."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from services.catalogue.service.failures import Busy
+from shared.auth import Principal
+from shared.limits import Rate
+
+MOST_WAITING = 5
+"""Sheets that wait in a process; one of 20,000 lines takes some seconds."""
+SENT = Rate(64 * 1024, 3600)
+"""KiB of sheets that are read of an organiser, tried ones too: some forty of 20,000 short lines."""
+_BUSY_SECONDS = 10
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
+"""One sheet after the other: together they are no faster, and the threads of all are for short work."""
+
+T = TypeVar("T")
+
+
+def sender_of(who: Principal) -> str:
+    """Whose sheets count together: those of a delegation, or of somebody who acts everywhere."""
+    return who.delegation or who.name
+
+
+def kibibytes(content: bytes) -> int:
+    """What a file counts for of :data:`SENT`."""
+    return len(content) // 1024 + 1
+
+
+class Turns:
+    """Whose sheet is at work in a process, and whose wait: one of each organiser, and a few in all.
+
+    A turn is taken before any connection, so that who waits keeps neither that nor a lock from others.
+    """
+
+    def __init__(self) -> None:
+        self._at_work = asyncio.Lock()
+        self._waiting: set[str] = set()
+
+    @asynccontextmanager
+    async def take(self, who: Principal) -> AsyncIterator[None]:
+        """Wait until no other sheet is at work, and keep others waiting. Raises :class:`Busy`."""
+        whose = sender_of(who)
+        if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
+            raise Busy(_BUSY_SECONDS)
+        self._waiting.add(whose)
+        try:
+            await self._at_work.acquire()
+        finally:
+            self._waiting.discard(whose)
+        try:
+            yield
+        finally:
+            self._at_work.release()
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do what takes long for a sheet; meanwhile others are answered."""
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
