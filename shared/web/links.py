@@ -127,6 +127,10 @@ class Links:
         """
         return self.url(purpose, str(enrolment_id), str(mark), str(number), until=until)
 
+    def preferences(self, subscriber: str, address: str, until: datetime) -> str:
+        """The address of what a subscriber follows, in a letter to this address."""
+        return self.url(Purpose.PREFERENCES, subscriber, str(self.mark(address)), until=until)
+
     def mark(self, address: str) -> int:
         """What a link says of the address that it is written to: it tells nobody the address."""
         return _mark(self._keys[-1], address)

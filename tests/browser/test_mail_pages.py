@@ -28,6 +28,7 @@ from tests.support.smtp import ScriptedRelay
 from tests.unit.notifier.builders import a_decision, a_session
 
 pytestmark = pytest.mark.browser
+ADDRESS = "a-1@ville.example"
 
 TOKEN = "assistance"
 LOG = "/courriels/suivi"
@@ -62,14 +63,16 @@ def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathF
             subscriber = await tx.scalar(text("SELECT subscriber_id FROM subscriber"))
             request = await tx.scalar(text("SELECT request_id FROM subscription_request"))
         assert settings.links is not None
+        mark = settings.links.mark(ADDRESS)
         subjects = {
-            Purpose.PREFERENCES: subscriber,
-            Purpose.UNSUBSCRIBE: subscriber,
-            Purpose.CONFIRM: request,
+            Purpose.PREFERENCES: (subscriber, mark),
+            Purpose.UNSUBSCRIBE: (subscriber,),
+            Purpose.CONFIRM: (request,),
         }
         until = clock.now() + timedelta(hours=1)
         for purpose, what in subjects.items():
-            links[purpose] = f"{purpose.value}/{settings.links.token(purpose, str(what), until=until)}"
+            token = settings.links.token(purpose, *map(str, what), until=until)
+            links[purpose] = f"{purpose.value}/{token}"
         yield process.api
         await process.database.close()
 
@@ -91,9 +94,7 @@ async def fill(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(
-        SubscriptionChanged(
-            agent_id="A-1", email="a-1@ville.example", subscribed=True, community="evolution-des-metiers"
-        )
+        SubscriptionChanged(agent_id="A-1", email=ADDRESS, subscribed=True, community="evolution-des-metiers")
     )
     await notifier.change(
         "INSERT INTO subscription_request (request_id, address, interests) "

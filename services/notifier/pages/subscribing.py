@@ -7,7 +7,6 @@ address is subscribed, or shows one: links are forwarded.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from uuid import UUID
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -19,14 +18,15 @@ from services.notifier.pages.fields import is_address
 from services.notifier.render import SUBSCRIBER_FOR, interests
 from services.notifier.render.interests import Names
 from services.notifier.service import subscriptions
+from services.notifier.service.subscriptions import Subscriber
 from shared import clock
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
 from shared.web.networks import network_of
-from shared.web.notices import Closed, read_link
+from shared.web.notices import Closed, OpenedLink, read_link
 from shared.web.rendering import Rendering
 
 FORM = "/courriels/abonnement"
@@ -134,7 +134,7 @@ class _SubscriptionPages:
         """What was requested, and on POST begins."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
-        request_id = await self._subject(request, Purpose.CONFIRM)
+        request_id = (await self._read(request, Purpose.CONFIRM)).subject
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 requested = await subscriptions.requested(tx, request_id)
@@ -152,35 +152,34 @@ class _SubscriptionPages:
         return self.rendering.page(
             "confirmed.html",
             interests=interests.titles(subscribed.interests, await self._names()),
-            preferences=self.links.url(Purpose.PREFERENCES, str(subscribed.subscriber_id), until=until),
+            preferences=self.links.preferences(str(subscribed.subscriber_id), subscribed.address, until),
         )
 
     async def preferences(self, request: Request) -> Response:
-        """What one follows, and on POST what one follows from now on."""
-        subscriber_id = await self._subject(request, Purpose.PREFERENCES)
+        """What one follows, and on POST what one follows from now on.
+
+        By a letter to the address of now alone: one to another may lie in a wrong mailbox.
+        """
+        link = await self._read(request, Purpose.PREFERENCES)
         names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
-                subscribed = await subscriptions.find(tx, subscriber_id)
-            if subscribed is None:
-                raise Closed(SubscriptionMessage.NO_LONGER)
+                subscribed = await self._written_to(tx, link)
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         form = await read_form(request, most=200)
         ends, wanted = "arreter" in form, set(form.every("interet"))
         async with self.database.transaction() as tx:
-            before = await subscriptions.find(tx, subscriber_id)
-            if before is None:
-                raise Closed(SubscriptionMessage.NO_LONGER)
+            before = await self._written_to(tx, link)
             # What portals have named and our list has not may be kept, but not made up.
             chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
-            left = await subscriptions.choose(tx, subscriber_id, chosen)
+            left = await subscriptions.choose(tx, link.subject, chosen)
         return self._message(
             SubscriptionMessage.SAVED if left is not None else SubscriptionMessage.UNSUBSCRIBED
         )
 
     async def unsubscribe(self, request: Request) -> Response:
         """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
-        subscriber_id = await self._subject(request, Purpose.UNSUBSCRIBE)
+        subscriber_id = (await self._read(request, Purpose.UNSUBSCRIBE)).subject
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
         async with self.database.transaction() as tx:
@@ -189,9 +188,15 @@ class _SubscriptionPages:
 
     # ------------------------------------------------------------------------------------ in common
 
-    async def _subject(self, request: Request, purpose: Purpose) -> UUID:
-        expired = SubscriptionMessage.EXPIRED
-        return (await read_link(request, self.guard, self.links, purpose, expired=expired)).subject
+    async def _read(self, request: Request, purpose: Purpose) -> OpenedLink:
+        return await read_link(request, self.guard, self.links, purpose, expired=SubscriptionMessage.EXPIRED)
+
+    async def _written_to(self, tx: Transaction, link: OpenedLink) -> Subscriber:
+        """The subscriber of a link. Raises `Closed` where it was written to another address than theirs."""
+        found = await subscriptions.find(tx, link.subject)
+        if found is None or self.links is None or not self.links.is_mark_of(link.mark, found.address):
+            raise Closed(SubscriptionMessage.NO_LONGER)
+        return found
 
     def _message(self, message: SubscriptionMessage) -> Response:
         return self.rendering.notice(message)

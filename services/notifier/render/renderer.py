@@ -302,7 +302,7 @@ class Renderer:
             return None
         subscriber, until = str(mail.details["subscriber"]), self._now() + SUBSCRIBER_FOR
         return {
-            "preferences": self._links.url(Purpose.PREFERENCES, subscriber, until=until),
+            "preferences": self._links.preferences(subscriber, mail.address, until),
             "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),
         }
 

@@ -40,9 +40,10 @@ NOT_KEPT = Counter(
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Somebody who is written to, and the interests, as they are stored, that are written about."""
+    """Somebody who is written to, where, and the interests, as they are stored, that are written about."""
 
     subscriber_id: UUID
+    address: str
     interests: frozenset[str]
 
 
@@ -114,7 +115,10 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
     """A subscriber and what their letters are about; None where that is nothing."""
     interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
-    return Subscriber(subscriber_id, frozenset(map(str, interests))) if interests else None
+    address = await subscriptions.address_of(tx, subscriber_id)
+    if not interests or address is None:
+        return None
+    return Subscriber(subscriber_id, address, frozenset(map(str, interests)))
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscriber | None:

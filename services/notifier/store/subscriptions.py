@@ -47,6 +47,12 @@ async def mailbox(tx: Transaction, subscriber_id: UUID) -> list[UUID]:
     return list(await tx.scalars(_MAILBOX, {"ids": [subscriber_id]}))
 
 
+async def address_of(tx: Transaction, subscriber_id: UUID) -> str | None:
+    """Where a subscriber is written to; None where there is no such subscriber (any more)."""
+    found: str | None = await tx.scalar(_ADDRESS, {"subscriber_id": subscriber_id})
+    return found
+
+
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
     """Correct a subscriber's address and names; null: unchanged."""
     parameters = {
@@ -111,6 +117,7 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
 _AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
+_ADDRESS = text("SELECT address FROM subscriber WHERE subscriber_id = :subscriber_id")
 _SAVE_AGENT = text(
     "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "
     "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name) "

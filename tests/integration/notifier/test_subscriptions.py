@@ -361,7 +361,7 @@ async def test_links_of_the_owner_show_and_end_all_that_the_mailbox_gets(
     await notifier.hear(changed("A-2", theme=OTHER_THEME))
     await notifier.hear(a_dossier())
     owner = await id_of(notifier, None)
-    url = link(Purpose.PREFERENCES, owner)
+    url = preferences(owner, OWNER)
     assert (await client.get(url)).text.count(" checked") == 3
 
     kept = ["theme:enjeux-ia", "delegation:bretagne"]
@@ -390,7 +390,7 @@ async def test_the_link_of_an_agent_shows_and_ends_nothing_of_the_owner_of_the_a
     await notifier.hear(changed("X-1", email="x@x.example", theme=OTHER_THEME))
     agent = await id_of(notifier, "X-1")
     await notifier.hear(AgentCorrected(agent_id="X-1", email=OWNER))
-    shown = (await client.get(link(Purpose.PREFERENCES, agent))).text
+    shown = (await client.get(preferences(agent, OWNER))).text
     assert re.findall('value="([^"]*)" id="[^"]*" checked', shown) == [f"theme:{OTHER_THEME}"]
     assert (await client.post(link(Purpose.UNSUBSCRIBE, agent))).status_code == 200
     assert await followers(notifier) == {(None, OWNER): CONFIRMED}
@@ -608,14 +608,14 @@ async def test_a_link_of_confirmation_subscribes_once(notifier: Notifier, client
     again = await client.post(f"/courriels/confirmation/{token}")
     assert (first.status_code, again.status_code) == (200, 200)
     who = await subscriber_id(notifier)
-    await client.post(link(Purpose.PREFERENCES, who), data={"interet": ["delegation:bretagne"]})
+    await client.post(preferences(who, "a@b.example"), data={"interet": ["delegation:bretagne"]})
     again = await client.post(f"/courriels/confirmation/{token}")
     assert "Événements" in again.text
     assert "Enjeux" not in again.text
     await client.post(link(Purpose.UNSUBSCRIBE, who))
     again = await client.post(f"/courriels/confirmation/{token}")
     assert again.status_code == 410
-    assert "Vous n’avez plus d’abonnement" in again.text
+    assert "Ce lien n’ouvre plus d’abonnement" in again.text
     await notifier.hear(a_replay())
     assert await news(notifier) == {}
     await notifier.change("UPDATE request_count SET ends_at = now()")  # the next day
@@ -641,9 +641,9 @@ async def test_communities_that_the_catalogue_published_can_be_followed_by_their
     body = notifier.relay.taken[0].message.get_body(("plain",))
     assert body is not None
     assert name in body.get_content().replace("\u00a0", " ")
-    preferences = await client.get(link(Purpose.PREFERENCES, await subscriber_id(notifier)))
-    assert name in preferences.text
-    assert "Autres abonnements" not in preferences.text
+    shown = await client.get(preferences(await subscriber_id(notifier), "a@b.example"))
+    assert name in shown.text
+    assert "Autres abonnements" not in shown.text
     await notifier.hear(a_dossier(themes=["evolution-des-metiers"]))
     assert list((await news(notifier)).values()) == [1]
 
@@ -762,6 +762,29 @@ def link(purpose: Purpose, subject: str) -> str:
     return f"{purpose.value}/{LINKS.token(purpose, subject, until=clock.now() + timedelta(days=1))}"
 
 
+def preferences(subject: str, address: str) -> str:
+    """The link that a letter to this address has."""
+    return LINKS.preferences(subject, address, clock.now() + timedelta(days=1))
+
+
+async def test_a_link_that_was_written_to_another_address_than_is_right_now_shows_and_changes_nothing(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    """It may lie in a wrong mailbox. What ends everything, and shows nothing, stays possible there."""
+    await notifier.hear(changed(email="faute@ville.example", theme="enjeux-ia"))
+    subscriber = await subscriber_id(notifier)
+    old = preferences(subscriber, "Faute@ville.example")
+    assert (await client.get(old)).status_code == 200
+    await notifier.hear(AgentCorrected(agent_id="A-1", email="juste@ville.example"))
+    for url in (old, link(Purpose.PREFERENCES, subscriber)):
+        assert (await client.get(url)).status_code == 410
+        assert (await client.post(url, data={"arreter": "oui"})).status_code == 410
+    assert list(await followers(notifier)) == [("A-1", "juste@ville.example")]
+    assert (await client.get(preferences(subscriber, "juste@ville.example"))).status_code == 200
+    assert (await client.post(link(Purpose.UNSUBSCRIBE, subscriber))).status_code == 200
+    assert await followers(notifier) == {}
+
+
 async def test_one_click_of_a_mail_program_ends_it(notifier: Notifier, client: httpx.AsyncClient) -> None:
     await notifier.hear(changed(theme="enjeux-ia"))
     await notifier.hear(a_dossier())
@@ -779,7 +802,7 @@ async def test_preferences_show_what_is_followed_and_keep_what_is_chosen(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:
     await notifier.hear(changed(theme="enjeux-ia", community="ia-et-territoires"))
-    url = link(Purpose.PREFERENCES, await subscriber_id(notifier))
+    url = preferences(await subscriber_id(notifier), "a-1@ville.example")
     shown = await client.get(url)
     assert 'value="theme:enjeux-ia" id="i-theme:enjeux-ia" checked' in shown.text
     assert "E-communauté" in shown.text
