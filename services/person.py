@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 import typer
 
 from services.agent import SERVICES, Address, PageFile, address_of, print_export
+from services.notifier.settings import Settings
 from shared import clock, security_log
-from shared.cli import Definition, in_process, run, stop
+from shared.cli import Definition, in_process, load, run, stop
 from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 
@@ -26,6 +27,10 @@ app = typer.Typer(
 _NOT_IN_THIS = (
     "What is known of agents who have this address is not in this: parcours agent find ADDRESS says who they "
     "are, for parcours agent export | erase ISSUER AGENT_ID"
+)
+_WRITTEN_TO_AGAIN = (
+    "DELEGATION_CONTACTS of the notifier names this address: what a session needs is written there again, or "
+    "agents are told to write to it. Take it out of the setting, restart the notifier, and run this again."
 )
 _IN_ORDER = tuple(reversed(SERVICES))
 """First the catalogue, whose answers to officers the others pass on."""
@@ -51,6 +56,8 @@ def erase(address: Address) -> None:
     if late:
         stop(f"Not done by {', '.join(late)}: something is still on its way. Run this again in a minute.")
     typer.echo(f"Proof of it, naming nobody: parcours agent erasures {request_id}")
+    if load(Settings).names_contact(known):
+        typer.echo(_WRITTEN_TO_AGAIN, err=True)
     typer.echo(_NOT_IN_THIS, err=True)
 
 

@@ -116,6 +116,15 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
         description="How often all may together, so that many networks are no flood.",
     )
 
+    def names_contact(self, address: str) -> bool:
+        """Whether an address is one of ``delegation_contacts``."""
+        named = [
+            address
+            for found in self.delegation_contacts.values()
+            for address in (found.contact or "", *found.organisers)
+        ]
+        return address.lower() in map(str.lower, named)
+
     @property
     def database_url(self) -> str:
         return self.notifier_database_url

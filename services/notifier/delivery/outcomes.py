@@ -111,6 +111,7 @@ RETRY_FIRST: dict[int | None, timedelta] = {
 """How long to wait after the first attempt, by the relay's code (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
+UNHEARD = "given up: its session is not known as it was when this was called for"
 RETURNED = "mails to this address came back: it is written to no more"
 
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
@@ -162,6 +163,11 @@ def superseded(claimed: Claimed, why: str) -> Settlement:
 def suppressed(claimed: Claimed) -> Settlement:
     """The settlement of a mail to an address from which mails came back."""
     return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
+
+
+def unheard(claimed: Claimed) -> Settlement:
+    """The settlement of a notice whose session was not heard of in time."""
+    return Settlement(claimed.claim, MailState.FAILED, None, UNHEARD)
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:

@@ -196,6 +196,8 @@ class Workers:
             match letters.revalidate(mail, claimed.context, now):
                 case letters.Superseded(why):
                     return outcomes.superseded(claimed, why)
+                case letters.Unheard():
+                    return outcomes.unheard(claimed)
                 case letters.Postponed(until):
                     return outcomes.postponed(claimed, "its time has not come", until - now)
             if claimed.context.suppressed:

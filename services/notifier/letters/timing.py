@@ -35,8 +35,6 @@ _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Sta
 CONFIRM_FOR = timedelta(hours=48)
 """How long a subscription can be confirmed, from when it was asked for."""
 
-_BEHIND = timedelta(minutes=1)
-"""When a letter comes again that was called for by a newer state of its session than is known."""
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """What is due by the database's clock is not sent back for a moment that ours has not reached yet."""
 
@@ -134,13 +132,18 @@ class Superseded:
 
 
 @dataclass(frozen=True, slots=True)
+class Unheard:
+    """What the letter is about was never heard of, and it has waited for as long as it may."""
+
+
+@dataclass(frozen=True, slots=True)
 class Postponed:
     """The letter's time has not come."""
 
     until: datetime
 
 
-def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
+def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | Unheard | None:
     """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
 
     One about a move always must: it takes the session that was left out of the calendar (:func:`is_true`).
@@ -148,7 +151,14 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     """
     if context.former_address:
         return Superseded("the agent has another address since, and it is not known which")
+    if mail.template in NOTICES and not _is_heard_of(mail, context.session):
+        return Unheard()
     return None if mail.template is Template.MOVED else _revalidate(mail, context, now)
+
+
+def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
+    """Whether the state of its session that called for a letter to an organiser is known."""
+    return session is not None and session.version >= int(str(mail.details.get("session_version", 0)))
 
 
 def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
@@ -168,8 +178,8 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
     waits = known is None or known.standing in _WITHOUT_SEAT
     if mail.template is Template.SESSION_CHANGED_WAITING and not waits:
         return Superseded("the agent waits no more")
-    if session is not None and (seen := _by_session(mail, session, now)) is not None:
-        return seen
+    if session is not None and (past := _is_past(mail, session, now)) is not None:
+        return Superseded(past)
     if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
         return Superseded("its link has expired")
     if mail.template is Template.SEAT_OFFERED and now >= datetime.fromisoformat(
@@ -188,14 +198,6 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
     return None
 
 
-def _by_session(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:
-    """Whether the session keeps a letter from leaving, or what is known of it is too old to say."""
-    if session.version < _decided_on(mail):
-        return Postponed(now + _BEHIND)
-    why = _is_past(mail, session, now)
-    return None if why is None else Superseded(why)
-
-
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     """Why nothing of what a letter announces can happen any more."""
     says = KINDS[mail.template].says
@@ -212,12 +214,6 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         if now >= (closes if _awaits_employer(mail) else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"
     return None
-
-
-def _decided_on(mail: Mail) -> int:
-    """The version of the session that a letter to an organiser was called for by; 0 of any other letter."""
-    version = mail.details.get("session_version")
-    return version if mail.template in NOTICES and isinstance(version, int) else 0
 
 
 def _awaits_employer(mail: Mail) -> bool:

@@ -86,6 +86,7 @@ async def claim(
     its row has is for who is not known (any more).
 
     Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
+    A notice waits for the state of its session that called for it; it is taken when it is to be given up.
     A letter that only a newer version knows is left to a process that has it. Two processes never get the
     same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
     (0: any number): those above it go back into the queue until their time.
@@ -235,6 +236,8 @@ _READER = """
            LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)"""
 """Whom a mail is to, as they are now; nobody where that is not known."""
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
+_CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
+"""The version of its session that a notice speaks of, without which it waits, and is given up in the end."""
 _CLAIM = text(
     f"""
     WITH due AS (
@@ -244,7 +247,9 @@ _CLAIM = text(
                 WHERE mail.priority = first.priority AND state IN ('pending', 'retry') AND due_at <= now()
                   AND template = ANY(CAST(:templates AS varchar[]))
                   AND (NOT needs_session
-                       OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id))
+                       OR EXISTS (SELECT FROM session WHERE session.session_id = mail.session_id
+                                     AND session.version >= {_CALLED_FOR_BY})
+                       OR ({_CALLED_FOR_BY} > 0 AND give_up_at <= now()))
                 ORDER BY due_at LIMIT :most FOR UPDATE OF mail SKIP LOCKED) AS next
          LIMIT :most)
     UPDATE mail

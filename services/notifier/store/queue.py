@@ -84,6 +84,7 @@ async def add_letter(
             "family_name": to.family_name,
             "session_id": session_id,
             "details": json.dumps(letter.details),
+            "needs_session": letter.needs_session,
             "priority": int(KINDS[letter.template].priority),
             "called_for_at": called_for_at,
         },
@@ -118,6 +119,7 @@ _QUEUE_LINKS = text(
 _QUEUE = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
     "VALUES (:event_id, :template, '', :recipient, :address, :given_name, :family_name, :session_id, NULL, "
-    "0, CAST(:details AS jsonb), false, :priority, coalesce(CAST(:called_for_at AS timestamptz), now())) "
+    "0, CAST(:details AS jsonb), :needs_session, :priority, "
+    "coalesce(CAST(:called_for_at AS timestamptz), now())) "
     f"{ONCE}"
 )

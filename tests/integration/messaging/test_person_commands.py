@@ -1,6 +1,7 @@
 """``parcours person export | erase``, as an operator types them: of who is no agent and has an address."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -182,6 +183,18 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
     code, said = await person("export", ADDRESS)
     assert code == 1
     assert "Nothing is kept of this address" in said
+
+
+async def test_an_address_that_a_setting_has_written_to_again_is_said(
+    person: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contacts = {"bretagne": {"contact": "other@exemple.fr", "organisers": [ADDRESS.upper()]}}
+    monkeypatch.setenv("DELEGATION_CONTACTS", json.dumps(contacts))
+    code, said = await person("erase", ADDRESS)
+    assert code == 0, said
+    assert "DELEGATION_CONTACTS of the notifier names this address" in said
+    code, said = await person("erase", "autre@exemple.fr")
+    assert "DELEGATION_CONTACTS" not in said
 
 
 async def test_agents_with_the_address_and_who_did_what_stay(

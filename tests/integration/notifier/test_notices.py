@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from services.notifier import handlers
+from services.notifier.delivery.outcomes import UNHEARD
 from services.notifier.settings import Settings
+from services.notifier.store import mails
 from shared import clock
 from shared.events.catalogue import SessionChanged, SessionScheduled
 from shared.events.enrolment import MinimumMissed, OrganiserNotice, SelectionDue
@@ -85,17 +87,37 @@ async def test_what_is_decided_before_the_letter_leaves_is_asked_no_more(
     assert await notifier.states() == ["superseded", "superseded"]
 
 
-async def test_a_notice_that_overtakes_its_session_waits_for_it(notifier: Notifier) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["as it was", "not at all"])
+async def test_a_notice_that_overtakes_its_session_waits_for_it_and_is_counted(
+    notifier: Notifier, known: bool
+) -> None:
     """As the notifier knows the session, it is open still."""
     still_open = closed(enrolment_closes_at=clock.now() + timedelta(days=2))
-    await notifier.hear(SessionScheduled.model_validate(still_open))
+    if known:
+        await notifier.hear(SessionScheduled.model_validate(still_open))
     await hear(notifier, missed(session_version=2))
+    await notifier.change("UPDATE mail SET due_at = due_at - interval '1 hour'")
     await notifier.deliver()
     assert await notifier.states() == ["pending", "pending"]
+    async with notifier.database.quiet_transaction() as tx:
+        due, age, _ = await mails.measure(tx)
+    assert (due, age >= 3600) == (2, True)
     await notifier.hear(SessionChanged.model_validate(closed(version=2)))
-    await notifier.change("UPDATE mail SET due_at = now()")
     await notifier.deliver()
     assert await notifier.states() == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["as it was", "not at all"])
+async def test_a_notice_whose_session_is_never_heard_of_fails_in_the_end(
+    notifier: Notifier, known: bool
+) -> None:
+    if known:
+        await notifier.hear(SessionScheduled.model_validate(closed()))
+    await hear(notifier, missed(session_version=2**31 - 1))
+    await notifier.change("UPDATE mail SET give_up_at = now()")
+    await notifier.deliver()
+    assert [(row.state, row.smtp_answer) for row in await notifier.rows()] == [("failed", UNHEARD)] * 2
+    assert notifier.relay.taken == []
 
 
 def test_contacts_of_delegations_are_read_and_mistakes_refused() -> None:

@@ -18,6 +18,7 @@ from services.notifier.letters import (
     Standing,
     Superseded,
     Template,
+    Unheard,
 )
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
@@ -108,7 +109,7 @@ def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
 # ------------------------------------------------------------------- looking again, when its turn has come
 
 
-def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | None:
+def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | Unheard | None:
     enrolled = EnrolmentState(1, Standing.ENROLLED)
     return letters.revalidate(a_mail(template), LetterContext(a_session(**session), enrolled), at(now))
 
