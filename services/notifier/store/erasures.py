@@ -51,8 +51,9 @@ async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[Er
 async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> bool:
     """Return whether a letter to the agent is on its way; ``patient``: or was due and waits for its turn.
 
-    None begins to leave before the transaction ends.
+    None begins to leave, and none is queued by who reads the agent's enrolments, before the transaction ends.
     """
+    await tx.execute(_HOLD, agent._asdict())
     return bool(await tx.scalar(_LETTERS_LEAVE, {**agent._asdict(), "patient": patient}))
 
 
@@ -68,6 +69,10 @@ _WRITES_TO = text(
     "SELECT count(*) FILTER (WHERE state IN ('claimed', 'data_started')) FROM (SELECT state FROM mail "
     "WHERE issuer = '' AND lower(address) = ANY(CAST(:addresses AS text[])) "
     "ORDER BY mail_id FOR UPDATE) AS letters"
+)
+# Before the letters, as decisions lock them.
+_HOLD = text(
+    "SELECT FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id ORDER BY enrolment_id FOR UPDATE"
 )
 # Locked: no letter is claimed between this and the erasure. In the order in which corrections lock them too.
 _LETTERS_LEAVE = text(

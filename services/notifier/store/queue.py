@@ -113,7 +113,9 @@ _QUEUE_LINKS = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
     "SELECT :request, :template, issuer, agent_id, address, given_name, family_name, NULL, enrolment_id, "
     "version, '{}', false, :priority, now() "
-    "FROM (SELECT DISTINCT ON (issuer, agent_id) * FROM enrolment WHERE lower(address) = lower(:address) "
+    # Locked: an erasure sees the letter, or has ended the enrolment.
+    "FROM (SELECT DISTINCT ON (issuer, agent_id) * FROM (SELECT * FROM enrolment "
+    "WHERE lower(address) = lower(:address) ORDER BY enrolment_id FOR KEY SHARE) AS there "
     f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"
 )
 _QUEUE = text(

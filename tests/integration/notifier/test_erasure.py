@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.notifier.app import eraser
 from services.notifier.letters.bounces import digest_of
-from services.notifier.service import erasures, fan_outs, mails, subscriptions
+from services.notifier.service import erasures, fan_outs, lost_links, mails, subscriptions
 from services.notifier.store.erasures import letters_leave
 from services.notifier.tables import metadata
 from shared import clock, security_log
@@ -323,7 +323,7 @@ async def test_a_second_request_for_the_same_agent_ends_too(notifier: Notifier, 
     assert clock.now() - timedelta(hours=1) < (await notifier.query("SELECT done_at FROM erasure"))[0].done_at
 
 
-@pytest.mark.parametrize("opened", ["a copy", "a slice"])
+@pytest.mark.parametrize("opened", ["a copy", "a slice", "a link"])
 async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
     notifier: Notifier,
     forget: Forget,
@@ -343,6 +343,8 @@ async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
     async with notifier.database.transaction() as tx:
         if opened == "a copy":
             assert await mails.resend(tx, sent.mail_id, actor="op")
+        elif opened == "a link":
+            assert await lost_links.send(tx, sent.address, a_guard().digest)
         else:
             assert await fan_outs.next_slice(tx, later, most=10)
         forgetting = asyncio.create_task(forget())
