@@ -24,8 +24,8 @@ class ApiClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            # A service that died is back in some seconds: try again, for half a minute, as any client would.
-            transport=httpx.AsyncHTTPTransport(retries=7),
+            # A service that died is back in some seconds: try again, for a minute, as any client would.
+            transport=httpx.AsyncHTTPTransport(retries=8),
             trust_env=False,
         ) as client:
             yield cls(service, client)
