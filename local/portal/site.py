@@ -1,0 +1,200 @@
+"""A page of the portal, in French: what is on it, and beside it what travels.
+
+Every page works without script; `script.js` only shows at once what the link « Actualiser » would show.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from local.portal import french, questions
+from local.portal.exchange import Exchange
+from local.portal.forms import Errors
+from local.portal.journal import Journal, Travel
+from local.portal.offer import Offer, Session
+from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Agent, Authority
+from local.portal.settings import Settings
+from local.portal.standing import BespokeRequest, Standings
+
+SHOWN = 20
+"""Events beside a page; all of them have a page of their own."""
+TEMPLATES = Path(__file__).with_name("templates")
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.globals |= {
+    "french": french,
+    "questions": questions,
+    "authorities": AUTHORITIES,
+    "functions": FUNCTIONS,
+    "shown": SHOWN,
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Site:
+    """What every page needs: who is there, what travelled, and the pages that a form comes back to."""
+
+    def __init__(self, settings: Settings, journal: Journal, exchange: Exchange, offer: Offer) -> None:
+        self.journal = journal
+        self.exchange = exchange
+        self.offer = offer
+        self._settings = settings
+
+    async def employer_page(
+        self, authority: Authority, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+    ) -> Response:
+        """Return the page of an authority, with what is wrong in the form that was sent."""
+        sessions = await self.offer.sessions()
+        standings = self.standings()
+        staff = self.staff(authority)
+        known = {agent.agent_id for agent in staff}
+        theirs = [each for each in standings.all() if each.agent["agent_id"] in known]
+        return await self.page(
+            "employer.html",
+            about(known, authority.siret),
+            status=422 if errors else 200,
+            errors=errors or {},
+            form=form or {},
+            authority=authority,
+            staff=staff,
+            sessions=sessions,
+            open_sessions=[each for each in sessions.values() if is_open(each)],
+            to_approve=[each for each in theirs if each.awaiting == "employer_approval" and each.live],
+            theirs=theirs,
+            bespoke=self.bespoke(authority),
+        )
+
+    async def session_page(
+        self, request: Request, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+    ) -> Response:
+        """Return the page of a session, with what is wrong in the form that was sent."""
+        session_id = request.path_params["session_id"]
+        session = await self.offer.session(session_id)
+        if session is None:
+            raise HTTPException(404)
+        return await self.page(
+            "session.html",
+            lambda travel: travel.envelope.data.get("session_id") == session_id,
+            status=422 if errors else 200,
+            errors=errors or {},
+            form=form or {},
+            session=session,
+            agent_id=(form or request.query_params).get("agent_id", ""),
+            here=[each for each in self.standings().all() if each.session_id == session_id],
+        )
+
+    async def page(
+        self,
+        template: str,
+        concerns: Callable[[Travel], bool] = lambda _: True,
+        *,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a page; `concerns` says which events are shown beside it."""
+        standings = self.standings()
+        travels = [each for each in reversed(self.journal.travels) if concerns(standings.subject_of(each))]
+        context = {
+            "settings": self._settings,
+            "agents": self.agents(),
+            "standings": standings,
+            "travels": travels,
+            "moves": self.journal.moves,
+            "private": {
+                each.session_id: each.request.envelope.data["theme"] for each in standings.bespoke.values()
+            },
+            "errors": {},
+            "form": {},
+            "everything": False,
+        }
+        text = _environment.get_template(template).render(context | values)
+        return HTMLResponse(text, status, headers=HEADERS)
+
+    def standings(self) -> Standings:
+        """Return where everybody stands, by what travelled."""
+        return Standings(self.journal.travels)
+
+    def bespoke(self, authority: Authority) -> list[BespokeRequest]:
+        """Return what an authority asked a delegation for, newest first."""
+        return [
+            each
+            for each in reversed(self.standings().bespoke.values())
+            if each.request.envelope.data["siret"] == authority.siret
+        ]
+
+    def agents(self) -> list[Agent]:
+        """Return everybody who is there."""
+        return [*STAFF, *self.journal.newcomers]
+
+    def staff(self, authority: Authority) -> list[Agent]:
+        """Return who works for an authority."""
+        return [agent for agent in self.agents() if agent.employer == authority]
+
+    def find(self, agent_id: str) -> Agent | None:
+        """Return the agent of an identifier, if there is any."""
+        return next((agent for agent in self.agents() if agent.agent_id == agent_id), None)
+
+    def agent(self, agent_id: str) -> Agent:
+        """Return the agent of an identifier. Raises 404 where there is none."""
+        agent = self.find(agent_id)
+        if agent is None:
+            raise HTTPException(404)
+        return agent
+
+
+def authority_of(siret: str) -> Authority:
+    """Return the authority of a number. Raises 404 where there is none."""
+    if siret not in AUTHORITIES:
+        raise HTTPException(404)
+    return AUTHORITIES[siret]
+
+
+def about(agents: set[str], siret: str | None = None) -> Callable[[Travel], bool]:
+    """Say whether an event is about some of these agents, or this authority."""
+
+    def concerns(travel: Travel) -> bool:
+        data = travel.envelope.data
+        named = [*data.get("agents", ()), data.get("agent") or {"agent_id": data.get("agent_id")}]
+        return (siret is not None and data.get("siret") == siret) or any(
+            agent["agent_id"] in agents for agent in named
+        )
+
+    return concerns
+
+
+def is_open(session: Session) -> bool:
+    """Say whether one may ask for a seat, or can once it opens."""
+    return bool(session["status"] == "published" and session["enrolment"] != "closed")
+
+
+def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
+    """Return the other open sessions of the same offer, by start."""
+    others = [each for each in sessions if each["session_id"] != here["session_id"] and is_open(each)]
+    others = [each for each in others if each["offer_id"] == here["offer_id"]]
+    return sorted(others, key=lambda each: each["starts_at"])
+
+
+def place_of(agent: Agent, by: str) -> str:
+    """Return the address of the page of who acts: the agent, or their employer."""
+    return f"/employeurs/{agent.employer.siret}" if by == "employer" else f"/agents/{agent.agent_id}"
+
+
+def redirect_to(address: str) -> Response:
+    """Have the browser show another page after a form."""
+    return RedirectResponse(address, 303, headers=HEADERS)
