@@ -5,7 +5,7 @@ A tool of operators, who have the settings of all three services: no service rea
 
 import getpass
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
@@ -22,6 +22,8 @@ from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
+from shared.cli.decisions import Actor
+from shared.database import Transaction
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Email
 from shared.messaging import dead_letters, erasure
@@ -51,12 +53,13 @@ _NOT_IN_THIS = (
     "as one of cnfpt: parcours agent find ADDRESS first, then each."
 )
 _NOBODY_TO_CORRECT = (
-    "Nobody is known as {1} of {0}: this corrects nobody, unless they come meanwhile. "
-    "By address: parcours agent find ADDRESS"
+    "No address is known of {1} of {0}: nothing was done. By address: parcours agent find ADDRESS. "
+    "With --anyway what they asked for before is corrected, if it waits for its session or is parked."
 )
 _NOBODY_TO_ERASE = (
-    "Nobody is known as {1} of {0} by an address: make sure that both are right. The answers will say that "
-    "it is done, since nothing is kept, or rejected records alone. By address: parcours agent find ADDRESS"
+    "No address is known of {1} of {0}: make sure that both are right. What is kept by this identifier alone "
+    "ends, such as the answer to a request; all will say that it is done, also where that is nothing. "
+    "By address: parcours agent find ADDRESS"
 )
 _OTHER = (
     "The same address is that of {1} of {0}, too, which is not in this. It may be the same person, or "
@@ -127,11 +130,9 @@ def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey
                     if not can_be_asked_for:
                         letters.append(letter_id)
             found = sorted(agents - {but})
-            forgotten = await erasure.being_forgotten(tx, found)  # of whom nothing new is to be kept
-            recorded = [agent for agent in found if agent not in forgotten]
-            if recorded:
+            if found:
                 reading = Reading.by_command(getpass.getuser())
-                await read_log.record(tx, reading, ReadKind.ADDRESS, agents=recorded)
+                await read_log.record(tx, reading, ReadKind.ADDRESS, agents=found)
             return _Known(found, letters)
 
     return in_process(definition, read)
@@ -230,9 +231,12 @@ async def _register(process: Process) -> Register:
 def correct(
     issuer: Issuer,
     agent_id: AgentId,
+    *,
+    by: Actor,
     email: Annotated[str | None, typer.Option(help="The right address.")] = None,
     given_name: Annotated[str | None, typer.Option(help="The right given name.")] = None,
     family_name: Annotated[str | None, typer.Option(help="The right family name.")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also where no address is known.")] = False,
 ) -> None:
     """Store the correction in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
@@ -245,42 +249,48 @@ def correct(
         options = [f"--{str(fault['loc'][0]).replace('_', '-')}" for fault in error.errors()]
         stop(f"{' and '.join(options)} cannot be right: {_REASONABLE}.", 2)
 
-    async def ask(process: Process) -> UUID:
-        _check_key(process)
-        async with process.database.transaction() as tx:
-            return await corrections.request(tx, corrected)
-
-    request_id = in_process(ENROLMENT, ask)
+    if not anyway and not _addresses_of(agent):
+        stop(_NOBODY_TO_CORRECT.format(*agent))
+    request_id = _ask(lambda tx, _: corrections.request(tx, corrected), agent, ReadKind.CORRECTION, by)
     _record(SecurityEvent.CORRECTION, "correct")
     typer.echo(
         f"Requested as {request_id}. Of an agent who is in no session and follows nothing it changes nothing."
     )
     typer.echo("Done when parcours agent export shows it, in a minute as a rule.")
-    if not _addresses_of(agent):
-        typer.echo(_NOBODY_TO_CORRECT.format(*agent), err=True)
     typer.echo(_NOT_IN_THIS, err=True)
 
 
 _REASONABLE = "an address has one @, and a domain after it; a name is one line without a link or an address"
 
 
-def _check_key(process: Process) -> None:
-    if process.settings.intake_key is None:
-        stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)
+def _ask(
+    request: Callable[[Transaction, Process], Awaitable[UUID]], agent: AgentKey, kind: ReadKind, by: str
+) -> UUID:
+    """Request something of all services, and record who did. Returns the id of the request."""
+
+    async def ask(process: Process) -> UUID:
+        if process.settings.intake_key is None:
+            stop("INTAKE_SIGNING_KEY is not set: services would not believe the request. Set it for all.", 2)
+        async with process.database.transaction() as tx:
+            request_id = await request(tx, process)
+            await read_log.record(tx, Reading.by_command(by), kind, agents=[agent], about=[request_id])
+            return request_id
+
+    return in_process(ENROLMENT, ask)
 
 
 @app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
-def erase(issuer: Issuer, agent_id: AgentId) -> None:
+def erase(issuer: Issuer, agent_id: AgentId, by: Actor) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
     known, others = _addresses_of(agent), _others_of(agent)  # before what is known of the agent ends
 
-    async def ask(process: Process) -> UUID:
-        _check_key(process)
-        async with process.database.transaction() as tx:
-            return await erasure.request(tx, process.eraser.outbox, agent, clock.now())
-
-    request_id = in_process(ENROLMENT, ask)
+    request_id = _ask(
+        lambda tx, process: erasure.request(tx, process.eraser.outbox, agent, clock.now()),
+        agent,
+        ReadKind.ERASURE,
+        by,
+    )
     _record(SecurityEvent.ERASURE, "erase")
     typer.echo(
         f"Requested as {request_id}. Which services have done it: parcours agent erasures {request_id}"

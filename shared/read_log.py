@@ -1,5 +1,7 @@
 """The log of reads: who of the staff has read what is kept of whom, when, and why.
 
+So is who has asked, at the command line, that it be corrected or erased.
+
 A line is written in the transaction that reads. The database says when; it takes no line away within
 :data:`KEPT_AT_LEAST` and changes none, but for what says whom it is about, when that person is forgotten.
 Reads by portals, of their own agents, are not here.
@@ -35,7 +37,7 @@ _UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND))
 
 
 class ReadKind(StrEnum):
-    """What was read."""
+    """What was read, or asked for at the command line."""
 
     MAILS = "mails"
     MAIL = "mail"
@@ -52,6 +54,8 @@ class ReadKind(StrEnum):
     BESPOKE = "bespoke"
     DEAD_LETTER = "dead_letter"
     EVENT = "event"
+    CORRECTION = "correction"
+    ERASURE = "erasure"
 
 
 # ------------------------------------------------------------------------------------------ what is stored
@@ -82,7 +86,8 @@ class ReadLogRow(ReadLogTable, table=True):
     agent_id: str | None
     session_id: UUID | None
     about: str | None = Field(
-        description="The id of a bespoke request, the number of a dead letter or of an event of the outbox."
+        description="The id of a bespoke request, correction or erasure; the number of a dead letter or of "
+        "an outbox event."
     )
     may_name_others: bool = Field(
         default=False,
@@ -241,7 +246,7 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
     a read of all who were in a session, an agent among them: the agent is told of it, and it stays when the
     agent is forgotten. What somebody wrote of why several were read, or another, is told none of them.
     """
-    of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session})) AND at <= :until"
+    of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session}))"
     emptied = {
         **dict.fromkeys(_WHOSE, "NULL"),
         "purpose": f"CASE WHEN agent_id IS NULL AND kind <> '{ReadKind.BESPOKE}' THEN purpose END",

@@ -77,6 +77,13 @@ CORRECTIONS = Retention(
     since="la correction",
     over="received_at < :before",
 )
+UNUSED_CORRECTIONS = Retention(
+    table=CorrectionRow,
+    days="dead_letters_kept_days",
+    since="la correction, si rien n’était à corriger",
+    over="before = '[]' AND received_at < :before",
+)
+"""As long as a request that came before it may wait for its decision."""
 BAD_ADDRESSES = Retention(
     table=BadAddressRow,
     days="enrolment_ended_kept_days",
@@ -224,8 +231,8 @@ REGISTER = (
                     "author": "nom de l’organisateur qui l’a corrigé, s’il y en a un",
                 },
                 purpose="Pouvoir dire ce qui a été corrigé, quand et à la demande de qui.",
-                ends=(CORRECTIONS,),
-                of_agent=f"{_OWN} AND received_at <= :until",
+                ends=(CORRECTIONS, UNUSED_CORRECTIONS),
+                of_agent=_OWN,
                 address="jsonb_path_query(jsonb_build_array(before, after), 'strict $.**.email') #>> '{}'",
             ),
             PersonalData(
@@ -233,7 +240,7 @@ REGISTER = (
                 whose=Whose.STAFF,
                 columns={"author": "nom du jeton, ou courriel, de qui a corrigé"},
                 purpose="Savoir qui a corrigé une inscription.",
-                ends=(CORRECTIONS,),
+                ends=(CORRECTIONS, UNUSED_CORRECTIONS),
                 of_address=BY_ADDRESS.format("author"),
                 proof=True,
                 at="received_at",
@@ -268,6 +275,7 @@ REGISTER = (
             ATTENDANCE,
             REQUESTS,
             CORRECTIONS,
+            UNUSED_CORRECTIONS,
             BAD_ADDRESSES,
             ACCEPTED_EVENTS,
             OUTCOMES,

@@ -228,6 +228,7 @@ class CorrectionRow(EnrolmentTable, table=True):
     """A correction of an agent's address or names: by which request, and what it changed."""
 
     __tablename__ = "correction"
+    __table_args__ = (Index("ix_correction_received_at", "received_at"),)  # each batch of requests asks
 
     request_id: UUID = Field(primary_key=True)
     request_source: str = Field(primary_key=True)
@@ -235,7 +236,9 @@ class CorrectionRow(EnrolmentTable, table=True):
     agent_id: str
     received_at: datetime = Field(sa_type=Timestamp)
     author: str | None = Field(default=None, description="Of the staff; null: a portal asked for it.")
-    before: list[dict[str, Any]] = Field(sa_type=JSONB, description="What enrolments had, each once.")
+    before: list[dict[str, Any]] = Field(
+        sa_type=JSONB, description="What enrolments had, each once; empty: none is corrected yet."
+    )
     after: dict[str, Any] = Field(sa_type=JSONB, description="What was corrected.")
 
 

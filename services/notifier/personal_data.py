@@ -164,7 +164,7 @@ REGISTER = (
                 },
                 purpose="Effacer aussi, sur demande, ce qui reste d’une ancienne adresse.",
                 ends=(FORMER_ADDRESSES,),
-                of_agent=_ENROLMENTS,
+                of_agent=_OWN,
                 address=_ADDRESS,
             ),
             PersonalData(

@@ -5,7 +5,7 @@ agent still has is given up, what the service has to say of them is published. T
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -273,15 +273,6 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
     return request_id
 
 
-async def being_forgotten(tx: Transaction, agents: Collection[AgentKey]) -> set[AgentKey]:
-    """Return those of these agents whose erasure this service knows of and has not done."""
-    asked = {
-        "issuers": [agent.issuer for agent in agents],
-        "agents": [agent.agent_id for agent in agents],
-    }
-    return {AgentKey(*row) for row in await tx.execute(_BEING_FORGOTTEN, asked)}
-
-
 def agent_of(request: Received[Event]) -> AgentKey | None:
     """Return the agent who asks to be forgotten; None: it is another request."""
     if not isinstance(request.event, AgentErasureRequested):
@@ -309,10 +300,6 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
 _UNSENT = (
     "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
     "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"
-)
-_BEING_FORGOTTEN = text(
-    "SELECT issuer, agent_id FROM erasure JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) "
-    "AS asked (issuer, agent_id) USING (issuer, agent_id) WHERE done_at IS NULL"
 )
 _SOURCES = text("SELECT DISTINCT request_source FROM erasure WHERE done_at IS NULL ORDER BY request_source")
 _DONE = text(

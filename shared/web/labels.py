@@ -194,8 +194,10 @@ READS: Mapping[str, str] = {
     "bespoke": "demande de formation sur mesure",
     "dead_letter": "demande mise de côté",
     "event": "événement",
+    "correction": "rectification demandée",
+    "erasure": "effacement demandé",
 }
-"""What somebody of the staff read."""
+"""What somebody of the staff read, or asked for at the command line."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 RETURNS: Mapping[str, str] = {"hard": "adresse inconnue", "soft": "échec passager"}
 """How a mail came back."""

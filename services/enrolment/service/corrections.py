@@ -1,4 +1,7 @@
-"""Agents' addresses and names are corrected: in every enrolment, with a history, before the next decision."""
+"""Agents' addresses and names are corrected: in every enrolment, with a history, before the next decision.
+
+A request that came before a correction and is decided after it is decided as corrected: ``store.requests``.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -88,10 +91,10 @@ def _changes(corrected: AgentCorrected) -> dict[str, str]:
 async def _correct(
     tx: Transaction, agent: AgentKey, after: dict[str, str], requested: CorrectionRequest
 ) -> None:
-    """Correct all enrolments of an agent, and publish it; nothing where all say it already."""
+    """Correct all enrolments of an agent, and publish it, unless all say it already."""
     before = await corrections.apply(tx, agent, after)
+    await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:
         return
-    await corrections.keep(tx, agent, requested, before=before, after=after)
     event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=requested.at)
     await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])

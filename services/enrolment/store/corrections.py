@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
+from services.enrolment.rules.requests import Correction, Request, RequestForSeats
 from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
@@ -41,6 +42,23 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
     return list(await tx.scalars(_APPLY, parameters))
 
 
+async def newer(tx: Transaction, requests: Collection[Request]) -> list[Correction]:
+    """Return the corrections of these requests' agents that came after the first of these, in order."""
+    describing = [request for request in requests if isinstance(request, RequestForSeats)]
+    agents = {agent.key for request in describing for agent in request.agents}
+    if not agents:
+        return []
+    parameters = {
+        "moment": min(request.received_at for request in describing),
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    return [
+        Correction(AgentKey(row.issuer, row.agent_id), row.received_at, row.after)
+        for row in await tx.execute(_NEWER, parameters)
+    ]
+
+
 async def keep(
     tx: Transaction,
     agent: AgentKey,
@@ -49,7 +67,10 @@ async def keep(
     before: list[dict[str, str]],
     after: Mapping[str, str],
 ) -> None:
-    """Keep what a request corrected, and try the agent's address again."""
+    """Keep what a request corrected, and try the agent's address again.
+
+    Also where nothing is wrong yet: a request that came before it may still wait to be decided.
+    """
     row = {
         "request_id": requested.request_id,
         "request_source": requested.source,
@@ -60,17 +81,23 @@ async def keep(
         "after": dict(after),
     }
     await tx.execute(insert(CorrectionRow).values(row))
-    await tx.execute(
-        delete(BadAddressRow).where(
-            col(BadAddressRow.issuer) == agent.issuer, col(BadAddressRow.agent_id) == agent.agent_id
+    if before:
+        await tx.execute(
+            delete(BadAddressRow).where(
+                col(BadAddressRow.issuer) == agent.issuer, col(BadAddressRow.agent_id) == agent.agent_id
+            )
         )
-    )
 
 
 _SESSIONS_OF = text(
     "SELECT DISTINCT session_id "
     "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS corrected (issuer, agent_id) "
     "JOIN enrolment USING (issuer, agent_id)"
+)
+_NEWER = text(
+    "SELECT issuer, agent_id, received_at, after FROM correction "
+    "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS asking (issuer, agent_id) "
+    "USING (issuer, agent_id) WHERE received_at > :moment ORDER BY received_at"
 )
 _APPLY = text(
     """

@@ -1,4 +1,7 @@
-"""Requests: those that wait until their session is known, and what became of the others."""
+"""Requests: those that wait until their session is known, and what became of the others.
+
+What is to be answered says of agents what corrections say that came after it, however long it waited.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +22,9 @@ from services.enrolment.rules.requests import (
     SeatRequest,
     Swap,
     Withdrawal,
+    as_corrected,
 )
+from services.enrolment.store import corrections
 from services.enrolment.tables import ERASED, RequestRow
 from shared.database import Transaction, insert_columns, insert_many, once
 from shared.events.vocabulary import AgentKey
@@ -44,7 +49,12 @@ async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]
         if (key := request.key) not in taken_in:
             taken_in.add(key)
             new.append(request)
-    return new
+    return await _as_corrected(tx, new)
+
+
+async def _as_corrected(tx: Transaction, requests: list[Request]) -> list[Request]:
+    newer = await corrections.newer(tx, requests)
+    return [as_corrected(request, newer) for request in requests] if newer else requests
 
 
 async def known(tx: Transaction, requests: Sequence[Request]) -> set[RequestKey]:
@@ -83,13 +93,14 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
         return []
     rows = await tx.execute(_UNDECIDED, {"ids": list(session_ids)})
     requests = [_KINDS[row.kind].validate_python(row.body) for row in rows]
-    return [request for request in requests if all(key in session_ids for key in request.session_ids)]
+    answerable = [request for request in requests if all(key in session_ids for key in request.session_ids)]
+    return await _as_corrected(tx, answerable)
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
     """Return requests that have waited since before ``moment`` for a session still unknown, locked."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
-    return [_KINDS[row.kind].validate_python(row.body) for row in rows]
+    return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:

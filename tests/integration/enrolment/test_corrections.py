@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -10,9 +11,14 @@ import pytest
 from sqlalchemy import Row, text
 
 from services.enrolment.handlers import router
+from services.enrolment.personal_data import UNUSED_CORRECTIONS
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import GroupRequest, SeatRequest
+from services.enrolment.service import requests
+from shared import clock
 from shared.database import Database
-from shared.events.portal import AgentCorrected
+from shared.events.portal import AgentCorrected, EnrolmentRequested
+from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
@@ -90,15 +96,91 @@ async def test_a_bad_address_is_tried_again(database: Database, front: Front, ro
 
 
 @pytest.mark.parametrize("issuer", ["iel", "ouest"])
-async def test_of_somebody_who_is_in_no_session_nothing_is_kept(
+async def test_of_somebody_who_is_in_no_session_nothing_is_published(
     database: Database, front: Front, rows: Rows, issuer: str
 ) -> None:
     session = open_now()
     await front.publish(session)
     await front.enrol(session, an_agent(f"other-{uuid4()}", issuer="iel"))
     await correct(database, issuer, email="zoe@exemple.fr")
-    assert await rows("SELECT 1 FROM correction") == []
     assert await rows("SELECT 1 FROM outbox WHERE type = :type", type=CORRECTED) == []
+
+
+async def test_a_correction_of_nobody_ends_when_no_request_can_wait_for_it_any_more(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database, email="zoe@exemple.fr")
+    await correct(database, "ouest", email="autre@exemple.fr")
+    async with database.transaction() as tx:
+        assert await end_rows(tx, UNUSED_CORRECTIONS, 90, clock.now() + timedelta(days=89)) == 0
+        assert await end_rows(tx, UNUSED_CORRECTIONS, 90, clock.now() + timedelta(days=91)) == 1
+    assert [row.issuer for row in await rows("SELECT issuer FROM correction")] == ["iel"]
+
+
+RIGHT = {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
+
+
+async def enrolled_as(rows: Rows) -> list[tuple[str, str, str]]:
+    found = await rows("SELECT state, agent->>'email' AS email, agent->>'family_name' AS name FROM enrolment")
+    return [(row.state, row.email, row.name) for row in found]
+
+
+@pytest.mark.parametrize("group", [False, True])
+async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_meanwhile(
+    database: Database, front: Front, rows: Rows, group: bool
+) -> None:
+    session, namesake = open_now(), an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
+    asked = uuid4(), clock.now(), session.session_id
+    if group:
+        await front.answer(GroupRequest(*asked, (AGENT,), all_or_nothing=True))
+    else:
+        await front.answer(SeatRequest(*asked, AGENT, approved=False))
+    await front.enrol(session, namesake)
+    await correct(database, email="zoe@exempel.fr")
+    await correct(database, **RIGHT)
+
+    await front.publish(session)
+    async with database.transaction() as tx:
+        await requests.answer_waiting(tx, Policy(), clock.now())
+
+    assert await enrolled_as(rows) == [
+        ("enrolled", "zoe@exemple.fr", "Durand-Martin"),
+        ("enrolled", "autre@exemple.fr", "Durand"),
+    ]
+    [decided] = await rows(
+        "SELECT data FROM outbox WHERE type LIKE '%AgentEnrolled%' AND key LIKE '%IEL-1' LIMIT 1"
+    )
+    assert json.loads(decided.data)["agent"]["email"] == "zoe@exemple.fr"
+
+
+async def test_a_request_whose_session_never_comes_is_refused_as_corrected_meanwhile(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    await front.enrol(open_now(), AGENT)
+    await correct(database, **RIGHT)
+    async with database.transaction() as tx:
+        await requests.refuse_unknown(tx, clock.now() + timedelta(hours=1), clock.now())
+    assert await enrolled_as(rows) == [("refused", "zoe@exemple.fr", "Durand-Martin")]
+
+
+@pytest.mark.parametrize(
+    ("after", "email"),
+    [(timedelta(minutes=-1), "zoe@exemple.fr"), (timedelta(minutes=1), "faute@exemple.fr")],
+)
+async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_one_that_is_redriven(
+    database: Database, front: Front, rows: Rows, after: timedelta, email: str
+) -> None:
+    """What a portal says later is its newest word."""
+    session = open_now()
+    await front.publish(session)
+    await correct(database, **RIGHT)
+    event = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
+    request = received(event, received_at=clock.now() + after, issuer="iel")
+    await take(router, database, [request], policy=Policy())
+    assert [row[1] for row in await enrolled_as(rows)] == [email]
 
 
 async def test_a_correction_of_nothing_changes_nothing(database: Database, front: Front, rows: Rows) -> None:

@@ -20,7 +20,8 @@ from services.enrolment.rules.requests import request_of
 from services.enrolment.service import answers, requests
 from services.enrolment.store import requests as store
 from services.enrolment.tables import metadata
-from shared import clock
+from shared import clock, read_log
+from shared.auth import Role
 from shared.database import Database, Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
@@ -41,6 +42,7 @@ from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.erasure import Eraser, Erasure
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
+from shared.read_log import Reading, ReadKind
 from tests.conftest import opened
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import a_question, an_agent, open_now
@@ -383,6 +385,28 @@ async def test_an_agent_who_was_corrected_is_forgotten_with_the_former_address(
     await forget(database, erasing, portal, marked())
 
     assert await columns_with(database, metadata) == set()
+
+
+async def test_what_we_wrote_of_an_agent_after_the_request_ends_too(
+    database: Database, front: Front, portal: Portal, erasing: Eraser
+) -> None:
+    """A correction, or who of the staff looked, while the erasure waits."""
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked())
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    await portal.send(AgentCorrected(agent_id=f"{MARK}-0", email=f"{MARK}@corrigee.fr"))
+    async with database.transaction() as tx:
+        reading = Reading("siege", Role.ADMIN, f"ticket de {MARK}")
+        await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[marked().key])
+
+    for _ in range(4):
+        await read_all(database)
+        await erasing.run()
+
+    assert await columns_with(database, metadata) == set()
+    async with database.quiet_transaction() as tx:
+        assert list(await tx.scalars(text("SELECT actor FROM read_log"))) == ["siege"]
 
 
 async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(

@@ -291,7 +291,8 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
 
     again = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})
     assert again.status_code == 200
-    assert len(await rows("SELECT 1 FROM correction")) == 1, "nothing was wrong any more"
+    corrected = await rows("SELECT before FROM correction ORDER BY received_at")
+    assert [row.before for row in corrected] == [kept.before, []], "nothing was wrong any more"
 
 
 async def test_who_organises_only_some_of_an_agents_sessions_may_not_correct_them(

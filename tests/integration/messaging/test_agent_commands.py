@@ -31,9 +31,9 @@ from shared.events.portal import (
     AgentErasureRequested,
     EnrolmentRequested,
     SubscriptionChanged,
+    WithdrawalRequested,
 )
-from shared.events.vocabulary import AgentKey
-from shared.messaging import dead_letters, erasure
+from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
@@ -138,7 +138,7 @@ async def test_the_security_log_tells_of_what_was_done_for_an_agent_without_a_na
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await agent("export", "iel", "IEL-1")
-    await agent("correct", "iel", "IEL-1", "--given-name", "Zoé")
+    await agent("correct", "iel", "IEL-1", "--given-name", "Zoé", "--anyway")
     await agent("erase", "iel", "IEL-1")
     assert [record.message for record in caplog.records if record.name == security_log.LOGGER] == [
         "export ok who=operator where=parcours agent export times=1",
@@ -303,14 +303,35 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     assert (letter.mail.address, letter.mail.family_name) == ("zoe@juste.fr", "Durand-Roy")
 
 
-async def test_a_correction_of_an_identifier_that_nobody_has_says_so(
-    agent: Here, enrolment_database: Database
+@pytest.mark.parametrize(
+    ("agent_id", "options", "is_asked"),
+    [("IEL-2", (), False), ("IEL-2", ("--anyway",), True), ("IEL-1", (), True)],
+)
+async def test_a_correction_of_an_identifier_that_nobody_has_is_requested_of_nobody_unless_one_insists(
+    agent: Here, enrolment_database: Database, agent_id: str, options: tuple[str, ...], is_asked: bool
 ) -> None:
     await enrol(enrolment_database)
-    for agent_id, is_said in (("IEL-2", True), ("IEL-1", False)):
-        code, said = await agent("correct", "iel", agent_id, "--given-name", "Zoé")
-        assert code == 0
-        assert (f"Nobody is known as {agent_id} of iel" in said) is is_said
+    code, said = await agent("correct", "iel", agent_id, "--email", "zoe@juste.fr", *options)
+    assert code == (0 if is_asked else 1)
+    assert (f"No address is known of {agent_id} of iel: nothing was done." in said) is not is_asked
+    async with enrolment_database.quiet_transaction() as tx:
+        published = await tx.scalar(text("SELECT count(*) FROM outbox WHERE data LIKE '%juste%'"))
+    assert published == int(is_asked)
+
+
+@pytest.mark.parametrize("command", [("erase",), ("correct", "--given-name", "Zoé")])
+@pytest.mark.parametrize(("by", "who"), [((), getpass.getuser()), (("--by", "marie"), "marie")])
+async def test_who_asked_for_a_correction_or_an_erasure_is_known_by_the_request(
+    agent: Here, enrolment_database: Database, command: tuple[str, ...], by: tuple[str, ...], who: str
+) -> None:
+    await enrol(enrolment_database)
+    code, said = await agent(command[0], "iel", "IEL-1", *command[1:], *by)
+    assert code == 0
+    async with enrolment_database.quiet_transaction() as tx:
+        [line] = await tx.execute(text("SELECT actor, kind, issuer, agent_id, about FROM read_log"))
+    kind = {"erase": "erasure", "correct": "correction"}[command[0]]
+    assert tuple(line[:4]) == (who, kind, "iel", "IEL-1")
+    assert f"Requested as {line.about}." in said
 
 
 async def test_who_follows_news_is_corrected_by_the_command_too(
@@ -351,7 +372,7 @@ async def test_what_cannot_be_right_is_not_requested(
         assert await tx.scalar(text("SELECT count(*) FROM outbox")) == 0
 
 
-@pytest.mark.parametrize("command", [("erase",), ("correct", "--email", "zoe@juste.fr")])
+@pytest.mark.parametrize("command", [("erase",), ("correct", "--email", "zoe@juste.fr", "--anyway")])
 async def test_without_a_key_to_sign_with_nothing_is_requested(
     agent: Here, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,45 +382,17 @@ async def test_without_a_key_to_sign_with_nothing_is_requested(
     assert "INTAKE_SIGNING_KEY is not set" in said
 
 
-async def test_a_look_for_others_leaves_no_line_about_who_is_being_forgotten(
-    agent: Here, enrolment_database: Database, notifier_database: Database
+async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
+    agent: Here, enrolment_database: Database
 ) -> None:
-    """The line would come after what the erasure ends, and stay."""
-    by_hand = AGENT.model_copy(update={"issuer": "cnfpt", "agent_id": "by-hand"})
-    decisions = [a_decision(AgentEnrolled, agent=who, enrolment_id=uuid4()) for who in (AGENT, by_hand)]
-    await take(notifier, notifier_database, [received(decision) for decision in decisions])
-    asked = AgentErasureRequested(agent_id=AGENT.agent_id, issuer="iel", requested_at=clock.now())
-    await take(notifier, notifier_database, [received(asked, issuer="iel")])
-
-    code, said = await agent("erase", "cnfpt", "by-hand")
-
-    assert code == 0
-    assert "IEL-1 of iel" in said
-    async with notifier_database.quiet_transaction() as tx:
-        assert await tx.scalar(text("SELECT count(*) FROM read_log WHERE agent_id = 'IEL-1'")) == 0
-
-
-async def test_of_very_many_agents_with_one_address_those_are_told_who_are_being_forgotten(
-    notifier_database: Database,
-) -> None:
-    """Such as that of a town hall: Postgres takes no condition that names each."""
-    many = [AgentKey("iel", f"IEL-{number}") for number in range(20_000)]
-    asked = [
-        received(AgentErasureRequested(agent_id=who, requested_at=clock.now()), issuer=issuer)
-        for issuer, who in [("iel", "IEL-7"), ("ouest", "IEL-8")]
-    ]
-    await take(notifier, notifier_database, asked)
-    async with notifier_database.quiet_transaction() as tx:
-        assert await erasure.being_forgotten(tx, many) == {AgentKey("iel", "IEL-7")}
-        assert await erasure.being_forgotten(tx, []) == set()
-
-
-async def test_an_erasure_of_whom_nobody_knows_says_so(agent: Here, enrolment_database: Database) -> None:
     await enrol(enrolment_database)
-    for agent_id, is_said in (("NOPE-1", True), ("IEL-1", False)):
+    leaves = WithdrawalRequested(session_id=uuid4(), agent_id="IEL-7", by="agent")
+    await take(enrolment, enrolment_database, [received(leaves, issuer="iel")], policy=Policy())
+    for agent_id, is_said in (("NOPE-1", True), ("IEL-7", True), ("IEL-1", False)):
         code, said = await agent("erase", "iel", agent_id)
         assert code == 0
-        assert (f"Nobody is known as {agent_id} of iel" in said) is is_said
+        assert (f"No address is known of {agent_id} of iel" in said) is is_said
+        assert ("What is kept by this identifier alone ends" in said) is is_said
 
 
 @pytest.mark.parametrize("command", ["export", "correct", "erase"])

@@ -177,6 +177,21 @@ async def test_that_a_former_address_failed_ends_too(
     assert await columns_with(notifier.database, metadata) == set()
 
 
+async def test_a_former_address_that_is_kept_while_the_erasure_waits_ends_too(
+    notifier: Notifier, forget: Forget
+) -> None:
+    followed = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
+    await notifier.take(followed, issuer="iel")
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+    await notifier.take(AgentCorrected(agent_id=AGENT, email=NEW), issuer="iel")
+    assert await notifier.query("SELECT address FROM former_address") != []
+
+    assert await forget()
+
+    assert await notifier.query("SELECT address FROM former_address") == []
+
+
 async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(
     notifier: Notifier, forget: Forget
 ) -> None:
