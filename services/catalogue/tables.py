@@ -142,6 +142,7 @@ class SessionRow(_Row, table=True):
     venue: str | None
     join_url: str | None
     questions: list[Any] = _json()
+    prerequisite: dict[str, Any] | None = Field(sa_type=JSONB)
     summary: str | None
     experts: list[str] = _json()
     source: str | None

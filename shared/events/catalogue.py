@@ -89,6 +89,13 @@ class Question(Fact):
     )
 
 
+class Prerequisite(Fact):
+    """The offer whose certificate an agent must have to enrol: of any session of it, of any date."""
+
+    offer_id: Slug
+    title: Line = Field(description="Of the offer.")
+
+
 class SessionState(Event):
     """A session, whole.
 
@@ -133,6 +140,9 @@ class SessionState(Event):
         default=(),
         max_length=MAX_QUESTIONS,
         description="What a request for a seat is to answer, in its ``answers``.",
+    )
+    prerequisite: Prerequisite | None = Field(
+        default=None, description="What must have been attended before. Null: nothing."
     )
 
     @property

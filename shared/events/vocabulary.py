@@ -322,6 +322,8 @@ class Reason(StrEnum):
     NOT_NOMINATED = "not_nominated"
     NOT_ENROLLED = "not_enrolled"
     """A withdrawal or an approval found nobody it could be about (ADR 0004)."""
+    PREREQUISITE_MISSING = "prerequisite_missing"
+    """The agent has no certificate of the offer that the session requires."""
     NO_OFFER = "no_offer"
     """An answer found no offer to answer: none was made, or it is answered already (ADR 0007)."""
     ANSWER_MISSING = "answer_missing"

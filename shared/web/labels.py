@@ -266,6 +266,7 @@ CHOICES: Mapping[str, str] = {
     "reserved_seats": "les places réservées",
     "quota_per_authority": "les places par collectivité",
     "questions": "les questions à l’inscription",
+    "prerequisite": "l’attestation exigée",
 }
 """What the announcement does not state of an offer or a session, with its article."""
 FIELDS: Mapping[str, str] = {
@@ -289,6 +290,7 @@ FIELDS: Mapping[str, str] = {
     "reserved_seats": "places réservées",
     "quota_per_authority": "places par collectivité",
     "questions": "questions à l’inscription",
+    "prerequisite": "attestation exigée",
     "venue": "lieu",
     "join_url": "adresse de connexion",
     "url": "adresse",

@@ -2,7 +2,7 @@
 
 A reason needs an entry of ``REFUSALS``, and no other sentence: letters, sheets and the command ``explain``
 read it here, and a test fails for a reason that has none. Sentences may name ``{opens}``, ``{closes}`` and
-``{starts}``: dates of the session, written in French.
+``{starts}``, dates of the session, and ``{prerequisite}``, the offer that it requires, written in French.
 """
 
 from collections.abc import Mapping
@@ -222,6 +222,15 @@ REFUSALS: Mapping[Reason, Refusal] = {
             "ses questions ont peut-être changé entre-temps.",
             "Refaites votre demande sur votre portail, à partir des questions posées aujourd’hui.",
             once_closed=_CLOSED,
+        ),
+    ),
+    Reason.PREREQUISITE_MISSING: Refusal(
+        label="attestation exigée manquante",
+        explained="the agent had no certificate of the offer that the session requires",
+        letter=Explanation(
+            "Cette session demande d’avoir l’attestation de {prerequisite}, et nous n’en avons pas à votre "
+            "nom.",
+            "Suivez d’abord cette formation : une fois l’attestation obtenue, refaites votre demande.",
         ),
     ),
     Reason.NO_OFFER: Refusal(

@@ -84,8 +84,10 @@ def of_sheet(fault: Fault) -> FormError:
 def _form_field(path: Sequence[str]) -> str:
     """The field of the form: a row's own, and of who may enrol the list that it belongs to.
 
-    A question is known by its words there.
+    A question is known by its words there, and what a session requires has one field.
     """
     if path[2:] == ["question_id"]:
         return "-".join((*path[:2], "label"))
+    if path[:1] == ["prerequisite"]:
+        return "prerequisite"
     return "-".join(path[:2] if path[:1] == ["audience"] else path[:3])

@@ -36,6 +36,7 @@ _TEXTS = (
     "approval",
     "venue",
     "join_url",
+    "prerequisite",
     "summary",
 )
 FIELDS = frozenset((*DATES, *_WHOLE, *_TEXTS, "experts"))
@@ -63,12 +64,15 @@ ORDER = (
         "join_url",
     ),
     *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
-    *("reserved_seats", "audience", "questions"),
+    *("prerequisite", "reserved_seats", "audience", "questions"),
 )
 """The fields of a form from above to below, and the parts that have several."""
 _TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(
-    ("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "summary", "experts")
+    (
+        *("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "prerequisite"),
+        *("summary", "experts"),
+    )
 )
 """Empty means none; an empty field of the others is left out."""
 
@@ -116,6 +120,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         "approval": plan.approval.value,
         "venue": plan.venue or "",
         "join_url": plan.join_url or "",
+        "prerequisite": plan.prerequisite.offer_id if plan.prerequisite else "",
         "summary": presentation.summary or "",
         "experts": "\n".join(presentation.experts),
         **form_rows.named(modules, "modules"),
@@ -303,6 +308,8 @@ def _value(name: str, text: str, zone: str) -> Any:
         return int(text) if text else None
     if name in _LISTS:
         return [line.strip() for line in text.splitlines() if line.strip()]
+    if name == "prerequisite":
+        return {"offer_id": text} if text else None
     return text or None
 
 

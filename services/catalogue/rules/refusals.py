@@ -18,6 +18,7 @@ class RefusalCode(StrEnum):
     CHOICES_DO_NOT_FIT = "choices_do_not_fit"
     ADJUSTMENT_IS_VOLUNTARY = "adjustment_is_voluntary"
     KEPT_TOO_LONG = "kept_too_long"
+    REQUIRES_ITSELF = "requires_itself"
     NO_PLACE = "no_place"
     NOT_PRIVATE = "not_private"
     ALREADY_PUBLISHED = "already_published"

@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.events.catalogue import (
     Audience,
     Module,
+    Prerequisite,
     Question,
     ReservedSeats,
     SessionState,
@@ -54,6 +55,7 @@ class Plan:
     venue: str | None = None
     join_url: str | None = None
     questions: tuple[Question, ...] = ()
+    prerequisite: Prerequisite | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from services.catalogue.rules.sessions import Presentation, Session
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
-from services.catalogue.service.sessions import claim_reference
+from services.catalogue.service.sessions import claim_reference, with_prerequisite
 from services.catalogue.store import bespoke, offers, sessions
 from services.catalogue.store.audit_log import Action
 from shared import clock, read_log
@@ -97,6 +97,7 @@ async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSes
     if offer is None or offer.format is not Format.BESPOKE:
         detail = f"there is no bespoke offer {session.offer_id}"
         raise Impossible(Violation(None, "session.offer_id", detail))
+    session = await with_prerequisite(tx, session, offer.offer_id, field="session.prerequisite")
     private = Session(
         session_id=uuid4(),
         offer_id=offer.offer_id,

@@ -26,6 +26,7 @@ from shared.events.catalogue import (
     Audience,
     BespokeAnswer,
     Module,
+    Prerequisite,
     Question,
     ReservedSeats,
     ResourceKind,
@@ -115,11 +116,18 @@ _ADJUSTMENT = {
 }
 
 
+class PrerequisiteRequest(_Request):
+    """The offer whose certificate is needed."""
+
+    offer_id: Slug
+    title: Line | None = Field(default=None, description="Not read: it is the offer's.")
+
+
 class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
-    Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``, ``summary``
-    and ``reference`` (none) may be null.
+    Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``,
+    ``prerequisite``, ``summary`` and ``reference`` (none) may be null.
     """
 
     reference: Reference | None = None
@@ -145,6 +153,7 @@ class SessionChange(_Request):
     questions: Annotated[tuple[QuestionRequest, ...] | None, at_most(MAX_QUESTIONS)] = Field(
         default=None, max_length=MAX_QUESTIONS, description="What is asked of whoever enrols; all of them."
     )
+    prerequisite: PrerequisiteRequest | None = None
     summary: Paragraph | None = None
     experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
 
@@ -171,6 +180,8 @@ class SessionChange(_Request):
             plan["questions"] = tuple(Question(**question.model_dump()) for question in self.questions)
         if self.audience is not None:
             plan["audience"] = Audience(**self.audience.model_dump())
+        if self.prerequisite is not None:
+            plan["prerequisite"] = Prerequisite(**self.prerequisite.model_dump())
         return plan
 
     def apply_to(self, plan: Plan) -> Plan:

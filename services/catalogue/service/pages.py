@@ -8,7 +8,7 @@ from uuid import UUID
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
-from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.rules.sessions import ListedSession, ShownSession
 from services.catalogue.service import offers, resources, sessions
 from services.catalogue.tables import AuditLogRow
 from shared.auth import Principal
@@ -46,11 +46,12 @@ class PublicOffer:
 
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
-    """The last changes of a session, its replays, and every theme, code to title."""
+    """The last changes of a session, its replays; every theme, and what it may require, code to title."""
 
     history: Sequence[AuditLogRow]
     replays: Sequence[Resource]
     themes: dict[str, str]
+    requirable: dict[str, str]
 
 
 async def home(tx: Transaction, now: datetime, most: int) -> Home:
@@ -78,12 +79,16 @@ async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> Pub
     return PublicOffer(shown, await sessions.page(tx, search, None, most), await _themes(tx, shown))
 
 
-async def managed_session(tx: Transaction, session_id: UUID, who: Principal, most: int) -> ManagedSession:
+async def managed_session(
+    tx: Transaction, managed: ShownSession, who: Principal, most: int
+) -> ManagedSession:
     """A session of their own with at most ``most`` changes. Raises :class:`Missing`."""
+    every = await offers.every(tx)
     return ManagedSession(
-        await sessions.history(tx, session_id, who, None, most),
-        await resources.of_session(tx, session_id),
+        await sessions.history(tx, managed.session_id, who, None, most),
+        await resources.of_session(tx, managed.session_id),
         await offers.themes(tx),
+        {offer.offer_id: offer.title for offer in every if offer.offer_id != managed.offer_id},
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from services.catalogue.rules import changes
@@ -15,7 +16,12 @@ from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
-from services.catalogue.service.commands import SessionChange, SessionCopy, SessionDraft
+from services.catalogue.service.commands import (
+    PrerequisiteRequest,
+    SessionChange,
+    SessionCopy,
+    SessionDraft,
+)
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.store import audit_log, offers, session_lists, sessions
 from services.catalogue.store.audit_log import Action
@@ -27,6 +33,7 @@ from shared.limits import Rate
 from shared.security_log import is_anothers
 
 Rule = Callable[[Session, datetime], Done | Refused]
+Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
 """Changes of a published session: each may be a letter to all who are in it [choice]."""
 
@@ -42,6 +49,7 @@ def tag_of(session: ShownSession) -> str:
 
 async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
     """A new draft. No event says it until it is published."""
+    draft = await with_prerequisite(tx, draft, draft.offer_id)
     session = new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
     await claim_reference(tx, session)
     await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
@@ -77,6 +85,9 @@ async def change(
 
     ``tags``: it is changed only as one of these; None as whatever it is.
     """
+    if change.prerequisite is not None:
+        offer_id = (await show_own(tx, session_id, who)).session.offer_id
+        change = await with_prerequisite(tx, change, offer_id)
     if "reference" in change.model_fields_set:
         await sessions.lock_references(tx)
 
@@ -93,6 +104,27 @@ def changed(session: Session, change: SessionChange, now: datetime) -> Done | Re
         return done
     presented = with_presentation(done.session, change.present(session.presentation))
     return replace(done, session=change.names(presented))
+
+
+async def with_prerequisite(
+    tx: Transaction, change: Change, offer_id: str, field: str = "prerequisite"
+) -> Change:
+    """What is requested of a session of this offer, with the title of the offer that it requires.
+
+    Raises :class:`Impossible` where there is no such offer, or it is the session's; ``field`` is the
+    request's.
+    """
+    if change.prerequisite is None:
+        return change
+    required = await offers.by_id(tx, change.prerequisite.offer_id)
+    if required is None:
+        detail = f"there is no offer {change.prerequisite.offer_id}"
+        raise Impossible(Violation(None, field, detail))
+    if required.offer_id == offer_id:
+        detail = "who has the certificate of the session's own offer need not come again"
+        raise Impossible(Violation(RefusalCode.REQUIRES_ITSELF, field, detail))
+    named = PrerequisiteRequest(offer_id=required.offer_id, title=required.title)
+    return change.model_copy(update={"prerequisite": named})
 
 
 async def claim_reference(tx: Transaction, session: Session, field: str = "reference") -> None:

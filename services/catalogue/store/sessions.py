@@ -31,7 +31,7 @@ from shared.events.vocabulary import Format, Status
 _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan))
-_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats", "questions"))
+_JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats", "questions", "prerequisite"))
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 
@@ -182,7 +182,10 @@ def _changing_columns(session: Session) -> dict[str, Any]:
         "announced": int(session.announced),
         "next_announcement_at": next_announcement_at(session),
         **{name: getattr(session.plan, name) for name in _PLAN_FIELDS},
-        **{name: json.dumps(plan[name], ensure_ascii=False) for name in _JSON_FIELDS},
+        **{
+            name: None if plan[name] is None else json.dumps(plan[name], ensure_ascii=False)
+            for name in _JSON_FIELDS
+        },
         "summary": shown.summary,
         "experts": json.dumps(shown.experts, ensure_ascii=False),
         "source": shown.source,

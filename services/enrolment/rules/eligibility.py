@@ -47,6 +47,7 @@ class Availability:
     ``seat_is_free``: a seat that they may take, and nobody who waits may. ``is_live``: they have an enrolment
     there already. ``quota_is_reached``: their authority has all the seats it may have. ``overlaps``: they
     take part in another session at the time. ``line_is_over``: who waits is given no seat any more.
+    ``lacks_prerequisite``: they have no certificate of the offer that it requires.
     """
 
     seat_is_free: bool
@@ -54,6 +55,7 @@ class Availability:
     quota_is_reached: bool = False
     overlaps: bool = False
     line_is_over: bool = False
+    lacks_prerequisite: bool = False
 
 
 def judge(
@@ -87,6 +89,8 @@ def judge(
         return Refused(Reason.NOT_ELIGIBLE)
     if session.format is Format.BESPOKE and not by_officer:
         return Refused(Reason.NOT_NOMINATED)
+    if availability.lacks_prerequisite:
+        return Refused(Reason.PREREQUISITE_MISSING)
     if availability.overlaps:
         return Refused(Reason.OVERLAPPING_SESSION)
     if session.approval.by_employer and not approved:

@@ -6,6 +6,7 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -71,6 +72,10 @@ class _About(TypedDict):
     organiser: str
 
 
+Certified = tuple[AgentKey, str]
+"""An agent who has a certificate of a session of this offer."""
+
+
 @dataclass(slots=True)
 class SessionRoster:
     """One session at one moment, with the enrolments that are loaded.
@@ -94,6 +99,8 @@ class SessionRoster:
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
+    certified: Collection[Certified] = frozenset()
+    """Who of the agents concerned has a certificate of an offer that a session requires."""
     cancelled_at: datetime | None = None
     """When the cancellation of the session was read; what had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
@@ -132,7 +139,7 @@ class SessionRoster:
 
         ``leaves``: the session that they would give up for it.
         """
-        latest = self.latest.get(agent.key)
+        latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
             and self.seats.may_take(self.session, agent.employer, self.now),
@@ -140,6 +147,7 @@ class SessionRoster:
             line_is_over=(self.answering.received_at if self.answering else self.now) >= self.line_ends_at(),
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
             overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session, leaves),
+            lacks_prerequisite=required is not None and (agent.key, required.offer_id) not in self.certified,
         )
 
     def latest_for(self, request: Request, agent: AgentKey) -> Enrolment | None:

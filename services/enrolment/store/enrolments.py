@@ -13,6 +13,7 @@ from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession, Place
 from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.session_roster import Certified
 from services.enrolment.rules.states import State
 from services.enrolment.store import sessions
 from services.enrolment.store.sessions import session_of
@@ -276,6 +277,20 @@ async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedu
     return result
 
 
+async def certified(
+    tx: Transaction, agents: Collection[AgentKey], offers: Collection[str]
+) -> frozenset[Certified]:
+    """Return which of these agents have a certificate of a session of which of these offers."""
+    parameters = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+        "offers": list(offers),
+    }
+    return frozenset(
+        (AgentKey(row.issuer, row.agent_id), row.offer_id) for row in await tx.execute(_CERTIFIED, parameters)
+    )
+
+
 async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) -> None:
     """Insert or update these enrolments, in the order in which they were changed."""
     if not enrolments:
@@ -455,6 +470,12 @@ _LOCK_AGENTS = text(
     "FROM (SELECT issuer || ' ' || agent_id AS agent "
     "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS named (issuer, agent_id) "
     "ORDER BY 1) AS agents"
+)
+_CERTIFIED = text(
+    "SELECT DISTINCT enrolment.issuer, enrolment.agent_id, session.state->>'offer_id' AS offer_id "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS wanted (issuer, agent_id) "
+    "JOIN enrolment USING (issuer, agent_id) JOIN session USING (session_id) "
+    "WHERE enrolment.state = 'certified' AND session.state->>'offer_id' = ANY(CAST(:offers AS text[]))"
 )
 _SESSIONS_OF_AGENTS = text(
     "SELECT enrolment.issuer, enrolment.agent_id, session.* "

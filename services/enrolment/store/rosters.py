@@ -258,6 +258,16 @@ async def _load_planned(
         schedule = await enrolments.schedule(tx, agents)
         for roster in rosters.values():
             roster.schedule = schedule
+    required = {
+        state.prerequisite.offer_id
+        for session_id, row in rows.items()
+        for state in (row.state, newest.get(session_id))
+        if state is not None and state.prerequisite is not None
+    }
+    if required and agents:
+        certified = await enrolments.certified(tx, agents, required)
+        for roster in rosters.values():
+            roster.certified = certified
     return rosters
 
 

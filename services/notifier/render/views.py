@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters
-from services.notifier.render.typography import typeset
+from services.notifier.render.typography import quoted, typeset
 from shared.events.vocabulary import Format, Reason, WaitingList
 from shared.web import french, labels, refusals
 
@@ -36,6 +36,8 @@ class SessionView:
     is_online: bool
     is_limited: bool
     waiting_list: WaitingList
+    prerequisite: str
+    """The offer whose certificate is needed, as a sentence names it."""
     has_two_steps: bool
     """The employer must agree, then the organiser selects."""
     is_public: bool
@@ -66,6 +68,11 @@ class SessionView:
             is_online=bool(session.join_url) or session.format in (Format.MOOC, Format.WEBINAR),
             is_limited=session.capacity is not None,
             waiting_list=session.waiting_list,
+            prerequisite=(
+                f"la formation {quoted(session.prerequisite.title)}"
+                if session.prerequisite is not None
+                else "une autre formation"
+            ),
             has_two_steps=session.approval.by_employer and session.approval.by_selection,
             is_public=not session.audience.sirets,
         )
@@ -165,8 +172,13 @@ def explanation_of(
     )
     if view is None:
         return found
-    dates = {"opens": view.opens, "closes": view.closes, "starts": view.starts}
-    return refusals.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+    facts = {
+        "opens": view.opens,
+        "closes": view.closes,
+        "starts": view.starts,
+        "prerequisite": view.prerequisite,
+    }
+    return refusals.Explanation(found.sentence.format_map(facts), found.advice.format_map(facts))
 
 
 _ASKED = {

@@ -401,3 +401,31 @@ async def test_what_is_wrong_with_a_question_is_named_and_eleven_are_too_many(
     assert (
         await changed(*(number | {"question_id": f"q-{place}"} for place in range(10)))
     ).status_code == 200
+
+
+# ---------------------------------------------------------------------------------------- prerequisite
+
+
+async def test_what_a_session_requires_is_public_with_the_title_of_the_offer_and_is_published(
+    an_empty_offer: str, a_bespoke_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    given = {"offer_id": a_bespoke_offer, "title": "Un autre titre"}
+    session_id = await published(ask, an_empty_offer, prerequisite=given)
+    required = (await ask("GET", f"/sessions/{session_id}")).json()["prerequisite"]
+    assert required == {"offer_id": a_bespoke_offer, "title": "Un essai"}
+    [*_, newest] = await events_of(session_id)
+    assert newest.model_dump(mode="json")["prerequisite"] == required
+    lifted = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, prerequisite=None)
+    assert lifted.json()["prerequisite"] is None
+
+
+@pytest.mark.parametrize(("required", "code"), [("rien", None), ("essai", "requires_itself")])
+async def test_a_session_requires_another_offer_that_exists(
+    an_empty_offer: str, ask: Ask, required: str, code: str | None
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    prerequisite = {"offer_id": required}
+    refused = await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, prerequisite=prerequisite)
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert (error["field"], error.get("code")) == ("body.prerequisite", code)

@@ -276,3 +276,21 @@ async def test_the_public_page_says_what_is_asked_of_who_enrols_and_who_reads_it
     page = unescape((await organiser.get(f"/sessions/{session_id}")).text).replace("\u00a0", " ")
     assert "« De quel aménagement avez-vous besoin pour participer ? » (facultatif)" in page
     assert "« Combien de personnes encadrez-vous ? ». Lui seul lit les réponses." in page
+
+
+async def test_what_a_session_requires_is_chosen_among_the_other_offers_and_said_on_its_page(
+    organiser: httpx.AsyncClient, an_empty_offer: str, a_bespoke_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    path = f"/gestion/sessions/{session_id}"
+    form = (await organiser.get(path)).text
+    [chooser] = re.findall(r'<select id="prerequisite".*?</select>', form, re.DOTALL)
+    assert re.findall(r'<option value="([^"]*)"', chooser) == ["", a_bespoke_offer]
+    fields = fields_of(form)
+    assert (await send(organiser, path, **fields | {"prerequisite": a_bespoke_offer})).status_code == 303
+    page = unescape((await organiser.get(f"/sessions/{session_id}")).text).replace("\u00a0", " ")
+    assert f'« <a href="/offres/{a_bespoke_offer}">Un essai</a> »' in page
+    wrong = await send(organiser, path, **fields | {"prerequisite": an_empty_offer})
+    assert "Une session ne peut exiger l’attestation de sa propre offre." in wrong.text
+    assert (await send(organiser, path, **fields_of(form) | {"prerequisite": ""})).status_code == 303
+    assert (await shown(ask, path))["prerequisite"] is None

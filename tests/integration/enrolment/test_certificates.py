@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pypdf
 import pytest
+from sqlalchemy import event
 
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
@@ -231,3 +232,31 @@ async def test_no_zip_without_certificates_nor_for_another_delegation(front: Fro
     assert (await ask("GET", path_of_zip, by=BRETAGNE)).status_code == 409
     assert (await ask("GET", path_of_zip, by=CORSE)).status_code == 404
     assert (await ask("GET", path_of_zip)).status_code == 401
+
+
+async def test_the_certificate_of_an_offer_opens_the_session_that_requires_it(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    first, agent, _ = await certified(front, ask, database)
+    prerequisite = {"offer_id": first.offer_id, "title": "Les fondamentaux de l’IA"}
+    session = open_now(offer_id="offre-suivante", prerequisite=prerequisite)
+    await front.publish(session)
+    other = an_agent()
+    await front.enrol(session, agent)
+    await front.enrol(session, other)
+    assert (await front.of(session, agent)).state == "enrolled"
+    assert (await front.of(session, other)).reason == "prerequisite_missing"
+
+
+async def test_nobodys_certificates_are_looked_for_where_none_is_required(
+    front: Front, database: Database
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    statements: list[str] = []
+    event.listen(
+        database._engine.sync_engine, "before_cursor_execute", lambda *call: statements.append(call[2])
+    )
+    await front.enrol(session, an_agent())
+    assert statements
+    assert not [statement for statement in statements if "certified" in statement]

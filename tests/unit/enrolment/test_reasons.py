@@ -131,6 +131,7 @@ def answered_no_offer() -> Reason | None:
     return answer_to(roster, an_offer_answer(roster, agent)).reason
 
 
+REQUIRED = {"offer_id": "mooc-ia", "title": "Les fondamentaux de l’IA"}
 REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.UNKNOWN_SESSION: asked_in_an_unknown_session,
     Reason.NOT_OPEN_YET: lambda: reason_of(a_roster(), received_at=OPENS - timedelta(seconds=1)),
@@ -147,6 +148,7 @@ REASONS: dict[Reason, Callable[[], Reason | None]] = {
     Reason.GROUP_DOES_NOT_FIT: asked_as_too_large_a_group,
     Reason.NOT_ENROLLED: withdrew_nothing,
     Reason.NO_OFFER: answered_no_offer,
+    Reason.PREREQUISITE_MISSING: lambda: reason_of(a_roster(prerequisite=REQUIRED)),
     Reason.ANSWER_MISSING: lambda: reason_of(a_roster(questions=[a_question(required=True)])),
     Reason.ANSWER_NOT_EXPECTED: lambda: reason_of(a_roster(), answers={"repas": True}),
 }

@@ -34,6 +34,7 @@ async def new_session(visit: Visit) -> Response:
         "gestion-nouvelle.html",
         status=422 if errors else 200,
         offers=every,
+        requirable={offer.offer_id: offer.title for offer in every},
         values=values,
         rows=form_rows.shown(values, button, blank=1 if visit.form else form_rows.BLANK),
         settled=frozenset(),

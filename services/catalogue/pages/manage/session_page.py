@@ -73,7 +73,7 @@ async def page(
     values = session_form.kept(typed, stored)
     button = typed.get(form_rows.BUTTON, "")
     async with visit.database.quiet_transaction() as tx:
-        shown = await pages.managed_session(tx, listed.session.session_id, visit.who, HISTORY)
+        shown = await pages.managed_session(tx, listed.session, visit.who, HISTORY)
     return visit.page(
         "gestion-session.html",
         status=412 if stale else 422 if errors else 200,
@@ -92,6 +92,7 @@ async def page(
         history=shown.history,
         replays=shown.replays,
         themes=shown.themes,
+        requirable=shown.requirable,
     )
 
 

@@ -179,6 +179,8 @@ def _where_refused(reason: Reason) -> Session | None:
             return event(enrolment_closes_at="2025-03-09T00:00:00+01:00")
         case Reason.NOT_SELECTED:
             return _INET
+        case Reason.PREREQUISITE_MISSING:
+            return event(prerequisite={"offer_id": _MOOC.offer_id, "title": _MOOC.title})
         case _:
             return _EVENT
 
