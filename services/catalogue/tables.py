@@ -143,6 +143,7 @@ class SessionRow(_Row, table=True):
     join_url: str | None
     questions: list[Any] = _json()
     prerequisite: dict[str, Any] | None = Field(sa_type=JSONB)
+    evaluation_url: str | None
     summary: str | None
     experts: list[str] = _json()
     source: str | None

@@ -144,6 +144,9 @@ class SessionState(Event):
     prerequisite: Prerequisite | None = Field(
         default=None, description="What must have been attended before. Null: nothing."
     )
+    evaluation_url: Url | None = Field(
+        default=None, description="Where who attended says what they thought of it; in letters to them alone."
+    )
 
     @property
     def key(self) -> str:

@@ -130,6 +130,7 @@ LETTERS: Mapping[str, str] = {
     "session-changed-waiting": "La session demandée a changé",
     "replay-available": "Le replay est disponible",
     "certificate": "Votre attestation est disponible",
+    "evaluation": "Votre avis sur la session",
     "bespoke-answered": "Réponse à votre demande de formation sur mesure",
     "news": "Nouveautés",
     "confirm-subscription": "Confirmez votre abonnement",
@@ -267,6 +268,7 @@ CHOICES: Mapping[str, str] = {
     "quota_per_authority": "les places par collectivité",
     "questions": "les questions à l’inscription",
     "prerequisite": "l’attestation exigée",
+    "evaluation_url": "l’adresse du questionnaire d’évaluation",
 }
 """What the announcement does not state of an offer or a session, with its article."""
 FIELDS: Mapping[str, str] = {
@@ -291,6 +293,7 @@ FIELDS: Mapping[str, str] = {
     "quota_per_authority": "places par collectivité",
     "questions": "questions à l’inscription",
     "prerequisite": "attestation exigée",
+    "evaluation_url": "adresse du questionnaire d’évaluation",
     "venue": "lieu",
     "join_url": "adresse de connexion",
     "url": "adresse",

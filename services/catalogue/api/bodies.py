@@ -45,6 +45,7 @@ class SessionBody(SessionState):
         default=None, description="The organiser's own name for it; null but for who organises the session."
     )
     join_url: Url | None = Field(default=None, description="Null but for who organises the session.")
+    evaluation_url: Url | None = Field(default=None, description="Null but for who organises the session.")
 
 
 class OfferBody(BaseModel):

@@ -558,6 +558,7 @@ def upgrade() -> None:
         sa.Column("join_url", sa.String(), nullable=True),
         sa.Column("questions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("prerequisite", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("evaluation_url", sa.String(), nullable=True),
         sa.Column("summary", sa.String(), nullable=True),
         sa.Column("experts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("source", sa.String(), nullable=True),

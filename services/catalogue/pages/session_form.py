@@ -36,6 +36,7 @@ _TEXTS = (
     "approval",
     "venue",
     "join_url",
+    "evaluation_url",
     "prerequisite",
     "summary",
 )
@@ -62,6 +63,7 @@ ORDER = (
         "modules",
         "venue",
         "join_url",
+        "evaluation_url",
     ),
     *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
     *("prerequisite", "reserved_seats", "audience", "questions"),
@@ -71,7 +73,7 @@ _TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(
     (
         *("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "prerequisite"),
-        *("summary", "experts"),
+        *("evaluation_url", "summary", "experts"),
     )
 )
 """Empty means none; an empty field of the others is left out."""
@@ -120,6 +122,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         "approval": plan.approval.value,
         "venue": plan.venue or "",
         "join_url": plan.join_url or "",
+        "evaluation_url": plan.evaluation_url or "",
         "prerequisite": plan.prerequisite.offer_id if plan.prerequisite else "",
         "summary": presentation.summary or "",
         "experts": "\n".join(presentation.experts),

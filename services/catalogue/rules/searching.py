@@ -8,6 +8,8 @@ from uuid import UUID
 from services.catalogue.rules.sessions import ShownSession
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Status
 
+_NOTHING = (None, None, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
@@ -23,11 +25,13 @@ class Viewer:
     def seen(self, session: ShownSession) -> ShownSession:
         """The session as they see it.
 
-        How to connect is between its organiser and who has a seat, its reference the organiser's own.
+        How to connect is between its organiser and who has a seat, where to evaluate it between them and who
+        attended, its reference the organiser's own.
         """
-        if self.organises(session) or (session.plan.join_url is None and session.reference is None):
+        plan = session.plan
+        if self.organises(session) or (plan.join_url, plan.evaluation_url, session.reference) == _NOTHING:
             return session
-        return replace(session, plan=replace(session.plan, join_url=None), reference=None)
+        return replace(session, plan=replace(plan, join_url=None, evaluation_url=None), reference=None)
 
 
 PUBLIC = Viewer()

@@ -56,6 +56,7 @@ class Plan:
     join_url: str | None = None
     questions: tuple[Question, ...] = ()
     prerequisite: Prerequisite | None = None
+    evaluation_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ class SessionChange(_Request):
     """What is to change of a session; what is left out stays as it is.
 
     Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``,
-    ``prerequisite``, ``summary`` and ``reference`` (none) may be null.
+    ``prerequisite``, ``evaluation_url``, ``summary`` and ``reference`` (none) may be null.
     """
 
     reference: Reference | None = None
@@ -154,6 +154,9 @@ class SessionChange(_Request):
         default=None, max_length=MAX_QUESTIONS, description="What is asked of whoever enrols; all of them."
     )
     prerequisite: PrerequisiteRequest | None = None
+    evaluation_url: Url | None = Field(
+        default=None, description="Where who attended says what they thought of it, in letters alone."
+    )
     summary: Paragraph | None = None
     experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
 

@@ -13,7 +13,8 @@ class LetterContext:
     """A letter's session, its reader's enrolment, other sessions to propose, the news that it announces.
 
     ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
-    no more are sent to it. ``former_address``: it is one that the agent had, and has no more.
+    no more are sent to it. ``former_address``: it is one that the agent had, and has no more. ``asked``:
+    another letter asks, or has asked, what its reader thought of the session.
     """
 
     session: Session | None = None
@@ -23,3 +24,4 @@ class LetterContext:
     suppressed: bool = False
     other: Session | None = None
     former_address: bool = False
+    asked: bool = False

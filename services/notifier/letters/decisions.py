@@ -19,6 +19,7 @@ from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, Ses
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
+    Attendance,
     AttendanceRecorded,
     Decision,
     EnrolmentPending,
@@ -59,6 +60,8 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return _letters_of_end(decision, had_seat=had_seat)
         case AttendanceRecorded(certified=True):
             return (Letter(Template.CERTIFICATE),)
+        case AttendanceRecorded(attendance=Attendance.ATTENDED):
+            return (Letter(Template.EVALUATION, once=True),)
         case _:
             return ()  # attendance alone, and what later versions publish
 

@@ -78,6 +78,7 @@ class Template(StrEnum):
     SESSION_CHANGED_WAITING = "session-changed-waiting"
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
+    EVALUATION = "evaluation"
     BESPOKE_ANSWERED = "bespoke-answered"
     NEWS = "news"
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
@@ -190,6 +191,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
     Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
     Template.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
+    Template.EVALUATION: Kind(priority=Priority.REMINDER),
     Template.BESPOKE_ANSWERED: Kind(),
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
@@ -204,11 +206,13 @@ class Letter:
     """A letter that an event calls for, to the agent whom the event concerns.
 
     ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
+    ``once``: an enrolment has one, whatever calls for it again.
     """
 
     template: Template
     details: Details = field(default_factory=dict)
     needs_session: bool = True
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ EVENING = time(19)
 
 SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
 """The letters that time calls for."""
+_TIMED = SCHEDULED | {Template.EVALUATION}
 
 NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
@@ -93,8 +94,11 @@ def scheduled_letters(
 
 
 def _days_before(session: SessionState, days: int) -> datetime:
-    zone = ZoneInfo(session.timezone)
-    return (session.starts_at.astimezone(zone) - timedelta(days=days)).astimezone(session.starts_at.tzinfo)
+    return _days_after(session.starts_at, -days, session.timezone)
+
+
+def _days_after(moment: datetime, days: int, timezone: str) -> datetime:
+    return (moment.astimezone(ZoneInfo(timezone)) + timedelta(days=days)).astimezone(moment.tzinfo)
 
 
 def _scheduled(
@@ -188,10 +192,8 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
         return Superseded("the offer has ended")
     if mail.template is Template.NEWS and not context.news:
         return Superseded("nothing of it is followed, or open, any more")
-    if mail.template in SCHEDULED and session is not None:
-        if known is not None and known.version > mail.version and "moment" in mail.details:
-            return Superseded("the enrolment has begun anew")
-        return _in_time(mail, session, now)
+    if mail.template in _TIMED and session is not None:
+        return _by_the_clock(mail, context, session, now)
     if KINDS[mail.template].priority is Priority.NEWS:
         morning = next_morning(now, session.timezone if session is not None else HOME)
         return Postponed(morning) if morning is not None else None
@@ -218,6 +220,33 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
 
 def _awaits_employer(mail: Mail) -> bool:
     return mail.details.get("awaiting") == Awaiting.EMPLOYER_APPROVAL
+
+
+def _by_the_clock(
+    mail: Mail, context: LetterContext, session: SessionState, now: datetime
+) -> Superseded | Postponed | None:
+    known = context.enrolment
+    if mail.template is Template.EVALUATION:
+        return _after_session(context, session, now)
+    if known is not None and known.version > mail.version and "moment" in mail.details:
+        return Superseded("the enrolment has begun anew")
+    return _in_time(mail, session, now)
+
+
+def _after_session(
+    context: LetterContext, session: SessionState, now: datetime
+) -> Superseded | Postponed | None:
+    """Whether it is time to ask what somebody thought of a session: from the day after it, by day."""
+    if session.evaluation_url is None or session.status is Status.CANCELLED:
+        return Superseded("there is nothing to evaluate")
+    if context.asked:
+        return Superseded("the letter of the certificate asks it")
+    last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before
+    due_at = by_day(_days_after(last, 1, session.timezone), session.timezone)
+    if due_at > now + _CLOCKS_DIFFER:
+        return Postponed(due_at)
+    morning = next_morning(now, session.timezone)
+    return Postponed(morning) if morning is not None else None
 
 
 def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:

@@ -191,6 +191,9 @@ class Renderer:
                 contact, catalogue = self._sender.contact, self._sender.catalogue
                 management = f"{catalogue}/gestion/sessions/{mail.session_id}" if catalogue else None
                 return {"management": management, "contact": contact}
+            case letters.Template.CERTIFICATE:
+                evaluates = session is not None and session.evaluation_url is not None and not context.asked
+                return {"evaluates": evaluates}
             case letters.Template.SEAT_OFFERED:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
             case letters.Template.MOVED:

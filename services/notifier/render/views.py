@@ -29,6 +29,7 @@ class SessionView:
     timezone: str
     venue: str | None
     join_url: str | None
+    evaluation_url: str | None
     organiser: str
     organisation: str
     is_mooc: bool
@@ -61,6 +62,7 @@ class SessionView:
             timezone=zone,
             venue=session.venue,
             join_url=session.join_url,
+            evaluation_url=session.evaluation_url,
             organiser=labels.organiser(session.organiser),
             organisation=labels.organisation(session.organiser),
             is_mooc=session.format is Format.MOOC,

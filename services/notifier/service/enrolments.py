@@ -7,7 +7,7 @@ from typing import TypeGuard
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import ScheduledLetter
+from services.notifier.letters import Letter, ScheduledLetter, Template
 from services.notifier.service import corrections
 from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
 from shared.database import Transaction
@@ -48,10 +48,27 @@ async def update(tx: Transaction, received: Sequence[Received[Decision]], now: d
         for enrolment_id, (place, standing) in read.standings.items()
     }
     await enrolments.save(tx, changed)
-    await queue.add(tx, [(received[place], letter) for place, letter in read.letters])
+    called_for = [(received[place], letter) for place, letter in read.letters]
+    await queue.add(tx, await _without_useless(tx, called_for))
     seated = [decision for decision, _ in changed.values() if isinstance(decision.event, AgentEnrolled)]
     await _queue_what_has_begun(tx, seated, now)
     await replays.announce_late(tx, [event.enrolment_id for event in enrolled])
+
+
+async def _without_useless(
+    tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]
+) -> list[tuple[Received[Decision], Letter]]:
+    """The letters but those that ask what somebody thought of a session that has no link for it."""
+    attended = {
+        decision.event.session_id for decision, letter in called_for if letter.template is Template.EVALUATION
+    }
+    known = await sessions.find(tx, attended) if attended else {}
+    unasked = {session_id for session_id, session in known.items() if session.evaluation_url is None}
+    return [
+        (decision, letter)
+        for decision, letter in called_for
+        if letter.template is not Template.EVALUATION or decision.event.session_id not in unasked
+    ]
 
 
 async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decision]], now: datetime) -> None:

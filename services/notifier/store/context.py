@@ -40,6 +40,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
     )
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
     alternatives = await sessions.open_alternatives(tx, refused) if refused else {}
+    asked = await _asked(tx, mails)
     news_of = await _news_left(tx, [mail for mail in mails if mail.template is Template.NEWS])
     return [
         LetterContext(
@@ -52,9 +53,16 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
             reader.suppressed,
             session_of.get(other) if other is not None else None,
             reader.former_address,
+            mail.mail_id in asked,
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
+
+
+async def _asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
+    """Of letters that ask what their reader thought of a session, those beside which another one does."""
+    asking = [mail.mail_id for mail in mails if mail.template in (Template.CERTIFICATE, Template.EVALUATION)]
+    return set(await tx.scalars(_ASKED, {"mails": asking})) if asking else set()
 
 
 async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[NewsItem]]:
@@ -81,6 +89,16 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
     }
 
 
+# The letter of the certificate goes first: what it waits for to be sent was not begun before.
+_ASKED = text(
+    """
+    SELECT mail.mail_id FROM mail JOIN mail AS other USING (issuer, recipient, enrolment_id)
+     WHERE mail.mail_id = ANY(CAST(:mails AS uuid[]))
+       AND CASE mail.template
+           WHEN 'evaluation'
+           THEN other.template = 'certificate' AND other.state NOT IN ('superseded', 'failed')
+           ELSE other.template = 'evaluation' AND other.state IN ('data_started', 'sent', 'ambiguous') END"""
+)
 _READERS = text(
     """
     SELECT enrolment.version, standing, suppression.address IS NOT NULL AS suppressed,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import text
 
@@ -33,10 +33,13 @@ async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Le
 
 
 def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
-    decision = received.event
+    decision, event_id, details = received.event, received.id, letter.details
+    if letter.once:
+        event_id = uuid5(decision.enrolment_id, letter.template)
+        details = {**details, "cause_id": str(received.id)}
     return {
         "mail_id": uuid4(),
-        "event_id": received.id,
+        "event_id": event_id,
         "template": letter.template.value,
         "issuer": decision.agent.issuer,
         "recipient": decision.agent.agent_id,
@@ -46,7 +49,7 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
         "session_id": decision.session_id,
         "enrolment_id": decision.enrolment_id,
         "version": decision.version,
-        "details": json.dumps(letter.details),
+        "details": json.dumps(details),
         "needs_session": letter.needs_session,
         "priority": int(KINDS[letter.template].priority),
         "called_for_at": received.received_at,

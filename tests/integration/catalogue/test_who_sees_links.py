@@ -1,4 +1,6 @@
-"""How one connects to a session is between its organiser and who has a seat: nothing public says it."""
+"""How one connects to a session, and where one evaluates it, is said in letters: nothing public says it."""
+
+from typing import Any
 
 import httpx
 import pytest
@@ -8,12 +10,14 @@ from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, PORTAL,
 from tests.integration.catalogue.public_pages import PAGES
 
 LINK = "https://visio.example/secret-7"
+EVALUATION = "https://avis.example/secret-7"
 
 
 @pytest.fixture
 async def session_id(ask: Ask, an_empty_offer: str) -> str:
     """A session of Bretagne, online and public."""
-    return await published(ask, an_empty_offer, title="Visioconférence", join_url=LINK, venue=None)
+    links: dict[str, Any] = {"join_url": LINK, "venue": None, "evaluation_url": EVALUATION}
+    return await published(ask, an_empty_offer, title="Visioconférence", **links)
 
 
 async def test_the_api_says_it_to_the_organiser_alone(ask: Ask, session_id: str) -> None:
@@ -23,9 +27,12 @@ async def test_the_api_says_it_to_the_organiser_alone(ask: Ask, session_id: str)
             "items"
         ]
         assert (alone["join_url"], listed["join_url"]) == (sees, sees), who
+        own = sees and EVALUATION
+        assert (alone["evaluation_url"], listed["evaluation_url"]) == (own, own), who
     for word in ("", "/history"):
         others = await ask("GET", f"/sessions/{session_id}{word}", by=CORSE)
         assert LINK not in others.text
+        assert EVALUATION not in others.text
 
 
 async def test_the_organiser_is_answered_with_it(ask: Ask, session_id: str) -> None:
@@ -45,8 +52,10 @@ async def test_no_public_page_feed_or_calendar_says_it(visit: httpx.AsyncClient,
         "/api/v1/sessions", f"/api/v1/sessions/{session_id}",
     ]  # fmt: skip
     pages = {address: (await visit.get(address)).text for address in addresses}
-    assert [address for address, text in pages.items() if LINK in text] == []
+    assert [address for address, text in pages.items() if LINK in text or EVALUATION in text] == []
     assert sum(session_id in text for text in pages.values()) >= 7, "the session is on these pages"
     assert session_id not in (await visit.get("/sessions?recherche=secret-7")).text
     await log_in(visit, BRETAGNE)
-    assert LINK in (await visit.get(f"/gestion/sessions/{session_id}")).text
+    managed = (await visit.get(f"/gestion/sessions/{session_id}")).text
+    assert LINK in managed
+    assert EVALUATION in managed

@@ -22,6 +22,7 @@ from shared.events.catalogue import SessionCancelled, SessionChanged, SessionSch
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
+    AttendanceRecorded,
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
@@ -448,3 +449,57 @@ async def test_a_fan_out_rests_longer_than_it_works_so_that_answers_keep_moving(
     while await jobs.fan_out(notifier.database) is not None:
         pass
     assert len(await notifier.rows(where="template = 'session-changed'")) == 1
+
+
+# ---------------------------------------------------------------------------------------- evaluation
+
+
+def attended(version: int, *, certified: bool = False, **changes: Any) -> AttendanceRecorded:
+    fields = {"attendance": "attended", "certified": certified, "version": version}
+    event = a_decision(AttendanceRecorded, **(fields | changes))
+    assert isinstance(event, AttendanceRecorded)
+    return event
+
+
+async def letters_taken(notifier: Notifier) -> list[str]:
+    """What each letter that was sent says, as text."""
+    await notifier.deliver()
+    parts = [mail.message.get_body(("plain",)) for mail in notifier.relay.taken]
+    return [part.get_content() for part in parts if part is not None]
+
+
+EVALUATION = "https://avis.example/ia"
+
+
+async def test_who_attended_is_asked_once_however_many_modules_and_from_the_day_after_on(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(session(0, evaluation_url=EVALUATION))
+    await notifier.hear(attended(2), attended(3))
+    await notifier.hear(attended(4))
+    (mail,) = await notifier.rows()
+    assert await letters_taken(notifier) == []
+    await notifier.hear(changed(-2, evaluation_url=EVALUATION))
+    await notifier.change("UPDATE mail SET due_at = now()")
+    (letter,) = await letters_taken(notifier)
+    assert EVALUATION in letter
+    await notifier.hear(attended(5, certified=True))
+    _, certificate = await letters_taken(notifier)
+    assert EVALUATION not in certificate
+    assert mail.details["cause_id"] != str(mail.event_id)
+
+
+async def test_where_there_is_a_certificate_its_letter_asks_and_no_other(notifier: Notifier) -> None:
+    await notifier.hear(session(-5, evaluation_url=EVALUATION))
+    await notifier.hear(attended(2), attended(3, certified=True))
+    (letter,) = await letters_taken(notifier)
+    assert EVALUATION in letter
+    assert "attestation" in letter
+    states = await notifier.rows("template, state")
+    assert {tuple(row) for row in states} == {("evaluation", "superseded"), ("certificate", "sent")}
+
+
+async def test_nobody_is_asked_about_a_session_without_a_link(notifier: Notifier) -> None:
+    await notifier.hear(session(-5))
+    await notifier.hear(attended(2), attended(3, attendance="absent"))
+    assert await notifier.rows() == []

@@ -83,7 +83,7 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
         Template.SESSION_CANCELLED,
         {"had_seat": True, "attendance_kept": True},
     ),
-    (AttendanceRecorded, {"attendance": "attended"}, None, {}),
+    (AttendanceRecorded, {"attendance": "absent"}, None, {}),
     (AttendanceRecorded, {"attendance": "attended", "certified": True}, Template.CERTIFICATE, {}),
 ]
 
@@ -95,6 +95,11 @@ def test_each_decision_calls_for_its_letter(
     called_for = letters_for(a_decision(kind, **fields), Standing.ENROLLED)
     expected = [Letter(template, details)] if template else []
     assert list(called_for) == expected
+
+
+def test_who_attended_is_asked_once_what_they_thought_of_it() -> None:
+    (asks,) = letters_for(a_decision(AttendanceRecorded, attendance="attended"), Standing.ENROLLED)
+    assert asks == Letter(Template.EVALUATION, once=True)
 
 
 def test_every_letter_has_a_kind_and_a_label() -> None:

@@ -45,6 +45,7 @@ OUTCOME = {
     Template.WITHDRAWAL_REFUSED: "Votre désistement de la session « {title} » n’a pas pu être enregistré.",
     Template.OFFER_REFUSED: "Votre réponse à la proposition de place à la session « {title} » "
     "n’a pas pu être prise en compte.",
+    Template.EVALUATION: "Que pensez-vous de la session « {title} », à laquelle vous avez participé ?",
     Template.CERTIFICATE: "Votre attestation de participation à la session « {title} » est disponible.",
     Template.WITHDRAWN: "Votre désistement de la session « {title} » est enregistré.",
     Template.SESSION_CANCELLED: "La session « {title} » est annulée : votre inscription prend fin.",

@@ -183,9 +183,8 @@ def test_news_waits_for_the_morning_in_paris() -> None:
     assert letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T16:00+01:00")) is None
 
 
-URGENT = {
-    template for template, kind in KINDS.items() if kind.priority is not Priority.NEWS
-} - letters.SCHEDULED
+_BY_THE_CLOCK = letters.SCHEDULED | {Template.EVALUATION}
+URGENT = {template for template, kind in KINDS.items() if kind.priority is not Priority.NEWS} - _BY_THE_CLOCK
 
 
 @pytest.mark.parametrize("template", sorted(URGENT))
@@ -324,3 +323,35 @@ def test_an_old_state_changes_nothing_and_the_first_one_plans() -> None:
 def test_a_session_that_is_over_tells_nothing() -> None:
     after = a_session(version=2, venue="Salle neuve")
     assert change(a_session(), after, now="2025-04-03T17:00+02:00") == (set(), False)
+
+
+# ------------------------------------------------------------------------ what somebody thought of it
+
+URL = "https://avis.example/ia"
+
+
+def asked(now: str, *, asks: bool = False, **session: Any) -> object:
+    context = LetterContext(a_session(**{"evaluation_url": URL} | session), asked=asks)
+    return letters.revalidate(a_mail(Template.EVALUATION), context, at(now))
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "due_at"),
+    [
+        ("2025-04-03T17:00+02:00", "2025-04-04T16:59:59+02:00"),
+        ("2025-04-12T00:00+02:00", "2025-04-12T19:00+02:00"),  # the MOOC's last day is the 11th
+    ],
+)
+def test_it_is_asked_the_day_after_by_day(ends_at: str, due_at: str) -> None:
+    assert asked("2025-04-03T18:00+02:00", ends_at=at(ends_at)) == Postponed(at(due_at))
+    assert asked(due_at, ends_at=at(ends_at)) is None
+    assert asked("2025-05-01T03:00+02:00", ends_at=at(ends_at)) == Postponed(at("2025-05-01T08:00+02:00"))
+
+
+def test_it_is_not_asked_beside_the_certificate_nor_without_a_link_nor_of_what_was_cancelled() -> None:
+    for useless in (
+        asked("2025-04-10T12:00+02:00", asks=True),
+        asked("2025-04-10T12:00+02:00", evaluation_url=None),
+        asked("2025-04-10T12:00+02:00", status="cancelled"),
+    ):
+        assert isinstance(useless, Superseded)

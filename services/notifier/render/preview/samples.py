@@ -273,6 +273,7 @@ def _ends() -> list[Sample]:
         "replay_title": "IA et droit : les bases",
         "replay_url": "https://replays.example.org/ia-et-droit",
     }
+    evaluated = event(evaluation_url="https://avis.example/ia-et-territoires")
     return [
         Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE], version=4),
         Sample("annulation-avec-seance-annulee", Template.SESSION_CANCELLED, sat, one_less, version=4),
@@ -291,6 +292,8 @@ def _ends() -> list[Sample]:
         Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT, version=4),
         Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
         Sample("attestation", Template.CERTIFICATE, {}, _EVENT),
+        Sample("attestation-et-avis", Template.CERTIFICATE, {}, evaluated),
+        Sample("avis", Template.EVALUATION, {}, evaluated, now=evaluated.ends_at),
     ]
 
 
