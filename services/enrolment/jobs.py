@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from prometheus_client import Counter
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import requests, session_changes, sessions
+from services.enrolment.service import messages, requests, session_changes, sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
@@ -46,7 +46,12 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
             notified = await session_changes.next_slice(tx, most=SLICE)
         return None if notified is None else REST_SECONDS
 
+    async def send_messages() -> float | None:
+        async with database.transaction() as tx:
+            return 0 if await messages.send_due(tx, clock.now()) else None
+
     return (
+        Job("send-messages", 5.0, send_messages),
         Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
         Job("tell-session-changes", 1.0, tell_changes),

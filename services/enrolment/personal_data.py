@@ -14,6 +14,7 @@ from services.enrolment.tables import (
     CorrectionRow,
     EnrolmentChangeRow,
     EnrolmentRow,
+    MessageRow,
     QuestionAnswerRow,
     RequestOutcomeRow,
     RequestRow,
@@ -84,6 +85,12 @@ UNUSED_CORRECTIONS = Retention(
     over="before = '[]' AND received_at < :before",
 )
 """As long as a request that came before it may wait for its decision."""
+MESSAGES = Retention(
+    table=MessageRow,
+    days="enrolment_ended_kept_days",
+    since="l’envoi du message",
+    over="published_at < :before",
+)
 BAD_ADDRESSES = Retention(
     table=BadAddressRow,
     days="enrolment_ended_kept_days",
@@ -247,6 +254,20 @@ REGISTER = (
                 actor="author",
             ),
             PersonalData(
+                table=MessageRow,
+                whose=Whose.STAFF,
+                columns={
+                    "author": "nom du jeton, ou courriel, de qui a écrit",
+                    "text": "ce que l’organisateur a écrit",
+                },
+                purpose="Écrire à qui participe à une session, et pouvoir dire qui a écrit quoi.",
+                ends=(MESSAGES,),
+                of_address=BY_ADDRESS.format("author"),
+                proof=True,
+                at="created_at",
+                actor="author",
+            ),
+            PersonalData(
                 table=BadAddressRow,
                 whose=Whose.AGENTS,
                 columns={
@@ -276,6 +297,7 @@ REGISTER = (
             REQUESTS,
             CORRECTIONS,
             UNUSED_CORRECTIONS,
+            MESSAGES,
             BAD_ADDRESSES,
             ACCEPTED_EVENTS,
             OUTCOMES,

@@ -34,6 +34,9 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetentio
     enrolment_overlap_check: bool = Field(
         default=False, description="Refuse who is enrolled, or waits, in another session at the time."
     )
+    enrolment_messages_a_day: int = Field(
+        default=1, ge=1, le=24, description="Messages of its organiser to who is in a session, on one day."
+    )
     certificate_signatory: str = Field(
         default="",
         max_length=200,
@@ -53,6 +56,7 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetentio
             grace=timedelta(seconds=self.enrolment_grace_seconds),
             longest_hold=None if longest is None else timedelta(seconds=longest),
             overlap_check=self.enrolment_overlap_check,
+            messages_a_day=self.enrolment_messages_a_day,
         )
 
     @property

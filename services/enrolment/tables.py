@@ -224,6 +224,29 @@ class SessionChangeRow(EnrolmentTable, table=True):
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": text("now()")})
 
 
+class MessageRow(EnrolmentTable, table=True):
+    """What an organiser writes to who is in a session, and when it leaves."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        Index("ix_message_session", "session_id", "send_at"),
+        Index("ix_message_due", "send_at", postgresql_where=text("published_at IS NULL")),
+    )
+
+    message_id: UUID = Field(primary_key=True)
+    session_id: UUID
+    author: str
+    text: str
+    link: str | None
+    audience: list[str] = Field(sa_type=JSONB, description="shared.events.enrolment.MessageAudience")
+    enrolment_ids: list[str] | None = Field(sa_type=JSONB, description="Of those, only these; null: all.")
+    send_at: datetime = Field(sa_type=Timestamp)
+    created_at: datetime = Field(sa_type=Timestamp)
+    published_at: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When it was given to who writes letters; null: to come."
+    )
+
+
 class CorrectionRow(EnrolmentTable, table=True):
     """A correction of an agent's address or names: by which request, and what it changed."""
 

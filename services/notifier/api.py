@@ -7,11 +7,15 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from services.notifier.letters import Standing
+from services.notifier.render import Renderer
 from services.notifier.service import mails as mails_service
+from services.notifier.service import notices
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Principal, Role, TokenFirst, Tokens, requires
 from shared.database import Database
-from shared.events.vocabulary import Instant, IssuerName
+from shared.events.enrolment import MessageAudience
+from shared.events.vocabulary import Instant, IssuerName, MessageText, Url
 from shared.guard import Guard
 from shared.http import Problem, new_api
 from shared.read_log import PurposeHeader, Reading, reading_of
@@ -20,6 +24,29 @@ from shared.web.paging import page_of, position
 _KEY = TypeAdapter(tuple[Instant, UUID])
 
 Staff = Annotated[Principal, Depends(requires(Role.SUPPORT, documented="API_TOKENS_FILE: support or admin"))]
+
+
+Organiser = Annotated[
+    Principal, Depends(requires(Role.ORGANISER, documented="API_TOKENS_FILE: organiser or admin"))
+]
+
+
+class MessageDraft(BaseModel):
+    """What an organiser means to write to who is in a session."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: MessageText
+    link: Url | None = None
+    reader: MessageAudience = Field(default=MessageAudience.ENROLLED, description="Where its reader stands.")
+
+
+class LetterPreview(BaseModel):
+    """A letter as its reader would have it now. Its links lead nowhere."""
+
+    subject: str
+    text: str
+    html: str
 
 
 class MailItem(BaseModel):
@@ -122,6 +149,16 @@ _EXAMPLES: dict[str, Any] = {
     "MailSearch": {"agent_id": "IEL-0048151", "issuer": "iel"},
     "MailCounts": {"states": {"sent": 48_210, "pending": 12, "failed": 3}},
     "MailDetail": {**_ITEM, "decisions": [_DECISION]},
+    "MessageDraft": {
+        "text": "Venez avec un ordinateur portable.",
+        "link": "https://ressources.example.org/preparer-les-ateliers",
+        "reader": "enrolled",
+    },
+    "LetterPreview": {
+        "subject": "Message de l’organisation : « IA et territoires »",
+        "text": "Bonjour Prénom Nom,\n\n…",
+        "html": "<!doctype html>…",
+    },
     "MailResent": {"mail_id": "c0a8f3d1-7b52-4e8e-9d34-5a6b7c8d9e0f"},
 }
 """By the names of their schemas; a test checks each against its own."""
@@ -212,6 +249,31 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
         return MailResent(mail_id=again)
 
     return api
+
+
+def add_preview(api: FastAPI, database: Database, renderer: Renderer) -> None:
+    """Show organisers how a letter of theirs will read, as ``renderer`` writes it."""
+
+    @api.post(
+        "/api/v1/sessions/{session_id}/messages/preview",
+        tags=["organisers"],
+        summary="The letter that a message to who is in a session would be",
+    )
+    async def preview(organiser: Organiser, session_id: UUID, draft: MessageDraft) -> LetterPreview:
+        async with database.quiet_transaction() as tx:
+            letter = await notices.preview(
+                tx,
+                session_id,
+                organiser,
+                text=draft.text,
+                link=draft.link,
+                standing=Standing(draft.reader),
+            )
+        if letter is None:
+            raise Problem(404, "Not found", f"There is no session {session_id}, or it is not yours.")
+        return LetterPreview(
+            subject=renderer.subject(*letter), text=renderer.text(*letter), html=renderer.page(*letter)
+        )
 
 
 def _no_mail(mail_id: UUID) -> Problem:

@@ -43,7 +43,9 @@ def compose(settings: Settings) -> Process:
     )
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     guard = Guard(database, settings.digest_key, settings.rates)
+    shown = Renderer(_sender(settings), _links_to_nowhere())
     http = api.build(database, tokens, guard)
+    api.add_preview(http, database, shown)
     explain_problems(http, settings.public_url("enrolment"))
     catalogue = settings.public_url("catalogue")
     pages.subscribing.add_to(
@@ -71,7 +73,7 @@ def compose(settings: Settings) -> Process:
         pages.rendering(catalogue, PRIVATE),
         tokens=tokens,
         guard=guard,
-        renderer=Renderer(_sender(settings), _links_to_nowhere()),
+        renderer=shown,
         public_url=settings.public_url("notifier"),
         provider=provider_of(settings),
         signs_requests=settings.intake_key is not None,

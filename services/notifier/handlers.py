@@ -15,6 +15,7 @@ from services.notifier.service import (
     subscriptions,
 )
 from services.notifier.service import projections as catalogue
+from services.notifier.service.notices import Notice
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
@@ -25,7 +26,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentDetailsCorrected, Decision, MinimumMissed, SelectionDue
+from shared.events.enrolment import AgentDetailsCorrected, Decision
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
@@ -64,10 +65,8 @@ Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]
 
 
 @router.subscriber(Topic.ENROLMENT_NOTICES)
-async def on_notices(
-    tx: Tx, organisers: Organisers, received: list[Received[MinimumMissed | SelectionDue]]
-) -> None:
-    """Write to the organisers whose decision is awaited."""
+async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[Notice]]) -> None:
+    """Write to the organisers whose decision is awaited, and what they write to who is in a session."""
     await notices.write(tx, received, organisers)
 
 

@@ -20,6 +20,7 @@ from shared.events.vocabulary import (
     Instant,
     Issuer,
     Line,
+    MessageText,
     Name,
     Paragraph,
     Reason,
@@ -302,6 +303,39 @@ class MinimumMissed(OrganiserNotice):
     candidates: Count = Field(description="Who waits for the selection; they count for the minimum.")
 
 
+class MessageAudience(StrEnum):
+    """Where those stand in a session to whom its organiser writes."""
+
+    ENROLLED = "enrolled"
+    """Who has a seat, also once attendance was recorded."""
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    PENDING = "pending"
+
+
+class ParticipantsMessaged(Event):
+    """The organiser of a session writes to who is in it. Published when the letters are to leave.
+
+    Never says who they are. Who stands as it says when their letter is written gets it, each person once.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.ParticipantsMessaged.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
+    message_id: UUID
+    session_id: UUID
+    session_version: Version
+    text: MessageText
+    link: Url | None = Field(default=None, description="Shown whole, on a line of its own.")
+    audience: Annotated[tuple[MessageAudience, ...], at_most(4)] = Field(min_length=1, max_length=4)
+    enrolment_ids: Annotated[tuple[UUID, ...], at_most(500)] | None = Field(
+        default=None, max_length=500, description="Of those, only these. Null: all of them."
+    )
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
 DECISIONS: tuple[type[Decision], ...] = (
     AgentEnrolled,
     AgentWaitlisted,
@@ -320,4 +354,5 @@ EVENTS: tuple[type[Event], ...] = (
     SessionOccupancyChanged,
     MinimumMissed,
     SelectionDue,
+    ParticipantsMessaged,
 )

@@ -107,7 +107,7 @@ def check_name(name: str) -> str:
     if _PLAIN.fullmatch(name):
         return name
     if _NEAR_LINK.search(name) and _LINK.search(name):
-        raise ValueError("has a link or an address; in a name, a space follows each full stop")
+        raise ValueError("has a link or an address; where there is none, a space follows each full stop")
     if _LONG_RUN.search(name):
         raise ValueError(
             "has a word of more than 100 characters, or too many marks, signs or spaces in a row"

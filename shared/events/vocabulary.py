@@ -79,6 +79,22 @@ Paragraph = Annotated[
 ]
 """Text that may have line breaks, 1 to 4,000 characters."""
 
+MessageText = TypeAliasType(
+    "MessageText",
+    Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=_MANY_LINES),
+        AfterValidator(names.check_name),
+        Field(
+            description="What one person writes to many, 1 to 2,000 characters, line breaks too: no link, "
+            "address or domain, no invisible character, at most three marks on a letter, words of at most "
+            "100 characters, and at most seven signs or spaces in a row.",
+            json_schema_extra=names.NOT_IN_NAME,
+        ),
+    ],
+)
+"""Text that letters to many quote. A link has a field of its own, so that its reader sees where it leads."""
+
 Email = Annotated[
     str,
     StringConstraints(

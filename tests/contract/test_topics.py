@@ -71,7 +71,12 @@ TABLE = {
         "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}
     ),
     "enrolment.notices": Agreed(
-        "session_id", 6, "delete", WEEK, "CreateTime", {"MinimumMissed", "SelectionDue"}
+        "session_id",
+        6,
+        "delete",
+        WEEK,
+        "CreateTime",
+        {"MinimumMissed", "SelectionDue", "ParticipantsMessaged"},
     ),
     "notifier.deliveries": Agreed(
         "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}

@@ -9,6 +9,7 @@ from services.enrolment.api import (
     enrolments,
     event_documents,
     events,
+    messages,
     requests,
     roster,
     selection,
@@ -53,6 +54,6 @@ def build(
     api.state.policy = settings.policy
     api.state.signature = signature
     api.state.intake_rate = Rate.parse(settings.enrolment_intake_rate)
-    for part in (events, requests, enrolments, answers, roster, selection, attendance, contracts):
+    for part in (events, requests, enrolments, answers, roster, messages, selection, attendance, contracts):
         api.include_router(part.router)
     return api

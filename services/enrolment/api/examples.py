@@ -5,6 +5,7 @@ from typing import Any
 _SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 _REQUEST = "5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11"
 _ENROLMENT = "0b9f3c52-6b7e-5a38-8a3e-1f0c2d4e5f60"
+_MESSAGE = "7d1e4b9a-52c3-4f6e-9a0b-3c8d7e6f5a41"
 _NOON, _LATER = "2026-11-25T12:00:00Z", "2026-11-26T08:30:00Z"
 _AGENT = {
     "agent_id": "IEL-0048151",
@@ -93,6 +94,7 @@ EXAMPLES: dict[str, Any] = {
         "updated_at": _LATER,
         "hold_until": None,
         "attendance": [],
+        "answers": [],
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
@@ -100,6 +102,27 @@ EXAMPLES: dict[str, Any] = {
     "EnrolmentByHand": {
         **{name: value for name, value in _AGENT.items() if name not in ("agent_id", "issuer")},
         "above_capacity": "Une chaise de plus a été installée",
+    },
+    "NewMessage": {
+        "text": "Venez avec un ordinateur portable : les ateliers en ont besoin.",
+        "link": "https://ressources.example.org/preparer-les-ateliers",
+        "audience": ["enrolled"],
+        "send_at": _LATER,
+    },
+    "MessagePlanned": {"message_id": _MESSAGE, "send_at": _LATER, "recipients": 118, "unreachable": 2},
+    "Messages": {
+        "items": [
+            {
+                "message_id": _MESSAGE,
+                "author": "yann.legoff@cnfpt.example",
+                "text": "Venez avec un ordinateur portable : les ateliers en ont besoin.",
+                "link": None,
+                "audience": ["enrolled"],
+                "enrolment_ids": None,
+                "send_at": _LATER,
+                "sent_at": None,
+            }
+        ]
     },
     "AgentCorrection": {"email": "zoe.durand@ville-exemple.fr"},
     "Ranking": {

@@ -387,6 +387,28 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_certificate_code")),
     )
     op.create_table(
+        "message",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("author", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("text", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("link", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("audience", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("enrolment_ids", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("send_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_message")),
+    )
+    op.create_index("ix_message_session", "message", ["session_id", "send_at"], unique=False)
+    op.create_index(
+        "ix_message_due",
+        "message",
+        ["send_at"],
+        unique=False,
+        postgresql_where=sa.text("published_at IS NULL"),
+    )
+    op.create_table(
         "question_answer",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("question_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -597,6 +619,9 @@ def downgrade() -> None:
     op.drop_table("cluster")
     op.drop_table("erased_attendance")
     op.drop_table("question_answer")
+    op.drop_index("ix_message_due", table_name="message", postgresql_where=sa.text("published_at IS NULL"))
+    op.drop_index("ix_message_session", table_name="message")
+    op.drop_table("message")
     op.drop_table("certificate")
     op.drop_table("correction")
     op.drop_table("read_progress")

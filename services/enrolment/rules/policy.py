@@ -16,3 +16,5 @@ class Policy:
     """Shortens every hold, for a rehearsal."""
     overlap_check: bool = False
     """Refuse a session that overlaps another in which the agent is enrolled or waits."""
+    messages_a_day: int = 1
+    """How many messages of its organiser who is in a session gets on one day."""

@@ -12,7 +12,14 @@ from services.notifier.letters.decisions import (
     read_decisions,
     replay_letter,
 )
-from services.notifier.letters.fan_outs import TASK_OF, TEMPLATE_OF, FanOut, FanOutTask, fan_outs_to_come
+from services.notifier.letters.fan_outs import (
+    TASK_OF,
+    TEMPLATE_OF,
+    FanOut,
+    FanOutTask,
+    fan_outs_to_come,
+    message_fan_out,
+)
 from services.notifier.letters.kinds import (
     KINDS,
     CalendarAction,
@@ -99,6 +106,7 @@ __all__ = [
     "is_still_news",
     "is_true",
     "items_of",
+    "message_fan_out",
     "news_of",
     "news_of_session",
     "next_edition",

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.notifier.letters.kinds import Details, Template
 from services.notifier.letters.timing import schedule
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import ParticipantsMessaged
 
 
 class FanOutTask(StrEnum):
@@ -21,6 +22,8 @@ class FanOutTask(StrEnum):
     JOINING = "joining"
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
+    MESSAGE = "message"
+    """For each of those to whom the organiser writes, of all who are in the session."""
     NEWS = "news"
     """For each of the subscribers, not of the enrolled."""
 
@@ -33,6 +36,7 @@ TEMPLATE_OF = {
     FanOutTask.JOINING: Template.JOINING,
     FanOutTask.REMINDER_WEEK: Template.REMINDER_WEEK,
     FanOutTask.REMINDER_DAY: Template.REMINDER_DAY,
+    FanOutTask.MESSAGE: Template.ORGANISER_MESSAGE,
 }
 TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 """By what each letter to all who are in a session reaches them."""
@@ -53,6 +57,18 @@ class FanOut:
     details: Details
     called_for_at: datetime
     due_at: datetime | None = None
+
+
+def message_fan_out(event_id: UUID, event: ParticipantsMessaged, received_at: datetime) -> FanOut:
+    """A letter of the organiser to each whom it is for."""
+    details: Details = {
+        "text": event.text,
+        "link": event.link,
+        "audience": [audience.value for audience in event.audience],
+        "session_version": event.session_version,
+        "enrolments": None if event.enrolment_ids is None else [str(named) for named in event.enrolment_ids],
+    }
+    return FanOut(event_id, FanOutTask.MESSAGE, event.session_id, details, received_at)
 
 
 def fan_outs_to_come(

@@ -85,6 +85,7 @@ class Template(StrEnum):
     MY_ENROLMENTS = "my-enrolments"
     MINIMUM_MISSED = "minimum-missed"
     SELECTION_DUE = "selection-due"
+    ORGANISER_MESSAGE = "organiser-message"
 
 
 class Standing(StrEnum):
@@ -198,6 +199,8 @@ KINDS: Mapping[Template, Kind] = {
     Template.MY_ENROLMENTS: Kind(),
     Template.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
     Template.SELECTION_DUE: Kind(tone=Tone.URGENT),
+    # To all who are in a session: answers to what others have just asked go first.
+    Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
 }
 
 

@@ -5,6 +5,7 @@ enrolment stand side by side, a session has moved. So each is looked at once mor
 moment, before it is written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -28,6 +29,9 @@ _TIMED = SCHEDULED | {Template.EVALUATION}
 
 NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
+
+_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE}
+"""The letters that name the state of their session that called for them."""
 
 _CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
@@ -155,13 +159,15 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     """
     if context.former_address:
         return Superseded("the agent has another address since, and it is not known which")
-    if mail.template in NOTICES and not _is_heard_of(mail, context.session):
+    if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
         return Unheard()
+    if mail.template is Template.ORGANISER_MESSAGE and not _is_addressed(mail, context):
+        return Superseded("the organiser does not write to who stands where the agent does now")
     return None if mail.template is Template.MOVED else _revalidate(mail, context, now)
 
 
 def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
-    """Whether the state of its session that called for a letter to an organiser is known."""
+    """Whether the state of its session that called for a letter to an organiser, or of theirs, is known."""
     return session is not None and session.version >= int(str(mail.details.get("session_version", 0)))
 
 
@@ -216,6 +222,12 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         if now >= (closes if _awaits_employer(mail) else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"
     return None
+
+
+def _is_addressed(mail: Mail, context: LetterContext) -> bool:
+    """Whether the reader of an organiser's letter stands where it is sent to."""
+    audience, known = mail.details["audience"], context.enrolment
+    return known is not None and isinstance(audience, Sequence) and known.standing in audience
 
 
 def _awaits_employer(mail: Mail) -> bool:

@@ -123,6 +123,10 @@ class Renderer:
         """The letter as text alone, to be shown."""
         return squeeze(templates_of(mail.template)[0].render(self._variables(mail, context)))
 
+    def subject(self, mail: letters.Mail, context: letters.LetterContext) -> str:
+        """What the letter is about, to be shown."""
+        return str(self._variables(mail, context)["subject"])
+
     def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as HTML alone, to be shown."""
         return templates_of(mail.template)[1].render(self._variables(mail, context))
@@ -202,6 +206,8 @@ class Renderer:
                 return {"other": self._view(context.other) if context.other is not None else None}
             case letters.Template.SESSION_CHANGED if session is not None:
                 return {"changes": changes_of(details, session)}
+            case letters.Template.ORGANISER_MESSAGE:
+                return {"standing": context.enrolment.standing if context.enrolment is not None else None}
             case letters.Template.SESSION_CHANGED_WAITING if session is not None:
                 known = context.enrolment
                 return {

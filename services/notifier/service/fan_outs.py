@@ -24,6 +24,8 @@ async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None
     ids = await fan_outs.next_ids(tx, fan_out, most=most)
     if ids and task is FanOutTask.NEWS:
         await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)
+    elif ids and task is FanOutTask.MESSAGE:
+        await fan_outs.queue_message(tx, fan_out, ids)
     elif ids and fan_out.due_at is not None:
         await fan_outs.queue_scheduled(
             tx,

@@ -1,36 +1,87 @@
-"""Organisers hear what their sessions need of them, those of their staff whom the settings name."""
+"""Organisers hear what their sessions need of them; who is in a session, what its organiser writes."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from services.notifier.letters import Letter, Template
-from services.notifier.store import queue
+from services.notifier import letters
+from services.notifier.letters import EnrolmentState, Letter, LetterContext, Mail, Standing, Template
+from services.notifier.store import fan_outs, queue, sessions
 from services.notifier.store.queue import Addressee
+from shared import clock
+from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.cloudevents import Received
-from shared.events.enrolment import MinimumMissed, SelectionDue
+from shared.events.enrolment import MinimumMissed, OrganiserNotice, ParticipantsMessaged, SelectionDue
+
+Notice = MinimumMissed | SelectionDue | ParticipantsMessaged
 
 _ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
 async def write(
-    tx: Transaction,
-    received: Sequence[Received[MinimumMissed | SelectionDue]],
-    organisers: Mapping[str, Sequence[str]],
+    tx: Transaction, received: Sequence[Received[Notice]], organisers: Mapping[str, Sequence[str]]
 ) -> None:
-    """Write to each of the organisers of a session what is theirs to decide.
+    """Write to each of the organisers of a session what is theirs to decide; have what they write written.
 
     ``organisers``: addresses, by organiser. These are no agents: their recipient is named after it.
     """
+    messages = []
     for notice in received:
-        event = notice.event
-        template = Template.MINIMUM_MISSED if isinstance(event, MinimumMissed) else Template.SELECTION_DUE
-        letter = Letter(template, event.model_dump(exclude=_ABOUT_THE_SESSION))
-        for number, address in enumerate(organisers.get(event.organiser, ()), start=1):
-            await queue.add_letter(
-                tx,
-                notice.id,
-                letter,
-                Addressee(f"organisation-{event.organiser}-{number}", address, "", ""),
-                called_for_at=notice.received_at,
-                session_id=event.session_id,
-            )
+        if isinstance(notice.event, ParticipantsMessaged):
+            messages.append(letters.message_fan_out(notice.id, notice.event, notice.received_at))
+        else:
+            await _write_to_organisers(tx, notice, notice.event, organisers)
+    if messages:
+        await sessions.lock(tx, {message.subject_id for message in messages}, exclusive=True)
+        await fan_outs.begin(tx, messages)
+
+
+async def _write_to_organisers(
+    tx: Transaction,
+    notice: Received[Notice],
+    event: OrganiserNotice,
+    organisers: Mapping[str, Sequence[str]],
+) -> None:
+    template = Template.MINIMUM_MISSED if isinstance(event, MinimumMissed) else Template.SELECTION_DUE
+    letter = Letter(template, event.model_dump(exclude=_ABOUT_THE_SESSION))
+    for number, address in enumerate(organisers.get(event.organiser, ()), start=1):
+        await queue.add_letter(
+            tx,
+            notice.id,
+            letter,
+            Addressee(f"organisation-{event.organiser}-{number}", address, "", ""),
+            called_for_at=notice.received_at,
+            session_id=event.session_id,
+        )
+
+
+async def preview(
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    *,
+    text: str,
+    link: str | None,
+    standing: Standing,
+) -> tuple[Mail, LetterContext] | None:
+    """Return the letter that a message of an organiser is to who stands so, whoever that is.
+
+    None: there is no such session of theirs.
+    """
+    session = (await sessions.find(tx, [session_id])).get(session_id)
+    if session is None or not organiser.finds(session.organiser):
+        return None
+    mail = Mail(
+        mail_id=UUID(int=0),
+        template=Template.ORGANISER_MESSAGE,
+        details={"text": text, "link": link},
+        message_id="",
+        address="prenom.nom@exemple.invalid",
+        given_name="Prénom",
+        family_name="Nom",
+        session_id=session_id,
+        enrolment_id=UUID(int=0),
+        version=1,
+        called_for_at=clock.now(),
+    )
+    return mail, LetterContext(session, EnrolmentState(1, standing))

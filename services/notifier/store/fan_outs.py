@@ -85,10 +85,14 @@ async def hold(tx: Transaction) -> None:
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
     """The next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
-    statement = {FanOutTask.NEWS: _SUBSCRIBERS, FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT}.get(
-        FanOutTask(fan_out.task), _ENROLLED
-    )
-    place = {"subject_id": fan_out.subject_id, "after": fan_out.after, "most": most}
+    statement = {
+        FanOutTask.NEWS: _SUBSCRIBERS,
+        FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
+        FanOutTask.MESSAGE: _ADDRESSED,
+    }.get(FanOutTask(fan_out.task), _ENROLLED)
+    place: dict[str, Any] = {"subject_id": fan_out.subject_id, "after": fan_out.after, "most": most}
+    if statement is _ADDRESSED:
+        place |= _addressed(fan_out)
     return list((await tx.execute(statement, place)).scalars())
 
 
@@ -116,6 +120,27 @@ async def queue_letters(
             "called_for_at": fan_out.called_for_at,
         },
     )
+
+
+async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]) -> None:
+    """Queue what an organiser writes to these enrolments, as far as they are addressed: each person once."""
+    details = {name: value for name, value in fan_out.details.items() if name != "enrolments"}
+    await tx.execute(
+        _TO_ADDRESSED,
+        {
+            **of(Template.ORGANISER_MESSAGE),
+            **_addressed(fan_out),
+            "ids": ids,
+            "event_id": fan_out.event_id,
+            "details": json.dumps(details),
+            "called_for_at": fan_out.called_for_at,
+        },
+    )
+
+
+def _addressed(fan_out: FanOutRow) -> dict[str, Any]:
+    """Whom an organiser writes to, as parameters of a statement."""
+    return {"audience": fan_out.details["audience"], "named": fan_out.details["enrolments"]}
 
 
 async def queue_scheduled(
@@ -167,7 +192,7 @@ _BEGIN = text(
                   CAST(:details AS jsonb[]), CAST(:called_for_at AS timestamptz[]),
                   CAST(:due_at AS timestamptz[]))
            AS new (event_id, task, subject_id, details, called_for_at, due_at)
-     WHERE task = 'news' OR due_at > now()
+     WHERE task IN ('news', 'message') OR due_at > now()
         OR CASE task WHEN 'change-waiting'
            THEN EXISTS (SELECT FROM enrolment
                          WHERE enrolment.session_id = new.subject_id
@@ -199,6 +224,14 @@ _WITHOUT_SEAT = text(
     "AND standing IN ('waitlisted', 'offered', 'pending') "
     "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
 )
+_IS_ADDRESSED = (
+    "{0}.standing = ANY(CAST(:audience AS varchar[])) "
+    "AND (CAST(:named AS uuid[]) IS NULL OR {0}.enrolment_id = ANY(CAST(:named AS uuid[])))"
+)
+_ADDRESSED = text(
+    "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id "  # noqa: S608 our own words
+    f"AND {_IS_ADDRESSED.format('enrolment')} AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+)
 _SUBSCRIBERS = text(
     "SELECT DISTINCT subscriber_id FROM subscription "
     "WHERE interest = ANY(SELECT unnest(interests) FROM news WHERE item_id = :subject_id) "
@@ -218,6 +251,22 @@ _TO_ALL = text(f"{_TO} = 'enrolled' {ONCE}")
 _TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND since < :called_for_at {ONCE}")
 _TO_WITHOUT_SEAT_BEFORE = text(
     f"{_TO} IN ('waitlisted', 'offered', 'pending') AND since < :called_for_at {ONCE}"
+)
+# Who has the same address and names is one person, whose first enrolment has the letter.
+_TO_ADDRESSED = text(
+    f"""
+    INSERT INTO mail ({MAIL_COLUMNS})
+    SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
+           CAST(:called_for_at AS timestamptz)
+      FROM enrolment
+     WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND {_IS_ADDRESSED.format("enrolment")}
+       AND NOT EXISTS (SELECT FROM enrolment AS first
+                        WHERE first.session_id = enrolment.session_id
+                          AND first.enrolment_id < enrolment.enrolment_id
+                          AND lower(first.address) = lower(enrolment.address)
+                          AND lower(first.given_name) = lower(enrolment.given_name)
+                          AND lower(first.family_name) = lower(enrolment.family_name)
+                          AND {_IS_ADDRESSED.format("first")}) {ONCE}"""  # noqa: S608 our own words
 )
 _SCHEDULED = text(
     f"""

@@ -57,6 +57,8 @@ OUTCOME = {
     Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
     Template.NEWS: "Le replay « Replay : IA et droit » est en ligne.",
+    Template.ORGANISER_MESSAGE: "La délégation Bretagne du CNFPT vous écrit au sujet de la session "
+    "« {title} ».",
     Template.SELECTION_DUE: "Les candidatures à la session",
     Template.MINIMUM_MISSED: "Les inscriptions sont closes à la session",
     Template.MY_ENROLMENTS: "Voici le lien qui mène à toutes vos inscriptions",

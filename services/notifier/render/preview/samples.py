@@ -34,6 +34,15 @@ _SOON = _EVENT.enrolment_closes_at - timedelta(hours=1)
 _ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
 
+_MESSAGE: dict[str, Any] = {
+    "text": "Venez avec un ordinateur portable : les ateliers de l’après-midi en ont besoin.\n"
+    "Si vous n’en avez pas, dites-le-nous avant vendredi.",
+    "link": "https://ressources.example.org/preparer-les-ateliers",
+    "audience": ["enrolled", "waitlisted"],
+    "session_version": 1,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A letter to show: its name is that of its files."""
@@ -321,6 +330,14 @@ def _news() -> list[Sample]:
             {"session_version": 1, "minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
             _EVENT,
             named=False,
+        ),
+        Sample("message-de-l-organisation", Template.ORGANISER_MESSAGE, _MESSAGE, _EVENT),
+        Sample(
+            "message-a-la-liste-d-attente",
+            Template.ORGANISER_MESSAGE,
+            _MESSAGE | {"link": None},
+            _EVENT,
+            standing=Standing.WAITLISTED,
         ),
         Sample(
             "candidatures-a-classer",

@@ -1,0 +1,167 @@
+"""HTTP in: what organisers write to who is in a session, now or at a time."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
+from services.enrolment.rules.messages import MessageFault, OrganiserMessage
+from services.enrolment.service import messages
+from services.enrolment.tables import MessageRow
+from shared import clock
+from shared.auth import TokenFirst
+from shared.events.enrolment import MessageAudience
+from shared.events.vocabulary import Instant, MessageText, Url, at_most
+from shared.http import Problem
+
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
+
+MAX_NAMED = 500
+
+
+class NewMessage(BaseModel):
+    """What is to be written, to whom, and when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: MessageText = Field(
+        description="The letter greets its reader itself. A blank line ends a paragraph."
+    )
+    link: Url | None = Field(
+        default=None, description="One link, which the letter shows whole; the text itself has none."
+    )
+    audience: Annotated[tuple[MessageAudience, ...], at_most(len(MessageAudience))] = Field(
+        default=tuple(MessageAudience),
+        min_length=1,
+        max_length=len(MessageAudience),
+        description="Left out: all of them.",
+    )
+    enrolment_ids: Annotated[tuple[UUID, ...], at_most(MAX_NAMED)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_NAMED,
+        description="Of those, only these. Null: all.",
+    )
+    send_at: Instant | None = Field(
+        default=None, description="Null: at once, which is in a minute: until then it can be taken back."
+    )
+
+    def message(self) -> OrganiserMessage:
+        """What is said, and to whom."""
+        audience = tuple(sorted(set(self.audience), key=list(MessageAudience).index))
+        ids = None if self.enrolment_ids is None else tuple(sorted(set(self.enrolment_ids)))
+        return OrganiserMessage(self.text, self.link, audience, ids)
+
+
+class MessageItem(BaseModel):
+    """A message to who is in a session."""
+
+    message_id: UUID
+    author: str
+    text: str
+    link: str | None
+    audience: list[MessageAudience]
+    enrolment_ids: list[UUID] | None
+    send_at: datetime
+    sent_at: datetime | None = Field(
+        description="When the letters were called for; null: it is to come, and can be taken back."
+    )
+
+
+class MessagePlanned(BaseModel):
+    """When a message leaves, and how many persons it is for, as they stand now."""
+
+    message_id: UUID | None = Field(description="Null: it was only tried.")
+    send_at: datetime
+    recipients: int = Field(description="Who stands as it asks when it leaves gets it, each person once.")
+    unreachable: int = Field(description="Beside those: mails to them come back, and none is sent.")
+
+
+class Messages(BaseModel):
+    """The messages of a session, the last to leave first, 100 at most."""
+
+    items: list[MessageItem]
+
+
+@router.post(
+    "/sessions/{session_id}/messages",
+    status_code=201,
+    summary="Write to who is in a session",
+    responses={200: {"model": MessagePlanned, "description": "It was only tried, and would be taken."}},
+)
+async def write(
+    session_id: UUID,
+    new: NewMessage,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+    *,
+    response: Response,
+    dry_run: Annotated[bool, Query(description="Only say when it would leave, and for how many.")] = False,
+) -> MessagePlanned:
+    """A letter to each person who has a seat, waits, is offered one or is pending when it leaves.
+
+    How the letter reads, the notifier says (`POST /api/v1/sessions/{session_id}/messages/preview`).
+    """
+    async with database.transaction() as tx:
+        planned = await messages.plan(
+            tx,
+            session_id,
+            new.message(),
+            new.send_at,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+            dry_run=dry_run,
+        )
+    if planned is None:
+        raise not_found(f"session {session_id}")
+    if isinstance(planned, MessageFault):
+        raise _refused(planned)
+    response.status_code = 200 if dry_run else 201
+    return MessagePlanned(
+        message_id=planned.row.message_id if planned.row is not None else None,
+        send_at=planned.send_at,
+        recipients=planned.reach.reachable,
+        unreachable=planned.reach.unreachable,
+    )
+
+
+@router.get("/sessions/{session_id}/messages", summary="What was, or will be, written to who is in a session")
+async def show(session_id: UUID, database: Database, organiser: Organiser) -> Messages:
+    """With who wrote it."""
+    async with database.quiet_transaction() as tx:
+        rows = found(await messages.of_session(tx, session_id, organiser), f"session {session_id}")
+    return Messages(items=[_item(row) for row in rows])
+
+
+@router.delete("/messages/{message_id}", status_code=204, summary="Take back a message that has not left")
+async def take_back(message_id: UUID, database: Database, organiser: Organiser) -> None:
+    """It is as if it had not been written."""
+    async with database.transaction() as tx:
+        taken_back = await messages.take_back(tx, message_id, organiser)
+    if not found(taken_back, f"message {message_id}"):
+        raise Problem(409, "Not possible now", "The message has left.")
+
+
+def _item(row: MessageRow) -> MessageItem:
+    values = row.model_dump(exclude={"session_id", "created_at", "published_at"})
+    return MessageItem.model_validate(values | {"sent_at": row.published_at})
+
+
+def _refused(fault: MessageFault) -> Problem:
+    match fault:
+        case MessageFault.SESSION_IS_CANCELLED:
+            return Problem(409, "Not possible now", "The session is cancelled.")
+        case MessageFault.ENOUGH_THAT_DAY:
+            detail = "Who is in the session has a message that day already: choose another day."
+            return Problem(409, "Not possible now", detail)
+        case MessageFault.IS_PAST:
+            return Problem(422, "Wrong time", "send_at is past.")
+        case MessageFault.TOO_FAR:
+            return Problem(422, "Wrong time", "send_at is more than a year away.")
+        case MessageFault.NOT_OF_THE_SESSION:
+            return Problem(422, "Wrong enrolment", "enrolment_ids has one that is not of this session.")

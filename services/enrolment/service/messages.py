@@ -1,0 +1,96 @@
+"""Messages of organisers to who is in a session: taken, taken back, sent when their time has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.enrolment.rules.messages import MessageFault, OrganiserMessage, judge_message, moment_of
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service.sessions import find_own
+from services.enrolment.store import messages, sessions
+from services.enrolment.store.messages import Reach
+from services.enrolment.store.outbox import OUTBOX
+from services.enrolment.tables import MessageRow
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.enrolment import ParticipantsMessaged
+
+SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMessage:
+    """When a message leaves, and how many it is for as they stand now; ``row`` is None where it was tried."""
+
+    send_at: datetime
+    reach: Reach
+    row: MessageRow | None
+
+
+async def plan(
+    tx: Transaction,
+    session_id: UUID,
+    message: OrganiserMessage,
+    send_at: datetime | None,
+    *,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+    dry_run: bool,
+) -> PlannedMessage | MessageFault | None:
+    """Keep a message of an organiser until it leaves, or try whether it would be taken.
+
+    Returns why it is not, or None when the session is not the organiser's.
+    """
+    # Locked, or two at once would both be the last of the day.
+    locked = (await sessions.lock(tx, [session_id])).get(session_id)
+    if locked is None or not organiser.finds(locked.state.organiser):
+        return None
+    fault = judge_message(locked.state, send_at, await messages.moments(tx, session_id), policy, now)
+    if fault is None and await messages.strangers(tx, session_id, message.enrolment_ids or ()):
+        fault = MessageFault.NOT_OF_THE_SESSION
+    if fault is not None:
+        return fault
+    moment, reach = moment_of(send_at, now), await messages.reach(tx, session_id, message)
+    if dry_run:
+        return PlannedMessage(moment, reach, None)
+    row = await messages.add(tx, session_id, message, author=organiser.name, send_at=moment, now=now)
+    return PlannedMessage(moment, reach, row)
+
+
+async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> Sequence[MessageRow] | None:
+    """Return the newest messages of a session; None when it is not the organiser's."""
+    if await find_own(tx, session_id, organiser) is None:
+        return None
+    return await messages.of_session(tx, session_id, most=SHOWN)
+
+
+async def take_back(tx: Transaction, message_id: UUID, organiser: Principal) -> bool | None:
+    """Have a message not leave. Returns whether it had not left; None: there is none of the organiser's."""
+    row = await messages.lock(tx, message_id)
+    if row is None or await find_own(tx, row.session_id, organiser) is None:
+        return None
+    if row.published_at is not None:
+        return False
+    await messages.remove(tx, row)
+    return True
+
+
+async def send_due(tx: Transaction, now: datetime) -> int:
+    """Publish the messages whose time has come. Returns how many."""
+    due = await messages.lock_due(tx, now)
+    known = await sessions.states(tx, [row.session_id for row in due])
+    for row in due:
+        row.published_at = now
+    await OUTBOX.publish(
+        tx,
+        [
+            ParticipantsMessaged.model_validate(
+                row.model_dump(include=set(ParticipantsMessaged.model_fields))
+                | {"session_version": known[row.session_id].version}
+            )
+            for row in due
+        ],
+    )
+    return len(due)

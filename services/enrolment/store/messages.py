@@ -1,0 +1,106 @@
+"""Messages of organisers to who is in a session: to come, and sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.enrolment.rules.messages import OrganiserMessage
+from services.enrolment.tables import MessageRow
+from shared.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many persons a message is for: those whose mails arrive as far as is known, and those not."""
+
+    reachable: int
+    unreachable: int
+
+
+async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) -> Reach:
+    """Count whom a message would be for now. Who has the same address and names is one person."""
+    parameters = {
+        "session": session_id,
+        "states": [state.value for state in message.states],
+        "ids": message.enrolment_ids and list(message.enrolment_ids),
+    }
+    row = (await tx.execute(_REACH, parameters)).one()
+    return Reach(row.reachable, row.unreachable)
+
+
+async def strangers(tx: Transaction, session_id: UUID, enrolment_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of these that are no enrolments of the session."""
+    return list(await tx.scalars(_STRANGERS, {"session": session_id, "ids": list(enrolment_ids)}))
+
+
+async def moments(tx: Transaction, session_id: UUID) -> list[datetime]:
+    """Return when the messages of a session leave, or have left."""
+    return list(await tx.scalars(select(MessageRow.send_at).where(col(MessageRow.session_id) == session_id)))
+
+
+async def add(
+    tx: Transaction,
+    session_id: UUID,
+    message: OrganiserMessage,
+    *,
+    author: str,
+    send_at: datetime,
+    now: datetime,
+) -> MessageRow:
+    """Keep a message until it leaves."""
+    ids = message.enrolment_ids
+    row = MessageRow(
+        message_id=uuid4(),
+        session_id=session_id,
+        author=author,
+        text=message.text,
+        link=message.link,
+        audience=[audience.value for audience in message.audience],
+        enrolment_ids=None if ids is None else [str(enrolment_id) for enrolment_id in ids],
+        send_at=send_at,
+        created_at=now,
+    )
+    tx.add(row)
+    await tx.flush()
+    return row
+
+
+async def of_session(tx: Transaction, session_id: UUID, *, most: int) -> Sequence[MessageRow]:
+    """Return the messages of a session, the last to leave first."""
+    found = select(MessageRow).where(col(MessageRow.session_id) == session_id)
+    return (await tx.scalars(found.order_by(col(MessageRow.send_at).desc()).limit(most))).all()
+
+
+async def lock(tx: Transaction, message_id: UUID) -> MessageRow | None:
+    """Return a message, which does not leave while the transaction has it; None: there is none."""
+    return await tx.get(MessageRow, message_id, with_for_update=True)
+
+
+async def remove(tx: Transaction, message: MessageRow) -> None:
+    """Have a message not leave."""
+    await tx.delete(message)
+
+
+async def lock_due(tx: Transaction, now: datetime, *, most: int = 100) -> Sequence[MessageRow]:
+    """Return messages whose time has come, of those that no other process sends."""
+    due = select(MessageRow).where(col(MessageRow.published_at).is_(None), col(MessageRow.send_at) <= now)
+    order = due.order_by(col(MessageRow.send_at)).limit(most)
+    return (await tx.scalars(order.with_for_update(skip_locked=True))).all()
+
+
+_REACH = text(
+    "SELECT count(*) FILTER (WHERE arrives) AS reachable, count(*) FILTER (WHERE NOT arrives) AS unreachable "
+    "FROM (SELECT bool_or(bad_address.agent_id IS NULL) AS arrives FROM enrolment "
+    "LEFT JOIN bad_address USING (issuer, agent_id) "
+    "WHERE session_id = :session AND state = ANY(CAST(:states AS text[])) "
+    "AND (CAST(:ids AS uuid[]) IS NULL OR enrolment_id = ANY(CAST(:ids AS uuid[]))) "
+    "GROUP BY lower(agent->>'email'), lower(agent->>'given_name'), lower(agent->>'family_name')) AS person"
+)
+_STRANGERS = text(
+    "SELECT id FROM unnest(CAST(:ids AS uuid[])) AS id WHERE NOT EXISTS "
+    "(SELECT FROM enrolment WHERE enrolment_id = id AND session_id = :session)"
+)
