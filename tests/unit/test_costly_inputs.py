@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from shared import clock
 from shared.auth import Tokens
 from shared.events.cloudevents import Record
 from shared.events.cloudevents_http import record_of
+from shared.events.corrections import Correction, Corrections
 from shared.events.faults import sentence_of
 from shared.events.portal import GroupEnrolmentRequested
 from shared.messaging.mentions import agents_with, names_in
@@ -27,6 +29,7 @@ from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.web import forms, sentences, spreadsheets
 from shared.web.spreadsheets import UnreadableSheet
+from tests.support.builders import an_agent
 from tests.support.guards import NOWHERE, a_guard
 from tests.unit.enrolment.test_certificates import a_certificate, module, render
 
@@ -200,3 +203,26 @@ async def test_no_body_of_staff_takes_a_second(body: bytes, tmp_path: Path) -> N
     assert answer.status_code in (400, 422)
     assert len(answer.content) < 1_000_000
     assert taken < 1
+
+
+@pytest.mark.parametrize(
+    ("agents", "each", "asked"),
+    [(5_000, 1, 1), (1, 20_000, 5_000), (500, 1, 40)],
+    ids=["everybody corrected once", "somebody corrected always", "groups of the same agents"],
+)
+def test_no_corrections_take_a_second(agents: int, each: int, asked: int) -> None:
+    described = [an_agent(f"IEL-{number}") for number in range(agents)]
+    now = clock.now()
+    given = [
+        Correction(agent.key, now + timedelta(seconds=number), {"email": f"nouvelle.{number}@exemple.fr"})
+        for number in range(each)
+        for agent in described
+    ]
+
+    def apply() -> None:
+        corrections = Corrections(given)
+        for _ in range(asked):
+            for agent in described:
+                assert corrections.apply(agent, now - timedelta(seconds=1)) != agent
+
+    assert seconds(apply) < 1

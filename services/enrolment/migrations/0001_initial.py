@@ -378,7 +378,7 @@ def upgrade() -> None:
         sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_correction")),
     )
-    op.create_index("ix_correction_received_at", "correction", ["received_at"])
+    op.create_index("ix_correction_agent", "correction", ["issuer", "agent_id", "received_at"])
     op.create_table(
         "certificate",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),

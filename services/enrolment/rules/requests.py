@@ -1,12 +1,13 @@
 """The requests that portals, organisers and links make, and the answer that each gets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 from uuid import UUID
 
 from shared.events.cloudevents import Received
+from shared.events.corrections import Corrections
 from shared.events.portal import (
     ApprovalDecided,
     EnrolmentRequested,
@@ -36,14 +37,6 @@ class RequestKey(NamedTuple):
 
     source: str
     request_id: UUID
-
-
-class Correction(NamedTuple):
-    """What is right of an agent, of email, given_name and family_name, as somebody said at that time."""
-
-    agent: AgentKey
-    at: datetime
-    after: Mapping[str, str]
 
 
 class Position(NamedTuple):
@@ -252,22 +245,15 @@ def request_of(received: Received[PortalRequest]) -> Request:
             return Swap(*common, agent_key, event.to_session_id, event.answers, **sender)
 
 
-def as_corrected(request: Request, corrections: Sequence[Correction]) -> Request:
-    """Return the request as those of these corrections, which are in order, say that came after it."""
-    later = [correction for correction in corrections if correction.at > request.received_at]
+def as_corrected(request: Request, corrections: Corrections) -> Request:
+    """Return the request as those of these corrections say that came after it."""
     match request:
         case SeatRequest():
-            return replace(request, agent=_corrected(request.agent, later))
+            return replace(request, agent=corrections.apply(request.agent, request.received_at))
         case GroupRequest() | Nomination():
-            return replace(request, agents=tuple(_corrected(agent, later) for agent in request.agents))
+            agents = (corrections.apply(agent, request.received_at) for agent in request.agents)
+            return replace(request, agents=tuple(agents))
     return request
-
-
-def _corrected(agent: Agent, corrections: Sequence[Correction]) -> Agent:
-    for correction in corrections:
-        if correction.agent == agent.key:
-            agent = agent.model_copy(update=dict(correction.after))
-    return agent
 
 
 class _Sender(TypedDict):

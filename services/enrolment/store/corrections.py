@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
-from services.enrolment.rules.requests import Correction, Request, RequestForSeats
+from services.enrolment.rules.requests import Request, RequestForSeats
 from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
+from shared.events.corrections import Correction, Corrections
 from shared.events.vocabulary import AgentKey
 
 
@@ -42,21 +43,24 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
     return list(await tx.scalars(_APPLY, parameters))
 
 
-async def newer(tx: Transaction, requests: Collection[Request]) -> list[Correction]:
-    """Return the corrections of these requests' agents that came after the first of these, in order."""
-    describing = [request for request in requests if isinstance(request, RequestForSeats)]
-    agents = {agent.key for request in describing for agent in request.agents}
-    if not agents:
-        return []
+async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
+    """Return the corrections of the agents whom requests describe that came after the first of these."""
+    first: dict[AgentKey, datetime] = {}
+    for request in requests:
+        if isinstance(request, RequestForSeats):
+            for agent in request.agents:
+                first[agent.key] = min(first.get(agent.key, request.received_at), request.received_at)
+    if not first:
+        return Corrections()
     parameters = {
-        "moment": min(request.received_at for request in describing),
-        "issuers": [agent.issuer for agent in agents],
-        "agents": [agent.agent_id for agent in agents],
+        "issuers": [agent.issuer for agent in first],
+        "agents": [agent.agent_id for agent in first],
+        "moments": list(first.values()),
     }
-    return [
+    return Corrections(
         Correction(AgentKey(row.issuer, row.agent_id), row.received_at, row.after)
         for row in await tx.execute(_NEWER, parameters)
-    ]
+    )
 
 
 async def keep(
@@ -96,8 +100,9 @@ _SESSIONS_OF = text(
 )
 _NEWER = text(
     "SELECT issuer, agent_id, received_at, after FROM correction "
-    "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS asking (issuer, agent_id) "
-    "USING (issuer, agent_id) WHERE received_at > :moment ORDER BY received_at"
+    "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "
+    "AS asking (issuer, agent_id, moment) USING (issuer, agent_id) "
+    "WHERE received_at > moment ORDER BY received_at"
 )
 _APPLY = text(
     """
