@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from local.demo.people import Agent
-from local.demo.portal import PortalRequest, RequestKind, SentRequest
+from local.demo.portal import PortalRequest, RequestKind, SentRequest, officer_of
 
 UNKNOWN_FORMAT = "unknown"
 
@@ -334,6 +334,7 @@ class ReferenceModel:
                 self._answer(request, agent, Answer("refused", "not_eligible"))
             elif not session.has_live_enrolment(agent):
                 self._answer(request, agent, self._enrol(session, agent, received_at, approved=True))
+        self.answer_officer(officer_of(request.agent)["email"])
 
     def _withdraw(self, session: SessionModel, agent: Agent) -> Answer:
         if session.offered.pop(agent.agent_id, None) is not None:

@@ -229,6 +229,13 @@ REGISTER = (
                 at="decided_at",
             ),
             PersonalData(
+                table=RequestRow,
+                whose=Whose.OFFICERS,
+                columns={"body": "nom et courriel de qui a désigné des stagiaires"},
+                purpose="Répondre à qui a désigné des stagiaires.",
+                until="la session de la demande soit connue (quelques minutes)",
+            ),
+            PersonalData(
                 table=CorrectionRow,
                 whose=Whose.AGENTS,
                 columns={

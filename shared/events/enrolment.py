@@ -13,6 +13,7 @@ from shared.events.vocabulary import (
     Agent,
     AgentId,
     AtLeastOne,
+    Contact,
     Count,
     Email,
     Event,
@@ -336,6 +337,47 @@ class ParticipantsMessaged(Event):
         return str(self.session_id)
 
 
+class NominationOutcome(StrEnum):
+    """What became of somebody whom an authority named for its session."""
+
+    ENROLLED = "enrolled"
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    PENDING = "pending"
+    REFUSED = "refused"
+
+
+class NominatedTrainee(Fact):
+    """Somebody of a list of trainees, by their enrolment."""
+
+    enrolment_id: UUID
+    outcome: NominationOutcome
+    reason: Reason | None = Field(default=None, description="Why they were refused.")
+
+
+class NominationAnswered(Event):
+    """A list of trainees is decided: whoever sent it is told who has a seat, who has none, and why.
+
+    Published once for each list, also where it changes nothing. Never says who the trainees are.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.NominationAnswered.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_NOTICES
+    request_id: UUID = Field(description="The ce_id of the list.")
+    request_source: RequestSource = None
+    session_id: UUID
+    session_version: Version
+    nominated_by: Contact
+    trainees: Annotated[tuple[NominatedTrainee, ...], at_most(500)] = Field(min_length=1, max_length=500)
+    replaced: Annotated[tuple[UUID, ...], at_most(1000)] = Field(
+        default=(), max_length=1000, description="The enrolments that ended, as the list names them no more."
+    )
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
 DECISIONS: tuple[type[Decision], ...] = (
     AgentEnrolled,
     AgentWaitlisted,
@@ -355,4 +397,5 @@ EVENTS: tuple[type[Event], ...] = (
     MinimumMissed,
     SelectionDue,
     ParticipantsMessaged,
+    NominationAnswered,
 )

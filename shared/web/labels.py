@@ -137,6 +137,7 @@ LETTERS: Mapping[str, str] = {
     "my-enrolments": "Le lien vers vos inscriptions",
     "minimum-missed": "Trop peu de participants, à décider",
     "selection-due": "Des candidatures sont à classer",
+    "nomination-answered": "Votre liste de stagiaires est traitée",
     "organiser-message": "Message de l’organisation",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""

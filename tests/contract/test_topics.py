@@ -76,7 +76,7 @@ TABLE = {
         "delete",
         WEEK,
         "CreateTime",
-        {"MinimumMissed", "SelectionDue", "ParticipantsMessaged"},
+        {"MinimumMissed", "SelectionDue", "ParticipantsMessaged", "NominationAnswered"},
     ),
     "notifier.deliveries": Agreed(
         "agent_id", 6, "delete", WEEK, "CreateTime", {"EmailSent", "EmailBounced", "EmailFailed"}

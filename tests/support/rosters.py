@@ -33,7 +33,7 @@ from services.enrolment.rules.waiting_list import SessionWaitingList
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
 from shared.events.portal import QuestionAnswer
-from shared.events.vocabulary import Agent, AgentKey
+from shared.events.vocabulary import Agent, AgentKey, Contact
 from tests.support.builders import DURING, a_session, an_agent
 
 RENNES, NANTES, AJACCIO = "21350238800019", "21440109300015", "21200004600012"
@@ -95,9 +95,14 @@ def a_group_request(
 
 
 def a_nomination(
-    roster: SessionRoster, named: Iterable[Agent], *, siret: str = RENNES, received_at: datetime | None = None
+    roster: SessionRoster,
+    named: Iterable[Agent],
+    *,
+    siret: str = RENNES,
+    received_at: datetime | None = None,
+    nominated_by: Contact | None = None,
 ) -> Nomination:
-    return Nomination(*_members(roster, received_at), tuple(named), siret)
+    return Nomination(*_members(roster, received_at), tuple(named), siret, nominated_by)
 
 
 def a_withdrawal(roster: SessionRoster, agent: Agent, *, received_at: datetime | None = None) -> Withdrawal:

@@ -42,6 +42,9 @@ from shared.events.enrolment import (
     EnrolmentRefused,
     EnrolmentWithdrawn,
     LapseCause,
+    NominatedTrainee,
+    NominationAnswered,
+    NominationOutcome,
     SeatLeft,
     WithdrawnBy,
 )
@@ -94,7 +97,9 @@ def _outcomes(
         case GroupRequest():
             return _group(roster, request)
         case Nomination():
-            outcomes = _nomination(roster, request)
+            leaving = _leaving(roster, request)
+            outcomes = _nomination(roster, request, leaving)
+            _acknowledge(roster, request, leaving)
             if not outcomes:
                 roster.tell(request, nothing_new(request))
             return outcomes
@@ -280,7 +285,58 @@ def _bars_the_agent(verdict: Granted | Refused) -> bool:
     return isinstance(verdict, Refused) and verdict.reason not in (Reason.SESSION_FULL, Reason.QUOTA_REACHED)
 
 
-def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
+def _leaving(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
+    """Return whose enrolments end because a list of trainees does not name them (any more)."""
+    session, named = roster.session, set(request.agent_keys)
+    if not takes_nominations(session, request.siret):
+        return []
+    issuers = {agent.issuer for agent in request.agents}
+    return [
+        enrolment
+        for enrolment in roster.latest.values()
+        if enrolment.agent.key not in named
+        and request.limits.allow(enrolment.agent.employer)
+        and enrolment.agent.issuer in issuers
+        and enrolment.agent.employer.siret == request.siret
+        and judge_withdrawal(session, enrolment, request.received_at) is None
+    ]
+
+
+def _acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrolment]) -> None:
+    """Tell who sent a list of trainees what became of each (rule 14)."""
+    if request.nominated_by is None:
+        return
+    trainees = []
+    for agent in _agents_once(request):
+        enrolment = roster.latest[agent.key]
+        outcome = _OUTCOME_OF_TRAINEE.get(enrolment.state, NominationOutcome.REFUSED)
+        if enrolment.state.has_seat:
+            outcome = NominationOutcome.ENROLLED
+        trainees.append(
+            NominatedTrainee(enrolment_id=enrolment.enrolment_id, outcome=outcome, reason=enrolment.reason)
+        )
+    roster.notices.append(
+        NominationAnswered(
+            request_id=request.request_id,
+            request_source=request.source or None,
+            session_id=request.session_id,
+            session_version=roster.session.version,
+            nominated_by=request.nominated_by,
+            trainees=tuple(trainees),
+            replaced=tuple(enrolment.enrolment_id for enrolment in left),
+        )
+    )
+
+
+_OUTCOME_OF_TRAINEE = {
+    State.WAITLISTED: NominationOutcome.WAITLISTED,
+    State.OFFERED: NominationOutcome.OFFERED,
+    State.PENDING_APPROVAL: NominationOutcome.PENDING,
+    State.PENDING_SELECTION: NominationOutcome.PENDING,
+}
+
+
+def _nomination(roster: SessionRoster, request: Nomination, leaving: Sequence[Enrolment]) -> list[_Outcome]:
     """Take over the whole list of a private session: who is not in it leaves, who is new gets a seat.
 
     Once enrolment is closed the list may not grow: until the start each newcomer replaces one who leaves,
@@ -290,17 +346,6 @@ def _nomination(roster: SessionRoster, request: Nomination) -> list[_Outcome]:
     not_eligible = Refused(Reason.NOT_ELIGIBLE)
     if not takes_nominations(session, request.siret):
         return [_grant(roster, request, agent, not_eligible) for agent in agents]
-    named = set(request.agent_keys)
-    issuers = {agent.issuer for agent in agents}
-    leaving = [
-        enrolment
-        for enrolment in roster.latest.values()
-        if enrolment.agent.key not in named
-        and request.limits.allow(enrolment.agent.employer)
-        and enrolment.agent.issuer in issuers
-        and enrolment.agent.employer.siret == request.siret
-        and judge_withdrawal(session, enrolment, request.received_at) is None
-    ]
     for enrolment in leaving:
         ended = roster.move(enrolment, State.WITHDRAWN, Cause.REPLACED)
         # The request does not name them: only who is named gets an answer with its id.

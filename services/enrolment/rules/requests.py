@@ -18,7 +18,7 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import NO_LIMITS, Agent, AgentKey, Limits, Reason
+from shared.events.vocabulary import NO_LIMITS, Agent, AgentKey, Contact, Limits, Reason
 
 PortalRequest = (
     EnrolmentRequested
@@ -138,10 +138,11 @@ class Nomination(_ForSeveralAgents):
     """An authority says who takes part in its private session: the whole list, each time.
 
     The list is whole for the issuer of its agents, and for those whom its portal may speak for: another
-    portal names its own.
+    portal names its own. ``nominated_by`` is told what became of it; None in requests of before.
     """
 
     siret: str
+    nominated_by: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
         case GroupEnrolmentRequested():
             return GroupRequest(*common, event.agents, event.all_or_nothing, **sender)
         case TraineesNominated():
-            return Nomination(*common, event.agents, event.siret, **sender)
+            return Nomination(*common, event.agents, event.siret, event.nominated_by, **sender)
     agent_key = AgentKey(received.issuer, event.agent_id)
     match event:
         case WithdrawalRequested():

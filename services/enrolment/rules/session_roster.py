@@ -42,6 +42,7 @@ from shared.events.enrolment import (
     EnrolmentWithdrawn,
     LapseCause,
     MinimumMissed,
+    NominationAnswered,
     SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
@@ -111,8 +112,8 @@ class SessionRoster:
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
     question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
     """What those who got a seat or a place answered to the session's questions, by enrolment."""
-    notices: list[MinimumMissed | SelectionDue] = field(default_factory=list)
-    """What the organiser must hear."""
+    notices: list[MinimumMissed | SelectionDue | NominationAnswered] = field(default_factory=list)
+    """What the organiser, and who sent a list of trainees, must hear."""
     close_judged_for: datetime | None = None
     """The close of enrolment at which the minimum was judged last."""
     session_has_changed: bool = False

@@ -7,10 +7,12 @@ from services.notifier.letters.context import LetterContext
 from services.notifier.letters.decisions import (
     bespoke_letter,
     change_of,
+    nomination_letter,
     occasions_after,
     occasions_in,
     read_decisions,
     replay_letter,
+    trainees_of,
 )
 from services.notifier.letters.fan_outs import (
     TASK_OF,
@@ -110,6 +112,7 @@ __all__ = [
     "news_of",
     "news_of_session",
     "next_edition",
+    "nomination_letter",
     "numbered",
     "occasions_after",
     "occasions_in",
@@ -121,4 +124,5 @@ __all__ = [
     "schedule",
     "scheduled_letters",
     "suggests_others",
+    "trainees_of",
 ]

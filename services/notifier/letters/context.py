@@ -1,7 +1,8 @@
 """What a letter says beside its own details, as it is when the letter is written."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from services.notifier.letters.kinds import EnrolmentState
 from services.notifier.letters.news import NewsItem
@@ -14,7 +15,8 @@ class LetterContext:
 
     ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
     no more are sent to it. ``former_address``: it is one that the agent had, and has no more. ``asked``:
-    another letter asks, or has asked, what its reader thought of the session.
+    another letter asks, or has asked, what its reader thought of the session. ``people``: the names of whom
+    it speaks, by enrolment, of those who are known (still).
     """
 
     session: Session | None = None
@@ -25,3 +27,4 @@ class LetterContext:
     other: Session | None = None
     former_address: bool = False
     asked: bool = False
+    people: Mapping[UUID, str] = field(default_factory=dict)

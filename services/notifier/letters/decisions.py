@@ -10,6 +10,7 @@ from services.notifier.letters.kinds import (
     Details,
     EnrolmentState,
     Letter,
+    Mail,
     Standing,
     Template,
     rows_of,
@@ -25,6 +26,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
     EnrolmentWithdrawn,
+    NominationAnswered,
     SeatLeft,
     SeatNotObtained,
     SeatOffered,
@@ -274,6 +276,30 @@ def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
         "reference": str(answered.request_id),
     }
     return Letter(Template.BESPOKE_ANSWERED, details, needs_session=False)
+
+
+def nomination_letter(answered: NominationAnswered) -> Letter:
+    """The letter to who sent a list of trainees. It has no names: they are looked up when it is written."""
+    trainees: list[DetailRow] = [
+        {"enrolment": str(trainee.enrolment_id), "outcome": trainee.outcome.value}
+        | ({"reason": trainee.reason.value} if trainee.reason is not None else {})
+        for trainee in answered.trainees
+    ]
+    return Letter(
+        Template.NOMINATION_ANSWERED,
+        {
+            "session_version": answered.session_version,
+            "trainees": trainees,
+            "replaced": [str(enrolment_id) for enrolment_id in answered.replaced],
+        },
+    )
+
+
+def trainees_of(mail: Mail) -> list[UUID]:
+    """The enrolments that a letter names to who sent a list of trainees."""
+    replaced = mail.details.get("replaced")
+    named = [str(row["enrolment"]) for row in rows_of(mail.details, "trainees")]
+    return [UUID(str(enrolment)) for enrolment in (*named, *(replaced if isinstance(replaced, list) else ()))]
 
 
 def replay_letter(replay: ReplayPublished) -> Letter | None:

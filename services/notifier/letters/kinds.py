@@ -86,6 +86,7 @@ class Template(StrEnum):
     MINIMUM_MISSED = "minimum-missed"
     SELECTION_DUE = "selection-due"
     ORGANISER_MESSAGE = "organiser-message"
+    NOMINATION_ANSWERED = "nomination-answered"
 
 
 class Standing(StrEnum):
@@ -201,6 +202,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.SELECTION_DUE: Kind(tone=Tone.URGENT),
     # To all who are in a session: answers to what others have just asked go first.
     Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
+    Template.NOMINATION_ANSWERED: Kind(),
 }
 
 

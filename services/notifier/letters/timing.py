@@ -30,7 +30,7 @@ _TIMED = SCHEDULED | {Template.EVALUATION}
 NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
 
-_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE}
+_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE, Template.NOMINATION_ANSWERED}
 """The letters that name the state of their session that called for them."""
 
 _CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})

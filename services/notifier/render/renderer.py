@@ -14,7 +14,14 @@ from services.notifier.letters.timing import HOME
 from services.notifier.render import interests, mime
 from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invitee
 from services.notifier.render.typography import quoted, squeeze, typeset
-from services.notifier.render.views import ItemView, SessionView, changes_of, explanation_of, gone_from
+from services.notifier.render.views import (
+    ItemView,
+    SessionView,
+    changes_of,
+    explanation_of,
+    gone_from,
+    trainees_by_outcome,
+)
 from services.notifier.render.writing import THEMES, headline_of, templates_of
 from shared import clock
 from shared.events.vocabulary import Status
@@ -144,6 +151,7 @@ class Renderer:
             "session": view,
             "details": details,
             "show_access": kind.access,
+            "standing": context.enrolment.standing if context.enrolment is not None else None,
             "reference": reference_of(_subject_of(mail)),
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
@@ -206,14 +214,19 @@ class Renderer:
                 return {"other": self._view(context.other) if context.other is not None else None}
             case letters.Template.SESSION_CHANGED if session is not None:
                 return {"changes": changes_of(details, session)}
-            case letters.Template.ORGANISER_MESSAGE:
-                return {"standing": context.enrolment.standing if context.enrolment is not None else None}
+            case letters.Template.NOMINATION_ANSWERED:
+                return {
+                    "trainees": trainees_by_outcome(details, context.people),
+                    "replaced": [
+                        name
+                        for enrolment_id in _texts(details["replaced"])
+                        if (name := context.people.get(UUID(enrolment_id)))
+                    ],
+                }
             case letters.Template.SESSION_CHANGED_WAITING if session is not None:
-                known = context.enrolment
                 return {
                     "changes": changes_of(details, session),
                     "gone": gone_from(details, session.timezone, "gone"),
-                    "standing": known.standing if known is not None else None,
                 }
             case letters.Template.MODULE_CANCELLED if session is not None:
                 return {"gone": gone_from(details, session.timezone)}

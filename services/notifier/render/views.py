@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from services.notifier import letters
 from services.notifier.render.typography import quoted, typeset
+from shared.events.enrolment import NominationOutcome
 from shared.events.vocabulary import Format, Reason, WaitingList
 from shared.web import french, labels, refusals
 
@@ -139,6 +140,19 @@ def gone_from(details: letters.Details, timezone: str, name: str = "modules") ->
         (typeset(str(occasion.title)), french.period(occasion.starts_at, occasion.ends_at, timezone))
         for occasion in letters.occasions_in(details, name)
     ]
+
+
+def trainees_by_outcome(
+    details: letters.Details, people: Mapping[UUID, str]
+) -> dict[NominationOutcome, list[str]]:
+    """Whom a list of trainees named, by what became of them, with the reason where there is one."""
+    found: dict[NominationOutcome, list[str]] = {outcome: [] for outcome in NominationOutcome}
+    for row in letters.rows_of(details, "trainees"):
+        name = people.get(UUID(str(row["enrolment"])))
+        if name is not None:
+            why = f" ({refusals.REFUSALS[Reason(str(row['reason']))].label})" if "reason" in row else ""
+            found[NominationOutcome(str(row["outcome"]))].append(f"{name}{why}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

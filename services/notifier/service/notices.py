@@ -1,6 +1,7 @@
 """Organisers hear what their sessions need of them; who is in a session, what its organiser writes."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from services.notifier import letters
@@ -11,10 +12,18 @@ from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.cloudevents import Received
-from shared.events.enrolment import MinimumMissed, OrganiserNotice, ParticipantsMessaged, SelectionDue
+from shared.events.enrolment import (
+    MinimumMissed,
+    NominationAnswered,
+    OrganiserNotice,
+    ParticipantsMessaged,
+    SelectionDue,
+)
 
-Notice = MinimumMissed | SelectionDue | ParticipantsMessaged
+Notice = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered
 
+_DECISIONS_COME = timedelta(minutes=1)
+"""By then the decisions about the trainees of a list are heard, as a rule: the letter has their names."""
 _ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
@@ -23,12 +32,25 @@ async def write(
 ) -> None:
     """Write to each of the organisers of a session what is theirs to decide; have what they write written.
 
+    Who sent a list of trainees hears what became of it.
+
     ``organisers``: addresses, by organiser. These are no agents: their recipient is named after it.
     """
     messages = []
     for notice in received:
         if isinstance(notice.event, ParticipantsMessaged):
             messages.append(letters.message_fan_out(notice.id, notice.event, notice.received_at))
+        elif isinstance(notice.event, NominationAnswered):
+            officer = notice.event.nominated_by
+            await queue.add_letter(
+                tx,
+                notice.id,
+                letters.nomination_letter(notice.event),
+                Addressee(f"designation-{notice.event.request_id}", officer.email, "", officer.name),
+                called_for_at=notice.received_at,
+                session_id=notice.event.session_id,
+                after=_DECISIONS_COME,
+            )
         else:
             await _write_to_organisers(tx, notice, notice.event, organisers)
     if messages:

@@ -18,6 +18,7 @@ from services.notifier.letters import (
     items_of,
     other_session,
     suggests_others,
+    trainees_of,
 )
 from services.notifier.store import news, sessions, subscriptions
 from services.notifier.store.bounces import digest_of
@@ -40,7 +41,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
     )
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
     alternatives = await sessions.open_alternatives(tx, refused) if refused else {}
-    asked = await _asked(tx, mails)
+    asked, people = await _asked(tx, mails), await _people(tx, mails)
     news_of = await _news_left(tx, [mail for mail in mails if mail.template is Template.NEWS])
     return [
         LetterContext(
@@ -54,9 +55,17 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
             session_of.get(other) if other is not None else None,
             reader.former_address,
             mail.mail_id in asked,
+            people,
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
+
+
+async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
+    """The names of whom these letters name, by enrolment; not of who was forgotten."""
+    named = [enrolment_id for mail in mails for enrolment_id in trainees_of(mail)]
+    rows = await tx.execute(_NAMES, {"ids": named}) if named else ()
+    return {row.enrolment_id: row.name for row in rows}
 
 
 async def _asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
@@ -98,6 +107,10 @@ _ASKED = text(
            WHEN 'evaluation'
            THEN other.template = 'certificate' AND other.state NOT IN ('superseded', 'failed')
            ELSE other.template = 'evaluation' AND other.state IN ('data_started', 'sent', 'ambiguous') END"""
+)
+_NAMES = text(
+    "SELECT enrolment_id, given_name || ' ' || family_name AS name FROM enrolment "
+    "WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
 )
 _READERS = text(
     """

@@ -74,8 +74,9 @@ async def add_letter(
     *,
     called_for_at: datetime | None = None,
     session_id: UUID | None = None,
+    after: timedelta = timedelta(0),
 ) -> None:
-    """Queue a letter that is about no enrolment, to a person who is no agent."""
+    """Queue a letter that is about no enrolment, to a person who is no agent; due ``after`` some time."""
     await tx.execute(
         _QUEUE,
         {
@@ -90,6 +91,7 @@ async def add_letter(
             "needs_session": letter.needs_session,
             "priority": int(KINDS[letter.template].priority),
             "called_for_at": called_for_at,
+            "after": after,
         },
     )
 
@@ -122,9 +124,9 @@ _QUEUE_LINKS = text(
     f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"
 )
 _QUEUE = text(
-    f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
+    f"INSERT INTO mail ({MAIL_COLUMNS}, due_at) "  # noqa: S608 our own words
     "VALUES (:event_id, :template, '', :recipient, :address, :given_name, :family_name, :session_id, NULL, "
     "0, CAST(:details AS jsonb), :needs_session, :priority, "
-    "coalesce(CAST(:called_for_at AS timestamptz), now())) "
+    "coalesce(CAST(:called_for_at AS timestamptz), now()), now() + CAST(:after AS interval)) "
     f"{ONCE}"
 )

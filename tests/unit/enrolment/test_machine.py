@@ -15,6 +15,7 @@ from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import OrganiserNotice
 from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
@@ -98,7 +99,8 @@ class RulesAlone:
             self.enrolments[enrolment_id] = enrolment
         self.close_judged_for = roster.close_judged_for
         decisions = [decision for decision, _ in roster.decisions]
-        published: list[EnrolmentEvent] = [*decisions, *roster.notices]
+        notices = [notice for notice in roster.notices if isinstance(notice, OrganiserNotice)]
+        published: list[EnrolmentEvent] = [*decisions, *notices]
         occupancy = roster.occupancy()
         self.occupancy_version = roster.occupancy_version
         return [*published, occupancy] if occupancy is not None else published

@@ -267,6 +267,7 @@ def test_a_list_sent_anew_replaces_who_is_not_on_it_any_more() -> None:
     ]
     assert consequences(model) == ["b: withdrawn"]
     assert list(model.sessions["s"].enrolled) == ["a", "c"]
+    assert model.mails["formation.a@ville.example"] == 2, "of each list"
 
 
 def test_who_moves_gets_a_seat_there_and_who_waits_here_gets_theirs() -> None:

@@ -71,6 +71,11 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "reference": str(MAIL_ID),
     },
     Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
+    Template.NOMINATION_ANSWERED: {
+        "session_version": 1,
+        "trainees": [{"enrolment": str(MAIL_ID), "outcome": "enrolled"}],
+        "replaced": [],
+    },
     Template.ORGANISER_MESSAGE: {
         "text": "Venez avec un ordinateur portable.\n\nÀ bientôt !",
         "link": "https://ressources.example/ateliers?a=1&b=2",

@@ -57,6 +57,7 @@ OUTCOME = {
     Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
     Template.NEWS: "Le replay « Replay : IA et droit » est en ligne.",
+    Template.NOMINATION_ANSWERED: "Votre liste pour la session « {title} » est traitée",
     Template.ORGANISER_MESSAGE: "La délégation Bretagne du CNFPT vous écrit au sujet de la session "
     "« {title} ».",
     Template.SELECTION_DUE: "Les candidatures à la session",

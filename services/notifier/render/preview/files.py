@@ -40,6 +40,7 @@ def show(sample: Sample) -> Shown:
         Template.BESPOKE_ANSWERED,
         Template.MINIMUM_MISSED,
         Template.SELECTION_DUE,
+        Template.NOMINATION_ANSWERED,
     )
     about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(
@@ -58,7 +59,12 @@ def show(sample: Sample) -> Shown:
     renderer = Renderer(sender, links, now=lambda: sample.now)
     standing = EnrolmentState(sample.version + 1, sample.standing) if sample.standing else None
     context = LetterContext(
-        sample.session, standing, alternatives=sample.others, news=sample.news, other=sample.other
+        sample.session,
+        standing,
+        alternatives=sample.others,
+        news=sample.news,
+        other=sample.other,
+        people=sample.people,
     )
     outgoing = renderer.render(mail, context)
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)

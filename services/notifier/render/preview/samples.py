@@ -1,6 +1,6 @@
 """Every letter, and what it says in each case that has words of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -57,6 +57,7 @@ class Sample:
     now: datetime = NOW
     standing: Standing | None = None
     other: Session | None = None
+    people: Mapping[UUID, str] = field(default_factory=dict)
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
@@ -330,6 +331,27 @@ def _news() -> list[Sample]:
             {"session_version": 1, "minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
             _EVENT,
             named=False,
+        ),
+        Sample(
+            "liste-de-stagiaires",
+            Template.NOMINATION_ANSWERED,
+            {
+                "session_version": 1,
+                "trainees": [
+                    {"enrolment": str(UUID(int=1)), "outcome": "enrolled"},
+                    {"enrolment": str(UUID(int=2)), "outcome": "enrolled"},
+                    {"enrolment": str(UUID(int=3)), "outcome": "refused", "reason": "session_full"},
+                    {"enrolment": str(UUID(int=4)), "outcome": "refused", "reason": "not_eligible"},
+                ],
+                "replaced": [str(UUID(int=5))],
+            },
+            _EVENT,
+            people={
+                UUID(int=number): name
+                for number, name in enumerate(
+                    ("Alice Martin", "Bruno Le Gall", "Chloé Riou", "David Morel", "Emma Petit"), start=1
+                )
+            },
         ),
         Sample("message-de-l-organisation", Template.ORGANISER_MESSAGE, _MESSAGE, _EVENT),
         Sample(
