@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from local import watchdog
+from local import clock, watchdog
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class _Watchdog:
                     [sys.executable, "-I", "-S", watchdog.__file__],
                     stdin=subprocess.PIPE,
                     text=True,
+                    env={},  # it needs nothing, and a clock that is moved would disturb its waiting
                     cwd="/",
                     start_new_session=True,
                 )
@@ -102,7 +103,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(env) if env is not None else None,
+                env={**env, **clock.lent()} if env is not None else None,
                 cwd=cwd,
                 start_new_session=True,
                 user=account.uid if account else None,

@@ -1,0 +1,101 @@
+"""A clock that is moved for all children of this process, by libfaketime: no program knows of it.
+
+While it is `lent` each child reads the time of day through a file, and so do its children in turn
+(`children.py` hands it on to those with an environment of their own). Waiting, timeouts and the times of
+files stay as they are; so does the clock of this process. A static program (the embedded broker) does not
+notice.
+"""
+
+import contextlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from local.failures import LocalStackError
+
+_FIXED = {
+    "FAKETIME_NO_CACHE": "1",  # all processes follow the file at once
+    "DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else what waits in Java wakes at once, and again
+    "NO_FAKE_STAT": "1",  # else no compiled module is as old as its source
+}
+_LIBRARY, _FILE = "LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE"
+_PLACES = (
+    "/usr/lib/*/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/local/lib/faketime/libfaketimeMT.so.1",
+)
+"""Where Debian and its relatives, Fedora, and a build by hand have it."""
+
+
+def library(places: Sequence[str] = _PLACES) -> Path:
+    """Return libfaketime. Raises `LocalStackError`, which says what to install, where there is none."""
+    for place in places:
+        for found in sorted(Path("/").glob(place.lstrip("/"))):
+            return found
+    raise LocalStackError(
+        "the clock cannot be moved: libfaketime is missing. "
+        "On Debian and Ubuntu: apt-get install faketime. It works on Linux alone."
+    )
+
+
+def lent() -> dict[str, str]:
+    """Return what a child with an environment of its own needs to have the clock; nothing where none is."""
+    if _FILE not in os.environ:
+        return {}
+    return {name: os.environ[name] for name in (_LIBRARY, _FILE, *_FIXED)}
+
+
+class MovedClock:
+    """The clock of all children that are started while it is `lent`. It only goes forward."""
+
+    def __init__(self, file: Path, moment: datetime) -> None:
+        self._file = file
+        self._offset = timedelta(0)
+        self._move(_whole(moment - datetime.now(UTC)))
+
+    @classmethod
+    @contextlib.contextmanager
+    def lend(cls, moment: datetime) -> Iterator["MovedClock"]:
+        """Lend all children a clock that shows this moment now."""
+        before = {name: os.environ.get(name) for name in (_LIBRARY, _FILE, *_FIXED)}
+        preloaded = library()
+        folder = Path(tempfile.mkdtemp(prefix="parcours-clock-"))
+        try:
+            folder.chmod(0o755)  # Postgres may run as another user
+            clock = cls(folder / "offset", moment)
+            os.environ |= {_LIBRARY: str(preloaded), _FILE: str(folder / "offset"), **_FIXED}
+            yield clock
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def now(self) -> datetime:
+        """Return what the children take for now."""
+        return datetime.now(UTC) + self._offset
+
+    def set(self, moment: datetime) -> None:
+        """Move the clock forward to a moment; one that is past moves nothing."""
+        ahead = moment - self.now()
+        if ahead > timedelta(0):
+            self._move(self._offset + _whole(ahead))
+
+    def _move(self, offset: timedelta) -> None:
+        draft = self._file.with_suffix(".new")
+        draft.write_text(f"{offset // timedelta(seconds=1):+d}")
+        draft.chmod(0o644)
+        draft.replace(self._file)
+        self._offset = offset
+
+
+def _whole(time: timedelta) -> timedelta:
+    return timedelta(seconds=math.ceil(time.total_seconds()))
