@@ -23,9 +23,25 @@ from local.mailbox.reading import open_mail
 
 DECISIONS = "enrolment.decisions"
 GROUPS = {
-    "catalogue": ("portal.bespoke",),
-    "enrolment": ("portal.enrolments", "portal.bespoke", "catalogue.sessions"),
-    "notifier": ("enrolment.decisions", "catalogue.sessions", "catalogue.resources", "catalogue.bespoke"),
+    "catalogue": ("portal.bespoke", "portal.agents", "enrolment.occupancy"),
+    "enrolment": (
+        "portal.enrolments",
+        "portal.bespoke",
+        "portal.agents",
+        "catalogue.sessions",
+        "catalogue.bespoke",
+        "notifier.deliveries",
+        "requests.outcomes",
+    ),
+    "notifier": (
+        "enrolment.decisions",
+        "enrolment.notices",
+        "portal.agents",
+        "agents.erased",
+        "catalogue.sessions",
+        "catalogue.resources",
+        "catalogue.bespoke",
+    ),
 }
 _OUTCOMES = {
     "AgentEnrolled": "enrolled",
@@ -196,7 +212,7 @@ class Databases:
 
 async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Iterable[str]) -> Databases:
     """Read both at the end of the day."""
-    async with _reading(enrolment_url) as database:
+    async with reading(enrolment_url) as database:
         enrolments = await database.fetch(
             "SELECT session_id::text, agent_id, state FROM enrolment "
             "WHERE state IN ('enrolled', 'offered', 'waitlisted')"
@@ -210,7 +226,7 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
         parked = await database.fetchval(
             "SELECT count(*) FROM dead_letter WHERE state IN ('parked', 'rejected')"
         )
-    async with _reading(notifier_url) as database:
+    async with reading(notifier_url) as database:
         unsent = await database.fetch(
             "SELECT state, count(*) FROM mail WHERE state NOT IN ('sent', 'superseded') "
             "AND NOT (state = 'pending' AND due_at > now()) GROUP BY state"
@@ -235,7 +251,7 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
 
 async def superseded_mails(notifier_url: str) -> Counter[str]:
     """Count, by address, the mails that were not sent because they were outdated when they became due."""
-    async with _reading(notifier_url) as database:
+    async with reading(notifier_url) as database:
         rows = await database.fetch(
             "SELECT address FROM mail WHERE state = 'superseded' AND due_at <= settled_at"
         )
@@ -244,12 +260,12 @@ async def superseded_mails(notifier_url: str) -> Counter[str]:
 
 async def is_empty(enrolment_url: str) -> bool:
     """Say whether no request was ever answered in this database."""
-    async with _reading(enrolment_url) as database:
+    async with reading(enrolment_url) as database:
         return not await database.fetchval("SELECT EXISTS (SELECT FROM request)")
 
 
 @contextlib.asynccontextmanager
-async def _reading(url: str) -> AsyncIterator[asyncpg.Connection]:
+async def reading(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Give a read-only connection to a service's database."""
     connection = await asyncpg.connect(
         url.replace("postgresql+asyncpg://", "postgresql://"),

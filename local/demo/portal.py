@@ -8,7 +8,7 @@ program would.
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,11 +21,18 @@ from aiokafka import AIOKafkaProducer
 from local.demo.people import Agent
 from local.portal.signing import SIGNED, SigningKey
 
-ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
+ENROLMENTS, BESPOKE, AGENTS = "portal.enrolments", "portal.bespoke", "portal.agents"
 
 Headers = list[tuple[str, bytes | None]]
 Record = tuple[bytes | None, bytes | None, Headers]
 """Key, value, headers."""
+
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class RequestKind(StrEnum):
@@ -39,6 +46,19 @@ class RequestKind(StrEnum):
     SWAP = "SessionSwapRequested"
     NOMINATION = "TraineesNominated"
     BESPOKE = "BespokeTrainingRequested"
+    SUBSCRIPTION = "SubscriptionChanged"
+    CORRECTION = "AgentCorrected"
+    ERASURE = "AgentErasureRequested"
+
+
+_TOPICS = {
+    RequestKind.NOMINATION: BESPOKE,
+    RequestKind.BESPOKE: BESPOKE,
+    RequestKind.SUBSCRIPTION: AGENTS,
+    RequestKind.CORRECTION: AGENTS,
+    RequestKind.ERASURE: AGENTS,
+}
+"""Where a request lies that is about no session's seats."""
 
 
 class ContentMode(StrEnum):
@@ -53,8 +73,9 @@ class PortalRequest:
     """One request, before it is sent. The same `ce_id` twice is a redelivery.
 
     `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
-    offer is accepted, an approval granted, a group is to have all its seats or none. `to_session_id`: where
-    the agent wants to move.
+    offer is accepted, an approval granted, a group is to have all its seats or none, a theme is subscribed
+    to. `to_session_id`: where the agent wants to move. `theme`: what is followed, or what training is of.
+    Of who is corrected, `agent` has the new address; who is to be forgotten asked for it at `asked_at`.
     """
 
     session_id: str
@@ -66,14 +87,17 @@ class PortalRequest:
     agents: tuple[Agent, ...] = ()
     says_yes: bool = True
     to_session_id: str = ""
+    theme: str = "enjeux-ia"
+    asked_at: str = field(default_factory=lambda: _now().isoformat())
 
     @property
     def topic(self) -> str:
-        return BESPOKE if self.kind in (RequestKind.NOMINATION, RequestKind.BESPOKE) else ENROLMENTS
+        return _TOPICS.get(self.kind, ENROLMENTS)
 
     @property
     def key(self) -> str:
-        return self.agent.siret if self.topic == BESPOKE else self.session_id
+        keys = {ENROLMENTS: self.session_id, BESPOKE: self.agent.siret, AGENTS: self.agent.agent_id}
+        return keys[self.topic]
 
     def data(self) -> dict[str, object]:
         """Return the event's data."""
@@ -81,6 +105,7 @@ class PortalRequest:
         enrolment = {**session, "agent_id": self.agent.agent_id}
         several = {"agents": [agent.as_json() for agent in self.agents]}
         authority = {"siret": self.agent.siret}
+        addressed: dict[str, object] = {"agent_id": self.agent.agent_id, "email": self.agent.email}
         match self.kind:
             case RequestKind.ENROLMENT:
                 return {**session, "agent": self.agent.as_json(), "approval": None}
@@ -103,9 +128,15 @@ class PortalRequest:
                     "authority": self.agent.employer,
                     "delegation": self.agent.delegation,
                     "requested_by": officer_of(self.agent),
-                    "theme": "enjeux-ia",
+                    "theme": self.theme,
                     "trainees": len(self.agents),
                 }
+            case RequestKind.SUBSCRIPTION:
+                return {**addressed, "theme": self.theme, "subscribed": self.says_yes}
+            case RequestKind.CORRECTION:
+                return addressed
+            case RequestKind.ERASURE:
+                return {"agent_id": self.agent.agent_id, "requested_at": self.asked_at}
 
 
 def officer_of(agent: Agent) -> dict[str, str]:
@@ -137,20 +168,27 @@ class SentRequest:
 class Portal:
     """One portal, connected to the broker."""
 
-    def __init__(self, name: str, key: SigningKey, producer: AIOKafkaProducer) -> None:
+    def __init__(self, name: str, key: SigningKey, producer: AIOKafkaProducer, now: Clock) -> None:
         self.source = f"/portals/{name}"
         self.key = key
         self._producer = producer
+        self._now = now
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, name: str, key: SigningKey, connection: Mapping[str, Any], *, idempotent: bool
+        cls,
+        name: str,
+        key: SigningKey,
+        connection: Mapping[str, Any],
+        *,
+        idempotent: bool,
+        now: Clock = _now,
     ) -> AsyncIterator["Portal"]:
         """Give a portal that is connected as aiokafka's `connection` says.
 
         `idempotent`: what it sends again counts where it lay first, which is where the model puts it. The
-        embedded broker cannot do that.
+        embedded broker cannot do that. `now`: its clock.
         """
         producer = AIOKafkaProducer(
             **connection,
@@ -161,7 +199,7 @@ class Portal:
         )
         await producer.start()
         try:
-            yield cls(name, key, producer)
+            yield cls(name, key, producer, now)
         finally:
             await producer.stop()
 
@@ -169,10 +207,9 @@ class Portal:
         """Send requests in their order and return them once the broker has acknowledged all."""
         sending = []
         for request in requests:
-            sent_at = datetime.now(UTC)
-            sending.append(
-                (request, sent_at, await self._send(request.topic, record_of(request, self.source, self.key)))
-            )
+            sent_at = self._now()
+            record = record_of(request, self.source, self.key, sent_at)
+            sending.append((request, sent_at, await self._send(request.topic, record)))
         return [
             SentRequest(request, place.partition, place.offset, sent_at)
             for request, sent_at, place in [(request, at, await future) for request, at, future in sending]
@@ -188,14 +225,16 @@ class Portal:
         return future
 
 
-def record_of(request: PortalRequest, source: str, key: SigningKey) -> tuple[bytes, bytes, Headers]:
+def record_of(
+    request: PortalRequest, source: str, key: SigningKey, sent_at: datetime | None = None
+) -> tuple[bytes, bytes, Headers]:
     """Return the record of a request, as CloudEvents' Kafka binding has it, signed."""
     attributes = {
         "specversion": "1.0",
         "id": request.ce_id,
         "type": f"fr.cnfpt.portal.{request.kind}.v1",
         "source": source,
-        "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "time": (sent_at or _now()).isoformat().replace("+00:00", "Z"),
         "subject": request.key,
     }
     document: Mapping[str, object] = request.data()
