@@ -17,7 +17,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 SERVICES := catalogue enrolment notifier
 SBOMS := $(SERVICES:%=.local/sbom/%.cdx.json)
 
-# What `make run` and `make demo` hand on.
+# What `make run`, `make demo` and `make year` hand on.
 BROKER ?=
 SCALE ?=
 ARGS ?=
@@ -27,14 +27,18 @@ stack-options = $(if $(BROKER),--broker $(BROKER)) $(if $(SCALE),--scale "$(SCAL
 help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Options: BROKER=kafka or embedded (demo, run: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run), ARGS="…" (demo, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
+	@echo '(run), ARGS="…" (demo, year, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
 .PHONY: demo
 demo: $(VENV)/.local-ready ## Start everything, play a day of enrolments, check every seat and mail, stop
 	$(PY) -m local demo $(stack-options)
+
+.PHONY: year
+year: $(VENV)/.local-ready ## Play a whole year on a moved clock, on each broker, and check what everybody hears (Debian: faketime)
+	$(PY) -m local year $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 .PHONY: run
 run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it

@@ -1,4 +1,4 @@
-"""The commands of the local stack: `python -m local run | demo | settings | mailbox | portal`."""
+"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`."""
 
 import functools
 import shlex
@@ -15,6 +15,7 @@ from local.failures import LocalStackError
 from local.places import LOCAL
 from local.services import parse_scale
 from local.stack import StackOptions
+from local.year import command as years
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The whole system on this machine, without Docker."
@@ -38,9 +39,15 @@ BrokerOrBest = Annotated[
         help="kafka: Apache Kafka itself, the default where Java 17 and Maven are. embedded: in memory."
     ),
 ]
+BrokerOrBoth = Annotated[
+    Literal["embedded", "kafka"] | None,
+    typer.Option(help="One of the two; without: a year on each, on Apache Kafka where it can run."),
+]
 Scale = Annotated[str, typer.Option(help='Processes of each service, for example "enrolment=3 notifier=2".')]
 
 Directory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local")]
+
+YearDirectory = Annotated[Path, typer.Option(help="Where everything is kept.", show_default=".local/year")]
 
 # Each line at once, also into a pipe or a file.
 say = functools.partial(print, flush=True)
@@ -59,6 +66,12 @@ def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directo
 def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json."""
     raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
+
+
+@cli.command("year")
+def play_year(broker: BrokerOrBoth = None, directory: YearDirectory = LOCAL / "year") -> None:
+    """Play a whole year on a moved clock and compare what everybody hears with what they are to hear."""
+    raise typer.Exit(years.year(broker, directory, say))
 
 
 @cli.command("settings")

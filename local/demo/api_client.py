@@ -1,5 +1,6 @@
 """The services' HTTP APIs as an organiser's program calls them, with the demonstration's token."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import httpx
 
 from local.failures import LocalStackError
+
+_MORE_ATTEMPTS = 5
 
 
 class ApiClient:
@@ -32,16 +35,24 @@ class ApiClient:
 
     async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what a request is answered."""
-        try:
-            answer = await self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
-            raise LocalStackError(f"the {self._service} did not answer {method} {path}: {error}") from error
+        answer = await self._answer(method, path, body)
+        for _ in range(_MORE_ATTEMPTS):
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            await asyncio.sleep(1)  # its database was away for a moment: nothing was done
+            answer = await self._answer(method, path, body)
         if answer.is_error:
             raise LocalStackError(
                 f"the {self._service} refused {method} {path} with {answer.status_code}: {answer.text[:500]}"
             )
         result: dict[str, Any] = answer.json()
         return result
+
+    async def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        try:
+            return await self._client.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise LocalStackError(f"the {self._service} did not answer {method} {path}: {error}") from error
 
     async def exists(self, path: str) -> bool:
         """Say whether there is such a thing."""

@@ -1,0 +1,147 @@
+"""`year`: the whole year, on a broker of each kind or on one; shown, and compared with what is expected."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from local import credentials, kafka
+from local.clock import MovedClock
+from local.demo.api_client import ApiClient
+from local.demo.day import connection_of
+from local.demo.portal import Portal, signing_keys
+from local.failures import LocalStackError
+from local.folder import remove_data
+from local.running import signals_interrupt
+from local.servers import BrokerKind
+from local.services import SERVICES
+from local.stack import Stack, StackOptions
+from local.tansu import TansuBroker
+from local.year import situations
+from local.year.acts import Year, paris
+from local.year.hearing import Answers, Letters, heard_by
+from local.year.keeping import Finding, look_for_everybody
+from local.year.quiet import Quiet
+from local.year.script import Say, Script
+from local.year.timeline import NOT_BUILT, Timeline, compare, shown
+
+ANNOUNCEMENT = "2025-02-26 09:00"
+_PORTAL = "portail-de-l-annee"
+
+
+def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
+    """Play the year and return the exit code: 0 when everybody heard what they are to hear.
+
+    `broker` None: one year on each, on Apache Kafka where it can run.
+    """
+    brokers: list[BrokerKind] = [broker] if broker is not None else ["embedded", "kafka"]
+    problem = kafka.missing_tools()
+    codes = []
+    for kind in brokers:
+        if kind == "kafka" and problem is not None and broker is None and not os.environ.get("CI"):
+            say(f"The year is NOT played on Apache Kafka. {problem}")
+            continue
+        if kind == "kafka" and problem is None:
+            kafka.prepare()  # fetched by this hour: no server's certificate is valid in another year
+        with MovedClock.lend(paris(ANNOUNCEMENT)) as clock:
+            codes.append(_play(StackOptions(broker=kind, directory=directory), clock, say))
+    return max(codes)
+
+
+def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
+    """Play it on databases and a broker of its own, made anew."""
+    if options.environment.get("SMTP_HOST"):
+        raise LocalStackError("the year reads its own mailbox: run it without SMTP_HOST")
+    began = time.monotonic()
+    portals = credentials.portals_file(options.directory, [_PORTAL], issuer="annee")
+    options = replace(
+        options,
+        data=options.directory / "data",
+        fresh=True,
+        extra={**options.extra, **situations.SETTINGS, "PORTALS_FILE": str(portals)},
+    )
+    with signals_interrupt():
+        try:
+            say(f"Starting Parcours on {ANNOUNCEMENT[:10]}, with the broker {options.broker} …")
+            with Stack(options, say) as stack:
+                say(stack.load_offer(ANNOUNCEMENT[:10]))
+                timelines, findings = asyncio.run(_walk(stack, clock, portals, say))
+                say("Stopping …")
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            return 130
+    agreed = _report(timelines, findings, say)
+    if agreed:
+        remove_data(options.directory / "data")
+    result = (
+        "Everybody heard what they are to hear" if agreed else "NOT EVERYBODY HEARD WHAT THEY ARE TO HEAR"
+    )
+    say(f"{result} ({options.broker}, {time.monotonic() - began:.0f} s)")
+    return 0 if agreed else 1
+
+
+async def _walk(
+    stack: Stack, clock: MovedClock, portals: Path, say: Say
+) -> tuple[dict[str, list[Timeline]], list[Finding]]:
+    """Walk through the year and the years of retention. Returns what was heard and who was found."""
+    if stack.mailbox is None:
+        raise LocalStackError("the year needs the stack's own mailbox")
+    urls = {service: stack.database_url(service) for service in SERVICES}
+    letters = Letters(stack.mailbox.directory)
+    async with AsyncExitStack() as connections:
+        enter = connections.enter_async_context
+        answers = await enter(
+            Answers.follow(f"portal.answers.{_PORTAL}", connection_of(stack, "year-reader"))
+        )
+        portal = await enter(
+            Portal.connect(
+                _PORTAL,
+                signing_keys(portals, [_PORTAL])[_PORTAL],
+                connection_of(stack, "year-portal"),
+                idempotent=not isinstance(stack.broker, TansuBroker),
+                now=clock.now,
+            )
+        )
+        plays = Year(
+            portal,
+            await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
+            await enter(ApiClient.connect("enrolment service", stack.url("enrolment"), stack.token)),
+            letters,
+        )
+        await plays.find_mooc()
+        quiet = await enter(Quiet.look(urls, connection_of(stack, "year-auditor"), clock))
+        script = Script(stack, clock, plays, quiet, say)
+        findings = await script.play(situations.ALL, urls)
+        timelines = {
+            f"{number}. {situation.title}  [{situation.rules}]": [
+                compare(listener.name, listener.expected, heard_by(listener, letters, answers))
+                for listener in situation.listeners
+            ]
+            for number, situation in enumerate(situations.ALL, start=1)
+        }
+        for retention in situations.RETENTION:
+            await script.go_to(paris(retention.at))
+            await script.start_services_again()
+            findings.append(await look_for_everybody(urls, retention))
+    return timelines, findings
+
+
+def _report(timelines: dict[str, list[Timeline]], findings: Sequence[Finding], say: Say) -> bool:
+    """Say what was heard, and who is still known; return whether all is as it should be."""
+    for title, of_situation in timelines.items():
+        say(f"\n{title}")
+        for timeline in of_situation:
+            say("\n".join(shown(timeline)))
+    say("\nWho is still known")
+    for finding in findings:
+        say(f"  {finding}")
+    lines = [
+        line for of_situation in timelines.values() for timeline in of_situation for line in timeline.lines
+    ]
+    differences = sum(timeline.differences for each in timelines.values() for timeline in each)
+    to_come = sum(line.verdict == NOT_BUILT for line in lines)
+    say(f"\n{len(lines)} lines, {differences} not as expected, {to_come} not built yet")
+    return not differences and not any(finding.wrong for finding in findings)

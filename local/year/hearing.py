@@ -1,0 +1,190 @@
+"""What was heard: letters from the mailbox, answers from the portal's topic, in the words of DOMAIN.md."""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiokafka import AIOKafkaConsumer
+
+from local.mailbox.reading import Mail, open_mail
+from local.year.people import Listener
+from local.year.timeline import MAIL, PORTAL, Heard
+
+_PARIS = ZoneInfo("Europe/Paris")
+
+_LETTERS = {
+    "Votre demande d’inscription est bien reçue": "accusé de réception",
+    "Votre inscription est confirmée": "inscription confirmée",
+    "Inscription confirmée et convocation": "inscription confirmée et convocation",
+    "Vous êtes sur la liste d’attente": "liste d’attente",
+    "Une place s’est libérée, à confirmer": "une place s’est libérée",
+    "Vous avez obtenu une place": "place obtenue",
+    "Place obtenue et convocation": "place obtenue et convocation",
+    "La place proposée n’est plus réservée": "offre expirée",
+    "Vous n’avez pas obtenu de place": "pas de place obtenue",
+    "Votre demande d’inscription n’est pas acceptée": "refus",
+    "Votre convocation": "convocation",
+    "Rappel de votre session": "rappel",
+    "Votre session a changé": "modification",
+    "La session demandée a changé": "modification (en attente)",
+    "Une séance est annulée": "séance annulée",
+    "Session annulée": "annulation",
+    "Votre désistement est enregistré": "désistement enregistré",
+    "Votre changement de session est enregistré": "changement de session",
+    "Changement de session et convocation": "changement de session et convocation",
+    "Le replay est disponible": "replay disponible",
+    "Nouveau replay": "nouvelle ressource",
+    "Nouveau dossier documentaire": "nouvelle ressource",
+    "Votre attestation est disponible": "attestation",
+    "Réponse à votre demande de formation sur mesure": "réponse à une demande sur mesure",
+    "Trop peu de participants, à décider": "trop peu de participants, à décider",
+    "Des candidatures sont à classer": "candidatures à classer",
+}
+"""By how the subject begins: the letter, as the table of mails in DOMAIN.md calls it."""
+
+
+def letter_in(subject: str) -> str:
+    """Return what a letter is, by its subject; the subject itself where no letter is known by it."""
+    beginning = re.split(r"\s*: «|\s*: \N{NO-BREAK SPACE}?«", subject.replace("\N{NO-BREAK SPACE}", " "))[0]
+    return _LETTERS.get(beginning.strip(), subject)
+
+
+def answer_in(name: str, data: Mapping[str, Any]) -> str:
+    """Return what a portal's answer says, in French; `name` is the last word of its type."""
+    match name:
+        case "AgentEnrolled":
+            by = ", de la liste d’attente" if data["from_waiting_list"] else ""
+            return "une place" + (", par changement de session" if data["moved_from"] else by)
+        case "AgentWaitlisted":
+            return f"liste d’attente, rang {data['position']}"
+        case "EnrolmentPending":
+            awaited = {"employer_approval": "accord de l’employeur", "selection": "sélection"}
+            return f"à décider : {awaited[data['awaiting']]}"
+        case "EnrolmentRefused":
+            return f"refus : {data['reason']}"
+        case "EnrolmentWithdrawn":
+            kept = ", présence gardée" if data["attendance_kept"] else ""
+            return f"fin : {'moved' if data['moved_to'] else data['by']}{kept}"
+        case "SeatOfferLapsed":
+            return f"proposition terminée : {data['cause']}"
+        case "AttendanceRecorded":
+            return "présence relevée" + (", attestation due" if data["certified"] else "")
+        case "BespokeRequestAnswered":
+            return f"réponse sur mesure : {data['answer']}"
+        case "RequestRejected":
+            return f"rejet : {data['code']}"
+    words = {
+        "SeatOffered": "place proposée",
+        "SeatNotObtained": "pas de place obtenue",
+        "SessionChangedForAgent": "session modifiée",
+        "RequestAccepted": "demande prise en compte",
+    }
+    return words.get(name, name)
+
+
+@dataclass(frozen=True)
+class _Letter:
+    day: date
+    address: str
+    mail: Mail
+
+
+class Letters:
+    """The mails that came since this was made."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known = {path.name for path in directory.glob("*.eml")}
+        self._letters: list[_Letter] = []
+
+    def look(self) -> None:
+        """Read what is new."""
+        for path in sorted(self._directory.glob("*.eml")):
+            if path.name not in self._known:
+                self._known.add(path.name)
+                mail = open_mail(path.read_bytes())
+                # The mailbox, whose clock is moved too, names each file by its arrival.
+                came = datetime.strptime(path.name[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+                self._letters.append(
+                    _Letter(came.astimezone(_PARIS).date(), mail.field("Delivered-To").strip(), mail)
+                )
+
+    def to(self, address: str) -> list[Heard]:
+        """Return what an address was written."""
+        return [
+            Heard(letter.day, MAIL, letter_in(letter.mail.field("Subject")))
+            for letter in self._letters
+            if letter.address == address
+        ]
+
+    def link(self, address: str, page: str) -> str | None:
+        """Return the newest link to a page in the letters to an address."""
+        for letter in reversed(self._letters):
+            found = re.search(rf"https?://\S+{re.escape(page)}/\S+", letter.mail.text or "")
+            if letter.address == address and found is not None:
+                return found.group()
+        return None
+
+    @property
+    def addresses(self) -> set[str]:
+        """Everybody who was written to."""
+        return {letter.address for letter in self._letters}
+
+
+@dataclass
+class Answers:
+    """The portal's topic, read as it is written; each event counts once, by its id."""
+
+    _heard: list[tuple[str, str, Heard]] = field(default_factory=list)
+    _seen: set[bytes] = field(default_factory=set)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def follow(cls, topic: str, connection: Mapping[str, Any]) -> AsyncIterator["Answers"]:
+        """Give the answers, which are read on until the end."""
+        consumer = AIOKafkaConsumer(topic, **connection, auto_offset_reset="earliest")
+        await consumer.start()
+        answers = cls()
+        reading = asyncio.create_task(answers._read(consumer))
+        try:
+            yield answers
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+            await consumer.stop()
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        async for record in consumer:
+            headers = dict(record.headers)
+            if headers["ce_id"] not in self._seen:
+                self._seen.add(headers["ce_id"])
+                name = headers["ce_type"].decode().split(".")[-2]
+                at = datetime.fromisoformat(headers["ce_time"].decode())
+                self.add(name, at, json.loads(record.value))
+
+    def add(self, name: str, at: datetime, data: Mapping[str, Any]) -> None:
+        """Take an answer: its type's name, when it was given, what it says."""
+        heard = Heard(at.astimezone(_PARIS).date(), PORTAL, answer_in(name, data))
+        agent_id = (data.get("agent") or {}).get("agent_id") or ""
+        self._heard.append((agent_id, str(data.get("request_id") or ""), heard))
+
+    def about(self, agent_id: str, requests: Sequence[str]) -> list[Heard]:
+        """Return what the portal heard of an agent, or in answer to these requests about no agent."""
+        return [
+            heard
+            for of, request_id, heard in self._heard
+            if (of and of == agent_id) or (not of and request_id in requests)
+        ]
+
+
+def heard_by(listener: Listener, letters: Letters, answers: Answers) -> list[Heard]:
+    """Return all that somebody heard."""
+    return letters.to(listener.address) + answers.about(listener.agent_id, listener.requests)

@@ -1,0 +1,104 @@
+"""Waiting until nothing is left to do at a moment: all is read, decided, published and sent."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from local.clock import MovedClock
+from local.demo.observed import all_is_read, reading
+from local.failures import LocalStackError
+from local.services import SERVICES
+
+PATIENCE_SECONDS = 90.0
+EPOCH = datetime.fromtimestamp(0, UTC)
+_STEADY_SECONDS = 2.5
+"""For so long nothing may happen: each job of the services looks once a second."""
+
+_COMMON = """
+    SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL)
+         + (SELECT count(*) FROM erasure WHERE done_at IS NULL) AS left_to_do,
+           (SELECT coalesce(max(id), 0) FROM outbox) AS done"""
+_ENROLMENT = """
+    SELECT (SELECT count(*) FROM request WHERE decided_at IS NULL) + (SELECT count(*) FROM session_change)
+         + (SELECT count(*) FROM read_progress WHERE topic = 'portal.enrolments' AND read_until < $1)
+           AS left_to_do,
+           (SELECT count(*) FROM enrolment_change) AS done"""
+_NOTIFIER = """
+    SELECT (SELECT count(*) FROM mail WHERE state IN ('claimed', 'data_started')
+                OR (state IN ('pending', 'retry') AND due_at <= now()))
+         + (SELECT count(*) FROM fan_out WHERE done_at IS NULL AND (begun_at IS NOT NULL OR due_at <= now()))
+           AS left_to_do,
+           (SELECT count(*) FROM mail WHERE state NOT IN ('pending', 'retry')) AS done"""
+
+
+class Quiet:
+    """Looks into the databases and at the broker."""
+
+    def __init__(
+        self,
+        databases: Mapping[str, asyncpg.Connection],
+        connection: Mapping[str, Any],
+        clock: MovedClock,
+    ) -> None:
+        self._clock = clock
+        self._databases = databases
+        self._connection = connection
+
+    @classmethod
+    @asynccontextmanager
+    async def look(
+        cls, urls: Mapping[str, str], connection: Mapping[str, Any], clock: MovedClock
+    ) -> AsyncIterator["Quiet"]:
+        """Give one that is connected to the services' databases. `connection`: to the broker."""
+        async with AsyncExitStack() as connections:
+            databases = {
+                service: await connections.enter_async_context(reading(urls[service])) for service in SERVICES
+            }
+            yield cls(databases, connection, clock)
+
+    async def wait(self) -> None:
+        """Return once nothing is left to do at this moment. Raises `LocalStackError` when that never is."""
+        moment, began = self._clock.now(), time.monotonic()
+        before: tuple[int, ...] = ()
+        since = began
+        while True:
+            left, done = await self._state(moment)
+            if left or done != before:
+                before, since = done, time.monotonic()
+            elif time.monotonic() - since > _STEADY_SECONDS:
+                return
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise LocalStackError(f"something is never done: {left} left to do, {done} done")
+            await asyncio.sleep(0.2)
+
+    async def settle(self) -> None:
+        """Return once nothing is left to do that is known of, without waiting for the services' clocks."""
+        began, (_, before) = time.monotonic(), await self._state(EPOCH)
+        while time.monotonic() - began < PATIENCE_SECONDS:
+            await asyncio.sleep(0.5)
+            left, done = await self._state(EPOCH)
+            if not left and done == before:
+                return
+            before = done
+        raise LocalStackError("something is never done")
+
+    async def wait_until_all_is_read(self) -> None:
+        """Return once the services have read all topics to the end, which takes seconds to find out."""
+        began = time.monotonic()
+        while not await all_is_read(self._connection):
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise LocalStackError("some records are never read")
+        await self.wait()
+
+    async def _state(self, moment: datetime) -> tuple[int, tuple[int, ...]]:
+        """Return how much is left to do, and counters of what was done."""
+        rows = [await database.fetchrow(_COMMON) for database in self._databases.values()]
+        rows.append(await self._databases["enrolment"].fetchrow(_ENROLMENT, moment))
+        rows.append(await self._databases["notifier"].fetchrow(_NOTIFIER))
+        found = [row for row in rows if row is not None]
+        return sum(row["left_to_do"] for row in found), tuple(row["done"] for row in found)

@@ -1,0 +1,99 @@
+"""The walk through the calendar: the clock is moved from stop to stop, what is due there is done."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from local.clock import MovedClock
+from local.failures import LocalStackError
+from local.readiness import wait_until
+from local.stack import Stack
+from local.year.acts import PARIS, Act, Year, paris
+from local.year.keeping import Finding, look_for
+from local.year.quiet import Quiet
+from local.year.situation import Situation
+from local.year.timeline import parse
+
+Say = Callable[[str], None]
+_HOUR = " 10:00"
+"""When the clock stops on a day on which something is to be heard: what is due in the morning has come."""
+_STARTED_SECONDS = 60.0
+
+
+def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
+    """Return each moment at which the clock is to stop, in order, and what is done then."""
+    acts: dict[datetime, list[Act]] = defaultdict(list)
+    for situation in situations:
+        for act in situation.acts:
+            acts[paris(act.at)].append(act)
+        moments = [paris(written) for written in (*situation.stops, *situation.forgotten)]
+        moments += [
+            paris(f"{heard.day}{_HOUR}")
+            for listener in situation.listeners
+            for heard in parse(listener.expected)[0]
+        ]
+        for moment in moments:
+            acts.setdefault(moment, [])
+    return dict(sorted(acts.items()))
+
+
+class Script:
+    """Walks through the year on a running stack."""
+
+    def __init__(self, stack: Stack, clock: MovedClock, year: Year, quiet: Quiet, say: Say) -> None:
+        self._stack = stack
+        self._clock = clock
+        self._year = year
+        self._quiet = quiet
+        self._say = say
+
+    async def play(self, situations: Sequence[Situation], urls: Mapping[str, str]) -> list[Finding]:
+        """Go from stop to stop until the last is over and all is read.
+
+        Returns whether who was to be forgotten is found in the databases.
+        """
+        findings: list[Finding] = []
+        began, day = time.monotonic(), date.min
+        for moment, acts in stops(situations).items():
+            if moment.date() != day:
+                day = moment.astimezone(PARIS).date()
+                self._say(f"{time.monotonic() - began:5.0f} s  {day:%d/%m/%Y}")
+            try:
+                await self._stop(moment, acts)
+            except LocalStackError as error:
+                return [*findings, Finding(str(day), "the year ended here", {}, [str(error)])]
+            for situation in situations:
+                for at, agent in situation.forgotten.items():
+                    if paris(at) == moment:
+                        findings.append(await look_for(urls, agent, at))
+        try:
+            await self._quiet.wait_until_all_is_read()
+        except LocalStackError as error:
+            findings.append(Finding(str(day), "not all was read", {}, [str(error)]))
+        self._year.letters.look()
+        return findings
+
+    async def _stop(self, moment: datetime, acts: Sequence[Act]) -> None:
+        await self.go_to(moment)
+        for act in acts:
+            # One after the other: what two people do in the same minute is to have an order.
+            await act.does(self._year)
+            await self._quiet.settle()
+        if acts:
+            await self._quiet.wait()
+        self._year.letters.look()
+
+    async def go_to(self, moment: datetime) -> None:
+        """Move the clock, and wait until what was due meanwhile is done."""
+        self._clock.set(moment)
+        await self._quiet.wait()
+
+    async def start_services_again(self) -> None:
+        """Start the services again, so that what they do once an hour is done now."""
+        for process in self._stack.services:
+            if process.child is not None:
+                process.child.stop()
+        for process in self._stack.services:
+            wait_until(process.ready, seconds=_STARTED_SECONDS, what=f"{process.name} being ready again")
+        await self._quiet.wait()

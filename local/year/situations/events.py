@@ -1,0 +1,228 @@
+"""Local events: who waits, who is offered a seat, whose session changes, who moves."""
+
+from local.demo.portal import RequestKind
+from local.year.acts import (
+    accepts_by_link,
+    asks,
+    attends,
+    cancels,
+    changes,
+    iso,
+    publishes,
+    withdraws,
+)
+from local.year.people import extra, listens, person
+from local.year.sessions import PUBLISHED, local_event
+from local.year.situation import Situation
+
+ANAIS = person("Anaïs", "Pélissier", "bretagne")
+LOIC = person("Loïc", "Ménard", "bretagne")
+HELENE = person("Hélène", "Traoré", "bretagne")
+FRANCOIS = person("François", "Boulègue", "bretagne")
+CHLOE = person("Chloé", "Lemaître", "bretagne")
+GAELLE = person("Gaëlle", "Jégou", "bretagne")
+IRENE = person("Irène", "Crépin", "bretagne")
+
+UNTIL_THE_END = Situation(
+    "Anaïs attend jusqu’au bout et n’a pas de place",
+    "règles 2, 10 et 23",
+    [
+        publishes(
+            PUBLISHED,
+            "complet",
+            local_event("L’IA à l’état civil", "2025-05-13 09:30", "2025-05-13 17:00", 1),
+        ),
+        asks("2025-03-10 10:00", extra(2, "bretagne"), "complet"),
+        asks("2025-03-11 10:00", ANAIS, "complet"),
+    ],
+    [
+        listens(
+            ANAIS,
+            """
+            2025-03-11 portail  liste d’attente, rang 1
+            2025-03-11 courriel liste d’attente
+            2025-05-13 portail  pas de place obtenue
+            2025-05-13 courriel pas de place obtenue
+            """,
+        )
+    ],
+)
+
+OFFERED = Situation(
+    "Une place est proposée à Loïc, qui se tait ; Hélène, la suivante, accepte par le lien",
+    "règle 2 (offre gardée 48 heures), table des courriels",
+    [
+        publishes(
+            PUBLISHED,
+            "proposé",
+            local_event(
+                "L’IA et les archives", "2025-06-12 09:30", "2025-06-12 17:00", 1, waiting_list="offer"
+            ),
+        ),
+        asks("2025-03-10 10:00", extra(3, "bretagne"), "proposé"),
+        asks("2025-03-11 10:00", LOIC, "proposé"),
+        asks("2025-03-12 10:00", HELENE, "proposé"),
+        withdraws("2025-05-19 10:00", extra(3, "bretagne"), "proposé"),
+        accepts_by_link("2025-05-22 10:00", HELENE),
+    ],
+    [
+        listens(
+            LOIC,
+            """
+            2025-03-11 portail  liste d’attente, rang 1
+            2025-03-11 courriel liste d’attente
+            2025-05-19 portail  place proposée
+            2025-05-19 courriel une place s’est libérée
+            2025-05-21 portail  proposition terminée : expired
+            2025-05-21 courriel offre expirée
+            """,
+        ),
+        listens(
+            HELENE,
+            """
+            2025-03-12 portail  liste d’attente, rang 2
+            2025-03-12 courriel liste d’attente
+            2025-05-21 portail  place proposée
+            2025-05-21 courriel une place s’est libérée
+            2025-05-22 portail  une place, de la liste d’attente
+            2025-05-22 courriel place obtenue
+            2025-05-28 courriel convocation
+            2025-06-05 courriel rappel
+            2025-06-11 courriel rappel
+            """,
+        ),
+    ],
+    ["2025-05-21 11:00"],
+)
+
+POSTPONED = Situation(
+    "La session de François est reportée d’une semaine ; Chloé, qui attend, l’apprend aussi",
+    "règle 11 (et 10 pour Chloé)",
+    [
+        publishes(
+            PUBLISHED,
+            "reporté",
+            local_event("L’IA et le budget", "2025-05-15 09:30", "2025-05-15 17:00", 1),
+        ),
+        asks("2025-03-10 10:00", FRANCOIS, "reporté"),
+        asks("2025-03-11 10:00", CHLOE, "reporté"),
+        changes(
+            "2025-04-14 10:00", "reporté", starts_at=iso("2025-05-22 09:30"), ends_at=iso("2025-05-22 17:00")
+        ),
+    ],
+    [
+        listens(
+            FRANCOIS,
+            """
+            2025-03-10 portail  une place
+            2025-03-10 courriel inscription confirmée
+            2025-04-14 portail  session modifiée
+            2025-04-14 courriel modification
+            2025-05-07 courriel convocation
+            2025-05-15 courriel rappel
+            2025-05-21 courriel rappel
+            """,
+        ),
+        listens(
+            CHLOE,
+            """
+            2025-03-11 portail  liste d’attente, rang 1
+            2025-03-11 courriel liste d’attente
+            2025-04-14 portail  session modifiée
+            2025-04-14 courriel modification (en attente)
+            2025-05-22 portail  pas de place obtenue
+            2025-05-22 courriel pas de place obtenue
+            """,
+        ),
+    ],
+    ["2025-04-30 10:00"],
+)
+
+SECOND_DAY = Situation(
+    "Gaëlle est venue le premier jour ; la session est annulée avant le second",
+    "règles 9 et 11 (la présence reste, l’attestation suit ce qui a eu lieu)",
+    [
+        publishes(
+            PUBLISHED,
+            "deux jours",
+            local_event(
+                "L’IA en deux journées",
+                "2025-05-20 09:30",
+                "2025-05-27 17:00",
+                10,
+                modules=[
+                    {
+                        "title": "Première journée",
+                        "starts_at": iso("2025-05-20 09:30"),
+                        "ends_at": iso("2025-05-20 17:00"),
+                    },
+                    {
+                        "title": "Seconde journée",
+                        "starts_at": iso("2025-05-27 09:30"),
+                        "ends_at": iso("2025-05-27 17:00"),
+                    },
+                ],
+            ),
+        ),
+        asks("2025-03-10 10:00", GAELLE, "deux jours"),
+        attends("2025-05-21 10:00", GAELLE, "deux jours", [1]),
+        cancels("2025-05-23 10:00", "deux jours"),
+    ],
+    [
+        listens(
+            GAELLE,
+            """
+            2025-03-10 portail  une place
+            2025-03-10 courriel inscription confirmée
+            2025-05-05 courriel convocation
+            2025-05-13 courriel rappel
+            2025-05-19 courriel rappel
+            2025-05-21 portail  présence relevée
+            2025-05-23 portail  fin : session_cancelled, présence gardée
+            2025-05-23 portail  présence relevée, attestation due
+            2025-05-23 courriel annulation
+            2025-05-23 courriel attestation
+            """,
+        )
+    ],
+)
+
+MOVED = Situation(
+    "Irène change de session, d’une date à l’autre",
+    "règle 18 (un seul courriel, deux décisions au portail)",
+    [
+        publishes(
+            PUBLISHED,
+            "avant",
+            local_event("L’IA et l’accueil", "2025-06-19 09:30", "2025-06-19 17:00", 10),
+        ),
+        publishes(
+            PUBLISHED,
+            "après",
+            local_event("L’IA et l’accueil", "2025-06-24 09:30", "2025-06-24 17:00", 10),
+        ),
+        asks("2025-03-10 10:00", IRENE, "avant"),
+        asks("2025-05-05 10:00", IRENE, "avant", RequestKind.SWAP, to_session_id="après"),
+        attends("2025-06-25 10:00", IRENE, "après"),
+    ],
+    [
+        listens(
+            IRENE,
+            """
+            2025-03-10 portail  une place
+            2025-03-10 courriel inscription confirmée
+            2025-05-05 portail  une place, par changement de session
+            2025-05-05 portail  fin : moved
+            2025-05-05 courriel changement de session
+            2025-06-09 courriel convocation
+            2025-06-17 courriel rappel
+            2025-06-23 courriel rappel
+            2025-06-25 portail  présence relevée, attestation due
+            2025-06-25 courriel attestation
+            """,
+        )
+    ],
+    ["2025-06-04 10:00", "2025-06-12 10:00", "2025-06-18 10:00"],
+)
+
+SITUATIONS = (UNTIL_THE_END, OFFERED, POSTPONED, SECOND_DAY, MOVED)
