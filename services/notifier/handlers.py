@@ -1,7 +1,7 @@
 """Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 from faststream import Context
 
@@ -76,12 +76,14 @@ AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.Agent
 @router.subscriber(Topic.PORTAL_AGENTS, accepts=True)
 async def on_agents(tx: Tx, received: list[Received[AgentRequest]]) -> None:
     """Keep what agents want news of, and where, in the order in which they said so; and whom to forget."""
-    for request in received:
-        if isinstance(request.event, portal.SubscriptionChanged):
-            await subscriptions.change(tx, request.event, request.issuer)
-        elif isinstance(request.event, portal.AgentCorrected):
-            await subscriptions.correct(tx, request.event, request.issuer)
+    await subscriptions.take_over(tx, [request for request in received if _is_of_subscriber(request)])
     await erasure.keep_requests(tx, received)
+
+
+def _is_of_subscriber(
+    request: Received[AgentRequest],
+) -> TypeGuard[Received[portal.SubscriptionChanged | portal.AgentCorrected]]:
+    return not isinstance(request.event, portal.AgentErasureRequested)
 
 
 @router.subscriber(Topic.AGENTS_ERASED)

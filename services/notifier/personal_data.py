@@ -2,6 +2,7 @@
 
 from services.notifier.tables import (
     BounceRow,
+    CorrectionRow,
     DomainRateRow,
     EnrolmentRow,
     FanOutRow,
@@ -48,6 +49,13 @@ FORMER_ADDRESSES = Retention(
     over="since < :before",
 )
 """As long as letters may stand under it."""
+CORRECTIONS = Retention(
+    table=CorrectionRow,
+    days="dead_letters_kept_days",
+    since="la correction",
+    over="received_at < :before",
+)
+"""As long as something that came before it may be read after it."""
 BOUNCES = Retention(
     table=BounceRow,
     days="notifier_bounces_kept_days",
@@ -168,6 +176,19 @@ REGISTER = (
                 address=_ADDRESS,
             ),
             PersonalData(
+                table=CorrectionRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent",
+                    "after": "ce qui a remplacé l’ancien : courriel, prénom, nom",
+                },
+                purpose="Lire comme il est corrigé ce qui est venu avant la correction et n’est lu qu’après.",
+                ends=(CORRECTIONS,),
+                of_agent=_OWN,
+                address="after ->> 'email'",
+            ),
+            PersonalData(
                 table=SubscriptionRow,
                 whose=Whose.SUBSCRIBERS,
                 columns={"interest": "thème, délégation ou communauté suivis"},
@@ -227,6 +248,7 @@ REGISTER = (
             ENDED,
             PAST,
             FORMER_ADDRESSES,
+            CORRECTIONS,
             BOUNCES,
             SUPPRESSIONS,
             SUBSCRIPTION_REQUESTS,

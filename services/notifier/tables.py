@@ -165,6 +165,19 @@ class FormerAddressRow(_Base, table=True):
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
+class CorrectionRow(_Base, table=True):
+    """A correction of an agent's address or names, for what came before it and is read after it."""
+
+    __tablename__ = "correction"
+    __table_args__ = (Index("ix_correction_agent", "issuer", "agent_id", "received_at"),)  # each batch asks
+    id: int | None = Field(default=None, primary_key=True)
+    topic: str = Field(description="Where it was read: it is about what else is read there.")
+    issuer: str
+    agent_id: str
+    received_at: datetime = Field(sa_type=Timestamp)
+    after: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False), description="What was corrected.")
+
+
 class SubscriptionRow(_Base, table=True):
     """One thing that a subscriber follows."""
 

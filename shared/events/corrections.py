@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import Agent, AgentKey
 
 
@@ -32,9 +34,19 @@ class Corrections:
 
     def apply(self, agent: Agent, moment: datetime) -> Agent:
         """Return the agent as those say that came after ``moment``."""
-        known = self._by_agent.get(agent.key, [])
+        after = self.since(agent.key, moment)
+        return agent.model_copy(update=dict(after)) if after else agent
+
+    def since(self, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
+        """Return what those say of an agent that came after ``moment``."""
+        known = self._by_agent.get(agent, [])
         first = bisect_right(known, moment, key=_at)
-        return agent.model_copy(update=dict(known[first].after)) if first < len(known) else agent
+        return known[first].after if first < len(known) else {}
+
+
+def changes(corrected: AgentCorrected | AgentDetailsCorrected) -> dict[str, str]:
+    """Return what an event corrects."""
+    return corrected.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)
 
 
 def _at(correction: Correction) -> datetime:

@@ -18,6 +18,7 @@ from shared.database import Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
+from shared.events.corrections import changes
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
@@ -43,7 +44,7 @@ async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) ->
     corrected = [
         request.event.agent_of(request.issuer)
         for request in received
-        if isinstance(request.event, AgentCorrected) and _changes(request.event)
+        if isinstance(request.event, AgentCorrected) and changes(request.event)
     ]
     forgotten = [agent for request in received if (agent := agent_of(request)) is not None]
     await sessions.lock(tx, await corrections.sessions_of(tx, {*corrected, *forgotten}))
@@ -55,7 +56,7 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
     Their sessions are locked (:func:`lock_sessions`).
     """
     for request in received:
-        if isinstance(request.event, AgentCorrected) and (after := _changes(request.event)):
+        if isinstance(request.event, AgentCorrected) and (after := changes(request.event)):
             source, request_id = request.identity
             requested = CorrectionRequest(
                 source, request_id, request.received_at, traceparent=request.traceparent
@@ -82,10 +83,6 @@ async def correct_by_organiser(
         return fault
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=organiser.name))
     return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
-
-
-def _changes(corrected: AgentCorrected) -> dict[str, str]:
-    return corrected.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)
 
 
 async def _correct(

@@ -1,8 +1,16 @@
 """Agents' addresses and names are corrected, for all letters that have not left."""
 
+from datetime import datetime
+from typing import TypeVar
+
 from services.notifier.store import bounces, corrections
 from shared.database import Transaction
+from shared.events.corrections import Corrections
 from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.portal import AgentCorrected
+from shared.events.vocabulary import AgentKey
+
+CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
@@ -10,3 +18,10 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
     await corrections.apply(tx, corrected)
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
+
+
+def still_right(
+    corrected: CorrectionEvent, agent: AgentKey, moment: datetime, newer: Corrections
+) -> CorrectionEvent:
+    """Return a correction of that moment without what newer ones say of the agent too."""
+    return corrected.model_copy(update=dict.fromkeys(newer.since(agent, moment)))

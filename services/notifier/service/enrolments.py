@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeGuard
 from uuid import UUID
@@ -9,30 +10,55 @@ from uuid import UUID
 from services.notifier import letters
 from services.notifier.letters import Letter, ScheduledLetter, Template
 from services.notifier.service import corrections
+from services.notifier.store import corrections as kept_corrections
 from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
 from shared.database import Transaction
 from shared.events.cloudevents import Received
+from shared.events.corrections import Correction, Corrections, changes
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Decision
+from shared.events.topics import Topic
+from shared.events.vocabulary import AgentKey
 
 EventOfAgent = Decision | AgentDetailsCorrected
 """What enrolment publishes about an agent, in order."""
 
 
 async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]], now: datetime) -> None:
-    """Take over decisions, and corrections of what they say of agents, in this order."""
+    """Take over decisions, and corrections of what they say of agents, in this order.
+
+    What is read late, such as when it is redriven, is read with the corrections that came after it.
+    """
+    said = [(_agent_of(record.event), record.received_at) for record in received]
+    made = [
+        Correction(agent, moment, changes(record.event))
+        for record, (agent, moment) in zip(received, said, strict=True)
+        if isinstance(record.event, AgentDetailsCorrected)
+    ]
+    await kept_corrections.lock(tx, exclusive=bool(made))
+    newer = await kept_corrections.newer(tx, Topic.ENROLMENT_DECISIONS, said)
     decisions: list[Received[Decision]] = []
-    for record in received:
-        if _is_decision(record):
-            decisions.append(record)
-        elif isinstance(record.event, AgentDetailsCorrected):
+    for record, (agent, moment) in zip(received, said, strict=True):
+        if isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []
-            await corrections.apply(tx, record.event)
+            await corrections.apply(tx, corrections.still_right(record.event, agent, moment, newer))
+        elif _is_decision(record):
+            decisions.append(_as_corrected(record, newer))
     await update(tx, decisions, now)
+    await kept_corrections.keep(tx, Topic.ENROLMENT_DECISIONS, made)
+
+
+def _agent_of(event: EventOfAgent) -> AgentKey:
+    return event.agent.key if isinstance(event, Decision) else AgentKey(event.issuer, event.agent_id)
 
 
 def _is_decision(record: Received[EventOfAgent]) -> TypeGuard[Received[Decision]]:
     return isinstance(record.event, Decision)
+
+
+def _as_corrected(decision: Received[Decision], newer: Corrections) -> Received[Decision]:
+    agent = newer.apply(decision.event.agent, decision.received_at)
+    return replace(decision, event=decision.event.model_copy(update={"agent": agent}))
 
 
 async def update(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:

@@ -17,12 +17,16 @@ from prometheus_client import Counter
 
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.letters.addresses import folded
-from services.notifier.store import news, queue, subscriptions
+from services.notifier.service.corrections import still_right
+from services.notifier.store import corrections, news, queue, subscriptions
 from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
 from shared import limits
 from shared.database import Transaction
+from shared.events.cloudevents import Received
+from shared.events.corrections import Correction, changes
 from shared.events.portal import AgentCorrected, SubscriptionChanged
+from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
@@ -47,14 +51,40 @@ class Subscriber:
     interests: frozenset[str]
 
 
-async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> None:
+async def take_over(
+    tx: Transaction, received: Sequence[Received[SubscriptionChanged | AgentCorrected]]
+) -> None:
+    """Keep what agents want news of, and where, in the order in which portals said so.
+
+    What is read late, such as when it is redriven, is read with the corrections that came after it.
+    """
+    if not received:
+        return
+    await subscriptions.lock(tx)
+    said = [(_agent_of(record), record.received_at) for record in received]
+    newer = await corrections.newer(tx, Topic.PORTAL_AGENTS, said)
+    made = []
+    for record, (agent, moment) in zip(received, said, strict=True):
+        if isinstance(record.event, SubscriptionChanged):
+            since = newer.since(agent, moment)
+            await _change(tx, record.event.model_copy(update=dict(since)), agent)
+        else:
+            await _correct(tx, still_right(record.event, agent, moment, newer), agent)
+            made.append(Correction(agent, moment, changes(record.event)))
+    await corrections.keep(tx, Topic.PORTAL_AGENTS, made)
+
+
+def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKey:
+    if isinstance(record.event, AgentCorrected):
+        return record.event.agent_of(record.issuer)
+    return AgentKey(record.issuer, record.event.agent_id)
+
+
+async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey) -> None:
     """Do what a portal says that its agent wants. Ending without naming anything ends everything.
 
     Where too many agents of the issuer have the address, one more follows nothing.
-
-    ``issuer`` is that of the portal's agents.
     """
-    agent = AgentKey(issuer, changed.agent_id)
     named = [
         str(Interest(kind, value))
         for kind, value in (
@@ -64,7 +94,6 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
         )
         if value is not None
     ]
-    await subscriptions.lock(tx)
     if changed.subscribed:
         if named:
             name = changed.given_name or "", changed.family_name or ""
@@ -77,14 +106,11 @@ async def change(tx: Transaction, changed: SubscriptionChanged, issuer: str) -> 
     await _end(tx, agent, named or None)
 
 
-async def correct(tx: Transaction, corrected: AgentCorrected, issuer: str) -> None:
+async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey) -> None:
     """Keep a subscriber's new address or names; nothing where the agent follows nothing.
 
-    ``issuer`` is that of the portal's agents, where a portal sent it.
     Where too many agents of the issuer have the address, what the agent followed ends.
     """
-    agent = corrected.agent_of(issuer)
-    await subscriptions.lock(tx)
     await keep_former_address(tx, agent, corrected.email)
     if await subscriptions.find_agent(tx, agent) is None:
         return

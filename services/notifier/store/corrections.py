@@ -1,10 +1,67 @@
-"""How agents are written to, corrected: a letter takes what is right when its turn comes (``claims``)."""
+"""How agents are written to, corrected: a letter takes what is right when its turn comes (``claims``).
+
+Corrections are kept, for what came before them and is read after them.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import text
 
-from shared.database import Transaction
+from services.notifier.tables import CorrectionRow
+from shared.database import Transaction, insert_many
+from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import AgentDetailsCorrected
+from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
+
+
+async def lock(tx: Transaction, *, exclusive: bool) -> None:
+    """Handle decisions and corrections one after the other, until the end of the transaction.
+
+    Two transactions at once do not see each other: what one brings anew would not be corrected by the other.
+    Decisions take the lock shared, corrections exclusively.
+    """
+    await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED)
+
+
+async def newer(tx: Transaction, topic: Topic, said: Iterable[tuple[AgentKey, datetime]]) -> Corrections:
+    """Return the corrections, on this topic, of these agents that came after something was said of each.
+
+    Only those of one topic are in order with what else is said there.
+    """
+    first: dict[AgentKey, datetime] = {}
+    for agent, moment in said:
+        first[agent] = min(first.get(agent, moment), moment)
+    if not first:
+        return Corrections()
+    parameters = {
+        "topic": topic.value,
+        "issuers": [agent.issuer for agent in first],
+        "agents": [agent.agent_id for agent in first],
+        "moments": list(first.values()),
+    }
+    return Corrections(
+        Correction(AgentKey(row.issuer, row.agent_id), row.received_at, row.after)
+        for row in await tx.execute(_NEWER, parameters)
+    )
+
+
+async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction]) -> None:
+    """Keep corrections that were read on this topic, but those of nothing."""
+    rows = [
+        {
+            "topic": topic.value,
+            **correction.agent._asdict(),
+            "received_at": correction.at,
+            "after": json.dumps(dict(correction.after)),
+        }
+        for correction in corrections
+        if correction.after
+    ]
+    if rows:
+        await insert_many(tx, CorrectionRow, rows)
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
@@ -30,6 +87,14 @@ async def keep_former_address(tx: Transaction, agent: AgentKey, address: str | N
         await tx.execute(_FORMER, {**agent._asdict(), "address": address})
 
 
+_LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(6_516_594)")  # "cor"
+_LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(6_516_594)")
+_NEWER = text(
+    "SELECT issuer, agent_id, received_at, after FROM correction "
+    "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "
+    "AS said (issuer, agent_id, moment) USING (issuer, agent_id) "
+    "WHERE received_at > moment AND topic = :topic ORDER BY received_at, id"
+)
 _FORMER = text(
     """
     INSERT INTO former_address (issuer, agent_id, address)

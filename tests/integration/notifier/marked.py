@@ -3,9 +3,10 @@
 from uuid import uuid4
 
 from services.notifier.service import subscriptions
+from shared import clock
 from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
-from shared.events.enrolment import AgentEnrolled
-from shared.events.portal import SubscriptionChanged
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
+from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from tests.integration.notifier.conftest import Notifier
@@ -45,6 +46,10 @@ async def live_through_everything(notifier: Notifier) -> None:
     decision = a_decision(AgentEnrolled, agent=agent)
     await notifier.hear(decision)
     await notifier.hear(subscription)
+    correction = {"agent_id": agent.agent_id, "issuer": agent.issuer, "family_name": MARK}
+    await notifier.hear(AgentCorrected.model_validate(correction))
+    corrected = correction | {"corrected_at": clock.now()}
+    await notifier.hear(AgentDetailsCorrected.model_validate(corrected))
     await notifier.hear(answered)
     refusal = f"550 5.1.1 <{ADDRESS}>: Recipient address rejected: User unknown"
     notifier.relay.script("RCPT", Reply(refusal))

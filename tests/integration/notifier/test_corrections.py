@@ -1,8 +1,9 @@
 """What letters say of an agent is corrected, in the order in which enrolment tells it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,17 +12,25 @@ import pytest
 from services.notifier.delivery.deliverer import CLAIM_LEASE
 from services.notifier.letters import Priority, Template
 from services.notifier.letters.bounces import digest_of
-from services.notifier.service import corrections, fan_outs, mails
+from services.notifier.personal_data import CORRECTIONS
+from services.notifier.service import corrections, enrolments, fan_outs, mails, subscriptions
 from services.notifier.store import claims
+from services.notifier.store import corrections as kept
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Transaction
+from shared.events import Event
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.events.portal import AgentCorrected, SubscriptionChanged
+from shared.events.topics import Topic
+from shared.personal_data import end_rows
 from tests.integration.notifier import test_schedule as schedule
 from tests.integration.notifier.conftest import Notifier, running
+from tests.integration.notifier.test_erasure import WAITING
 from tests.integration.notifier.test_handlers import a_replay
+from tests.integration.notifier.test_subscriptions import statements
+from tests.support.consuming import received
 from tests.support.smtp import Hang, Reply
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session, an_agent
 
@@ -255,3 +264,164 @@ async def test_a_slice_that_is_open_beside_a_correction_writes_to_the_new_addres
     await notifier.deliver()
     changed = await notifier.rows(where=f"template = '{Template.SESSION_CHANGED}'")
     assert [(row.state, row.address) for row in changed] == [("sent", RIGHT)]
+
+
+NEWEST = "nouvelle@exemple.fr"
+FOLLOWS = SubscriptionChanged(
+    agent_id=AGENT.agent_id, email=WRONG, given_name="Zoé", theme="enjeux-ia", subscribed=True
+)
+
+
+def before() -> datetime:
+    """When what is redriven was received."""
+    return clock.now() - timedelta(hours=1)
+
+
+async def written_to(notifier: Notifier, table: str) -> list[tuple[str, str]]:
+    """How those in a table are written to."""
+    found = await notifier.query(f"SELECT address, family_name FROM {table} ORDER BY address")
+    return [(row.address, row.family_name) for row in found]
+
+
+async def test_a_decision_that_is_redriven_is_read_with_the_corrections_that_came_after_it(
+    enrolled: Notifier,
+) -> None:
+    await enrolled.deliver()
+    await enrolled.hear(corrected(email="zoe@exempel.fr", family_name="Durand-Martin"))
+    await enrolled.hear(corrected())
+    namesake = an_agent(email="autre@exemple.fr", issuer="ouest")
+    of_both = [a_decision(AgentEnrolled, agent=agent, enrolment_id=uuid4()) for agent in (AGENT, namesake)]
+    await enrolled.hear(*of_both, at=before())
+    queued = await enrolled.rows(where="state = 'pending'")
+    assert {(mail.address, mail.family_name) for mail in queued} == {
+        (RIGHT, "Durand-Martin"),
+        (namesake.email, namesake.family_name),
+    }
+    await enrolled.deliver()
+    assert sorted(sent_to(enrolled)) == sorted([WRONG, RIGHT, namesake.email])
+    assert await written_to(enrolled, "enrolment") == [
+        (namesake.email, namesake.family_name),
+        (RIGHT, "Durand-Martin"),
+        (RIGHT, "Durand-Martin"),
+    ]
+
+
+async def test_a_decision_that_came_after_a_correction_is_the_newest_word(enrolled: Notifier) -> None:
+    await enrolled.hear(corrected(), at=before())
+    await enrolled.hear(a_decision(AgentEnrolled, agent=an_agent(email=NEWEST), version=2))
+    assert [address for address, _ in await written_to(enrolled, "enrolment")] == [NEWEST]
+
+
+async def test_a_correction_changes_nothing_that_a_newer_one_changed(enrolled: Notifier) -> None:
+    await enrolled.hear(corrected())
+    await enrolled.change(
+        "INSERT INTO suppression (address, kind, mail_id) VALUES (:address, 'hard', gen_random_uuid())",
+        address=digest_of("zoe@exempel.fr", b""),
+    )
+    await enrolled.hear(corrected(email="zoe@exempel.fr", family_name="Durand-Martin"), at=before())
+    assert await written_to(enrolled, "enrolment") == [(RIGHT, "Durand-Martin")]
+    assert await enrolled.query("SELECT 1 FROM suppression") != []
+
+
+async def test_a_subscription_that_is_redriven_is_read_with_the_corrections_that_came_after_it(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT, family_name="Durand-Martin"))
+    await notifier.hear(FOLLOWS, at=before())
+    await notifier.hear(FOLLOWS, at=before(), issuer="ouest")
+    assert await written_to(notifier, "subscriber") == [(WRONG, ""), (RIGHT, "Durand-Martin")]
+    await notifier.hear(FOLLOWS.model_copy(update={"email": NEWEST}))
+    assert await written_to(notifier, "subscriber") == [(WRONG, ""), (NEWEST, "Durand-Martin")]
+
+
+async def test_a_subscriber_is_not_corrected_where_a_newer_correction_has_done_it(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(FOLLOWS, AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT))
+    older = AgentCorrected(agent_id=AGENT.agent_id, email="zoe@exempel.fr", family_name="Durand-Martin")
+    await notifier.hear(older, at=before())
+    assert await written_to(notifier, "subscriber") == [(RIGHT, "Durand-Martin")]
+
+
+async def test_what_a_portal_says_after_its_correction_stays_where_enrolment_tells_of_it_later(
+    notifier: Notifier,
+) -> None:
+    """The two topics are in no order."""
+    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT), at=before())
+    await notifier.hear(corrected(), at=clock.now() + timedelta(minutes=1))
+    await notifier.hear(FOLLOWS.model_copy(update={"email": NEWEST}))
+    assert [address for address, _ in await written_to(notifier, "subscriber")] == [NEWEST]
+
+
+async def test_corrections_end_when_nothing_can_wait_for_them_any_more(notifier: Notifier) -> None:
+    await notifier.hear(corrected())
+    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id), at=clock.now())  # corrects nothing
+    async with notifier.database.transaction() as tx:
+        assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=89)) == 0
+        assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=91)) == 1
+    assert await notifier.query("SELECT 1 FROM correction") == []
+
+
+async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(
+    enrolled: Notifier, eventually: Callable[..., Awaitable[None]]
+) -> None:
+    async def waits() -> bool:
+        return bool((await enrolled.query(WAITING))[0].count)
+
+    late = a_decision(AgentEnrolled, agent=AGENT, enrolment_id=uuid4())
+    async with enrolled.database.transaction() as tx:
+        correction = received(corrected(), issuer="iel")
+        await enrolments.take_over(tx, [correction], clock.now())
+        redriven = asyncio.create_task(enrolled.hear(late, at=before()))
+        await eventually(waits, "the decision waits for the correction")
+    await redriven
+    assert {address for address, _ in await written_to(enrolled, "enrolment")} == {RIGHT}
+
+
+def follows(number: int, **changes: Any) -> SubscriptionChanged:
+    return FOLLOWS.model_copy(update={"agent_id": f"A-{number}", **changes})
+
+
+@pytest.mark.parametrize("topic", [Topic.ENROLMENT_DECISIONS, Topic.PORTAL_AGENTS])
+async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: Topic) -> None:
+    said: list[Event] = []
+    for number in range(20):
+        agent_id = f"A-{number}"
+        if topic is Topic.ENROLMENT_DECISIONS:
+            said.append(a_decision(AgentEnrolled, agent=an_agent(agent_id=agent_id), enrolment_id=uuid4()))
+            said.append(corrected(agent_id=agent_id))
+        else:
+            said.append(follows(number))
+            said.append(AgentCorrected(agent_id=agent_id, email=RIGHT))
+    batch = [received(event, issuer="iel") for event in said]
+    async with notifier.database.transaction() as tx:
+        with statements(tx) as asked:
+            if topic is Topic.ENROLMENT_DECISIONS:
+                await enrolments.take_over(tx, batch, clock.now())
+            else:
+                await subscriptions.take_over(tx, batch)
+    about = [sql.split()[0] for sql, _ in asked if "correction" in sql]
+    assert about == ["SELECT", "INSERT"]
+
+
+async def test_where_nobody_is_subscribed_or_corrected_nothing_is_asked(notifier: Notifier) -> None:
+    async with notifier.database.transaction() as tx:
+        with statements(tx) as asked:
+            await subscriptions.take_over(tx, [])
+    assert asked == []
+
+
+async def test_a_batch_that_many_corrections_came_after_takes_no_second(notifier: Notifier) -> None:
+    await notifier.change(
+        "INSERT INTO correction (topic, issuer, agent_id, received_at, after) "
+        "SELECT 'enrolment.decisions', 'iel', :agent_id, now() + number * interval '1 second', "
+        "jsonb_build_object('email', number || '@exemple.fr') FROM generate_series(1, 5000) AS number",
+        agent_id=AGENT.agent_id,
+    )
+    now = before()
+    async with notifier.database.transaction() as tx:
+        begun = time.process_time()
+        newer = await kept.newer(tx, Topic.ENROLMENT_DECISIONS, [(AGENT.key, now)] * 5000)
+        read = {newer.apply(AGENT, now).email for _ in range(5000)}
+        assert time.process_time() - begun < 1
+    assert read == {"5000@exemple.fr"}

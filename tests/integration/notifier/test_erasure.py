@@ -177,7 +177,7 @@ async def test_that_a_former_address_failed_ends_too(
     assert await columns_with(notifier.database, metadata) == set()
 
 
-async def test_a_former_address_that_is_kept_while_the_erasure_waits_ends_too(
+async def test_a_correction_and_the_former_address_that_are_kept_while_the_erasure_waits_end_too(
     notifier: Notifier, forget: Forget
 ) -> None:
     followed = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
@@ -185,11 +185,13 @@ async def test_a_former_address_that_is_kept_while_the_erasure_waits_ends_too(
     await request_erasure(notifier)
     await enrolment_has_erased(notifier)
     await notifier.take(AgentCorrected(agent_id=AGENT, email=NEW), issuer="iel")
+    await notifier.take(AgentCorrected(agent_id="another", email="autre@exemple.fr"), issuer="iel")
     assert await notifier.query("SELECT address FROM former_address") != []
 
     assert await forget()
 
     assert await notifier.query("SELECT address FROM former_address") == []
+    assert [row.agent_id for row in await notifier.query("SELECT agent_id FROM correction")] == ["another"]
 
 
 async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(

@@ -29,3 +29,15 @@ def test_what_came_after_the_moment_is_applied_and_what_came_before_is_not() -> 
     assert corrections.apply(AGENT, at(3)) == AGENT
     assert corrections.apply(an_agent("IEL-3", email="seul@exemple.fr"), at(0)).email == "seul@exemple.fr"
     assert Corrections().apply(AGENT, at(0)) == AGENT
+
+
+def test_what_newer_ones_say_of_an_agent_is_told_by_field() -> None:
+    corrections = Corrections(
+        [
+            Correction(AGENT.key, at(1), {"email": "zoe@exemple.fr", "given_name": "Zoé"}),
+            Correction(AGENT.key, at(3), {"email": "zoe.durand@exemple.fr"}),
+        ]
+    )
+    assert corrections.since(AGENT.key, at(0)) == {"email": "zoe.durand@exemple.fr", "given_name": "Zoé"}
+    assert corrections.since(AGENT.key, at(1)) == {"email": "zoe.durand@exemple.fr"}
+    assert corrections.since(AGENT.key, at(3)) == {}
