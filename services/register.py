@@ -81,7 +81,7 @@ def _default(days: int | str) -> str:
 
 
 def _number(days: int) -> str:
-    return f"{days} jours" if days else "aussitôt"
+    return f"{days} jours" if days else "une heure au plus"
 
 
 def _facts(held: PersonalData) -> str:

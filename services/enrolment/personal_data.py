@@ -153,8 +153,10 @@ REGISTER = (
                     "question": "question posée à l’inscription",
                     "value": "réponse, ou aménagement demandé",
                 },
-                purpose="Organiser la session ; seul son organisateur lit les réponses. D’un aménagement, "
-                "ni la raison ni un statut ne sont demandés.",
+                purpose="Organiser la session ; la délégation qui l’organise lit les réponses ; "
+                "l’exploitation peut y accéder, et c’est consigné. D’un aménagement, que personne n’est "
+                "obligé de demander et qui peut laisser deviner un handicap, ni la raison ni un statut ne "
+                "sont demandés.",
                 ends=(ANSWERS, ANSWERS_OF_ENDED),
                 of_agent=_OF_ENROLMENT,
             ),

@@ -61,7 +61,8 @@ EVENTS = PersonalData(
     whose=Whose.NAMED,
     columns={
         "key": "identifiant de l’agent",
-        "data": "contenu de l’événement : identité, courriel et employeur de l’agent",
+        "data": "contenu de l’événement : identité, courriel et employeur de l’agent, réponses à des "
+        "questions",
     },
     purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
     ends=(SENT, ANSWERS),
