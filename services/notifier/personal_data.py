@@ -191,7 +191,7 @@ REGISTER = (
             PersonalData(
                 table=SubscriptionRow,
                 whose=Whose.SUBSCRIBERS,
-                columns={"interest": "thème, délégation ou communauté suivis"},
+                columns={"interest": "thème, délégation, communauté ou offre suivis"},
                 purpose="Envoyer les actualités demandées.",
                 until="la personne se désabonne",
                 of_agent=_SUBSCRIPTIONS,

@@ -220,7 +220,10 @@ class _AgentRequest(Event):
 
 
 class SubscriptionChanged(_AgentRequest):
-    """An agent subscribes to a theme, a delegation's events or a community, or stops."""
+    """An agent subscribes to a theme, a delegation's events, a community or an offer's sessions, or stops.
+
+    With an ``offer`` the ``delegation`` says whose sessions, and not that its events are followed.
+    """
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SubscriptionChanged.v1"
     email: Email
@@ -230,6 +233,10 @@ class SubscriptionChanged(_AgentRequest):
     delegation: Slug | None = None
     community: Slug | None = None
     subscribed: bool
+    offer: Slug | None = Field(
+        default=None,
+        description="To be told when a session of it opens for enrolment: of the delegation, or of any.",
+    )
 
 
 class _AskedByOperators(_AgentRequest):

@@ -241,7 +241,11 @@ _FIELDS: Mapping[str, str] = {
 }
 """Fields of events, as the page names them; others keep their names."""
 _REASONS = {reason.value: refusal.label for reason, refusal in REFUSALS.items()}
-_INTERESTS: Mapping[str, Mapping[str, str]] = {"theme": labels.THEMES, "delegation": labels.DELEGATIONS}
+_INTERESTS: Mapping[str, Mapping[str, str]] = {
+    "theme": labels.THEMES,
+    "delegation": labels.DELEGATIONS,
+    "offer": labels.OFFERS,
+}
 _WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("bespoke_request", "state"): labels.BESPOKE_STATES,
     ("bounce", "kind"): labels.RETURNS,

@@ -105,6 +105,7 @@ NEWS: Mapping[str, str] = {
     "dossier": "Nouveau dossier documentaire",
     "community": "Nouvelle e-communauté",
     "session": "Nouvel événement",
+    "opening": "Inscriptions ouvertes",
 }
 LETTERS: Mapping[str, str] = {
     "enrolment-confirmed": "Votre inscription est confirmée",
@@ -204,7 +205,12 @@ READS: Mapping[str, str] = {
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 RETURNS: Mapping[str, str] = {"hard": "adresse inconnue", "soft": "échec passager"}
 """How a mail came back."""
-INTERESTS: Mapping[str, str] = {"theme": "thème", "delegation": "délégation", "community": "communauté"}
+INTERESTS: Mapping[str, str] = {
+    "theme": "thème",
+    "delegation": "délégation",
+    "community": "communauté",
+    "offer": "ouverture des inscriptions",
+}
 """What one subscribes to."""
 SERVICES: Mapping[str, str] = {
     "catalogue": "Catalogue",
@@ -352,6 +358,13 @@ THEMES: Mapping[str, str] = {
     "evolution-des-metiers": "Évolution des métiers territoriaux",
 }
 """The themes of the catalogue's offer, whose events name them by slug alone; a test compares them."""
+OFFERS: Mapping[str, str] = {
+    "mooc-fondamentaux-ia": "Les fondamentaux de l’IA",
+    "webinaires-acculturation-ia": "Webinaires d’acculturation à l’IA",
+    "ia-et-territoires": "IA et territoires : le CNFPT s’engage pour développer les compétences",
+    "inet-conduire-transition-numerique": "Conduire la transition numérique de sa collectivité",
+}
+"""The offers whose sessions the public enrols in, whose events name them by slug alone, likewise."""
 ZONES: Mapping[str, str] = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",

@@ -49,8 +49,10 @@ from services.notifier.letters.news import (
     is_fresh,
     is_still_news,
     news_of,
+    news_of_opening,
     news_of_session,
     next_edition,
+    without_repetition,
 )
 from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
@@ -110,6 +112,7 @@ __all__ = [
     "items_of",
     "message_fan_out",
     "news_of",
+    "news_of_opening",
     "news_of_session",
     "next_edition",
     "nomination_letter",
@@ -125,4 +128,5 @@ __all__ = [
     "scheduled_letters",
     "suggests_others",
     "trainees_of",
+    "without_repetition",
 ]

@@ -4,7 +4,7 @@ Everything that falls between two editions goes into one letter: a day has one e
 letters on a day on which three replays open, and a letter for one is the same letter with one item.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
@@ -16,6 +16,7 @@ from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionS
 from shared.events.vocabulary import Format, Status
 
 _EDITIONS = UUID("5b0c1f52-8d43-5f0e-9a43-6f5f9f3f0d17")
+_OPENINGS = UUID("0d8d4b51-7d0e-5c55-9a0c-8f0f1f2ad3b7")
 _HOUR = time(16)
 _ZONE = ZoneInfo("Europe/Paris")
 """By day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
@@ -31,13 +32,15 @@ class InterestKind(StrEnum):
     THEME = "theme"
     DELEGATION = "delegation"
     COMMUNITY = "community"
+    OFFER = "offer"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interest:
-    """A theme, a delegation's events or a community, by its slug.
+    """A theme, a delegation's events, a community or an offer's sessions, by its slug.
 
-    As text, in tables and forms: ``theme:enjeux-ia``.
+    As text, in tables and forms: ``theme:enjeux-ia``. An offer's sessions are those that open for enrolment:
+    of all delegations, or of one (``offer:ia-et-territoires/bretagne``).
     """
 
     kind: InterestKind
@@ -52,6 +55,11 @@ class Interest:
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 
+    @classmethod
+    def of_offer(cls, offer_id: str, organiser: str | None = None) -> "Interest":
+        """The sessions of an offer that open; ``organiser``: of this delegation alone."""
+        return cls(InterestKind.OFFER, f"{offer_id}/{organiser}" if organiser else offer_id)
+
 
 class NewsKind(StrEnum):
     """What an item of news is."""
@@ -60,14 +68,16 @@ class NewsKind(StrEnum):
     DOSSIER = "dossier"
     COMMUNITY = "community"
     SESSION = "session"
+    OPENING = "opening"
+    """Enrolment in a session has opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is the session that a replay recorded: those enrolled in it get another letter.
-    ``event`` is the session that is announced, as it is when the letter is written.
+    ``session_id`` is the session that a replay recorded, or that has opened: those enrolled in it get another
+    letter. ``event`` is the session that is announced, as it is when the letter is written.
     """
 
     item_id: UUID
@@ -79,6 +89,17 @@ class NewsItem:
     published_at: datetime
     session_id: UUID | None = None
     event: Session | None = None
+
+    @property
+    def announced(self) -> UUID | None:
+        """The session that it announces; None for anything else."""
+        match self.kind:
+            case NewsKind.SESSION:
+                return self.item_id
+            case NewsKind.OPENING:
+                return self.session_id
+            case _:
+                return None
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
@@ -111,9 +132,10 @@ def is_still_news(
     """Whether a subscriber of these still gets the item. ``session`` is the event that it announces."""
     if not set(item.interests) & set(followed):
         return False
-    return item.kind is not NewsKind.SESSION or (
-        session is not None and news_of_session(session, now) is not None
-    )
+    if item.announced is None:
+        return True
+    says = news_of_opening if item.kind is NewsKind.OPENING else news_of_session
+    return session is not None and says(session, now) is not None
 
 
 def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
@@ -124,6 +146,27 @@ def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
         return None
     interests = (Interest(InterestKind.DELEGATION, session.organiser),)
     return NewsItem(session.session_id, NewsKind.SESSION, session.title, None, None, interests, now)
+
+
+def news_of_opening(
+    session: SessionState, now: datetime, opened_at: datetime | None = None
+) -> NewsItem | None:
+    """A session in which one can enrol, for who follows its offer; None where nobody can, or few."""
+    if session.status is not Status.PUBLISHED or session.format is Format.BESPOKE or session.audience.sirets:
+        return None
+    if not session.enrolment_opens_at <= now < session.enrolment_closes_at:
+        return None
+    interests = Interest.of_offer(session.offer_id), Interest.of_offer(session.offer_id, session.organiser)
+    item_id = uuid5(_OPENINGS, str(session.session_id))
+    return NewsItem(
+        item_id, NewsKind.OPENING, session.title, None, None, interests, opened_at or now, session.session_id
+    )
+
+
+def without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
+    """The items of a letter, each session once: that it has opened says that it takes place."""
+    opened = {item.session_id for item in items if item.kind is NewsKind.OPENING}
+    return [item for item in items if item.kind is not NewsKind.SESSION or item.item_id not in opened]
 
 
 def is_fresh(item: NewsItem, now: datetime) -> bool:

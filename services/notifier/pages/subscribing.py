@@ -86,14 +86,16 @@ class _SubscriptionPages:
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
         names = await self._names()
+        offer_id = request.query_params.get("offre", "")
         if request.method != "POST":
-            return self._form("", frozenset(), names)
+            wanted = [str(Interest.of_offer(offer_id, request.query_params.get("delegation")))]
+            return self._form("", _offered(wanted, names, offer_id), names, offer_id=offer_id)
         form = await read_form(request, most=200)
-        address, chosen = form.typed("adresse"), _offered(form.every("interet"), names)
+        address, chosen = form.typed("adresse"), _offered(form.every("interet"), names, offer_id)
         is_right = {"adresse": is_address(address), "interet": bool(chosen)}
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
-            return self._form(address, chosen, names, wrong)
+            return self._form(address, chosen, names, wrong, offer_id=offer_id)
         try:
             await self._ask(request, address, chosen, names)
         except LimitMet as error:
@@ -119,14 +121,20 @@ class _SubscriptionPages:
             return await subscriptions.communities(tx)
 
     def _form(
-        self, address: str, chosen: frozenset[str], names: Names, wrong: Collection[str] = ()
+        self,
+        address: str,
+        chosen: frozenset[str],
+        names: Names,
+        wrong: Collection[str] = (),
+        *,
+        offer_id: str = "",
     ) -> Response:
-        """The form; ``wrong`` are the fields to be corrected."""
+        """The form; ``wrong`` are the fields to be corrected. Of the offer it has each delegation too."""
         return self.rendering.page(
             "subscribe.html",
             status=422 if wrong else 200,
             address=address,
-            groups=_groups(chosen, names),
+            groups=_groups(chosen, names, offer_id),
             wrong=wrong,
         )
 
@@ -202,9 +210,10 @@ class _SubscriptionPages:
         return self.rendering.notice(message)
 
 
-def _offered(chosen: Iterable[str], names: Names) -> frozenset[str]:
-    """Those of the values of a form that are on our list."""
-    offered = {str(interest) for interest in interests.OFFERED} | names.keys()
+def _offered(chosen: Iterable[str], names: Names, offer_id: str = "") -> frozenset[str]:
+    """Those of the values of a form that are on our list, with each delegation of the offer."""
+    listed = (*interests.OFFERED, *interests.of_delegations(offer_id))
+    offered = {str(interest) for interest in listed} | names.keys()
     return frozenset(offered.intersection(chosen))
 
 
@@ -215,16 +224,27 @@ class _Choice:
     chosen: bool
 
 
-def _groups(chosen: frozenset[str], names: Names = interests.NO_NAMES) -> list[tuple[str, list[_Choice]]]:
-    """The list as a form shows it: themes, delegations, communities, and what a portal has named beside."""
-    offered = {str(interest): interest for interest in interests.OFFERED}
+def _groups(
+    chosen: frozenset[str], names: Names = interests.NO_NAMES, offer_id: str = ""
+) -> list[tuple[str, list[_Choice]]]:
+    """The list as a form shows it: what opens, themes, delegations, communities, what a portal named beside.
+
+    Of the offer that somebody came for, each delegation too, and before all else.
+    """
+    listed = (*interests.OFFERED, *interests.of_delegations(offer_id))
+    offered = {str(interest): interest for interest in listed}
+    openings = [value for value, interest in offered.items() if interest.kind is InterestKind.OFFER]
+    of_offer = str(Interest.of_offer(offer_id))
+    openings.sort(key=lambda value: not value.startswith(of_offer))
     groups = [
+        *([("offer", openings)] if offer_id else []),
         ("theme", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
         ("community", sorted(names, key=lambda value: names[value])),
         (
             "delegation",
             [value for value, interest in offered.items() if interest.kind is InterestKind.DELEGATION],
         ),
+        *([] if offer_id else [("offer", openings)]),
         ("other", sorted(chosen - offered.keys() - names.keys())),
     ]
     return [

@@ -10,8 +10,16 @@ from shared.web import labels
 OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.THEME, theme) for theme in labels.THEMES),
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
+    *(Interest.of_offer(offer) for offer in labels.OFFERS),
 )
 """What our page offers, beside the communities that the catalogue has published. Portals may name more."""
+
+
+def of_delegations(offer_id: str) -> tuple[Interest, ...]:
+    """The sessions of an offer of each delegation, which our page offers where it is asked for the offer."""
+    known = Delegation if offer_id in labels.OFFERS else ()
+    return tuple(Interest.of_offer(offer_id, delegation.value) for delegation in known)
+
 
 Names = Mapping[str, str]
 """Titles of communities by their interests as they are written, since only events know them."""
@@ -26,9 +34,18 @@ def title(interest: Interest, names: Names = NO_NAMES) -> str:
             return label
         case InterestKind.COMMUNITY:
             return names.get(str(interest)) or f"E-communauté «\u00a0{label}\u00a0»"
+        case InterestKind.OFFER:
+            return _sessions_of(interest.value)
         case InterestKind.DELEGATION:
             name = labels.organiser(interest.value)
             return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({label})"
+
+
+def _sessions_of(value: str) -> str:
+    offer_id, _, delegation = value.partition("/")
+    offer = labels.OFFERS.get(offer_id) or offer_id.replace("-", " ").capitalize()
+    opening = f"Inscriptions ouvertes\u00a0: «\u00a0{offer}\u00a0»"
+    return f"{opening}, {labels.organiser(delegation)}" if delegation else opening
 
 
 def titles(interests: Iterable[str], names: Names = NO_NAMES) -> list[str]:

@@ -314,7 +314,7 @@ class Renderer:
             kind=item.kind,
             title=view.title if view is not None else typeset(item.title),
             summary=item.summary,
-            url=item.url or f"{self._sender.catalogue}/sessions/{item.item_id}",
+            url=item.url or f"{self._sender.catalogue}/sessions/{item.announced}",
             session=view,
             is_open=event is not None and self._now() >= event.enrolment_opens_at,
         )

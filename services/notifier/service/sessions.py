@@ -8,7 +8,7 @@ from services.notifier.letters import TASK_OF, FanOut, Template
 from services.notifier.service import news
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import SessionOpened, SessionState
 from shared.events.cloudevents import Received
 
 
@@ -48,3 +48,12 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
         if item is not None:
             await news.publish(tx, session.id, item, called_for_at=session.received_at)
     await fan_outs.begin(tx, begun)
+    for session in received:
+        if isinstance(session.event, SessionOpened):
+            await _announce_opening(tx, session, now)
+
+
+async def _announce_opening(tx: Transaction, opened: Received[SessionState], now: datetime) -> None:
+    item = letters.news_of_opening(opened.event, now, opened.received_at)
+    if item is not None and letters.is_fresh(item, now):
+        await news.publish(tx, opened.id, item, called_for_at=opened.received_at)

@@ -89,11 +89,13 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
         str(Interest(kind, value))
         for kind, value in (
             (InterestKind.THEME, changed.theme),
-            (InterestKind.DELEGATION, changed.delegation),
+            (InterestKind.DELEGATION, None if changed.offer else changed.delegation),
             (InterestKind.COMMUNITY, changed.community),
         )
         if value is not None
     ]
+    if changed.offer is not None:
+        named.append(str(Interest.of_offer(changed.offer, changed.delegation)))
     if changed.subscribed:
         if named:
             name = changed.given_name or "", changed.family_name or ""

@@ -11,7 +11,6 @@ from services.notifier.letters import (
     LetterContext,
     Mail,
     NewsItem,
-    NewsKind,
     Standing,
     Template,
     is_still_news,
@@ -19,6 +18,7 @@ from services.notifier.letters import (
     other_session,
     suggests_others,
     trainees_of,
+    without_repetition,
 )
 from services.notifier.store import news, sessions, subscriptions
 from services.notifier.store.bounces import digest_of
@@ -79,21 +79,20 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
     if not mails:
         return {}
     items = await news.find(tx, {item_id for mail in mails for item_id in items_of(mail)})
-    announced = await sessions.find(
-        tx, {item.item_id for item in items.values() if item.kind is NewsKind.SESSION}
-    )
+    announced = await sessions.find(tx, {item.announced for item in items.values() if item.announced})
     subscriber_of = {mail.mail_id: UUID(str(mail.details["subscriber"])) for mail in mails}
     followed = await subscriptions.followed(tx, set(subscriber_of.values()))
     now = clock.now()
     return {
-        mail.mail_id: [
-            replace(items[item_id], event=announced.get(item_id))
-            for item_id in items_of(mail)
-            if item_id in items
-            and is_still_news(
-                items[item_id], followed.get(subscriber_of[mail.mail_id], ()), announced.get(item_id), now
-            )
-        ]
+        mail.mail_id: without_repetition(
+            [
+                replace(item, event=event)
+                for item_id in items_of(mail)
+                if (item := items.get(item_id)) is not None
+                for event in [announced.get(item.announced) if item.announced else None]
+                if is_still_news(item, followed.get(subscriber_of[mail.mail_id], ()), event, now)
+            ]
+        )
         for mail in mails
     }
 

@@ -21,6 +21,9 @@ from tests.integration.catalogue.conftest import (
     PUBLIC_URL,
     PUBLISHER,
     RENNES,
+    Ask,
+    in_days,
+    published,
     visiting,
 )
 from tests.integration.catalogue.public_pages import PAGES, Browser, Page, read
@@ -220,3 +223,14 @@ async def test_a_network_reads_pages_and_api_up_to_a_limit_that_asks_no_database
             assert problem.headers["content-type"] == "application/problem+json"
             assert (await other.get("/")).status_code == 200
             assert (await first.get("/static/parcours.css")).status_code == 200
+
+
+async def test_who_waits_for_a_session_is_led_to_be_told_when_one_of_the_offer_opens(
+    visit: Browser, ask: Ask, an_empty_offer: str
+) -> None:
+    later = await published(ask, an_empty_offer, enrolment_opens_at=in_days(5).isoformat())
+    open_now = await published(ask, an_empty_offer, enrolment_opens_at=in_days(-1).isoformat())
+    told = f"{NEWS_URL}?offre={an_empty_offer}"
+    assert told in (await read(visit, f"/offres/{an_empty_offer}")).links
+    assert f"{told}&delegation=bretagne" in (await read(visit, f"/sessions/{later}")).links
+    assert f"{told}&delegation=bretagne" not in (await read(visit, f"/sessions/{open_now}")).links

@@ -27,6 +27,7 @@ from shared.events.catalogue import (
     ResourcePublished,
     SessionCancelled,
     SessionChanged,
+    SessionOpened,
     SessionScheduled,
 )
 from shared.events.enrolment import AgentEnrolled
@@ -855,3 +856,65 @@ async def test_the_officer_who_asked_for_training_is_answered_once(notifier: Not
     assert taken.message["Reply-To"] == "yann.legoff@cnfpt.example"
     row = await notifier.row()
     assert "@" not in row.recipient
+
+
+def opened(**changes: Any) -> SessionOpened:
+    dates = {
+        "session_id": uuid4(),
+        "enrolment_opens_at": clock.now() - timedelta(hours=1),
+        "enrolment_closes_at": clock.now() + timedelta(days=5),
+    }
+    return SessionOpened.model_validate(a_session(**dates | changes).model_dump())
+
+
+async def test_who_follows_an_offer_is_told_once_of_all_its_sessions_that_open_in_one_letter(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(changed("A-1", offer="ia-et-territoires"))
+    await notifier.hear(changed("A-2", offer="ia-et-territoires", delegation="bretagne"))
+    await notifier.hear(changed("A-3", offer="autre-offre"), changed("A-4", delegation="corse"))
+    first, second = opened(), opened(organiser="martinique", title="IA à Fort-de-France")
+    await notifier.hear(first, second)
+    again = SessionChanged.model_validate(first.model_dump() | {"version": 9})
+    await notifier.hear(again)
+    await notifier.hear(SessionOpened.model_validate(first.model_dump() | {"version": 10}))
+    assert await news(notifier) == {"A-1": 2, "A-2": 1}
+    bodies = await at_the_hour(notifier)
+    assert sorted(body.count("IA à Fort-de-France") > 0 for body in bodies) == [False, True]
+    for mail in notifier.relay.taken:
+        assert mail.message["List-Unsubscribe"]
+
+
+async def test_who_has_a_seat_already_is_not_told_that_the_session_has_opened(notifier: Notifier) -> None:
+    await notifier.hear(changed("A-1", offer="ia-et-territoires"))
+    event = opened()
+    agent = an_agent(agent_id="A-1")
+    await notifier.hear(a_decision(AgentEnrolled, agent=agent, session_id=event.session_id))
+    await notifier.hear(event)
+    assert await news(notifier) == {}
+
+
+async def test_an_opening_of_long_ago_that_is_heard_again_is_told_to_nobody(notifier: Notifier) -> None:
+    await notifier.hear(changed("A-1", offer="ia-et-territoires"))
+    await notifier.hear(opened(), at=clock.now() - timedelta(days=8))
+    assert await news(notifier) == {}
+
+
+async def test_somebody_who_comes_from_an_offers_page_finds_it_ticked_and_each_delegation_to_choose(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    path = "/courriels/abonnement?offre=ia-et-territoires&delegation=bretagne"
+    form = (await client.get(path)).text
+    assert re.findall(r'value="([^"]*)"[^>]* checked', form) == ["offer:ia-et-territoires/bretagne"]
+    assert 'value="offer:ia-et-territoires/corse"' in form
+    chosen = ["offer:ia-et-territoires/corse", "offer:inconnue"]
+    wrong = await client.post(path, data={"adresse": "x", "interet": chosen})
+    assert re.findall(r'value="([^"]*)"[^>]* checked', wrong.text) == chosen[:1]
+    await client.post(path, data={"adresse": "a@b.example", "interet": chosen})
+    assert await notifier.deliver() == 1
+    body = notifier.relay.taken[0].message.get_body(("plain",))
+    assert body is not None
+    assert "délégation Corse" in body.get_content()
+    other = (await client.get("/courriels/abonnement?offre=%22%3E%3Cscript&delegation=x")).text
+    assert "checked" not in other
+    assert "<script" not in other

@@ -85,3 +85,47 @@ def test_every_kind_of_news_has_its_label() -> None:
 def test_every_theme_of_the_offer_has_its_title() -> None:
     offer = Path(__file__).parents[3] / "services/catalogue/offer/themes.yaml"
     assert {entry["theme"] for entry in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)
+
+
+def test_every_offer_with_public_sessions_has_its_title() -> None:
+    folder = Path(__file__).parents[3] / "services/catalogue/offer"
+    files = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
+    offers = [offer for file in files for offer in file.get("offers", ())]
+    assert {
+        offer["offer_id"]: offer["title"] for offer in offers if offer["format"] != "bespoke"
+    } == labels.OFFERS
+
+
+def test_an_opening_is_news_for_who_follows_the_offer_or_the_offer_of_its_delegation() -> None:
+    item = letters.news_of_opening(a_session(), NOW)
+    assert item is not None
+    assert set(map(str, item.interests)) == {"offer:ia-et-territoires", "offer:ia-et-territoires/bretagne"}
+    assert item.announced == a_session().session_id
+    follower = [Interest.of_offer("ia-et-territoires", "bretagne")]
+    assert letters.is_still_news(item, follower, a_session(), NOW)
+    assert not letters.is_still_news(item, follower, a_session(), a_session().enrolment_closes_at)
+    assert not letters.is_still_news(item, follower, None, NOW)
+    assert not letters.is_still_news(
+        item, [Interest.of_offer("ia-et-territoires", "corse")], a_session(), NOW
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "cancelled"},
+        {"format": "bespoke"},
+        {"audience": {"sirets": ["21350238800019"]}},
+        {"enrolment_opens_at": at("2025-03-11T12:00+01:00")},
+        {"enrolment_closes_at": NOW},
+    ],
+)
+def test_what_the_public_cannot_enrol_in_now_has_not_opened_for_anybody(changes: dict[str, object]) -> None:
+    assert letters.news_of_opening(a_session(**changes), NOW) is None
+
+
+def test_a_letter_that_says_that_a_session_has_opened_does_not_announce_it_too() -> None:
+    opened, announced = letters.news_of_opening(a_session(), NOW), letters.news_of_session(a_session(), NOW)
+    assert opened is not None
+    assert announced is not None
+    assert letters.without_repetition([announced, opened, some_news()]) == [opened, some_news()]

@@ -313,6 +313,7 @@ def _news() -> list[Sample]:
         _item(2, NewsKind.DOSSIER, "L’IA et l’action publique locale"),
         _item(3, NewsKind.SESSION, _EVENT.title, event=_EVENT),
         _item(4, NewsKind.COMMUNITY, "Les métiers et l’IA"),
+        _item(5, NewsKind.OPENING, _EVENT.title, event=_EVENT),
     ]
     not_yet = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_ID)}
@@ -321,7 +322,8 @@ def _news() -> list[Sample]:
         Sample("nouveau-replay", Template.NEWS, follows, news=items[:1]),
         Sample("nouveau-dossier", Template.NEWS, follows, news=items[1:2]),
         Sample("nouvel-evenement", Template.NEWS, follows, news=[replace(items[2], event=not_yet)]),
-        Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:]),
+        Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:4]),
+        Sample("inscriptions-ouvertes", Template.NEWS, follows, news=items[4:]),
         Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
         Sample("lien-perdu", Template.MY_ENROLMENTS, {}),
@@ -374,9 +376,10 @@ def _news() -> list[Sample]:
 def _item(
     number: int, kind: NewsKind, title: str, summary: str | None = None, event: Session | None = None
 ) -> NewsItem:
-    url = None if kind is NewsKind.SESSION else f"https://ressources.example.org/{number}"
+    url = None if event is not None else f"https://ressources.example.org/{number}"
     interest = Interest(InterestKind.THEME, "enjeux-ia")
-    return NewsItem(UUID(int=number), kind, title, summary, url, (interest,), NOW, event=event)
+    opened = event.session_id if event is not None and kind is NewsKind.OPENING else None
+    return NewsItem(UUID(int=number), kind, title, summary, url, (interest,), NOW, opened, event)
 
 
 def _bespoke() -> list[Sample]:
