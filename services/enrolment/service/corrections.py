@@ -88,10 +88,15 @@ async def correct_by_organiser(
 async def _correct(
     tx: Transaction, agent: AgentKey, after: dict[str, str], requested: CorrectionRequest
 ) -> None:
-    """Correct all enrolments of an agent, and publish it, unless all say it already."""
-    before = await corrections.apply(tx, agent, after)
+    """Correct all enrolments of an agent, and publish it, unless all say it already.
+
+    One that is read after a newer one, as when it is redriven, changes what that one does not say.
+    """
+    newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
+    still_right = {name: value for name, value in after.items() if name not in newer}
+    before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:
         return
-    event = AgentDetailsCorrected(**agent._asdict(), **after, corrected_at=requested.at)
+    event = AgentDetailsCorrected(**agent._asdict(), **still_right, corrected_at=requested.at)
     await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])

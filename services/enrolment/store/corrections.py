@@ -50,12 +50,15 @@ async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
         if isinstance(request, RequestForSeats):
             for agent in request.agents:
                 first[agent.key] = min(first.get(agent.key, request.received_at), request.received_at)
-    if not first:
-        return Corrections()
+    return await newer_than(tx, first) if first else Corrections()
+
+
+async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> Corrections:
+    """Return the corrections of these agents that came after the moment of each."""
     parameters = {
-        "issuers": [agent.issuer for agent in first],
-        "agents": [agent.agent_id for agent in first],
-        "moments": list(first.values()),
+        "issuers": [agent.issuer for agent in moments],
+        "agents": [agent.agent_id for agent in moments],
+        "moments": list(moments.values()),
     }
     return Corrections(
         Correction(AgentKey(row.issuer, row.agent_id), row.received_at, row.after)

@@ -183,6 +183,32 @@ async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_o
     assert [row[1] for row in await enrolled_as(rows)] == [email]
 
 
+async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    """As when it was parked and is redriven: the newest word of a portal is what it said last."""
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database, email="zoe@exemple.fr")
+    for older, changes in (
+        (30, {"email": "typo@exemple.fr", "given_name": "Zoey"}),
+        (20, {"email": "a@exemple.fr"}),
+    ):
+        event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
+        request = received(event, received_at=clock.now() - timedelta(minutes=older), issuer="iel")
+        await take(router, database, [request], policy=Policy())
+
+    agent = (await front.of(session, AGENT)).agent
+    assert (agent["email"], agent["given_name"]) == ("zoe@exemple.fr", "Zoey")
+    published = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}' ORDER BY id")
+    said = [
+        (data.get("email"), data.get("given_name")) for data in (json.loads(row.data) for row in published)
+    ]
+    assert said == [("zoe@exemple.fr", None), (None, "Zoey")]
+    assert len(await rows("SELECT 1 FROM correction")) == 3
+
+
 async def test_a_correction_of_nothing_changes_nothing(database: Database, front: Front, rows: Rows) -> None:
     session = open_now()
     await front.publish(session)
