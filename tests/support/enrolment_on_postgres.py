@@ -32,7 +32,12 @@ from shared.database import Database
 from shared.events import BY_TYPE, Event, portal
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.cloudevents import Received
-from shared.events.enrolment import Decision, OrganiserNotice, SessionOccupancyChanged
+from shared.events.enrolment import (
+    Decision,
+    NominationAnswered,
+    OrganiserNotice,
+    SessionOccupancyChanged,
+)
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.vocabulary import Agent, AgentKey, Contact
 from tests.support.builders import DURING, a_session
@@ -179,7 +184,8 @@ class OnPostgres:
                 for row in rows:
                     self.read = row.id
                     event = BY_TYPE[row.type].model_validate_json(row.data)
-                    if isinstance(event, RequestRejected | RequestAccepted):  # told to the portal alone
+                    # Told to the portal alone, or to who named trainees.
+                    if isinstance(event, RequestRejected | RequestAccepted | NominationAnswered):
                         continue
                     assert isinstance(event, Decision | SessionOccupancyChanged | OrganiserNotice)
                     if event.session_id in self.session_ids:  # the clock goes on for sessions played before
