@@ -29,7 +29,10 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetentio
         default=5, ge=0, description="How long after its end an offer waits for an answer on its way."
     )
     enrolment_longest_hold_seconds: float | None = Field(
-        default=None, gt=0, description="Shortens every hold of an offered seat, for a rehearsal."
+        default=None, gt=0, description="Shortens every hold of a seat, for a rehearsal."
+    )
+    enrolment_group_keeps_days: float = Field(
+        default=7, ge=0, description="How long a group that waits keeps seats that are too few for it."
     )
     enrolment_overlap_check: bool = Field(
         default=False, description="Refuse who is enrolled, or waits, in another session at the time."
@@ -55,6 +58,7 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetentio
             last_offer=timedelta(hours=self.enrolment_last_offer_hours),
             grace=timedelta(seconds=self.enrolment_grace_seconds),
             longest_hold=None if longest is None else timedelta(seconds=longest),
+            group_keeps=timedelta(days=self.enrolment_group_keeps_days),
             overlap_check=self.enrolment_overlap_check,
             messages_a_day=self.enrolment_messages_a_day,
         )

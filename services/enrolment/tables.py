@@ -34,6 +34,11 @@ class SessionRow(EnrolmentTable, table=True):
             "ix_session_next_release", "next_release_at", postgresql_where=text("next_release_at IS NOT NULL")
         ),
         Index("ix_session_close_due", "close_due_at", postgresql_where=text("close_due_at IS NOT NULL")),
+        Index(
+            "ix_session_groups_kept_until",
+            "groups_kept_until",
+            postgresql_where=text("groups_kept_until IS NOT NULL"),
+        ),
         Index("ix_session_line_ends", "line_ends_at", postgresql_where=text("waiting > 0")),
         CheckConstraint("enrolled >= 0 AND offered >= 0 AND waiting >= 0", name="counts_are_not_negative"),
         # Not the capacity itself: lowering it evicts nobody, so it may stand below what is taken.
@@ -70,6 +75,15 @@ class SessionRow(EnrolmentTable, table=True):
     )
     next_release_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When reserved seats are released next, if ever."
+    )
+    waiting_groups: dict[str, dict[str, Any]] | None = Field(
+        default=None,
+        sa_type=JSONB,
+        description="Of each group that waits as one place, by its ticket, "
+        "services.enrolment.rules.waiting_list.WaitingGroup; null: none waits.",
+    )
+    groups_kept_until: datetime | None = Field(
+        default=None, sa_type=Timestamp, description="When the first of them stops keeping seats."
     )
     close_due_at: datetime | None = Field(
         default=None, sa_type=Timestamp, description="When its organiser may have something to decide."
@@ -110,6 +124,14 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "ticket",
             postgresql_where=text("state = 'waitlisted'"),
         ),
+        # Serves the groups in line: few wait together.
+        Index(
+            "ix_enrolment_together",
+            "session_id",
+            text("priority DESC"),
+            "ticket",
+            postgresql_where=text("state = 'waitlisted' AND waits_together"),
+        ),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
             "ix_enrolment_pending",
@@ -134,6 +156,11 @@ class EnrolmentRow(EnrolmentTable, table=True):
     )
     hold_until: datetime | None = Field(
         default=None, sa_type=Timestamp, description="Until when the seat offered is, or was, held."
+    )
+    waits_together: bool = Field(
+        default=False,
+        sa_column_kwargs={"server_default": text("false")},
+        description="It waits, or waited, as one place with all of its ticket.",
     )
     request_id: UUID
     request_source: str

@@ -84,7 +84,13 @@ class AgentWaitlisted(Decision):
     """The session is full and the agent is in line. Not a seat."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentWaitlisted.v1"
-    position: AtLeastOne = Field(description="Place in line when it was decided; 1 is next.")
+    position: AtLeastOne = Field(
+        description="Place in line when it was decided; 1 is next. Those who wait together have one place."
+    )
+    together: AtLeastOne | None = Field(
+        default=None,
+        description="How many wait as one place, with the agent; all get a seat at once. Null: one alone.",
+    )
 
 
 class SeatOffered(Decision):

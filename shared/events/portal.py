@@ -123,6 +123,11 @@ class GroupEnrolmentRequested(_SessionRequest):
     )
     requested_by: Contact
     all_or_nothing: bool = Field(default=False, description="True: all get a seat or nobody does.")
+    may_wait: bool = Field(
+        default=False,
+        description="True, with all_or_nothing: where there are too few seats all wait as one place in line, "
+        "and get their seats at once.",
+    )
 
     @field_validator("agents")
     @classmethod

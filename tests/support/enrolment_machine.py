@@ -26,6 +26,7 @@ from services.enrolment.rules.requests import (
 )
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
+    AgentEnrolled,
     AgentWaitlisted,
     Decision,
     EnrolmentPending,
@@ -49,10 +50,10 @@ from tests.support.enrolment_model import (
 agents = st.sampled_from(AGENTS)
 
 
-def _groups_of(issuer: str) -> st.SearchStrategy[tuple[Agent, ...]]:
+def _groups_of(issuer: str, least: int = 1) -> st.SearchStrategy[tuple[Agent, ...]]:
     """Groups that a portal of this issuer may name."""
     theirs = st.sampled_from([agent for agent in AGENTS if agent.issuer == issuer])
-    return st.lists(theirs, min_size=1, max_size=4, unique_by=lambda agent: agent.key).map(tuple)
+    return st.lists(theirs, min_size=least, max_size=4, unique_by=lambda agent: agent.key).map(tuple)
 
 
 class World(Protocol):
@@ -218,8 +219,10 @@ class EnrolmentMachine(RuleBasedStateMachine):
         agent = data.draw(st.sampled_from(self.model.waiting_list))
         fault, published = self.world.prioritise(agent, priority, self.now)
         assert fault is None
-        self.model.priority[agent] = priority
-        self.model.versions[self.model.enrolment[agent]] += 1
+        [together] = [party for party in self.model.parties if agent in party]
+        for each in together:
+            self.model.priority[each] = priority
+            self.model.versions[self.model.enrolment[each]] += 1
         self.take_in(published)
 
     @rule(agent=agents)
@@ -287,6 +290,19 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.now = max(self.now, end + timedelta(seconds=seconds))
         self.expire_what_is_due()
 
+    @precondition(lambda self: self.model.session.waiting_list == "automatic")
+    @rule(several=st.sampled_from(ISSUERS).flatmap(lambda issuer: _groups_of(issuer, least=2)))
+    def ask_to_wait_together(self, several: tuple[Agent, ...]) -> None:
+        """One that may wait, and is refused only if it never could sit (rule 17)."""
+        self.answer([GroupRequest(uuid.uuid4(), self.now, self.session_id, several, True, True)])
+
+    @precondition(lambda self: self.model.being_kept(self.now))
+    @rule(seconds=st.sampled_from([-1, 0, 59, 60]))
+    def let_a_group_be_passed(self, seconds: int) -> None:
+        end = min(self.model.being_kept(self.now))
+        self.now = max(self.now, end + timedelta(seconds=seconds))
+        self.expire_what_is_due()
+
     # ------------------------------------------------------------------------------------ how it is played
 
     @property
@@ -295,6 +311,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
 
     def expire_what_is_due(self) -> None:
         self.received_at = self.now
+        self.model.pass_groups(self.now)
         published = self.world.expire(self.now)
         self.take_in(published)
         self.judge_close(published)
@@ -342,6 +359,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
             GroupRequest,
             *members,
             st.sampled_from(ISSUERS).flatmap(_groups_of),
+            st.booleans(),
             st.booleans(),
         )
         withdrawal: st.SearchStrategy[Request] = st.builds(Withdrawal, *members, agent_keys, st.none())
@@ -392,12 +410,64 @@ class EnrolmentMachine(RuleBasedStateMachine):
         received_at = {request.request_id: request.received_at for request in self.requests_made}
         for event in published:
             note(f"{self.now:%d %H:%M:%S} {type(event).__name__} {_who(event)}")
-            if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
+            if isinstance(event, AgentEnrolled | AgentWaitlisted | EnrolmentPending) and event.version == 1:
                 assert event.request_id is not None
-                self.model.order[event.agent.key] = received_at[event.request_id], self.next_number()
+                order = received_at[event.request_id], self.next_number()
+                if isinstance(event, AgentWaitlisted) and event.together:
+                    order = self.model.group_order.setdefault(event.request_id, order)
+                self.model.order[event.agent.key] = order
                 self.model.priority[event.agent.key] = 0
             self.model.take_in(event, self.now)
         self.model.check(self.now, taken_before)
+
+
+class GroupsMachine(EnrolmentMachine):
+    """A full session, in which groups may wait together; all else happens there too."""
+
+    @initialize(
+        capacity=st.sampled_from([3, 2, 4]),
+        approval=st.sampled_from(["none", "none", "employer"]),
+        reserved=st.lists(st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.just(1)), max_size=1),
+        quota=st.sampled_from([None, None, 2]),
+        sitting=st.permutations(AGENTS),
+    )
+    def publish_full(
+        self,
+        *,
+        capacity: int,
+        approval: str,
+        reserved: list[tuple[str, int]],
+        quota: int | None,
+        sitting: list[Agent],
+    ) -> None:
+        EnrolmentMachine.publish(
+            self,
+            capacity=capacity,
+            waiting_list="automatic",
+            approval=approval,
+            reserved=reserved,
+            quota=quota,
+            minimum=None,
+        )
+        self.ask_for_seats(sitting[:capacity], True)
+
+    # What other machines play enough.
+    publish = deliver_again = move_the_session = change_quota = None  # type: ignore[assignment]
+    prioritise_somebody_who_does_not_wait = None  # type: ignore[assignment]
+
+    @rule(several=st.sampled_from(ISSUERS).flatmap(lambda issuer: _groups_of(issuer, least=2)))
+    def ask_to_wait_together_again(self, several: tuple[Agent, ...]) -> None:
+        self.ask_to_wait_together(several)
+
+    @precondition(lambda self: self.model.having("enrolled"))
+    @rule(data=st.data())
+    def withdraw_again(self, data: st.DataObject) -> None:
+        self.withdraw(data)
+
+    @precondition(lambda self: self.model.being_kept(self.now))
+    @rule()
+    def pass_a_group(self) -> None:
+        self.let_a_group_be_passed(60)
 
 
 def _who(published: EnrolmentEvent) -> str:

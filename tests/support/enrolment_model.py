@@ -6,6 +6,7 @@ there a seat, did nobody wait before, was an answer due, was the change of state
 
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -75,6 +76,17 @@ class Model:
     above_capacity: AgentKey | None = None
     """Whom an organiser gives a seat just now, though none is free (rule 22)."""
     agents: dict[AgentKey, Agent] = field(default_factory=lambda: {agent.key: agent for agent in AGENTS})
+    group: dict[AgentKey, uuid.UUID] = field(default_factory=dict)
+    """The request by which an agent waits together with others (rule 17)."""
+    size: dict[uuid.UUID, int] = field(default_factory=dict)
+    joined: Counter[uuid.UUID] = field(default_factory=Counter)
+    """How many were to wait together, and how many began to."""
+    kept_until: dict[uuid.UUID, datetime] = field(default_factory=dict)
+    passed: set[uuid.UUID] = field(default_factory=set)
+    group_order: dict[uuid.UUID, tuple[datetime, int]] = field(default_factory=dict)
+    """That of all of a group, by its request."""
+    being_seated: set[AgentKey] = field(default_factory=set)
+    """Those of a group who must be seated before anything else happens."""
 
     def having(self, *states: str) -> list[AgentKey]:
         return [agent for agent, state in self.state.items() if state in states]
@@ -85,27 +97,36 @@ class Model:
 
     @property
     def waiting_list(self) -> list[AgentKey]:
-        return sorted(self.having("waitlisted"), key=lambda agent: (-self.priority[agent], self.order[agent]))
+        return sorted(self.having("waitlisted"), key=self._place)
 
-    def may_take_a_seat(self, agent: AgentKey, now: datetime) -> bool:
-        """The naive answer, counted anew each time (rules 1, 3 and 4)."""
+    @property
+    def parties(self) -> list[list[AgentKey]]:
+        """The waiting list, each place at once: somebody alone, or a group."""
+        parties: dict[object, list[AgentKey]] = {}
+        for agent in self.waiting_list:
+            parties.setdefault(self.group.get(agent, agent), []).append(agent)
+        return list(parties.values())
+
+    def may_take_a_seat(self, agent: AgentKey, now: datetime, kept: Sequence[AgentKey] = ()) -> bool:
+        """The naive answer, counted anew each time (rules 1, 3 and 4). ``kept``: for whom seats are kept."""
         employer = self.agents[agent].employer
-        mine = [other for other in self.taken if self.agents[other].employer.siret == employer.siret]
+        taken = [*self.taken, *kept]
+        mine = [other for other in taken if self.agents[other].employer.siret == employer.siret]
         quota = self.session.quota_per_authority
         if quota is not None and len(mine) >= quota:
             return False
         if self.session.capacity is None:
             return True
-        kept: Counter[str] = Counter()
-        for reserved in self.session.reserved_seats:
-            if now < reserved.release_at:
-                kept[reserved.delegation] += reserved.seats
-        for delegation in kept:
-            sitting = [other for other in self.taken if self.agents[other].employer.delegation == delegation]
-            kept[delegation] = max(0, kept[delegation] - len(sitting))
-        if kept[employer.delegation]:  # where more is reserved than there is, who comes first has it
-            return len(self.taken) < self.session.capacity
-        return len(self.taken) + sum(kept.values()) < self.session.capacity
+        reserved: Counter[str] = Counter()
+        for reservation in self.session.reserved_seats:
+            if now < reservation.release_at:
+                reserved[reservation.delegation] += reservation.seats
+        for delegation in reserved:
+            sitting = [other for other in taken if self.agents[other].employer.delegation == delegation]
+            reserved[delegation] = max(0, reserved[delegation] - len(sitting))
+        if reserved[employer.delegation]:  # where more is reserved than there is, who comes first has it
+            return len(taken) < self.session.capacity
+        return len(taken) + sum(reserved.values()) < self.session.capacity
 
     def line_is_served(self, now: datetime) -> bool:
         if self.session.status == "cancelled":
@@ -118,10 +139,64 @@ class Model:
             return self.session.starts_at - POLICY.last_offer
         return max(self.session.starts_at, self.session.enrolment_closes_at)
 
-    def next_in_line(self, now: datetime) -> AgentKey | None:
-        if not self.line_is_served(now):
-            return None
-        return next((agent for agent in self.waiting_list if self.may_take_a_seat(agent, now)), None)
+    def next_in_line(self, now: datetime) -> list[AgentKey]:
+        """Who is to be seated next, all of a group at once; nobody where nobody may be."""
+        return self._through_the_line(now)[0]
+
+    def kept(self, now: datetime, behind: AgentKey | None = None) -> list[AgentKey]:
+        """For whom free seats are kept: as many of each group as may sit while all of it may not.
+
+        ``behind``: of the groups that this agent would wait behind.
+        """
+        kept = self._through_the_line(now)[1]
+        return kept if behind is None else [a for a in kept if self._place(a) < self._place(behind)]
+
+    def _place(self, agent: AgentKey) -> tuple[int, tuple[datetime, int]]:
+        return -self.priority[agent], self.order[agent]
+
+    def _through_the_line(self, now: datetime) -> tuple[list[AgentKey], list[AgentKey]]:
+        kept: list[AgentKey] = []
+        for party in self.parties if self.line_is_served(now) else ():
+            seated: list[AgentKey] = []
+            for agent in party:
+                if self.may_take_a_seat(agent, now, [*kept, *seated]):
+                    seated.append(agent)
+            if len(seated) == len(party):
+                return party, kept
+            if self.group.get(party[0]) not in self.passed and self._only_lacks_seats(party):
+                kept += seated
+        return [], kept
+
+    def _only_lacks_seats(self, party: Sequence[AgentKey]) -> bool:
+        """Whether a group would sit, were others to leave who are not of its authority."""
+        quota = self.session.quota_per_authority
+        sirets = Counter(self.agents[agent].employer.siret for agent in [*self.taken, *party])
+        theirs = {self.agents[agent].employer.siret for agent in party}
+        if quota is not None and any(sirets[siret] > quota for siret in theirs):
+            return False
+        capacity = self.session.capacity
+        return capacity is None or len(party) <= capacity - self._never_released(party)
+
+    def _never_released(self, party: Sequence[AgentKey]) -> int:
+        """How many seats are reserved for others for as long as the line is served, and not for the group."""
+        reserved: Counter[str] = Counter()
+        for reservation in self.session.reserved_seats:
+            if reservation.release_at >= self.line_ends_at:
+                reserved[reservation.delegation] += reservation.seats
+        of = Counter(self.agents[agent].employer.delegation for agent in party)
+        return sum(max(0, seats - of[delegation]) for delegation, seats in reserved.items())
+
+    def being_kept(self, now: datetime) -> list[datetime]:
+        """Until when groups keep seats now, those whose time is not over."""
+        return [
+            self.kept_until[group]
+            for group in {self.group[agent] for agent in self.kept(now)}
+            if group in self.kept_until
+        ]
+
+    def pass_groups(self, now: datetime) -> None:
+        """Pass the groups that have kept seats for as long as they may."""
+        self.passed |= {group for group, until in self.kept_until.items() if until + POLICY.grace <= now}
 
     def check(self, now: datetime, taken_before: int) -> None:
         """Check what must be true between transactions; so many seats were taken before the last."""
@@ -130,7 +205,11 @@ class Model:
         assert capacity is None or len(self.taken) <= max(capacity, taken_before + added), (
             "more than there are seats"
         )
-        assert self.next_in_line(now) is None, "somebody waits while a seat they may take is free"
+        assert not self.next_in_line(now), "somebody waits while a seat they may take is free"
+        assert not self.being_seated, "a group was seated in part"
+        assert self.size == {group: self.joined[group] for group in self.size}, "not all of a group wait"
+        for agent in self.kept(now):
+            self.kept_until.setdefault(self.group[agent], now + POLICY.group_keeps)
         for agent in self.having("offered"):
             last = self.session.starts_at - POLICY.last_offer
             assert self.hold_until[agent] <= last, "an offer outlives the last moment to offer"
@@ -154,6 +233,7 @@ class Model:
             return self._of_the_session(published, now)
         agent = published.agent.key
         before = self.state.get(agent)
+        assert not self.being_seated or agent in self.being_seated, "a group was seated in part"
         if isinstance(published, EnrolmentRefused) and self._changes_nothing(published, before):
             return None
         self._version(published, agent)
@@ -164,7 +244,7 @@ class Model:
             case SeatOffered():
                 assert before in ("waitlisted", "offered"), f"offered to somebody {before}"
                 if before == "waitlisted":
-                    assert self.next_in_line(now) == agent, "offered out of turn, or without a seat"
+                    assert self.next_in_line(now) == [agent], "offered out of turn, or without a seat"
                 assert now < published.hold_until <= self.session.starts_at - POLICY.last_offer
                 self.state[agent], self.hold_until[agent] = "offered", published.hold_until
             case SeatOfferLapsed():
@@ -176,14 +256,7 @@ class Model:
                 assert self.line_ends_at + POLICY.grace <= now, "the line ended too early"
                 self.state[agent] = "not_obtained"
             case AgentWaitlisted():
-                assert before not in ("enrolled", "offered", "waitlisted")
-                assert self.session.waiting_list != "none"
-                self._every_word_is_said(before)
-                assert not self.may_take_a_seat(agent, now), "asked to wait beside a free seat"
-                self.state[agent] = "waitlisted"
-                assert published.position == self.waiting_list.index(agent) + 1, (
-                    "published another place in line"
-                )
+                self._has_a_place(agent, before, published, now)
             case EnrolmentPending():
                 self._is_the_next_step(before, published)
                 self.state[agent] = f"pending_{published.awaiting.removeprefix('employer_')}"
@@ -204,6 +277,26 @@ class Model:
             case _:
                 raise AssertionError(f"nobody expected {published}")
         return None
+
+    def _has_a_place(
+        self, agent: AgentKey, before: str | None, published: AgentWaitlisted, now: datetime
+    ) -> None:
+        assert before not in ("enrolled", "offered", "waitlisted")
+        assert self.session.waiting_list != "none"
+        self._every_word_is_said(before)
+        self.group.pop(agent, None)
+        if published.together is None:
+            kept = self.kept(now, behind=agent)
+            assert not self.may_take_a_seat(agent, now, kept), "asked to wait beside a free seat"
+        else:
+            assert self.session.waiting_list == "automatic"
+            assert published.request_id is not None
+            self.group[agent] = published.request_id
+            self.size[published.request_id] = published.together
+            self.joined[published.request_id] += 1
+        self.state[agent] = "waitlisted"
+        [place] = [number for number, party in enumerate(self.parties, 1) if agent in party]
+        assert published.position == place, "published another place in line"
 
     def _is_the_next_step(self, before: str | None, published: EnrolmentPending) -> None:
         """The employer first, then the organiser (rule 16)."""
@@ -241,10 +334,15 @@ class Model:
         assert self.may_take_a_seat(agent, now), "a seat that there is not"
         if before == "waitlisted":
             assert published.from_waiting_list
-            assert self.next_in_line(now) == agent, "promoted out of turn"
+            if not self.being_seated:
+                self.being_seated = set(self.next_in_line(now))
+            assert agent in self.being_seated, "promoted out of turn"
+            self.being_seated.remove(agent)
         else:
             assert not published.from_waiting_list
-            assert self.next_in_line(now) is None, "seated before somebody who waits"
+            assert not self.next_in_line(now), "seated before somebody who waits"
+            kept = self.kept(now, behind=agent)
+            assert self.may_take_a_seat(agent, now, kept), "a seat that is kept for a group"
 
     def _version(self, published: Decision, agent: AgentKey) -> None:
         self.versions[published.enrolment_id] += 1

@@ -61,6 +61,7 @@ def event_of(request: Request) -> Event:
                 session_id=session_id,
                 agents=request.agents,
                 all_or_nothing=request.all_or_nothing,
+                may_wait=request.may_wait,
                 requested_by=Contact(name="Service formation", email="formation@ville-exemple.fr"),
             )
         case Withdrawal():

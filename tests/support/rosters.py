@@ -29,7 +29,7 @@ from services.enrolment.rules.requests import (
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import SessionWaitingList
+from services.enrolment.rules.waiting_list import SessionWaitingList, WaitingGroup
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Decision
 from shared.events.portal import QuestionAnswer
@@ -60,9 +60,12 @@ def a_roster(
     return SessionRoster(a_session(**session), now, policy or Policy(), schedule=schedule)
 
 
-def a_waiting_list(waiting: Sequence[Enrolment]) -> SessionWaitingList:
-    """The waiting list of these, all loaded."""
-    return SessionWaitingList(len(waiting), waiting, [enrolment.place for enrolment in waiting])
+def a_waiting_list(
+    waiting: Sequence[Enrolment], groups: Mapping[int, WaitingGroup] | None = None
+) -> SessionWaitingList:
+    """The waiting list of these, all loaded; ``groups`` are those that wait as one."""
+    places = [enrolment.place for enrolment in waiting]
+    return SessionWaitingList(len(waiting), waiting, places, groups=groups)
 
 
 # ------------------------------------------------------------ requests
@@ -89,9 +92,10 @@ def a_group_request(
     group: Iterable[Agent],
     *,
     all_or_nothing: bool = False,
+    may_wait: bool = False,
     received_at: datetime | None = None,
 ) -> GroupRequest:
-    return GroupRequest(*_members(roster, received_at), tuple(group), all_or_nothing)
+    return GroupRequest(*_members(roster, received_at), tuple(group), all_or_nothing, may_wait)
 
 
 def a_nomination(
@@ -211,7 +215,8 @@ def reopened(roster: SessionRoster) -> SessionRoster:
     waiting = [enrolment for enrolment in roster.latest.values() if enrolment.state is State.WAITLISTED]
     anew = replace(
         roster,
-        waiting_list=a_waiting_list(waiting),
+        waiting_list=a_waiting_list(waiting, roster.waiting_list.groups),
+        kept=[],
         decisions=[],
         outcomes=[],
         answers=[],

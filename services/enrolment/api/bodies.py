@@ -59,6 +59,7 @@ class RosterEntry(BaseModel):
     state: State
     reason: Reason | None = Field(description="Why it was refused.")
     position: int | None = Field(description="Place in line of who waits; 1 is next.")
+    waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
     priority: int = Field(description="Higher ones are served before; 0 is usual.")
     agent: Agent
     address_is_bad: bool = Field(description="True: mails to this agent come back.")
@@ -89,6 +90,7 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
         state=enrolment.state,
         reason=enrolment.reason,
         position=line.position,
+        waits_together=enrolment.state is State.WAITLISTED and enrolment.waits_together,
         priority=enrolment.priority,
         agent=enrolment.agent,
         address_is_bad=line.address_is_bad,

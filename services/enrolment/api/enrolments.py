@@ -30,6 +30,7 @@ class EnrolmentOfAgent(BaseModel):
     state: State
     reason: Reason | None = Field(description="Why it was refused.")
     position: int | None = Field(description="Place in line of who waits; 1 is next.")
+    waits_together: bool = Field(description="True: in a group, which is one place and is seated at once.")
     hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
     request_id: UUID = Field(description="The ce_id of the request that began it.")
     request_source: str = Field(description="Its ce_source; empty: no portal asked.")
@@ -83,6 +84,7 @@ def _shown(enrolment: Enrolment, place: int | None, updated_at: datetime) -> Enr
         state=enrolment.state,
         reason=enrolment.reason,
         position=place,
+        waits_together=enrolment.state is State.WAITLISTED and enrolment.waits_together,
         hold_until=enrolment.hold_until if enrolment.state is State.OFFERED else None,
         request_id=enrolment.request_key.request_id,
         request_source=enrolment.request_key.source,

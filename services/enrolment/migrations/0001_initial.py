@@ -189,6 +189,7 @@ def upgrade() -> None:
         sa.Column("ticket", sa.BigInteger(), nullable=True),
         sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
         sa.Column("hold_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waits_together", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("request_id", sa.Uuid(), nullable=False),
         sa.Column("request_source", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
@@ -219,6 +220,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_enrolment_session_agent", "enrolment", ["session_id", "agent_id", "issuer"], unique=False
+    )
+    op.create_index(
+        "ix_enrolment_together",
+        "enrolment",
+        ["session_id", sa.literal_column("priority DESC"), "ticket"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waitlisted' AND waits_together"),
     )
     op.create_index(
         "ix_enrolment_waiting",
@@ -516,6 +524,8 @@ def upgrade() -> None:
         sa.Column("line_ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_release_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waiting_groups", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("groups_kept_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("close_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("close_judged_for", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
@@ -541,6 +551,13 @@ def upgrade() -> None:
         ["line_ends_at"],
         unique=False,
         postgresql_where=sa.text("waiting > 0"),
+    )
+    op.create_index(
+        "ix_session_groups_kept_until",
+        "session",
+        ["groups_kept_until"],
+        unique=False,
+        postgresql_where=sa.text("groups_kept_until IS NOT NULL"),
     )
     op.create_index(
         "ix_session_close_due",
@@ -598,6 +615,11 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION keep_read_log")
     op.drop_index("ix_session_line_ends", table_name="session", postgresql_where=sa.text("waiting > 0"))
     op.drop_index(
+        "ix_session_groups_kept_until",
+        table_name="session",
+        postgresql_where=sa.text("groups_kept_until IS NOT NULL"),
+    )
+    op.drop_index(
         "ix_session_close_due",
         table_name="session",
         postgresql_where=sa.text("close_due_at IS NOT NULL"),
@@ -653,6 +675,11 @@ def downgrade() -> None:
     )
     op.drop_index(
         "ix_enrolment_waiting", table_name="enrolment", postgresql_where=sa.text("state = 'waitlisted'")
+    )
+    op.drop_index(
+        "ix_enrolment_together",
+        table_name="enrolment",
+        postgresql_where=sa.text("state = 'waitlisted' AND waits_together"),
     )
     op.drop_index("ix_enrolment_session_agent", table_name="enrolment")
     op.drop_index(

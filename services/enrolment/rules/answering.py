@@ -48,7 +48,7 @@ from shared.events.enrolment import (
     SeatLeft,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.vocabulary import Agent, AgentKey, Reason, WaitingList
 
 
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
@@ -229,12 +229,14 @@ def _group(roster: SessionRoster, request: GroupRequest) -> list[_Outcome]:
         return [_seat(roster, request, agent) for agent in agents]
     verdicts = list(_verdicts_together(roster, request, agents))
     if all(
-        verdict is Granted.SEAT or _has_seat_already(roster, agent)
+        verdict is Granted.SEAT or _does_not_count(roster, request, agent)
         for agent, verdict in zip(agents, verdicts, strict=True)
     ):
         return [
             _grant(roster, request, agent, verdict) for agent, verdict in zip(agents, verdicts, strict=True)
         ]
+    if request.may_wait and _may_wait(roster, agents, verdicts):
+        return _wait_together(roster, request, agents, verdicts)
     nobody = Refused(Reason.GROUP_DOES_NOT_FIT)
     return [
         _grant(roster, request, agent, verdict if _bars_the_agent(verdict) else nobody)
@@ -275,9 +277,62 @@ def _verdicts_together(
         roster.seats = seats
 
 
-def _has_seat_already(roster: SessionRoster, agent: Agent) -> bool:
+def _does_not_count(roster: SessionRoster, request: GroupRequest, agent: Agent) -> bool:
+    """Whether an agent stands in nobody's way: has a seat already, or where all may wait is live already."""
     latest = roster.latest.get(agent.key)
-    return latest is not None and latest.state.has_seat
+    if latest is None:
+        return False
+    return latest.state.has_seat or (request.may_wait and latest.state.is_live)
+
+
+_ALREADY_ENROLLED = Refused(Reason.ALREADY_ENROLLED)
+
+
+def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence[Granted | Refused]) -> bool:
+    """Whether those of a group who are new may wait as one place (rule 17).
+
+    Each would have a seat or a place alone, but for the quota of the moment, and all could sit in the empty
+    session.
+    """
+    session = roster.session
+    if session.waiting_list is not WaitingList.AUTOMATIC or roster.line_is_over():
+        return False
+    new = [
+        (agent, verdict)
+        for agent, verdict in zip(agents, verdicts, strict=True)
+        if verdict != _ALREADY_ENROLLED
+    ]
+    waits = Granted.SEAT, Granted.PLACE_IN_LINE, Refused(Reason.QUOTA_REACHED)
+    return all(verdict in waits for _, verdict in new) and roster.could_seat(
+        [agent.employer for agent, _ in new]
+    )
+
+
+def _wait_together(
+    roster: SessionRoster,
+    request: GroupRequest,
+    agents: Sequence[Agent],
+    verdicts: Sequence[Granted | Refused],
+) -> list[_Outcome]:
+    """Have those of a group who are new wait as one place; it may keep the seats that are free from now.
+
+    Who is the only one waits as anybody does.
+    """
+    number = sum(verdict != _ALREADY_ENROLLED for verdict in verdicts)
+    ticket = roster.draw_ticket(request.received_at) if number > 1 else None
+    outcomes: list[_Outcome] = []
+    for agent, verdict in zip(agents, verdicts, strict=True):
+        if verdict == _ALREADY_ENROLLED:
+            outcomes.append(_grant(roster, request, agent, verdict))
+            continue
+        enrolment = roster.begin(request, agent, State.WAITLISTED, together=ticket)
+        position = roster.waiting_list.position(enrolment)
+        members = roster.members(enrolment, request.key)
+        together = None if ticket is None else number
+        roster.publish(AgentWaitlisted(**members, position=position, together=together))
+        outcomes.append((State.WAITLISTED, None))
+    roster.promote()
+    return outcomes
 
 
 def _bars_the_agent(verdict: Granted | Refused) -> bool:

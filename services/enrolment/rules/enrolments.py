@@ -23,7 +23,8 @@ class Enrolment:
     """One agent's enrolment in one session.
 
     ``ticket`` sorts by time of receipt (a refused one has none), ``priority`` puts it before lower ones in
-    line. ``hold_until`` is the end of its offer, and stays when the offer is over.
+    line. ``hold_until`` is the end of its offer, and stays when the offer is over. ``waits_together``: it
+    waits, or waited, as one place with all that have its ticket (rule 17).
     """
 
     enrolment_id: UUID
@@ -37,6 +38,7 @@ class Enrolment:
     received_at: datetime
     hold_until: datetime | None = None
     priority: int = 0
+    waits_together: bool = False
 
     @property
     def place(self) -> Place:
@@ -100,6 +102,7 @@ def new_enrolment(
     *,
     reason: Reason | None = None,
     ticket: int | None = None,
+    waits_together: bool = False,
 ) -> Enrolment:
     """Return the enrolment that a request begins for one of its agents.
 
@@ -118,6 +121,7 @@ def new_enrolment(
         ticket=ticket,
         request_key=request.key,
         received_at=request.received_at,
+        waits_together=waits_together,
     )
 
 

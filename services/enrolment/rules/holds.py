@@ -51,9 +51,7 @@ def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime
     zone = ZoneInfo(session.timezone)
     end = now + timedelta(hours=session.offer_hold_hours)
     end = max(end, _in_working_hours(end.astimezone(zone), session.organiser).astimezone(end.tzinfo))
-    if policy.longest_hold is not None:
-        end = min(end, now + policy.longest_hold)
-    return min(end, last)
+    return min(now + policy.longest(end - now), last)
 
 
 def _in_working_hours(end: datetime, delegation: str) -> datetime:

@@ -103,15 +103,19 @@ def prioritise(
     """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
     Needs all places in line. Author and reason are kept. No event is published about the new place. A
-    seat that time has freed and nobody was given yet goes by the new order.
+    seat that time has freed and nobody was given yet goes by the new order. Who waits with others goes there
+    with all of them, who must be loaded.
     """
     if priority < 0:  # a new request must be last: the places behind it are not loaded
         return OrganisingFault.PRIORITY_BELOW_0
     waiting = roster.latest.get(agent)
     if waiting is None or waiting.state is not State.WAITLISTED:
         return OrganisingFault.NOT_IN_LINE
-    moved = roster.move(waiting, State.WAITLISTED, Cause.PRIORITY, priority=priority)
-    roster.add_facts(author=author, reason=reason, place_in_line=roster.waiting_list.position(moved))
+    together = roster.waiting_list.group_of(waiting) if waiting.waits_together else [waiting]
+    for each in together:
+        roster.move(each, State.WAITLISTED, Cause.PRIORITY, priority=priority)
+        roster.add_facts(author=author, reason=reason)
+    roster.add_facts(place_in_line=roster.waiting_list.position(roster.latest[agent]))
     roster.promote()
     return None
 

@@ -128,9 +128,13 @@ class _ForSeveralAgents(_Request):
 
 @dataclass(frozen=True, slots=True)
 class GroupRequest(_ForSeveralAgents):
-    """A training officer requests seats for several agents, in the order in which they are to get them."""
+    """A training officer requests seats for several agents, in the order in which they are to get them.
+
+    ``may_wait``: all wait as one, where they ask for all or nothing and there are too few seats (rule 17).
+    """
 
     all_or_nothing: bool
+    may_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
             approved = event.approval is not None
             return SeatRequest(*common, event.agent, approved, answers=event.answers, **sender)
         case GroupEnrolmentRequested():
-            return GroupRequest(*common, event.agents, event.all_or_nothing, **sender)
+            return GroupRequest(*common, event.agents, event.all_or_nothing, event.may_wait, **sender)
         case TraineesNominated():
             return Nomination(*common, event.agents, event.siret, event.nominated_by, **sender)
     agent_key = AgentKey(received.issuer, event.agent_id)

@@ -1,7 +1,7 @@
 """The seats of one session: how many are taken, and who may take another (rules 1, 3 and 4)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +37,30 @@ class Seats:
     def copy(self) -> "Seats":
         """Return a copy, to try something out on."""
         return Seats(self.enrolled, self.offered, self.by_delegation.copy(), self.by_siret.copy())
+
+    def and_kept(self, kept: "Seats") -> "Seats":
+        """Return these seats and those that are kept for a group (rule 17): nobody else may take either."""
+        return Seats(
+            self.enrolled + kept.enrolled,
+            self.offered,
+            self.by_delegation + kept.by_delegation,
+            self.by_siret + kept.by_siret,
+        )
+
+    def for_all(self, session: SessionState, employers: Sequence[Employer], now: datetime) -> "Seats":
+        """Return the seats that agents of these employers may take together, one after the other.
+
+        All of them may sit where as many are ``enrolled`` in it as there are employers.
+        """
+        trial, theirs = self.copy(), Seats()
+        for employer in employers:
+            if session.capacity is not None and trial.taken >= session.capacity:
+                break
+            if trial.may_take(session, employer, now):
+                for seats in (trial, theirs):
+                    seats.enrolled += 1
+                    seats.take(employer)
+        return theirs
 
     def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
         """Whether an agent of this employer may take one more seat.

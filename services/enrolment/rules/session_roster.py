@@ -6,9 +6,9 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from services.enrolment.rules.enrolments import (
     DecisionMembers,
     Enrolment,
     EnrolmentChange,
+    Place,
     decision_members,
     new_enrolment,
     refusal_event,
@@ -51,7 +52,7 @@ from shared.events.enrolment import (
     SessionPart,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Employer, Reason, Status, WaitingList
 
 _CANCELLABLE = frozenset(
     {
@@ -93,6 +94,11 @@ class SessionRoster:
     policy: Policy = field(default_factory=Policy)
     seats: Seats = field(default_factory=Seats)
     waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
+    kept: list[tuple[Place, Seats]] = field(default_factory=list)
+    """The free seats that groups keep, by their places: not free for who comes behind (rule 17).
+
+    Known once there was a promotion.
+    """
     next_ticket: int = 1
     newest_receipt: datetime | None = None
     """When the newest request was received that began an enrolment; an older one is not last in line."""
@@ -135,17 +141,20 @@ class SessionRoster:
 
     # -------------------------------------------------------------------------------- what there is
 
-    def availability(self, agent: Agent, leaves: UUID | None = None) -> Availability:
+    def availability(
+        self, agent: Agent, *, leaves: UUID | None = None, place: Place | None = None
+    ) -> Availability:
         """Return what the session has for this agent. A seat that somebody who waits may take is not free.
 
-        ``leaves``: the session that they would give up for it.
+        ``leaves``: the session that they would give up for it. ``place``: theirs, if they had to wait, where
+        it does not follow from the request.
         """
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
-            and self.seats.may_take(self.session, agent.employer, self.now),
+            and self._left_at(place).may_take(self.session, agent.employer, self.now),
             is_live=latest is not None and latest.state.is_live,
-            line_is_over=(self.answering.received_at if self.answering else self.now) >= self.line_ends_at(),
+            line_is_over=self.line_is_over(),
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
             overlaps=self.schedule is not None and self.schedule.overlaps(agent.key, self.session, leaves),
             lacks_prerequisite=required is not None and (agent.key, required.offer_id) not in self.certified,
@@ -161,13 +170,16 @@ class SessionRoster:
 
     def numbers(self) -> dict[str, int | str | None]:
         """Return the seats and the waiting list as they are, to be stored with a decision."""
-        return {
+        numbers: dict[str, int | str | None] = {
             "session_version": self.session.version,
             "capacity": self.session.capacity,
             "enrolled": self.seats.enrolled,
             "offered": self.seats.offered,
             "waiting": len(self.waiting_list),
         }
+        if self.kept:
+            numbers["kept_for_groups"] = sum(seats.enrolled for _, seats in self.kept)
+        return numbers
 
     def numbers_for(self, agent: Agent) -> dict[str, int | str | None]:
         """Return the numbers of the agent's authority, where seats are counted by employer."""
@@ -217,6 +229,8 @@ class SessionRoster:
         if self.session.ends_at <= over:
             for pending in self._in_state(State.PENDING_SELECTION):
                 self._refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
+        for group in self.waiting_list.groups.values():
+            group.is_passed |= group.kept_until is not None and group.kept_until <= over
         self.promote()
         if self.line_ends_at() <= over:
             self._end_line()
@@ -249,23 +263,28 @@ class SessionRoster:
                 self._place_pending()
 
     def promote(self) -> None:
-        """Give free seats to the first on the waiting list who may take them, or offer them (rule 2)."""
-        while (first := self._next_to_promote()) is not None:
-            if self.session.waiting_list is WaitingList.OFFER:
-                until = hold_until(self.session, self.now, self.policy)
-                if until is None:
-                    return
-                held = self.move(first, State.OFFERED, Cause.SEAT_FREED, hold_until=until)
-                self.publish(SeatOffered(**self.members(held), hold_until=until))
-            else:
-                seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
-                self.publish(AgentEnrolled(**self.members(seated), from_waiting_list=True))
+        """Give free seats to the first on the waiting list who may take them, or offer them (rule 2).
+
+        A group is never offered seats: several cannot give one answer.
+        """
+        while party := self._next_to_promote():
+            for first in party:
+                if self.session.waiting_list is WaitingList.OFFER and not first.waits_together:
+                    until = hold_until(self.session, self.now, self.policy)
+                    if until is None:
+                        return
+                    held = self.move(first, State.OFFERED, Cause.SEAT_FREED, hold_until=until)
+                    self.publish(SeatOffered(**self.members(held), hold_until=until))
+                else:
+                    seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
+                    self.publish(AgentEnrolled(**self.members(seated), from_waiting_list=True))
 
     def place(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
         """Give who is pending a seat, their place in line, or neither (rule 5). Needs those behind it."""
-        verdict = judge_place(self.session, self.availability(pending.agent))
+        place = -pending.priority, ticket or pending.ticket or 0
+        verdict = judge_place(self.session, self.availability(pending.agent, place=place))
         if isinstance(verdict, Refused):
             return self._refuse_pending(pending, cause, verdict.reason, request)
         placed = self.move(pending, verdict.state, cause, ticket=ticket or pending.ticket)
@@ -295,19 +314,91 @@ class SessionRoster:
             for pending in self._in_state(state):
                 self.place(pending, Cause.APPROVAL_DROPPED, None)
 
-    def _next_to_promote(self) -> Enrolment | None:
-        """Return the first on the waiting list who may take a seat now, while it is served at all."""
+    def _next_to_promote(self) -> Sequence[Enrolment]:
+        """Return the first on the waiting list who may take a seat now, or a group all of whom may.
+
+        Nobody where it is not served any more. Seats that groups keep are not free for those behind.
+        """
+        self.kept = []
         if self.now >= self.line_ends_at():
-            return None
+            return ()
+        if self.waiting_list.groups:
+            return self._next_party()
         may_take = self.seats.may_take
-        return next(
-            (
-                waiting
-                for waiting in self.waiting_list
-                if may_take(self.session, waiting.agent.employer, self.now)
-            ),
-            None,
+        for waiting in self.waiting_list:
+            if may_take(self.session, waiting.agent.employer, self.now):
+                return (waiting,)
+        return ()
+
+    def _next_party(self) -> Sequence[Enrolment]:
+        session, left = self.session, self.seats
+        for party in self.waiting_list.parties():
+            if session.capacity is not None and left.taken >= session.capacity:
+                return ()
+            if not party[0].waits_together:
+                if left.may_take(session, party[0].agent.employer, self.now):
+                    return party
+                continue
+            employers = [member.agent.employer for member in party]
+            theirs = left.for_all(session, employers, self.now)
+            if theirs.enrolled == len(party):
+                return party
+            if theirs.enrolled and self._keeps(party[0].ticket, employers):
+                self.kept.append((party[0].place, theirs))
+                left = left.and_kept(theirs)
+        return ()
+
+    def _left_at(self, place: Place | None) -> Seats:
+        """Return the seats, with those that groups keep which stand before this place in line.
+
+        That of the request that is being answered, unless another is given.
+        """
+        if not self.kept:
+            return self.seats
+        if place is None and self.answering is not None:
+            place = 0, self._ticket(self.answering.received_at)
+        left = self.seats
+        for of_group, kept in self.kept:
+            if place is None or of_group < place:
+                left = left.and_kept(kept)
+        return left
+
+    def _keeps(self, ticket: int | None, employers: Sequence[Employer]) -> bool:
+        """Whether a group that does not fit keeps the seats that it may take (rule 17).
+
+        It keeps none that could not help it: its authority has all its seats, or the session has become too
+        small. It begins to keep here.
+        """
+        group = self.waiting_list.groups[ticket or 0]
+        if group.is_passed or self._quota_is_short(employers) or not self.could_seat(employers):
+            return False
+        if group.kept_until is None:
+            group.kept_until = self.now + self.policy.longest(self.policy.group_keeps)
+        return True
+
+    def _quota_is_short(self, employers: Sequence[Employer]) -> bool:
+        quota = self.session.quota_per_authority
+        if quota is None:
+            return False
+        wanted = Counter(employer.siret for employer in employers)
+        return any(self.seats.by_siret[siret] + number > quota for siret, number in wanted.items())
+
+    def could_seat(self, employers: Sequence[Employer]) -> bool:
+        """Whether agents of these employers could all sit in the empty session, at some time.
+
+        Reserved seats count as released if they will be while the waiting list is served.
+        """
+        last_served = max(self.now, self.line_ends_at() - timedelta(microseconds=1))
+        return Seats().for_all(self.session, employers, last_served).enrolled == len(employers)
+
+    def groups_kept_until(self) -> datetime | None:
+        """Return when the first group stops keeping seats; None: none keeps any."""
+        ends = (
+            group.kept_until
+            for group in self.waiting_list.groups.values()
+            if group.kept_until is not None and not group.is_passed
         )
+        return min(ends, default=None)
 
     def _waiting_list_comes_first(self) -> bool:
         """Whether a free seat is kept from whoever does not wait, though nobody is promoted any more.
@@ -318,6 +409,10 @@ class SessionRoster:
         if not self.waiting_list or self.session.waiting_list is WaitingList.OFFER:
             return False
         return self.now >= self.line_ends_at()
+
+    def line_is_over(self) -> bool:
+        """Whether the waiting list was given no seat any more when what is being answered was received."""
+        return (self.answering.received_at if self.answering else self.now) >= self.line_ends_at()
 
     def line_ends_at(self) -> datetime:
         """Return the moment from which on the waiting list is given no seat."""
@@ -453,9 +548,20 @@ class SessionRoster:
 
     # -------------------------------------------------------------------------------- single changes
 
-    def begin(self, request: RequestForSeats, agent: Agent, state: State) -> Enrolment:
-        """Begin an enrolment in its first state. One that waits has its place by its time of receipt."""
-        enrolment = new_enrolment(request, agent, state, ticket=self.draw_ticket(request.received_at))
+    def begin(
+        self, request: RequestForSeats, agent: Agent, state: State, *, together: int | None = None
+    ) -> Enrolment:
+        """Begin an enrolment in its first state. One that waits has its place by its time of receipt.
+
+        ``together``: the ticket of the group in which it waits.
+        """
+        enrolment = new_enrolment(
+            request,
+            agent,
+            state,
+            ticket=together or self.draw_ticket(request.received_at),
+            waits_together=together is not None,
+        )
         self.newest_receipt = max(request.received_at, self.newest_receipt or request.received_at)
         self._keep(enrolment)
         if state is State.WAITLISTED:
@@ -468,8 +574,12 @@ class SessionRoster:
 
     def draw_ticket(self, moment: datetime) -> int:
         """Return a ticket that sorts by the moment, to the millisecond, and then by when it was drawn."""
-        number, self.next_ticket = self.next_ticket, self.next_ticket + 1
-        return first_ticket(moment) + number % (1 << NUMBER_BITS)
+        ticket = self._ticket(moment)
+        self.next_ticket += 1
+        return ticket
+
+    def _ticket(self, moment: datetime) -> int:
+        return first_ticket(moment) + self.next_ticket % (1 << NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
         """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""

@@ -1,8 +1,10 @@
-"""The waiting list of one session, in order (rule 2)."""
+"""The waiting list of one session, in order (rule 2), with the groups that wait as one place (rule 17)."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from operator import attrgetter
 
 from services.enrolment.rules.enrolments import Enrolment, Place
@@ -23,12 +25,27 @@ def first_ticket(moment: datetime) -> int:
     return ((moment - EARLIEST) // timedelta(milliseconds=1)) << NUMBER_BITS
 
 
+@dataclass(slots=True)
+class WaitingGroup:
+    """A group that waits as one place: how many of it wait, and at which priority.
+
+    ``kept_until``: when it stops keeping seats that are too few for it; None: it has kept none.
+    ``is_passed``: that time is over, and others take seats before it until there are enough.
+    """
+
+    priority: int
+    members: int = 0
+    kept_until: datetime | None = None
+    is_passed: bool = False
+
+
 class SessionWaitingList:
     """The enrolments that wait; ``len`` is their number. Iterating yields those that are loaded, in order.
 
     A batch can free only so many seats, so the store loads only so many of the first: ``entries``. Of all
     others only places are needed, to say which one somebody has who joins before them: ``places`` are those
-    from ``known_from`` on.
+    from ``known_from`` on. ``groups`` are all that wait, by their ticket, whether their members are loaded or
+    not.
     """
 
     def __init__(
@@ -38,17 +55,27 @@ class SessionWaitingList:
         places: Iterable[Place] = (),
         *,
         known_from: Place = FIRST_PLACE,
+        groups: Mapping[int, WaitingGroup] | None = None,
     ) -> None:
         self._waiting = waiting
         self._entries = sorted(entries, key=_place)
         self._places = sorted(places)
         self._known_from = known_from
+        self.groups: dict[int, WaitingGroup] = dict(groups or {})
 
     def __len__(self) -> int:
         return self._waiting
 
     def __iter__(self) -> Iterator[Enrolment]:
         return iter(self._entries)
+
+    def parties(self) -> Iterator[Sequence[Enrolment]]:
+        """Yield those that are loaded, in order, each place at once: somebody alone, or a group."""
+        return (tuple(party) for _, party in groupby(self._entries, key=_place))
+
+    def group_of(self, enrolment: Enrolment) -> Sequence[Enrolment]:
+        """Return the group, of those that are loaded, that waits together with an enrolment, itself too."""
+        return [waiting for waiting in self._entries if waiting.place == enrolment.place]
 
     def add(self, enrolment: Enrolment) -> None:
         """Add an enrolment at its place. Raises ``ValueError`` when the places behind it are not known."""
@@ -57,18 +84,35 @@ class SessionWaitingList:
         insort(self._entries, enrolment, key=_place)
         insort(self._places, enrolment.place)
         self._waiting += 1
+        if enrolment.waits_together and enrolment.ticket is not None:
+            group = self.groups.setdefault(enrolment.ticket, WaitingGroup(enrolment.priority))
+            group.priority = enrolment.priority
+            group.members += 1
 
     def position(self, enrolment: Enrolment) -> int:
-        """Return the place of an enrolment that was added; 1 is next."""
+        """Return the place of an enrolment that was added; 1 is next. A group is one place."""
         before_known = self._waiting - len(self._places)
-        return before_known + bisect_left(self._places, enrolment.place) + 1
+        companions = sum(
+            group.members - 1
+            for ticket, group in self.groups.items()
+            if (-group.priority, ticket) < enrolment.place
+        )
+        return before_known + bisect_left(self._places, enrolment.place) - companions + 1
 
     def remove(self, enrolment: Enrolment) -> None:
         """Remove an enrolment, whether it is loaded or not."""
         self._waiting -= 1
         index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
-        if index < len(self._entries) and self._entries[index].enrolment_id == enrolment.enrolment_id:
-            del self._entries[index]
+        while index < len(self._entries) and self._entries[index].place == enrolment.place:
+            if self._entries[index].enrolment_id == enrolment.enrolment_id:
+                del self._entries[index]
+                break
+            index += 1
         index = bisect_left(self._places, enrolment.place)
         if index < len(self._places) and self._places[index] == enrolment.place:
             del self._places[index]
+        if enrolment.waits_together and enrolment.ticket is not None:
+            group = self.groups[enrolment.ticket]
+            group.members -= 1
+            if not group.members:
+                del self.groups[enrolment.ticket]

@@ -105,6 +105,9 @@ def _session(row: SessionRow) -> Iterator[str]:
     yield f"  enrolment from {opens} until before {closes}; starts {_moment(session.starts_at)}"
     capacity = "unlimited" if session.capacity is None else session.capacity
     yield f"  capacity {capacity}: {row.enrolled} enrolled, {row.offered} offered; {row.waiting} waiting"
+    if row.waiting_groups:
+        members = sum(group["members"] for group in row.waiting_groups.values())
+        yield f"  of those who wait {members} wait together, in groups: {len(row.waiting_groups)}"
     if session.minimum is not None:
         yield f"  takes place with {session.minimum} or more, unless its organiser decides otherwise"
     yield f"  waiting list {session.waiting_list}, approval {session.approval}"

@@ -175,12 +175,33 @@ async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UU
     return result
 
 
-async def first_waiting(tx: Transaction, numbers: Mapping[UUID, int]) -> Iterable[Enrolment]:
-    """Return the first of each waiting list, as many as are given for the session."""
-    wanted = {session_id: number for session_id, number in numbers.items() if number}
+async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
+    """Return the first of each waiting list, as many as are given for the session.
+
+    Those in groups are among them where the second value says so.
+    """
+    wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
-    return await _read(tx, _FIRST_WAITING, sessions=list(wanted), numbers=list(wanted.values()))
+    return await _read(
+        tx,
+        _FIRST_WAITING,
+        sessions=list(wanted),
+        numbers=[number for number, _ in wanted.values()],
+        in_groups=[in_groups for _, in_groups in wanted.values()],
+    )
+
+
+async def waiting_together(tx: Transaction, groups: Collection[tuple[UUID, int]]) -> Iterable[Enrolment]:
+    """Return the members who wait of groups, each given by its session and its ticket."""
+    if not groups:
+        return ()
+    return await _read(
+        tx,
+        _WAITING_TOGETHER,
+        sessions=[session_id for session_id, _ in groups],
+        tickets=[ticket for _, ticket in groups],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +331,7 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
             "ticket": [enrolment.ticket for enrolment in enrolments],
             "priority": once([enrolment.priority for enrolment in enrolments]),
             "hold_until": once([enrolment.hold_until for enrolment in enrolments]),
+            "waits_together": once([enrolment.waits_together for enrolment in enrolments]),
             "request_id": [enrolment.request_key.request_id for enrolment in enrolments],
             "request_source": once([enrolment.request_key.source for enrolment in enrolments]),
             "received_at": [enrolment.received_at for enrolment in enrolments],
@@ -335,6 +357,7 @@ def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
         received_at=row.received_at,
         hold_until=row.hold_until,
         priority=row.priority,
+        waits_together=row.waits_together,
     )
 
 
@@ -362,7 +385,12 @@ _OF_GROUP = text(
 _WITH_POSITION = (
     "SELECT enrolment.*, CASE WHEN state = 'waitlisted' THEN (SELECT count(*) + 1 FROM enrolment AS first "
     "WHERE first.session_id = enrolment.session_id AND first.state = 'waitlisted' "
-    "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position, "
+    "AND (-first.priority, first.ticket) < (-enrolment.priority, enrolment.ticket)) "
+    # A group is one place.
+    "- (SELECT count(*) - count(DISTINCT ticket) FROM enrolment AS companion "
+    "WHERE companion.session_id = enrolment.session_id AND companion.state = 'waitlisted' "
+    "AND companion.waits_together "
+    "AND (-companion.priority, companion.ticket) < (-enrolment.priority, enrolment.ticket)) END AS position, "
     "(SELECT enrolled + offered FROM session WHERE session.session_id = enrolment.session_id) AS taken "
     "FROM enrolment"
 )
@@ -401,9 +429,15 @@ _VACANCIES = text(
 )
 _FIRST_WAITING = text(
     "SELECT head.* "
-    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[])) AS wanted (id, number), "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[]), CAST(:in_groups AS boolean[])) "
+    "AS wanted (id, number, in_groups), "
     "LATERAL (SELECT * FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
-    "ORDER BY priority DESC, ticket LIMIT wanted.number) AS head"
+    "AND (in_groups OR NOT waits_together) ORDER BY priority DESC, ticket LIMIT wanted.number) AS head"
+)
+_WAITING_TOGETHER = text(
+    "SELECT enrolment.* FROM unnest(CAST(:sessions AS uuid[]), CAST(:tickets AS bigint[])) "
+    "AS wanted (session_id, ticket) JOIN enrolment USING (session_id, ticket) "
+    "WHERE state = 'waitlisted' AND waits_together ORDER BY session_id, ticket, enrolment_id"
 )
 # Objects of JSON, since a key of theirs is found at once: there may be thousands.
 _FIRST_WHO_MAY_BE_SEATED = text(
@@ -423,6 +457,7 @@ _FIRST_WHO_MAY_BE_SEATED = text(
                     SELECT coalesce(CAST(wanted.room->>siret AS bigint), wanted.quota, wanted.number) AS seats
                 ) AS authority
                 WHERE session_id = wanted.session AND state = 'waitlisted' AND seats > 0
+                AND NOT waits_together
                 AND CASE wanted.of_delegation
                     WHEN '' THEN NOT jsonb_exists(wanted.reserved, agent->'employer'->>'delegation')
                     ELSE agent->'employer'->>'delegation' = wanted.of_delegation END

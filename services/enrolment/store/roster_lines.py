@@ -74,7 +74,7 @@ _ROSTER = (
     "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
     "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
     "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))), "
-    "waiting AS (SELECT enrolment_id, row_number() OVER (ORDER BY priority DESC, ticket) AS position "
+    "waiting AS (SELECT enrolment_id, dense_rank() OVER (ORDER BY priority DESC, ticket) AS position "
     "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
 )
 _ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"

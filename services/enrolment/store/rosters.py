@@ -69,7 +69,9 @@ class LoadPlan:
     ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
     ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
     for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
-    who is not among the first; ``in_order``: the first are loaded all the same.
+    who is not among the first; ``in_order``: the first are loaded all the same. ``groups``: all who wait
+    together; else those of whom groups may be seated, or keep seats, where seats may become free.
+    ``line_is_over``: nobody is given a seat any more, so that groups are nothing particular.
     """
 
     waiting: int = 0
@@ -80,6 +82,8 @@ class LoadPlan:
     pending: bool = False
     by_employer: bool = False
     in_order: bool = False
+    groups: bool = False
+    line_is_over: bool = False
 
 
 EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
@@ -128,7 +132,7 @@ async def load(
             plan.waiting = _free_seats(rows[session_id], rows[session_id].state)
             if line_ends_at(rows[session_id].state, policy) <= over_by:
                 # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
-                plan.waiting, plan.in_order = _LINE_SLICE, True
+                plan.waiting, plan.in_order, plan.line_is_over = _LINE_SLICE, True, True
     agents = {agent for _, agent in named}
     rosters = await _load_planned(
         tx, rows, policy, now, latest=latest, plans=plans, agents=agents, newest=newest
@@ -180,7 +184,8 @@ async def load_for_organiser(
     free = _free_seats(rows[session_id], state)
     # A seat that time has freed is given by the new order, in which the first may have become the last.
     waiting = free + 1 if free else 0
-    plans = {session_id: replace(plan, waiting=waiting, by_employer=counts_by_employer(state))}
+    plan = replace(plan, waiting=waiting, by_employer=counts_by_employer(state), groups=True)
+    plans = {session_id: plan}
     loaded = await _load_planned(tx, rows, policy, now, latest=latest, plans=plans, agents=agents)
     roster = loaded[session_id]
     await _load_attendance(tx, [roster])
@@ -218,6 +223,7 @@ async def _load_planned(
     """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
     seats = await _load_seats(tx, rows, plans)
+    together = await _load_groups(tx, rows, plans)
     searches = [
         search
         for session_id, row in rows.items()
@@ -227,9 +233,12 @@ async def _load_planned(
             plans[session_id],
             latest[session_id],
             seats[session_id],
+            together=len(together.get(session_id, ())),
         )
     ]
     waiting = await _load_waiting(tx, plans, searches)
+    for session_id, members in together.items():
+        waiting.setdefault(session_id, []).extend(members)
     places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
     places = await enrolments.places_in_line(tx, places_from)
     rosters = {
@@ -243,6 +252,7 @@ async def _load_planned(
                 waiting.get(session_id, ()),
                 places.get(session_id, ()),
                 known_from=places_from.get(session_id, _place_of_newest(row)),
+                groups=row.waiting_groups,
             ),
             next_ticket=row.next_ticket,
             newest_receipt=row.newest_receipt,
@@ -284,7 +294,8 @@ def _plan(
     )
     leaving = 0
     released = row.next_release_at is not None and row.next_release_at <= now
-    frees_seats = newest is not None or released
+    # Beside a group that waits seats may be free, and whoever of it leaves makes it smaller.
+    frees_seats = newest is not None or released or bool(row.waiting_groups)
     states = [row.state] if newest is None else [row.state, newest]
     for request in requests:
         match request:
@@ -382,12 +393,15 @@ def _searches(
     plan: LoadPlan,
     latest: Mapping[AgentKey, Enrolment],
     seats: Seats,
+    *,
+    together: int,
 ) -> list[LineSearch]:
     """Return the searches that find all who may be next, where seats are counted by employer.
 
     Of a delegation the first in line is next, unless their authority has all the seats it may have. Each
     agent whom requests name may leave a seat of their authority, or take one: the authority then has room
-    for one more, or who was to have its last seat is passed over. Hence so many more are sought.
+    for one more, or who was to have its last seat is passed over. Hence so many more are sought; likewise for
+    those who wait ``together``, who are loaded apart.
     """
     if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
         return []
@@ -402,7 +416,7 @@ def _searches(
         for siret in {*seats.by_siret, *may_leave}
         if quota is not None
     }
-    number = plan.waiting + plan.named + len(latest)
+    number = plan.waiting + plan.named + len(latest) + together
     reserved = sorted({reservation.delegation for reservation in state.reserved_seats})
     return [
         LineSearch(
@@ -419,12 +433,33 @@ def _searches(
     ]
 
 
+async def _load_groups(
+    tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
+) -> dict[UUID, list[Enrolment]]:
+    """Load the groups that may be seated, or keep seats: all but those that were passed and are too large."""
+    wanted = [
+        (session_id, ticket)
+        for session_id, plan in plans.items()
+        for ticket, group in rows[session_id].waiting_groups.items()
+        if plan.groups
+        or (
+            plan.waiting
+            and not plan.line_is_over
+            and not (group.is_passed and group.members - plan.named > plan.waiting)
+        )
+    ]
+    together: dict[UUID, list[Enrolment]] = {}
+    for enrolment in await enrolments.waiting_together(tx, wanted):
+        together.setdefault(enrolment.session_id, []).append(enrolment)
+    return together
+
+
 async def _load_waiting(
     tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load of each waiting list those who may be next."""
+    """Load of each waiting list those who may be next, alone: of groups only where its end is told."""
     numbers = {
-        session_id: plan.waiting
+        session_id: (plan.waiting, plan.line_is_over)
         for session_id, plan in plans.items()
         if plan.in_order or not plan.by_employer
     }
@@ -483,6 +518,8 @@ async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) ->
         "close_judged_for": [roster.close_judged_for for roster in rosters],
         "cancelled_at": [roster.cancelled_at for roster in rosters],
         "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
+        "waiting_groups": [sessions.groups_json(roster.waiting_list.groups) for roster in rosters],
+        "groups_kept_until": [roster.groups_kept_until() for roster in rosters],
         "seats_by_employer": [
             json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
             for roster in rosters
@@ -499,7 +536,8 @@ _SAVE_SESSIONS = text(
         occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
         line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
         close_due_at = new.close_due_at, close_judged_for = new.close_judged_for,
-        cancelled_at = new.cancelled_at,
+        cancelled_at = new.cancelled_at, waiting_groups = new.waiting_groups,
+        groups_kept_until = new.groups_kept_until,
         seats_by_employer = new.seats_by_employer,
         -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
         -- the ceiling comes down with them, and the CHECK refuses any that are added but by an organiser.
@@ -514,10 +552,12 @@ _SAVE_SESSIONS = text(
         CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
         CAST(:next_release_at AS timestamptz[]), CAST(:close_due_at AS timestamptz[]),
         CAST(:close_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
-        CAST(:seats_by_employer AS jsonb[]))
+        CAST(:seats_by_employer AS jsonb[]), CAST(:waiting_groups AS jsonb[]),
+        CAST(:groups_kept_until AS timestamptz[]))
         AS new (session_id, version, state, capacity, seats_were_added, enrolled, offered, waiting,
             next_ticket, newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at,
-            next_release_at, close_due_at, close_judged_for, cancelled_at, seats_by_employer)
+            next_release_at, close_due_at, close_judged_for, cancelled_at, seats_by_employer,
+            waiting_groups, groups_kept_until)
     WHERE session.session_id = new.session_id
     """
 )

@@ -4,14 +4,17 @@ import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row, select, text
 from sqlmodel import col
 
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import SessionState
@@ -59,6 +62,7 @@ class LockedSession:
     next_release_at: datetime | None
     close_judged_for: datetime | None
     cancelled_at: datetime | None
+    waiting_groups: Mapping[int, WaitingGroup]
 
 
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
@@ -82,9 +86,23 @@ async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, Loc
             next_release_at=row.next_release_at,
             close_judged_for=row.close_judged_for,
             cancelled_at=row.cancelled_at,
+            waiting_groups=_groups_of(row.waiting_groups),
         )
         for row in await tx.execute(_LOCK, {"ids": list(session_ids)})
     }
+
+
+_GROUPS = TypeAdapter(dict[int, WaitingGroup])
+_NO_GROUPS: Mapping[int, WaitingGroup] = MappingProxyType({})
+
+
+def _groups_of(stored: object) -> Mapping[int, WaitingGroup]:
+    return _NO_GROUPS if stored is None else _GROUPS.validate_python(stored)
+
+
+def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
+    """Return the groups that wait as they are stored."""
+    return _GROUPS.dump_json(groups).decode() if groups else None
 
 
 async def others_of_offer(
@@ -147,7 +165,8 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
     """Return the sessions in which something is due, at most a hundred.
 
-    Offers, pending enrolments and waiting lists whose time was over by ``over``, a minimum to judge by then,
+    Offers, pending enrolments, groups that keep seats and waiting lists whose time was over by ``over``, a
+    minimum to judge by then,
     reserved seats to release ``now``.
     """
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
@@ -235,6 +254,11 @@ _COUNT_ENROLMENTS = text(
         next_ticket = counted.next_ticket, newest_receipt = counted.newest_receipt,
         cancelled_at = (SELECT min(at) FROM enrolment_change AS change
             WHERE change.session_id = session.session_id AND cause = 'session_cancelled'),
+        waiting_groups = (SELECT jsonb_object_agg(ticket,
+                jsonb_build_object('priority', priority, 'members', members))
+            FROM (SELECT ticket, priority, count(*) AS members FROM enrolment
+                WHERE enrolment.session_id = session.session_id AND state = 'waitlisted' AND waits_together
+                GROUP BY 1, 2) AS together),
         seat_ceiling = CASE WHEN seat_ceiling IS NOT NULL
             THEN greatest(seat_ceiling, counted.enrolled + counted.offered) END
     FROM ({_COUNTED} WHERE session_id = ANY(CAST(:ids AS uuid[])) GROUP BY session_id) AS counted
@@ -244,7 +268,8 @@ _COUNT_ENROLMENTS = text(
 # As columns, so that a row that was read before in the same transaction is read anew.
 _LOCK = text(
     "SELECT session_id, version, state, enrolled, offered, waiting, next_ticket, newest_receipt, "
-    "occupancy_version, seats_by_employer, next_release_at, close_judged_for, cancelled_at FROM session "
+    "occupancy_version, seats_by_employer, next_release_at, close_judged_for, cancelled_at, waiting_groups "
+    "FROM session "
     "WHERE session_id = ANY(CAST(:ids AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _OTHERS_OF_OFFER = text(
@@ -266,6 +291,7 @@ _DUE = text(
     "(SELECT session_id FROM enrolment WHERE state = 'offered' AND hold_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE next_release_at <= :now LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE close_due_at <= :over LIMIT 100) "
+    "UNION (SELECT session_id FROM session WHERE groups_kept_until <= :over LIMIT 100) "
     "UNION (SELECT session_id FROM session WHERE waiting > 0 AND line_ends_at <= :over LIMIT 100) "
     "UNION (SELECT DISTINCT session_id FROM enrolment JOIN session USING (session_id) "
     "WHERE enrolment.state IN ('pending_approval', 'pending_selection') AND CASE enrolment.state "

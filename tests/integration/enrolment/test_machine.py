@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from shared.database import Database
-from tests.support.enrolment_machine import EnrolmentMachine, World
+from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY
 from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
 from tests.support.moving_machine import MovingMachine, SeveralSessions
@@ -41,6 +41,20 @@ def test_the_store_keeps_what_the_rules_promise(
                 return OnPostgres(self.session_id, runner, database, moment, POLICY)
 
         run_state_machine_as_test(StoreMachine, settings=SETTINGS)
+    runner.run(database.close())
+
+
+def test_the_store_keeps_what_the_rules_promise_groups_that_wait(
+    enrolment_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(enrolment_url, application_name="machine")
+    with a_clock_to_set(monkeypatch) as moment:
+
+        class StoreOfGroups(GroupsMachine):
+            def new_world(self) -> World:
+                return OnPostgres(self.session_id, runner, database, moment, POLICY)
+
+        run_state_machine_as_test(StoreOfGroups, settings=SETTINGS)
     runner.run(database.close())
 
 

@@ -3,9 +3,11 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from services.enrolment.rules.requests import GroupRequest
 from services.enrolment.service import corrections, requests
 from shared import clock
 from shared.auth import Principal, Role
@@ -60,6 +62,22 @@ async def test_the_place_in_line_is_the_one_of_now(front: Front, ask: Ask) -> No
     await front.withdraw(session, second)
 
     assert "<strong>1re</strong>" in under((await ask("GET", link)).text, "Complète")
+
+
+async def test_who_waits_with_a_group_sees_the_place_of_the_group(front: Front, ask: Ask) -> None:
+    session = open_now(capacity=2, title="Complète", waiting_list="automatic")
+    group, behind = (an_agent(), an_agent()), an_agent()
+    await front.publish(session)
+    await front.enrol(session, an_agent(), an_agent())
+    asked = uuid4(), clock.now(), session.session_id
+    await front.answer(GroupRequest(*asked, group, all_or_nothing=True, may_wait=True))
+    await front.enrol(session, behind)
+
+    for agent, place, together in ((group[1], "1re", True), (behind, "2e", False)):
+        link = await letter(front, Purpose.ENROLMENTS, session, agent)
+        shown = under((await ask("GET", link)).text, "Complète")
+        assert f"<strong>{place}</strong>" in shown
+        assert ("C’est le rang de votre groupe" in shown) == together
 
 
 async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(front: Front, ask: Ask) -> None:

@@ -325,6 +325,94 @@ def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
     assert outcome_of(session, request) == ("mixed", None)
 
 
+def a_group_that_waits(session: Session, *group: Agent) -> list[tuple[str, str]]:
+    return session.ask(GroupRequest(*session.members(), group, True, True))
+
+
+FAR = {"starts_at": STARTS + timedelta(days=60), "ends_at": STARTS + timedelta(days=61)}
+
+
+def test_a_group_waits_behind_others_and_is_seated_in_the_transaction_that_frees_the_last_seat(
+    a_session_on_postgres: New,
+) -> None:
+    session = a_session_on_postgres(capacity=3, waiting_list="automatic", **FAR)
+    seated, first, behind = [an_agent() for _ in range(3)], an_agent(), an_agent()
+    group = [an_agent() for _ in range(2)]
+    session.enrol(*seated, first)
+    assert a_group_that_waits(session, *group) == [("AgentWaitlisted", a.agent_id) for a in group]
+    session.enrol(behind)
+    assert session.withdraw(seated[0]) == [
+        ("EnrolmentWithdrawn", seated[0].agent_id),
+        ("AgentEnrolled", first.agent_id),
+    ]
+    assert session.withdraw(seated[1]) == [("EnrolmentWithdrawn", seated[1].agent_id)]
+    [_, *enrolled] = session.withdraw(seated[2])
+    assert sorted(enrolled) == sorted(("AgentEnrolled", member.agent_id) for member in group)
+    assert session.withdraw(first)[1:] == [("AgentEnrolled", behind.agent_id)]
+
+
+def test_the_clock_ends_what_a_group_keeps_after_seven_days_once(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(capacity=2, waiting_list="automatic", **FAR)
+    seated, group, behind = [an_agent(), an_agent()], [an_agent(), an_agent()], [an_agent(), an_agent()]
+    session.enrol(*seated)
+    a_group_that_waits(session, *group)
+    session.enrol(*behind)
+    session.withdraw(seated[0])
+    assert session.wait_until(DURING + timedelta(days=7)) == [], "answers may still be on their way"
+    assert session.wait_until(DURING + timedelta(days=7, minutes=1)) == [
+        ("AgentEnrolled", behind[0].agent_id)
+    ]
+    assert session.withdraw(seated[1])[1:] == [("AgentEnrolled", behind[1].agent_id)]
+    [*enrolled] = session.change(capacity=4)
+    assert sorted(enrolled) == sorted(("AgentEnrolled", member.agent_id) for member in group)
+
+
+def test_a_group_that_was_passed_and_is_too_large_is_not_loaded_for_one_seat(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=3, waiting_list="automatic", **FAR)
+    seated, group, behind = [an_agent() for _ in range(3)], [an_agent() for _ in range(3)], an_agent()
+    session.enrol(*seated)
+    a_group_that_waits(session, *group)
+    session.enrol(an_agent(), behind)
+    session.withdraw(seated[0])
+    session.wait_until(DURING + timedelta(days=8))
+    loaded = count_enrolments_loaded(monkeypatch)
+    assert session.withdraw(seated[1])[1:] == [("AgentEnrolled", behind.agent_id)]
+    assert loaded == [seated[1].agent_id, behind.agent_id]
+
+
+def test_a_group_in_a_full_session_is_not_loaded_for_who_asks(
+    a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = a_session_on_postgres(capacity=3, waiting_list="automatic", **FAR)
+    session.enrol(*(an_agent() for _ in range(3)))
+    a_group_that_waits(session, *(an_agent() for _ in range(3)))
+    loaded = count_enrolments_loaded(monkeypatch)
+    published, *_ = session.world.ask([SeatRequest(*session.members(), an_agent(), True)], session.now)
+    assert published.model_dump()["position"] == 2
+    assert loaded == []
+
+
+def test_in_a_session_whose_row_was_lost_groups_still_wait_as_one(a_session_on_postgres: New) -> None:
+    session = a_session_on_postgres(capacity=2, waiting_list="automatic", **FAR)
+    seated, group = [an_agent(), an_agent()], [an_agent(), an_agent()]
+    session.enrol(*seated)
+    a_group_that_waits(session, *group)
+
+    async def lose() -> None:
+        async with session.world.database.transaction() as tx:
+            await tx.execute(
+                text("DELETE FROM session WHERE session_id = :id"), {"id": session.world.session_id}
+            )
+
+    session.world.runner.run(lose())
+    session.change(title="Encore une fois")
+    assert session.withdraw(seated[0])[1:] == []
+    enrolled = session.withdraw(seated[1])[1:]
+    assert sorted(enrolled) == sorted(("AgentEnrolled", member.agent_id) for member in group)
+
+
 def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postgres: New) -> None:
     session = a_session_on_postgres(format="bespoke", capacity=2, audience={"sirets": [RENNES]})
     first, second, third = an_agent(), an_agent(), an_agent()

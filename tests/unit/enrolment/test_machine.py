@@ -14,10 +14,11 @@ from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
+from services.enrolment.rules.waiting_list import WaitingGroup
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import OrganiserNotice
 from shared.events.vocabulary import AgentKey
-from tests.support.enrolment_machine import EnrolmentMachine, World
+from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.moving_machine import MovingMachine, SeveralSessions
 from tests.support.rosters import a_waiting_list, decide_in, ranks
@@ -33,6 +34,7 @@ class RulesAlone:
         self.occupancy_version = 0
         self.close_judged_for: datetime | None = None
         self.seen: set[uuid.UUID] = set()
+        self.groups: dict[int, WaitingGroup] = {}
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
@@ -83,7 +85,7 @@ class RulesAlone:
             now=now,
             policy=POLICY,
             seats=seats,
-            waiting_list=a_waiting_list(waiting),
+            waiting_list=a_waiting_list(waiting, self.groups),
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
             close_judged_for=self.close_judged_for,
@@ -98,6 +100,7 @@ class RulesAlone:
             self.enrolments.pop(enrolment_id, None)
             self.enrolments[enrolment_id] = enrolment
         self.close_judged_for = roster.close_judged_for
+        self.groups = roster.waiting_list.groups
         decisions = [decision for decision, _ in roster.decisions]
         notices = [notice for notice in roster.notices if isinstance(notice, OrganiserNotice)]
         published: list[EnrolmentEvent] = [*decisions, *notices]
@@ -108,6 +111,13 @@ class RulesAlone:
 
 class RulesMachine(EnrolmentMachine):
     """The rules alone."""
+
+    def new_world(self) -> World:
+        return RulesAlone(self.model.session)
+
+
+class GroupsByRules(GroupsMachine):
+    """Groups that wait together, by the rules alone."""
 
     def new_world(self) -> World:
         return RulesAlone(self.model.session)
@@ -146,7 +156,8 @@ class MovesByRules(MovingMachine):
 
 TestMoves = MovesByRules.TestCase
 TestRules = RulesMachine.TestCase
-TestMoves.settings = TestRules.settings = settings(
+TestGroups = GroupsByRules.TestCase
+TestMoves.settings = TestRules.settings = TestGroups.settings = settings(
     max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
