@@ -46,8 +46,9 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
     match decision:
         case AgentEnrolled():
             return (_letter_of_seat(decision),)
-        case AgentWaitlisted(position=position):
-            return (Letter(Template.WAITLISTED, {"position": position}),)
+        case AgentWaitlisted(position=position, together=together):
+            group = {"together": together} if together is not None and together > 1 else {}
+            return (Letter(Template.WAITLISTED, {"position": position, **group}),)
         case SeatOffered(hold_until=hold_until):
             return (Letter(Template.SEAT_OFFERED, {"hold_until": hold_until.isoformat()}),)
         case SeatOfferLapsed(cause=cause):

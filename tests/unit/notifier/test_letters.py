@@ -45,6 +45,12 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
     (EnrolmentRefused, {"reason": "not_enrolled", "asked": "swap", "to_session_id": ELSEWHERE}, None, {}),
     (AgentWaitlisted, {"position": 3}, Template.WAITLISTED, {"position": 3}),
     (
+        AgentWaitlisted,
+        {"position": 2, "together": 5},
+        Template.WAITLISTED,
+        {"position": 2, "together": 5},
+    ),
+    (
         SeatOffered,
         {"hold_until": at("2025-03-17T09:30+01:00")},
         Template.SEAT_OFFERED,

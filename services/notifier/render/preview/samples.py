@@ -83,6 +83,7 @@ def _answers() -> list[Sample]:
         Sample("inscription-confirmee-webinaire", Template.CONFIRMED, {}, _WEBINAR),
         Sample("liste-d-attente-offre", Template.WAITLISTED, {"position": 3}, _EVENT),
         Sample("liste-d-attente-automatique", Template.WAITLISTED, {"position": 1}, automatic),
+        Sample("liste-d-attente-groupe", Template.WAITLISTED, {"position": 2, "together": 5}, automatic),
         Sample("place-liberee", Template.SEAT_OFFERED, hold, _EVENT),
         Sample("place-attribuee", Template.SEAT_ASSIGNED, {}, _EVENT),
         Sample("inscription-confirmee-convocation", Template.CONFIRMED, {}, _EVENT, now=_SOON),
