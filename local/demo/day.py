@@ -162,6 +162,8 @@ class Day:
         await self._publish(script.crowd())
         for group in script.groups():  # one after the other: portals of their own would race
             await self._publish([group])
+        for request in script.waiting_together():  # in this order
+            await self._publish([request])
         await self._publish(script.reserved_seats())
         await self._publish_malformed(sessions.of_part("popular"))
         private = await self._agree_on_private_session(bespoke)

@@ -77,6 +77,8 @@ class SessionModel:
     offered: dict[str, Agent] = field(default_factory=dict)
     waiting: dict[str, Agent] = field(default_factory=dict)
     pending: dict[str, Agent] = field(default_factory=dict)
+    together: dict[str, str] = field(default_factory=dict)
+    """Of who waits with a group, its request."""
     cancelled: bool = False
     released: bool = False
 
@@ -101,6 +103,18 @@ class SessionModel:
                 return False
             trial.enrolled[agent.agent_id] = agent
         return True
+
+    def places_in_line(self) -> list[list[Agent]]:
+        """Return who waits, in order: a group is one place."""
+        places: dict[str, list[Agent]] = {}
+        for agent in self.waiting.values():
+            places.setdefault(self.together.get(agent.agent_id, agent.agent_id), []).append(agent)
+        return list(places.values())
+
+    def keeps_seats(self) -> bool:
+        """Say whether the first in line is a group, for which free seats are kept."""
+        first = self.places_in_line()[:1]
+        return any(len(place) > 1 for place in first)
 
     def end_all(self) -> list[Agent]:
         """End every live enrolment and return whose they were."""
@@ -305,7 +319,7 @@ class ReferenceModel:
 
     def _place(self, session: SessionModel, agent: Agent) -> Answer:
         """Give a seat or a place in line."""
-        if session.has_room_for(agent):
+        if session.has_room_for(agent) and not session.keeps_seats():
             session.enrolled[agent.agent_id] = agent
             return Answer("enrolled")
         if session.terms.waiting_list == "none":
@@ -315,6 +329,12 @@ class ReferenceModel:
 
     def _enrol_group(self, session: SessionModel, request: PortalRequest, received_at: datetime) -> None:
         """Enrol all agents of a group or none, or each alone in the order given."""
+        if request.may_wait and not session.has_room_for_all(request.agents):
+            for agent in request.agents:
+                session.waiting[agent.agent_id] = agent
+                session.together[agent.agent_id] = request.ce_id
+                self._answer(request, agent, Answer("waitlisted"))
+            return
         if request.says_yes and not session.has_room_for_all(request.agents):
             for agent in request.agents:
                 self._answer(request, agent, Answer("refused", "group_does_not_fit"))
@@ -372,13 +392,28 @@ class ReferenceModel:
         return Answer("enrolled" if accepted else "lapsed")
 
     def _promote(self, session: SessionModel) -> None:
-        """Give, or offer, each free seat to the first in line who may take it."""
-        while agent := next(filter(session.has_room_for, session.waiting.values()), None):
-            del session.waiting[agent.agent_id]
-            if session.terms.waiting_list == "offer":
-                session.offered[agent.agent_id] = agent
-                self.offers["made"] += 1
-                self._follow(session, Answer("offered"), agent)
-            else:
-                session.enrolled[agent.agent_id] = agent
-                self._follow(session, Answer("enrolled"), agent)
+        """Give, or offer, each free seat to the first in line who may take it; a group has all or waits.
+
+        No group of the demonstration waits for seven days: nobody passes it.
+        """
+        while agents := self._next_in_line(session):
+            for agent in agents:
+                self._seat_from_line(session, agent)
+
+    def _next_in_line(self, session: SessionModel) -> list[Agent]:
+        for place in session.places_in_line():
+            if session.has_room_for_all(place):
+                return place
+            if len(place) > 1:
+                return []  # it keeps what is free
+        return []
+
+    def _seat_from_line(self, session: SessionModel, agent: Agent) -> None:
+        del session.waiting[agent.agent_id]
+        if session.terms.waiting_list == "offer":
+            session.offered[agent.agent_id] = agent
+            self.offers["made"] += 1
+            self._follow(session, Answer("offered"), agent)
+        else:
+            session.enrolled[agent.agent_id] = agent
+            self._follow(session, Answer("enrolled"), agent)

@@ -74,8 +74,9 @@ class PortalRequest:
 
     `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
     offer is accepted, an approval granted, a group is to have all its seats or none, a theme is subscribed
-    to. `to_session_id`: where the agent wants to move. `theme`: what is followed, or what training is of.
-    Of who is corrected, `agent` has the new address; who is to be forgotten asked for it at `asked_at`.
+    to. A group that `may_wait` waits as one place. `to_session_id`: where the agent wants to move. `theme`:
+    what is followed, or what training is of. Of who is corrected, `agent` has the new address; who is to be
+    forgotten asked for it at `asked_at`.
     """
 
     session_id: str
@@ -86,6 +87,7 @@ class PortalRequest:
     extra_headers: tuple[tuple[str, bytes | None], ...] = ()
     agents: tuple[Agent, ...] = ()
     says_yes: bool = True
+    may_wait: bool = False
     to_session_id: str = ""
     theme: str = "enjeux-ia"
     asked_at: str = field(default_factory=lambda: _now().isoformat())
@@ -119,7 +121,8 @@ class PortalRequest:
                 return {**enrolment, "granted": self.says_yes, "decided_by": "Service formation"}
             case RequestKind.GROUP:
                 officer = officer_of(self.agent)
-                return {**session, **several, "requested_by": officer, "all_or_nothing": self.says_yes}
+                together = {"all_or_nothing": self.says_yes, "may_wait": self.may_wait}
+                return {**session, **several, "requested_by": officer, **together}
             case RequestKind.NOMINATION:
                 return {**authority, **session, **several, "nominated_by": officer_of(self.agent)}
             case RequestKind.BESPOKE:

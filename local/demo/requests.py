@@ -15,7 +15,7 @@ from local.demo.portal import ContentMode, PortalRequest, RequestKind
 from local.demo.sessions import DemoSessions
 
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
-_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "groups", "moving")
+_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "groups", "together", "moving")
 
 
 class RequestScript:
@@ -78,6 +78,22 @@ class RequestScript:
             )
             for agents, all_or_nothing in zip(groups, (True, True, False), strict=True)
         ]
+
+    def waiting_together(self) -> list[PortalRequest]:
+        """Of three seats all are taken; two wait together, one behind them; two leave, and the group sits.
+
+        What is left of the first seat is kept until the second is free.
+        """
+        session = self._sessions.of_part("together")
+        first, second, third, *pair, behind = (self._people.agent(session.organiser) for _ in range(6))
+        group = PortalRequest(
+            session.session_id, pair[0], RequestKind.GROUP, agents=tuple(pair), may_wait=True
+        )
+        seats = [PortalRequest(session.session_id, agent) for agent in (first, second, third)]
+        leaving = [
+            PortalRequest(session.session_id, agent, RequestKind.WITHDRAWAL) for agent in (first, second)
+        ]
+        return [*seats, group, PortalRequest(session.session_id, behind), *leaving]
 
     def reserved_seats(self) -> list[PortalRequest]:
         """Of six seats three are reserved: of five agents of other delegations, two must wait."""

@@ -149,6 +149,7 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
             )
         ],
         "groups": [event(17, "L’IA en équipe, atelier local", 8)],
+        "together": [event(23, "L’IA ensemble, atelier local", 3, waiting_list="automatic")],
         "reserved": [
             event(
                 18,

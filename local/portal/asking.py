@@ -108,8 +108,10 @@ class Asking:
         if errors:
             return await self._site.employer_page(authority, errors, form)
         await self._keep_new(agents)
+        may_wait = form["attendre"] == "oui"
+        together = form["ensemble"] == "oui" or may_wait
         await self._site.exchange.ask(
-            requests.group(session_id, agents, authority, all_or_nothing=form["ensemble"] == "oui")
+            requests.group(session_id, agents, authority, all_or_nothing=together, may_wait=may_wait)
         )
         return redirect_to(f"/employeurs/{authority.siret}")
 

@@ -31,7 +31,14 @@ def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) 
     )
 
 
-def group(session_id: str, agents: Sequence[Agent], authority: Authority, *, all_or_nothing: bool) -> Request:
+def group(
+    session_id: str,
+    agents: Sequence[Agent],
+    authority: Authority,
+    *,
+    all_or_nothing: bool,
+    may_wait: bool = False,
+) -> Request:
     """An authority asks for several of its agents at once."""
     return _of_session(
         "GroupEnrolmentRequested",
@@ -39,6 +46,7 @@ def group(session_id: str, agents: Sequence[Agent], authority: Authority, *, all
         agents=[agent.as_json() for agent in agents],
         requested_by=authority.officer,
         all_or_nothing=all_or_nothing,
+        may_wait=may_wait,
     )
 
 

@@ -252,6 +252,19 @@ def test_a_group_has_all_its_seats_or_none() -> None:
     assert model.answers_due() == 5
 
 
+def test_a_group_that_may_wait_is_one_place_keeps_seats_and_is_seated_as_one() -> None:
+    model = ReferenceModel([WEBINAR])
+    outcomes(model, a_request("a"), a_request("b"))
+    pair = an_agent("c"), an_agent("d")
+    group = PortalRequest("s", pair[0], RequestKind.GROUP, agents=pair, may_wait=True)
+    assert outcomes(model, sent(group), a_request("e")) == ["waitlisted"] * 3
+    outcomes(model, a_request("a", kind=RequestKind.WITHDRAWAL))
+    assert outcomes(model, a_request("f")) == ["waitlisted"], "the seat is kept for the group"
+    outcomes(model, a_request("b", kind=RequestKind.WITHDRAWAL))
+    assert list(model.sessions["s"].enrolled) == ["c", "d"]
+    assert list(model.sessions["s"].waiting) == ["e", "f"]
+
+
 def test_without_all_or_nothing_each_of_a_group_is_answered_in_the_order_given() -> None:
     group = a_request_for(RequestKind.GROUP, *(an_agent(name) for name in "abc"))
     assert outcomes(ReferenceModel([WEBINAR]), group) == ["enrolled", "enrolled", "waitlisted"]

@@ -236,8 +236,15 @@ async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_o
     asked = portal.asked()
     assert [agent["agent_id"] for agent in asked.data["agents"]][:2] == ["EX-101", "EX-102"]
     assert len(asked.data["agents"]) == 5
-    assert asked.data["all_or_nothing"] is True
+    assert (asked.data["all_or_nothing"], asked.data["may_wait"]) == (True, False)
     assert len(portal.journal.newcomers) == 3
+
+
+async def test_a_group_that_may_wait_together_wants_all_its_seats_or_none(portal: Portal) -> None:
+    fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "attendre": "oui"}
+    await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
+    asked = portal.asked()
+    assert (asked.data["all_or_nothing"], asked.data["may_wait"]) == (True, True)
 
 
 async def test_an_authority_has_training_of_its_own_and_names_its_trainees(portal: Portal) -> None:
