@@ -4,7 +4,6 @@ Reads only: the databases in read-only sessions, the topic without a consumer gr
 `comparison.py` does.
 """
 
-import asyncio
 import contextlib
 import json
 import re
@@ -20,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from local.demo.model import Answer, AnswerKey, Decision
 from local.mailbox.reading import open_mail
+from local.topic_events import following
 
 DECISIONS = "enrolment.decisions"
 GROUPS = {
@@ -91,30 +91,14 @@ class DecisionLog:
     sessions: dict[AnswerKey, str] = field(default_factory=dict)
     enrolments: dict[str, LastDecision] = field(default_factory=dict)
     offers: Counter[str] = field(default_factory=Counter)
-    _seen: set[bytes] = field(default_factory=set)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def follow(cls, connection: Mapping[str, Any]) -> AsyncIterator["DecisionLog"]:
         """Give the log, which is read on until the end."""
-        consumer = AIOKafkaConsumer(DECISIONS, **connection, auto_offset_reset="earliest")
-        await consumer.start()
         log = cls()
-        reading = asyncio.create_task(log._read(consumer))
-        try:
+        async with following(DECISIONS, connection, lambda name, _, decision: log.add(name, decision)):
             yield log
-        finally:
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
-            await consumer.stop()
-
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        async for record in consumer:
-            headers = dict(record.headers)
-            if headers["ce_id"] not in self._seen:
-                self._seen.add(headers["ce_id"])
-                self.add(headers["ce_type"].decode().split(".")[-2], json.loads(record.value))
 
     def add(self, name: str, decision: Mapping[str, Any]) -> None:
         """Count a decision, named as its type."""

@@ -1,8 +1,6 @@
 """What was heard: letters from the mailbox, answers from the portal's topic, in the words of DOMAIN.md."""
 
-import asyncio
 import contextlib
-import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aiokafka import AIOKafkaConsumer
-
 from local.mailbox.reading import Mail, open_mail
+from local.topic_events import following
 from local.year.people import Listener
 from local.year.timeline import MAIL, PORTAL, Heard
 
@@ -143,32 +140,14 @@ class Answers:
     """The portal's topic, read as it is written; each event counts once, by its id."""
 
     _heard: list[tuple[str, str, Heard]] = field(default_factory=list)
-    _seen: set[bytes] = field(default_factory=set)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def follow(cls, topic: str, connection: Mapping[str, Any]) -> AsyncIterator["Answers"]:
         """Give the answers, which are read on until the end."""
-        consumer = AIOKafkaConsumer(topic, **connection, auto_offset_reset="earliest")
-        await consumer.start()
         answers = cls()
-        reading = asyncio.create_task(answers._read(consumer))
-        try:
+        async with following(topic, connection, answers.add):
             yield answers
-        finally:
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
-            await consumer.stop()
-
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        async for record in consumer:
-            headers = dict(record.headers)
-            if headers["ce_id"] not in self._seen:
-                self._seen.add(headers["ce_id"])
-                name = headers["ce_type"].decode().split(".")[-2]
-                at = datetime.fromisoformat(headers["ce_time"].decode())
-                self.add(name, at, json.loads(record.value))
 
     def add(self, name: str, at: datetime, data: Mapping[str, Any]) -> None:
         """Take an answer: its type's name, when it was given, what it says."""
