@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
+
 from local.failures import LocalStackError
 
 _FIXED = {
@@ -52,6 +54,15 @@ def lent() -> dict[str, str]:
     return {name: os.environ[name] for name in (_LIBRARY, _FILE, *_FIXED)}
 
 
+def remove_left(memory: Path = Path("/dev/shm")) -> None:  # noqa: S108 - where POSIX shared memory is on Linux
+    """Remove the shared memory that the library leaves behind where its process has ended."""
+    for left in memory.glob("*faketime_s[eh]m_*"):
+        pid = left.name.rpartition("_")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with contextlib.suppress(OSError):  # another user's
+                left.unlink()
+
+
 class MovedClock:
     """The clock of all children that are started while it is `lent`. It only goes forward."""
 
@@ -78,6 +89,7 @@ class MovedClock:
                 if value is not None:
                     os.environ[name] = value
             shutil.rmtree(folder, ignore_errors=True)
+            remove_left()
 
     def now(self) -> datetime:
         """Return what the children take for now."""

@@ -59,3 +59,11 @@ def test_the_library_is_found_for_any_architecture(tmp_path: Path) -> None:
     there.parent.mkdir(parents=True)
     there.touch()
     assert clock.library([f"{tmp_path}/*/faketime/libfaketimeMT.so.1"]) == there
+
+
+def test_only_what_the_library_left_of_processes_that_have_ended_is_removed(tmp_path: Path) -> None:
+    dead, alive = 2**22 + 1, os.getpid()  # no process of Linux has so great a number
+    for name in (f"faketime_shm_{dead}", f"sem.faketime_sem_{dead}", f"faketime_shm_{alive}", "another_1"):
+        (tmp_path / name).touch()
+    clock.remove_left(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"faketime_shm_{alive}", "another_1"}
