@@ -34,6 +34,10 @@ _LETTERS = {
     "Une séance est annulée": "séance annulée",
     "Session annulée": "annulation",
     "Votre désistement est enregistré": "désistement enregistré",
+    "Rien ne change pour votre inscription": "déjà une inscription",
+    "Votre désistement n’a pas pu être enregistré": "désistement refusé",
+    "Votre réponse n’a pas pu être prise en compte": "réponse refusée",
+    "Votre changement de session n’est pas possible": "changement refusé",
     "Votre changement de session est enregistré": "changement de session",
     "Changement de session et convocation": "changement de session et convocation",
     "Le replay est disponible": "replay disponible",
@@ -41,6 +45,7 @@ _LETTERS = {
     "Nouveau dossier documentaire": "nouvelle ressource",
     "Votre attestation est disponible": "attestation",
     "Réponse à votre demande de formation sur mesure": "réponse à une demande sur mesure",
+    "Votre liste de stagiaires est traitée": "accusé d’une liste de stagiaires",
     "Trop peu de participants, à décider": "trop peu de participants, à décider",
     "Des candidatures sont à classer": "candidatures à classer",
 }

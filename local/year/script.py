@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from local.clock import MovedClock
 from local.failures import LocalStackError
@@ -18,6 +18,7 @@ from local.year.timeline import parse
 Say = Callable[[str], None]
 _HOUR = " 10:00"
 """When the clock stops on a day on which something is to be heard: what is due in the morning has come."""
+_LETTERS_WAIT = timedelta(minutes=2)
 _STARTED_SECONDS = 60.0
 
 
@@ -81,7 +82,8 @@ class Script:
             await act.does(self._year)
             await self._quiet.settle()
         if acts:
-            await self._quiet.wait()
+            # A letter may wait for what it is to say, for a minute.
+            await self.go_to(self._clock.now() + _LETTERS_WAIT)
         self._year.letters.look()
 
     async def go_to(self, moment: datetime) -> None:

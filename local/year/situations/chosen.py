@@ -20,10 +20,11 @@ from local.year.situation import Situation
 OF_INET, OF_BRITTANY = f"selection@inet.{MARK}.example", f"organisation@bretagne.{MARK}.example"
 
 AMELIE = person("Amélie", "Roche-Brune", "bretagne", "chef_de_service")
+BENOIT = person("Benoît", "Chevrière", "bretagne", "encadrant")
 _RIVAL = extra(4, "normandie", "dirigeant")
 
 TWO_STEPS = Situation(
-    "Amélie est candidate à l’Inet : son employeur, la sélection, la liste d’attente, une place",
+    "Amélie, candidate à l’Inet, passe par les deux étapes et la ligne ; l’employeur de Benoît se tait",
     "règles 5, 15 et 16",
     [
         publishes(
@@ -39,6 +40,7 @@ TWO_STEPS = Situation(
         ),
         asks("2025-03-10 10:00", _RIVAL, "inet"),
         asks("2025-03-11 10:00", AMELIE, "inet"),
+        asks("2025-03-11 10:00", BENOIT, "inet"),
         is_approved("2025-03-18 10:00", _RIVAL, "inet"),
         is_approved("2025-03-18 10:00", AMELIE, "inet"),
         ranks("2025-05-28 10:00", "inet", _RIVAL, AMELIE),
@@ -61,6 +63,15 @@ TWO_STEPS = Situation(
             2025-06-16 courriel rappel
             """,
         ),
+        listens(
+            BENOIT,
+            """
+            2025-03-11 portail  à décider : accord de l’employeur
+            2025-03-11 courriel accusé de réception
+            2025-05-27 portail  refus : approval_denied
+            2025-05-27 courriel refus
+            """,
+        ),
         Listener("L’organisation de l’Inet", OF_INET, "2025-05-27 courriel candidatures à classer"),
     ],
 )
@@ -68,11 +79,11 @@ TWO_STEPS = Situation(
 _TRAINEES = [extra(number, "bretagne") for number in range(21, 32)]
 THEO = person("Théo", "Saint-Père", "bretagne")
 MAELYS = person("Maëlys", "Hoarau", "bretagne")
-_LIST = [THEO, *_TRAINEES]
+_LIST = [*_TRAINEES, THEO]
 
 FALLS_ILL = Situation(
     "Nadia Renard, responsable de formation : Théo, de sa liste, tombe malade et Maëlys le remplace",
-    "règle 14 (remplacement après la clôture de la liste)",
+    "règle 14 (accusés, remplacement après la clôture de la liste)",
     [
         asks_for_training("2025-03-04 10:00", "sur mesure", _LIST),
         answers_authority("2025-03-06 10:00", "sur mesure", "proposed"),
@@ -84,12 +95,12 @@ FALLS_ILL = Situation(
         ),
         nominates("2025-04-15 10:00", "sur mesure", _LIST),
         withdraws("2025-05-26 10:00", THEO, "sur mesure"),
-        nominates("2025-05-27 10:00", "sur mesure", [MAELYS, *_TRAINEES], 2),
+        nominates("2025-05-27 10:00", "sur mesure", [*_TRAINEES, MAELYS], 2),
     ],
     [
         Listener(
             "Nadia Renard, responsable de formation",
-            officer_of(THEO)["email"],
+            officer_of(_LIST[0])["email"],
             """
             2025-03-04 portail  demande prise en compte
             2025-03-04 courriel ~ accusé d’une demande sur mesure
@@ -97,8 +108,8 @@ FALLS_ILL = Situation(
             2025-03-06 courriel réponse à une demande sur mesure
             2025-03-13 portail  réponse sur mesure : agreed
             2025-03-13 courriel réponse à une demande sur mesure
-            2025-04-15 courriel ~ accusé d’une liste de stagiaires
-            2025-05-27 courriel ~ accusé d’une liste de stagiaires
+            2025-04-15 courriel accusé d’une liste de stagiaires
+            2025-05-27 courriel accusé d’une liste de stagiaires
             """,
             requests=(request_id("sur mesure/asked"),),
         ),

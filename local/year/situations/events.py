@@ -20,6 +20,7 @@ LOIC = person("Loïc", "Ménard", "bretagne")
 HELENE = person("Hélène", "Traoré", "bretagne")
 FRANCOIS = person("François", "Boulègue", "bretagne")
 CHLOE = person("Chloé", "Lemaître", "bretagne")
+REMI = person("Rémi", "Château", "bretagne")
 GAELLE = person("Gaëlle", "Jégou", "bretagne")
 IRENE = person("Irène", "Crépin", "bretagne")
 
@@ -49,7 +50,7 @@ UNTIL_THE_END = Situation(
 )
 
 OFFERED = Situation(
-    "Une place est proposée à Loïc, qui se tait ; Hélène, la suivante, accepte par le lien",
+    "Une place est proposée à Loïc, qui répond trop tard ; Hélène, la suivante, accepte par le lien",
     "règle 2 (offre gardée 48 heures), table des courriels",
     [
         publishes(
@@ -63,6 +64,7 @@ OFFERED = Situation(
         asks("2025-03-11 10:00", LOIC, "proposé"),
         asks("2025-03-12 10:00", HELENE, "proposé"),
         withdraws("2025-05-19 10:00", extra(3, "bretagne"), "proposé"),
+        asks("2025-05-22 10:00", LOIC, "proposé", RequestKind.OFFER_ANSWER),
         accepts_by_link("2025-05-22 10:00", HELENE),
     ],
     [
@@ -75,6 +77,8 @@ OFFERED = Situation(
             2025-05-19 courriel une place s’est libérée
             2025-05-21 portail  proposition terminée : expired
             2025-05-21 courriel offre expirée
+            2025-05-22 portail  refus : deadline_passed
+            2025-05-22 courriel réponse refusée
             """,
         ),
         listens(
@@ -138,9 +142,18 @@ POSTPONED = Situation(
     ["2025-04-30 10:00"],
 )
 
+
+def _days(*days: str) -> list[dict[str, str]]:
+    """Return séances of a whole day each."""
+    return [
+        {"title": f"Journée du {day}", "starts_at": iso(f"{day} 09:30"), "ends_at": iso(f"{day} 17:00")}
+        for day in days
+    ]
+
+
 SECOND_DAY = Situation(
-    "Gaëlle est venue le premier jour ; la session est annulée avant le second",
-    "règles 9 et 11 (la présence reste, l’attestation suit ce qui a eu lieu)",
+    "Gaëlle est venue le premier jour, et la session est annulée avant le second ; une séance de Rémi l’est",
+    "règles 8, 9 et 11 (la présence reste, l’attestation suit ce qui a eu lieu)",
     [
         publishes(
             PUBLISHED,
@@ -150,22 +163,25 @@ SECOND_DAY = Situation(
                 "2025-05-20 09:30",
                 "2025-05-27 17:00",
                 10,
-                modules=[
-                    {
-                        "title": "Première journée",
-                        "starts_at": iso("2025-05-20 09:30"),
-                        "ends_at": iso("2025-05-20 17:00"),
-                    },
-                    {
-                        "title": "Seconde journée",
-                        "starts_at": iso("2025-05-27 09:30"),
-                        "ends_at": iso("2025-05-27 17:00"),
-                    },
-                ],
+                modules=_days("2025-05-20", "2025-05-27"),
+            ),
+        ),
+        publishes(
+            PUBLISHED,
+            "trois jours",
+            local_event(
+                "L’IA en trois journées",
+                "2025-05-20 09:30",
+                "2025-05-27 17:00",
+                10,
+                modules=_days("2025-05-20", "2025-05-22", "2025-05-27"),
             ),
         ),
         asks("2025-03-10 10:00", GAELLE, "deux jours"),
+        asks("2025-03-10 10:00", REMI, "trois jours"),
+        changes("2025-04-14 10:00", "trois jours", modules=_days("2025-05-20", "2025-05-27")),
         attends("2025-05-21 10:00", GAELLE, "deux jours", [1]),
+        withdraws("2025-05-21 10:00", GAELLE, "deux jours"),
         cancels("2025-05-23 10:00", "deux jours"),
     ],
     [
@@ -178,17 +194,31 @@ SECOND_DAY = Situation(
             2025-05-13 courriel rappel
             2025-05-19 courriel rappel
             2025-05-21 portail  présence relevée
+            2025-05-21 portail  refus : deadline_passed
+            2025-05-21 courriel désistement refusé
             2025-05-23 portail  fin : session_cancelled, présence gardée
             2025-05-23 portail  présence relevée, attestation due
             2025-05-23 courriel annulation
             2025-05-23 courriel attestation
             """,
-        )
+        ),
+        listens(
+            REMI,
+            """
+            2025-03-10 portail  une place
+            2025-03-10 courriel inscription confirmée
+            2025-04-14 portail  session modifiée
+            2025-04-14 courriel séance annulée
+            2025-05-05 courriel convocation
+            2025-05-13 courriel rappel
+            2025-05-19 courriel rappel
+            """,
+        ),
     ],
 )
 
 MOVED = Situation(
-    "Irène change de session, d’une date à l’autre",
+    "Irène veut changer de session : l’une est complète, l’autre a une place",
     "règle 18 (un seul courriel, deux décisions au portail)",
     [
         publishes(
@@ -202,6 +232,7 @@ MOVED = Situation(
             local_event("L’IA et l’accueil", "2025-06-24 09:30", "2025-06-24 17:00", 10),
         ),
         asks("2025-03-10 10:00", IRENE, "avant"),
+        asks("2025-04-22 10:00", IRENE, "avant", RequestKind.SWAP, to_session_id="complet"),
         asks("2025-05-05 10:00", IRENE, "avant", RequestKind.SWAP, to_session_id="après"),
         attends("2025-06-25 10:00", IRENE, "après"),
     ],
@@ -211,6 +242,8 @@ MOVED = Situation(
             """
             2025-03-10 portail  une place
             2025-03-10 courriel inscription confirmée
+            2025-04-22 portail  refus : session_full
+            2025-04-22 courriel changement refusé
             2025-05-05 portail  une place, par changement de session
             2025-05-05 portail  fin : moved
             2025-05-05 courriel changement de session

@@ -11,10 +11,11 @@ INES = person("Inès", "Guérin", "normandie")
 _THEME = "risques-et-responsabilite"
 
 MOOC = Situation(
-    "Zoé suit le MOOC, de l’inscription à l’attestation",
-    "six formats (mooc), règles 9 et 12, table des courriels",
+    "Zoé suit le MOOC, de l’inscription (demandée deux fois) à l’attestation",
+    "six formats (mooc), règles 7, 9 et 12, table des courriels",
     [
         asks("2025-02-26 10:00", ZOE, "mooc"),
+        asks("2025-03-04 10:00", ZOE, "mooc"),
         attends("2025-04-14 10:00", ZOE, "mooc", (1, 2, 3)),
     ],
     [
@@ -23,6 +24,8 @@ MOOC = Situation(
             """
             2025-02-26 portail  une place
             2025-02-26 courriel inscription confirmée
+            2025-03-04 portail  refus : already_enrolled
+            2025-03-04 courriel déjà une inscription
             2025-03-10 courriel rappel
             2025-03-16 courriel rappel
             2025-03-17 courriel convocation
