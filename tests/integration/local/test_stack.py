@@ -467,7 +467,7 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -
     assert min(offers["accepted"], offers["declined"], offers["lapsed"]) > 0
     assert figures["selection"] == {"enrolled": 5, "waitlisted": 3, "refused": 4}
     assert figures["refused"]["group_does_not_fit"] == 5
-    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (3, 2, 3)
+    assert (figures["groups"], figures["nominations"], figures["approvals"]) == (4, 2, 3)
     assert figures["reserved_seats_released"] == 2
     assert figures["pending"] > 0
     assert not (tmp_path / "local" / "stack.json").exists()
