@@ -176,9 +176,9 @@ def test_to_find_whose_an_address_is_takes_less_than_a_second() -> None:
 def test_a_list_that_is_too_long_is_told_of_once_and_its_items_are_not() -> None:
     with pytest.raises(ValidationError) as caught:
         GroupEnrolmentRequested.model_validate({"agents": [{}] * 501})
-    told = {fault["loc"]: sentence_of(fault) for fault in caught.value.errors()}
-    assert told[("agents",)] == "Tuple should have at most 500 items after validation, not 501"
-    assert not [where for where in told if len(where) > 1 and where[0] == "agents"]
+    sentences_by_place = {fault["loc"]: sentence_of(fault) for fault in caught.value.errors()}
+    assert sentences_by_place[("agents",)] == "Tuple should have at most 500 items after validation, not 501"
+    assert not [where for where in sentences_by_place if len(where) > 1 and where[0] == "agents"]
 
 
 NAMES = b"{" + b",".join(b'"%d":1' % number for number in range(180_000)) + b"}"

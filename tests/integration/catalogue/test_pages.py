@@ -230,7 +230,7 @@ async def test_who_waits_for_a_session_is_led_to_be_told_when_one_of_the_offer_o
 ) -> None:
     later = await published(ask, an_empty_offer, enrolment_opens_at=in_days(5).isoformat())
     open_now = await published(ask, an_empty_offer, enrolment_opens_at=in_days(-1).isoformat())
-    told = f"{NEWS_URL}?offre={an_empty_offer}"
-    assert told in (await read(visit, f"/offres/{an_empty_offer}")).links
-    assert f"{told}&delegation=bretagne" in (await read(visit, f"/sessions/{later}")).links
-    assert f"{told}&delegation=bretagne" not in (await read(visit, f"/sessions/{open_now}")).links
+    page = f"{NEWS_URL}?offre={an_empty_offer}"
+    assert page in (await read(visit, f"/offres/{an_empty_offer}")).links
+    assert f"{page}&delegation=bretagne" in (await read(visit, f"/sessions/{later}")).links
+    assert f"{page}&delegation=bretagne" not in (await read(visit, f"/sessions/{open_now}")).links

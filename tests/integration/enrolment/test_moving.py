@@ -146,8 +146,8 @@ async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothi
     [row] = await rows("SELECT outcome, reason FROM request WHERE request_id = :id", id=swap.request_id)
     assert (row.outcome, row.reason) == ("refused", "unknown_session")
     assert await front.states(here, agent) == ["enrolled"]
-    [told] = await told_of(rows, swap.request_id)
-    assert (told.type, told.code) == ("fr.cnfpt.enrolment.RequestRejected.v1", "invalid")
+    [rejected] = await told_of(rows, swap.request_id)
+    assert (rejected.type, rejected.code) == ("fr.cnfpt.enrolment.RequestRejected.v1", "invalid")
 
 
 async def told_of(rows: Rows, request_id: UUID) -> list[Row[Any]]:

@@ -245,22 +245,22 @@ def asked_by_a_portal(here: SessionRoster, there: SessionRoster, agent: Agent, *
 
 def test_a_session_of_another_offer_is_a_mistake_of_the_portal() -> None:
     here, agent = who_has_a_seat()
-    [told] = asked_by_a_portal(here, a_roster(offer_id="les-fondamentaux-de-l-ia"), agent)
-    assert isinstance(told, RequestRejected)
-    assert (told.code, told.problems[0].pointer) == ("invalid", "/to_session_id")
+    [rejected] = asked_by_a_portal(here, a_roster(offer_id="les-fondamentaux-de-l-ia"), agent)
+    assert isinstance(rejected, RequestRejected)
+    assert (rejected.code, rejected.problems[0].pointer) == ("invalid", "/to_session_id")
     assert state_of(here, agent) is State.ENROLLED
 
 
 def test_who_was_never_here_is_nobodys() -> None:
-    [told] = asked_by_a_portal(a_roster(), a_roster(), an_agent())
-    assert (told.code, told.problems[0].pointer) == ("not_yours", "/agent_id")
+    [rejected] = asked_by_a_portal(a_roster(), a_roster(), an_agent())
+    assert (rejected.code, rejected.problems[0].pointer) == ("not_yours", "/agent_id")
 
 
 def test_a_portal_moves_nobody_whom_it_may_not_speak_for() -> None:
     here, agent = who_has_a_seat()
     limits = Limits(sirets=frozenset({NANTES}))
-    [told] = asked_by_a_portal(here, a_roster(), agent, limits=limits)
-    assert told.code == "not_yours"
+    [rejected] = asked_by_a_portal(here, a_roster(), agent, limits=limits)
+    assert rejected.code == "not_yours"
     assert state_of(here, agent) is State.ENROLLED
 
 
