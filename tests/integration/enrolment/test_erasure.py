@@ -431,7 +431,7 @@ async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
     async with database.transaction() as tx:
         value = json.dumps({"agent_id": marked().agent_id, "padding": "x" * size}).encode()
         record = a_record(AgentErasureRequested(agent_id="x", requested_at=clock.now()), uuid4())
-        parked = [Parked(replace(record, value=value, offset=offset), None, "why") for offset in range(6)]
+        parked = [Parked(replace(record, value=value, offset=offset), None, "why") for offset in range(10)]
         await dead_letters.park(tx, parked)
         del parked
 
@@ -439,10 +439,11 @@ async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
         kept = (await erasing.export(tx, marked().key))["dead_letter"]
     await forget(database, erasing, portal, marked())
 
-    assert len(held) == 6 + 6 + 1
-    assert max(held) < most + size  # a slice, and the last of the one before
-    assert [len(letter["value"]) > size for letter in kept] == [True] * 2 + [False] * 4
-    assert [letter["value"] for letter in kept[2:]] == ["…"] * 4
+    assert len(held) == 10 + 10 + 1
+    # A slice, and the one before: the thread that read it may not have let go of its result yet.
+    assert max(held) < 2 * most
+    assert [len(letter["value"]) > size for letter in kept] == [True] * 2 + [False] * 8
+    assert [letter["value"] for letter in kept[2:]] == ["…"] * 8
     assert await rows("SELECT 1 FROM dead_letter WHERE value IS NOT NULL OR state <> 'discarded'") == []
     assert len(await rows("SELECT 1 FROM erasure WHERE done_at IS NOT NULL")) == 1
 
