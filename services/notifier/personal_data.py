@@ -4,6 +4,7 @@ from services.notifier.tables import (
     BounceRow,
     CorrectionRow,
     DomainRateRow,
+    EndedSubscriptionRow,
     EnrolmentRow,
     FanOutRow,
     FormerAddressRow,
@@ -56,6 +57,13 @@ CORRECTIONS = Retention(
     over="received_at < :before",
 )
 """As long as something that came before it may be read after it."""
+ENDED_SUBSCRIPTIONS = Retention(
+    table=EndedSubscriptionRow,
+    days="dead_letters_kept_days",
+    since="le désabonnement",
+    over="ended_at < :before",
+)
+"""As long as a subscription that came before it may be read after it."""
 BOUNCES = Retention(
     table=BounceRow,
     days="notifier_bounces_kept_days",
@@ -200,6 +208,18 @@ REGISTER = (
                 identifier="",
             ),
             PersonalData(
+                table=EndedSubscriptionRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent",
+                    "interest": "thème, délégation, communauté ou offre qui ne sont plus suivis",
+                },
+                purpose="Ne pas reprendre ce que l’agent a arrêté quand un abonnement d’avant est lu après.",
+                ends=(ENDED_SUBSCRIPTIONS,),
+                of_agent=f"{_OWN} AND ended_at <= :until",
+            ),
+            PersonalData(
                 table=SubscriberRow,
                 whose=Whose.SUBSCRIBERS,
                 columns=_IDENTITY,
@@ -249,6 +269,7 @@ REGISTER = (
             PAST,
             FORMER_ADDRESSES,
             CORRECTIONS,
+            ENDED_SUBSCRIPTIONS,
             BOUNCES,
             SUPPRESSIONS,
             SUBSCRIPTION_REQUESTS,

@@ -153,6 +153,11 @@ class SubscriberRow(_Base, table=True):
     given_name: str
     family_name: str
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    described_at: datetime = Field(
+        sa_type=Timestamp,
+        sa_column_kwargs={"server_default": func.now()},
+        description="When that was received which says who they are, but for corrections.",
+    )
 
 
 class FormerAddressRow(_Base, table=True):
@@ -188,8 +193,18 @@ class SubscriptionRow(_Base, table=True):
     since: datetime = Field(
         sa_type=Timestamp,
         sa_column_kwargs={"server_default": func.now()},
-        description="When it was asked for, the last time: an erasure ends what was before it.",
+        description="When it was asked for, the last time: what is older does not end it, as an erasure.",
     )
+
+
+class EndedSubscriptionRow(_Base, table=True):
+    """What an agent follows no more: what was asked for before that, and is read after it, begins nothing."""
+
+    __tablename__ = "ended_subscription"
+    issuer: str = Field(primary_key=True)
+    agent_id: str = Field(primary_key=True)
+    interest: str = Field(primary_key=True, description="As of a subscription; empty: all that there was.")
+    ended_at: datetime = Field(sa_type=Timestamp)
 
 
 class SubscriptionRequestRow(_Base, table=True):

@@ -90,9 +90,12 @@ async def _correct(
 ) -> None:
     """Correct all enrolments of an agent, and publish it, unless all say it already.
 
-    One that is read after a newer one, as when it is redriven, changes what that one does not say.
+    One that is read after a newer one, as when it is redriven, changes what that one does not say. Where a
+    newer request describes the agent, all enrolments become as that says.
     """
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
+    described = await corrections.described_since(tx, agent, requested.at)
+    after = {name: described.get(name, value) for name, value in after.items()}
     still_right = {name: value for name, value in after.items() if name not in newer}
     before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)

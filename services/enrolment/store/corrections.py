@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
-from services.enrolment.rules.requests import Request, RequestForSeats
+from services.enrolment.rules.requests import Request, RequestForSeats, Swap
 from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
 from shared.events.corrections import Correction, Corrections
@@ -66,6 +66,15 @@ async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> C
     )
 
 
+async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
+    """Return how the newest request that came after a moment, and was granted, describes an agent.
+
+    Empty where there is none. Who moves is not described anew.
+    """
+    parameters = {**agent._asdict(), "moment": moment, "move": Swap.__name__}
+    return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
+
+
 async def keep(
     tx: Transaction,
     agent: AgentKey,
@@ -106,6 +115,12 @@ _NEWER = text(
     "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "
     "AS asking (issuer, agent_id, moment) USING (issuer, agent_id) "
     "WHERE received_at > moment ORDER BY received_at"
+)
+_DESCRIBED_SINCE = text(
+    "SELECT agent FROM enrolment JOIN request USING (request_id) "
+    "WHERE enrolment.issuer = :issuer AND enrolment.agent_id = :agent_id AND enrolment.received_at > :moment "
+    "AND request.source = enrolment.request_source AND request.kind <> :move "
+    "ORDER BY enrolment.received_at DESC LIMIT 1"
 )
 _APPLY = text(
     """

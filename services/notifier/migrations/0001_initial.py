@@ -532,6 +532,9 @@ def upgrade() -> None:
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "described_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
         sa.CheckConstraint(
             "(issuer IS NULL) = (agent_id IS NULL)", name=op.f("ck_subscriber_an_agent_has_an_issuer")
         ),
@@ -603,6 +606,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subscriber_id", "interest", name=op.f("pk_subscription")),
     )
     op.create_index("ix_subscription_interest", "subscription", ["interest", "subscriber_id"], unique=False)
+    op.create_table(
+        "ended_subscription",
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("agent_id", sa.String(), nullable=False),
+        sa.Column("interest", sa.String(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "agent_id", "interest", name=op.f("pk_ended_subscription")),
+    )
     op.create_table(
         "read_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),

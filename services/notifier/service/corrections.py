@@ -13,9 +13,9 @@ from shared.events.vocabulary import AgentKey
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
 
-async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
-    """Correct what letters to an agent say; an address that mails came back from is tried again."""
-    await corrections.apply(tx, corrected)
+async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
+    """Correct what letters to an agent say, as received at that moment; a bad address is tried again."""
+    await corrections.apply(tx, corrected, moment)
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
 

@@ -41,7 +41,7 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
         if isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []
-            await corrections.apply(tx, corrections.still_right(record.event, agent, moment, newer))
+            await corrections.apply(tx, corrections.still_right(record.event, agent, moment, newer), moment)
         elif _is_decision(record):
             decisions.append(_as_corrected(record, newer))
     await update(tx, decisions, now)

@@ -11,6 +11,7 @@ however many agents have the address.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter
@@ -21,7 +22,7 @@ from services.notifier.service.corrections import still_right
 from services.notifier.store import corrections, news, queue, subscriptions
 from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
-from shared import limits
+from shared import clock, limits
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.corrections import Correction, changes
@@ -56,7 +57,8 @@ async def take_over(
 ) -> None:
     """Keep what agents want news of, and where, in the order in which portals said so.
 
-    What is read late, such as when it is redriven, is read with the corrections that came after it.
+    What is read late, such as when it is redriven, is read with the corrections that came after it, and
+    changes nothing that the agent, or the owner of the address, has wanted since.
     """
     if not received:
         return
@@ -67,9 +69,9 @@ async def take_over(
     for record, (agent, moment) in zip(received, said, strict=True):
         if isinstance(record.event, SubscriptionChanged):
             since = newer.since(agent, moment)
-            await _change(tx, record.event.model_copy(update=dict(since)), agent)
+            await _change(tx, record.event.model_copy(update=dict(since)), agent, moment)
         else:
-            await _correct(tx, still_right(record.event, agent, moment, newer), agent)
+            await _correct(tx, still_right(record.event, agent, moment, newer), agent, moment)
             made.append(Correction(agent, moment, changes(record.event)))
     await corrections.keep(tx, Topic.PORTAL_AGENTS, made)
 
@@ -80,11 +82,22 @@ def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKe
     return AgentKey(record.issuer, record.event.agent_id)
 
 
-async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey) -> None:
-    """Do what a portal says that its agent wants. Ending without naming anything ends everything.
+async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime) -> None:
+    """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
+    named = _named(changed)
+    if not changed.subscribed:
+        await subscriptions.keep_ended(tx, agent, named or [subscriptions.EVERYTHING], moment)
+        await _end(tx, agent, named or None, moment)
+        return
+    ended = await subscriptions.ended_since(tx, agent, moment)
+    wanted = [] if subscriptions.EVERYTHING in ended else [each for each in named if each not in ended]
+    subscriber_id = await _describe(tx, changed, agent, moment) if wanted else None
+    if subscriber_id is not None:
+        await subscriptions.add(tx, subscriber_id, wanted, moment)
 
-    Where too many agents of the issuer have the address, one more follows nothing.
-    """
+
+def _named(changed: SubscriptionChanged) -> list[str]:
+    """Return the interests that an event names, as they are stored."""
     named = [
         str(Interest(kind, value))
         for kind, value in (
@@ -96,31 +109,41 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
     ]
     if changed.offer is not None:
         named.append(str(Interest.of_offer(changed.offer, changed.delegation)))
-    if changed.subscribed:
-        if named:
-            name = changed.given_name or "", changed.family_name or ""
-            await keep_former_address(tx, agent, changed.email)
-            if not await _has_room(tx, agent, changed.email):
-                return
-            subscriber_id = await subscriptions.save_agent(tx, agent, changed.email, name)
-            await subscriptions.add(tx, subscriber_id, named)
-        return
-    await _end(tx, agent, named or None)
+    return named
 
 
-async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey) -> None:
-    """Keep a subscriber's new address or names; nothing where the agent follows nothing.
+async def _describe(
+    tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime
+) -> UUID | None:
+    """Keep who follows, unless a newer event says it. Returns the subscriber.
 
-    Where too many agents of the issuer have the address, what the agent followed ends.
+    None where too many agents of the issuer have the address: one more follows nothing.
     """
-    await keep_former_address(tx, agent, corrected.email)
-    if await subscriptions.find_agent(tx, agent) is None:
+    known = await subscriptions.find_agent(tx, agent)
+    if known is not None and known.described_at > moment:
+        return known.subscriber_id
+    await keep_former_address(tx, agent, changed.email, moment)
+    if not await _has_room(tx, agent, changed.email, moment):
+        return None
+    name = changed.given_name or "", changed.family_name or ""
+    return await subscriptions.save_agent(tx, agent, changed.email, name, moment)
+
+
+async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, moment: datetime) -> None:
+    """Keep a subscriber's new address or names, unless a newer event describes the subscriber.
+
+    Nothing where the agent follows nothing. Where too many agents of the issuer have the address, what the
+    agent followed ends.
+    """
+    await keep_former_address(tx, agent, corrected.email, moment)
+    known = await subscriptions.find_agent(tx, agent)
+    if known is None or known.described_at > moment:
         return
-    if corrected.email is None or await _has_room(tx, agent, corrected.email):
+    if corrected.email is None or await _has_room(tx, agent, corrected.email, moment):
         await subscriptions.correct(tx, agent, corrected)
 
 
-async def _has_room(tx: Transaction, agent: AgentKey, address: str) -> bool:
+async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: datetime) -> bool:
     """Whether an agent may follow something with this address. If not, they follow nothing any more.
 
     Another address that they followed with is not theirs now, and whoever has it is not written to.
@@ -128,16 +151,22 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str) -> bool:
     if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
         return True
     NOT_KEPT.labels(agent.issuer).inc()
-    await _end(tx, agent, None)
+    await _end(tx, agent, None, moment)
     return False
 
 
-async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None) -> None:
-    """Let an agent follow these no more; None: anything. Who follows nothing then is forgotten."""
+async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
+    """Let an agent follow these no more, but what was asked for after that moment; None: anything.
+
+    Who follows nothing then is forgotten.
+    """
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
-        await subscriptions.remove(tx, [found], interests)
-        await subscriptions.forget_who_follows_nothing(tx, [found])
+        older = await subscriptions.asked_for_by(tx, found.subscriber_id, moment)
+        await subscriptions.remove(
+            tx, [found.subscriber_id], older if interests is None else older.intersection(interests), moment
+        )
+        await subscriptions.forget_who_follows_nothing(tx, [found.subscriber_id])
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
@@ -159,8 +188,9 @@ async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str
     if before is None:
         return None
     mailbox = await subscriptions.mailbox(tx, subscriber_id)
-    await subscriptions.remove(tx, mailbox, before.interests - set(interests))
-    await subscriptions.add(tx, subscriber_id, sorted(interests))
+    now = clock.now()
+    await subscriptions.remove(tx, mailbox, before.interests - set(interests), now)
+    await subscriptions.add(tx, subscriber_id, sorted(interests), now)
     await subscriptions.forget_who_follows_nothing(tx, mailbox)
     return await find(tx, subscriber_id)
 
@@ -213,5 +243,5 @@ async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
         return None if found is None else await find(tx, found)
     address, interests = address_and_interests
     subscriber_id = await subscriptions.save_owner(tx, address)
-    await subscriptions.add(tx, subscriber_id, interests)
+    await subscriptions.add(tx, subscriber_id, interests, clock.now())
     return await find(tx, subscriber_id)

@@ -64,27 +64,30 @@ async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction])
         await insert_many(tx, CorrectionRow, rows)
 
 
-async def apply(tx: Transaction, corrected: AgentDetailsCorrected) -> None:
-    """Correct how an agent is written to about each enrolment."""
+async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
+    """Correct how an agent is written to about each enrolment of which nothing newer than it was read."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,
         "address": corrected.email,
         "given_name": corrected.given_name,
         "family_name": corrected.family_name,
+        "moment": moment,
     }
-    await keep_former_address(tx, AgentKey(corrected.issuer, corrected.agent_id), corrected.email)
+    await keep_former_address(tx, AgentKey(corrected.issuer, corrected.agent_id), corrected.email, moment)
     await tx.execute(_ENROLMENTS, parameters)
 
 
-async def keep_former_address(tx: Transaction, agent: AgentKey, address: str | None) -> None:
-    """Keep what an agent's address was before it becomes this one; None: it stays.
+async def keep_former_address(
+    tx: Transaction, agent: AgentKey, address: str | None, moment: datetime
+) -> None:
+    """Keep what an agent's address was before that moment, when it became this one; None: it stayed.
 
     Called before the rows change. An erasure needs it as long as letters may stand under it, to find what is
     known of the address alone, such as that it failed.
     """
     if address is not None:
-        await tx.execute(_FORMER, {**agent._asdict(), "address": address})
+        await tx.execute(_FORMER, {**agent._asdict(), "address": address, "moment": moment})
 
 
 _LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(6_516_594)")  # "cor"
@@ -100,13 +103,15 @@ _FORMER = text(
     INSERT INTO former_address (issuer, agent_id, address)
     SELECT issuer, agent_id, lower(address) FROM enrolment
      WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
+       AND since <= :moment
      UNION
     SELECT issuer, agent_id, lower(address) FROM subscriber
      WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
+       AND described_at <= :moment
         ON CONFLICT (issuer, agent_id, address) DO UPDATE SET since = now()"""
 )
 _ENROLMENTS = text(
     "UPDATE enrolment SET address = coalesce(:address, address), "
     "given_name = coalesce(:given_name, given_name), family_name = coalesce(:family_name, family_name) "
-    "WHERE issuer = :issuer AND agent_id = :agent_id"
+    "WHERE issuer = :issuer AND agent_id = :agent_id AND since <= :moment"
 )

@@ -1,6 +1,8 @@
 """Subscribers, what they follow, and requests that wait for the owner of an address."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, text
@@ -11,22 +13,41 @@ from shared.database import Transaction
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 
+EVERYTHING = ""
+"""What ends where an agent follows nothing more, in place of an interest."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribedAgent:
+    """An agent who follows something, and when that was received which describes them."""
+
+    subscriber_id: UUID
+    described_at: datetime
+
 
 async def lock(tx: Transaction) -> None:
     """Lock all subscriptions for writing until the end of the transaction."""
     await tx.execute(_LOCK)
 
 
-async def find_agent(tx: Transaction, agent: AgentKey) -> UUID | None:
+async def find_agent(tx: Transaction, agent: AgentKey) -> SubscribedAgent | None:
     """The subscriber who is this agent, if the agent follows anything."""
-    found: UUID | None = await tx.scalar(_AGENT, agent._asdict())
-    return found
+    row = (await tx.execute(_AGENT, agent._asdict())).one_or_none()
+    return None if row is None else SubscribedAgent(row.subscriber_id, row.described_at)
 
 
-async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
-    """Keep an agent as a subscriber; a name that is not known now stays as it was."""
+async def save_agent(
+    tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str], moment: datetime
+) -> UUID:
+    """Keep an agent as a subscriber, as described at a moment; a name that is not known stays as it was."""
     given_name, family_name = name
-    values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
+    values = {
+        **agent._asdict(),
+        "address": address,
+        "given_name": given_name,
+        "family_name": family_name,
+        "moment": moment,
+    }
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
     return saved
 
@@ -70,17 +91,34 @@ async def forget_who_follows_nothing(tx: Transaction, subscriber_ids: Collection
         await tx.execute(statement, {"ids": list(subscriber_ids)})
 
 
-async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> None:
-    """Let a subscriber follow these too."""
-    await tx.execute(_ADD, {"subscriber_id": subscriber_id, "interests": list(interests)})
+async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], moment: datetime) -> None:
+    """Let a subscriber follow these too, as asked for at that moment."""
+    parameters = {"subscriber_id": subscriber_id, "interests": list(interests), "moment": moment}
+    await tx.execute(_ADD, parameters)
 
 
 async def remove(
-    tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
+    tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str], moment: datetime
 ) -> None:
-    """Let subscribers follow these no more; None: anything."""
-    named = None if interests is None else list(interests)
-    await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
+    """Let subscribers follow these no more, and keep of agents that it ended at that moment."""
+    parameters = {"ids": list(subscriber_ids), "interests": list(interests), "moment": moment}
+    await tx.execute(_REMOVE, parameters)
+
+
+async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
+    """Keep that an agent wanted these no more at that moment, whether they were followed or not."""
+    parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
+    await tx.execute(_KEEP_ENDED, parameters)
+
+
+async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set[str]:
+    """What an agent has ended after a moment; ``EVERYTHING`` among it: all that there was."""
+    return set(await tx.scalars(_ENDED_SINCE, {**agent._asdict(), "moment": moment}))
+
+
+async def asked_for_by(tx: Transaction, subscriber_id: UUID, moment: datetime) -> set[str]:
+    """What a subscriber follows and has not asked for after a moment."""
+    return set(await tx.scalars(_ASKED_FOR_BY, {"subscriber_id": subscriber_id, "moment": moment}))
 
 
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
@@ -116,12 +154,16 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
-_AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
+_AGENT = text(
+    "SELECT subscriber_id, described_at FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id"
+)
 _ADDRESS = text("SELECT address FROM subscriber WHERE subscriber_id = :subscriber_id")
 _SAVE_AGENT = text(
-    "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "
-    "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name) "
+    "INSERT INTO subscriber "
+    "(subscriber_id, issuer, agent_id, address, given_name, family_name, described_at) "
+    "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name, :moment) "
     "ON CONFLICT (issuer, agent_id) DO UPDATE SET address = excluded.address, "
+    "described_at = excluded.described_at, "
     "given_name = coalesce(nullif(excluded.given_name, ''), subscriber.given_name), "
     "family_name = coalesce(nullif(excluded.family_name, ''), subscriber.family_name) "
     "RETURNING subscriber_id"
@@ -149,13 +191,34 @@ _HAS_ROOM = text(
                                      AND issuer = :issuer LIMIT :most) AS there) < :most"""
 )
 _ADD = text(
-    "INSERT INTO subscription (subscriber_id, interest) "
-    "SELECT :subscriber_id, interest FROM unnest(CAST(:interests AS varchar[])) AS interest "
-    "ON CONFLICT (subscriber_id, interest) DO UPDATE SET since = now()"
+    "INSERT INTO subscription (subscriber_id, interest, since) "
+    "SELECT :subscriber_id, interest, :moment FROM unnest(CAST(:interests AS varchar[])) AS interest "
+    "ON CONFLICT (subscriber_id, interest) "
+    "DO UPDATE SET since = greatest(subscription.since, excluded.since)"
 )
 _REMOVE = text(
-    "DELETE FROM subscription WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) "
-    "AND (CAST(:interests AS varchar[]) IS NULL OR interest = ANY(CAST(:interests AS varchar[])))"
+    """
+    WITH removed AS (
+         DELETE FROM subscription WHERE subscriber_id = ANY(CAST(:ids AS uuid[]))
+            AND interest = ANY(CAST(:interests AS varchar[])) RETURNING subscriber_id, interest)
+    INSERT INTO ended_subscription (issuer, agent_id, interest, ended_at)
+    SELECT issuer, agent_id, interest, :moment FROM removed JOIN subscriber USING (subscriber_id)
+     WHERE agent_id IS NOT NULL
+        ON CONFLICT (issuer, agent_id, interest)
+        DO UPDATE SET ended_at = greatest(ended_subscription.ended_at, excluded.ended_at)"""
+)
+_KEEP_ENDED = text(
+    "INSERT INTO ended_subscription (issuer, agent_id, interest, ended_at) "
+    "SELECT :issuer, :agent_id, interest, :moment FROM unnest(CAST(:interests AS varchar[])) AS interest "
+    "ON CONFLICT (issuer, agent_id, interest) "
+    "DO UPDATE SET ended_at = greatest(ended_subscription.ended_at, excluded.ended_at)"
+)
+_ENDED_SINCE = text(
+    "SELECT interest FROM ended_subscription "
+    "WHERE issuer = :issuer AND agent_id = :agent_id AND ended_at > :moment"
+)
+_ASKED_FOR_BY = text(
+    "SELECT interest FROM subscription WHERE subscriber_id = :subscriber_id AND since <= :moment"
 )
 _FOLLOWED = text(
     f"SELECT reader_id, array_agg(DISTINCT interest) AS interests FROM ({_MAILBOXES}) AS mailbox "  # noqa: S608 as above

@@ -13,7 +13,7 @@ from sqlalchemy import Row, text
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import UNUSED_CORRECTIONS
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import GroupRequest, SeatRequest
+from services.enrolment.rules.requests import GroupRequest, SeatRequest, Swap
 from services.enrolment.service import requests
 from shared import clock
 from shared.database import Database
@@ -183,6 +183,53 @@ async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_o
     assert [row[1] for row in await enrolled_as(rows)] == [email]
 
 
+async def an_hour_ago(rows: Rows) -> None:
+    """Let all requests of before be an hour old."""
+    await rows("UPDATE enrolment SET received_at = received_at - interval '1 hour' RETURNING 1")
+
+
+async def correct_late(database: Database, **changes: Any) -> None:
+    """Correct the agent as asked half an hour ago, such as by what was parked and is redriven."""
+    event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
+    request = received(event, received_at=clock.now() - timedelta(minutes=30), issuer="iel")
+    await take(router, database, [request], policy=Policy())
+
+
+async def addresses(rows: Rows) -> list[str]:
+    return [row[1] for row in await enrolled_as(rows)]
+
+
+async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_that_says(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    """The newest word is what the request says; all services hear the same."""
+    sessions = open_now(), open_now()
+    await front.publish(*sessions)
+    await front.enrol(sessions[0], AGENT)
+    await an_hour_ago(rows)
+    newest = AGENT.model_copy(update={"email": "newest@exemple.fr"})
+    await front.enrol(sessions[1], newest)
+    await correct_late(database, email="zoe@exemple.fr", given_name="Zoey")
+    assert await addresses(rows) == ["newest@exemple.fr"] * 2
+    [published] = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}'")
+    data = json.loads(published.data)
+    assert (data["email"], data.get("given_name")) == ("newest@exemple.fr", "Zoé")
+
+
+async def test_who_has_moved_since_is_corrected_by_what_was_asked_before(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    """A move says nothing of how the agent is written to."""
+    here = open_now()
+    there = open_now(offer_id=here.offer_id)
+    await front.publish(here, there)
+    await front.enrol(here, AGENT)
+    await an_hour_ago(rows)
+    await front.answer(Swap(uuid4(), clock.now(), here.session_id, AGENT.key, there.session_id))
+    await correct_late(database, email="zoe@exemple.fr")
+    assert await addresses(rows) == ["zoe@exemple.fr"] * 2
+
+
 async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
     database: Database, front: Front, rows: Rows
 ) -> None:
@@ -190,6 +237,7 @@ async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_no
     session = open_now()
     await front.publish(session)
     await front.enrol(session, AGENT)
+    await an_hour_ago(rows)
     await correct(database, email="zoe@exemple.fr")
     for older, changes in (
         (30, {"email": "typo@exemple.fr", "given_name": "Zoey"}),

@@ -12,7 +12,7 @@ import pytest
 from services.notifier.delivery.deliverer import CLAIM_LEASE
 from services.notifier.letters import Priority, Template
 from services.notifier.letters.bounces import digest_of
-from services.notifier.personal_data import CORRECTIONS
+from services.notifier.personal_data import CORRECTIONS, ENDED_SUBSCRIPTIONS
 from services.notifier.service import corrections, enrolments, fan_outs, mails, subscriptions
 from services.notifier.store import claims
 from services.notifier.store import corrections as kept
@@ -237,7 +237,7 @@ async def test_what_is_queued_again_beside_a_correction_goes_to_the_new_address(
     await enrolled.change("UPDATE mail SET state = 'failed', smtp_code = 550, settled_at = now()")
     await beside(
         enrolled,
-        lambda tx: corrections.apply(tx, corrected()),
+        lambda tx: corrections.apply(tx, corrected(), clock.now()),
         lambda: resend_failed(enrolled),
     )
     await enrolled.deliver()
@@ -313,6 +313,7 @@ async def test_a_decision_that_came_after_a_correction_is_the_newest_word(enroll
 
 
 async def test_a_correction_changes_nothing_that_a_newer_one_changed(enrolled: Notifier) -> None:
+    await enrolled.change("UPDATE enrolment SET since = since - interval '1 day'")
     await enrolled.hear(corrected())
     await enrolled.change(
         "INSERT INTO suppression (address, kind, mail_id) VALUES (:address, 'hard', gen_random_uuid())",
@@ -321,6 +322,19 @@ async def test_a_correction_changes_nothing_that_a_newer_one_changed(enrolled: N
     await enrolled.hear(corrected(email="zoe@exempel.fr", family_name="Durand-Martin"), at=before())
     assert await written_to(enrolled, "enrolment") == [(RIGHT, "Durand-Martin")]
     assert await enrolled.query("SELECT 1 FROM suppression") != []
+
+
+async def test_a_correction_that_is_redriven_changes_nothing_that_a_newer_decision_says(
+    enrolled: Notifier,
+) -> None:
+    """Decisions say what is right when enrolment publishes them."""
+    await enrolled.change("UPDATE enrolment SET since = since - interval '1 day'")
+    newest = an_agent(email=NEWEST)
+    await enrolled.hear(a_decision(AgentEnrolled, agent=newest, enrolment_id=uuid4()))
+    await enrolled.hear(corrected(), at=before())
+    assert [address for address, _ in await written_to(enrolled, "enrolment")] == [NEWEST, RIGHT]
+    former = await enrolled.query("SELECT address FROM former_address")
+    assert [row.address for row in former] == [WRONG], "the newest one is not a former one"
 
 
 async def test_a_subscription_that_is_redriven_is_read_with_the_corrections_that_came_after_it(
@@ -337,10 +351,78 @@ async def test_a_subscription_that_is_redriven_is_read_with_the_corrections_that
 async def test_a_subscriber_is_not_corrected_where_a_newer_correction_has_done_it(
     notifier: Notifier,
 ) -> None:
-    await notifier.hear(FOLLOWS, AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT))
+    await notifier.hear(FOLLOWS, at=clock.now() - timedelta(days=1))
+    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT))
     older = AgentCorrected(agent_id=AGENT.agent_id, email="zoe@exempel.fr", family_name="Durand-Martin")
     await notifier.hear(older, at=before())
     assert await written_to(notifier, "subscriber") == [(RIGHT, "Durand-Martin")]
+
+
+async def test_a_subscriber_is_not_corrected_where_a_newer_subscription_describes_them(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(FOLLOWS.model_copy(update={"email": NEWEST}))
+    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT), at=before())
+    assert await written_to(notifier, "subscriber") == [(NEWEST, "")]
+
+
+EVERYTHING_ENDS = SubscriptionChanged(agent_id=AGENT.agent_id, email=WRONG, subscribed=False)
+IT_ENDS = FOLLOWS.model_copy(update={"subscribed": False})
+ANOTHER = FOLLOWS.model_copy(update={"theme": "acculturation", "email": NEWEST})
+
+
+async def followed(notifier: Notifier) -> list[tuple[str, str]]:
+    """What is followed, and with which address."""
+    found = await notifier.query(
+        "SELECT interest, address FROM subscription JOIN subscriber USING (subscriber_id) ORDER BY interest"
+    )
+    return [(row.interest, row.address) for row in found]
+
+
+@pytest.mark.parametrize("ended", [IT_ENDS, EVERYTHING_ENDS])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_subscription_that_has_ended_since_does_not_come_back_when_it_is_redriven(
+    notifier: Notifier, ended: SubscriptionChanged, known: bool
+) -> None:
+    """Whether the first was read before it was ended, or was parked and is read now only."""
+    if known:
+        await notifier.hear(FOLLOWS, at=before())
+    await notifier.hear(ended)
+    await notifier.hear(FOLLOWS, at=before())
+    assert await followed(notifier) == []
+    await notifier.hear(FOLLOWS, at=clock.now() + timedelta(minutes=1))
+    assert await followed(notifier) == [("theme:enjeux-ia", WRONG)]
+
+
+async def test_an_older_subscription_to_something_else_begins_and_changes_no_address(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(ANOTHER)
+    await notifier.hear(FOLLOWS, at=before())
+    assert await followed(notifier) == [("theme:acculturation", NEWEST), ("theme:enjeux-ia", NEWEST)]
+    assert await notifier.query("SELECT 1 FROM former_address") == []
+
+
+@pytest.mark.parametrize("ended", [IT_ENDS, EVERYTHING_ENDS])
+async def test_what_was_asked_for_again_does_not_end_by_what_is_redriven(
+    notifier: Notifier, ended: SubscriptionChanged
+) -> None:
+    await notifier.hear(FOLLOWS)
+    await notifier.hear(ended, at=before())
+    assert await followed(notifier) == [("theme:enjeux-ia", WRONG)]
+
+
+async def test_what_the_owner_of_the_address_has_ended_does_not_come_back_when_it_is_redriven(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(FOLLOWS, ANOTHER.model_copy(update={"email": WRONG}), at=before())
+    [row] = await notifier.query("SELECT subscriber_id FROM subscriber")
+    async with notifier.database.transaction() as tx:
+        await subscriptions.choose(tx, row.subscriber_id, ["theme:acculturation"])
+    await notifier.hear(FOLLOWS, at=before())
+    assert await followed(notifier) == [("theme:acculturation", WRONG)]
+    await notifier.hear(FOLLOWS, at=clock.now() + timedelta(minutes=1))
+    assert len(await followed(notifier)) == 2
 
 
 async def test_what_a_portal_says_after_its_correction_stays_where_enrolment_tells_of_it_later(
@@ -360,6 +442,13 @@ async def test_corrections_end_when_nothing_can_wait_for_them_any_more(notifier:
         assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=89)) == 0
         assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=91)) == 1
     assert await notifier.query("SELECT 1 FROM correction") == []
+
+
+async def test_what_was_ended_is_kept_as_long_as_corrections(notifier: Notifier) -> None:
+    await notifier.hear(FOLLOWS, IT_ENDS)
+    async with notifier.database.transaction() as tx:
+        assert await end_rows(tx, ENDED_SUBSCRIPTIONS, 90, clock.now() + timedelta(days=89)) == 0
+        assert await end_rows(tx, ENDED_SUBSCRIPTIONS, 90, clock.now() + timedelta(days=91)) == 1
 
 
 async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(
