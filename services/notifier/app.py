@@ -44,6 +44,7 @@ def compose(settings: Settings) -> Process:
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     guard = Guard(database, settings.digest_key, settings.rates)
     shown = Renderer(_sender(settings), _links_to_nowhere())
+    organisers = {organiser: found.organisers for organiser, found in settings.delegation_contacts.items()}
     http = api.build(database, tokens, guard)
     api.add_preview(http, database, shown)
     explain_problems(http, settings.public_url("enrolment"))
@@ -84,19 +85,14 @@ def compose(settings: Settings) -> Process:
         database=database,
         router=handlers.router,
         admit=Admission(registry, settings.intake_keys),
-        context=ContextRepo(
-            {
-                "organisers": {
-                    organiser: found.organisers for organiser, found in settings.delegation_contacts.items()
-                }
-            }
-        ),
+        context=ContextRepo({"organisers": organisers}),
         projections=handlers.projections,
         register=REGISTER,
         revisions=REVISIONS,
         api=http,
         jobs=jobs.all_jobs(
             database,
+            organisers,
             ReturnMailbox(settings.imap_server) if settings.imap_server else None,
             settings.return_path,
         ),

@@ -5,13 +5,15 @@ import imaplib
 import logging
 import ssl
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from prometheus_client import Counter, Gauge
 
 from services.notifier.delivery.returns import ReturnMailbox
+from services.notifier.letters import day_of
 from services.notifier.letters.bounces import ReturnPath
-from services.notifier.service import bounces, fan_outs, queue
+from services.notifier.service import bounces, fan_outs, organisers, queue
 from shared import clock
 from shared.database import Database
 from shared.process.jobs import Job
@@ -35,10 +37,17 @@ AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decid
 
 
 def all_jobs(
-    database: Database, mailbox: ReturnMailbox | None = None, path: ReturnPath | None = None
+    database: Database,
+    contacts: Mapping[str, Sequence[str]],
+    mailbox: ReturnMailbox | None = None,
+    path: ReturnPath | None = None,
 ) -> tuple[Job, ...]:
-    """What the clock triggers in this service; ``mailbox`` is where mails come back to, by ``path``."""
+    """What the clock triggers in this service; ``mailbox`` is where mails come back to, by ``path``.
+
+    ``contacts``: the addresses of organisers who are written to, by organiser.
+    """
     jobs = (
+        Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),
         Job("measure-queue", 10.0, partial(measure, database)),
         Job("fan-out", 0.5, partial(fan_out, database)),
@@ -57,6 +66,15 @@ async def fan_out(database: Database) -> float | None:
         return None
     FANNED_OUT.inc(done)
     return REST * (time.monotonic() - begun)
+
+
+async def write_to_organisers(database: Database, contacts: Mapping[str, Sequence[str]]) -> None:
+    """Write the letters of the day that ended this morning, each organiser in a transaction of their own."""
+    for organiser, addresses in contacts.items():
+        day = day_of(organiser, clock.now())
+        if day is not None and addresses:
+            async with database.transaction() as tx:
+                await organisers.write_day(tx, day, addresses)
 
 
 async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath) -> None:

@@ -54,7 +54,11 @@ class SessionRow(_Base, table=True):
 
     __tablename__ = "session"
     # Serves who looks for other sessions of an offer.
-    __table_args__ = (Index("ix_session_offer", text("(state ->> 'offer_id')")),)
+    __table_args__ = (
+        Index("ix_session_offer", text("(state ->> 'offer_id')")),
+        # Serves what organisers hear of their sessions by the day.
+        Index("ix_session_organiser", text("(state ->> 'organiser')")),
+    )
     session_id: UUID = Field(primary_key=True)
     version: int
     state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
@@ -274,6 +278,8 @@ class MailRow(_Base, table=True):
         Index("ix_mail_recipient", "recipient", "created_at", "mail_id"),
         # Serves the claim: what is due, in the order of priority and time.
         Index("ix_mail_due", "priority", "due_at", postgresql_where=text("state IN ('pending', 'retry')")),
+        # Serves what organisers hear of mails that came back.
+        Index("ix_mail_bounced", "bounced_at", postgresql_where=text("bounced_at IS NOT NULL")),
         Index("ix_mail_leased", "lease_until", postgresql_where=text("state IN ('claimed', 'data_started')")),
         Index(
             "ix_mail_troubled",
@@ -353,6 +359,14 @@ class SuppressionRow(_Base, table=True):
     kind: str
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
     mail_id: UUID = Field(description="The mail that came back last before.")
+
+
+class OrganiserDayRow(_Base, table=True):
+    """Up to when an organiser has heard of their sessions by the letters of a day."""
+
+    __tablename__ = "organiser_day"
+    organiser: str = Field(primary_key=True)
+    told_until: datetime = Field(sa_type=Timestamp)
 
 
 class DomainRateRow(_Base, table=True):

@@ -139,6 +139,7 @@ LETTERS: Mapping[str, str] = {
     "minimum-missed": "Trop peu de participants, à décider",
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",
+    "mails-returned": "Des courriels n’arrivent pas",
     "organiser-message": "Message de l’organisation",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
-from services.catalogue.rules.zones import PARIS
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
+from shared.events.zones import PARIS
 
 LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 import aiosmtplib
 from prometheus_client import Counter
 
+from services.notifier.letters.bounces import RETURNED
 from services.notifier.store.claims import Claimed, Settlement
 from services.notifier.tables import MailState
 
@@ -112,7 +113,6 @@ RETRY_FIRST: dict[int | None, timedelta] = {
 RETRY_MOST = timedelta(hours=4)
 
 UNHEARD = "given up: its session is not known as it was when this was called for"
-RETURNED = "mails to this address came back: it is written to no more"
 
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
 SUPERSEDED = Counter(

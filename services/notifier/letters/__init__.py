@@ -25,6 +25,7 @@ from services.notifier.letters.fan_outs import (
 from services.notifier.letters.kinds import (
     KINDS,
     CalendarAction,
+    DetailRow,
     Details,
     EnrolmentState,
     Kind,
@@ -38,6 +39,7 @@ from services.notifier.letters.kinds import (
     items_of,
     other_session,
     rows_of,
+    sessions_listed,
     suggests_others,
 )
 from services.notifier.letters.news import (
@@ -54,6 +56,7 @@ from services.notifier.letters.news import (
     next_edition,
     without_repetition,
 )
+from services.notifier.letters.organisers import OrganiserDay, day_of, returned_letter
 from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
@@ -78,6 +81,7 @@ __all__ = [
     "TASK_OF",
     "TEMPLATE_OF",
     "CalendarAction",
+    "DetailRow",
     "Details",
     "Edition",
     "EnrolmentState",
@@ -93,6 +97,7 @@ __all__ = [
     "NewsItem",
     "NewsKind",
     "Occasion",
+    "OrganiserDay",
     "Postponed",
     "Priority",
     "ScheduledLetter",
@@ -104,6 +109,7 @@ __all__ = [
     "Unheard",
     "bespoke_letter",
     "change_of",
+    "day_of",
     "fan_outs_to_come",
     "includes_joining",
     "is_fresh",
@@ -122,10 +128,12 @@ __all__ = [
     "other_session",
     "read_decisions",
     "replay_letter",
+    "returned_letter",
     "revalidate",
     "rows_of",
     "schedule",
     "scheduled_letters",
+    "sessions_listed",
     "suggests_others",
     "trainees_of",
     "without_repetition",

@@ -22,6 +22,9 @@ from uuid import UUID
 
 from shared.events.notifier import BounceKind
 
+RETURNED = "mails to this address came back: it is written to no more"
+"""Why a letter was not tried."""
+
 LARGEST = 200_000
 """Bytes of a report that are looked at; one that quotes a whole mail of ours is far below."""
 LARGEST_HEAD = 64_000

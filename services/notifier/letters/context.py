@@ -16,7 +16,7 @@ class LetterContext:
     ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
     no more are sent to it. ``former_address``: it is one that the agent had, and has no more. ``asked``:
     another letter asks, or has asked, what its reader thought of the session. ``people``: the names of whom
-    it speaks, by enrolment, of those who are known (still).
+    it speaks, by enrolment, of those who are known (still). ``listed``: the sessions that it lists.
     """
 
     session: Session | None = None
@@ -28,3 +28,4 @@ class LetterContext:
     former_address: bool = False
     asked: bool = False
     people: Mapping[UUID, str] = field(default_factory=dict)
+    listed: Mapping[UUID, Session] = field(default_factory=dict)

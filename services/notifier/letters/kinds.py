@@ -87,6 +87,7 @@ class Template(StrEnum):
     SELECTION_DUE = "selection-due"
     ORGANISER_MESSAGE = "organiser-message"
     NOMINATION_ANSWERED = "nomination-answered"
+    MAILS_RETURNED = "mails-returned"
 
 
 class Standing(StrEnum):
@@ -203,6 +204,7 @@ KINDS: Mapping[Template, Kind] = {
     # To all who are in a session: answers to what others have just asked go first.
     Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
     Template.NOMINATION_ANSWERED: Kind(),
+    Template.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
 }
 
 
@@ -259,6 +261,11 @@ def rows_of(details: Details, name: str) -> tuple[DetailRow, ...]:
     """A detail that is a list of rows; none where the letter has no such detail."""
     rows = details.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()
+
+
+def sessions_listed(mail: Mail) -> tuple[UUID, ...]:
+    """The sessions of an organiser that a letter lists, in its order."""
+    return tuple(UUID(str(row["session"])) for row in rows_of(mail.details, "sessions"))
 
 
 def other_session(mail: Mail) -> UUID | None:

@@ -324,6 +324,13 @@ def upgrade() -> None:
             name=op.f("uq_mail_event_id_template_issuer_recipient"),
         ),
     )
+    op.create_index(
+        "ix_mail_bounced",
+        "mail",
+        ["bounced_at"],
+        unique=False,
+        postgresql_where=sa.text("bounced_at IS NOT NULL"),
+    )
     op.create_index("ix_mail_created", "mail", ["created_at", "mail_id"], unique=False)
     op.create_index(
         "ix_mail_due",
@@ -505,6 +512,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("transactional_id", name=op.f("pk_outbox_producer")),
     )
     op.create_table(
+        "organiser_day",
+        sa.Column("organiser", sa.String(), nullable=False),
+        sa.Column("told_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("organiser", name=op.f("pk_organiser_day")),
+    )
+    op.create_table(
         "replay",
         sa.Column("resource_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
@@ -522,6 +535,7 @@ def upgrade() -> None:
         sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
         sa.Index("ix_session_offer", sa.literal_column("(state ->> 'offer_id')")),
+        sa.Index("ix_session_organiser", sa.literal_column("(state ->> 'organiser')")),
     )
     op.create_table(
         "subscriber",

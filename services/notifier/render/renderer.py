@@ -16,6 +16,7 @@ from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invi
 from services.notifier.render.typography import quoted, squeeze, typeset
 from services.notifier.render.views import (
     ItemView,
+    ListedView,
     SessionView,
     changes_of,
     explanation_of,
@@ -198,11 +199,12 @@ class Renderer:
                     "interests": _texts(details.get("titles")) or interests.titles(chosen),
                     "until": french.moment(_to_the_minute(until), _zone(view)),
                 }
-            case letters.Template.MINIMUM_MISSED | letters.Template.SELECTION_DUE:
-                # Not to the delegation's own address: that is where it arrives.
-                contact, catalogue = self._sender.contact, self._sender.catalogue
-                management = f"{catalogue}/gestion/sessions/{mail.session_id}" if catalogue else None
-                return {"management": management, "contact": contact}
+            case (
+                letters.Template.MINIMUM_MISSED
+                | letters.Template.SELECTION_DUE
+                | letters.Template.MAILS_RETURNED
+            ):
+                return self._to_organisers(mail, context)
             case letters.Template.CERTIFICATE:
                 evaluates = session is not None and session.evaluation_url is not None and not context.asked
                 return {"evaluates": evaluates}
@@ -232,6 +234,23 @@ class Renderer:
                 return {"gone": gone_from(details, session.timezone)}
             case _:
                 return {}
+
+    def _to_organisers(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+        """What a letter to organisers says: sessions as they are now, and where all of it is managed."""
+        page = f"{self._sender.catalogue}/gestion" if self._sender.catalogue else None
+        rows, ids = letters.rows_of(mail.details, "sessions"), letters.sessions_listed(mail)
+        listed = [
+            ListedView(self._view(context.listed[session_id]), page and f"{page}/sessions/{session_id}", row)
+            for row, session_id in zip(rows, ids, strict=True)
+            if session_id in context.listed
+        ]
+        (about,) = ids if len(ids) == 1 else (mail.session_id,)
+        return {
+            "listed": listed,
+            "management": f"{page}/sessions/{about}" if page and about else page,
+            # Not the delegation's own address: that is where the letter arrives.
+            "contact": self._sender.contact,
+        }
 
     def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
         """What a letter about a move says: of the session that was left alone, where the new seat is gone."""

@@ -81,6 +81,15 @@ class SessionView:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ListedView:
+    """A session that a letter to its organiser lists, where it is managed, and what the letter says of it."""
+
+    session: SessionView
+    url: str | None
+    says: letters.DetailRow
+
+
 def _lasts_days(session: letters.Session) -> bool:
     zone = ZoneInfo(session.timezone)
     last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before

@@ -58,7 +58,12 @@ def _environment(kind: str) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"quoted": quoted, "capitalised": french.capitalised, "spelt": french.spelt}
+    environment.filters |= {
+        "quoted": quoted,
+        "capitalised": french.capitalised,
+        "spelt": french.spelt,
+        "plural": french.plural,
+    }
     environment.globals.update(
         {
             "layout": f"base.{kind}",

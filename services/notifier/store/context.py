@@ -16,6 +16,7 @@ from services.notifier.letters import (
     is_still_news,
     items_of,
     other_session,
+    sessions_listed,
     suggests_others,
     trainees_of,
     without_repetition,
@@ -29,7 +30,8 @@ from shared.database import Transaction
 async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext]:
     """The context of each of these letters, in their order."""
     others = [other_session(mail) for mail in mails]
-    named = [*(mail.session_id for mail in mails), *others]
+    listed = [session_id for mail in mails for session_id in sessions_listed(mail)]
+    named = [*(mail.session_id for mail in mails), *others, *listed]
     session_of = await sessions.find(tx, {session_id for session_id in named if session_id is not None})
     readers = await tx.execute(
         _READERS,
@@ -56,6 +58,11 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
             reader.former_address,
             mail.mail_id in asked,
             people,
+            {
+                session_id: session_of[session_id]
+                for session_id in sessions_listed(mail)
+                if session_id in session_of
+            },
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]

@@ -17,10 +17,10 @@ from services.catalogue.rules.availability import (
 from services.catalogue.rules.bespoke import BespokeState
 from services.catalogue.rules.resources import CHANGEABLE, Kind
 from services.catalogue.rules.sessions import Occupancy, Plan
-from services.catalogue.rules.zones import zone_of
 from services.catalogue.store.audit_log import Action
 from shared.events.catalogue import Audience, BespokeAnswer, ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
+from shared.events.zones import zone_of
 from shared.web import labels
 from shared.web.rendering import Rendering
 from tests.unit.catalogue.builders import (

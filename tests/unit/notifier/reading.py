@@ -10,6 +10,7 @@ from services.notifier.letters import LetterContext, Session, Template
 from shared.web.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
+    SESSION_ID,
     a_mail,
     a_renderer,
     a_session,
@@ -82,6 +83,11 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "audience": ["enrolled"],
         "session_version": 1,
     },
+    Template.MAILS_RETURNED: {
+        "sessions": [{"session": str(SESSION_ID), "people": 2}],
+        "in_all": 1,
+        "people": 2,
+    },
     Template.SELECTION_DUE: {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
     Template.MINIMUM_MISSED: {
         "session_version": 1,
@@ -100,6 +106,7 @@ WITHOUT_SESSION = {
     Template.NEWS,
     Template.CONFIRM_SUBSCRIPTION,
     Template.MY_ENROLMENTS,
+    Template.MAILS_RETURNED,
 }
 
 
@@ -107,9 +114,10 @@ def rendered(template: Template, session: Session | None = None, **changes: Any)
     changes.setdefault("details", DETAILS.get(template, {}))
     news = [some_news()] if template is Template.NEWS else []
     about_a_session = template not in WITHOUT_SESSION
+    about = session or a_session()
     outgoing = a_renderer().render(
         a_mail(template, **changes),
-        LetterContext((session or a_session()) if about_a_session else None, news=news),
+        LetterContext(about if about_a_session else None, news=news, listed={about.session_id: about}),
     )
     return parsed(outgoing.content)
 

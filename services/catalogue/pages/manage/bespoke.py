@@ -10,12 +10,12 @@ from starlette.responses import Response
 from services.catalogue.pages import form_errors, session_form
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
-from services.catalogue.rules.zones import PARIS, zone_of
 from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
 from shared.events.vocabulary import Format
+from shared.events.zones import PARIS, zone_of
 from shared.read_log import reading_of
 from shared.web import responses
 from shared.web.forms import Form

@@ -8,10 +8,10 @@ from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.rules.zones import PARIS
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
+from shared.events.zones import PARIS
 from shared.web.logins import Visit
 
 

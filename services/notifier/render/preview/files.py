@@ -65,6 +65,7 @@ def show(sample: Sample) -> Shown:
         news=sample.news,
         other=sample.other,
         people=sample.people,
+        listed={session.session_id: session for session in sample.listed},
     )
     outgoing = renderer.render(mail, context)
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)

@@ -58,6 +58,7 @@ class Sample:
     standing: Standing | None = None
     other: Session | None = None
     people: Mapping[UUID, str] = field(default_factory=dict)
+    listed: Sequence[Session] = ()
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
@@ -364,12 +365,37 @@ def _news() -> list[Sample]:
             _EVENT,
             standing=Standing.WAITLISTED,
         ),
+        *_by_the_day(),
         Sample(
             "candidatures-a-classer",
             Template.SELECTION_DUE,
             {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
             _INET,
             named=False,
+        ),
+    ]
+
+
+def _by_the_day() -> list[Sample]:
+    """Letters to organisers about all of their sessions."""
+    mine = [_WEBINAR, _EVENT, _INET]
+    mine = [_next(session, session_id=UUID(int=number)) for number, session in enumerate(mine, start=1)]
+
+    def returned(*people: int) -> dict[str, Any]:
+        rows = [
+            {"session": str(session.session_id), "people": count}
+            for session, count in zip(mine, people, strict=False)
+        ]
+        return {"sessions": rows, "in_all": len(rows), "people": sum(people)}
+
+    return [
+        Sample("courriels-revenus", Template.MAILS_RETURNED, returned(2, 1, 4), named=False, listed=mine),
+        Sample(
+            "courriels-revenus-une-personne",
+            Template.MAILS_RETURNED,
+            returned(1),
+            named=False,
+            listed=mine[:1],
         ),
     ]
 

@@ -1,0 +1,80 @@
+"""What organisers hear of their sessions: up to when they have, and what there is to tell."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.notifier.letters import OrganiserDay
+from services.notifier.letters.bounces import RETURNED
+from services.notifier.tables import MailState
+from shared.database import Transaction
+
+
+async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
+    """Begin a day's letters, once. Returns since when nothing was told; None where the day has been told.
+
+    Another process that begins the same day waits for this transaction, and then has nothing to do.
+    """
+    await tx.execute(_FIRST, {"organiser": day.organiser, "before": day.before})
+    told_until: datetime | None = await tx.scalar(_LOCK, {"organiser": day.organiser, "until": day.until})
+    if told_until is None:
+        return None
+    await tx.execute(_BEGIN, {"organiser": day.organiser, "until": day.until})
+    return max(told_until, day.earliest)
+
+
+async def returned(tx: Transaction, organiser: str, since: datetime, until: datetime) -> dict[UUID, int]:
+    """By session of an organiser, the next to begin first: of how many people mails came back.
+
+    Those who are in it and still have that address; each is told of once, for as long as mails are kept. A
+    mail counts too if the relay did not know its address, or if it was not tried because others came back.
+    """
+    rows = await tx.execute(
+        _RETURNED,
+        {
+            "organiser": organiser,
+            "since": since,
+            "until": until,
+            "failed": MailState.FAILED.value,
+            "not_tried": RETURNED,
+        },
+    )
+    return {row.session_id: row.people for row in rows}
+
+
+_FIRST = text(
+    "INSERT INTO organiser_day (organiser, told_until) VALUES (:organiser, :before) "
+    "ON CONFLICT (organiser) DO NOTHING"
+)
+_LOCK = text(
+    "SELECT told_until FROM organiser_day WHERE organiser = :organiser AND told_until < :until FOR UPDATE"
+)
+_BEGIN = text("UPDATE organiser_day SET told_until = :until WHERE organiser = :organiser")
+_RETURNED = text(
+    """
+    WITH returned AS (
+        SELECT mail_id FROM mail WHERE bounced_at >= :since AND bounced_at < :until
+        UNION
+        SELECT mail_id FROM suppression WHERE since >= :since AND since < :until
+        UNION
+        SELECT mail_id FROM mail
+         WHERE state = :failed AND smtp_answer = :not_tried AND settled_at >= :since AND settled_at < :until)
+    SELECT session_id, count(DISTINCT enrolment_id) AS people
+      FROM returned JOIN mail USING (mail_id) JOIN enrolment USING (enrolment_id, session_id)
+           JOIN session USING (session_id)
+     WHERE session.state ->> 'organiser' = :organiser
+       AND enrolment.standing IN ('enrolled', 'waitlisted', 'offered', 'pending')
+       AND lower(enrolment.address) = lower(mail.address)
+       AND NOT EXISTS (SELECT FROM mail AS earlier
+                        WHERE earlier.recipient = mail.recipient AND earlier.enrolment_id = mail.enrolment_id
+                          AND earlier.address = mail.address
+                          AND (earlier.bounced_at < :since
+                               OR (earlier.state = :failed AND earlier.smtp_answer = :not_tried
+                                   AND earlier.settled_at < :since)
+                               OR EXISTS (SELECT FROM suppression
+                                           WHERE suppression.mail_id = earlier.mail_id
+                                             AND suppression.since < :since)))
+     GROUP BY session_id, session.state
+     ORDER BY CAST(session.state ->> 'starts_at' AS timestamptz), session_id"""
+)

@@ -1,0 +1,170 @@
+"""Organisers hear once a day, and without a name, of whom mails about their sessions do not reach."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.notifier import jobs
+from services.notifier.letters.bounces import RETURNED
+from shared import clock
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
+from tests.integration.notifier.conftest import Notifier
+from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
+
+ADDRESSES = {"bretagne": ["yann@cnfpt.example", "anne@cnfpt.example"], "corse": ["other@cnfpt.example"]}
+MORNING = at("2025-03-10T08:05+01:00")
+NIGHT_BEFORE = at("2025-03-09T23:00+01:00")
+
+
+@pytest.fixture
+async def seated(notifier: Notifier) -> Notifier:
+    """Zoé and Ali have seats in a session in Brittany, and a letter each, which the relay has taken."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await enrol(notifier, "zoe")
+    await enrol(notifier, "ali")
+    await notifier.change("UPDATE mail SET state = 'sent', settled_at = :at", at=NIGHT_BEFORE)
+    return notifier
+
+
+async def enrol(notifier: Notifier, name: str, enrolment_id: UUID | None = None) -> None:
+    agent = an_agent(agent_id=name, email=f"{name}@ville.example", given_name=name)
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=enrolment_id or uuid4(), agent=agent))
+
+
+async def come_back(notifier: Notifier, *names: str, at: datetime = NIGHT_BEFORE) -> None:
+    await notifier.change(
+        "UPDATE mail SET bounced_at = :at WHERE recipient = ANY(:names)", at=at, names=list(names)
+    )
+
+
+async def write(
+    notifier: Notifier, now: datetime, monkeypatch: pytest.MonkeyPatch, to: Mapping[str, Sequence[str]]
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: now)
+    await jobs.write_to_organisers(notifier.database, to)
+
+
+async def told(notifier: Notifier) -> list[Any]:
+    return await notifier.rows(where="template = 'mails-returned'")
+
+
+async def test_each_organiser_of_the_session_has_one_letter_a_day_with_how_many(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe", "ali")
+    for minutes in (0, 1, 60):
+        await write(seated, MORNING + timedelta(minutes=minutes), monkeypatch, ADDRESSES)
+    rows = await told(seated)
+    assert sorted(row.address for row in rows) == sorted(ADDRESSES["bretagne"])
+    assert {row.issuer for row in rows} == {""}
+    assert rows[0].details["sessions"] == [{"session": str(SESSION_ID), "people": 2}]
+
+
+async def test_the_letter_names_nobody_and_leads_to_the_session(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    await write(seated, MORNING, monkeypatch, {"bretagne": ["yann@cnfpt.example"]})
+    assert await seated.deliver() == 1
+    (mail,) = seated.relay.taken
+    assert b"zoe" not in mail.content.lower()
+    assert b"ville.example" not in mail.content
+
+
+async def test_processes_that_write_at_once_write_one_letter(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    only = {"bretagne": ["yann@cnfpt.example"]}
+    await asyncio.gather(*(write(seated, MORNING, monkeypatch, only) for _ in range(4)))
+    assert len(await told(seated)) == 1
+
+
+async def test_a_process_that_is_killed_before_it_has_written_leaves_the_day_to_the_next(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    with monkeypatch.context() as patched:
+        patched.setattr("services.notifier.store.queue.add_letter", _killed)
+        with pytest.raises(SystemExit):
+            await write(seated, MORNING, monkeypatch, ADDRESSES)
+    assert await told(seated) == []
+    await write(seated, MORNING, monkeypatch, ADDRESSES)
+    assert len(await told(seated)) == 2
+
+
+async def _killed(*_: object, **__: object) -> None:
+    raise SystemExit
+
+
+async def test_who_was_told_of_is_not_told_of_again_and_a_missed_day_is_made_up(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = {"bretagne": ["yann@cnfpt.example"]}
+    await come_back(seated, "zoe")
+    await write(seated, MORNING, monkeypatch, only)
+    await come_back(seated, "ali", at=MORNING)
+    await seated.change(
+        "INSERT INTO mail (event_id, template, issuer, recipient, address, given_name, family_name, "
+        "session_id, enrolment_id, version, details, needs_session, priority, called_for_at, bounced_at) "
+        "SELECT gen_random_uuid(), template, issuer, recipient, address, '', '', session_id, enrolment_id, "
+        "version, '{}', true, 0, now(), :at FROM mail WHERE recipient = 'zoe'",
+        at=MORNING,
+    )
+    await write(seated, MORNING + timedelta(days=3), monkeypatch, only)
+    assert [row.details["people"] for row in await told(seated)] == [1, 1]
+
+
+@pytest.mark.parametrize("hour", [7, 21])
+async def test_nothing_is_written_in_the_night(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch, hour: int
+) -> None:
+    await come_back(seated, "zoe")
+    await write(seated, MORNING.replace(hour=hour - 1), monkeypatch, ADDRESSES)
+    assert await told(seated) == []
+
+
+async def test_who_has_left_or_has_another_address_is_not_told_of(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe", "ali")
+    await seated.change("UPDATE enrolment SET address = 'new@ville.example' WHERE agent_id = 'ali'")
+    ((enrolment_id,),) = await seated.query("SELECT enrolment_id FROM enrolment WHERE agent_id = 'zoe'")
+    await seated.hear(
+        a_decision(
+            EnrolmentWithdrawn,
+            enrolment_id=enrolment_id,
+            version=2,
+            by=WithdrawnBy.AGENT,
+            agent=an_agent(agent_id="zoe", email="zoe@ville.example"),
+        )
+    )
+    await write(seated, MORNING, monkeypatch, ADDRESSES)
+    assert await told(seated) == []
+
+
+async def test_mails_that_were_not_tried_or_refused_as_unknown_count_too(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seated.change(
+        "UPDATE mail SET state = 'failed', smtp_answer = :answer WHERE recipient = 'zoe'", answer=RETURNED
+    )
+    await seated.change(
+        "INSERT INTO suppression (address, kind, since, mail_id) "
+        "SELECT decode('00', 'hex'), 'hard', :at, mail_id FROM mail WHERE recipient = 'ali'",
+        at=NIGHT_BEFORE,
+    )
+    await write(seated, MORNING, monkeypatch, {"bretagne": ["yann@cnfpt.example"]})
+    assert [row.details["people"] for row in await told(seated)] == [2]
+
+
+async def test_where_no_mail_came_back_nobody_is_written_to(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(seated, MORNING, monkeypatch, ADDRESSES)
+    assert await told(seated) == []
