@@ -13,6 +13,7 @@ from typing import Any
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.expiry import expire
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
@@ -27,6 +28,7 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats
+from services.enrolment.rules.session_changes import take_over
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList, WaitingGroup
@@ -171,7 +173,7 @@ def decided(roster: SessionRoster, *requests: Request, at: datetime | None = Non
     roster.now = at or roster.now
     before = len(roster.decisions)
     if not requests:
-        roster.expire(roster.now)
+        expire(roster, roster.now)
     decide_in(roster, requests)
     return since(roster, before)
 
@@ -200,7 +202,7 @@ def changed(roster: SessionRoster, *, at: datetime | None = None, **changes: Any
     roster.now = at or roster.now
     before = len(roster.decisions)
     _count_by_employer_anew(roster)
-    roster.change(next_version(roster.session, **changes))
+    take_over(roster, next_version(roster.session, **changes))
     decide_in(roster, ())
     return since(roster, before)
 

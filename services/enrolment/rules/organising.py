@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.enrolment.rules.attendance import has_begun, publish_attendance
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.session_roster import SessionRoster
@@ -166,7 +167,7 @@ def record_attendance(
         if recorded.get(mark.module) == mark.attendance:
             continue
         roster.record(before, mark.module, mark.attendance)
-        roster.publish_attendance(before, mark.module, mark.attendance, author=author)
+        publish_attendance(roster, before, mark.module, mark.attendance, author=author)
     return {}
 
 
@@ -177,7 +178,7 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
     latest = roster.latest.get(mark.agent)
     if latest is None or not latest.state.has_seat:
         return OrganisingFault.NOT_ENROLLED
-    return None if roster.has_begun(mark.module) else OrganisingFault.NOT_STARTED
+    return None if has_begun(roster, mark.module) else OrganisingFault.NOT_STARTED
 
 
 def judge_correction(organisers: Iterable[str], delegation: str | None) -> OrganisingFault | None:

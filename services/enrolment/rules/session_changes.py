@@ -1,8 +1,99 @@
-"""Which changes of a session those who are in it must hear of, and of what each is notified."""
+"""A newer state of a session: what follows from it, and of what those who are in the session are notified."""
 
+from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.holds import last_moment_to_offer
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import SessionChangedForAgent, SessionPart
+from shared.events.enrolment import (
+    Attendance,
+    EnrolmentWithdrawn,
+    LapseCause,
+    SeatOffered,
+    SessionChangedForAgent,
+    SessionPart,
+    WithdrawnBy,
+)
+from shared.events.vocabulary import ApprovalPolicy, Status
+
+_CANCELLABLE = frozenset(
+    {
+        State.PENDING_APPROVAL,
+        State.PENDING_SELECTION,
+        State.WAITLISTED,
+        State.OFFERED,
+        State.ENROLLED,
+    }
+)
+_RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
+
+
+def take_over(roster: SessionRoster, session: SessionState) -> None:
+    """Take over a newer state of the session, and do what follows from it.
+
+    If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
+    is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation every
+    live enrolment, and their attendance; when nobody's approval is needed any more who is pending, and
+    all places in line. A new roster may have enrolments already, when the session's row was lost: they
+    then get what they should have had.
+    """
+    if roster.session.status is Status.CANCELLED and not roster.is_new:
+        return
+    before, roster.session = roster.session, session
+    roster.session_has_changed = True
+    if session.status is Status.CANCELLED:
+        roster.cancelled_at = roster.cancelled_at or roster.now  # known already where the row was lost
+        _cancel(roster)
+    else:
+        roster.parts_changed |= parts_changed(before, session)
+        _shorten_offers(roster)
+        roster.promote()
+        changed = roster.is_new or before.approval is not session.approval
+        if session.approval is ApprovalPolicy.NONE and changed:
+            _place_pending(roster)
+
+
+def _place_pending(roster: SessionRoster) -> None:
+    """Place all who are pending, in order of receipt: nobody's agreement is needed any more."""
+    for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
+        for pending in roster.in_state(state):
+            roster.place(pending, Cause.APPROVAL_DROPPED, None)
+
+
+def _shorten_offers(roster: SessionRoster) -> None:
+    """End no offer later than the last moment to offer, which a session brought forward has sooner."""
+    last = last_moment_to_offer(roster.session, roster.policy)
+    for offer in roster.in_state(State.OFFERED):
+        if offer.hold_until is None or offer.hold_until <= last:
+            continue
+        if last <= roster.now:
+            roster.lapse(offer, LapseCause.EXPIRED)
+        else:
+            shorter = roster.move(offer, State.OFFERED, Cause.OFFER_SHORTENED, hold_until=last)
+            roster.publish(SeatOffered(**roster.members(shorter), hold_until=last))
+
+
+def _cancel(roster: SessionRoster) -> None:
+    """End every live enrolment (rule 8). Attendance that is recorded stays (rule 11)."""
+    for enrolment in list(roster.latest.values()):
+        if enrolment.state in _CANCELLABLE:
+            ended = roster.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
+            by = WithdrawnBy.SESSION_CANCELLED
+            roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=by))
+        elif enrolment.state in _RECORDED:
+            _cancel_the_rest(roster, enrolment)
+
+
+def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
+    """Notify an agent whose attendance is recorded; the certificate may be due now."""
+    kept = roster.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
+    by = WithdrawnBy.SESSION_CANCELLED
+    roster.publish(EnrolmentWithdrawn(**roster.members(kept), by=by, attendance_kept=True))
+    if kept.state is State.ATTENDED and state_by_attendance(roster, kept) is State.CERTIFIED:
+        recorded = roster.attendance[kept.enrolment_id]
+        last = max(m for m in modules_held(roster) if recorded.get(m) == Attendance.ATTENDED)
+        publish_attendance(roster, kept, last, Attendance.ATTENDED)
 
 
 def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]:

@@ -2,14 +2,14 @@
 
 Every change of an enrolment goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`, which
 allow only the transitions of the lifecycle and keep the counts. ``answering`` says what requests do with it,
-``organising`` what organisers do.
+``session_changes`` the catalogue, ``expiry`` the clock, ``organising`` organisers.
 """
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
@@ -24,55 +24,29 @@ from services.enrolment.rules.enrolments import (
     refusal_event,
     refused_enrolment,
 )
-from services.enrolment.rules.holds import hold_until, last_moment_to_offer, line_ends_at
+from services.enrolment.rules.holds import hold_until, line_ends_at
 from services.enrolment.rules.outcomes import Outcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
 from services.enrolment.rules.seats import Seats, counts_by_employer
-from services.enrolment.rules.session_changes import parts_changed
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from services.enrolment.rules.waiting_list import NUMBER_BITS, SessionWaitingList, first_ticket
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
-    Attendance,
-    AttendanceRecorded,
     Decision,
-    EnrolmentWithdrawn,
     LapseCause,
     MinimumMissed,
     NominationAnswered,
-    SeatNotObtained,
     SeatOffered,
     SeatOfferLapsed,
     SelectionDue,
     SessionOccupancyChanged,
     SessionPart,
-    WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, AgentKey, ApprovalPolicy, Employer, Reason, Status, WaitingList
-
-_CANCELLABLE = frozenset(
-    {
-        State.PENDING_APPROVAL,
-        State.PENDING_SELECTION,
-        State.WAITLISTED,
-        State.OFFERED,
-        State.ENROLLED,
-    }
-)
-_RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
-
-
-class _About(TypedDict):
-    """What every notice says of its session."""
-
-    session_id: UUID
-    session_version: int
-    organiser: str
-
+from shared.events.vocabulary import Agent, AgentKey, Employer, Reason, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
 """An agent who has a certificate of a session of this offer."""
@@ -209,58 +183,7 @@ class SessionRoster:
             self.occupancy_version = last.version
             self._published = last.capacity, last.enrolled, last.waiting, last.offered
 
-    # -------------------------------------------------------------------------------- time and the catalogue
-
-    def expire(self, until: datetime) -> None:
-        """End what is over: offers without an answer, pending enrolments without a decision, waiting.
-
-        At the close of enrolment it tells the organiser what is to be decided.
-
-        ``until``: the moment by which every answer given in time has been read. Needs those offers and
-        pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
-        """
-        over = until - self.policy.grace
-        for offer in self._in_state(State.OFFERED):
-            if offer.hold_until is not None and offer.hold_until <= over:
-                self.lapse(offer, LapseCause.EXPIRED)
-        if self.session.enrolment_closes_at <= over:
-            for pending in self._in_state(State.PENDING_APPROVAL):
-                self._refuse_pending(pending, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED)
-        if self.session.ends_at <= over:
-            for pending in self._in_state(State.PENDING_SELECTION):
-                self._refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
-        for group in self.waiting_list.groups.values():
-            group.is_passed |= group.kept_until is not None and group.kept_until <= over
-        self.promote()
-        if self.line_ends_at() <= over:
-            self._end_line()
-        due_at = self.close_due_at()
-        if due_at is not None and due_at <= over:
-            self._close()
-
-    def change(self, session: SessionState) -> None:
-        """Take over a newer state of the session, and do what follows from it.
-
-        If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
-        is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation every
-        live enrolment, and their attendance; when nobody's approval is needed any more who is pending, and
-        all places in line. A new roster may have enrolments already, when the session's row was lost: they
-        then get what they should have had.
-        """
-        if self.session.status is Status.CANCELLED and not self.is_new:
-            return
-        before, self.session = self.session, session
-        self.session_has_changed = True
-        if session.status is Status.CANCELLED:
-            self.cancelled_at = self.cancelled_at or self.now  # known already where the row was lost
-            self._cancel()
-        else:
-            self.parts_changed |= parts_changed(before, session)
-            self._shorten_offers()
-            self.promote()
-            changed = self.is_new or before.approval is not session.approval
-            if session.approval is ApprovalPolicy.NONE and changed:
-                self._place_pending()
+    # ------------------------------------------------------------------------------------------- who is next
 
     def promote(self) -> None:
         """Give free seats to the first on the waiting list who may take them, or offer them (rule 2).
@@ -286,7 +209,7 @@ class SessionRoster:
         place = -pending.priority, ticket or pending.ticket or 0
         verdict = judge_place(self.session, self.availability(pending.agent, place=place))
         if isinstance(verdict, Refused):
-            return self._refuse_pending(pending, cause, verdict.reason, request)
+            return self.refuse_pending(pending, cause, verdict.reason, request)
         placed = self.move(pending, verdict.state, cause, ticket=ticket or pending.ticket)
         if verdict is Granted.SEAT:
             self.publish(AgentEnrolled(**self.members(placed, request)))
@@ -301,18 +224,12 @@ class SessionRoster:
         lapsed = self.move(offer, State.LAPSED, change_cause)
         self.publish(SeatOfferLapsed(**self.members(lapsed, request), cause=cause))
 
-    def _refuse_pending(
+    def refuse_pending(
         self, pending: Enrolment, cause: Cause, reason: Reason, request: RequestKey | None = None
     ) -> Enrolment:
         refused = self.move(pending, State.REFUSED, cause, reason=reason)
         self.publish(refusal_event(refused, self.session.version, request))
         return refused
-
-    def _place_pending(self) -> None:
-        """Place all who are pending, in order of receipt: nobody's agreement is needed any more."""
-        for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
-            for pending in self._in_state(state):
-                self.place(pending, Cause.APPROVAL_DROPPED, None)
 
     def _next_to_promote(self) -> Sequence[Enrolment]:
         """Return the first on the waiting list who may take a seat now, or a group all of whom may.
@@ -418,12 +335,6 @@ class SessionRoster:
         """Return the moment from which on the waiting list is given no seat."""
         return line_ends_at(self.session, self.policy)
 
-    def _end_line(self) -> None:
-        """Tell those who wait, of those that are loaded, that they have no seat (rule 10)."""
-        for waiting in list(self.waiting_list):
-            ended = self.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
-            self.publish(SeatNotObtained(**self.members(ended)))
-
     def close_due_at(self) -> datetime | None:
         """Return when the organiser may have something to decide; None: never, or it was looked at.
 
@@ -436,112 +347,7 @@ class SessionRoster:
         closes_at = session.enrolment_closes_at
         return None if self.close_judged_for == closes_at else closes_at
 
-    def _close(self) -> None:
-        """Tell the organiser if fewer take part than the session needs, and if candidates are to be ranked.
-
-        That is all that follows. For the minimum, who may still have a seat counts: by an offer or by the
-        selection. Needs the candidates in ``latest``.
-        """
-        session, seats = self.session, self.seats
-        candidates = len(self._in_state(State.PENDING_SELECTION))
-        self.close_judged_for = session.enrolment_closes_at
-        about: _About = {
-            "session_id": session.session_id,
-            "session_version": session.version,
-            "organiser": session.organiser,
-        }
-        if session.minimum is not None and seats.taken + candidates < session.minimum:
-            missed = MinimumMissed(
-                **about,
-                minimum=session.minimum,
-                enrolled=seats.enrolled,
-                offered=seats.offered,
-                candidates=candidates,
-            )
-            self.notices.append(missed)
-        if candidates:
-            self.notices.append(
-                SelectionDue(
-                    **about, candidates=candidates, capacity=session.capacity, enrolled=seats.enrolled
-                )
-            )
-
-    def _shorten_offers(self) -> None:
-        """End no offer later than the last moment to offer, which a session brought forward has sooner."""
-        last = last_moment_to_offer(self.session, self.policy)
-        for offer in self._in_state(State.OFFERED):
-            if offer.hold_until is None or offer.hold_until <= last:
-                continue
-            if last <= self.now:
-                self.lapse(offer, LapseCause.EXPIRED)
-            else:
-                shorter = self.move(offer, State.OFFERED, Cause.OFFER_SHORTENED, hold_until=last)
-                self.publish(SeatOffered(**self.members(shorter), hold_until=last))
-
-    def _cancel(self) -> None:
-        """End every live enrolment (rule 8). Attendance that is recorded stays (rule 11)."""
-        for enrolment in list(self.latest.values()):
-            if enrolment.state in _CANCELLABLE:
-                ended = self.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
-                by = WithdrawnBy.SESSION_CANCELLED
-                self.publish(EnrolmentWithdrawn(**self.members(ended), by=by))
-            elif enrolment.state in _RECORDED:
-                self._cancel_the_rest(enrolment)
-
-    def _cancel_the_rest(self, enrolment: Enrolment) -> None:
-        """Notify an agent whose attendance is recorded; the certificate may be due now."""
-        kept = self.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
-        by = WithdrawnBy.SESSION_CANCELLED
-        self.publish(EnrolmentWithdrawn(**self.members(kept), by=by, attendance_kept=True))
-        if kept.state is State.ATTENDED and self.state_by_attendance(kept) is State.CERTIFIED:
-            recorded = self.attendance[kept.enrolment_id]
-            last = max(m for m in self._modules_held() if recorded.get(m) == Attendance.ATTENDED)
-            self.publish_attendance(kept, last, Attendance.ATTENDED)
-
-    def has_begun(self, module: int) -> bool:
-        """Return whether a module, counted from 0, has begun, and had before the session was cancelled."""
-        modules = self.session.modules
-        starts_at = modules[module].starts_at if modules else self.session.starts_at
-        return starts_at <= (self.now if self.cancelled_at is None else min(self.now, self.cancelled_at))
-
-    def state_by_attendance(self, enrolment: Enrolment) -> State:
-        """Return the state that follows from the attendance recorded for an enrolment.
-
-        A certificate is due to whoever attended a module, once attendance is known for every module. One
-        that the session has no more counts for nothing, nor does one that its cancellation prevented.
-        """
-        recorded = self.attendance.get(enrolment.enrolment_id, {})
-        modules = self._modules_held()
-        marks = [recorded[module] for module in modules if module in recorded]
-        attended = Attendance.ATTENDED in marks
-        if len(marks) < len(modules) or not marks:
-            return State.ATTENDED if attended else State.ENROLLED
-        if attended:
-            return State.CERTIFIED
-        if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks):
-            return State.ABSENT_JUSTIFIED
-        return State.ABSENT
-
-    def _modules_held(self) -> list[int]:
-        """Return the modules that take place, counted from 0: of a cancelled session those that had begun."""
-        modules = range(max(1, len(self.session.modules)))
-        return [module for module in modules if self.cancelled_at is None or self.has_begun(module)]
-
-    def publish_attendance(
-        self, before: Enrolment, module: int, attendance: Attendance, **facts: int | str | None
-    ) -> None:
-        """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
-        after = self.move(before, self.state_by_attendance(before), Cause.ATTENDANCE)
-        self.add_facts(**facts, module=module + 1, attendance=attendance)
-        certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
-        title = self.session.modules[module].title if self.session.modules else None
-        self.publish(
-            AttendanceRecorded(
-                **self.members(after), module=title, attendance=attendance, certified=certified
-            )
-        )
-
-    def _in_state(self, state: State) -> list[Enrolment]:
+    def in_state(self, state: State) -> list[Enrolment]:
         """Return those loaded in this state, the earliest end of an offer first, then in order of receipt."""
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
         return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))

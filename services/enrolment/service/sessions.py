@@ -5,6 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
+from services.enrolment.rules import expiry, session_changes
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.policy import Policy
 from services.enrolment.store import outbox, requests, rosters, sessions
@@ -40,7 +41,7 @@ async def take_over(
         if session_id in published:
             roster.resume_from(published[session_id])
         if roster.is_new or roster.session.version < newest[session_id].version:
-            roster.change(newest[session_id])
+            session_changes.take_over(roster, newest[session_id])
     # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
     decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
@@ -76,7 +77,7 @@ async def expire(
     rows = await sessions.lock(tx, [session_id])
     loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)
     for roster in loaded.values():
-        roster.expire(until)
+        expiry.expire(roster, until)
     await rosters.save(tx, loaded.values())
     return any(roster.changes for roster in loaded.values())
 

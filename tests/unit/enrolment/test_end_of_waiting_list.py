@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.enrolment.rules.expiry import expire
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
@@ -69,9 +70,9 @@ def test_who_waits_hears_once_and_in_order_that_no_seat_is_given_any_more(
 def test_the_line_ends_only_once_every_request_received_by_then_is_answered() -> None:
     roster, _, line = a_line()
     roster.now = STARTS + timedelta(hours=1)
-    roster.expire(STARTS + GRACE - TICK)
+    expire(roster, STARTS + GRACE - TICK)
     assert states_of(roster, line) == [W, W]
-    roster.expire(STARTS + GRACE)
+    expire(roster, STARTS + GRACE)
     assert states_of(roster, line) == [N, N]
 
 

@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, settings
 
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.expiry import expire
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
+from services.enrolment.rules.session_changes import take_over
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import WaitingGroup
@@ -38,7 +40,7 @@ class RulesAlone:
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
-        roster.change(session)
+        take_over(roster, session)
         decide_in(roster, [])
         return self._close(roster)
 
@@ -52,7 +54,7 @@ class RulesAlone:
 
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
-        roster.expire(now)
+        expire(roster, now)
         return self._close(roster)
 
     def rank(

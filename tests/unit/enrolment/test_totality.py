@@ -25,6 +25,7 @@ from services.enrolment.rules.requests import (
     SeatRequest,
     Withdrawal,
 )
+from services.enrolment.rules.session_changes import take_over
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
@@ -162,7 +163,7 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
             decide_in(roster, requested)
             _each_is_answered_once(roster, requested)
         case "change":
-            roster.change(next_version(roster.session, **value))
+            take_over(roster, next_version(roster.session, **value))
             decide_in(roster, ())
         case "rank":
             ranks(roster, *value)
@@ -252,5 +253,5 @@ def test_a_hold_is_found_for_every_session_there_can_be() -> None:
         request = SeatRequest(uuid.uuid4(), DURING, roster.session.session_id, AGENTS[0], approved=True)
         decide_in(roster, [request])
         roster.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
-        roster.change(next_version(roster.session, capacity=1))
+        take_over(roster, next_version(roster.session, capacity=1))
         assert roster.latest[AGENTS[0].key].state is State.OFFERED

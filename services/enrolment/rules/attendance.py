@@ -1,0 +1,51 @@
+"""Attendance: what is recorded of an agent at the modules of a session, and what follows from it."""
+
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
+from shared.events.enrolment import Attendance, AttendanceRecorded
+
+
+def has_begun(roster: SessionRoster, module: int) -> bool:
+    """Return whether a module, counted from 0, has begun, and had before the session was cancelled."""
+    modules = roster.session.modules
+    starts_at = modules[module].starts_at if modules else roster.session.starts_at
+    return starts_at <= (roster.now if roster.cancelled_at is None else min(roster.now, roster.cancelled_at))
+
+
+def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
+    """Return the state that follows from the attendance recorded for an enrolment.
+
+    A certificate is due to whoever attended a module, once attendance is known for every module. One
+    that the session has no more counts for nothing, nor does one that its cancellation prevented.
+    """
+    recorded = roster.attendance.get(enrolment.enrolment_id, {})
+    modules = modules_held(roster)
+    marks = [recorded[module] for module in modules if module in recorded]
+    attended = Attendance.ATTENDED in marks
+    if len(marks) < len(modules) or not marks:
+        return State.ATTENDED if attended else State.ENROLLED
+    if attended:
+        return State.CERTIFIED
+    if all(mark == Attendance.ABSENT_JUSTIFIED for mark in marks):
+        return State.ABSENT_JUSTIFIED
+    return State.ABSENT
+
+
+def modules_held(roster: SessionRoster) -> list[int]:
+    """Return the modules that take place, counted from 0: of a cancelled session those that had begun."""
+    modules = range(max(1, len(roster.session.modules)))
+    return [module for module in modules if roster.cancelled_at is None or has_begun(roster, module)]
+
+
+def publish_attendance(
+    roster: SessionRoster, before: Enrolment, module: int, attendance: Attendance, **facts: int | str | None
+) -> None:
+    """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
+    after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
+    roster.add_facts(**facts, module=module + 1, attendance=attendance)
+    certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
+    title = roster.session.modules[module].title if roster.session.modules else None
+    roster.publish(
+        AttendanceRecorded(**roster.members(after), module=title, attendance=attendance, certified=certified)
+    )

@@ -1,0 +1,82 @@
+"""What time ends in a session: offers, waiting for an agreement, the waiting list, enrolment itself."""
+
+from datetime import datetime
+from typing import TypedDict
+from uuid import UUID
+
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
+from shared.events.enrolment import LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
+from shared.events.vocabulary import Reason
+
+
+class _About(TypedDict):
+    """What every notice says of its session."""
+
+    session_id: UUID
+    session_version: int
+    organiser: str
+
+
+def expire(roster: SessionRoster, until: datetime) -> None:
+    """End what is over: offers without an answer, pending enrolments without a decision, waiting.
+
+    At the close of enrolment it tells the organiser what is to be decided.
+
+    ``until``: the moment by which every answer given in time has been read. Needs those offers and
+    pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
+    """
+    over = until - roster.policy.grace
+    for offer in roster.in_state(State.OFFERED):
+        if offer.hold_until is not None and offer.hold_until <= over:
+            roster.lapse(offer, LapseCause.EXPIRED)
+    if roster.session.enrolment_closes_at <= over:
+        for pending in roster.in_state(State.PENDING_APPROVAL):
+            roster.refuse_pending(pending, Cause.APPROVAL_MISSING, Reason.APPROVAL_DENIED)
+    if roster.session.ends_at <= over:
+        for pending in roster.in_state(State.PENDING_SELECTION):
+            roster.refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
+    for group in roster.waiting_list.groups.values():
+        group.is_passed |= group.kept_until is not None and group.kept_until <= over
+    roster.promote()
+    if roster.line_ends_at() <= over:
+        _end_line(roster)
+    due_at = roster.close_due_at()
+    if due_at is not None and due_at <= over:
+        _close(roster)
+
+
+def _end_line(roster: SessionRoster) -> None:
+    """Tell those who wait, of those that are loaded, that they have no seat (rule 10)."""
+    for waiting in list(roster.waiting_list):
+        ended = roster.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
+        roster.publish(SeatNotObtained(**roster.members(ended)))
+
+
+def _close(roster: SessionRoster) -> None:
+    """Tell the organiser if fewer take part than the session needs, and if candidates are to be ranked.
+
+    That is all that follows. For the minimum, who may still have a seat counts: by an offer or by the
+    selection. Needs the candidates in ``latest``.
+    """
+    session, seats = roster.session, roster.seats
+    candidates = len(roster.in_state(State.PENDING_SELECTION))
+    roster.close_judged_for = session.enrolment_closes_at
+    about: _About = {
+        "session_id": session.session_id,
+        "session_version": session.version,
+        "organiser": session.organiser,
+    }
+    if session.minimum is not None and seats.taken + candidates < session.minimum:
+        missed = MinimumMissed(
+            **about,
+            minimum=session.minimum,
+            enrolled=seats.enrolled,
+            offered=seats.offered,
+            candidates=candidates,
+        )
+        roster.notices.append(missed)
+    if candidates:
+        roster.notices.append(
+            SelectionDue(**about, candidates=candidates, capacity=session.capacity, enrolled=seats.enrolled)
+        )
