@@ -15,6 +15,7 @@ from services.enrolment.tables import (
     EnrolmentChangeRow,
     EnrolmentRow,
     MessageRow,
+    NewAddressRow,
     QuestionAnswerRow,
     RequestOutcomeRow,
     RequestRow,
@@ -85,6 +86,13 @@ UNUSED_CORRECTIONS = Retention(
     over="before = '[]' AND received_at < :before",
 )
 """As long as a request that came before it may wait for its decision."""
+NEW_ADDRESSES = Retention(
+    table=NewAddressRow,
+    days=1,
+    since="la demande",
+    over="given_at < :before",
+)
+"""As long as the link opens that confirms it."""
 MESSAGES = Retention(
     table=MessageRow,
     days="enrolment_ended_kept_days",
@@ -244,12 +252,26 @@ REGISTER = (
                     **_AGENT,
                     "before": "ce qui a été corrigé : courriel, prénom, nom",
                     "after": "ce qui le remplace",
-                    "author": "nom de l’organisateur qui l’a corrigé, s’il y en a un",
+                    "author": "nom de l’organisateur qui l’a corrigé, s’il y en a un ; « agent » : "
+                    "la personne elle-même",
                 },
                 purpose="Pouvoir dire ce qui a été corrigé, quand et à la demande de qui.",
                 ends=(CORRECTIONS, UNUSED_CORRECTIONS),
                 of_agent=_OWN,
                 address="jsonb_path_query(jsonb_build_array(before, after), 'strict $.**.email') #>> '{}'",
+            ),
+            PersonalData(
+                table=NewAddressRow,
+                whose=Whose.AGENTS,
+                columns={
+                    **_AGENT,
+                    "present": "courriel de l’agent quand il en a saisi un autre",
+                    "address": "courriel qu’il a saisi, peut-être d’autrui tant qu’il n’est pas confirmé",
+                },
+                purpose="Écrire à l’agent à l’adresse qu’il a choisie, une fois qu’il l’a confirmée.",
+                ends=(NEW_ADDRESSES,),
+                of_agent=_OWN,
+                address="present",
             ),
             PersonalData(
                 table=CorrectionRow,
@@ -306,6 +328,7 @@ REGISTER = (
             REQUESTS,
             CORRECTIONS,
             UNUSED_CORRECTIONS,
+            NEW_ADDRESSES,
             MESSAGES,
             BAD_ADDRESSES,
             ACCEPTED_EVENTS,

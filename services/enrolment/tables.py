@@ -285,11 +285,29 @@ class CorrectionRow(EnrolmentTable, table=True):
     issuer: str
     agent_id: str
     received_at: datetime = Field(sa_type=Timestamp)
-    author: str | None = Field(default=None, description="Of the staff; null: a portal asked for it.")
+    author: str | None = Field(
+        default=None, description="Of the staff, or the agent; null: a portal asked for it."
+    )
     before: list[dict[str, Any]] = Field(
         sa_type=JSONB, description="What enrolments had, each once; empty: none is corrected yet."
     )
     after: dict[str, Any] = Field(sa_type=JSONB, description="What was corrected.")
+
+
+class NewAddressRow(EnrolmentTable, table=True):
+    """An address that an agent gave, and whose owner has not confirmed it: it corrects nothing yet."""
+
+    __tablename__ = "new_address"
+
+    request_id: UUID = Field(primary_key=True)
+    enrolment_id: UUID
+    issuer: str
+    agent_id: str
+    present: str = Field(
+        description="The agent's address when it was given: with another it confirms nothing."
+    )
+    address: str
+    given_at: datetime = Field(sa_type=Timestamp)
 
 
 class BadAddressRow(EnrolmentTable, table=True):

@@ -26,7 +26,7 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentDetailsCorrected, Decision
+from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
@@ -43,7 +43,9 @@ async def on_sessions(tx: Tx, received: list[Received[SessionState]]) -> None:
 
 
 @router.subscriber(Topic.ENROLMENT_DECISIONS, awaited=True)
-async def on_decisions(tx: Tx, received: list[Received[Decision | AgentDetailsCorrected]]) -> None:
+async def on_decisions(
+    tx: Tx, received: list[Received[Decision | AgentDetailsCorrected | NewAddressGiven]]
+) -> None:
     """Queue the letters that decisions call for, now and later; correct what they say of agents."""
     await enrolments.take_over(tx, received, clock.now())
 

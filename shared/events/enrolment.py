@@ -220,6 +220,25 @@ class AgentDetailsCorrected(Event):
         return self.agent_id
 
 
+class NewAddressGiven(Event):
+    """An agent says where mails are to reach them from now on: whoever reads that mailbox is to confirm it.
+
+    Nothing is corrected yet. Between services; after all decisions about the agent that were made before.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.enrolment.NewAddressGiven.v1"
+    TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
+    request_id: UUID = Field(description="What the link that confirms it names.")
+    enrolment_id: UUID = Field(description="The one by whose page it was given.")
+    agent: Agent = Field(description="As they are until it is confirmed.")
+    new_address: Email
+    given_at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.agent.agent_id
+
+
 class SessionPart(StrEnum):
     """What of a session those who are in it must hear when it changes."""
 
@@ -398,6 +417,7 @@ DECISIONS: tuple[type[Decision], ...] = (
 EVENTS: tuple[type[Event], ...] = (
     *DECISIONS,
     AgentDetailsCorrected,
+    NewAddressGiven,
     SessionChangedForAgent,
     SessionOccupancyChanged,
     MinimumMissed,

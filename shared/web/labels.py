@@ -136,6 +136,8 @@ LETTERS: Mapping[str, str] = {
     "news": "Nouveautés",
     "confirm-subscription": "Confirmez votre abonnement",
     "my-enrolments": "Le lien vers vos inscriptions",
+    "confirm-address": "Confirmez votre adresse électronique",
+    "address-given": "Une autre adresse électronique a été indiquée",
     "minimum-missed": "Trop peu de participants, à décider",
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",

@@ -23,6 +23,8 @@ LOST_LINK = "/courriels/mes-inscriptions"
 """The path of the page that sends this link anew, to an address that is known; the notifier's."""
 ENROLMENTS_FOR = timedelta(days=180)
 """How long a letter's link to all of its reader's enrolments opens them [choice]."""
+CONFIRM_ADDRESS_FOR = timedelta(days=1)
+"""How long a new address can be confirmed, from when it was given."""
 
 
 class Purpose(StrEnum):
@@ -33,6 +35,8 @@ class Purpose(StrEnum):
     MOVE = "/inscriptions/changement"
     CERTIFICATE = "/inscriptions/attestation"
     ENROLMENTS = "/inscriptions/mes-inscriptions"
+    ADDRESS = "/inscriptions/adresse"
+    CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
     PREFERENCES = "/courriels/preferences"
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"
@@ -126,6 +130,10 @@ class Links:
         ``number`` is what else the page has to know.
         """
         return self.url(purpose, str(enrolment_id), str(mark), str(number), until=until)
+
+    def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
+        """The address of the page that confirms a new address, in a letter to it."""
+        return self.url(Purpose.CONFIRM_ADDRESS, request_id, str(self.mark(address)), until=until)
 
     def preferences(self, subscriber: str, address: str, until: datetime) -> str:
         """The address of what a subscriber follows, in a letter to this address."""

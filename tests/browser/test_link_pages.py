@@ -60,7 +60,10 @@ PAGES: dict[str, dict[str, Any]] = {
         ),
         "refusals": REFUSALS,
         "link_of": lambda _purpose, _seen: ALL,
+        "address": ALL,
     },
+    "address.html": {"typed": "zoe@ville", "enrolments": ALL},
+    "confirm-address.html": {},
     "verify.html": {"typed": "x", "wrong": True},
     "verified.html": {
         "code": "7KMPT-2XWZ9",

@@ -65,7 +65,7 @@ TABLE = {
         "agent_id", 12, "delete", WEEK, "CreateTime",
         {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "SeatNotObtained",
          "EnrolmentPending", "EnrolmentRefused", "EnrolmentWithdrawn", "AttendanceRecorded",
-         "AgentDetailsCorrected"},
+         "AgentDetailsCorrected", "NewAddressGiven"},
     ),
     "enrolment.occupancy": Agreed(
         "session_id", 6, "compact", None, "CreateTime", {"SessionOccupancyChanged"}
@@ -132,7 +132,8 @@ def test_a_topic_carries_the_agreed_types(name: str) -> None:
 def test_a_portal_hears_decisions_changes_outcomes_and_answers_to_bespoke_requests_on_its_topic() -> None:
     heard = {event.TYPE.split(".")[3] for event in events_on(Topic.PORTAL_ANSWERS)}
 
-    decisions = TABLE["enrolment.decisions"].types - {"AgentDetailsCorrected"}  # a portal made the correction
+    between_services = {"AgentDetailsCorrected", "NewAddressGiven"}
+    decisions = TABLE["enrolment.decisions"].types - between_services
     outcomes = {"SessionChangedForAgent", "RequestRejected", "RequestAccepted", "BespokeRequestAnswered"}
     assert heard == decisions | outcomes
 

@@ -386,6 +386,17 @@ def upgrade() -> None:
         sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("request_id", "request_source", name=op.f("pk_correction")),
     )
+    op.create_table(
+        "new_address",
+        sa.Column("request_id", sa.Uuid(), nullable=False),
+        sa.Column("enrolment_id", sa.Uuid(), nullable=False),
+        sa.Column("issuer", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("agent_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("present", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("address", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_new_address")),
+    )
     op.create_index("ix_correction_agent", "correction", ["issuer", "agent_id", "received_at"])
     op.create_table(
         "certificate",
@@ -646,6 +657,7 @@ def downgrade() -> None:
     op.drop_table("message")
     op.drop_table("certificate")
     op.drop_table("correction")
+    op.drop_table("new_address")
     op.drop_table("read_progress")
     op.drop_index("ix_erasure_open", table_name="erasure", postgresql_where=sa.text("done_at IS NULL"))
     op.drop_table("erasure")

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,10 +25,12 @@ from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, LinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import links as by_link
+from services.enrolment.service import new_addresses
 from services.enrolment.service.links import AgentLink
+from services.enrolment.service.new_addresses import AddressLink
 from shared import clock
 from shared.database import Database
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import Email, Reason
 from shared.guard import Guard
 from shared.web.forms import read_form
 from shared.web.links import Links, Purpose
@@ -37,6 +40,7 @@ from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 A_VISIT = timedelta(days=1)
@@ -64,6 +68,10 @@ class Message(StrEnum):
     CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
     ENROLMENTS_LINK_EXPIRED = "enrolments_link_expired"
     ADDRESS_CHANGED = "address_changed"
+    ADDRESS_GIVEN = "address_given"
+    ADDRESS_CORRECTED = "address_corrected"
+    ADDRESS_LINK_EXPIRED = "address_link_expired"
+    TOO_MANY_ADDRESSES = "too_many_addresses"
 
 
 def add_to(
@@ -92,6 +100,8 @@ def add_to(
         (Purpose.MOVE, pages.move, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
         (Purpose.ENROLMENTS, pages.enrolments, ["GET"]),
+        (Purpose.ADDRESS, pages.address, ["GET", "POST"]),
+        (Purpose.CONFIRM_ADDRESS, pages.confirm_address, ["GET", "POST"]),
     ):
         api.router.routes.append(
             Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
@@ -115,6 +125,14 @@ class _NotMoved(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def _address(text: str) -> str | None:
+    """Return an address as contracts have it; None where mails cannot be sent to what was typed."""
+    try:
+        return _EMAIL.validate_python(text)
+    except ValidationError:
+        return None
 
 
 def _uuid(text: str | None) -> UUID | None:
@@ -232,7 +250,42 @@ class _Pages:
             enrolments=found,
             link_of=partial(self._link_of, opened),
             refusals=REFUSALS,
+            address=self._onward(opened, Purpose.ADDRESS),
         )
+
+    async def address(self, request: Request) -> Response:
+        """Ask for another address; a POST has a letter sent there, whose link confirms it."""
+        opened = await self._read(request, Purpose.ADDRESS, Message.ENROLMENTS_LINK_EXPIRED)
+        link, back, typed = self._link(opened), self._back(opened), None
+        if request.method == "POST":
+            typed = (await read_form(request, most=10)).typed("adresse")
+        if typed is not None and (address := _address(typed)) is not None:
+            async with self.database.transaction() as tx:
+                state = await new_addresses.give(tx, link, address, self.guard.digest, clock.now())
+        else:
+            async with self.database.quiet_transaction() as tx:
+                state = await new_addresses.opens(tx, link)
+        if state is not LinkState.OPEN:
+            return self.rendering.notice(Message(state), **back)
+        return self.rendering.page("address.html", status=200 if typed is None else 422, typed=typed, **back)
+
+    async def confirm_address(self, request: Request) -> Response:
+        """Ask whether the address is the agent's, who reads its letter; a POST corrects it."""
+        opened = await self._read(request, Purpose.CONFIRM_ADDRESS, Message.ADDRESS_LINK_EXPIRED)
+        link = AddressLink(opened.subject, partial(self._is_mark_of, opened.mark))
+        if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
+            async with self.database.transaction() as tx:
+                state, enrolment_id = await new_addresses.confirm(tx, link, clock.now())
+        else:
+            async with self.database.quiet_transaction() as tx:
+                state, enrolment_id = await new_addresses.state(tx, link)
+        if state is LinkState.OPEN:
+            return self.rendering.page("confirm-address.html")
+        if state is not LinkState.ADDRESS_CORRECTED or enrolment_id is None:
+            return self.rendering.notice(Message(state))
+        until = clock.now() + A_VISIT
+        own = self._to_agent(Purpose.ENROLMENTS, enrolment_id, opened.mark, until=until)
+        return self.rendering.notice(Message(state), enrolments=own)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
         """Return the address of the page where the agent does this about one enrolment.
@@ -244,6 +297,11 @@ class _Pages:
         if (wanted := Purpose[purpose]) is Purpose.OFFER:
             number, until = enrolment.version, enrolment.hold_until or until
         return self._to_agent(wanted, enrolment.enrolment_id, page.mark, number, until=until)
+
+    def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
+        """Return the address of a page about the agent, from which one comes back."""
+        until = int(page.until.timestamp())
+        return self._to_agent(purpose, page.subject, page.mark, until, until=clock.now() + A_VISIT)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
         """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""

@@ -32,6 +32,9 @@ class LinkState(StrEnum):
     ALREADY_ENDED = "already_ended"
     SESSION_STARTED = "session_started"
     ADDRESS_CHANGED = "address_changed"
+    ADDRESS_GIVEN = "address_given"
+    ADDRESS_CORRECTED = "address_corrected"
+    TOO_MANY_ADDRESSES = "too_many_addresses"
     NOT_CERTIFIED = "not_certified"
 
 

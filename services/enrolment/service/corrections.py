@@ -25,6 +25,9 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
 
+THE_AGENT = "agent"
+"""The author of what agents correct themselves."""
+
 
 async def request(tx: Transaction, corrected: AgentCorrected) -> UUID:
     """Ask all services, this one too, to correct an agent, as a service of ours. Returns the request's id.
@@ -83,6 +86,16 @@ async def correct_by_organiser(
         return fault
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=organiser.name))
     return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
+
+
+async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
+    """Lock the sessions of an agent, as for each correction: no decision is made beside it."""
+    await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
+
+
+async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:
+    """Correct what all enrolments say of an agent, who is kept as the author. Their sessions are locked."""
+    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT))
 
 
 async def _correct(

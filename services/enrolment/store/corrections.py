@@ -17,7 +17,7 @@ from shared.events.vocabulary import AgentKey
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRequest:
-    """Who asks for a correction, and when: a portal by its event, or an organiser, the ``author``."""
+    """Who asks for a correction, and when: a portal by its event, else the ``author``."""
 
     source: str
     request_id: UUID

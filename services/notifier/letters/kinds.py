@@ -39,6 +39,7 @@ class Link(StrEnum):
     OFFER = "offer"
     CERTIFICATE = "certificate"
     CONFIRM = "confirm"
+    CONFIRM_ADDRESS = "confirm_address"
 
 
 class Tone(StrEnum):
@@ -83,6 +84,8 @@ class Template(StrEnum):
     NEWS = "news"
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
     MY_ENROLMENTS = "my-enrolments"
+    CONFIRM_ADDRESS = "confirm-address"
+    ADDRESS_GIVEN = "address-given"
     MINIMUM_MISSED = "minimum-missed"
     SELECTION_DUE = "selection-due"
     ORGANISER_MESSAGE = "organiser-message"
@@ -109,6 +112,7 @@ class Kind:
 
     ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
     more, and is not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
+    ``as_given``: it is about the address that it goes to, also where that is not its reader's (any more).
     """
 
     says: Standing | None = None
@@ -117,6 +121,7 @@ class Kind:
     link: Link | None = None
     access: bool = False
     subscribed: bool = False
+    as_given: bool = False
     tone: Tone = Tone.PLAIN
 
 
@@ -199,6 +204,8 @@ KINDS: Mapping[Template, Kind] = {
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
     Template.MY_ENROLMENTS: Kind(),
+    Template.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
+    Template.ADDRESS_GIVEN: Kind(as_given=True),
     Template.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
     Template.SELECTION_DUE: Kind(tone=Tone.URGENT),
     # To all who are in a session: answers to what others have just asked go first.

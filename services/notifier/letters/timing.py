@@ -157,7 +157,7 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     One about a move always must: it takes the session that was left out of the calendar (:func:`is_true`).
     None must to an address that its reader has no more, where the one of now is not known.
     """
-    if context.former_address:
+    if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
         return Unheard()
@@ -191,6 +191,10 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
     if session is not None and (past := _is_past(mail, session, now)) is not None:
         return Superseded(past)
     if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
+        return Superseded("its link has expired")
+    if mail.template is Template.CONFIRM_ADDRESS and now >= datetime.fromisoformat(
+        str(mail.details["until"])
+    ):
         return Superseded("its link has expired")
     if mail.template is Template.SEAT_OFFERED and now >= datetime.fromisoformat(
         str(mail.details["hold_until"])

@@ -165,6 +165,9 @@ class Renderer:
             **self._phase(mail, session),
         }
         variables |= self._variables_of_some(mail, context, view)
+        if "until" in details:
+            until = datetime.fromisoformat(str(details["until"]))
+            variables["until"] = french.moment(_to_the_minute(until), _zone(view))
         if "reason" in details:
             variables["explanation"] = self._explanation(mail, context, variables)
         headline, title = headline_of(mail.template, variables), _title(variables)
@@ -312,6 +315,9 @@ class Renderer:
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
+            case letters.Link.CONFIRM_ADDRESS:
+                until = datetime.fromisoformat(str(mail.details["until"]))
+                return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
 
     def _enrolments(self, mail: letters.Mail) -> str | None:
         """The address of all enrolments of a letter's reader; None where it is about none."""

@@ -9,17 +9,17 @@ from uuid import UUID
 
 from services.notifier import letters
 from services.notifier.letters import Letter, ScheduledLetter, Template
-from services.notifier.service import corrections
+from services.notifier.service import corrections, new_addresses
 from services.notifier.store import corrections as kept_corrections
 from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.events.corrections import Correction, Corrections, changes
-from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Decision
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Decision, NewAddressGiven
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 
-EventOfAgent = Decision | AgentDetailsCorrected
+EventOfAgent = Decision | AgentDetailsCorrected | NewAddressGiven
 """What enrolment publishes about an agent, in order."""
 
 
@@ -42,6 +42,9 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
             await update(tx, decisions, now)
             decisions = []
             await corrections.apply(tx, corrections.still_right(record.event, agent, moment, newer), moment)
+        elif _is_new_address(record):
+            if "email" not in newer.since(agent, moment):
+                await new_addresses.write(tx, record)
         elif _is_decision(record):
             decisions.append(_as_corrected(record, newer))
     await update(tx, decisions, now)
@@ -49,7 +52,13 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
 
 
 def _agent_of(event: EventOfAgent) -> AgentKey:
-    return event.agent.key if isinstance(event, Decision) else AgentKey(event.issuer, event.agent_id)
+    if isinstance(event, AgentDetailsCorrected):
+        return AgentKey(event.issuer, event.agent_id)
+    return event.agent.key
+
+
+def _is_new_address(record: Received[EventOfAgent]) -> TypeGuard[Received[NewAddressGiven]]:
+    return isinstance(record.event, NewAddressGiven)
 
 
 def _is_decision(record: Received[EventOfAgent]) -> TypeGuard[Received[Decision]]:

@@ -58,12 +58,16 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Somebody who is written to and is no agent. ``recipient`` stands for them where no address may."""
+    """Somebody who is written to about no enrolment. ``recipient`` stands for them where no address may.
+
+    ``issuer``: who gave that as an agent's identifier; empty for who is no agent.
+    """
 
     recipient: str
     address: str
     given_name: str
     family_name: str
+    issuer: str = ""
 
 
 async def add_letter(
@@ -76,12 +80,13 @@ async def add_letter(
     session_id: UUID | None = None,
     after: timedelta = timedelta(0),
 ) -> None:
-    """Queue a letter that is about no enrolment, to a person who is no agent; due ``after`` some time."""
+    """Queue a letter that is about no enrolment; due ``after`` some time."""
     await tx.execute(
         _QUEUE,
         {
             "event_id": event_id,
             "template": letter.template.value,
+            "issuer": to.issuer,
             "recipient": to.recipient,
             "address": to.address,
             "given_name": to.given_name,
@@ -125,8 +130,8 @@ _QUEUE_LINKS = text(
 )
 _QUEUE = text(
     f"INSERT INTO mail ({MAIL_COLUMNS}, due_at) "  # noqa: S608 our own words
-    "VALUES (:event_id, :template, '', :recipient, :address, :given_name, :family_name, :session_id, NULL, "
-    "0, CAST(:details AS jsonb), :needs_session, :priority, "
+    "VALUES (:event_id, :template, :issuer, :recipient, :address, :given_name, :family_name, :session_id, "
+    "NULL, 0, CAST(:details AS jsonb), :needs_session, :priority, "
     "coalesce(CAST(:called_for_at AS timestamptz), now()), now() + CAST(:after AS interval)) "
     f"{ONCE}"
 )

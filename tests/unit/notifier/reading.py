@@ -97,6 +97,11 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "candidates": 0,
     },
     Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
+    Template.CONFIRM_ADDRESS: {
+        "request": str(MAIL_ID),
+        "until": "2025-03-11T13:05:00+00:00",
+    },
+    Template.ADDRESS_GIVEN: {"reference": str(MAIL_ID), "until": "2025-03-11T13:05:00+00:00"},
     Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }
 
@@ -107,6 +112,8 @@ WITHOUT_SESSION = {
     Template.CONFIRM_SUBSCRIPTION,
     Template.MY_ENROLMENTS,
     Template.MAILS_RETURNED,
+    Template.CONFIRM_ADDRESS,
+    Template.ADDRESS_GIVEN,
 }
 
 

@@ -20,7 +20,8 @@ from tests.unit.notifier.builders import (
 )
 from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
 
-LINKED = [t for t in Template if KINDS[t].link is not None and t is not Template.CONFIRM_SUBSCRIPTION]
+CONFIRMING = {Template.CONFIRM_SUBSCRIPTION, Template.CONFIRM_ADDRESS}
+LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING]
 
 
 @pytest.mark.parametrize("template", LINKED)

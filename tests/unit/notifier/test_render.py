@@ -64,6 +64,8 @@ OUTCOME = {
     Template.SELECTION_DUE: "Les candidatures à la session",
     Template.MINIMUM_MISSED: "Les inscriptions sont closes à la session",
     Template.MY_ENROLMENTS: "Voici le lien qui mène à toutes vos inscriptions",
+    Template.CONFIRM_ADDRESS: "Quelqu’un, sans doute vous, veut recevoir à cette adresse",
+    Template.ADDRESS_GIVEN: "Une autre adresse électronique a été indiquée pour vos inscriptions",
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }

@@ -189,7 +189,8 @@ URGENT = {template for template, kind in KINDS.items() if kind.priority is not P
 
 @pytest.mark.parametrize("template", sorted(URGENT))
 def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
-    details = {"hold_until": "2025-03-17T08:30:00+00:00", "audience": ["enrolled"]}
+    later = "2025-03-17T08:30:00+00:00"
+    details = {"hold_until": later, "until": later, "audience": ["enrolled"]}
     written_to = template is Template.ORGANISER_MESSAGE
     reader = EnrolmentState(1, Standing.ENROLLED) if written_to else None
     closed = template in letters.NOTICES  # which the close calls for

@@ -320,6 +320,10 @@ def _news() -> list[Sample]:
     not_yet = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     follows = {"items": [str(item.item_id) for item in items], "subscriber": str(_ID)}
     requested = {"request": str(_ID), "interests": ["theme:enjeux-ia", "delegation:bretagne"]}
+    given = {
+        "request": str(_ID),
+        "until": (NOW + timedelta(days=1)).isoformat(),
+    }
     return [
         Sample("nouveau-replay", Template.NEWS, follows, news=items[:1]),
         Sample("nouveau-dossier", Template.NEWS, follows, news=items[1:2]),
@@ -329,6 +333,8 @@ def _news() -> list[Sample]:
         Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
         Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
         Sample("lien-perdu", Template.MY_ENROLMENTS, {}),
+        Sample("adresse-a-confirmer", Template.CONFIRM_ADDRESS, given, named=False),
+        Sample("adresse-indiquee", Template.ADDRESS_GIVEN, {"reference": str(_ID), "until": given["until"]}),
         Sample(
             "trop-peu-de-participants",
             Template.MINIMUM_MISSED,

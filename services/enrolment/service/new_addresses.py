@@ -1,0 +1,89 @@
+"""Agents correct their address from "Mes inscriptions" (rule 19): once who reads the new mailbox confirms it.
+
+The old address hears of it, and the answer is the same whether the new one is known or not.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from services.enrolment.rules.links import LinkState
+from services.enrolment.service import corrections
+from services.enrolment.service.links import AgentLink
+from services.enrolment.store import enrolments, new_addresses
+from services.enrolment.store.outbox import OUTBOX
+from shared import limits
+from shared.database import Transaction
+from shared.events.enrolment import NewAddressGiven
+from shared.events.vocabulary import AgentKey
+from shared.limits import Rate
+
+A_DAY = Rate(3, 86_400)
+"""How many addresses an agent may give: each is written to, and may be somebody else's [choice]."""
+
+
+class AddressLink(NamedTuple):
+    """A link that confirms a new address; ``written_to``: whether that was to an address."""
+
+    request_id: UUID
+    written_to: Callable[[str], bool]
+
+
+async def opens(tx: Transaction, link: AgentLink) -> LinkState:
+    """Return whether an address can be given by this link."""
+    return link.opens(await enrolments.agent_of(tx, link.enrolment_id))
+
+
+async def give(
+    tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
+) -> LinkState:
+    """Have the new address asked whether it is the agent's, and the old one told. Corrects nothing."""
+    agent = await enrolments.agent_of(tx, link.enrolment_id)
+    state = link.opens(agent)
+    if agent is None or state is not LinkState.OPEN:
+        return state
+    if not await limits.take(tx, digest("new addresses", f"{agent.issuer}\0{agent.agent_id}"), A_DAY):
+        return LinkState.TOO_MANY_ADDRESSES
+    given = NewAddressGiven(
+        request_id=uuid4(),
+        enrolment_id=link.enrolment_id,
+        agent=agent,
+        new_address=address,
+        given_at=now,
+    )
+    await new_addresses.keep(tx, given)
+    await OUTBOX.publish(tx, [given])
+    return LinkState.ADDRESS_GIVEN
+
+
+async def state(tx: Transaction, link: AddressLink) -> tuple[LinkState, UUID | None]:
+    """Return whether a link still confirms anything, and the enrolment by whose page the address was given.
+
+    It does not where the agent has another address since, by whatever correction.
+    """
+    given = await new_addresses.find(tx, link.request_id)
+    if given is None or not link.written_to(given.address):
+        return LinkState.UNKNOWN, None
+    agent = await enrolments.agent_of(tx, given.enrolment_id)
+    if agent is None:
+        return LinkState.UNKNOWN, None
+    if agent.email == given.address:
+        return LinkState.ADDRESS_CORRECTED, given.enrolment_id
+    if agent.email != given.present:
+        return LinkState.ADDRESS_CHANGED, None
+    return LinkState.OPEN, given.enrolment_id
+
+
+async def confirm(tx: Transaction, link: AddressLink, now: datetime) -> tuple[LinkState, UUID | None]:
+    """Correct the agent, if the link still confirms it; twice is once. Returns as :func:`state` does."""
+    given = await new_addresses.find(tx, link.request_id)
+    if given is None:
+        return LinkState.UNKNOWN, None
+    agent = AgentKey(given.issuer, given.agent_id)
+    await corrections.lock_sessions_of(tx, agent)
+    found, enrolment_id = await state(tx, link)
+    if found is not LinkState.OPEN:
+        return found, enrolment_id
+    await corrections.correct_by_agent(tx, agent, {"email": given.address}, now)
+    return LinkState.ADDRESS_CORRECTED, enrolment_id

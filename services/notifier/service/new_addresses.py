@@ -1,0 +1,28 @@
+"""An agent gave another address: who reads it is asked to confirm it, and the address of now is told."""
+
+from services.notifier.letters import Letter, Template
+from services.notifier.store import queue
+from services.notifier.store.queue import Addressee
+from shared.database import Transaction
+from shared.events.cloudevents import Received
+from shared.events.enrolment import NewAddressGiven
+from shared.web.links import CONFIRM_ADDRESS_FOR
+
+
+async def write(tx: Transaction, given: Received[NewAddressGiven]) -> None:
+    """Write to both addresses. The new one may be a stranger's: its letter is nobody's yet, and names nobody.
+
+    Neither letter is about the enrolment, or it would go to whichever address is right when its turn comes.
+    """
+    event, agent = given.event, given.event.agent
+    until = (event.given_at + CONFIRM_ADDRESS_FOR).isoformat()
+    new = Addressee(f"adresse-{event.request_id}", event.new_address, "", "")
+    confirm = {"request": str(event.request_id), "until": until}
+    present = Addressee(agent.agent_id, agent.email, agent.given_name, agent.family_name, issuer=agent.issuer)
+    told = {"reference": str(event.enrolment_id), "until": until}
+    for template, details, to in (
+        (Template.CONFIRM_ADDRESS, confirm, new),
+        (Template.ADDRESS_GIVEN, told, present),
+    ):
+        letter = Letter(template, details, needs_session=False)
+        await queue.add_letter(tx, given.id, letter, to, called_for_at=given.received_at)
