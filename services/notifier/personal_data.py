@@ -1,8 +1,8 @@
 """What the notifier keeps of people: whose, what for, for how long, and how it ends."""
 
 from services.notifier.tables import (
+    AgentDetailRow,
     BounceRow,
-    CorrectionRow,
     DomainRateRow,
     EndedSubscriptionRow,
     EnrolmentRow,
@@ -50,11 +50,11 @@ FORMER_ADDRESSES = Retention(
     over="since < :before",
 )
 """As long as letters may stand under it."""
-CORRECTIONS = Retention(
-    table=CorrectionRow,
+AGENT_DETAILS = Retention(
+    table=AgentDetailRow,
     days="dead_letters_kept_days",
-    since="la correction",
-    over="received_at < :before",
+    since="ce que le portail a dit de l’agent",
+    over="said_at < :before",
 )
 """As long as something that came before it may be read after it."""
 ENDED_SUBSCRIPTIONS = Retention(
@@ -99,7 +99,7 @@ _BY_ADDRESS = BY_ADDRESS.format("address")
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
 _ENROLMENTS = f"{_OWN} AND since <= :until"
 _FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id"
-_SUBSCRIBERS = f"{_OWN} AND created_at <= :until AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
+_SUBSCRIBERS = f"{_OWN} AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
 """Who has asked for something since stays, and follows that alone."""
 _SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
@@ -184,17 +184,17 @@ REGISTER = (
                 address=_ADDRESS,
             ),
             PersonalData(
-                table=CorrectionRow,
+                table=AgentDetailRow,
                 whose=Whose.AGENTS,
                 columns={
                     "issuer": "qui a donné l’identifiant de l’agent",
                     "agent_id": "identifiant de l’agent",
-                    "after": "ce qui a remplacé l’ancien : courriel, prénom, nom",
+                    "value": "ce qui a été dit en dernier : courriel, prénom ou nom",
                 },
-                purpose="Lire comme il est corrigé ce qui est venu avant la correction et n’est lu qu’après.",
-                ends=(CORRECTIONS,),
+                purpose="Lire d’après ce qui a été dit en dernier ce qui est venu avant et est lu après.",
+                ends=(AGENT_DETAILS,),
                 of_agent=_OWN,
-                address="after ->> 'email'",
+                address="CASE name WHEN 'email' THEN value END",
             ),
             PersonalData(
                 table=SubscriptionRow,
@@ -217,7 +217,7 @@ REGISTER = (
                 },
                 purpose="Ne pas reprendre ce que l’agent a arrêté quand un abonnement d’avant est lu après.",
                 ends=(ENDED_SUBSCRIPTIONS,),
-                of_agent=f"{_OWN} AND ended_at <= :until",
+                of_agent=_OWN,
             ),
             PersonalData(
                 table=SubscriberRow,
@@ -268,7 +268,7 @@ REGISTER = (
             ENDED,
             PAST,
             FORMER_ADDRESSES,
-            CORRECTIONS,
+            AGENT_DETAILS,
             ENDED_SUBSCRIPTIONS,
             BOUNCES,
             SUPPRESSIONS,

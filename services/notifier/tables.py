@@ -157,11 +157,6 @@ class SubscriberRow(_Base, table=True):
     given_name: str
     family_name: str
     created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
-    described_at: datetime = Field(
-        sa_type=Timestamp,
-        sa_column_kwargs={"server_default": func.now()},
-        description="When that was received which says who they are, but for corrections.",
-    )
 
 
 class FormerAddressRow(_Base, table=True):
@@ -174,17 +169,18 @@ class FormerAddressRow(_Base, table=True):
     since: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
-class CorrectionRow(_Base, table=True):
-    """A correction of an agent's address or names, for what came before it and is read after it."""
+class AgentDetailRow(_Base, table=True):
+    """An agent's address or a name as it was said last on a topic, for what came before and is read after."""
 
-    __tablename__ = "correction"
-    __table_args__ = (Index("ix_correction_agent", "issuer", "agent_id", "received_at"),)  # each batch asks
-    id: int | None = Field(default=None, primary_key=True)
-    topic: str = Field(description="Where it was read: it is about what else is read there.")
-    issuer: str
-    agent_id: str
-    received_at: datetime = Field(sa_type=Timestamp)
-    after: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False), description="What was corrected.")
+    __tablename__ = "agent_detail"
+    issuer: str = Field(primary_key=True)
+    agent_id: str = Field(primary_key=True)
+    topic: str = Field(
+        primary_key=True, description="Where it was read: it is about what else is read there."
+    )
+    name: str = Field(primary_key=True, description="email, given_name or family_name.")
+    value: str
+    said_at: datetime = Field(sa_type=Timestamp)
 
 
 class SubscriptionRow(_Base, table=True):

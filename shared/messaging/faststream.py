@@ -21,7 +21,7 @@ import copy
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any, cast
@@ -187,10 +187,15 @@ async def _parse(records: Records, original: Callable[[Records], Awaitable[Kafka
 
 
 async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]]) -> list[Record]:
-    read_at = clock.now()
-    return [
-        record_of(raw, read_at) for raw in cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message)
-    ]
+    return records_of(cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message), clock.now())
+
+
+def records_of(raw: "Sequence[ConsumerRecord[Any, Any]]", read_at: datetime) -> list[Record]:
+    """Return aiokafka's records as ours, where the broker does not say when it received them from now on.
+
+    Each a microsecond after the one before: of what is redriven it is known what came after it.
+    """
+    return [record_of(each, read_at + place * timedelta.resolution) for place, each in enumerate(raw)]
 
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:

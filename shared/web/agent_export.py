@@ -174,6 +174,7 @@ _TABLES: Mapping[str, str] = {
     "correction": "Corrections d’un nom ou d’un courriel",
     "subscriber": "Votre abonnement aux actualités",
     "subscription": "Ce que vous suivez",
+    "agent_detail": "Ce que votre portail a dit de vous en dernier",
     "ended_subscription": "Ce que vous ne suivez plus",
     "subscription_request": "Vos demandes d’abonnement",
     "bespoke_request": "Les demandes de formation sur mesure",

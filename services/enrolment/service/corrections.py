@@ -108,8 +108,7 @@ async def _correct(
     """
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)
-    after = {name: described.get(name, value) for name, value in after.items()}
-    still_right = {name: value for name, value in after.items() if name not in newer}
+    still_right = {name: described.get(name, value) for name, value in after.items() if name not in newer}
     before = await corrections.apply(tx, agent, still_right) if still_right else []
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
-from services.enrolment.rules.requests import Request, RequestForSeats, Swap
+from services.enrolment.rules.requests import Request, RequestForSeats, SeatRequest
 from services.enrolment.tables import BadAddressRow, CorrectionRow
 from shared.database import Transaction
 from shared.events.corrections import Correction, Corrections
@@ -67,11 +67,12 @@ async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> C
 
 
 async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
-    """Return how the newest request that came after a moment, and was granted, describes an agent.
+    """Return how an agent's newest request that came after a moment, and was granted, describes them.
 
-    Empty where there is none. Who moves is not described anew.
+    Empty where there is none. A move describes nobody, and who asks for several agents knows less of each
+    than who corrects one.
     """
-    parameters = {**agent._asdict(), "moment": moment, "move": Swap.__name__}
+    parameters = {**agent._asdict(), "moment": moment, "kind": SeatRequest.__name__}
     return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
 
 
@@ -119,7 +120,7 @@ _NEWER = text(
 _DESCRIBED_SINCE = text(
     "SELECT agent FROM enrolment JOIN request USING (request_id) "
     "WHERE enrolment.issuer = :issuer AND enrolment.agent_id = :agent_id AND enrolment.received_at > :moment "
-    "AND request.source = enrolment.request_source AND request.kind <> :move "
+    "AND request.source = enrolment.request_source AND request.kind = :kind AND enrolment.state <> 'refused' "
     "ORDER BY enrolment.received_at DESC LIMIT 1"
 )
 _APPLY = text(

@@ -596,16 +596,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("issuer", "agent_id", "address", name=op.f("pk_former_address")),
     )
     op.create_table(
-        "correction",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("topic", sa.String(), nullable=False),
+        "agent_detail",
         sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("agent_id", sa.String(), nullable=False),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_correction")),
+        sa.Column("topic", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "agent_id", "topic", "name", name=op.f("pk_agent_detail")),
     )
-    op.create_index("ix_correction_agent", "correction", ["issuer", "agent_id", "received_at"], unique=False)
     op.create_table(
         "subscription",
         sa.Column("subscriber_id", sa.Uuid(), nullable=False),

@@ -65,15 +65,18 @@ async def take_over(
     await subscriptions.lock(tx)
     said = [(_agent_of(record), record.received_at) for record in received]
     newer = await corrections.newer(tx, Topic.PORTAL_AGENTS, said)
-    made = []
     for record, (agent, moment) in zip(received, said, strict=True):
         if isinstance(record.event, SubscriptionChanged):
-            since = newer.since(agent, moment)
-            await _change(tx, record.event.model_copy(update=dict(since)), agent, moment)
+            as_said_last = record.event.model_copy(update=dict(newer.since(agent, moment)))
+            await _change(tx, as_said_last, agent, moment)
         else:
             await _correct(tx, still_right(record.event, agent, moment, newer), agent, moment)
-            made.append(Correction(agent, moment, changes(record.event)))
-    await corrections.keep(tx, Topic.PORTAL_AGENTS, made)
+    details = [
+        Correction(agent, moment, changes(record.event))
+        for record, (agent, moment) in zip(received, said, strict=True)
+        if isinstance(record.event, AgentCorrected) or record.event.subscribed
+    ]
+    await corrections.keep(tx, Topic.PORTAL_AGENTS, details)
 
 
 def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKey:
@@ -91,8 +94,12 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
         return
     ended = await subscriptions.ended_since(tx, agent, moment)
     wanted = [] if subscriptions.EVERYTHING in ended else [each for each in named if each not in ended]
-    subscriber_id = await _describe(tx, changed, agent, moment) if wanted else None
-    if subscriber_id is not None:
+    if not wanted and await subscriptions.find_agent(tx, agent) is None:
+        return
+    await keep_former_address(tx, agent, changed.email, moment)
+    if await _has_room(tx, agent, changed.email, moment):
+        name = changed.given_name or "", changed.family_name or ""
+        subscriber_id = await subscriptions.save_agent(tx, agent, changed.email, name)
         await subscriptions.add(tx, subscriber_id, wanted, moment)
 
 
@@ -112,32 +119,13 @@ def _named(changed: SubscriptionChanged) -> list[str]:
     return named
 
 
-async def _describe(
-    tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime
-) -> UUID | None:
-    """Keep who follows, unless a newer event says it. Returns the subscriber.
-
-    None where too many agents of the issuer have the address: one more follows nothing.
-    """
-    known = await subscriptions.find_agent(tx, agent)
-    if known is not None and known.described_at > moment:
-        return known.subscriber_id
-    await keep_former_address(tx, agent, changed.email, moment)
-    if not await _has_room(tx, agent, changed.email, moment):
-        return None
-    name = changed.given_name or "", changed.family_name or ""
-    return await subscriptions.save_agent(tx, agent, changed.email, name, moment)
-
-
 async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, moment: datetime) -> None:
-    """Keep a subscriber's new address or names, unless a newer event describes the subscriber.
+    """Keep a subscriber's new address or names; nothing where the agent follows nothing.
 
-    Nothing where the agent follows nothing. Where too many agents of the issuer have the address, what the
-    agent followed ends.
+    Where too many agents of the issuer have the address, what the agent followed ends.
     """
     await keep_former_address(tx, agent, corrected.email, moment)
-    known = await subscriptions.find_agent(tx, agent)
-    if known is None or known.described_at > moment:
+    if await subscriptions.find_agent(tx, agent) is None:
         return
     if corrected.email is None or await _has_room(tx, agent, corrected.email, moment):
         await subscriptions.correct(tx, agent, corrected)
@@ -151,7 +139,11 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
     if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
         return True
     NOT_KEPT.labels(agent.issuer).inc()
-    await _end(tx, agent, None, moment)
+    found = await subscriptions.find_agent(tx, agent)
+    if found is not None:
+        await subscriptions.keep_ended(tx, agent, [subscriptions.EVERYTHING], moment)
+        await subscriptions.remove(tx, [found], None)
+        await subscriptions.forget_who_follows_nothing(tx, [found])
     return False
 
 
@@ -162,11 +154,9 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
     """
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
-        older = await subscriptions.asked_for_by(tx, found.subscriber_id, moment)
-        await subscriptions.remove(
-            tx, [found.subscriber_id], older if interests is None else older.intersection(interests), moment
-        )
-        await subscriptions.forget_who_follows_nothing(tx, [found.subscriber_id])
+        older = await subscriptions.asked_for_by(tx, found, moment)
+        await subscriptions.remove(tx, [found], older if interests is None else older.intersection(interests))
+        await subscriptions.forget_who_follows_nothing(tx, [found])
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
@@ -189,7 +179,8 @@ async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str
         return None
     mailbox = await subscriptions.mailbox(tx, subscriber_id)
     now = clock.now()
-    await subscriptions.remove(tx, mailbox, before.interests - set(interests), now)
+    await subscriptions.keep_all_ended(tx, mailbox, now)
+    await subscriptions.remove(tx, mailbox, before.interests - set(interests))
     await subscriptions.add(tx, subscriber_id, sorted(interests), now)
     await subscriptions.forget_who_follows_nothing(tx, mailbox)
     return await find(tx, subscriber_id)

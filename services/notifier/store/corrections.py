@@ -1,15 +1,15 @@
 """How agents are written to, corrected: a letter takes what is right when its turn comes (``claims``).
 
-Corrections are kept, for what came before them and is read after them.
+What was said last of each is kept, for what came before it and is read after it.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 
-from services.notifier.tables import CorrectionRow
+from services.notifier.tables import AgentDetailRow
 from shared.database import Transaction, insert_many
 from shared.events.corrections import Correction, Corrections
 from shared.events.enrolment import AgentDetailsCorrected
@@ -27,7 +27,7 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 
 
 async def newer(tx: Transaction, topic: Topic, said: Iterable[tuple[AgentKey, datetime]]) -> Corrections:
-    """Return the corrections, on this topic, of these agents that came after something was said of each.
+    """Return what was said on this topic of these agents after something else was said of each.
 
     Only those of one topic are in order with what else is said there.
     """
@@ -43,25 +43,33 @@ async def newer(tx: Transaction, topic: Topic, said: Iterable[tuple[AgentKey, da
         "moments": list(first.values()),
     }
     return Corrections(
-        Correction(AgentKey(row.issuer, row.agent_id), row.received_at, row.after)
+        Correction(AgentKey(row.issuer, row.agent_id), row.said_at, {row.name: row.value})
         for row in await tx.execute(_NEWER, parameters)
     )
 
 
-async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction]) -> None:
-    """Keep corrections that were read on this topic, but those of nothing."""
-    rows = [
-        {
-            "topic": topic.value,
-            **correction.agent._asdict(),
-            "received_at": correction.at,
-            "after": json.dumps(dict(correction.after)),
-        }
-        for correction in corrections
-        if correction.after
-    ]
-    if rows:
-        await insert_many(tx, CorrectionRow, rows)
+async def keep(tx: Transaction, topic: Topic, said: Sequence[Correction]) -> None:
+    """Keep what was said last on this topic of the address and the names of agents."""
+    newest: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for agent, at, after in said:
+        for name, value in after.items():
+            key = (*agent, name)
+            if key not in newest or newest[key]["said_at"] <= at:
+                newest[key] = {
+                    **agent._asdict(),
+                    "topic": topic.value,
+                    "name": name,
+                    "value": value,
+                    "said_at": at,
+                }
+    if newest:
+        await insert_many(
+            tx,
+            AgentDetailRow,
+            [newest[key] for key in sorted(newest)],
+            then="ON CONFLICT (issuer, agent_id, topic, name) DO UPDATE SET value = excluded.value, "
+            "said_at = excluded.said_at WHERE agent_detail.said_at <= excluded.said_at",
+        )
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
@@ -93,10 +101,10 @@ async def keep_former_address(
 _LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(6_516_594)")  # "cor"
 _LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(6_516_594)")
 _NEWER = text(
-    "SELECT issuer, agent_id, received_at, after FROM correction "
+    "SELECT issuer, agent_id, name, value, said_at FROM agent_detail "
     "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "
     "AS said (issuer, agent_id, moment) USING (issuer, agent_id) "
-    "WHERE received_at > moment AND topic = :topic ORDER BY received_at, id"
+    "WHERE said_at > moment AND topic = :topic"
 )
 _FORMER = text(
     """
@@ -107,7 +115,6 @@ _FORMER = text(
      UNION
     SELECT issuer, agent_id, lower(address) FROM subscriber
      WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
-       AND described_at <= :moment
         ON CONFLICT (issuer, agent_id, address) DO UPDATE SET since = now()"""
 )
 _ENROLMENTS = text(

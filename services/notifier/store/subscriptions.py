@@ -1,7 +1,6 @@
 """Subscribers, what they follow, and requests that wait for the owner of an address."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -17,37 +16,21 @@ EVERYTHING = ""
 """What ends where an agent follows nothing more, in place of an interest."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubscribedAgent:
-    """An agent who follows something, and when that was received which describes them."""
-
-    subscriber_id: UUID
-    described_at: datetime
-
-
 async def lock(tx: Transaction) -> None:
     """Lock all subscriptions for writing until the end of the transaction."""
     await tx.execute(_LOCK)
 
 
-async def find_agent(tx: Transaction, agent: AgentKey) -> SubscribedAgent | None:
+async def find_agent(tx: Transaction, agent: AgentKey) -> UUID | None:
     """The subscriber who is this agent, if the agent follows anything."""
-    row = (await tx.execute(_AGENT, agent._asdict())).one_or_none()
-    return None if row is None else SubscribedAgent(row.subscriber_id, row.described_at)
+    found: UUID | None = await tx.scalar(_AGENT, agent._asdict())
+    return found
 
 
-async def save_agent(
-    tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str], moment: datetime
-) -> UUID:
-    """Keep an agent as a subscriber, as described at a moment; a name that is not known stays as it was."""
+async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
+    """Keep an agent as a subscriber; a name that is not known now stays as it was."""
     given_name, family_name = name
-    values = {
-        **agent._asdict(),
-        "address": address,
-        "given_name": given_name,
-        "family_name": family_name,
-        "moment": moment,
-    }
+    values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
     return saved
 
@@ -98,17 +81,22 @@ async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], 
 
 
 async def remove(
-    tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str], moment: datetime
+    tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
 ) -> None:
-    """Let subscribers follow these no more, and keep of agents that it ended at that moment."""
-    parameters = {"ids": list(subscriber_ids), "interests": list(interests), "moment": moment}
-    await tx.execute(_REMOVE, parameters)
+    """Let subscribers follow these no more; None: anything."""
+    named = None if interests is None else list(interests)
+    await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
 
 
 async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
     """Keep that an agent wanted these no more at that moment, whether they were followed or not."""
     parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
     await tx.execute(_KEEP_ENDED, parameters)
+
+
+async def keep_all_ended(tx: Transaction, subscriber_ids: Collection[UUID], moment: datetime) -> None:
+    """Keep of those of these who are agents that what was asked for by that moment is over."""
+    await tx.execute(_KEEP_ALL_ENDED, {"ids": list(subscriber_ids), "moment": moment})
 
 
 async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set[str]:
@@ -154,16 +142,12 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
-_AGENT = text(
-    "SELECT subscriber_id, described_at FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id"
-)
+_AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
 _ADDRESS = text("SELECT address FROM subscriber WHERE subscriber_id = :subscriber_id")
 _SAVE_AGENT = text(
-    "INSERT INTO subscriber "
-    "(subscriber_id, issuer, agent_id, address, given_name, family_name, described_at) "
-    "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name, :moment) "
+    "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "
+    "VALUES (gen_random_uuid(), :issuer, :agent_id, :address, :given_name, :family_name) "
     "ON CONFLICT (issuer, agent_id) DO UPDATE SET address = excluded.address, "
-    "described_at = excluded.described_at, "
     "given_name = coalesce(nullif(excluded.given_name, ''), subscriber.given_name), "
     "family_name = coalesce(nullif(excluded.family_name, ''), subscriber.family_name) "
     "RETURNING subscriber_id"
@@ -197,19 +181,19 @@ _ADD = text(
     "DO UPDATE SET since = greatest(subscription.since, excluded.since)"
 )
 _REMOVE = text(
-    """
-    WITH removed AS (
-         DELETE FROM subscription WHERE subscriber_id = ANY(CAST(:ids AS uuid[]))
-            AND interest = ANY(CAST(:interests AS varchar[])) RETURNING subscriber_id, interest)
-    INSERT INTO ended_subscription (issuer, agent_id, interest, ended_at)
-    SELECT issuer, agent_id, interest, :moment FROM removed JOIN subscriber USING (subscriber_id)
-     WHERE agent_id IS NOT NULL
-        ON CONFLICT (issuer, agent_id, interest)
-        DO UPDATE SET ended_at = greatest(ended_subscription.ended_at, excluded.ended_at)"""
+    "DELETE FROM subscription WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) "
+    "AND (CAST(:interests AS varchar[]) IS NULL OR interest = ANY(CAST(:interests AS varchar[])))"
 )
 _KEEP_ENDED = text(
     "INSERT INTO ended_subscription (issuer, agent_id, interest, ended_at) "
     "SELECT :issuer, :agent_id, interest, :moment FROM unnest(CAST(:interests AS varchar[])) AS interest "
+    "ON CONFLICT (issuer, agent_id, interest) "
+    "DO UPDATE SET ended_at = greatest(ended_subscription.ended_at, excluded.ended_at)"
+)
+_KEEP_ALL_ENDED = text(
+    "INSERT INTO ended_subscription (issuer, agent_id, interest, ended_at) "
+    "SELECT issuer, agent_id, '', :moment FROM subscriber "
+    "WHERE subscriber_id = ANY(CAST(:ids AS uuid[])) AND agent_id IS NOT NULL "
     "ON CONFLICT (issuer, agent_id, interest) "
     "DO UPDATE SET ended_at = greatest(ended_subscription.ended_at, excluded.ended_at)"
 )

@@ -216,6 +216,32 @@ async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_
     assert (data["email"], data.get("given_name")) == ("newest@exemple.fr", "Zoé")
 
 
+async def test_a_refused_request_says_nothing_of_how_an_agent_is_written_to(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await an_hour_ago(rows)
+    stale = AGENT.model_copy(update={"email": "stale@exemple.fr"})
+    await front.enrol(session, stale)  # is there already
+    await correct_late(database, email="zoe@exemple.fr")
+    assert ("enrolled", "zoe@exemple.fr", "Durand") in await enrolled_as(rows)
+
+
+async def test_who_asks_for_several_agents_knows_less_of_each_than_a_correction(
+    database: Database, front: Front, rows: Rows
+) -> None:
+    session, other = open_now(), open_now()
+    await front.publish(session, other)
+    await front.enrol(session, AGENT)
+    await an_hour_ago(rows)
+    stale = AGENT.model_copy(update={"email": "stale@exemple.fr"})
+    await front.answer(GroupRequest(uuid4(), clock.now(), other.session_id, (stale,), all_or_nothing=True))
+    await correct_late(database, email="zoe@exemple.fr")
+    assert await addresses(rows) == ["zoe@exemple.fr"] * 2
+
+
 async def test_who_has_moved_since_is_corrected_by_what_was_asked_before(
     database: Database, front: Front, rows: Rows
 ) -> None:

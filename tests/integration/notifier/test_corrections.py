@@ -1,7 +1,6 @@
 """What letters say of an agent is corrected, in the order in which enrolment tells it."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 from services.notifier.delivery.deliverer import CLAIM_LEASE
 from services.notifier.letters import Priority, Template
 from services.notifier.letters.bounces import digest_of
-from services.notifier.personal_data import CORRECTIONS, ENDED_SUBSCRIPTIONS
+from services.notifier.personal_data import AGENT_DETAILS, ENDED_SUBSCRIPTIONS
 from services.notifier.service import corrections, enrolments, fan_outs, mails, subscriptions
 from services.notifier.store import claims
-from services.notifier.store import corrections as kept
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Transaction
@@ -361,9 +359,12 @@ async def test_a_subscriber_is_not_corrected_where_a_newer_correction_has_done_i
 async def test_a_subscriber_is_not_corrected_where_a_newer_subscription_describes_them(
     notifier: Notifier,
 ) -> None:
+    """By what it says: a name that it does not say is corrected."""
     await notifier.hear(FOLLOWS.model_copy(update={"email": NEWEST}))
-    await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT), at=before())
-    assert await written_to(notifier, "subscriber") == [(NEWEST, "")]
+    older = AgentCorrected(agent_id=AGENT.agent_id, email=RIGHT, given_name="Zoey", family_name="Martin")
+    await notifier.hear(older, at=before())
+    [row] = await notifier.query("SELECT address, given_name, family_name FROM subscriber")
+    assert (row.address, row.given_name, row.family_name) == (NEWEST, "Zoé", "Martin")
 
 
 EVERYTHING_ENDS = SubscriptionChanged(agent_id=AGENT.agent_id, email=WRONG, subscribed=False)
@@ -412,17 +413,40 @@ async def test_what_was_asked_for_again_does_not_end_by_what_is_redriven(
     assert await followed(notifier) == [("theme:enjeux-ia", WRONG)]
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("chosen", [["theme:acculturation"], []])
 async def test_what_the_owner_of_the_address_has_ended_does_not_come_back_when_it_is_redriven(
-    notifier: Notifier,
+    notifier: Notifier, chosen: list[str], known: bool
 ) -> None:
-    await notifier.hear(FOLLOWS, ANOTHER.model_copy(update={"email": WRONG}), at=before())
+    """Nor what was asked for before and was read by nobody then: who chooses chooses from all there is."""
+    another = ANOTHER.model_copy(update={"email": WRONG})
+    await notifier.hear(*([FOLLOWS] if known else []), another, at=before())
     [row] = await notifier.query("SELECT subscriber_id FROM subscriber")
     async with notifier.database.transaction() as tx:
-        await subscriptions.choose(tx, row.subscriber_id, ["theme:acculturation"])
+        await subscriptions.choose(tx, row.subscriber_id, chosen)
     await notifier.hear(FOLLOWS, at=before())
-    assert await followed(notifier) == [("theme:acculturation", WRONG)]
+    assert [interest for interest, _ in await followed(notifier)] == chosen
     await notifier.hear(FOLLOWS, at=clock.now() + timedelta(minutes=1))
-    assert len(await followed(notifier)) == 2
+    assert len(await followed(notifier)) == len(chosen) + 1
+
+
+async def test_who_subscribes_by_what_is_redriven_has_the_address_that_was_said_last(
+    notifier: Notifier,
+) -> None:
+    """Also where that subscription has ended since, and nothing else is left of it."""
+    await notifier.hear(ANOTHER)
+    await notifier.hear(ANOTHER.model_copy(update={"subscribed": False}))
+    await notifier.hear(FOLLOWS, at=before())
+    assert await followed(notifier) == [("theme:enjeux-ia", NEWEST)]
+
+
+async def test_an_ended_subscription_that_is_redriven_still_says_the_newer_address(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(FOLLOWS, at=before() - timedelta(hours=1))
+    await notifier.hear(ANOTHER.model_copy(update={"subscribed": False}))
+    await notifier.hear(ANOTHER, at=before())
+    assert await followed(notifier) == [("theme:enjeux-ia", NEWEST)]
 
 
 async def test_what_a_portal_says_after_its_correction_stays_where_enrolment_tells_of_it_later(
@@ -439,9 +463,9 @@ async def test_corrections_end_when_nothing_can_wait_for_them_any_more(notifier:
     await notifier.hear(corrected())
     await notifier.hear(AgentCorrected(agent_id=AGENT.agent_id), at=clock.now())  # corrects nothing
     async with notifier.database.transaction() as tx:
-        assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=89)) == 0
-        assert await end_rows(tx, CORRECTIONS, 90, clock.now() + timedelta(days=91)) == 1
-    assert await notifier.query("SELECT 1 FROM correction") == []
+        assert await end_rows(tx, AGENT_DETAILS, 90, clock.now() + timedelta(days=89)) == 0
+        assert await end_rows(tx, AGENT_DETAILS, 90, clock.now() + timedelta(days=91)) == 1
+    assert await notifier.query("SELECT 1 FROM agent_detail") == []
 
 
 async def test_what_was_ended_is_kept_as_long_as_corrections(notifier: Notifier) -> None:
@@ -489,7 +513,7 @@ async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: 
                 await enrolments.take_over(tx, batch, clock.now())
             else:
                 await subscriptions.take_over(tx, batch)
-    about = [sql.split()[0] for sql, _ in asked if "correction" in sql]
+    about = [sql.split()[0] for sql, _ in asked if "agent_detail" in sql]
     assert about == ["SELECT", "INSERT"]
 
 
@@ -500,17 +524,9 @@ async def test_where_nobody_is_subscribed_or_corrected_nothing_is_asked(notifier
     assert asked == []
 
 
-async def test_a_batch_that_many_corrections_came_after_takes_no_second(notifier: Notifier) -> None:
-    await notifier.change(
-        "INSERT INTO correction (topic, issuer, agent_id, received_at, after) "
-        "SELECT 'enrolment.decisions', 'iel', :agent_id, now() + number * interval '1 second', "
-        "jsonb_build_object('email', number || '@exemple.fr') FROM generate_series(1, 5000) AS number",
-        agent_id=AGENT.agent_id,
-    )
-    now = before()
-    async with notifier.database.transaction() as tx:
-        begun = time.process_time()
-        newer = await kept.newer(tx, Topic.ENROLMENT_DECISIONS, [(AGENT.key, now)] * 5000)
-        read = {newer.apply(AGENT, now).email for _ in range(5000)}
-        assert time.process_time() - begun < 1
-    assert read == {"5000@exemple.fr"}
+async def test_of_what_is_said_of_an_agent_the_newest_alone_is_kept(notifier: Notifier) -> None:
+    """However often it is said, in one batch or many, and in which order."""
+    await notifier.hear(corrected(email="zoe@exempel.fr", family_name="Durant"), corrected(email=NEWEST))
+    await notifier.hear(corrected(email=RIGHT, family_name="Durand-Martin"), at=before())
+    found = await notifier.query("SELECT name, value FROM agent_detail ORDER BY name")
+    assert [tuple(row) for row in found] == [("email", NEWEST), ("family_name", "Durant")]

@@ -191,7 +191,28 @@ async def test_a_correction_and_the_former_address_that_are_kept_while_the_erasu
     assert await forget()
 
     assert await notifier.query("SELECT address FROM former_address") == []
-    assert [row.agent_id for row in await notifier.query("SELECT agent_id FROM correction")] == ["another"]
+    assert [row.agent_id for row in await notifier.query("SELECT DISTINCT agent_id FROM agent_detail")] == [
+        "another"
+    ]
+
+
+async def test_what_was_asked_for_before_and_is_redriven_while_the_erasure_waits_ends_too(
+    notifier: Notifier, forget: Forget
+) -> None:
+    follows = SubscriptionChanged(agent_id=AGENT, email=ADDRESS, theme="enjeux-ia", subscribed=True)
+    another = follows.model_copy(update={"theme": "acculturation"})
+    await notifier.take(follows, issuer="iel")
+    await request_erasure(notifier)
+    await notifier.hear(another, at=clock.now() - timedelta(hours=1))
+    [row] = await notifier.query("SELECT subscriber_id FROM subscriber")
+    async with notifier.database.transaction() as tx:
+        await subscriptions.choose(tx, row.subscriber_id, ["theme:acculturation"])
+    await notifier.change("UPDATE subscription SET since = now() - interval '1 hour'")
+    await enrolment_has_erased(notifier)
+
+    assert await forget()
+
+    assert await columns_with(notifier.database, metadata) == set()
 
 
 async def test_letters_wait_for_the_enrolments_and_for_what_was_decided(

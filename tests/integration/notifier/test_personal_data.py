@@ -33,7 +33,7 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
 
     assert found - registered(REGISTER) == set()
     assert {table for table, _ in found} == {
-        "correction",
+        "agent_detail",
         "dead_letter",
         "enrolment",
         "mail",

@@ -3,7 +3,9 @@
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from shared import clock
 from shared.events.outcomes import RejectionCode
 from shared.messaging import cluster, consumer, fetched, uncompressing
 from shared.messaging.dead_letters import Parked
-from shared.messaging.faststream import record_of
+from shared.messaging.faststream import record_of, records_of
 from shared.messaging.portals.admission import Rejected, admit
 from shared.messaging.portals.registry import Portals
 from tests.unit.messaging.test_subscribers import broker_of
@@ -335,3 +337,18 @@ def test_a_batch_that_never_comes_is_passed_over(monkeypatch: pytest.MonkeyPatch
 def test_offsets_that_are_missing_on_apache_kafka_were_compacted_or_are_markers() -> None:
     with reading_from("MkU3OEVBNTcwNTJENDM2Qk"):
         assert fetch(WHOLE[2 * A_BATCH :], 100) == ([104, 105], 106)
+
+
+def test_of_records_that_are_read_together_it_is_known_which_came_first() -> None:
+    """Where the broker says so by its own clock, that stays."""
+
+    def raw(offset: int, stamped: bool = False) -> Any:
+        moments = {"timestamp": 1_741_000_000_000, "timestamp_type": int(stamped)}
+        return SimpleNamespace(
+            topic="t", partition=0, offset=offset, key=b"", value=b"", headers=(), **moments
+        )
+
+    now = clock.now()
+    first, second, stamped = records_of([raw(7), raw(8), raw(9, stamped=True)], now)
+    assert now == first.received_at < second.received_at
+    assert stamped.received_at == datetime.fromtimestamp(1_741_000_000, UTC)
