@@ -546,9 +546,6 @@ def upgrade() -> None:
         sa.Column("given_name", sa.String(), nullable=False),
         sa.Column("family_name", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column(
-            "described_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
         sa.CheckConstraint(
             "(issuer IS NULL) = (agent_id IS NULL)", name=op.f("ck_subscriber_an_agent_has_an_issuer")
         ),
