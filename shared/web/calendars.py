@@ -1,4 +1,4 @@
-"""iCalendar (RFC 5545) for the catalogue's feeds and the notifier's letters.
+"""iCalendar (RFC 5545) for the catalogue's feeds, the notifier's letters and the agent's page.
 
 Written line by line: a feed holds a thousand sessions, a fan-out writes a hundred thousand letters, and the
 library icalendar takes half a millisecond for each entry. It reads in the tests what is written here.
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from urllib.parse import quote
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from shared.events.vocabulary import Format
@@ -28,7 +29,7 @@ class Details:
     """What an event is, the same for all its attendees; its lines are written once.
 
     ``busy``: its reader has a seat, so the time is taken; never for a MOOC, which is followed at one's own
-    pace. What is None is not written.
+    pace; ``tentative``: they have none yet. What is None is not written.
     """
 
     format: Format
@@ -41,6 +42,7 @@ class Details:
     description: str | None = None
     category: str | None = None
     cancelled: bool = False
+    tentative: bool = False
     busy: bool = False
     organiser: Person | None = None
 
@@ -67,7 +69,7 @@ class Details:
             f"DTSTART{self.starts.strftime(form)}",
             f"DTEND{self.ends.strftime(form)}",
             f"SUMMARY:{_text(self.summary)}",
-            f"STATUS:{'CANCELLED' if self.cancelled else 'CONFIRMED'}",
+            f"STATUS:{'CANCELLED' if self.cancelled else 'TENTATIVE' if self.tentative else 'CONFIRMED'}",
             f"TRANSP:{'OPAQUE' if self.busy and self.format is not Format.MOOC else 'TRANSPARENT'}",
         ]
         if self.location is not None:
@@ -92,6 +94,20 @@ class CalendarEvent:
     stamp: datetime
     details: Details
     attendee: Person | None = None
+
+
+def uid(enrolment_id: UUID | str, number: int) -> str:
+    """What an agent's entry is found again by; ``number`` is that of the séance, 0 of the session itself."""
+    return f"{enrolment_id}-{number}" if number else str(enrolment_id)
+
+
+def sequence(enrolment_version: int, session_version: int) -> int:
+    """Whatever is decided last has the highest number (RFC 5546, 2.1.4).
+
+    The enrolment's version weighs more: a confirmation that arrives late, written when the session had
+    changed, must not outdo the cancellation that was decided after it.
+    """
+    return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
 def write(

@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     MOVE = "/inscriptions/changement"
     CERTIFICATE = "/inscriptions/attestation"
     ENROLMENTS = "/inscriptions/mes-inscriptions"
+    CALENDAR = "/inscriptions/agenda"
     ADDRESS = "/inscriptions/adresse"
     CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
     PREFERENCES = "/courriels/preferences"

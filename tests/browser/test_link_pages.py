@@ -60,6 +60,7 @@ PAGES: dict[str, dict[str, Any]] = {
         ),
         "refusals": REFUSALS,
         "link_of": lambda _purpose, _seen: ALL,
+        "calendar": ALL,
         "address": ALL,
     },
     "address.html": {"typed": "zoe@ville", "enrolments": ALL},

@@ -2,7 +2,8 @@
 
 Opening a link never changes anything, since mail scanners open links; an answer is a POST, and the rules
 decide about it as about a portal's event. Nobody's name is shown, nor an address to join: a letter may be
-forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and leads to the pages of each.
+forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and leads to the pages of each; its
+calendar has the addresses to join that its reader's letters have.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.enrolment.render.calendar import calendar_of
 from services.enrolment.render.certificates import Signature, pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, LinkState
@@ -67,6 +69,7 @@ class Message(StrEnum):
     NOT_CERTIFIED = "not_certified"
     CERTIFICATE_LINK_EXPIRED = "certificate_link_expired"
     ENROLMENTS_LINK_EXPIRED = "enrolments_link_expired"
+    NOTHING_TO_COME = "nothing_to_come"
     ADDRESS_CHANGED = "address_changed"
     ADDRESS_GIVEN = "address_given"
     ADDRESS_CORRECTED = "address_corrected"
@@ -100,6 +103,7 @@ def add_to(
         (Purpose.MOVE, pages.move, ["GET", "POST"]),
         (Purpose.CERTIFICATE, pages.certificate, ["GET"]),
         (Purpose.ENROLMENTS, pages.enrolments, ["GET"]),
+        (Purpose.CALENDAR, pages.calendar, ["GET"]),
         (Purpose.ADDRESS, pages.address, ["GET", "POST"]),
         (Purpose.CONFIRM_ADDRESS, pages.confirm_address, ["GET", "POST"]),
     ):
@@ -250,8 +254,22 @@ class _Pages:
             enrolments=found,
             link_of=partial(self._link_of, opened),
             refusals=REFUSALS,
+            calendar=self._onward(opened, Purpose.CALENDAR),
             address=self._onward(opened, Purpose.ADDRESS),
         )
+
+    async def calendar(self, request: Request) -> Response:
+        """Return what the agent takes part in, or waits for, as a calendar to download."""
+        opened = await self._read(request, Purpose.CALENDAR, Message.ENROLMENTS_LINK_EXPIRED)
+        async with self.database.quiet_transaction() as tx:
+            found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
+        if isinstance(found, LinkState):
+            return self._notice(Message(found), None)
+        live = [*found.to_answer, *found.to_come]
+        if not live:  # a calendar has an event at least (RFC 5545, 3.6)
+            return self.rendering.notice(Message.NOTHING_TO_COME, **self._back(opened))
+        headers = {**BY_LINK, "Content-Disposition": 'attachment; filename="mes-formations.ics"'}
+        return Response(calendar_of(live), media_type="text/calendar", headers=headers)
 
     async def address(self, request: Request) -> Response:
         """Ask for another address; a POST has a letter sent there, whose link confirms it."""

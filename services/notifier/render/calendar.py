@@ -74,7 +74,7 @@ class CalendarWriter:
         attendee = None if method == "PUBLISH" else Person(name, address)
         events = [
             CalendarEvent(
-                f"{invitee.enrolment_id}-{occasion.number}" if occasion.number else invitee.enrolment_id,
+                calendars.uid(invitee.enrolment_id, occasion.number),
                 invitee.sequence,
                 invitee.stamp,
                 self._details(session, occasion, cancelled=method == "CANCEL"),

@@ -28,7 +28,7 @@ from shared import clock
 from shared.events.vocabulary import Status
 from shared.references import reference_of
 from shared.web import french, labels
-from shared.web.calendars import Person
+from shared.web.calendars import Person, sequence
 from shared.web.links import ENROLMENTS_FOR, Links, Purpose
 from shared.web.refusals import Explanation
 
@@ -373,7 +373,7 @@ class Renderer:
             return []
         invitee = Invitee(
             str(mail.enrolment_id),
-            sequence=_sequence(mail.version, session.version),
+            sequence=sequence(mail.version, session.version),
             stamp=mail.called_for_at,
             attendee=attendee,
         )
@@ -406,8 +406,8 @@ class Renderer:
         """What takes the session that the agent left out of their calendar; none where it is not known."""
         if left is None:
             return []
-        sequence = _sequence(int(str(mail.details["left_version"])), left.version)
-        old = replace(invitee, enrolment_id=str(mail.details["left_enrolment"]), sequence=sequence)
+        decided = sequence(int(str(mail.details["left_version"])), left.version)
+        old = replace(invitee, enrolment_id=str(mail.details["left_enrolment"]), sequence=decided)
         return [self._calendar.cancellation(left, old)]
 
     def _view(self, session: letters.Session) -> SessionView:
@@ -418,15 +418,6 @@ class Renderer:
             if len(self._views) > self._keep:
                 self._views.popitem(last=False)
         return view
-
-
-def _sequence(enrolment_version: int, session_version: int) -> int:
-    """Whatever is decided last has the highest number (RFC 5546, 2.1.4).
-
-    The enrolment's version weighs more: a confirmation that arrives late, written when the session had
-    changed, must not outdo the cancellation that was decided after it.
-    """
-    return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
 _FILES = {"REQUEST": "inscription.ics", "PUBLISH": "inscription.ics", "CANCEL": "annulation.ics"}

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from icalendar import Calendar
 
 from services.enrolment.rules.requests import GroupRequest
 from services.enrolment.service import corrections, requests
@@ -236,7 +237,7 @@ async def test_a_link_that_was_written_to_a_wrong_address_opens_nothing_once_it_
     assert ">Session<" in (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, anyhow))).text
 
 
-OF_LETTERS = [Purpose.WITHDRAW, Purpose.MOVE, Purpose.OFFER, Purpose.CERTIFICATE]
+OF_LETTERS = [Purpose.WITHDRAW, Purpose.MOVE, Purpose.OFFER, Purpose.CERTIFICATE, Purpose.CALENDAR]
 
 
 async def test_the_link_of_an_offer_that_lies_in_a_wrong_mailbox_takes_and_leaves_no_seat(
@@ -300,6 +301,80 @@ async def test_who_was_refused_for_a_session_that_nobody_knows_sees_their_other_
     )
 
     assert ">Connue<" in text
+
+
+async def the_calendar(front: Front, ask: Ask, session: SessionState, agent: Agent) -> list[Any]:
+    """The entries of the calendar that "Mes inscriptions" leads to."""
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
+    [link] = re.findall(f'href="{PUBLIC}({Purpose.CALENDAR.value}/[^"]*)"', text)
+    answer = await ask("GET", link)
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="mes-formations.ics"'
+    assert answer.headers["cache-control"] == "no-store"
+    calendar = Calendar.from_ical(answer.content)
+    assert [str(zone["tzid"]) for zone in calendar.walk("VTIMEZONE")] == ["Europe/Paris"]
+    return list(calendar.walk("VEVENT"))
+
+
+async def test_the_calendar_has_what_is_live_and_the_address_to_join_for_who_has_a_seat_alone(
+    front: Front, ask: Ask
+) -> None:
+    agent, link = an_agent(), "https://visio.example/secret"
+    online = {"format": "webinar", "venue": None, "join_url": link}
+    seat, full = (
+        open_now(title="Assise", **online),
+        open_now(title="Complète", capacity=1, waiting_list="automatic", **online),
+    )
+    left, others = open_now(title="Quittée"), open_now(title="Une autre")
+    await front.publish(seat, full, left, others)
+    await front.enrol(full, an_agent(), agent)
+    for session in (seat, left):
+        await front.enrol(session, agent)
+    await front.withdraw(left, agent)
+    await front.enrol(others, an_agent())
+
+    events = await the_calendar(front, ask, seat, agent)
+
+    by_title = {str(event["summary"]): event for event in events}
+    assert set(by_title) == {"Assise", "Sur la liste d’attente : Complète"}
+    assert (str(by_title["Assise"]["url"]), str(by_title["Assise"]["status"])) == (link, "CONFIRMED")
+    waiting = by_title["Sur la liste d’attente : Complète"]
+    assert (str(waiting["location"]), str(waiting["status"])) == ("En ligne", "TENTATIVE")
+    assert link not in waiting.to_ical().decode()
+
+
+async def test_its_entries_are_those_that_letters_put_in_and_take_out(front: Front, ask: Ask) -> None:
+    """As the notifier writes them: by the enrolment, the séance, and what was decided last."""
+    start, agent = datetime.now(UTC) + timedelta(days=30), an_agent()
+    modules = [
+        {
+            "title": title,
+            "starts_at": start + timedelta(days=day),
+            "ends_at": start + timedelta(days=day, hours=3),
+        }
+        for day, title in enumerate(("Matin", "Soir"))
+    ]
+    session = open_now(version=3, starts_at=start, ends_at=start + timedelta(days=2), modules=modules)
+    await front.publish(session)
+    await front.enrol(session, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    events = await the_calendar(front, ask, session, agent)
+    assert [(str(event["uid"]), int(event["sequence"])) for event in events] == [
+        (f"{enrolment_id}-1", 10_003),
+        (f"{enrolment_id}-2", 10_003),
+    ]
+
+
+async def test_who_has_nothing_to_come_is_told_so_and_gets_no_empty_calendar(front: Front, ask: Ask) -> None:
+    session, agent = open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    await front.withdraw(session, agent)
+    page(
+        await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
+        410,
+        "Rien à mettre dans votre agenda",
+    )
 
 
 async def test_a_letters_link_to_withdraw_leads_to_that_enrolment_alone(front: Front, ask: Ask) -> None:

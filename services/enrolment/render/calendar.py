@@ -1,0 +1,48 @@
+"""What an agent takes part in as a calendar to download; `shared.web.calendars` writes the lines."""
+
+from collections.abc import Iterator, Sequence
+
+from services.enrolment.rules.links import AgentEnrolment
+from shared.web import calendars, labels
+from shared.web.calendars import CalendarEvent, Details
+
+PRODUCT = "-//Parcours//Mes inscriptions//FR"
+
+
+def calendar_of(enrolments: Sequence[AgentEnrolment]) -> bytes:
+    """A calendar of these, each séance once, stamped when it changed: the same enrolments, the same bytes.
+
+    Its entries are those of the letters (by UID and sequence), which may change them or take them out later.
+    Without a seat an entry is tentative, says so, and has no link.
+    """
+    events = [event for seen in enrolments for event in _events(seen)]
+    return calendars.write(events, product=PRODUCT, method="PUBLISH", name="Mes formations")
+
+
+def _events(seen: AgentEnrolment) -> Iterator[CalendarEvent]:
+    enrolment, session = seen.enrolment, seen.session
+    has_seat = enrolment.state.has_seat
+    link = session.join_url if has_seat else None
+    online = labels.ONLINE if session.join_url else None
+    title = session.title if has_seat else f"{labels.ENROLMENT_STATES[enrolment.state]} : {session.title}"
+    of_modules = [
+        (number, f"{title} : {module.title}", module.starts_at, module.ends_at)
+        for number, module in enumerate(session.modules, start=1)
+    ]
+    for number, summary, starts_at, ends_at in of_modules or [(0, title, session.starts_at, session.ends_at)]:
+        yield CalendarEvent(
+            calendars.uid(enrolment.enrolment_id, number),
+            calendars.sequence(enrolment.version, session.version),
+            seen.updated_at,
+            Details(
+                format=session.format,
+                starts_at=starts_at,
+                ends_at=ends_at,
+                timezone=session.timezone,
+                summary=summary,
+                location=session.venue or link or online,
+                url=link,
+                tentative=not has_seat,
+                busy=has_seat,
+            ),
+        )
