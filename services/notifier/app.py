@@ -92,7 +92,7 @@ def compose(settings: Settings) -> Process:
         api=http,
         jobs=jobs.all_jobs(
             database,
-            organisers,
+            settings.delegation_contacts,
             ReturnMailbox(settings.imap_server) if settings.imap_server else None,
             settings.return_path,
         ),

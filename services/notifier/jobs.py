@@ -5,7 +5,7 @@ import imaplib
 import logging
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import Counter, Gauge
@@ -14,6 +14,7 @@ from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters import day_of
 from services.notifier.letters.bounces import ReturnPath
 from services.notifier.service import bounces, fan_outs, organisers, queue
+from services.notifier.settings import DelegationContacts
 from shared import clock
 from shared.database import Database
 from shared.process.jobs import Job
@@ -38,13 +39,13 @@ AMBIGUOUS = Gauge("parcours_mails_ambiguous", "Mails that an operator must decid
 
 def all_jobs(
     database: Database,
-    contacts: Mapping[str, Sequence[str]],
+    contacts: Mapping[str, DelegationContacts],
     mailbox: ReturnMailbox | None = None,
     path: ReturnPath | None = None,
 ) -> tuple[Job, ...]:
     """What the clock triggers in this service; ``mailbox`` is where mails come back to, by ``path``.
 
-    ``contacts``: the addresses of organisers who are written to, by organiser.
+    ``contacts``: who of its staff is written to, by organiser.
     """
     jobs = (
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
@@ -68,13 +69,14 @@ async def fan_out(database: Database) -> float | None:
     return REST * (time.monotonic() - begun)
 
 
-async def write_to_organisers(database: Database, contacts: Mapping[str, Sequence[str]]) -> None:
+async def write_to_organisers(database: Database, contacts: Mapping[str, DelegationContacts]) -> None:
     """Write the letters of the day that ended this morning, each organiser in a transaction of their own."""
-    for organiser, addresses in contacts.items():
-        day = day_of(organiser, clock.now())
-        if day is not None and addresses:
+    for organiser, found in contacts.items():
+        now = clock.now()
+        day = day_of(organiser, now)
+        if day is not None and (found.organisers or found.digest):
             async with database.transaction() as tx:
-                await organisers.write_day(tx, day, addresses)
+                await organisers.write_day(tx, day, found, now)
 
 
 async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath) -> None:

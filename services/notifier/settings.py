@@ -62,6 +62,7 @@ class DelegationContacts(BaseModel):
 
     contact: Email | None = None
     organisers: tuple[Email, ...] = Field(default=(), max_length=20)
+    digest: tuple[Email, ...] = Field(default=(), max_length=20)
 
 
 class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, NotifierRetention):
@@ -86,7 +87,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
     delegation_contacts: dict[Slug, DelegationContacts] = Field(
         default={},
         description="By organiser, in JSON: contact, whom agents write to instead; organisers, who are "
-        "written to when a session needs them.",
+        "written to when a session needs them; digest, who of them wants a summary each morning.",
     )
     bounce_address: str = Field(
         default="", description="The mailbox that mails come back to; it must accept address+detail."
@@ -121,7 +122,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
         named = [
             address
             for found in self.delegation_contacts.values()
-            for address in (found.contact or "", *found.organisers)
+            for address in (found.contact or "", *found.organisers, *found.digest)
         ]
         return address.lower() in map(str.lower, named)
 

@@ -142,6 +142,7 @@ LETTERS: Mapping[str, str] = {
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",
     "mails-returned": "Des courriels n’arrivent pas",
+    "digest": "Résumé du jour",
     "organiser-message": "Message de l’organisation",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""

@@ -56,7 +56,7 @@ from services.notifier.letters.news import (
     next_edition,
     without_repetition,
 )
-from services.notifier.letters.organisers import OrganiserDay, day_of, returned_letter
+from services.notifier.letters.organisers import Counts, OrganiserDay, day_of, digest_letter, returned_letter
 from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
@@ -81,6 +81,7 @@ __all__ = [
     "TASK_OF",
     "TEMPLATE_OF",
     "CalendarAction",
+    "Counts",
     "DetailRow",
     "Details",
     "Edition",
@@ -110,6 +111,7 @@ __all__ = [
     "bespoke_letter",
     "change_of",
     "day_of",
+    "digest_letter",
     "fan_outs_to_come",
     "includes_joining",
     "is_fresh",

@@ -91,6 +91,7 @@ class Template(StrEnum):
     ORGANISER_MESSAGE = "organiser-message"
     NOMINATION_ANSWERED = "nomination-answered"
     MAILS_RETURNED = "mails-returned"
+    DIGEST = "digest"
 
 
 class Standing(StrEnum):
@@ -212,6 +213,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
     Template.NOMINATION_ANSWERED: Kind(),
     Template.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
+    Template.DIGEST: Kind(priority=Priority.REMINDER, subscribed=True),
 }
 
 

@@ -1,16 +1,20 @@
 """What organisers hear of their sessions by the day: when, and of which time. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import DetailRow, Details, Letter, Template
+from services.notifier.letters.kinds import DetailRow, Details, Letter, Standing, Template
+from services.notifier.letters.sessions import Session
 from shared.events.zones import zone_of
 
 MOST_LISTED = 50
 """Sessions that a letter lists; it says how many more there are."""
+
+SOON = timedelta(days=7)
+"""How long before enrolment closes, and before it begins, a session is in the digest."""
 
 _DAYS = UUID("3f1d7c52-5b0a-5b8e-9a6e-2f0c4f6f7a31")
 _MORNING, _EVENING = time(8), time(20)
@@ -59,3 +63,55 @@ def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
     ]
     details: Details = {"sessions": rows[:MOST_LISTED], "in_all": len(rows), "people": sum(returned.values())}
     return Letter(Template.MAILS_RETURNED, details, needs_session=False)
+
+
+Counts = Mapping[Standing, int]
+"""How many stand where in a session; standings without anybody may be missing."""
+
+
+def digest_letter(
+    sessions: Sequence[Session], counts: Mapping[UUID, Counts], returned: Mapping[UUID, int], now: datetime
+) -> Letter | None:
+    """The digest of an organiser's ``sessions``: what is to be decided, what comes soon, what came back.
+
+    What is to be decided comes first. None where there is nothing to say; it names nobody.
+    """
+    rows = [
+        _digest_row(session, counts.get(session.session_id, {}), returned.get(session.session_id, 0), now)
+        for session in sorted(sessions, key=lambda session: (session.starts_at, session.session_id))
+    ]
+    to_decide = [row for row in rows if row["to_rank"] or row["minimum_missed"]]
+    soon = [row for row in rows if row["soon"] and row not in to_decide]
+    others = [row for row in rows if row["people"] and row not in to_decide and row not in soon]
+    listed = [*to_decide, *soon, *others]
+    if not listed:
+        return None
+    details: Details = {
+        "sessions": listed[:MOST_LISTED],
+        "in_all": len(listed),
+        "to_decide": len(to_decide),
+        "soon": len(soon),
+    }
+    return Letter(Template.DIGEST, details, needs_session=False)
+
+
+def _digest_row(session: Session, counts: Counts, returned: int, now: datetime) -> DetailRow:
+    closes, starts, approval = session.enrolment_closes_at, session.starts_at, session.approval
+    enrolled, offered, pending = (
+        counts.get(standing, 0) for standing in (Standing.ENROLLED, Standing.OFFERED, Standing.PENDING)
+    )
+    is_decided_now = closes <= now < starts
+    candidates = pending if approval.by_selection else 0
+    minimum = session.minimum or 0
+    return {
+        "session": str(session.session_id),
+        "enrolled": enrolled,
+        "offered": offered,
+        "waiting": counts.get(Standing.WAITLISTED, 0),
+        "pending": pending,
+        # What the employer has not agreed to ends at the close: what is left are candidates.
+        "to_rank": candidates if closes <= now else 0,
+        "minimum_missed": minimum if is_decided_now and enrolled + offered + candidates < minimum else 0,
+        "soon": int(any(now < moment <= now + SOON for moment in (closes, starts))),
+        "people": returned,
+    }

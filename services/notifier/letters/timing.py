@@ -40,6 +40,7 @@ _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Sta
 CONFIRM_FOR = timedelta(hours=48)
 """How long a subscription can be confirmed, from when it was asked for."""
 
+_DAY = timedelta(days=1)
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """What is due by the database's clock is not sent back for a moment that ours has not reached yet."""
 
@@ -159,6 +160,8 @@ def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded 
     """
     if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
+    if mail.template is Template.DIGEST and now >= mail.called_for_at + _DAY:
+        return Superseded("there is another day's digest")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
         return Unheard()
     if mail.template is Template.ORGANISER_MESSAGE and not _is_addressed(mail, context):

@@ -206,6 +206,7 @@ class Renderer:
                 letters.Template.MINIMUM_MISSED
                 | letters.Template.SELECTION_DUE
                 | letters.Template.MAILS_RETURNED
+                | letters.Template.DIGEST
             ):
                 return self._to_organisers(mail, context)
             case letters.Template.CERTIFICATE:
@@ -243,9 +244,17 @@ class Renderer:
         page = f"{self._sender.catalogue}/gestion" if self._sender.catalogue else None
         rows, ids = letters.rows_of(mail.details, "sessions"), letters.sessions_listed(mail)
         listed = [
-            ListedView(self._view(context.listed[session_id]), page and f"{page}/sessions/{session_id}", row)
+            ListedView(
+                self._view(session),
+                page and f"{page}/sessions/{session_id}",
+                row,
+                session.capacity,
+                session.enrolment_closes_at <= self._now(),
+                session.approval.by_employer,
+                session.approval.by_selection,
+            )
             for row, session_id in zip(rows, ids, strict=True)
-            if session_id in context.listed
+            if (session := context.listed.get(session_id)) is not None
         ]
         (about,) = ids if len(ids) == 1 else (mail.session_id,)
         return {
@@ -345,7 +354,7 @@ class Renderer:
         )
 
     def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
-        if self._links is None:
+        if self._links is None or "subscriber" not in mail.details:
             return None
         subscriber, until = str(mail.details["subscriber"]), self._now() + SUBSCRIBER_FOR
         return {
@@ -354,7 +363,10 @@ class Renderer:
         }
 
     def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
-        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key."""
+        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key.
+
+        So does who has the digest: it is the settings that name them.
+        """
         links = self._subscriber_links(mail)
         if links is None:
             contact = mime.ascii_address(self._sender.contact)

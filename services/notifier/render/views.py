@@ -88,6 +88,20 @@ class ListedView:
     session: SessionView
     url: str | None
     says: letters.DetailRow
+    capacity: int | None
+    is_closed: bool
+    by_employer: bool
+    by_selection: bool
+
+    @property
+    def is_to_decide(self) -> bool:
+        """Whether the letter says that it waits for the organiser."""
+        return bool(self.says.get("to_rank") or self.says.get("minimum_missed"))
+
+    @property
+    def is_soon(self) -> bool:
+        """Whether it begins soon, or enrolment closes, and nothing is to be decided."""
+        return bool(self.says.get("soon")) and not self.is_to_decide
 
 
 def _lasts_days(session: letters.Session) -> bool:

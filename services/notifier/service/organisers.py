@@ -1,25 +1,40 @@
 """Organisers hear by the day, by letter, what there is to tell of their sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
 
-from services.notifier.letters import OrganiserDay, returned_letter
+from services.notifier.letters import Letter, OrganiserDay, digest_letter, returned_letter
+from services.notifier.settings import DelegationContacts
 from services.notifier.store import organisers, queue
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
 
 
-async def write_day(tx: Transaction, day: OrganiserDay, addresses: Sequence[str]) -> int:
-    """Write to an organiser's ``addresses`` what came back, once for each day. Returns how many letters.
+async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationContacts, now: datetime) -> int:
+    """Write the digest to who wants it, and to the others what came back, once for each day.
 
-    These are no agents: their recipient is named after the organiser.
+    These are no agents: their recipient is named after the organiser. Returns how many letters.
     """
     since = await organisers.begin_day(tx, day)
     if since is None:
         return 0
-    letter = returned_letter(await organisers.returned(tx, day.organiser, since, day.until))
-    if letter is None:
-        return 0
-    for number, address in enumerate(addresses, start=1):
-        to = Addressee(f"organisation-{day.organiser}-{number}", address, "", "")
-        await queue.add_letter(tx, day.day_id, letter, to, called_for_at=day.until)
-    return len(addresses)
+    returned = await organisers.returned(tx, day.organiser, since, day.until)
+    alone = returned_letter(returned)
+    digest = await _digest(tx, day.organiser, returned, now) if contacts.digest else None
+    written = 0
+    for number, address in enumerate(dict.fromkeys((*contacts.organisers, *contacts.digest)), start=1):
+        letter = digest if address in contacts.digest else alone
+        if letter is not None:
+            to = Addressee(f"organisation-{day.organiser}-{number}", address, "", "")
+            await queue.add_letter(tx, day.day_id, letter, to, called_for_at=day.until)
+            written += 1
+    return written
+
+
+async def _digest(
+    tx: Transaction, organiser: str, returned: Mapping[UUID, int], now: datetime
+) -> Letter | None:
+    found = await organisers.to_tell_of(tx, organiser, now, also=returned)
+    standings = await organisers.standings(tx, [session.session_id for session in found])
+    return digest_letter(found, standings, returned, now)

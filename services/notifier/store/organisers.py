@@ -1,12 +1,15 @@
 """What organisers hear of their sessions: up to when they have, and what there is to tell."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.letters import OrganiserDay
+from services.notifier.letters import Counts, OrganiserDay, Session, Standing
 from services.notifier.letters.bounces import RETURNED
+from services.notifier.letters.organisers import SOON
+from services.notifier.store import sessions
 from services.notifier.tables import MailState
 from shared.database import Transaction
 
@@ -43,6 +46,27 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
     return {row.session_id: row.people for row in rows}
 
 
+async def to_tell_of(
+    tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
+) -> list[Session]:
+    """The sessions of an organiser that a digest may be about, and those of ``also`` that are theirs.
+
+    Published; enrolment closes soon, they begin soon, or enrolment has closed and they are not over.
+    """
+    rows = await tx.execute(
+        _TO_TELL_OF, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
+    )
+    return [sessions.session_of(row.state) for row in rows]
+
+
+async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts]:
+    """How many stand where in each of these sessions, of those who are in it."""
+    found: dict[UUID, dict[Standing, int]] = {}
+    for row in await tx.execute(_STANDINGS, {"ids": list(ids)}) if ids else ():
+        found.setdefault(row.session_id, {})[Standing(row.standing)] = row.people
+    return dict(found)
+
+
 _FIRST = text(
     "INSERT INTO organiser_day (organiser, told_until) VALUES (:organiser, :before) "
     "ON CONFLICT (organiser) DO NOTHING"
@@ -77,4 +101,26 @@ _RETURNED = text(
                                              AND suppression.since < :since)))
      GROUP BY session_id, session.state
      ORDER BY CAST(session.state ->> 'starts_at' AS timestamptz), session_id"""
+)
+_TO_TELL_OF = text(
+    """
+    SELECT state::text AS state FROM session
+     WHERE state ->> 'organiser' = :organiser AND state ->> 'status' = 'published'
+       AND (session_id = ANY(CAST(:also AS uuid[]))
+            OR (CAST(state ->> 'starts_at' AS timestamptz) > :now
+                AND CAST(state ->> 'starts_at' AS timestamptz) <= :soon)
+            OR (CAST(state ->> 'enrolment_closes_at' AS timestamptz) > :now
+                AND CAST(state ->> 'enrolment_closes_at' AS timestamptz) <= :soon)
+            OR (CAST(state ->> 'enrolment_closes_at' AS timestamptz) <= :now
+                AND CAST(state ->> 'ends_at' AS timestamptz) > :now))"""
+)
+# Each half has an index of its own, which only its own condition finds.
+_STANDINGS = text(
+    """
+    SELECT session_id, standing, count(*) AS people FROM enrolment
+     WHERE session_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' GROUP BY session_id, standing
+    UNION ALL
+    SELECT session_id, standing, count(*) FROM enrolment
+     WHERE session_id = ANY(CAST(:ids AS uuid[])) AND standing IN ('waitlisted', 'offered', 'pending')
+     GROUP BY session_id, standing"""
 )

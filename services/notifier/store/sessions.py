@@ -42,7 +42,7 @@ async def save(tx: Transaction, sessions: Iterable[Session]) -> None:
 async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
     """The newest state of these sessions, those that are known."""
     rows = await tx.execute(_SESSIONS, {"ids": list(ids)}) if ids else ()
-    return {row.session_id: _session(row.state) for row in rows}
+    return {row.session_id: session_of(row.state) for row in rows}
 
 
 async def all_rows(tx: Transaction) -> list[SessionRow]:
@@ -51,7 +51,7 @@ async def all_rows(tx: Transaction) -> list[SessionRow]:
 
 
 @functools.lru_cache(maxsize=256)
-def _session(state: str) -> Session:
+def session_of(state: str) -> Session:
     """A session from its JSON; many letters are about the same few."""
     return Session.model_validate_json(state)
 
@@ -66,7 +66,7 @@ async def open_alternatives(
     """
     found: dict[UUID, list[Session]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
-        found.setdefault(row.instead_of, []).append(_session(row.state))
+        found.setdefault(row.instead_of, []).append(session_of(row.state))
     return found
 
 

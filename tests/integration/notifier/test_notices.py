@@ -127,5 +127,9 @@ def test_contacts_of_delegations_are_read_and_mistakes_refused() -> None:
     contacts = {"contact": "a@cnfpt.example", "organisers": ["b@cnfpt.example"]}
     settings = Settings(**given | {"delegation_contacts": {"bretagne": contacts}})
     assert settings.delegation_contacts["bretagne"].organisers == ("b@cnfpt.example",)
-    with pytest.raises(ValueError, match="delegation_contacts"):
-        Settings(**given | {"delegation_contacts": {"bretagne": {"contact": "nobody"}}})
+    assert settings.delegation_contacts["bretagne"].digest == ()
+    digest = {"bretagne": {"digest": ["c@cnfpt.example"]}}
+    assert Settings(**given | {"delegation_contacts": digest}).names_contact("C@cnfpt.example")
+    for mistaken in ({"contact": "nobody"}, {"digest": ["nobody"]}, {"digests": ["c@cnfpt.example"]}):
+        with pytest.raises(ValueError, match="delegation_contacts"):
+            Settings(**given | {"delegation_contacts": {"bretagne": mistaken}})

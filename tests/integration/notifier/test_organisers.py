@@ -1,7 +1,7 @@
-"""Organisers hear once a day, and without a name, of whom mails about their sessions do not reach."""
+"""Organisers hear once a day, and without a name, what there is to tell of their sessions."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,13 +10,19 @@ import pytest
 
 from services.notifier import jobs
 from services.notifier.letters.bounces import RETURNED
+from services.notifier.settings import DelegationContacts
 from shared import clock
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
 from tests.integration.notifier.conftest import Notifier
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
 
-ADDRESSES = {"bretagne": ["yann@cnfpt.example", "anne@cnfpt.example"], "corse": ["other@cnfpt.example"]}
+YANN, ANNE = "yann@cnfpt.example", "anne@cnfpt.example"
+YANN_ALONE = {"bretagne": DelegationContacts(organisers=(YANN,))}
+ADDRESSES = {
+    "bretagne": DelegationContacts(organisers=(YANN, ANNE)),
+    "corse": DelegationContacts(organisers=("other@cnfpt.example",)),
+}
 MORNING = at("2025-03-10T08:05+01:00")
 NIGHT_BEFORE = at("2025-03-09T23:00+01:00")
 
@@ -43,7 +49,7 @@ async def come_back(notifier: Notifier, *names: str, at: datetime = NIGHT_BEFORE
 
 
 async def write(
-    notifier: Notifier, now: datetime, monkeypatch: pytest.MonkeyPatch, to: Mapping[str, Sequence[str]]
+    notifier: Notifier, now: datetime, monkeypatch: pytest.MonkeyPatch, to: Mapping[str, DelegationContacts]
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: now)
     await jobs.write_to_organisers(notifier.database, to)
@@ -60,7 +66,7 @@ async def test_each_organiser_of_the_session_has_one_letter_a_day_with_how_many(
     for minutes in (0, 1, 60):
         await write(seated, MORNING + timedelta(minutes=minutes), monkeypatch, ADDRESSES)
     rows = await told(seated)
-    assert sorted(row.address for row in rows) == sorted(ADDRESSES["bretagne"])
+    assert sorted(row.address for row in rows) == sorted((YANN, ANNE))
     assert {row.issuer for row in rows} == {""}
     assert rows[0].details["sessions"] == [{"session": str(SESSION_ID), "people": 2}]
 
@@ -69,7 +75,7 @@ async def test_the_letter_names_nobody_and_leads_to_the_session(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await come_back(seated, "zoe")
-    await write(seated, MORNING, monkeypatch, {"bretagne": ["yann@cnfpt.example"]})
+    await write(seated, MORNING, monkeypatch, YANN_ALONE)
     assert await seated.deliver() == 1
     (mail,) = seated.relay.taken
     assert b"zoe" not in mail.content.lower()
@@ -80,8 +86,7 @@ async def test_processes_that_write_at_once_write_one_letter(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await come_back(seated, "zoe")
-    only = {"bretagne": ["yann@cnfpt.example"]}
-    await asyncio.gather(*(write(seated, MORNING, monkeypatch, only) for _ in range(4)))
+    await asyncio.gather(*(write(seated, MORNING, monkeypatch, YANN_ALONE) for _ in range(4)))
     assert len(await told(seated)) == 1
 
 
@@ -105,9 +110,8 @@ async def _killed(*_: object, **__: object) -> None:
 async def test_who_was_told_of_is_not_told_of_again_and_a_missed_day_is_made_up(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = {"bretagne": ["yann@cnfpt.example"]}
     await come_back(seated, "zoe")
-    await write(seated, MORNING, monkeypatch, only)
+    await write(seated, MORNING, monkeypatch, YANN_ALONE)
     await come_back(seated, "ali", at=MORNING)
     await seated.change(
         "INSERT INTO mail (event_id, template, issuer, recipient, address, given_name, family_name, "
@@ -116,7 +120,7 @@ async def test_who_was_told_of_is_not_told_of_again_and_a_missed_day_is_made_up(
         "version, '{}', true, 0, now(), :at FROM mail WHERE recipient = 'zoe'",
         at=MORNING,
     )
-    await write(seated, MORNING + timedelta(days=3), monkeypatch, only)
+    await write(seated, MORNING + timedelta(days=3), monkeypatch, YANN_ALONE)
     assert [row.details["people"] for row in await told(seated)] == [1, 1]
 
 
@@ -159,7 +163,7 @@ async def test_mails_that_were_not_tried_or_refused_as_unknown_count_too(
         "SELECT decode('00', 'hex'), 'hard', :at, mail_id FROM mail WHERE recipient = 'ali'",
         at=NIGHT_BEFORE,
     )
-    await write(seated, MORNING, monkeypatch, {"bretagne": ["yann@cnfpt.example"]})
+    await write(seated, MORNING, monkeypatch, YANN_ALONE)
     assert [row.details["people"] for row in await told(seated)] == [2]
 
 
@@ -168,3 +172,60 @@ async def test_where_no_mail_came_back_nobody_is_written_to(
 ) -> None:
     await write(seated, MORNING, monkeypatch, ADDRESSES)
     assert await told(seated) == []
+
+
+DIGEST = {"bretagne": DelegationContacts(organisers=(YANN, ANNE), digest=(YANN,))}
+
+
+async def digests(notifier: Notifier) -> list[Any]:
+    return await notifier.rows(where="template = 'digest'")
+
+
+async def test_who_wants_the_digest_has_it_alone_and_the_others_hear_what_came_back(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    for _ in range(2):
+        await write(seated, MORNING, monkeypatch, DIGEST)
+    (digest,), (returned,) = await digests(seated), await told(seated)
+    assert (digest.address, returned.address) == (YANN, ANNE)
+    (row,) = digest.details["sessions"]
+    assert (row["people"], row["soon"]) == (1, 0)
+
+
+async def test_the_digest_counts_who_is_in_each_session_of_the_delegation_that_is_near(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [
+        a_session(session_id=uuid4(), organiser="corse"),
+        a_session(session_id=uuid4(), status="cancelled"),
+        a_session(session_id=uuid4(), status="draft"),
+    ]
+    await seated.hear(*(SessionScheduled.model_validate(other.model_dump()) for other in others))
+    for standing in ("waitlisted", "offered", "pending", "withdrawn"):
+        await enrol(seated, standing)
+        await seated.change("UPDATE enrolment SET standing = :now WHERE agent_id = :now", now=standing)
+    await write(seated, at("2025-03-28T09:00+01:00"), monkeypatch, DIGEST)
+    (digest,) = await digests(seated)
+    (row,) = digest.details["sessions"]
+    assert row["session"] == str(SESSION_ID)
+    assert (row["enrolled"], row["waiting"], row["offered"], row["pending"]) == (2, 1, 1, 1)
+
+
+async def test_on_a_day_without_anything_to_say_there_is_no_digest(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write(seated, MORNING, monkeypatch, DIGEST)
+    assert await seated.rows(where="template IN ('digest', 'mails-returned')") == []
+
+
+async def test_the_digest_names_nobody_and_says_how_to_have_it_no_more(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    await write(seated, MORNING, monkeypatch, {"bretagne": DelegationContacts(digest=(YANN,))})
+    assert await seated.deliver() == 1
+    (mail,) = seated.relay.taken
+    assert b"zoe" not in mail.content.lower()
+    assert mail.message["List-Unsubscribe"].startswith("<mailto:")
+    assert mail.message["List-Unsubscribe-Post"] is None

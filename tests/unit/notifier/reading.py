@@ -83,6 +83,24 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "audience": ["enrolled"],
         "session_version": 1,
     },
+    Template.DIGEST: {
+        "sessions": [
+            {
+                "session": str(SESSION_ID),
+                "enrolled": 12,
+                "offered": 1,
+                "waiting": 3,
+                "pending": 4,
+                "to_rank": 0,
+                "minimum_missed": 0,
+                "soon": 1,
+                "people": 1,
+            }
+        ],
+        "in_all": 1,
+        "to_decide": 0,
+        "soon": 1,
+    },
     Template.MAILS_RETURNED: {
         "sessions": [{"session": str(SESSION_ID), "people": 2}],
         "in_all": 1,
@@ -114,6 +132,7 @@ WITHOUT_SESSION = {
     Template.MAILS_RETURNED,
     Template.CONFIRM_ADDRESS,
     Template.ADDRESS_GIVEN,
+    Template.DIGEST,
 }
 
 

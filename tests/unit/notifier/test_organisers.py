@@ -1,13 +1,26 @@
-"""When organisers hear of their sessions by the day, and what a letter of the day lists."""
+"""When organisers hear of their sessions by the day, and what letters of the day say."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from services.notifier.letters import day_of, returned_letter, rows_of
+from services.notifier.letters import (
+    DetailRow,
+    LetterContext,
+    Session,
+    Standing,
+    Superseded,
+    Template,
+    day_of,
+    digest_letter,
+    returned_letter,
+    revalidate,
+    rows_of,
+)
 from services.notifier.letters.organisers import MOST_LISTED
-from tests.unit.notifier.builders import at
+from tests.unit.notifier.builders import SESSION_ID, a_mail, a_session, at
 
 
 @pytest.mark.parametrize(
@@ -58,3 +71,100 @@ def test_a_long_list_is_cut_and_counted_whole() -> None:
     assert letter is not None
     assert len(rows_of(letter.details, "sessions")) == MOST_LISTED
     assert (letter.details["in_all"], letter.details["people"]) == (MOST_LISTED + 10, 2 * (MOST_LISTED + 10))
+
+
+NOW = at("2025-03-10T08:00+01:00")
+
+
+def session_of(*, closes: float, starts: float, **changes: Any) -> Session:
+    """A session whose enrolment closes, and that begins, so many days from now."""
+    begins = NOW + timedelta(days=starts)
+    return a_session(
+        enrolment_opens_at=NOW - timedelta(days=60),
+        enrolment_closes_at=NOW + timedelta(days=closes),
+        starts_at=begins,
+        ends_at=begins + timedelta(hours=7),
+        **changes,
+    )
+
+
+def rows(session: Session, returned: int = 0, **standings: int) -> tuple[DetailRow, ...]:
+    counts = {session.session_id: {Standing(name): number for name, number in standings.items()}}
+    people = {session.session_id: returned} if returned else {}
+    letter = digest_letter([session], counts, people, NOW)
+    return () if letter is None else rows_of(letter.details, "sessions")
+
+
+@pytest.mark.parametrize(
+    ("closes", "starts", "is_told"),
+    [(7, 30, True), (7.1, 30, False), (-1, 7, True), (-1, 7.1, False), (20, -1, False), (5, -1, True)],
+)
+def test_a_session_is_told_that_begins_or_closes_within_seven_days(
+    closes: float, starts: float, is_told: bool
+) -> None:
+    assert bool(rows(session_of(closes=closes, starts=starts), enrolled=12)) is is_told
+
+
+def test_where_there_is_nothing_to_say_there_is_no_digest() -> None:
+    assert digest_letter([], {}, {}, NOW) is None
+    assert digest_letter([session_of(closes=20, starts=40)], {}, {}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("approval", "closes", "to_rank"),
+    [
+        ("selection", -3, 34),
+        ("employer_then_selection", -3, 34),
+        ("employer", -3, None),
+        ("selection", 3, 0),
+        ("none", -3, None),
+    ],
+)
+def test_candidates_are_to_rank_from_the_close_on_however_late_the_session_begins(
+    approval: str, closes: float, to_rank: int | None
+) -> None:
+    found = rows(session_of(closes=closes, starts=40, approval=approval), pending=34)
+    assert [row["to_rank"] for row in found] == ([] if to_rank is None else [to_rank])
+
+
+@pytest.mark.parametrize(
+    ("standings", "missed"),
+    [
+        ({"enrolled": 11}, 12),
+        ({"enrolled": 11, "offered": 1}, 0),
+        ({"enrolled": 11, "waitlisted": 5}, 12),
+        ({"enrolled": 2, "pending": 10}, 0),
+    ],
+)
+def test_who_has_a_seat_is_offered_one_or_is_a_candidate_counts_for_the_minimum(
+    standings: dict[str, int], missed: int
+) -> None:
+    session = session_of(closes=-1, starts=5, minimum=12, approval="selection")
+    (row,) = rows(session, **standings)
+    assert row["minimum_missed"] == missed
+
+
+@pytest.mark.parametrize(("closes", "starts"), [(2, 5), (-2, -1)])
+def test_a_minimum_is_decided_between_the_close_and_the_start(closes: float, starts: float) -> None:
+    session = session_of(closes=closes, starts=starts, minimum=12)
+    (row,) = rows(session, returned=1, enrolled=1)
+    assert row["minimum_missed"] == 0
+
+
+def test_what_is_to_be_decided_comes_first_and_what_came_back_is_told_of_any_session() -> None:
+    later, closed, soon = (
+        session_of(closes=20, starts=40, session_id=UUID(int=1)),
+        session_of(closes=-1, starts=30, session_id=UUID(int=2), minimum=12),
+        session_of(closes=2, starts=5, session_id=UUID(int=3)),
+    )
+    letter = digest_letter([later, soon, closed], {}, {later.session_id: 2}, NOW)
+    assert letter is not None
+    assert [UUID(str(row["session"])).int for row in rows_of(letter.details, "sessions")] == [2, 3, 1]
+    assert (letter.details["to_decide"], letter.details["soon"], letter.details["in_all"]) == (1, 1, 3)
+
+
+def test_a_digest_that_could_not_leave_for_a_day_is_not_sent() -> None:
+    digest = a_mail(Template.DIGEST, session_id=None, enrolment_id=None, called_for_at=NOW)
+    context = LetterContext(listed={SESSION_ID: a_session()})
+    assert revalidate(digest, context, NOW + timedelta(hours=23)) is None
+    assert isinstance(revalidate(digest, context, NOW + timedelta(hours=24)), Superseded)

@@ -60,6 +60,7 @@ OUTCOME = {
     Template.NOMINATION_ANSWERED: "Votre liste pour la session « {title} » est traitée",
     Template.ORGANISER_MESSAGE: "La délégation Bretagne du CNFPT vous écrit au sujet de la session "
     "« {title} ».",
+    Template.DIGEST: "1 session commence, ou clôt ses inscriptions, dans les sept jours.",
     Template.MAILS_RETURNED: "Des courriels au sujet d’une de vos sessions n’arrivent pas à 2 personnes",
     Template.SELECTION_DUE: "Les candidatures à la session",
     Template.MINIMUM_MISSED: "Les inscriptions sont closes à la session",

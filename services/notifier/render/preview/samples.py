@@ -382,27 +382,45 @@ def _news() -> list[Sample]:
     ]
 
 
+_MORNING = datetime(2025, 3, 27, 7, 0, tzinfo=UTC)
+"""Of the day of which the letters to organisers are."""
+
+
 def _by_the_day() -> list[Sample]:
     """Letters to organisers about all of their sessions."""
-    mine = [_WEBINAR, _EVENT, _INET]
-    mine = [_next(session, session_id=UUID(int=number)) for number, session in enumerate(mine, start=1)]
+    starts = "2025-04-01T14:00:00+04:00"
+    dates = {"enrolment_closes_at": starts, "starts_at": starts, "ends_at": "2025-04-01T15:30:00+04:00"}
+    web = _next(_WEBINAR, session_id=UUID(int=1), **dates)
+    place = _next(_EVENT, session_id=UUID(int=2))
+    closed = "2025-03-26T00:00:00+01:00"
+    chosen = _next(_INET, session_id=UUID(int=3), enrolment_closes_at=closed, minimum=12)
 
-    def returned(*people: int) -> dict[str, Any]:
-        rows = [
-            {"session": str(session.session_id), "people": count}
-            for session, count in zip(mine, people, strict=False)
+    def digest(name: str, to_decide: int, soon: int, *rows: tuple[Session, dict[str, int]]) -> Sample:
+        counts = ("enrolled", "offered", "waiting", "pending", "to_rank", "minimum_missed", "soon", "people")
+        sessions = [
+            {"session": str(session.session_id), **dict.fromkeys(counts, 0), **row} for session, row in rows
         ]
-        return {"sessions": rows, "in_all": len(rows), "people": sum(people)}
+        details = {"sessions": sessions, "in_all": len(rows), "to_decide": to_decide, "soon": soon}
+        return told(name, Template.DIGEST, details, *(session for session, _ in rows))
 
+    def returned(name: str, *rows: tuple[Session, int]) -> Sample:
+        sessions = [{"session": str(session.session_id), "people": people} for session, people in rows]
+        details = {"sessions": sessions, "in_all": len(rows), "people": sum(people for _, people in rows)}
+        return told(name, Template.MAILS_RETURNED, details, *(session for session, _ in rows))
+
+    def told(name: str, template: Template, details: dict[str, Any], *listed: Session) -> Sample:
+        return Sample(name, template, details, named=False, listed=listed, now=_MORNING)
+
+    few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
+    full = {"enrolled": 78, "offered": 2, "waiting": 14, "soon": 1}
+    asked = _next(place, approval="employer")
     return [
-        Sample("courriels-revenus", Template.MAILS_RETURNED, returned(2, 1, 4), named=False, listed=mine),
-        Sample(
-            "courriels-revenus-une-personne",
-            Template.MAILS_RETURNED,
-            returned(1),
-            named=False,
-            listed=mine[:1],
-        ),
+        digest("resume-du-jour", 1, 2, (chosen, few), (web, {"enrolled": 64, "soon": 1}), (place, full)),
+        digest("resume-a-decider", 1, 0, (chosen, {"enrolled": 2, "pending": 34, "to_rank": 34})),
+        digest("resume-a-venir", 0, 1, (asked, full | {"pending": 4, "people": 2})),
+        digest("resume-courriels", 0, 0, (chosen, {"enrolled": 18, "people": 3})),
+        returned("courriels-revenus", (web, 2), (place, 1), (chosen, 4)),
+        returned("courriels-revenus-une-personne", (web, 1)),
     ]
 
 
