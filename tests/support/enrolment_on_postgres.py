@@ -26,7 +26,7 @@ from services.enrolment.rules.requests import (
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.store import rosters
-from services.enrolment.store.rosters import LoadPlan
+from services.enrolment.store.load_plans import LoadPlan
 from shared import clock
 from shared.database import Database
 from shared.events import BY_TYPE, Event, portal

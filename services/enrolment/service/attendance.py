@@ -9,7 +9,7 @@ from services.enrolment.rules.organising import OrganisingFault, attendance_mark
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.enrolment.store import enrolments, rosters
-from services.enrolment.store.rosters import LoadPlan
+from services.enrolment.store.load_plans import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.enrolment import Attendance

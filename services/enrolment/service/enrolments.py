@@ -14,7 +14,7 @@ from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
 from services.enrolment.store import changes, enrolments, roster_lines, rosters, sessions
-from services.enrolment.store.rosters import LoadPlan
+from services.enrolment.store.load_plans import LoadPlan
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction

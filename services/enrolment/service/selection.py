@@ -12,7 +12,7 @@ from services.enrolment.rules.states import Cause, State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import sessions
 from services.enrolment.store import rosters
-from services.enrolment.store.rosters import LoadPlan
+from services.enrolment.store.load_plans import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
 

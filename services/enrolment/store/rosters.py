@@ -4,9 +4,8 @@ A batch costs a handful of statements, however many requests it holds.
 """
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -14,28 +13,19 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.enrolment.rules.eligibility import takes_nominations
-from services.enrolment.rules.enrolments import Enrolment, Place
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
-    ApprovalDecision,
-    GroupRequest,
     Nomination,
-    OfferAnswer,
     Request,
-    SeatRequest,
-    Swap,
-    Withdrawal,
 )
 from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import (
     END_OF_LIST,
-    FIRST_PLACE,
     SessionWaitingList,
-    first_ticket,
 )
 from services.enrolment.store import (
     attendance,
@@ -44,46 +34,27 @@ from services.enrolment.store import (
     question_answers,
     session_changes,
     sessions,
+    waiting_lists,
 )
 from services.enrolment.store import requests as requests_store
-from services.enrolment.store.enrolments import LineSearch
+from services.enrolment.store.load_plans import (
+    LoadPlan,
+    free_seats,
+    in_force,
+    line_searches,
+    place_of_newest,
+    plan_for,
+)
 from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
+from services.enrolment.store.waiting_lists import LineSearch
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import EARLIEST, LATEST, AgentKey, ApprovalPolicy, Status
+from shared.events.vocabulary import AgentKey, Status
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _LINE_SLICE = 1_000
 """How many who wait are told in one transaction that their line has ended."""
-_SEARCHED = 4
-"""How many of a line are looked at, for each who is sought, before all are."""
-
-
-@dataclass(slots=True)
-class LoadPlan:
-    """Which enrolments a roster must hold, beside those of the agents who are named.
-
-    ``waiting``: how many seats may become free, so how many of the waiting list may be next. ``named``: how
-    many agents requests name.
-    ``places_from``: the places in line from this one on, since somebody may join there; not the enrolments.
-    ``everybody``: every live enrolment. ``offers_until``: the offers that end by then. ``pending``: who waits
-    for an approval or a selection. ``by_employer``: seats are counted by employer, so somebody may be next
-    who is not among the first; ``in_order``: the first are loaded all the same. ``groups``: all who wait
-    together; else those of whom groups may be seated, or keep seats, where seats may become free.
-    ``line_is_over``: nobody is given a seat any more, so that groups are nothing particular.
-    """
-
-    waiting: int = 0
-    named: int = 0
-    places_from: Place = END_OF_LIST
-    everybody: bool = False
-    offers_until: datetime | None = None
-    pending: bool = False
-    by_employer: bool = False
-    in_order: bool = False
-    groups: bool = False
-    line_is_over: bool = False
 
 
 EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
@@ -123,13 +94,15 @@ async def load(
     }
     latest = await _load_named(tx, rows, named)
     plans = {
-        session_id: _plan(row, requests.get(session_id, ()), newest.get(session_id), latest[session_id], now)
+        session_id: plan_for(
+            row, requests.get(session_id, ()), newest.get(session_id), latest[session_id], now
+        )
         for session_id, row in rows.items()
     }
     if over_by is not None:
         for session_id, plan in plans.items():
             plan.offers_until, plan.pending = over_by, True
-            plan.waiting = _free_seats(rows[session_id], rows[session_id].state)
+            plan.waiting = free_seats(rows[session_id], rows[session_id].state)
             if line_ends_at(rows[session_id].state, policy) <= over_by:
                 # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
                 plan.waiting, plan.in_order, plan.line_is_over = _LINE_SLICE, True, True
@@ -181,7 +154,7 @@ async def load_for_organiser(
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
-    free = _free_seats(rows[session_id], state)
+    free = free_seats(rows[session_id], state)
     # A seat that time has freed is given by the new order, in which the first may have become the last.
     waiting = free + 1 if free else 0
     plan = replace(plan, waiting=waiting, by_employer=counts_by_employer(state), groups=True)
@@ -227,9 +200,9 @@ async def _load_planned(
     searches = [
         search
         for session_id, row in rows.items()
-        for search in _searches(
+        for search in line_searches(
             row,
-            _in_force(row, newest.get(session_id)),
+            in_force(row, newest.get(session_id)),
             plans[session_id],
             latest[session_id],
             seats[session_id],
@@ -240,7 +213,7 @@ async def _load_planned(
     for session_id, members in together.items():
         waiting.setdefault(session_id, []).extend(members)
     places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
-    places = await enrolments.places_in_line(tx, places_from)
+    places = await waiting_lists.places_in_line(tx, places_from)
     rosters = {
         session_id: SessionRoster(
             session=row.state,
@@ -251,7 +224,7 @@ async def _load_planned(
                 row.waiting,
                 waiting.get(session_id, ()),
                 places.get(session_id, ()),
-                known_from=places_from.get(session_id, _place_of_newest(row)),
+                known_from=places_from.get(session_id, place_of_newest(row)),
                 groups=row.waiting_groups,
             ),
             next_ticket=row.next_ticket,
@@ -279,80 +252,6 @@ async def _load_planned(
         for roster in rosters.values():
             roster.certified = certified
     return rosters
-
-
-def _plan(
-    row: LockedSession,
-    requests: Sequence[Request],
-    newest: SessionState | None,
-    latest: Mapping[AgentKey, Enrolment],
-    now: datetime,
-) -> LoadPlan:
-    """Plan for what requests and a newer state may do. Each request frees one seat at most."""
-    plan = LoadPlan(
-        by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
-    )
-    leaving = 0
-    released = row.next_release_at is not None and row.next_release_at <= now
-    # Beside a group that waits seats may be free, and whoever of it leaves makes it smaller.
-    frees_seats = newest is not None or released or bool(row.waiting_groups)
-    states = [row.state] if newest is None else [row.state, newest]
-    for request in requests:
-        match request:
-            case Withdrawal() | OfferAnswer(accepted=False):
-                leaving += 1
-                frees_seats |= _holds_seat(latest.get(request.agent_key))
-            case Swap(session_id=left) if left == row.state.session_id:
-                leaving += 1
-                frees_seats |= _holds_seat(latest.get(request.agent_key))
-            case ApprovalDecision(granted=True):
-                pending = latest.get(request.agent_key)
-                if pending is not None and pending.state is State.PENDING_APPROVAL:
-                    plan.places_from = min(plan.places_from, pending.place)
-            case SeatRequest() | GroupRequest() | Nomination():
-                if row.newest_receipt is not None and request.received_at < row.newest_receipt:
-                    plan.places_from = min(plan.places_from, _place_at(request.received_at))
-        if isinstance(request, Nomination) and any(
-            takes_nominations(state, request.siret) for state in states
-        ):
-            plan.everybody, plan.in_order, plan.waiting = True, True, row.waiting
-    if newest is not None:
-        plan.by_employer |= counts_by_employer(newest)
-        plan.offers_until = LATEST
-        plan.everybody |= newest.status is Status.CANCELLED
-        approval_changes = row.version == 0 or newest.approval is not row.state.approval
-        if newest.approval is ApprovalPolicy.NONE and approval_changes:
-            plan.pending, plan.places_from = True, FIRST_PLACE
-    if frees_seats:
-        # Who waits may be seated, and leave. But where nobody gives up a seat, nobody who waits gets one.
-        plan.waiting += _free_seats(row, _in_force(row, newest)) + leaving
-    return plan
-
-
-def _in_force(row: LockedSession, newest: SessionState | None) -> SessionState:
-    """Return the state that the roster will have."""
-    is_older = newest is not None and (row.version == 0 or row.version < newest.version)
-    return newest if newest is not None and is_older else row.state
-
-
-def _holds_seat(latest: Enrolment | None) -> bool:
-    return latest is not None and latest.state.holds_seat
-
-
-def _free_seats(row: LockedSession, state: SessionState) -> int:
-    """Return how many who wait may get a seat that is free now."""
-    free = row.waiting if state.capacity is None else state.capacity - row.enrolled - row.offered
-    return min(max(0, free), row.waiting)
-
-
-def _place_at(moment: datetime) -> Place:
-    """Return the first place in line that a request received at this moment may get."""
-    return 0, first_ticket(moment)
-
-
-def _place_of_newest(row: LockedSession) -> Place:
-    """Return the place from which on a request is last in line, since it was received after all others."""
-    return _place_at(row.newest_receipt or EARLIEST)
 
 
 async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
@@ -387,52 +286,6 @@ async def _load_seats(
     return seats
 
 
-def _searches(
-    row: LockedSession,
-    state: SessionState,
-    plan: LoadPlan,
-    latest: Mapping[AgentKey, Enrolment],
-    seats: Seats,
-    *,
-    together: int,
-) -> list[LineSearch]:
-    """Return the searches that find all who may be next, where seats are counted by employer.
-
-    Of a delegation the first in line is next, unless their authority has all the seats it may have. Each
-    agent whom requests name may leave a seat of their authority, or take one: the authority then has room
-    for one more, or who was to have its last seat is passed over. Hence so many more are sought; likewise for
-    those who wait ``together``, who are loaded apart.
-    """
-    if not plan.by_employer or plan.in_order or not plan.waiting or state.status is Status.CANCELLED:
-        return []
-    quota = state.quota_per_authority
-    may_leave = Counter(
-        enrolment.agent.employer.siret
-        for enrolment in latest.values()
-        if enrolment.state.holds_seat or enrolment.state is State.WAITLISTED
-    )
-    room = {
-        siret: quota - seats.by_siret[siret] + may_leave[siret]
-        for siret in {*seats.by_siret, *may_leave}
-        if quota is not None
-    }
-    number = plan.waiting + plan.named + len(latest) + together
-    reserved = sorted({reservation.delegation for reservation in state.reserved_seats})
-    return [
-        LineSearch(
-            row.state.session_id,
-            delegation,
-            reserved,
-            number=number,
-            quota=quota,
-            room=room,
-            within=number if quota is None else _SEARCHED * number,
-            waiting=row.waiting,
-        )
-        for delegation in ("", *reserved)
-    ]
-
-
 async def _load_groups(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, list[Enrolment]]:
@@ -449,7 +302,7 @@ async def _load_groups(
         )
     ]
     together: dict[UUID, list[Enrolment]] = {}
-    for enrolment in await enrolments.waiting_together(tx, wanted):
+    for enrolment in await waiting_lists.waiting_together(tx, wanted):
         together.setdefault(enrolment.session_id, []).append(enrolment)
     return together
 
@@ -465,8 +318,8 @@ async def _load_waiting(
     }
     waiting: dict[UUID, list[Enrolment]] = {}
     for found in (
-        await enrolments.first_waiting(tx, numbers),
-        await enrolments.first_who_may_be_seated(tx, searches),
+        await waiting_lists.first_waiting(tx, numbers),
+        await waiting_lists.first_who_may_be_seated(tx, searches),
     ):
         for enrolment in found:
             waiting.setdefault(enrolment.session_id, []).append(enrolment)

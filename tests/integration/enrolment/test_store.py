@@ -22,8 +22,8 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.service import requests, sessions
-from services.enrolment.store import enrolments, rosters
-from services.enrolment.store.rosters import LoadPlan
+from services.enrolment.store import enrolments, rosters, waiting_lists
+from services.enrolment.store.load_plans import LoadPlan
 from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, MinimumMissed, SessionOccupancyChanged
 from shared.events.vocabulary import Agent, Status
@@ -300,7 +300,8 @@ def count_enrolments_loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         loaded.append(row.agent_id)
         return read(row)
 
-    monkeypatch.setattr(enrolments, "enrolment_of", counted)
+    for reading in (enrolments, waiting_lists):
+        monkeypatch.setattr(reading, "enrolment_of", counted)
     return loaded
 
 

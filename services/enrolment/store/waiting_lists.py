@@ -1,0 +1,173 @@
+"""Waiting lists as they are stored: who is first, who of them may be seated, and the places in line."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.enrolment.rules.enrolments import Enrolment, Place
+from services.enrolment.store.enrolments import enrolment_of, read
+from shared.database import Transaction
+
+
+async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
+    """Return the first of each waiting list, as many as are given for the session.
+
+    Those in groups are among them where the second value says so.
+    """
+    wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
+    if not wanted:
+        return ()
+    return await read(
+        tx,
+        _FIRST_WAITING,
+        sessions=list(wanted),
+        numbers=[number for number, _ in wanted.values()],
+        in_groups=[in_groups for _, in_groups in wanted.values()],
+    )
+
+
+async def waiting_together(tx: Transaction, groups: Collection[tuple[UUID, int]]) -> Iterable[Enrolment]:
+    """Return the members who wait of groups, each given by its session and its ticket."""
+    if not groups:
+        return ()
+    return await read(
+        tx,
+        _WAITING_TOGETHER,
+        sessions=[session_id for session_id, _ in groups],
+        tickets=[ticket for _, ticket in groups],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LineSearch:
+    """A search of a waiting list, where seats are counted by employer, for the first who may be seated.
+
+    It finds ``number`` enrolments: of ``delegation``, or where that is empty of all that are not in
+    ``reserved``. ``room``: how many of an authority may be seated, by SIRET; of any other ``quota``, or all
+    (None). Of such a line of ``waiting`` the first ``within`` are looked at.
+    """
+
+    session_id: UUID
+    delegation: str
+    reserved: Sequence[str]
+    number: int
+    quota: int | None
+    room: Mapping[str, int]
+    within: int
+    waiting: int
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of its query."""
+        return {
+            "session": str(self.session_id),
+            "of_delegation": self.delegation,
+            "reserved": dict.fromkeys(self.reserved, ""),
+            "number": self.number,
+            "quota": self.quota,
+            "room": self.room,
+            "within": self.within,
+        }
+
+    def is_cut_short(self, found: int) -> bool:
+        """Whether there may be more than the number that was found, further back in the line."""
+        return self.quota is not None and found < self.number and self.within < self.waiting
+
+
+async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch]) -> list[Enrolment]:
+    """Return what these searches find."""
+    found = await _search(tx, searches)
+    # Seldom: many of an authority that may have few seats are first in line.
+    cut_short = [
+        search for search, rows in zip(searches, found, strict=True) if search.is_cut_short(len(rows))
+    ]
+    whole = await _search(tx, [replace(search, within=search.waiting) for search in cut_short])
+    complete = [
+        rows for search, rows in zip(searches, found, strict=True) if not search.is_cut_short(len(rows))
+    ]
+    return [enrolment_of(row) for rows in (*complete, *whole) for row in rows]
+
+
+async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[Row[Any]]]:
+    """Return the rows that each search finds."""
+    found: list[list[Row[Any]]] = [[] for _ in searches]
+    if searches:
+        parameters = [{"search": number, **search.parameters} for number, search in enumerate(searches)]
+        for row in await tx.execute(_FIRST_WHO_MAY_BE_SEATED, {"searches": json.dumps(parameters)}):
+            found[row.search].append(row)
+    return found
+
+
+async def places_in_line(
+    tx: Transaction, places_from: Mapping[UUID, Place]
+) -> Mapping[UUID, Iterable[Place]]:
+    """Return the places of those who wait, by session, from the place that is given for it on."""
+    if not places_from:
+        return {}
+    columns = {
+        "sessions": list(places_from),
+        "priorities": [-priority for priority, _ in places_from.values()],
+        "tickets": [ticket for _, ticket in places_from.values()],
+    }
+    # As two columns of a row for each session: a hundred thousand rows cost ten times as much.
+    return {
+        row.session_id: zip(row.priorities, row.tickets, strict=True)
+        for row in await tx.execute(_PLACES_IN_LINE, columns)
+    }
+
+
+_FIRST_WAITING = text(
+    "SELECT head.* "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:numbers AS bigint[]), CAST(:in_groups AS boolean[])) "
+    "AS wanted (id, number, in_groups), "
+    "LATERAL (SELECT * FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "AND (in_groups OR NOT waits_together) ORDER BY priority DESC, ticket LIMIT wanted.number) AS head"
+)
+_WAITING_TOGETHER = text(
+    "SELECT enrolment.* FROM unnest(CAST(:sessions AS uuid[]), CAST(:tickets AS bigint[])) "
+    "AS wanted (session_id, ticket) JOIN enrolment USING (session_id, ticket) "
+    "WHERE state = 'waitlisted' AND waits_together ORDER BY session_id, ticket, enrolment_id"
+)
+# Objects of JSON, since a key of theirs is found at once: there may be thousands.
+_FIRST_WHO_MAY_BE_SEATED = text(
+    """
+    SELECT wanted.search, enrolment.*
+    FROM jsonb_to_recordset(CAST(:searches AS jsonb)) AS wanted (search integer, session uuid,
+        of_delegation text, reserved jsonb, number bigint, quota bigint, room jsonb, within bigint),
+    LATERAL (
+        SELECT enrolment_id FROM (
+            SELECT enrolment_id, priority, ticket, seats,
+                row_number() OVER (PARTITION BY siret ORDER BY priority DESC, ticket) AS place
+            FROM (
+                SELECT enrolment_id, priority, ticket, siret, seats
+                FROM enrolment,
+                LATERAL (SELECT agent->'employer'->>'siret' AS siret) AS employer,
+                LATERAL (
+                    SELECT coalesce(CAST(wanted.room->>siret AS bigint), wanted.quota, wanted.number) AS seats
+                ) AS authority
+                WHERE session_id = wanted.session AND state = 'waitlisted' AND seats > 0
+                AND NOT waits_together
+                AND CASE wanted.of_delegation
+                    WHEN '' THEN NOT jsonb_exists(wanted.reserved, agent->'employer'->>'delegation')
+                    ELSE agent->'employer'->>'delegation' = wanted.of_delegation END
+                ORDER BY priority DESC, ticket LIMIT wanted.within
+            ) AS line
+        ) AS of_authorities WHERE place <= seats ORDER BY priority DESC, ticket LIMIT wanted.number
+    ) AS head JOIN enrolment USING (enrolment_id)
+    """
+)
+# Not as one comparison of rows: each part is then a range of the index. Nobody has a priority below 0.
+_PLACES_IN_LINE = text(
+    "SELECT wanted.id AS session_id, priorities, tickets "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:priorities AS integer[]), CAST(:tickets AS bigint[])) "
+    "AS wanted (id, first_priority, first_ticket), "
+    "LATERAL (SELECT array_agg(-priority) AS priorities, array_agg(ticket) AS tickets FROM ("
+    "SELECT priority, ticket FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "AND priority = first_priority AND ticket >= first_ticket UNION ALL "
+    "SELECT priority, ticket FROM enrolment WHERE session_id = wanted.id AND state = 'waitlisted' "
+    "AND priority < first_priority AND first_priority > 0) AS place) AS places WHERE tickets IS NOT NULL"
+)
