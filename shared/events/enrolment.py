@@ -181,6 +181,10 @@ class EnrolmentWithdrawn(Decision):
     moved_to: UUID | None = Field(
         default=None, description="The session of the same offer in which the agent has a seat instead."
     )
+    joined_to: UUID | None = Field(
+        default=None,
+        description="The enrolment that stays, of the same person by another issuer in the same session.",
+    )
 
 
 class Attendance(StrEnum):

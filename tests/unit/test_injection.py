@@ -74,7 +74,7 @@ def roster(field: str, text: str) -> tuple[RosterLine, Any]:
     label = text if field == "question" else "Autre chose ?"
     question = Question.model_construct(question_id="autre", kind=QuestionKind.TEXT, label=label)
     answer = KeptAnswer("autre", label, text if field == "answer" else "Non", 30)
-    line = RosterLine(enrolment, WHEN, None, False, {}, {"autre": answer})
+    line = RosterLine(enrolment, WHEN, None, False, {}, {"autre": answer}, ())
     return line, session.model_copy(update={"modules": (module,), "questions": (question,)})
 
 

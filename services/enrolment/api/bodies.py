@@ -67,6 +67,10 @@ class RosterEntry(BaseModel):
     updated_at: datetime
     hold_until: datetime | None = Field(description="Until when the seat that is offered is held.")
     attendance: list[ModuleAttendance]
+    same_person: list[UUID] = Field(
+        description="Enrolments of this session that may be the same person's, by another issuer: the same "
+        "address, or the same names. To be joined, or left."
+    )
     answers: list[AnsweredQuestion] = Field(
         description="To the session's questions, for you alone; they end as the questions say."
     )
@@ -101,6 +105,7 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
             ModuleAttendance(module=number + 1, title=module_title(session, number), attendance=attendance)
             for number, attendance in sorted(line.attendance.items())
         ],
+        same_person=list(line.same_person),
         answers=[
             AnsweredQuestion(question_id=name, question=answer.question, value=answer.value)
             for name, answer in line.answers.items()
@@ -117,6 +122,11 @@ def not_possible(fault: OrganisingFault) -> Problem:
         "their portal corrects them, or an administrator.",
         OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id, "
         "of those that you organise.",
+        OrganisingFault.NO_PAIR: "These are not two enrolments of this session, of two issuers, with "
+        "the same address or the same names.",
+        OrganisingFault.HAS_ENDED: "One of the two has ended already.",
+        OrganisingFault.HAS_ATTENDANCE: "Attendance is recorded for the one that would end: keep that one.",
+        OrganisingFault.SEAT_IS_LOST: "The one that would end has a seat, the other has none: keep that one.",
         OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
     }
     return Problem(409, "Not possible now", details.get(fault, fault.value))
@@ -181,6 +191,12 @@ class WithdrawalByOrganiser(_Body):
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None
+
+
+class JoinByOrganiser(_Body):
+    """The enrolment of the same person that ends."""
+
+    enrolment_id: UUID
 
 
 class MoveByOrganiser(_Body):

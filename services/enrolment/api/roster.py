@@ -19,6 +19,7 @@ from services.enrolment.api.bodies import (
     KEY,
     AgentCorrection,
     EnrolmentByHand,
+    JoinByOrganiser,
     MoveByOrganiser,
     PriorityChange,
     RosterEntry,
@@ -197,6 +198,29 @@ async def withdraw(
             409, "Not possible now", "The session has started: record the absence as attendance instead."
         )
     return roster_entry(*withdrawn)
+
+
+@router.post("/enrolments/{enrolment_id}/join", summary="Keep one of two enrolments of one person")
+async def join(
+    enrolment_id: UUID,
+    other: JoinByOrganiser,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+) -> RosterEntry:
+    """Of somebody who is in the session under two issuers (`same_person` in the roster).
+
+    The other one ends, and its seat, or its place in line, goes to the next. Returns the one that stays.
+    """
+    async with database.transaction() as tx:
+        joined = await enrolments.join(
+            tx, enrolment_id, other.enrolment_id, organiser=organiser, policy=policy, now=clock.now()
+        )
+    if joined is None:
+        raise not_found(f"enrolment {enrolment_id}, or {other.enrolment_id}")
+    if isinstance(joined, OrganisingFault):
+        raise not_possible(joined)
+    return roster_entry(*joined)
 
 
 @router.post("/enrolments/{enrolment_id}/move", summary="Move somebody to another session of the offer")

@@ -441,12 +441,18 @@ def _nomination(roster: SessionRoster, request: Nomination, leaving: Sequence[En
 
 def _withdrawal(roster: SessionRoster, request: Withdrawal) -> _Outcome:
     latest = roster.latest_for(request, request.agent_key)
-    refused = judge_withdrawal(roster.session, latest, request.received_at)
+    joined_to, refused = request.joined_to, None
+    if joined_to is None:  # the person stays: that is possible until the session is over
+        refused = judge_withdrawal(roster.session, latest, request.received_at)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
-    ended = _leave(roster, request, latest, Cause.WITHDRAWAL)
+    if joined_to is None:
+        ended = _leave(roster, request, latest, Cause.WITHDRAWAL)
+    else:
+        ended = roster.move(latest, State.WITHDRAWN, Cause.JOINED)
+    members = roster.members(ended, request.key)
     by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
-    roster.publish(EnrolmentWithdrawn(**roster.members(ended, request.key), by=by, reason=request.reason))
+    roster.publish(EnrolmentWithdrawn(**members, by=by, reason=request.reason, joined_to=joined_to))
     roster.promote()
     return State.WITHDRAWN, None
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from services.enrolment.rules.attendance import has_begun, publish_attendance
@@ -12,7 +13,7 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import AgentKey, Reason, Status
+from shared.events.vocabulary import Agent, AgentKey, Reason, Status
 
 
 class OrganisingFault(StrEnum):
@@ -29,6 +30,10 @@ class OrganisingFault(StrEnum):
     NOT_STARTED = "not_started"
     ALSO_ELSEWHERE = "also_elsewhere"
     NO_SUCH_SESSION = "no_such_session"
+    NO_PAIR = "no_pair"
+    HAS_ENDED = "has_ended"
+    HAS_ATTENDANCE = "has_attendance"
+    SEAT_IS_LOST = "seat_is_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,33 @@ def judge_correction(organisers: Iterable[str], delegation: str | None) -> Organ
     if delegation is None or set(organisers) <= {delegation}:
         return None
     return OrganisingFault.ALSO_ELSEWHERE
+
+
+def are_one_person(agent: Agent, other: Agent) -> bool:
+    """Whether two agents of different issuers may be one person: the same address, or the same names."""
+    if agent.issuer == other.issuer:
+        return False
+    names, others = ((each.given_name.lower(), each.family_name.lower()) for each in (agent, other))
+    return names == others or agent.email.lower() == other.email.lower()
+
+
+def judge_join(
+    session: SessionState, stays: Enrolment, ends: Enrolment, now: datetime
+) -> OrganisingFault | None:
+    """Why two enrolments of a session cannot become the one that stays, or None (rule 22)."""
+    if session.status is Status.CANCELLED:
+        return OrganisingFault.SESSION_IS_CANCELLED
+    if now >= session.ends_at:
+        return OrganisingFault.SESSION_IS_OVER
+    if stays.session_id != ends.session_id or not are_one_person(stays.agent, ends.agent):
+        return OrganisingFault.NO_PAIR
+    if not (stays.state.is_live and ends.state.is_live):
+        return OrganisingFault.HAS_ENDED
+    if ends.state.has_seat and ends.state is not State.ENROLLED:
+        return OrganisingFault.HAS_ATTENDANCE
+    if ends.state.holds_seat and not stays.state.has_seat:
+        return OrganisingFault.SEAT_IS_LOST
+    return None
 
 
 def judge_destination(

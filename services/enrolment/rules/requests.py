@@ -160,10 +160,14 @@ class _AboutEnrolment(_Request):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal(_AboutEnrolment):
-    """An agent, or the employer, gives up an enrolment."""
+    """An agent, or the employer, gives up an enrolment.
+
+    ``joined_to``: an organiser ends it, as the same person has this one by another issuer (rule 22).
+    """
 
     reason: str | None
     by_employer: bool = False
+    joined_to: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

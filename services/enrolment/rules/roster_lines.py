@@ -31,7 +31,8 @@ class RosterLine:
     """One enrolment as an organiser reads it.
 
     ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
-    ``answers`` are to the session's questions, by their ids.
+    ``answers`` are to the session's questions, by their ids. ``same_person``: who is live in the session too,
+    of another issuer, with the same address or the same names (rule 22).
     """
 
     enrolment: Enrolment
@@ -40,6 +41,7 @@ class RosterLine:
     address_is_bad: bool
     attendance: Mapping[int, Attendance]
     answers: Mapping[str, KeptAnswer]
+    same_person: tuple[UUID, ...]
 
     @property
     def key(self) -> Key:

@@ -82,6 +82,7 @@ class Cause(StrEnum):
 
     WITHDRAWAL = "withdrawal", "withdrawn on request"
     MOVED = "moved", "got a seat in another session of the same offer instead"
+    JOINED = "joined", "the same person has another enrolment in the session, which stays"
     REPLACED = "replaced", "left out of a newer list of trainees"
     SEAT_FREED = "seat_freed", "first in line that may take the seat that was free"
     OFFER_ACCEPTED = "offer_accepted", "answered yes in time"

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
-from services.enrolment.rules.organising import OrganisingFault, judge_destination, prioritise
+from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join, prioritise
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import ByHand, SeatRequest, Swap, Withdrawal
 from services.enrolment.rules.roster_lines import RosterLine
@@ -116,6 +116,35 @@ async def withdraw(
     session_id = session.session_id
     request = Withdrawal(uuid4(), now, session_id, enrolment.agent.key, reason, by_employer)
     # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
+    await requests.answer(tx, [request], policy, now)
+    await changes.add_author(tx, request.key, session_id, now, organiser.name)
+    return await roster_lines.line_of(tx, session_id, enrolment_id), session
+
+
+async def join(
+    tx: Transaction,
+    enrolment_id: UUID,
+    other_id: UUID,
+    *,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | OrganisingFault | None:
+    """End the other enrolment of a person who is there under two issuers; the author is kept.
+
+    Returns the line of the roster of the one that stays, why it is not possible, or None when one of the two
+    is in no session of theirs.
+    """
+    found = await find_own(tx, enrolment_id, organiser, lock=True)
+    other = await find_own(tx, other_id, organiser)
+    if found is None or other is None:
+        return None
+    session, ends = found.session, other.enrolment
+    fault = judge_join(session, found.enrolment, ends, now)
+    if fault is not None:
+        return fault
+    session_id = session.session_id
+    request = Withdrawal(uuid4(), now, session_id, ends.agent.key, None, joined_to=enrolment_id)
     await requests.answer(tx, [request], policy, now)
     await changes.add_author(tx, request.key, session_id, now, organiser.name)
     return await roster_lines.line_of(tx, session_id, enrolment_id), session

@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.roster_lines import PARTS, Key, RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.store.enrolments import enrolment_of
+from services.enrolment.store.enrolments import LIVE, enrolment_of
 from shared.database import Transaction
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST
@@ -48,6 +48,7 @@ def _parameters(
         "id": session_id,
         "states": [state.value for state in states] or None,
         "seated": _SEATED,
+        "live": LIVE,
         "parts": [state.value for state in PARTS],
         "part": part,
         "priority": priority,
@@ -66,6 +67,7 @@ def _line(row: Row[Any]) -> RosterLine:
         address_is_bad=row.address_is_bad,
         attendance={int(module): Attendance(mark) for module, mark in (row.attendance or {}).items()},
         answers={answer["question_id"]: KeptAnswer(**answer) for answer in row.answers or ()},
+        same_person=tuple(row.same_person or ()),
     )
 
 
@@ -80,12 +82,21 @@ _ROSTER = (
 _ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
 # What is looked up for each entry, only for those of the page.
 _DETAILS = (
-    "SELECT page.*, position, bad_address.agent_id IS NOT NULL AS address_is_bad, "
+    ", live AS (SELECT enrolment_id, issuer, lower(agent->>'email') AS address, "
+    "lower(agent->>'given_name') AS given, lower(agent->>'family_name') AS family "
+    "FROM enrolment WHERE session_id = :id AND state = ANY(CAST(:live AS text[]))), "
+    "shown AS (SELECT live.* FROM live JOIN page USING (enrolment_id)), "
+    "pairs AS (SELECT enrolment_id, array_agg(other ORDER BY other) AS same_person FROM ("
+    "SELECT shown.enrolment_id, live.enrolment_id AS other FROM shown JOIN live USING (address) "
+    "WHERE live.issuer <> shown.issuer UNION "
+    "SELECT shown.enrolment_id, live.enrolment_id FROM shown JOIN live USING (given, family) "
+    "WHERE live.issuer <> shown.issuer) AS pair GROUP BY enrolment_id) "
+    "SELECT page.*, position, same_person, bad_address.agent_id IS NOT NULL AS address_is_bad, "
     "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
     "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance, "
     "(SELECT jsonb_agg(to_jsonb(question_answer) - 'enrolment_id' ORDER BY question_id) FROM question_answer "
     "WHERE question_answer.enrolment_id = page.enrolment_id) AS answers "
-    "FROM page LEFT JOIN waiting USING (enrolment_id) "
+    "FROM page LEFT JOIN waiting USING (enrolment_id) LEFT JOIN pairs USING (enrolment_id) "
     "LEFT JOIN bad_address ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id "
 )
 _PAGE = text(

@@ -82,7 +82,8 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
         kept = withdrawn.attendance_kept
         seen = {"attendance_kept": True} if kept else {}
         return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
-    return (Letter(Template.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat}),)
+    joined = {"joined": True} if withdrawn.joined_to is not None else {}
+    return (Letter(Template.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat, **joined}),)
 
 
 def _names_of(left: SeatLeft) -> Details:

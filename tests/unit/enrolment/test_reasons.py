@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.eligibility import Availability, Granted, judge
-from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
+from services.enrolment.rules.enrolments import Enrolment, refusal_event, refused_enrolment
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.organising import (
     AttendanceMark,
@@ -20,12 +21,13 @@ from services.enrolment.rules.organising import (
     attendance_marks,
     judge_correction,
     judge_destination,
+    judge_join,
     prioritise,
     record_attendance,
 )
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.rules.states import Cause
+from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent, AgentKey, Reason
 from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_question, a_session, an_agent
@@ -195,9 +197,14 @@ def move_elsewhere(roster: SessionRoster, agent: Agent) -> None:
     decided_together([roster, there], a_swap(roster, there, agent))
 
 
+def join(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, replace(a_withdrawal(roster, agent), joined_to=uuid4()))
+
+
 CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
     Cause.WITHDRAWAL: (an_enrolled, withdraw),
     Cause.MOVED: (an_enrolled, move_elsewhere),
+    Cause.JOINED: (an_enrolled, join),
     Cause.REPLACED: (a_trainee, replace_them),
     Cause.LINE_ENDED: (a_waiting, end_the_line),
     Cause.SEAT_FREED: (a_waiting, raise_capacity),
@@ -260,6 +267,12 @@ def test_every_verdict_is_given() -> None:
     assert verdicts == set(Granted)
 
 
+def seated(agent: Agent) -> Enrolment:
+    roster = a_roster()
+    enrol(roster, agent)
+    return roster.latest[agent.key]
+
+
 def faults() -> Iterator[object]:
     roster, agent = an_enrolled()
     mark = AttendanceMark(agent.key, 0, CAME)
@@ -278,6 +291,15 @@ def faults() -> Iterator[object]:
     yield ranks(roster, [], [])
 
     yield judge_correction(["bretagne", "corse"], "bretagne")
+    portal, by_hand = [seated(an_agent(issuer=issuer)) for issuer in ("iel", "cnfpt")]
+    session, seat = a_session(session_id=portal.session_id), replace(by_hand, session_id=portal.session_id)
+    for stays, ends in (
+        (portal, portal),
+        (portal, replace(seat, state=State.WITHDRAWN)),
+        (portal, replace(seat, state=State.CERTIFIED)),
+        (replace(portal, state=State.WAITLISTED), seat),
+    ):
+        yield judge_join(session, stays, ends, DURING)
     yield judge_destination(a_session(), a_session(organiser="corse"), "bretagne")
 
 

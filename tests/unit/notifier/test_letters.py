@@ -81,6 +81,12 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str,
     ),
     (EnrolmentRefused, {"reason": "deadline_passed", "asked": "approval"}, None, {}),
     (EnrolmentWithdrawn, {}, Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
+    (
+        EnrolmentWithdrawn,
+        {"joined_to": ENROLMENT_ID},
+        Template.WITHDRAWN,
+        {"by": "agent", "had_seat": True, "joined": True},
+    ),
     (EnrolmentWithdrawn, {"by": "employer"}, Template.WITHDRAWN, {"by": "employer", "had_seat": True}),
     (EnrolmentWithdrawn, {"by": "session_cancelled"}, Template.SESSION_CANCELLED, {"had_seat": True}),
     (

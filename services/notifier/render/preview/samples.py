@@ -281,6 +281,7 @@ def _ends() -> list[Sample]:
     one_less = _next(_INET, status="cancelled", gone=(dropped,))
     sat, waited = {"had_seat": True}, {"had_seat": False}
     by_employer = sat | {"by": "employer"}
+    joined = sat | {"by": "agent", "joined": True}
     replay = {
         "replay_title": "IA et droit : les bases",
         "replay_url": "https://replays.example.org/ia-et-droit",
@@ -301,6 +302,7 @@ def _ends() -> list[Sample]:
         Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED, version=4),
         Sample("desistement-mooc", Template.WITHDRAWN, sat | {"by": "agent"}, _MOOC, version=4),
         Sample("desistement-sans-place", Template.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
+        Sample("inscriptions-reunies", Template.WITHDRAWN, joined, _EVENT, version=4),
         Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT, version=4),
         Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
         Sample("attestation", Template.CERTIFICATE, {}, _EVENT),
