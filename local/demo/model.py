@@ -228,7 +228,7 @@ class ReferenceModel:
             self._mail(session_id, agent)
 
     def answer_officer(self, address: str) -> None:
-        """Answer an authority's request: the officer who made it is notified."""
+        """Answer an authority's request, or take it: the officer who made it is notified."""
         self.mails[address] += 1
         self.format_of_address[address] = "bespoke"
 
@@ -269,7 +269,8 @@ class ReferenceModel:
 
     def _answer_request(self, request: PortalRequest, received_at: datetime) -> None:
         if request.kind is RequestKind.BESPOKE:
-            return  # no enrolment: the delegation answers it
+            self.answer_officer(officer_of(request.agent)["email"])  # no enrolment: the delegation answers it
+            return
         session = self.sessions.get(request.session_id)
         if session is None:
             self._answer(request, request.agent, Answer("refused", "unknown_session"))

@@ -44,6 +44,7 @@ _LETTERS = {
     "Nouveau replay": "nouvelle ressource",
     "Nouveau dossier documentaire": "nouvelle ressource",
     "Votre attestation est disponible": "attestation",
+    "Votre demande de formation sur mesure est bien reçue": "accusé d’une demande sur mesure",
     "Réponse à votre demande de formation sur mesure": "réponse à une demande sur mesure",
     "Votre liste de stagiaires est traitée": "accusé d’une liste de stagiaires",
     "Trop peu de participants, à décider": "trop peu de participants, à décider",

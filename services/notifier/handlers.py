@@ -15,12 +15,12 @@ from services.notifier.service import (
     subscriptions,
 )
 from services.notifier.service import projections as catalogue
+from services.notifier.service.bespoke import BespokeNews
 from services.notifier.service.notices import Notice
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
 from shared.events.catalogue import (
-    BespokeRequestAnswered,
     ReplayPublished,
     ResourcePublished,
     SessionState,
@@ -57,9 +57,9 @@ async def on_resources(tx: Tx, received: list[Received[ReplayPublished | Resourc
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
-async def on_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
-    """Write to the officers who asked for training of their own."""
-    await bespoke.answer(tx, received)
+async def on_answers(tx: Tx, received: list[Received[BespokeNews]]) -> None:
+    """Write to the officers who asked for training of their own: that it is received, and the answers."""
+    await bespoke.write(tx, received)
 
 
 Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]

@@ -24,6 +24,7 @@ from shared.events.vocabulary import (
     Function,
     Instant,
     Line,
+    Name,
     Paragraph,
     Phase,
     QuestionKind,
@@ -233,6 +234,31 @@ class ResourcePublished(_Resource):
     kind: ResourceKind
 
 
+class BespokeRequestReceived(Event):
+    """An authority's request for bespoke training is with its delegation, which will answer it.
+
+    Published once for each request. Never says what the authority wrote beside.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestReceived.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
+    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
+    request_source: RequestSource = None
+    siret: Siret
+    authority: Name
+    delegation: Slug = Field(description="Who will answer.")
+    theme: Slug
+    trainees: AtLeastOne
+    wished_from: Instant | None = None
+    wished_until: Instant | None = None
+    requested_by: Contact
+    received_at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.siret
+
+
 class BespokeAnswer(StrEnum):
     """Where a bespoke request stands, as the authority is told."""
 
@@ -277,5 +303,6 @@ EVENTS: tuple[type[Event], ...] = (
     *SESSION_EVENTS,
     ReplayPublished,
     ResourcePublished,
+    BespokeRequestReceived,
     BespokeRequestAnswered,
 )

@@ -132,6 +132,7 @@ LETTERS: Mapping[str, str] = {
     "replay-available": "Le replay est disponible",
     "certificate": "Votre attestation est disponible",
     "evaluation": "Votre avis sur la session",
+    "bespoke-received": "Votre demande de formation sur mesure est bien reçue",
     "bespoke-answered": "Réponse à votre demande de formation sur mesure",
     "news": "Nouveautés",
     "confirm-subscription": "Confirmez votre abonnement",

@@ -60,7 +60,9 @@ TABLE = {
     "catalogue.resources": Agreed(
         "resource_id", 6, "compact", None, "CreateTime", {"ReplayPublished", "ResourcePublished"}
     ),
-    "catalogue.bespoke": Agreed("siret", 6, "delete", WEEK, "CreateTime", {"BespokeRequestAnswered"}),
+    "catalogue.bespoke": Agreed(
+        "siret", 6, "delete", WEEK, "CreateTime", {"BespokeRequestReceived", "BespokeRequestAnswered"}
+    ),
     "enrolment.decisions": Agreed(
         "agent_id", 12, "delete", WEEK, "CreateTime",
         {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "SeatNotObtained",

@@ -103,7 +103,7 @@ FALLS_ILL = Situation(
             officer_of(_LIST[0])["email"],
             """
             2025-03-04 portail  demande prise en compte
-            2025-03-04 courriel ~ accusé d’une demande sur mesure
+            2025-03-04 courriel accusé d’une demande sur mesure
             2025-03-06 portail  réponse sur mesure : proposed
             2025-03-06 courriel réponse à une demande sur mesure
             2025-03-13 portail  réponse sur mesure : agreed

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.catalogue.rules.changes import publish
 from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.sessions import Done, Plan, Session
-from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered
+from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered, BespokeRequestReceived
 from shared.events.vocabulary import ApprovalPolicy, Contact
 
 
@@ -69,6 +69,25 @@ _FROM = {
     BespokeAnswer.DECLINED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
 }
 """What may be answered when. An agreement and a refusal are final; a proposal may be made again, better."""
+
+
+def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
+    """The event that says that a request is here; None once it is forgotten who asked."""
+    if request.requester is None:
+        return None
+    return BespokeRequestReceived(
+        request_id=request.request_id,
+        request_source=request.source,
+        siret=request.siret,
+        authority=request.authority,
+        delegation=request.delegation,
+        theme=request.theme,
+        trainees=request.trainees,
+        wished_from=request.wished_from,
+        wished_until=request.wished_until,
+        requested_by=request.requester,
+        received_at=request.received_at,
+    )
 
 
 def possible_answers(request: BespokeRequest) -> tuple[BespokeAnswer, ...]:

@@ -14,6 +14,7 @@ from services.catalogue.service.failures import Impossible, Missing, require_tag
 from services.catalogue.service.sessions import claim_reference, with_prerequisite
 from services.catalogue.store import bespoke, offers, sessions
 from services.catalogue.store.audit_log import Action
+from services.catalogue.store.outbox import outbox
 from shared import clock, read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -27,8 +28,10 @@ def tag_of(request: BespokeRequest) -> str:
 
 
 async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
-    """Keep the requests of authorities, for their delegation to answer."""
-    await bespoke.add(tx, requests)
+    """Keep the requests of authorities, for their delegation to answer; say of each that it is here."""
+    new = await bespoke.add(tx, requests)
+    said = [rules.acknowledged(request) for request in new]
+    await outbox.publish(tx, [event for event in said if event is not None])
 
 
 async def answer(

@@ -24,13 +24,13 @@ _SAME = tuple(
 """What a request and its row have in common as it is."""
 
 
-async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
-    """Keep new requests; one that is known already is left as it is.
+async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> list[BespokeRequest]:
+    """Keep new requests; one that is known already is left as it is. Returns those that are new, in order.
 
     One that has the ``ce_id`` of another portal's gets another id, the same each time.
     """
     if not requests:
-        return
+        return []
     known = col(BespokeRequestRow.bespoke_id)
     taken = set(
         await tx.scalars(select(known).where(known.in_([request.bespoke_id for request in requests])))
@@ -42,7 +42,11 @@ async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
             columns["bespoke_id"] = uuid5(request.bespoke_id, request.source)
         taken.add(request.bespoke_id)
         rows.append(columns)
-    await insert_many(tx, BespokeRequestRow, rows, then="ON CONFLICT (request_id, source) DO NOTHING")
+    once = "ON CONFLICT (request_id, source) DO NOTHING RETURNING request_id, source"
+    added = {
+        (row.request_id, row.source) for row in await insert_many(tx, BespokeRequestRow, rows, then=once)
+    }
+    return [request for request in requests if (request.request_id, request.source) in added]
 
 
 async def page(

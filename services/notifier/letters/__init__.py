@@ -6,6 +6,7 @@ No address is looked up here, no text is written (``templates``), nothing is sen
 from services.notifier.letters.context import LetterContext
 from services.notifier.letters.decisions import (
     bespoke_letter,
+    bespoke_receipt,
     change_of,
     nomination_letter,
     occasions_after,
@@ -109,6 +110,7 @@ __all__ = [
     "Tone",
     "Unheard",
     "bespoke_letter",
+    "bespoke_receipt",
     "change_of",
     "day_of",
     "digest_letter",

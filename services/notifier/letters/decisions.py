@@ -16,7 +16,12 @@ from services.notifier.letters.kinds import (
     rows_of,
 )
 from services.notifier.letters.sessions import Occasion, Session, dropped
-from shared.events.catalogue import BespokeRequestAnswered, ReplayPublished, SessionState
+from shared.events.catalogue import (
+    BespokeRequestAnswered,
+    BespokeRequestReceived,
+    ReplayPublished,
+    SessionState,
+)
 from shared.events.enrolment import (
     AgentEnrolled,
     AgentWaitlisted,
@@ -266,6 +271,20 @@ def occasions_in(details: Details, name: str = "modules") -> list[Occasion]:
 def occasions_after(session: Session, moment: datetime) -> list[Occasion]:
     """The séances that had not ended by then, also those that were dropped."""
     return [occasion for occasion in (*session.occasions, *session.gone) if occasion.ends_at > moment]
+
+
+def bespoke_receipt(received: BespokeRequestReceived) -> Letter:
+    """The letter to the officer whose request for bespoke training is with the delegation: what it says."""
+    wished = {"wished_from": received.wished_from, "wished_until": received.wished_until}
+    details: dict[str, str | int | None] = {
+        "authority": received.authority,
+        "delegation": received.delegation,
+        "theme": received.theme,
+        "trainees": received.trainees,
+        "reference": str(received.request_id),
+        **{name: None if day is None else day.isoformat() for name, day in wished.items()},
+    }
+    return Letter(Template.BESPOKE_RECEIVED, details, needs_session=False)
 
 
 def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:

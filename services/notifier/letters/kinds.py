@@ -80,6 +80,7 @@ class Template(StrEnum):
     REPLAY_AVAILABLE = "replay-available"
     CERTIFICATE = "certificate"
     EVALUATION = "evaluation"
+    BESPOKE_RECEIVED = "bespoke-received"
     BESPOKE_ANSWERED = "bespoke-answered"
     NEWS = "news"
     CONFIRM_SUBSCRIPTION = "confirm-subscription"
@@ -201,6 +202,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
     Template.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
     Template.EVALUATION: Kind(priority=Priority.REMINDER),
+    Template.BESPOKE_RECEIVED: Kind(tone=Tone.WAITING),
     Template.BESPOKE_ANSWERED: Kind(),
     Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
     Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),

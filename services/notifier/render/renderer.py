@@ -26,6 +26,7 @@ from services.notifier.render.views import (
 from services.notifier.render.writing import THEMES, headline_of, templates_of
 from shared import clock
 from shared.events.vocabulary import Status
+from shared.events.zones import zone_of
 from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.calendars import Person, sequence
@@ -209,6 +210,8 @@ class Renderer:
                 | letters.Template.DIGEST
             ):
                 return self._to_organisers(mail, context)
+            case letters.Template.BESPOKE_RECEIVED:
+                return self._of_bespoke_request(mail)
             case letters.Template.CERTIFICATE:
                 evaluates = session is not None and session.evaluation_url is not None and not context.asked
                 return {"evaluates": evaluates}
@@ -218,8 +221,6 @@ class Renderer:
                 return self._after_move(mail, context)
             case letters.Template.MOVE_REFUSED:
                 return {"other": self._view(context.other) if context.other is not None else None}
-            case letters.Template.SESSION_CHANGED if session is not None:
-                return {"changes": changes_of(details, session)}
             case letters.Template.NOMINATION_ANSWERED:
                 return {
                     "trainees": trainees_by_outcome(details, context.people),
@@ -229,15 +230,32 @@ class Renderer:
                         if (name := context.people.get(UUID(enrolment_id)))
                     ],
                 }
-            case letters.Template.SESSION_CHANGED_WAITING if session is not None:
-                return {
-                    "changes": changes_of(details, session),
-                    "gone": gone_from(details, session.timezone, "gone"),
-                }
+            case letters.Template.SESSION_CHANGED | letters.Template.SESSION_CHANGED_WAITING if session:
+                gone = gone_from(details, session.timezone, "gone")
+                return {"changes": changes_of(details, session), "gone": gone}
             case letters.Template.MODULE_CANCELLED if session is not None:
                 return {"gone": gone_from(details, session.timezone)}
             case _:
                 return {}
+
+    def _of_bespoke_request(self, mail: letters.Mail) -> dict[str, Any]:
+        """What a letter to an officer says of what they requested, by the clocks of who will answer."""
+        details = mail.details
+        delegation = str(details["delegation"])
+        zone = zone_of(delegation)
+        wished = {
+            name: french.local_day(datetime.fromisoformat(str(details[name])), zone)
+            if details[name]
+            else None
+            for name in ("wished_from", "wished_until")
+        }
+        return {
+            "delegation": labels.organiser(delegation),
+            "theme": interests.title(letters.Interest(letters.InterestKind.THEME, str(details["theme"]))),
+            "received": french.moment(_to_the_minute(mail.called_for_at), zone),
+            "contact": self._sender.contacts.get(delegation, self._sender.contact),
+            **wished,
+        }
 
     def _to_organisers(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
         """What a letter to organisers says: sessions as they are now, and where all of it is managed."""

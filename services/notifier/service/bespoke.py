@@ -1,4 +1,4 @@
-"""Bespoke training: the answer is written to the officer who requested it."""
+"""Bespoke training: that it was requested, and the answer, are written to the officer who requested it."""
 
 from collections.abc import Sequence
 
@@ -6,19 +6,30 @@ from services.notifier import letters
 from services.notifier.store import queue
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
-from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.catalogue import BespokeRequestAnswered, BespokeRequestReceived
 from shared.events.cloudevents import Received
 
+BespokeNews = BespokeRequestReceived | BespokeRequestAnswered
 
-async def answer(tx: Transaction, received: Sequence[Received[BespokeRequestAnswered]]) -> None:
+
+async def write(tx: Transaction, received: Sequence[Received[BespokeNews]]) -> None:
     """Write to the officers, who are no agents: their recipient is named after the request."""
-    for answered in received:
-        officer = answered.event.requested_by
+    for said in received:
+        event = said.event
+        officer = event.requested_by
+        if isinstance(event, BespokeRequestReceived):
+            letter, called_for_at, session_id = letters.bespoke_receipt(event), event.received_at, None
+        else:
+            letter, called_for_at, session_id = (
+                letters.bespoke_letter(event),
+                said.received_at,
+                event.session_id,
+            )
         await queue.add_letter(
             tx,
-            answered.id,
-            letters.bespoke_letter(answered.event),
-            Addressee(f"demandeur-{answered.event.request_id}", officer.email, "", officer.name),
-            called_for_at=answered.received_at,
-            session_id=answered.event.session_id,
+            said.id,
+            letter,
+            Addressee(f"demandeur-{event.request_id}", officer.email, "", officer.name),
+            called_for_at=called_for_at,
+            session_id=session_id,
         )

@@ -14,7 +14,12 @@ from services.catalogue.personal_data import REGISTER
 from shared import clock
 from shared.database import Database
 from shared.events import Event
-from shared.events.catalogue import BespokeRequestAnswered, SessionOpened, SessionScheduled
+from shared.events.catalogue import (
+    BespokeRequestAnswered,
+    BespokeRequestReceived,
+    SessionOpened,
+    SessionScheduled,
+)
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
 from shared.process.jobs import end_old_rows
@@ -70,6 +75,43 @@ def a_session(**changes: Any) -> dict[str, Any]:
 async def reply(ask: Ask, request_id: UUID, answer: str, *, by: str = BRETAGNE, **more: Any) -> Any:
     body = {"answer": answer, "advisor": ADVISOR, "message": "Bonjour."} | more
     return await ask("POST", f"/bespoke-requests/{request_id}/answers", by=by, **body)
+
+
+async def test_each_request_is_said_once_to_be_with_its_delegation_however_often_it_comes(
+    database: Database, events_of: EventsOf
+) -> None:
+    request = a_bespoke_request(wished_from=in_days(30), wished_until=in_days(60))
+    request_id = await hear(database, request)
+    for _ in range(2):
+        async with database.transaction() as tx:
+            await tx.execute(text("DELETE FROM inbox"))
+        await hear(database, request, request_id)
+    [said] = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
+    assert said.model_dump(include=_SAID) == request.model_dump(include=_SAID)
+    assert (said.request_id, said.request_source) == (request_id, "/tests")
+    assert "printemps" not in said.model_dump_json()
+
+
+_SAID = {
+    "siret",
+    "authority",
+    "delegation",
+    "theme",
+    "trainees",
+    "wished_from",
+    "wished_until",
+    "requested_by",
+}
+
+
+async def test_requests_of_two_portals_with_one_id_are_both_said(
+    database: Database, events_of: EventsOf
+) -> None:
+    event_id = uuid4()
+    for source in ("/portals/iel", "/portals/ouest"):
+        await take(router, database, [replace(received(a_bespoke_request(), event_id), source=source)])
+    said = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
+    assert [event.request_source for event in said] == ["/portals/iel", "/portals/ouest"]
 
 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(

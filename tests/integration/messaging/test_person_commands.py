@@ -139,7 +139,7 @@ async def test_what_is_kept_of_who_is_no_agent_is_printed(
 
     assert code == 0
     kept = read_json(printed)["services"]
-    assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "read_log"}
+    assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "outbox", "read_log"}
     assert kept["catalogue"]["read_log"][0]["actor"] == "anne"
     assert kept["notifier"].keys() == {"mail", "read_log", "subscription_request"}
     assert [line["actor"] for line in kept["notifier"]["read_log"]] == ["ali", "ali"]

@@ -23,6 +23,7 @@ from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import (
     BespokeRequestAnswered,
+    BespokeRequestReceived,
     ReplayPublished,
     ResourcePublished,
     SessionCancelled,
@@ -856,6 +857,35 @@ async def test_the_officer_who_asked_for_training_is_answered_once(notifier: Not
     assert taken.message["Reply-To"] == "yann.legoff@cnfpt.example"
     row = await notifier.row()
     assert "@" not in row.recipient
+
+
+async def test_the_officer_who_asks_for_training_reads_once_what_was_understood(notifier: Notifier) -> None:
+    request_id = uuid4()
+    said = BespokeRequestReceived.model_validate(
+        {
+            "request_id": request_id,
+            "siret": "21350238800019",
+            "authority": "Ville de Rennes",
+            "delegation": "bretagne",
+            "theme": "enjeux-ia",
+            "trainees": 15,
+            "requested_by": {"name": "Anne Le Bris", "email": "anne.lebris@ville.example"},
+            "received_at": clock.now(),
+        }
+    )
+    (event_id,) = await notifier.hear(said)
+    await notifier.change("DELETE FROM inbox")
+    await notifier.hear(said, ids=[event_id])
+    assert await notifier.deliver() == 1
+    (taken,) = notifier.relay.taken
+    assert taken.recipient == "anne.lebris@ville.example"
+    part = taken.message.get_body(("plain",))
+    assert part is not None
+    text = str(part.get_content())
+    assert "15 agentes et agents" in text
+    assert "Enjeux de l’intelligence artificielle" in text
+    row = await notifier.row()
+    assert (row.recipient, row.issuer) == (f"demandeur-{request_id}", "")
 
 
 def opened(**changes: Any) -> SessionOpened:

@@ -64,6 +64,15 @@ DETAILS: dict[Template, dict[str, Any]] = {
             }
         ]
     },
+    Template.BESPOKE_RECEIVED: {
+        "authority": "Ville de Rennes",
+        "delegation": "bretagne",
+        "theme": "enjeux-ia",
+        "trainees": 15,
+        "reference": str(MAIL_ID),
+        "wished_from": "2025-09-01T00:00:00+02:00",
+        "wished_until": None,
+    },
     Template.BESPOKE_ANSWERED: {
         "answer": "proposed",
         "message": "Deux journées à Rennes.\n\nDates à convenir.",
@@ -125,6 +134,7 @@ DETAILS: dict[Template, dict[str, Any]] = {
 
 
 WITHOUT_SESSION = {
+    Template.BESPOKE_RECEIVED,
     Template.BESPOKE_ANSWERED,
     Template.NEWS,
     Template.CONFIRM_SUBSCRIPTION,

@@ -55,6 +55,8 @@ OUTCOME = {
     Template.SESSION_CHANGED: "La session « {title} » a changé de date (jeudi 3 avril 2025",
     Template.SESSION_CHANGED_WAITING: "La session « {title} » a changé",
     Template.MODULE_CANCELLED: "Une séance de la session « {title} » est annulée : vous gardez votre place",
+    Template.BESPOKE_RECEIVED: "Votre demande de formation sur mesure est bien reçue : "
+    "la délégation Bretagne du CNFPT vous répondra.",
     Template.BESPOKE_ANSWERED: "La délégation vous fait une proposition de formation sur mesure.",
     Template.NEWS: "Le replay « Replay : IA et droit » est en ligne.",
     Template.NOMINATION_ANSWERED: "Votre liste pour la session « {title} » est traitée",
@@ -91,6 +93,13 @@ def test_every_letter_says_whom_to_write_to(template: Template) -> None:
     for kind in ("text/plain", "text/html"):
         assert contact in body(message, kind)
     assert (message["Reply-To"] is not None) is advised
+
+
+def test_who_asked_for_training_is_told_to_write_to_the_delegation_that_will_answer() -> None:
+    sender = replace(SENDER, contacts={"bretagne": "formation.bretagne@cnfpt.example"})
+    mail = a_mail(Template.BESPOKE_RECEIVED, details=DETAILS[Template.BESPOKE_RECEIVED], session_id=None)
+    content = Renderer(sender, now=lambda: at("2025-03-10T14:06+01:00")).render(mail, LetterContext()).content
+    assert parsed(content)["Reply-To"] == "formation.bretagne@cnfpt.example"
 
 
 @pytest.mark.parametrize("template", list(Template))

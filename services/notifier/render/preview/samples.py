@@ -450,6 +450,24 @@ def _bespoke() -> list[Sample]:
         waiting_list="none",
         venue="Hôtel de ville, Rennes",
     )
+    asked: dict[str, Any] = {
+        "authority": "Ville de Rennes",
+        "delegation": "bretagne",
+        "theme": "enjeux-ia",
+        "trainees": 15,
+        "reference": str(_ID),
+        "wished_from": "2025-09-01T00:00:00+02:00",
+        "wished_until": "2025-11-30T00:00:00+01:00",
+    }
+    overseas = asked | {"delegation": "la-reunion", "trainees": 1, "wished_from": None, "wished_until": None}
+    return [
+        Sample("sur-mesure-recue", Template.BESPOKE_RECEIVED, asked),
+        Sample("sur-mesure-recue-outre-mer", Template.BESPOKE_RECEIVED, overseas),
+        *_answers_to_bespoke(answered, agreed),
+    ]
+
+
+def _answers_to_bespoke(answered: dict[str, Any], agreed: Session) -> list[Sample]:
     return [
         Sample(name, Template.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
         for name, answer, session, now in (
