@@ -1,4 +1,4 @@
-// A small portal with Apache Kafka's own client: java -cp … Portal ask | withdraw | accept | decline | hear
+// A small portal with Apache Kafka's own client: java -cp … Portal ask | withdraw | move | accept | decline | hear
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.time.Duration;
@@ -21,6 +21,7 @@ public class Portal {
     static final String KEY_ID = System.getenv("KEY_ID");
     static final String SECRET = System.getenv("SECRET");
     static final String SESSION_ID = System.getenv("SESSION_ID");
+    static final String TO_SESSION_ID = System.getenv("TO_SESSION_ID");
     static final String AGENT_ID = System.getenv().getOrDefault("AGENT_ID", "EX-1");
 
     static final String AGENT = """
@@ -33,11 +34,13 @@ public class Portal {
         switch (arguments.length == 1 ? arguments[0] : "") {
             case "ask" -> send("EnrolmentRequested", "\"agent\": " + AGENT + ", \"approval\": null");
             case "withdraw" -> send("WithdrawalRequested", "\"agent_id\": \"" + AGENT_ID + "\"");
+            case "move" -> send("SessionSwapRequested",
+                "\"agent_id\": \"" + AGENT_ID + "\", \"to_session_id\": \"" + TO_SESSION_ID + "\"");
             case "accept" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": true");
             case "decline" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": false");
             case "hear" -> hear();
             default -> {
-                System.err.println("java -cp … Portal ask | withdraw | accept | decline | hear");
+                System.err.println("java -cp … Portal ask | withdraw | move | accept | decline | hear");
                 System.exit(2);
             }
         }

@@ -1,10 +1,10 @@
-// A small portal with KafkaJS: node portal.js ask | withdraw | accept | decline | hear
+// A small portal with KafkaJS: node portal.js ask | withdraw | move | accept | decline | hear
 "use strict";
 const { readFileSync } = require("node:fs");
 const { createHmac, randomUUID } = require("node:crypto");
 const { Kafka, Partitioners, logLevel } = require("kafkajs");
 
-const { KAFKA_BOOTSTRAP_SERVERS, PORTAL, KEY_ID, SECRET, SESSION_ID, AGENT_ID = "EX-1" } = process.env;
+const { KAFKA_BOOTSTRAP_SERVERS, PORTAL, KEY_ID, SECRET, SESSION_ID, TO_SESSION_ID, AGENT_ID = "EX-1" } = process.env;
 const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_CA_FILE } = process.env;
 
 const agent = {
@@ -18,6 +18,7 @@ const agent = {
 const commands = {
   ask: ["EnrolmentRequested", { agent, approval: null }],
   withdraw: ["WithdrawalRequested", { agent_id: AGENT_ID }],
+  move: ["SessionSwapRequested", { agent_id: AGENT_ID, to_session_id: TO_SESSION_ID }],
   accept: ["SeatOfferAnswered", { agent_id: AGENT_ID, accepted: true }],
   decline: ["SeatOfferAnswered", { agent_id: AGENT_ID, accepted: false }],
 };
@@ -71,7 +72,7 @@ async function hear() {
 
 const command = process.argv[2];
 if (command !== "hear" && !(command in commands)) {
-  console.error("node portal.js ask | withdraw | accept | decline | hear");
+  console.error("node portal.js ask | withdraw | move | accept | decline | hear");
   process.exit(2);
 }
 (command === "hear" ? hear() : send(commands[command])).catch((error) => {

@@ -1,4 +1,4 @@
-"""A small portal with aiokafka: portal.py ask | withdraw | accept | decline | hear."""
+"""A small portal with aiokafka: portal.py ask | withdraw | move | accept | decline | hear."""
 
 import asyncio
 import base64
@@ -36,6 +36,10 @@ AGENT = {
 COMMANDS = {
     "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None}),
     "withdraw": ("WithdrawalRequested", {"agent_id": AGENT_ID}),
+    "move": (
+        "SessionSwapRequested",
+        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID")},
+    ),
     "accept": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": True}),
     "decline": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": False}),
 }

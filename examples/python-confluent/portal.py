@@ -1,4 +1,4 @@
-"""A small portal with confluent-kafka (librdkafka): portal.py ask | withdraw | accept | decline | hear."""
+"""A portal with confluent-kafka (librdkafka): portal.py ask | withdraw | move | accept | decline | hear."""
 
 import base64
 import hmac
@@ -35,6 +35,10 @@ AGENT = {
 COMMANDS = {
     "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None}),
     "withdraw": ("WithdrawalRequested", {"agent_id": AGENT_ID}),
+    "move": (
+        "SessionSwapRequested",
+        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID")},
+    ),
     "accept": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": True}),
     "decline": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": False}),
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A small portal without Kafka: portal.sh ask | withdraw | accept | decline | hear | sign
+# A small portal without Kafka: portal.sh ask | withdraw | move | accept | decline | hear | sign
 # HTTP needs no signature but a token. `sign` makes one with openssl, for those who send by kcat.
 set -eu
 
@@ -41,9 +41,10 @@ case ${1:-} in
         "family_name": "Durand", "function": "agent",
         "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}, "approval": null' ;;
     withdraw) post WithdrawalRequested '"agent_id": "'"$agent_id"'"' ;;
+    move) post SessionSwapRequested '"agent_id": "'"$agent_id"'", "to_session_id": "'"$TO_SESSION_ID"'"' ;;
     accept) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": true' ;;
     decline) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": false' ;;
     hear) hear ;;
     sign) shift; sign "$@" ;;
-    *) echo 'portal.sh ask | withdraw | accept | decline | hear | sign' >&2; exit 2 ;;
+    *) echo 'portal.sh ask | withdraw | move | accept | decline | hear | sign' >&2; exit 2 ;;
 esac

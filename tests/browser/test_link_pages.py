@@ -9,16 +9,19 @@ import pytest
 from playwright.sync_api import Browser
 
 from services.enrolment.pages.links import TEMPLATES, Message
+from services.enrolment.pages.questions import field_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, arranged, seen_by_agent
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import State
 from services.enrolment.service.certificates import Verified
-from shared.events.vocabulary import Reason
+from shared.events.catalogue import Question
+from shared.events.vocabulary import QuestionKind, Reason
+from shared.web.forms import Form
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from tests.browser.conftest import new_tab, violations
-from tests.support.builders import DURING, a_session, an_agent
+from tests.support.builders import DURING, a_question, a_session, an_agent
 
 pytestmark = pytest.mark.browser
 
@@ -48,6 +51,17 @@ PAGES: dict[str, dict[str, Any]] = {
         "others": [a_session(), a_session(organiser="normandie", venue=None)],
         "refused": REFUSALS[Reason.SESSION_FULL].label,
         "unanswered": True,
+        "enrolments": ALL,
+    },
+    "move-questions.html": {
+        "session": SESSION,
+        "questions": [
+            Question.model_validate(a_question(kind.replace("_", "-"), kind, required=kind == "number"))
+            for kind in QuestionKind
+        ],
+        "field_of": field_of,
+        "form": Form([("question-text", "Une ligne.")]),
+        "errors": {"question-number": "missing", "question-adjustment": "adjustment"},
         "enrolments": ALL,
     },
     "enrolments.html": {

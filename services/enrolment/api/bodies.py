@@ -203,6 +203,7 @@ class MoveByOrganiser(_Body):
     """Where an agent is moved to: a session of the same offer, that the organiser has too."""
 
     to_session_id: UUID
+    answers: QuestionAnswers = ()
 
 
 class EnrolmentByHand(_Body):

@@ -237,7 +237,13 @@ async def move(
     """
     async with database.transaction() as tx:
         moved = await enrolments.move(
-            tx, enrolment_id, wanted.to_session_id, organiser=organiser, policy=policy, now=clock.now()
+            tx,
+            enrolment_id,
+            wanted.to_session_id,
+            wanted.answers,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
         )
         if moved is None:
             raise not_found(f"enrolment {enrolment_id}")

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.render.calendar import calendar_of
 from services.enrolment.render.certificates import Signature, pdf_of
 from services.enrolment.rules.enrolments import EnrolmentInSession
@@ -34,7 +35,7 @@ from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Email, Reason
 from shared.guard import Guard
-from shared.web.forms import read_form
+from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, Error, OpenedLink, read_link
 from shared.web.refusals import REFUSALS
@@ -198,16 +199,37 @@ class _Pages:
         )
 
     async def move(self, request: Request) -> Response:
-        """Show the other sessions of the offer that have a seat; a POST takes one and gives up the own."""
+        """Show the other sessions of the offer that have a seat; a POST takes one and gives up the own.
+
+        Where that session asks something of the agent, its questions come first.
+        """
         now = clock.now()
         opened = await self._read(request, Purpose.MOVE, Message.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
-        chosen = (await read_form(request, most=10)).typed("session") if request.method == "POST" else None
+        form = await read_form(request, most=100) if request.method == "POST" else Form()
+        chosen = form.typed("session") if request.method == "POST" else None
         refused = None
         if (to_session_id := _uuid(chosen)) is not None:
+            async with self.database.quiet_transaction() as tx:
+                there, asked = await by_link.questions_of(tx, link, to_session_id)
+            answers, errors = answers_of(asked, form)
+            answered = form.typed("repondu") == "oui"
+            if there is not None and asked and (errors or not answered):
+                return self.rendering.page(
+                    "move-questions.html",
+                    status=422 if answered else 200,
+                    session=there,
+                    questions=asked,
+                    field_of=field_of,
+                    form=form,
+                    errors=errors if answered else {},
+                    **back,
+                )
             try:
                 async with self.database.transaction() as tx:
-                    moved = await by_link.move_to(tx, link, to_session_id, policy=self.policy, now=now)
+                    moved = await by_link.move_to(
+                        tx, link, to_session_id, answers, policy=self.policy, now=now
+                    )
                     if isinstance(moved, Reason):
                         raise _NotMoved(moved)
             except _NotMoved as error:

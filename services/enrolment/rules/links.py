@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
-from services.enrolment.rules.questions import answers_fault
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
@@ -74,13 +73,11 @@ def move_state(found: EnrolmentInSession, now: datetime) -> LinkState:
 
 
 def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetime) -> bool:
-    """Whether the session would give the agent a seat now, as far as its seats say.
+    """Whether the session would give the agent a seat now, as far as its seats say, once they have answered.
 
     Who waits there may still come first: that is known when it is decided.
     """
     availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
-    if answers_fault(session.questions, agent.function, ()) is not None:
-        return False  # the page of a move asks no questions
     return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
 
 

@@ -33,20 +33,21 @@ class KeptAnswer:
     kept_days: int
 
 
+def asked_of(questions: Sequence[Question], function: Function) -> list[Question]:
+    """Return the questions that are asked of agents with this function."""
+    return [question for question in questions if not question.functions or function in question.functions]
+
+
 def answers_fault(
     questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
 ) -> AnswersFault | None:
     """Why the answers of an agent who asks for a seat are not taken, or None."""
     if not questions and not answers:
         return None
-    asked = {
-        question.question_id: question
-        for question in questions
-        if not question.functions or function in question.functions
-    }
+    asked = {question.question_id: question for question in asked_of(questions, function)}
     for number, answer in enumerate(answers):
         question = asked.get(answer.question_id)
-        if question is None or not _takes(question, answer.value):
+        if question is None or not takes(question, answer.value):
             return AnswersFault(Reason.ANSWER_NOT_EXPECTED, {"answer": number})
     answered = {answer.question_id for answer in answers}
     for question in asked.values():
@@ -69,7 +70,8 @@ def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer
     ]
 
 
-def _takes(question: Question, value: object) -> bool:
+def takes(question: Question, value: object) -> bool:
+    """Whether this is an answer to the question, by its kind."""
     match question.kind:
         case QuestionKind.TEXT:
             return isinstance(value, str)

@@ -154,12 +154,15 @@ async def move(
     tx: Transaction,
     enrolment_id: UUID,
     to_session_id: UUID,
+    answers: QuestionAnswers,
     *,
     organiser: Principal,
     policy: Policy,
     now: datetime,
 ) -> tuple[RosterLine, SessionState] | OrganisingFault | Reason | None:
     """Move somebody who has a seat to another session, by its rules; the organiser is kept as the author.
+
+    ``answers`` are to the questions there.
 
     Returns the line of the other session's roster then, why it is not possible, or None when there is no such
     enrolment. The transaction of what is refused is not to be committed: the organiser is told, nobody else.
@@ -174,7 +177,7 @@ async def move(
     if not found.enrolment.state.has_seat:
         return Reason.NOT_ENROLLED
     agent, session_id = found.enrolment.agent.key, found.session.session_id
-    request = Swap(uuid4(), now, session_id, agent, to_session_id)
+    request = Swap(uuid4(), now, session_id, agent, to_session_id, answers)
     answer = (await requests.answer(tx, [request], policy, now))[request.key]
     if answer is None:
         raise LookupError("a session that was there is not")

@@ -18,12 +18,14 @@ from services.enrolment.rules.links import (
     withdrawal_state,
 )
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.requests import OfferAnswer, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
 from services.enrolment.store import enrolments, sessions
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import Question, SessionState
+from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import Agent, Reason
 
 MOST = 100
@@ -116,10 +118,31 @@ async def move(
     return state, found, [session for session, seats in others if has_seat_for(session, seats, agent, now)]
 
 
+async def questions_of(
+    tx: Transaction, link: AgentLink, to_session_id: UUID
+) -> tuple[SessionState | None, Sequence[Question]]:
+    """Return the session where an agent wants to move, where they may, and what it asks of them."""
+    found = await _find(tx, link)
+    if isinstance(found, LinkState):
+        return None, ()
+    there = await sessions.find(tx, to_session_id)
+    if there is None or there.offer_id != found.session.offer_id:
+        return None, ()  # refused, as whatever is no such session
+    return there, asked_of(there.questions, found.enrolment.agent.function)
+
+
 async def move_to(
-    tx: Transaction, link: AgentLink, to_session_id: UUID, *, policy: Policy, now: datetime
+    tx: Transaction,
+    link: AgentLink,
+    to_session_id: UUID,
+    answers: QuestionAnswers,
+    *,
+    policy: Policy,
+    now: datetime,
 ) -> tuple[LinkState, SessionState | None] | Reason:
     """Give up the seat for one in another session, or say why the rules refuse it.
+
+    ``answers`` are to the questions there.
 
     Returns also the session where the agent has a seat then; None where the link opens nothing any more. The
     transaction of what is refused is not to be committed: the page says so, and no letter must.
@@ -135,7 +158,7 @@ async def move_to(
     if there is None:
         return Reason.UNKNOWN_SESSION
     agent, session_id = found.enrolment.agent.key, found.session.session_id
-    request = Swap(uuid4(), now, session_id, agent, to_session_id)
+    request = Swap(uuid4(), now, session_id, agent, to_session_id, answers)
     answer = (await requests.answer(tx, [request], policy, now))[request.key]
     if answer is None:
         raise LookupError("a session that was there is not")

@@ -192,7 +192,7 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     await front.enrol(full, other)
     link = await page_to_move(front, visit, here, agent)
     text = page(await visit("GET", link), 200, "Changer de session")
-    assert re.findall("<h3>(.*?)</h3>", text) == ["Ailleurs"]
+    assert sorted(re.findall("<h3>(.*?)</h3>", text)) == ["Ailleurs", "Questions"]
     assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
     done = await visit("POST", link, data={"session": str(there.session_id)})
     assert "Ailleurs" in page(done, 200, "Vous avez changé de session")
@@ -240,6 +240,90 @@ async def test_what_is_no_session_moves_nobody(front: Front, visit: Ask, rows: R
     assert await no_letter(rows)
 
 
+QUESTIONS = [
+    a_question("repas", "choice", required=True),
+    a_question("parking", "yes_no"),
+    a_question("enfants", "number", required=True),
+    a_question("remarque", "text"),
+    a_question("amenagement", "adjustment"),
+    a_question("direction", "text", required=True, functions=["dirigeant"]),
+]
+"""Of which the last is not asked of agents."""
+ANSWERS = {
+    "question-repas": "végétarien",
+    "question-parking": "non",
+    "question-enfants": "2",
+    "question-remarque": "Une ligne.\r\nUne autre.",
+    "question-amenagement": ["large_print", "live_captions"],
+}
+
+
+async def asking(front: Front, visit: Ask) -> tuple[Agent, list[SessionState], str, dict[str, Any]]:
+    """Somebody who wants to move where something is asked: both sessions, the page's path, and the choice."""
+    [agent] = agents(1)
+    here, there = open_now(title="Ici"), open_now(title="Ailleurs", questions=QUESTIONS)
+    await front.publish(here, there)
+    await front.enrol(here, agent)
+    link = await page_to_move(front, visit, here, agent)
+    return agent, [here, there], link, {"session": str(there.session_id)}
+
+
+async def test_who_moves_answers_what_is_asked_there_before_they_give_up_anything(
+    front: Front, visit: Ask, rows: Rows
+) -> None:
+    agent, (here, there), link, chosen = await asking(front, visit)
+    text = page(await visit("POST", link, data=chosen), 200, "Questions de l’organisateur")
+    assert re.findall(' name="(question-[a-z]+)"', text) == [
+        "question-repas",
+        "question-parking",
+        "question-enfants",
+        "question-remarque",
+        *["question-amenagement"] * 7,
+    ]
+    assert await front.states(here, agent) == ["enrolled"], "who is asked has given up nothing yet"
+
+    page(
+        await visit("POST", link, data=chosen | ANSWERS | {"repondu": "oui"}),
+        200,
+        "Vous avez changé de session",
+    )
+
+    assert await front.states(there, agent) == ["enrolled"]
+    kept = await rows("SELECT question_id, value FROM question_answer ORDER BY question_id")
+    assert {row.question_id: row.value for row in kept} == {
+        "amenagement": ["large_print", "live_captions"],
+        "enfants": 2,
+        "parking": False,
+        "remarque": "Une ligne.\nUne autre.",
+        "repas": "végétarien",
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ({"question-repas": ""}, "Répondez à cette question"),
+        ({"question-repas": "du foin"}, "Choisissez l’une des réponses proposées"),
+        ({"question-enfants": "deux"}, "Saisissez un nombre entier"),
+        ({"question-enfants": "9999999999"}, "Saisissez un nombre entier"),
+        ({"question-parking": "peut-être"}, "Choisissez oui ou non"),
+        ({"question-remarque": "x" * 1001}, "1 000 caractères au plus"),
+        ({"question-amenagement": ["un trône"]}, "parmi les aménagements proposés"),
+    ],
+)
+async def test_what_is_no_answer_is_said_at_its_question_and_keeps_the_others(
+    front: Front, visit: Ask, rows: Rows, typed: dict[str, Any], wrong: str
+) -> None:
+    agent, (here, _), link, chosen = await asking(front, visit)
+    answer = await visit("POST", link, data=chosen | ANSWERS | {"repondu": "oui"} | typed)
+    text = page(answer, 422, "Questions de l’organisateur")
+    assert text.count('aria-invalid="true"') == 1
+    assert wrong in text.replace("\u00a0", " ").replace("\u202f", " ")
+    assert ("Une autre." in text) == ("question-remarque" not in typed)
+    assert await front.states(here, agent) == ["enrolled"]
+    assert await no_letter(rows)
+
+
 async def test_who_only_waits_is_not_led_to_another_session(front: Front, visit: Ask) -> None:
     session, (first, agent) = open_now(capacity=1), agents(2)
     await front.publish(session)
@@ -254,9 +338,9 @@ async def test_who_only_waits_is_not_led_to_another_session(front: Front, visit:
 
 
 async def moved(
-    ask: Ask, enrolment_id: UUID, to_session_id: UUID, by: str = "advisor-bretagne"
+    ask: Ask, enrolment_id: UUID, to_session_id: UUID, by: str = "advisor-bretagne", **fields: Any
 ) -> httpx.Response:
-    body = {"to_session_id": str(to_session_id)}
+    body = {"to_session_id": str(to_session_id), **fields}
     return await ask("POST", f"/api/v1/enrolments/{enrolment_id}/move", by=by, json=body)
 
 
@@ -273,6 +357,27 @@ async def test_an_organiser_moves_an_agent_and_is_kept_as_the_author(
     assert await front.states(here, agent) == ["withdrawn"]
     [change] = await rows("SELECT cause, facts FROM enrolment_change")
     assert (change.cause, change.facts["author"]) == ("moved", "advisor-bretagne")
+
+
+async def test_an_organiser_gives_the_answers_that_the_other_session_needs(
+    front: Front, ask: Ask, rows: Rows
+) -> None:
+    [agent] = agents(1)
+    here, there = open_now(), open_now(questions=[a_question(required=True)])
+    await front.publish(here, there)
+    await front.enrol(here, agent)
+    seat = (await front.of(here, agent)).enrolment_id
+    for answers, reason in (
+        ([], "answer_missing"),
+        ([{"question_id": "autre", "value": True}], "answer_not_expected"),
+    ):
+        refused = await moved(ask, seat, there.session_id, answers=answers)
+        assert (refused.status_code, refused.json()["code"]) == (409, reason)
+    entry = (
+        await moved(ask, seat, there.session_id, answers=[{"question_id": "repas", "value": True}])
+    ).json()
+    assert [(given["question_id"], given["value"]) for given in entry["answers"]] == [("repas", True)]
+    assert await no_letter(rows)
 
 
 @pytest.mark.parametrize(

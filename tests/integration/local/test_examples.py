@@ -123,7 +123,7 @@ class Parcours:
     url: str
 
     def a_session_of_one_seat(self) -> str:
-        """Publish a session that offers its seat to the next in line."""
+        """Publish a session that offers its seat to the next in line; all are of one offer."""
         session = open_now(capacity=1, waiting_list="offer")
         head = headers(SessionScheduled.TYPE, source="/services/catalogue")
         record = str(session.session_id), head, session.model_dump_json().encode()
@@ -160,11 +160,11 @@ class Example:
     environment: dict[str, str]
     output: Path
 
-    def run(self, request: str, agent_id: str) -> str:
+    def run(self, request: str, agent_id: str, **environment: str) -> str:
         """Run a command to its end; the ce_id that it prints."""
         done = subprocess.run(
             [*self.command, request],
-            env={**self.environment, "AGENT_ID": agent_id},
+            env={**self.environment, "AGENT_ID": agent_id, **environment},
             capture_output=True,
             text=True,
             timeout=60,
@@ -173,7 +173,7 @@ class Example:
         assert done.returncode == 0, done.stderr
         return str(uuid.UUID(done.stdout.strip()))
 
-    def heard(self) -> list[tuple[str, str, str]]:
+    def heard(self) -> list[tuple[str, str | None, str]]:
         """Each answer that was printed: type, request, agent."""
         answers = []
         for line in self.output.read_text().splitlines():
@@ -182,7 +182,7 @@ class Example:
             answers.append((kind.split(".")[3], answer["request_id"], answer["agent"]["agent_id"]))
         return answers
 
-    def wait_for(self, *expected: tuple[str, str, str]) -> None:
+    def wait_for(self, *expected: tuple[str, str | None, str]) -> None:
         """Return once the answers are heard."""
         wait_until(
             lambda: set(expected) <= set(self.heard()), seconds=30, what=f"{expected}, after {self.heard()},"
@@ -247,6 +247,15 @@ def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Ex
         ("AgentEnrolled", accepted),
         ("EnrolmentRefused", declined),
     ]
+
+
+def test_an_example_moves_an_agent_to_another_session_of_the_offer(
+    example: Example, parcours: Parcours
+) -> None:
+    asked = example.run("ask", "EX-9")
+    example.wait_for(("AgentEnrolled", asked, "EX-9"))
+    moved = example.run("move", "EX-9", TO_SESSION_ID=parcours.a_session_of_one_seat())
+    example.wait_for(("AgentEnrolled", moved, "EX-9"), ("EnrolmentWithdrawn", None, "EX-9"))
 
 
 # ------------------------------------------------------------------------------ log-in, rights, partitions

@@ -1,0 +1,51 @@
+"""The questions of a session as the fields of a form, and the answers that it gives. Pure."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from services.enrolment.rules.questions import takes
+from shared.events.catalogue import Question
+from shared.events.portal import QuestionAnswer
+from shared.events.vocabulary import QuestionKind
+from shared.web.forms import Form
+
+MISSING = "missing"
+"""What is wrong where an answer is needed; else it is the kind of the question. Sentences: questions.html."""
+
+
+def field_of(question: Question) -> str:
+    """Return the name of the field in which a question is answered."""
+    return f"question-{question.question_id}"
+
+
+def answers_of(asked: Sequence[Question], form: Form) -> tuple[tuple[QuestionAnswer, ...], dict[str, str]]:
+    """Return what a form answers to these questions, and what is wrong with it, by field."""
+    answers, errors = [], {}
+    for question in asked:
+        value = _value(question, form)
+        if value is None:
+            if question.required:
+                errors[field_of(question)] = MISSING
+            continue
+        try:
+            answer = QuestionAnswer.model_validate({"question_id": question.question_id, "value": value})
+        except ValidationError:
+            answer = None
+        if answer is None or not takes(question, answer.value):
+            errors[field_of(question)] = question.kind.value
+        else:
+            answers.append(answer)
+    return tuple(answers), errors
+
+
+def _value(question: Question, form: Form) -> object:
+    """Return what was typed as contracts have it, or as it is where it is no such thing; None: nothing."""
+    if question.kind is QuestionKind.ADJUSTMENT:
+        return form.every(field_of(question)) or None
+    typed = "\n".join(form.typed(field_of(question)).splitlines())
+    if question.kind is QuestionKind.YES_NO:
+        return {"oui": True, "non": False}.get(typed, typed) if typed else None
+    if question.kind is QuestionKind.NUMBER and typed.isascii() and typed.isdigit() and len(typed) < 10:
+        return int(typed)
+    return typed or None
