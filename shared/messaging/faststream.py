@@ -35,7 +35,7 @@ from shared import clock
 from shared.database import Database
 from shared.events import events_on
 from shared.events.cloudevents import Received, Record
-from shared.events.topics import Topic
+from shared.events.topics import Topic, is_of_portals
 from shared.messaging import fetched
 from shared.messaging.broker import KafkaSettings, security_of
 from shared.messaging.consumer import BATCH, Admit, Consumer
@@ -187,21 +187,19 @@ async def _parse(records: Records, original: Callable[[Records], Awaitable[Kafka
 
 
 async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]]) -> list[Record]:
-    return records_of(cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message), clock.now())
-
-
-def records_of(raw: "Sequence[ConsumerRecord[Any, Any]]", read_at: datetime) -> list[Record]:
-    """Return aiokafka's records as ours, where the broker does not say when it received them from now on.
-
-    Each a microsecond after the one before: of what is redriven it is known what came after it.
-    """
-    return [record_of(each, read_at + place * timedelta.resolution) for place, each in enumerate(raw)]
+    read_at = clock.now()
+    return [
+        record_of(raw, read_at) for raw in cast("Sequence[ConsumerRecord[Any, Any]]", message.raw_message)
+    ]
 
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
-    """Return aiokafka's record as ours, received when the broker says, or at ``read_at`` if it does not."""
+    """Return aiokafka's record as ours, received when the broker says.
+
+    Where it does not: on our own topics when a service of ours sent it; on those of portals, whose clocks
+    decide nothing, at ``read_at``.
+    """
     unread = raw.value.reason if isinstance(raw.value, fetched.Unread) else None
-    stamped = raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0
     return Record(
         topic=raw.topic,
         partition=raw.partition,
@@ -209,6 +207,18 @@ def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
         key=raw.key,
         value=raw.value if unread is None else None,
         headers=tuple(raw.headers),
-        received_at=datetime.fromtimestamp(raw.timestamp / 1000, UTC) if stamped else read_at,
+        received_at=_received_at(raw, read_at),
         unread=unread,
     )
+
+
+def _received_at(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> datetime:
+    """Return when a record was received; of two of ours within a millisecond it is known which came first.
+
+    But for one in a thousand such pairs, between whose offsets a thousand is full.
+    """
+    if raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0:
+        return datetime.fromtimestamp(raw.timestamp / 1000, UTC)
+    if is_of_portals(raw.topic) or not 0 < raw.timestamp < read_at.timestamp() * 1000:
+        return read_at
+    return datetime.fromtimestamp(raw.timestamp / 1000, UTC) + timedelta(microseconds=raw.offset % 1000)

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import ConsumerRecord
+from faststream import ContextRepo
 from sqlalchemy import text
 
 from services.notifier.app import eraser
+from services.notifier.handlers import router
 from services.notifier.letters.bounces import digest_of
 from services.notifier.service import erasures, fan_outs, lost_links, mails, subscriptions
 from services.notifier.store.erasures import letters_leave
@@ -24,12 +27,15 @@ from shared.events.portal import AgentCorrected, AgentErasureRequested, Subscrip
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
 from shared.messaging import progress
+from shared.messaging.consumer import Consumer
 from shared.messaging.erasure import Eraser
+from shared.messaging.faststream import record_of
 from shared.messaging.portals.registry import PortalsFile
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import ADDRESS, live_through_everything
 from tests.integration.notifier.test_handlers import a_replay
 from tests.support.builders import an_agent
+from tests.support.consuming import a_record
 from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import a_decision, a_session
@@ -69,10 +75,12 @@ async def request_erasure(notifier: Notifier) -> None:
     await notifier.take(AgentErasureRequested(agent_id=AGENT, requested_at=clock.now()), ids=[REQUEST])
 
 
-async def enrolment_has_erased(notifier: Notifier) -> None:
+async def enrolment_has_erased(notifier: Notifier, erased_at: datetime | None = None) -> None:
     """Enrolment has answered, and all that it decided is read."""
     now = clock.now()
-    answer = AgentErased(request_id=REQUEST, request_source="/tests", service="enrolment", erased_at=now)
+    answer = AgentErased(
+        request_id=REQUEST, request_source="/tests", service="enrolment", erased_at=erased_at or now
+    )
     await notifier.take(answer)
     async with notifier.database.transaction() as tx:
         await progress.save(tx, Topic.ENROLMENT_DECISIONS, {0: now})
@@ -393,3 +401,34 @@ async def test_what_is_being_queued_when_the_agent_is_forgotten_ends_too(
         await eventually(waits, "it waits for what is being queued")
     assert await forgetting
     assert await notifier.rows() == []
+
+
+async def test_what_was_decided_before_and_is_read_late_ends_too(notifier: Notifier, forget: Forget) -> None:
+    """The notifier was down, or far behind, while enrolment withdrew the agent and forgot them."""
+    await notifier.hear(SESSION)
+    await request_erasure(notifier)
+    withdrawn = a_decision(EnrolmentWithdrawn, agent=an_agent(AGENT, email=ADDRESS, issuer="iel"), version=2)
+    record = a_record(withdrawn)
+    a_minute_ago = (clock.now() - timedelta(minutes=1)).timestamp()
+    raw: Any = ConsumerRecord(
+        record.topic,
+        0,
+        0,
+        round(a_minute_ago * 1000),
+        0,
+        record.key,
+        record.value,
+        None,
+        0,
+        0,
+        record.headers,
+    )
+    consumer = Consumer(router.subscriptions[Topic.ENROLMENT_DECISIONS], notifier.database, ContextRepo())
+    await consumer.take([consumer.read(record_of(raw, clock.now()))])
+    await notifier.deliver()
+    assert await notifier.query("SELECT 1 FROM enrolment") != []
+    await enrolment_has_erased(notifier, erased_at=clock.now() - timedelta(seconds=30))
+
+    assert await forget()
+
+    assert await columns_with(notifier.database, metadata) == set()

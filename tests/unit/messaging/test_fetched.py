@@ -3,9 +3,8 @@
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from shared import clock
 from shared.events.outcomes import RejectionCode
 from shared.messaging import cluster, consumer, fetched, uncompressing
 from shared.messaging.dead_letters import Parked
-from shared.messaging.faststream import record_of, records_of
+from shared.messaging.faststream import record_of
 from shared.messaging.portals.admission import Rejected, admit
 from shared.messaging.portals.registry import Portals
 from tests.unit.messaging.test_subscribers import broker_of
@@ -339,16 +338,15 @@ def test_offsets_that_are_missing_on_apache_kafka_were_compacted_or_are_markers(
         assert fetch(WHOLE[2 * A_BATCH :], 100) == ([104, 105], 106)
 
 
-def test_of_records_that_are_read_together_it_is_known_which_came_first() -> None:
-    """Where the broker says so by its own clock, that stays."""
+@pytest.mark.parametrize("topic", ["enrolment.decisions", "portal.answers.iel"])
+def test_what_a_service_of_ours_sent_is_received_then_and_in_its_order(topic: str) -> None:
+    """However late it is read."""
+    sent = datetime(2025, 3, 3, 11, 0, 0, 999_000, tzinfo=UTC)
 
-    def raw(offset: int, stamped: bool = False) -> Any:
-        moments = {"timestamp": 1_741_000_000_000, "timestamp_type": int(stamped)}
-        return SimpleNamespace(
-            topic="t", partition=0, offset=offset, key=b"", value=b"", headers=(), **moments
+    def received_at(offset: int) -> datetime:
+        raw: Any = ConsumerRecord(
+            topic, 0, offset, round(sent.timestamp() * 1000), 0, b"", b"", None, 0, 0, ()
         )
+        return record_of(raw, clock.now()).received_at
 
-    now = clock.now()
-    first, second, stamped = records_of([raw(7), raw(8), raw(9, stamped=True)], now)
-    assert now == first.received_at < second.received_at
-    assert stamped.received_at == datetime.fromtimestamp(1_741_000_000, UTC)
+    assert sent < received_at(8_007) < received_at(8_999) < sent + timedelta(milliseconds=1)
