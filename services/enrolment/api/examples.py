@@ -96,11 +96,16 @@ EXAMPLES: dict[str, Any] = {
         "updated_at": _LATER,
         "hold_until": None,
         "attendance": [],
+        "same_person": [],
         "answers": [],
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
-    "MoveByOrganiser": {"to_session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"},
+    "JoinByOrganiser": {"enrolment_id": "b1946ac9-2492-4d23-8cb4-1f6d7a3f0e77"},
+    "MoveByOrganiser": {
+        "to_session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",
+        "answers": [{"question_id": "repas", "value": "végétarien"}],
+    },
     "EnrolmentByHand": {
         **{name: value for name, value in _AGENT.items() if name not in ("agent_id", "issuer")},
         "above_capacity": "Une chaise de plus a été installée",
