@@ -130,3 +130,19 @@ def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
     assert LINKS.read(Purpose.CONFIRM, token, end - timedelta(seconds=1)).ids == (str(MAIL_ID),)
     with pytest.raises(Expired):
         LINKS.read(Purpose.CONFIRM, token, end)
+
+
+def test_the_confirmation_of_an_address_is_a_link_that_names_the_request_and_marks_the_new_address() -> None:
+    details = DETAILS[Template.CONFIRM_ADDRESS]
+    end = datetime.fromisoformat(str(details["until"]))
+    mail = a_mail(Template.CONFIRM_ADDRESS, details=details)
+    message = parsed(
+        Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext()).content
+    )
+    address = f"https://parcours.example{Purpose.CONFIRM_ADDRESS.value}/"
+    (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
+    token = link.removeprefix(address)
+    said = LINKS.read(Purpose.CONFIRM_ADDRESS, token, end - timedelta(seconds=1)).ids
+    assert said == (str(MAIL_ID), str(LINKS.mark(mail.address)))
+    with pytest.raises(Expired):
+        LINKS.read(Purpose.CONFIRM_ADDRESS, token, end)
