@@ -145,7 +145,7 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
             # What fails is parked after the good ones of its batch: only then it is known how many do.
             return len(await effects(database)) >= 499 and bool(await parked(database, handler.session_id))
 
-        await eventually(all_taken, "the good ones have their effect, and the other is parked", 40)
+        await eventually(all_taken, "the good ones have their effect, and the other is parked", 90)
         group = consumer.subscription.group_id
         last = await parked(database, handler.session_id)
 
