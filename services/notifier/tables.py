@@ -100,6 +100,11 @@ class EnrolmentRow(_Base, table=True):
         sa_column_kwargs={"server_default": func.now()},
         description="When the decision was received that put them there.",
     )
+    read_at: datetime = Field(
+        sa_type=Timestamp,
+        sa_column_kwargs={"server_default": func.clock_timestamp()},
+        description="When that was read: its letter says what was known of the session then.",
+    )
     event_id: UUID = Field(description="The ce_id of that decision.")
 
 
@@ -247,7 +252,11 @@ class FanOutRow(_Base, table=True):
     called_for_at: datetime = Field(sa_type=Timestamp)
     due_at: datetime | None = Field(sa_type=Timestamp, description="Of what time calls for: when it begins.")
     after: UUID = Field(description="Done up to this id; zero at first.")
-    created_at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
+    created_at: datetime = Field(
+        sa_type=Timestamp,
+        sa_column_kwargs={"server_default": func.clock_timestamp()},
+        description="When its session was locked.",
+    )
     begun_at: datetime | None = Field(sa_type=Timestamp)
     done_at: datetime | None = Field(sa_type=Timestamp)
 

@@ -46,9 +46,9 @@ TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 class FanOut:
     """A fact about a session that concerns everyone in it, or news for all who follow it.
 
-    ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id. Whoever enrolled at
-    ``called_for_at`` or after has the fact from their confirmation (but a replay, which is for everyone).
-    ``due_at`` is when what time calls for begins, None where that is at once.
+    ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id. Whose enrolment is
+    read later has the fact from their confirmation (but a replay is for everyone). ``due_at`` is when what
+    time calls for begins, None where that is at once: for those who enrolled before ``called_for_at``.
     """
 
     event_id: UUID

@@ -58,7 +58,8 @@ async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision],
             ],
             then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
             "standing = excluded.standing, address = excluded.address, given_name = excluded.given_name, "
-            "family_name = excluded.family_name, since = excluded.since, event_id = excluded.event_id "
+            "family_name = excluded.family_name, since = excluded.since, read_at = excluded.read_at, "
+            "event_id = excluded.event_id "
             "WHERE enrolment.version < excluded.version",
         )
 

@@ -108,7 +108,7 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
 async def queue_letters(
     tx: Transaction, fan_out: FanOutRow, template: Template, ids: Sequence[UUID], *, only_before: bool
 ) -> None:
-    """Queue a letter to each of these enrolments; ``only_before``: to who stood there before the fact."""
+    """Queue a letter to each of these enrolments; ``only_before``: if it was read before the fact."""
     before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
     await tx.execute(
         before if only_before else _TO_ALL,
@@ -247,11 +247,11 @@ _TO = f"""
     SELECT :event_id, :template, {_WHO}, CAST(:details AS jsonb), true, :priority,
            CAST(:called_for_at AS timestamptz)
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing"""  # noqa: S608 our own words
+# By when each was read, and not when it was sent: two topics are in no order.
+_WAS_READ_BEFORE = "read_at < (SELECT created_at FROM fan_out WHERE fan_out_id = :fan_out_id)"
 _TO_ALL = text(f"{_TO} = 'enrolled' {ONCE}")
-_TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND since < :called_for_at {ONCE}")
-_TO_WITHOUT_SEAT_BEFORE = text(
-    f"{_TO} IN ('waitlisted', 'offered', 'pending') AND since < :called_for_at {ONCE}"
-)
+_TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND {_WAS_READ_BEFORE} {ONCE}")
+_TO_WITHOUT_SEAT_BEFORE = text(f"{_TO} IN ('waitlisted', 'offered', 'pending') AND {_WAS_READ_BEFORE} {ONCE}")
 # Who has the same address and names is one person, whose first enrolment has the letter.
 _TO_ADDRESSED = text(
     f"""

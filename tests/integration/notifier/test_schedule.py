@@ -403,6 +403,29 @@ async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(
     assert rows[0].details["venue_before"].startswith("Le Couvent")
 
 
+async def test_a_change_that_is_read_late_is_told_to_who_has_been_told_otherwise_meanwhile(
+    notifier: Notifier,
+) -> None:
+    """Whenever it was sent: the topics are read in no order, and the confirmation had the old date."""
+    await notifier.hear(session(40))
+    await notifier.hear(enrolled(1), at=clock.now() - timedelta(minutes=20))
+    await notifier.hear(changed(41), at=clock.now() - timedelta(minutes=30))
+    [told] = await notifier.rows(where="template = 'session-changed'")
+    assert told.recipient == "A-1"
+
+
+async def test_a_change_is_not_told_to_who_is_heard_of_later_though_enrolled_before(
+    notifier: Notifier,
+) -> None:
+    """Their confirmation says it."""
+    await notifier.hear(session(40))
+    await notifier.hear(enrolled(1))
+    await notifier.take(changed(41), at=clock.now() - timedelta(minutes=30))
+    await notifier.hear(enrolled(2), at=clock.now() - timedelta(minutes=31))
+    [told] = await notifier.rows(where="template = 'session-changed'")
+    assert told.recipient == "A-1"
+
+
 async def test_a_change_is_told_to_all_who_wait_for_a_seat_or_for_an_answer(notifier: Notifier) -> None:
     def decided(agent_id: str, event: Any, **details: Any) -> Any:
         return a_decision(event, agent=an_agent(agent_id=agent_id), enrolment_id=uuid4(), **details)
