@@ -118,6 +118,7 @@ async def queue_letters(
             "event_id": fan_out.event_id,
             "details": json.dumps(fan_out.details),
             "called_for_at": fan_out.called_for_at,
+            "created_at": fan_out.created_at,
         },
     )
 
@@ -248,7 +249,7 @@ _TO = f"""
            CAST(:called_for_at AS timestamptz)
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing"""  # noqa: S608 our own words
 # By when each was read, and not when it was sent: two topics are in no order.
-_WAS_READ_BEFORE = "read_at < (SELECT created_at FROM fan_out WHERE fan_out_id = :fan_out_id)"
+_WAS_READ_BEFORE = "read_at < CAST(:created_at AS timestamptz)"
 _TO_ALL = text(f"{_TO} = 'enrolled' {ONCE}")
 _TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND {_WAS_READ_BEFORE} {ONCE}")
 _TO_WITHOUT_SEAT_BEFORE = text(f"{_TO} IN ('waitlisted', 'offered', 'pending') AND {_WAS_READ_BEFORE} {ONCE}")
