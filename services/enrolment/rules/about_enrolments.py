@@ -1,0 +1,146 @@
+"""Requests about an enrolment that there is: withdrawals, moves, approvals, answers to offers."""
+
+from typing import Literal
+
+from services.enrolment.rules.eligibility import (
+    Granted,
+    Refused,
+    judge,
+    judge_answer,
+    judge_approval,
+    judge_swap,
+    judge_withdrawal,
+)
+from services.enrolment.rules.enrolments import Enrolment, refusal_event
+from services.enrolment.rules.outcomes import no_enrolment, other_offer
+from services.enrolment.rules.requests import (
+    ApprovalDecision,
+    OfferAnswer,
+    Swap,
+    Withdrawal,
+)
+from services.enrolment.rules.seat_requests import StateAndReason, grant, if_answered
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
+from shared.events.enrolment import (
+    AgentEnrolled,
+    Awaiting,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    LapseCause,
+    SeatLeft,
+    WithdrawnBy,
+)
+from shared.events.vocabulary import Reason
+
+
+def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
+    """Answer who gives up an enrolment: its seat is given on."""
+    latest = roster.latest_for(request, request.agent_key)
+    joined_to, refused = request.joined_to, None
+    if joined_to is None:  # the person stays: that is possible until the session is over
+        refused = judge_withdrawal(roster.session, latest, request.received_at)
+    if refused is not None or latest is None:
+        return _nothing_changes(roster, request, latest, refused, "withdrawal")
+    if joined_to is None:
+        ended = _leave(roster, request, latest, Cause.WITHDRAWAL)
+    else:
+        ended = roster.move(latest, State.WITHDRAWN, Cause.JOINED)
+    members = roster.members(ended, request.key)
+    by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
+    roster.publish(EnrolmentWithdrawn(**members, by=by, reason=request.reason, joined_to=joined_to))
+    roster.promote()
+    return State.WITHDRAWN, None
+
+
+def _leave(roster: SessionRoster, request: Withdrawal | Swap, latest: Enrolment, cause: Cause) -> Enrolment:
+    """End an enrolment, whose authority may name somebody instead once the list has closed (rule 14)."""
+    ended = roster.move(latest, State.WITHDRAWN, cause)
+    if request.received_at >= roster.session.enrolment_closes_at:
+        roster.vacancies[ended.agent.employer.siret] += 1
+    return ended
+
+
+def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndReason:
+    """Give the agent a seat there, as to a new request, and their seat here to the next, or do neither."""
+    latest = here.latest_for(request, request.agent_key)
+    if latest is None:
+        return _nothing_changes(here, request, None, None, "swap")
+    if here.session.offer_id != there.session.offer_id:
+        here.tell(request, other_offer(request))
+        return State.REFUSED, Reason.NOT_ELIGIBLE
+    agent, wanted = latest.agent, request.as_seat_request(latest.agent)
+    there.answering = wanted
+    verdict = judge(
+        there.session,
+        agent,
+        request.received_at,
+        approved=False,
+        availability=there.availability(agent, leaves=request.session_id),
+    )
+    if verdict is Granted.SEAT:  # else it is refused for what it came to
+        verdict = if_answered(there, wanted, verdict)
+    refused = judge_swap(here.session, latest, request.received_at, verdict)
+    if refused is not None:
+        outcome = _nothing_changes(here, request, latest, refused, "swap")
+    else:
+        ended = _leave(here, request, latest, Cause.MOVED)
+        left = SeatLeft(session_id=ended.session_id, enrolment_id=ended.enrolment_id, version=ended.version)
+        outcome = grant(there, wanted, agent, verdict, moved_from=left)
+        here.publish(EnrolmentWithdrawn(**here.members(ended), moved_to=request.to_session_id))
+        here.promote()
+    there.answering = None
+    return outcome
+
+
+def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
+    """Answer an employer who agrees to an enrolment, or does not."""
+    latest = roster.latest_for(request, request.agent_key)
+    refused = judge_approval(roster.session, latest, request.received_at, granted=request.granted)
+    if refused is not None or latest is None:
+        return _nothing_changes(roster, request, latest, refused, "approval")
+    if not request.granted:
+        denied = roster.move(latest, State.REFUSED, Cause.APPROVAL_DENIED, reason=Reason.APPROVAL_DENIED)
+        roster.publish(refusal_event(denied, roster.session.version, request.key))
+        return State.REFUSED, Reason.APPROVAL_DENIED
+    if roster.session.approval.by_selection:  # rule 16: the second step, for the next ranking
+        candidate = roster.move(latest, State.PENDING_SELECTION, Cause.APPROVAL_GRANTED)
+        members = roster.members(candidate, request.key)
+        roster.publish(EnrolmentPending(**members, awaiting=Awaiting.SELECTION))
+        return candidate.state, None
+    placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
+    return placed.state, placed.reason
+
+
+def answer_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReason:
+    """Answer who accepts, or declines, a seat that is held for them."""
+    latest = roster.latest_for(request, request.agent_key)
+    refused = judge_answer(roster.session, latest, request)
+    if refused is not None or latest is None:
+        return _nothing_changes(roster, request, latest, refused, "offer")
+    if request.accepted:
+        seated = roster.move(latest, State.ENROLLED, Cause.OFFER_ACCEPTED)
+        roster.publish(AgentEnrolled(**roster.members(seated, request.key), from_waiting_list=True))
+        return State.ENROLLED, None
+    roster.lapse(latest, LapseCause.DECLINED, request.key)
+    roster.promote()
+    return State.LAPSED, None
+
+
+def _nothing_changes(
+    roster: SessionRoster,
+    request: Withdrawal | ApprovalDecision | OfferAnswer | Swap,
+    latest: Enrolment | None,
+    refused: Refused | None,
+    requested: Literal["withdrawal", "offer", "approval", "swap"],
+) -> StateAndReason:
+    """Refuse a request about an enrolment: by a decision only if the agent has been here before."""
+    reason = refused.reason if refused else Reason.NOT_ENROLLED
+    if latest is None:
+        roster.tell(request, no_enrolment(request))
+    else:
+        members = roster.members(latest, request.key)
+        to = request.to_session_id if isinstance(request, Swap) else None
+        roster.publish(EnrolmentRefused(**members, reason=reason, asked=requested, to_session_id=to))
+    return State.REFUSED, reason

@@ -1,0 +1,133 @@
+"""Requests for a group: granted one by one, all or nobody, or as one place in line (rules 6 and 17)."""
+
+from collections.abc import Iterator, Sequence
+
+from services.enrolment.rules.eligibility import (
+    Granted,
+    Refused,
+    judge,
+)
+from services.enrolment.rules.requests import (
+    GroupRequest,
+)
+from services.enrolment.rules.seat_requests import StateAndReason, agents_once, grant, seat
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
+from shared.events.enrolment import (
+    AgentWaitlisted,
+)
+from shared.events.vocabulary import Agent, Reason, WaitingList
+
+
+def answer_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
+    """Answer for each agent in the order given, or grant all or nobody (rule 6).
+
+    A group is requested by the training officer, who approves for the employer, and may name who takes part
+    in a bespoke session.
+    """
+    agents = agents_once(request)
+    if not request.all_or_nothing:
+        return [seat(roster, request, agent) for agent in agents]
+    verdicts = list(_verdicts_together(roster, request, agents))
+    if all(
+        verdict is Granted.SEAT or _does_not_count(roster, request, agent)
+        for agent, verdict in zip(agents, verdicts, strict=True)
+    ):
+        return [
+            grant(roster, request, agent, verdict) for agent, verdict in zip(agents, verdicts, strict=True)
+        ]
+    if request.may_wait and _may_wait(roster, agents, verdicts):
+        return _wait_together(roster, request, agents, verdicts)
+    nobody = Refused(Reason.GROUP_DOES_NOT_FIT)
+    return [
+        grant(roster, request, agent, verdict if _bars_the_agent(verdict) else nobody)
+        for agent, verdict in zip(agents, verdicts, strict=True)
+    ]
+
+
+def _verdicts_together(
+    roster: SessionRoster, request: GroupRequest, agents: Sequence[Agent]
+) -> Iterator[Granted | Refused]:
+    """Yield what each would get after those before them, on a copy of the seats: nothing is taken yet."""
+    seats = roster.seats
+    trial = seats.copy()
+    roster.seats = trial
+    try:
+        for agent in agents:
+            verdict = judge(
+                roster.session,
+                agent,
+                request.received_at,
+                approved=True,
+                availability=roster.availability(agent),
+                by_officer=True,
+            )
+            if verdict is Granted.SEAT:
+                trial.enrolled += 1
+                trial.take(agent.employer)
+            yield verdict
+    finally:
+        roster.seats = seats
+
+
+def _does_not_count(roster: SessionRoster, request: GroupRequest, agent: Agent) -> bool:
+    """Whether an agent stands in nobody's way: has a seat already, or where all may wait is live already."""
+    latest = roster.latest.get(agent.key)
+    if latest is None:
+        return False
+    return latest.state.has_seat or (request.may_wait and latest.state.is_live)
+
+
+_ALREADY_ENROLLED = Refused(Reason.ALREADY_ENROLLED)
+
+
+def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence[Granted | Refused]) -> bool:
+    """Whether those of a group who are new may wait as one place (rule 17).
+
+    Each would have a seat or a place alone, but for the quota of the moment, and all could sit in the empty
+    session.
+    """
+    session = roster.session
+    if session.waiting_list is not WaitingList.AUTOMATIC or roster.line_is_over():
+        return False
+    new = [
+        (agent, verdict)
+        for agent, verdict in zip(agents, verdicts, strict=True)
+        if verdict != _ALREADY_ENROLLED
+    ]
+    waits = Granted.SEAT, Granted.PLACE_IN_LINE, Refused(Reason.QUOTA_REACHED)
+    return all(verdict in waits for _, verdict in new) and roster.could_seat(
+        [agent.employer for agent, _ in new]
+    )
+
+
+def _wait_together(
+    roster: SessionRoster,
+    request: GroupRequest,
+    agents: Sequence[Agent],
+    verdicts: Sequence[Granted | Refused],
+) -> list[StateAndReason]:
+    """Have those of a group who are new wait as one place; it may keep the seats that are free from now.
+
+    Who is the only one waits as anybody does.
+    """
+    number = sum(verdict != _ALREADY_ENROLLED for verdict in verdicts)
+    ticket = roster.draw_ticket(request.received_at) if number > 1 else None
+    outcomes: list[StateAndReason] = []
+    for agent, verdict in zip(agents, verdicts, strict=True):
+        if verdict == _ALREADY_ENROLLED:
+            outcomes.append(grant(roster, request, agent, verdict))
+            continue
+        enrolment = roster.begin(request, agent, State.WAITLISTED, together=ticket)
+        position = roster.waiting_list.position(enrolment)
+        members = roster.members(enrolment, request.key)
+        together = None if ticket is None else number
+        roster.publish(AgentWaitlisted(**members, position=position, together=together))
+        outcomes.append((State.WAITLISTED, None))
+    roster.promote()
+    return outcomes
+
+
+def _bars_the_agent(verdict: Granted | Refused) -> bool:
+    """Whether the agent would be refused alone too, for another reason than a lack of seats."""
+    return isinstance(verdict, Refused) and verdict.reason not in (Reason.SESSION_FULL, Reason.QUOTA_REACHED)

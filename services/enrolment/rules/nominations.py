@@ -1,0 +1,123 @@
+"""Lists of trainees that an authority sends for its private session (rule 14)."""
+
+from collections.abc import Sequence
+
+from services.enrolment.rules.eligibility import (
+    Refused,
+    judge,
+    judge_withdrawal,
+    takes_nominations,
+)
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.requests import (
+    Nomination,
+)
+from services.enrolment.rules.seat_requests import StateAndReason, agents_once, grant
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import Cause, State
+from shared.events.enrolment import (
+    EnrolmentWithdrawn,
+    NominatedTrainee,
+    NominationAnswered,
+    NominationOutcome,
+    WithdrawnBy,
+)
+from shared.events.vocabulary import Reason
+
+
+def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
+    """Return whose enrolments end because a list of trainees does not name them (any more)."""
+    session, named = roster.session, set(request.agent_keys)
+    if not takes_nominations(session, request.siret):
+        return []
+    issuers = {agent.issuer for agent in request.agents}
+    return [
+        enrolment
+        for enrolment in roster.latest.values()
+        if enrolment.agent.key not in named
+        and request.limits.allow(enrolment.agent.employer)
+        and enrolment.agent.issuer in issuers
+        and enrolment.agent.employer.siret == request.siret
+        and judge_withdrawal(session, enrolment, request.received_at) is None
+    ]
+
+
+def nominate(
+    roster: SessionRoster, request: Nomination, leaving: Sequence[Enrolment]
+) -> list[StateAndReason]:
+    """Take over the whole list of a private session: who is not in it leaves, who is new gets a seat.
+
+    Once enrolment is closed the list may not grow: until the start each newcomer replaces one who leaves,
+    or has left since the close.
+    """
+    session, agents = roster.session, agents_once(request)
+    not_eligible = Refused(Reason.NOT_ELIGIBLE)
+    if not takes_nominations(session, request.siret):
+        return [grant(roster, request, agent, not_eligible) for agent in agents]
+    for enrolment in leaving:
+        ended = roster.move(enrolment, State.WITHDRAWN, Cause.REPLACED)
+        # The request does not name them: only who is named gets an answer with its id.
+        roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=WithdrawnBy.EMPLOYER))
+    outcomes = []
+    closed = request.received_at >= session.enrolment_closes_at
+    if closed:
+        roster.vacancies[request.siret] += len(leaving)
+    for agent in agents:
+        if (
+            agent.employer.siret != request.siret
+        ):  # an authority names its own agents, also in a shared session
+            outcomes.append(grant(roster, request, agent, not_eligible))
+            continue
+        latest = roster.latest_for(request, agent.key)
+        if latest is not None and latest.state.is_live:
+            continue  # has a seat already, or waits: nothing changes
+        received_at, replaces = request.received_at, False
+        if closed and received_at < session.starts_at and roster.vacancies[request.siret] > 0:
+            received_at, replaces = session.enrolment_opens_at, True  # as the one who left, who came in time
+        verdict = judge(
+            session,
+            agent,
+            received_at,
+            approved=True,
+            availability=roster.availability(agent),
+            by_officer=True,
+        )
+        if replaces and not isinstance(verdict, Refused):
+            roster.vacancies[request.siret] -= 1
+        outcomes.append(grant(roster, request, agent, verdict))
+    roster.promote()
+    return outcomes
+
+
+def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrolment]) -> None:
+    """Tell who sent a list of trainees what became of each (rule 14)."""
+    if request.nominated_by is None:
+        return
+    trainees = []
+    for agent in agents_once(request):
+        enrolment = roster.latest[agent.key]
+        outcome = _OUTCOME_OF_TRAINEE.get(enrolment.state, NominationOutcome.REFUSED)
+        if enrolment.state.has_seat:
+            outcome = NominationOutcome.ENROLLED
+        trainees.append(
+            NominatedTrainee(enrolment_id=enrolment.enrolment_id, outcome=outcome, reason=enrolment.reason)
+        )
+    roster.notices.append(
+        NominationAnswered(
+            request_id=request.request_id,
+            request_source=request.source or None,
+            session_id=request.session_id,
+            session_version=roster.session.version,
+            nominated_by=request.nominated_by,
+            trainees=tuple(trainees),
+            replaced=tuple(enrolment.enrolment_id for enrolment in left),
+        )
+    )
+
+
+_OUTCOME_OF_TRAINEE = {
+    State.WAITLISTED: NominationOutcome.WAITLISTED,
+    State.OFFERED: NominationOutcome.OFFERED,
+    State.PENDING_APPROVAL: NominationOutcome.PENDING,
+    State.PENDING_SELECTION: NominationOutcome.PENDING,
+}

@@ -1,0 +1,128 @@
+"""A request for one seat: judged, and granted or refused."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from services.enrolment.rules.eligibility import (
+    Granted,
+    Refused,
+    judge,
+)
+from services.enrolment.rules.questions import AnswersFault, answers_fault, kept_answers
+from services.enrolment.rules.requests import (
+    ByHand,
+    GroupRequest,
+    Nomination,
+    RequestForSeats,
+    SeatRequest,
+)
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.rules.states import State
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    Awaiting,
+    EnrolmentPending,
+    SeatLeft,
+)
+from shared.events.vocabulary import Agent, AgentKey, Reason
+
+StateAndReason = tuple[State, Reason | None]
+
+
+def seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Agent) -> StateAndReason:
+    """Answer a request for one of its agents by the rules."""
+    verdict = judge(
+        roster.session,
+        agent,
+        request.received_at,
+        approved=isinstance(request, GroupRequest) or request.approved,
+        availability=roster.availability(agent),
+        by_officer=isinstance(request, GroupRequest),
+    )
+    if isinstance(request, SeatRequest):
+        verdict = if_answered(roster, request, verdict)
+    return grant(roster, request, agent, verdict)
+
+
+def if_answered(roster: SessionRoster, request: SeatRequest, verdict: Granted | Refused) -> Granted | Refused:
+    """Return the verdict, or a refusal for the answers. A group answers no questions."""
+    fault = None if isinstance(verdict, Refused) else _answers_fault(roster, request)
+    return verdict if fault is None else Refused(fault.reason)
+
+
+def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault | None:
+    return answers_fault(roster.session.questions, request.agent.function, request.answers)
+
+
+def facts_of_answers(
+    roster: SessionRoster, request: SeatRequest, outcome: StateAndReason
+) -> Mapping[str, int | str]:
+    """Return which question is not answered, or which answer is too much, where it was refused for that."""
+    _, reason = outcome
+    if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
+        return {}
+    fault = _answers_fault(roster, request)
+    return {} if fault is None else fault.facts
+
+
+def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> StateAndReason:
+    """Answer an organiser: by the rules, or by a seat above capacity, where they give a reason for it."""
+    verdict = judge(
+        roster.session,
+        request.agent,
+        request.received_at,
+        approved=request.approved,
+        availability=roster.availability(request.agent),
+        by_hand=True,
+    )
+    if by_hand.above_capacity is not None and verdict in _WITHOUT_SEAT:
+        roster.seats_were_added = True
+        verdict = Granted.SEAT
+    return grant(roster, request, request.agent, if_answered(roster, request, verdict))
+
+
+_WITHOUT_SEAT = (Granted.PLACE_IN_LINE, Refused(Reason.SESSION_FULL), Refused(Reason.QUOTA_REACHED))
+
+
+def grant(
+    roster: SessionRoster,
+    request: RequestForSeats,
+    agent: Agent,
+    verdict: Granted | Refused,
+    moved_from: SeatLeft | None = None,
+) -> StateAndReason:
+    """Begin what was granted, or refuse, and have that published."""
+    if isinstance(verdict, Refused):
+        roster.refuse(request, agent, verdict.reason)
+        return State.REFUSED, verdict.reason
+    enrolment = roster.begin(request, agent, verdict.state)
+    if isinstance(request, SeatRequest) and request.answers:
+        kept = kept_answers(roster.session.questions, request.answers)
+        roster.question_answers[enrolment.enrolment_id] = kept
+    members = roster.members(enrolment, request.key)
+    match verdict:
+        case Granted.SEAT:
+            roster.publish(AgentEnrolled(**members, moved_from=moved_from))
+        case Granted.PLACE_IN_LINE:
+            position = roster.waiting_list.position(enrolment)
+            roster.publish(AgentWaitlisted(**members, position=position))
+        case Granted.AWAITS_APPROVAL | Granted.AWAITS_SELECTION:
+            roster.publish(EnrolmentPending(**members, awaiting=_AWAITED[verdict]))
+        case _:
+            assert_never(verdict)
+    return enrolment.state, None
+
+
+_AWAITED = {
+    Granted.AWAITS_APPROVAL: Awaiting.EMPLOYER_APPROVAL,
+    Granted.AWAITS_SELECTION: Awaiting.SELECTION,
+}
+
+
+def agents_once(request: GroupRequest | Nomination) -> list[Agent]:
+    """Return the agents in the order given, each once: one who is named twice gets one answer."""
+    first: dict[AgentKey, Agent] = {}
+    for agent in request.agents:
+        first.setdefault(agent.key, agent)
+    return list(first.values())
