@@ -254,7 +254,8 @@ class SessionPart(StrEnum):
 class SessionChangedForAgent(Event):
     """The dates, the place or the link of a session changed: told of each agent who is in it, or waits.
 
-    Only on the portals' topics of answers. ``session_version`` tells it from what is older.
+    Only on the portals' topics of answers. ``session_version`` tells it from what is older. The link itself
+    is in letters alone.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionChangedForAgent.v1"
@@ -269,7 +270,7 @@ class SessionChangedForAgent(Event):
     timezone: Timezone = Field(description="The zone its dates are to be written in.")
     modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
     venue: Line | None = None
-    join_url: Url | None = Field(default=None, description="Null too while the agent has no seat.")
+    join_url: Url | None = Field(default=None, description="Always null: the link is in letters alone.")
 
     @property
     def key(self) -> str:

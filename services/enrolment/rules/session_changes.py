@@ -110,7 +110,7 @@ def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]
 def change_event(
     session: SessionState, changed: set[SessionPart], enrolment: Enrolment
 ) -> SessionChangedForAgent:
-    """Return the event that notifies of one agent. The link is for those alone who have a seat."""
+    """Return the event that notifies of one agent."""
     return SessionChangedForAgent(
         session_id=session.session_id,
         session_version=session.version,
@@ -122,5 +122,4 @@ def change_event(
         timezone=session.timezone,
         modules=session.modules,
         venue=session.venue,
-        join_url=session.join_url if enrolment.state.has_seat else None,
     )
