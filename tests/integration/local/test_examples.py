@@ -185,7 +185,7 @@ class Example:
     def wait_for(self, *expected: tuple[str, str | None, str]) -> None:
         """Return once the answers are heard."""
         wait_until(
-            lambda: set(expected) <= set(self.heard()), seconds=30, what=f"{expected}, after {self.heard()},"
+            lambda: set(expected) <= set(self.heard()), seconds=90, what=f"{expected}, after {self.heard()},"
         )
 
 
