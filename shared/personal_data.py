@@ -31,6 +31,7 @@ class Whose(StrEnum):
     ADDRESSEES = "agents territoriaux, correspondants des collectivités et des délégations, abonnés"
     NAMED = "agents territoriaux, et autres personnes que nomme l’événement"
     STAFF = "personnel du CNFPT"
+    TRAINERS = "formatrices et formateurs"
     VISITORS = "personnes qui ouvrent les pages, ou appellent les services"
 
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from services.catalogue import api, handlers, jobs, pages, tables
 from services.catalogue.personal_data import REGISTER
+from services.catalogue.service import sessions
 from services.catalogue.settings import Settings
+from shared import clock
 from shared.auth import Tokens
 from shared.cli import Definition
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.events.topics import Topic
 from shared.guard import Guard
 from shared.http import explain_problems
@@ -15,6 +17,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
+from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days
 from shared.web.links import LOST_LINK
@@ -78,7 +81,18 @@ def compose(settings: Settings) -> Process:
 
 def eraser(database: Database, registry: PortalsFile) -> Eraser:
     """How this service forgets an agent."""
-    return Eraser(database=database, router=handlers.router, register=REGISTER, portals=registry, reads=READS)
+    return Eraser(
+        database=database,
+        router=handlers.router,
+        register=REGISTER,
+        portals=registry,
+        reads=READS,
+        leave=_leave,
+    )
+
+
+async def _leave(tx: Transaction, subject: Subject) -> None:
+    await sessions.without_trainer(tx, subject.addresses, clock.now())
 
 
 DEFINITION = Definition(

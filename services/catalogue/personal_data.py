@@ -1,6 +1,6 @@
 """What the catalogue keeps of people: whose, what for, for how long, and how it ends."""
 
-from services.catalogue.tables import AuditLogRow, BespokeRequestRow, ResourceRow, SessionRow
+from services.catalogue.tables import AuditLogRow, BespokeRequestRow, ResourceRow, SessionRow, TrainerRow
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
@@ -18,6 +18,14 @@ BESPOKE = Retention(
 AUDIT = Retention(
     table=AuditLogRow, days="catalogue_audit_kept_days", since="le changement", over="at < :before"
 )
+
+TRAINERS = Retention(
+    table=TrainerRow,
+    days=90,
+    since="la fin de la session",
+    over="EXISTS (SELECT FROM session WHERE session.session_id = trainer.session_id AND ends_at < :before)",
+)
+"""Who is to be named longer stands among the announced speakers."""
 
 _TO_ANSWER = "Répondre aux demandes de formation sur mesure."
 _OF_REQUESTER = BY_ADDRESS.format("requester_email") + " AND received_at <= :until"
@@ -75,6 +83,15 @@ REGISTER = (
                 until="l’organisateur les retire de la session",
             ),
             PersonalData(
+                table=TrainerRow,
+                whose=Whose.TRAINERS,
+                columns={"name": "nom, montré avec la session", "email": "courriel, jamais montré"},
+                purpose="Annoncer qui forme, et lui écrire.",
+                ends=(TRAINERS,),
+                until="l’organisateur les retire de la session",
+                of_address=BY_ADDRESS.format("email"),
+            ),
+            PersonalData(
                 table=ResourceRow,
                 whose=Whose.STAFF,
                 columns={
@@ -98,6 +115,6 @@ REGISTER = (
                 proof=True,
             ),
         ],
-        [BESPOKE, AUDIT],
+        [BESPOKE, AUDIT, TRAINERS],
     )
 )

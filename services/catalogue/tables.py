@@ -152,6 +152,22 @@ class SessionRow(_Row, table=True):
     changed_at: datetime = _changed_at()
 
 
+class TrainerRow(_Row, table=True):
+    """Who speaks or teaches in a session, in the order in which the organiser named them."""
+
+    __tablename__ = "trainer"
+    __table_args__ = (
+        Index("ix_trainer_session_id", "session_id"),
+        Index("ix_trainer_email", func.lower(text("email")), postgresql_where=text("email IS NOT NULL")),
+    )
+
+    trainer_id: UUID = Field(primary_key=True)
+    session_id: UUID = Field(foreign_key="session.session_id", ondelete="CASCADE")
+    place: int
+    name: str
+    email: str | None
+
+
 class OccupancyRow(_Row, table=True):
     """How full a session is, as the enrolment service last counted. The session may be unknown here."""
 

@@ -66,6 +66,8 @@ class ReservedSeats(Fact):
 
 MAX_QUESTIONS = 10
 """Questions of one session."""
+MAX_TRAINERS = 20
+"""Trainers of one session."""
 
 
 class Question(Fact):
@@ -147,6 +149,11 @@ class SessionState(Event):
     )
     evaluation_url: Url | None = Field(
         default=None, description="Where who attended says what they thought of it; in letters to them alone."
+    )
+    trainer_ids: Annotated[tuple[UUID, ...], at_most(MAX_TRAINERS)] = Field(
+        default=(),
+        max_length=MAX_TRAINERS,
+        description="Who speaks or teaches, by ids of this session alone; never a name or an address.",
     )
 
     @property

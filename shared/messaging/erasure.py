@@ -70,6 +70,10 @@ async def _nothing(_tx: Transaction, _agent: AgentKey, _until: datetime) -> None
     """Keep nothing."""
 
 
+async def _no_part(_tx: Transaction, _subject: Subject) -> None:
+    """Take part in nothing that somebody who is no agent could give up."""
+
+
 async def _never(_tx: Transaction, _subject: Subject) -> bool:
     return False
 
@@ -81,7 +85,8 @@ class Eraser:
     ``router`` is what it listens to; ``reads`` are the topics on which something about the agent may still
     come, read first. ``ready`` is called next, ``keep`` last, before the rows end: it may keep a number.
     ``digest`` makes what is kept for an address where addresses are not. ``writes`` says whether a letter to
-    somebody who is no agent is just being sent; none begins to before the transaction ends. ``sessions``
+    somebody who is no agent is just being sent; none begins to before the transaction ends. ``leave`` takes
+    them out of what they take part in, by the rules, before they are forgotten. ``sessions``
     finds those that the service knows, for who reads what is kept of them.
     """
 
@@ -93,6 +98,7 @@ class Eraser:
     ready: Ready = _at_once
     keep: Callable[[Transaction, AgentKey, datetime], Awaitable[None]] = _nothing
     writes: Callable[[Transaction, Subject], Awaitable[bool]] = _never
+    leave: Callable[[Transaction, Subject], Awaitable[None]] = _no_part
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
     outbox: Outbox = field(init=False)
@@ -164,11 +170,12 @@ class Eraser:
     async def forget(self, address: str, request_id: UUID) -> bool:
         """Forget at once who is known by an address alone. Returns whether it is done.
 
-        It is not, and nothing is, while something about them is on its way.
+        It is not, and nothing is, while something about them is on its way; what they :attr:`leave` is left.
         """
         async with self.database.transaction() as tx:
             now = clock.now()
             subject = await self.subject(tx, address, now)
+            await self.leave(tx, subject)
             letters = await self._letters_about(tx, subject)
             if not await dead_letters.hold(tx, letters):
                 return False

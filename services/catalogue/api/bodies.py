@@ -31,12 +31,21 @@ class OccupancyBody(BaseModel):
     version: int
 
 
+class TrainerBody(BaseModel):
+    """Who speaks or teaches in a session."""
+
+    trainer_id: UUID
+    name: str
+    email: str | None = Field(default=None, description="Null but for who organises the session.")
+
+
 class SessionBody(SessionState):
     """A session: its state as every other service knows it, how full it is, and what is shown of it."""
 
     occupancy: OccupancyBody | None = Field(description="Null: nothing is known of it yet.")
     summary: str | None = None
     experts: tuple[str, ...] = ()
+    trainers: tuple[TrainerBody, ...] = ()
     source: str | None = Field(
         default=None, description="communique, illustrative; null: an organiser made it."
     )
@@ -98,6 +107,7 @@ def session_body(listed: ListedSession, now: datetime) -> SessionBody:
     return SessionBody(
         **state_of(listed.session, now),
         **asdict(listed.session.presentation),
+        trainers=tuple(TrainerBody(**asdict(trainer)) for trainer in listed.session.plan.trainers),
         reference=listed.session.reference,
         occupancy=occupancy,
     )

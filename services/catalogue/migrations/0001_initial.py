@@ -579,6 +579,29 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["offer_id"], ["offer.offer_id"], name=op.f("fk_session_offer_id_offer")),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session")),
     )
+    op.create_table(
+        "trainer",
+        sa.Column("trainer_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("email", sa.String(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.session_id"],
+            name=op.f("fk_trainer_session_id_session"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("trainer_id", name=op.f("pk_trainer")),
+    )
+    op.create_index("ix_trainer_session_id", "trainer", ["session_id"], unique=False)
+    op.create_index(
+        "ix_trainer_email",
+        "trainer",
+        [sa.literal_column("lower(email)")],
+        unique=False,
+        postgresql_where=sa.text("email IS NOT NULL"),
+    )
     op.create_index("ix_session_format", "session", ["format", "starts_at", "session_id"], unique=False)
     op.create_index(
         "ix_session_length", "session", [sa.literal_column("(ends_at - starts_at)")], unique=False

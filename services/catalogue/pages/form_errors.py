@@ -60,6 +60,8 @@ def of_request(error: ValidationError) -> dict[str, FormError]:
             found = REQUIRED
         elif path[:2] == ["audience", "sirets"] and len(path) > 2:
             found = FormError("siret", str(problem["input"])[:40])
+        elif path[:1] == ["trainers"]:
+            found = FormError("trainers")
         else:
             found = unreadable(path[-1] if path else "")
         errors.setdefault(_form_field(path), found)
@@ -84,10 +86,10 @@ def of_sheet(fault: Fault) -> FormError:
 def _form_field(path: Sequence[str]) -> str:
     """The field of the form: a row's own, and of who may enrol the list that it belongs to.
 
-    A question is known by its words there, and what a session requires has one field.
+    A question is known by its words there; what a session requires has one field, and so have its trainers.
     """
     if path[2:] == ["question_id"]:
         return "-".join((*path[:2], "label"))
-    if path[:1] == ["prerequisite"]:
-        return "prerequisite"
+    if path[:1] in (["prerequisite"], ["trainers"]):
+        return path[0]
     return "-".join(path[:2] if path[:1] == ["audience"] else path[:3])

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.lifecycle import instant
-from services.catalogue.rules.sessions import Plan, ShownSession
+from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
 
@@ -40,7 +40,7 @@ _TEXTS = (
     "prerequisite",
     "summary",
 )
-FIELDS = frozenset((*DATES, *_WHOLE, *_TEXTS, "experts"))
+FIELDS = frozenset((*DATES, *_WHOLE, *_TEXTS, "experts", "trainers"))
 """The fields that are there once."""
 UNLIMITED = "illimite"
 """The box beside the capacity."""
@@ -58,6 +58,7 @@ ORDER = (
         "title",
         "summary",
         "experts",
+        "trainers",
         *DATES,
         "timezone",
         "modules",
@@ -73,7 +74,7 @@ _TICKED = "oui"
 _MAY_BE_EMPTY = frozenset(
     (
         *("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "prerequisite"),
-        *("evaluation_url", "summary", "experts"),
+        *("evaluation_url", "summary", "experts", "trainers"),
     )
 )
 """Empty means none; an empty field of the others is left out."""
@@ -126,11 +127,22 @@ def shown(session: ShownSession) -> dict[str, str]:
         "prerequisite": plan.prerequisite.offer_id if plan.prerequisite else "",
         "summary": presentation.summary or "",
         "experts": "\n".join(presentation.experts),
+        "trainers": "\n".join(_shown_trainer(trainer) for trainer in plan.trainers),
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
         **form_rows.named([_shown_question(question) for question in plan.questions], "questions"),
         **_shown_audience(plan.audience),
     }
+
+
+def _shown_trainer(trainer: Trainer) -> str:
+    return trainer.name if trainer.email is None else f"{trainer.name} <{trainer.email}>"
+
+
+def _trainer(line: str) -> dict[str, str]:
+    """Who a line names: a name, and perhaps an address in angle brackets behind it."""
+    name, bracket, rest = line.partition("<")
+    return {"name": name.strip(), "email": rest.strip().removesuffix(">")} if bracket else {"name": line}
 
 
 def _shown_question(question: Question) -> form_rows.Row:
@@ -310,10 +322,16 @@ def _value(name: str, text: str, zone: str) -> Any:
     if name in _NUMBERS:
         return int(text) if text else None
     if name in _LISTS:
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return _lines(text)
+    if name == "trainers":
+        return [_trainer(line) for line in _lines(text)]
     if name == "prerequisite":
         return {"offer_id": text} if text else None
     return text or None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def moment(text: str, zone: str) -> datetime:

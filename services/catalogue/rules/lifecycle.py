@@ -78,7 +78,10 @@ def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
 
 
 def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
-    """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment."""
+    """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment.
+
+    Of trainers it has their ids alone: the state stands on a compacted topic.
+    """
     plan = session.plan
     return {
         "session_id": session.session_id,
@@ -89,7 +92,8 @@ def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
         "status": session.status,
         "phase": phase_at(plan, now),
         "enrolment": enrolment_at(plan, now),
-    } | {field.name: getattr(plan, field.name) for field in fields(Plan)}
+        "trainer_ids": tuple(trainer.trainer_id for trainer in plan.trainers),
+    } | {field.name: getattr(plan, field.name) for field in fields(Plan) if field.name != "trainers"}
 
 
 def event_of(session: ShownSession, contract: type[SessionState], now: datetime) -> SessionState:

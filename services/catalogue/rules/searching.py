@@ -26,12 +26,20 @@ class Viewer:
         """The session as they see it.
 
         How to connect is between its organiser and who has a seat, where to evaluate it between them and who
-        attended, its reference the organiser's own.
+        attended, its reference the organiser's own, and so are the addresses of trainers.
         """
         plan = session.plan
-        if self.organises(session) or (plan.join_url, plan.evaluation_url, session.reference) == _NOTHING:
+        written_to = any(trainer.email is not None for trainer in plan.trainers)
+        others_see_all = (
+            plan.join_url,
+            plan.evaluation_url,
+            session.reference,
+        ) == _NOTHING and not written_to
+        if self.organises(session) or others_see_all:
             return session
-        return replace(session, plan=replace(plan, join_url=None, evaluation_url=None), reference=None)
+        trainers = tuple(replace(trainer, email=None) for trainer in plan.trainers)
+        plan = replace(plan, join_url=None, evaluation_url=None, trainers=trainers)
+        return replace(session, plan=plan, reference=None)
 
 
 PUBLIC = Viewer()

@@ -33,6 +33,24 @@ class Announcement(IntEnum):
     COMPLETED = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Who speaks or teaches in a session, as a person: their name is public, their address never is.
+
+    ``trainer_id`` stands for them in this session and at this address: another address is another one.
+    """
+
+    trainer_id: UUID
+    name: str
+    email: str | None = None
+
+    def is_still(self, other: "Trainer") -> bool:
+        """Whether ``other`` is the same: by the address, or by the name where neither has one."""
+        if self.email is None or other.email is None:
+            return self.email is other.email and self.name == other.name
+        return self.email.lower() == other.email.lower()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What somebody decides about a session. All moments are instants; ends are exclusive."""
@@ -57,6 +75,7 @@ class Plan:
     questions: tuple[Question, ...] = ()
     prerequisite: Prerequisite | None = None
     evaluation_url: str | None = None
+    trainers: tuple[Trainer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +118,12 @@ class ShownSession:
     version: int = 0
     status: Status = Status.DRAFT
     announced: Announcement = Announcement.NOTHING
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Whom its page names: who was announced, then the trainers, each name once."""
+        trainers = (trainer.name for trainer in self.plan.trainers)
+        return tuple(dict.fromkeys((*self.presentation.experts, *trainers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """What may be requested of the service: JSON, forms and sheets all become these."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import (
     AfterValidator,
@@ -20,9 +20,10 @@ from stdnum.fr import siret
 from services.catalogue.rules.lifecycle import days_before
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.resources import Resource
-from services.catalogue.rules.sessions import Plan, Presentation, Session
+from services.catalogue.rules.sessions import Plan, Presentation, Session, Trainer
 from shared.events.catalogue import (
     MAX_QUESTIONS,
+    MAX_TRAINERS,
     Audience,
     BespokeAnswer,
     Module,
@@ -35,6 +36,7 @@ from shared.events.vocabulary import (
     ApprovalPolicy,
     Contact,
     Delegation,
+    Email,
     Instant,
     Line,
     Name,
@@ -116,6 +118,20 @@ _ADJUSTMENT = {
 }
 
 
+class TrainerRequest(_Request):
+    """Who speaks or teaches: a name that is shown, and an address that is not, for their own letter."""
+
+    name: Name
+    email: Email | None = None
+
+
+def _each_once(trainers: tuple[TrainerRequest, ...]) -> tuple[TrainerRequest, ...]:
+    said = [trainer.email.lower() if trainer.email else trainer.name for trainer in trainers]
+    if len(set(said)) < len(said):
+        raise ValueError("somebody is named twice")
+    return trainers
+
+
 class PrerequisiteRequest(_Request):
     """The offer whose certificate is needed."""
 
@@ -159,11 +175,18 @@ class SessionChange(_Request):
     )
     summary: Paragraph | None = None
     experts: Annotated[tuple[Name, ...] | None, at_most(20)] = Field(default=None, max_length=20)
+    trainers: Annotated[
+        Annotated[tuple[TrainerRequest, ...], AfterValidator(_each_once)] | None, at_most(MAX_TRAINERS)
+    ] = Field(
+        default=None,
+        max_length=MAX_TRAINERS,
+        description="Who speaks or teaches; all of them, each once. Addresses are the organiser's alone.",
+    )
 
     @field_validator(
         "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
         "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", "questions",
-        "experts",
+        "experts", "trainers",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -183,13 +206,18 @@ class SessionChange(_Request):
             plan["questions"] = tuple(Question(**question.model_dump()) for question in self.questions)
         if self.audience is not None:
             plan["audience"] = Audience(**self.audience.model_dump())
+        if self.trainers is not None:
+            plan["trainers"] = tuple(Trainer(uuid4(), named.name, named.email) for named in self.trainers)
         if self.prerequisite is not None:
             plan["prerequisite"] = Prerequisite(**self.prerequisite.model_dump())
         return plan
 
     def apply_to(self, plan: Plan) -> Plan:
-        """The plan with what the request names."""
-        return replace(plan, **self.given())
+        """The plan with what the request names. Who was a trainer already is the same one."""
+        given = self.given()
+        if "trainers" in given:
+            given["trainers"] = tuple(_known_or_new(trainer, plan.trainers) for trainer in given["trainers"])
+        return replace(plan, **given)
 
     def present(self, shown: Presentation) -> Presentation:
         """What is shown, with what the request names."""
@@ -201,6 +229,11 @@ class SessionChange(_Request):
         """The session with the reference that the request gives it, if it says so."""
         given = "reference" in self.model_fields_set
         return replace(session, reference=self.reference) if given else session
+
+
+def _known_or_new(named: Trainer, before: Sequence[Trainer]) -> Trainer:
+    known = (trainer for trainer in before if trainer.is_still(named))
+    return replace(named, trainer_id=next(known, named).trainer_id)
 
 
 _PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts", "reference"}

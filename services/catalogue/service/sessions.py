@@ -32,6 +32,8 @@ from shared.database import Transaction
 from shared.limits import Rate
 from shared.security_log import is_anothers
 
+FORGETTING = "parcours person erase"
+"""Who takes a trainer off a session because they are to be forgotten, as the session's history has it."""
 Rule = Callable[[Session, datetime], Done | Refused]
 Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
@@ -172,6 +174,9 @@ async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: Ses
     """A draft with all that the session has, at another time; not its history, nor who is in it."""
     original = await lock_own(tx, session_id, who)
     plan = shifted(original.plan, copy.starts_at)
+    # They are of one session each: by their ids they are written to, and read its roster.
+    trainers = tuple(replace(trainer, trainer_id=uuid4()) for trainer in plan.trainers)
+    plan = replace(plan, trainers=trainers)
     if copy.title is not None:
         plan = replace(plan, title=copy.title)
     shown = original.presentation
@@ -186,6 +191,19 @@ async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: Ses
     )
     await sessions.save(tx, [(None, Done(_consistent(session)))], actor=who.name, action=Action.DUPLICATED)
     return await show(tx, session.session_id, viewer_of(who))
+
+
+async def without_trainer(tx: Transaction, addresses: Collection[str], now: datetime) -> None:
+    """Take whoever has one of these addresses off the sessions where they speak or teach, to forget them."""
+    found = await sessions.lock(tx, await sessions.with_trainer(tx, addresses))
+    changed_ones: list[tuple[Session | None, Done]] = []
+    for session in found.values():
+        staying = tuple(
+            trainer for trainer in session.plan.trainers if (trainer.email or "").lower() not in addresses
+        )
+        plan = replace(session.plan, trainers=staying)
+        changed_ones.append((session, changes.amend(session, plan, now)))
+    await sessions.save(tx, changed_ones, actor=FORGETTING, action=Action.CHANGED)
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:

@@ -25,7 +25,7 @@ from sqlmodel import col
 from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import ListedSession, Occupancy
 from services.catalogue.store.search import matches
-from services.catalogue.store.sessions import shown
+from services.catalogue.store.sessions import shown, with_trainers
 from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
 from shared.database import Timestamp, Transaction
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
@@ -102,14 +102,16 @@ async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUI
 
 
 async def _listed(tx: Transaction, query: Select[*tuple[Any, ...]], viewer: Viewer) -> list[ListedSession]:
+    rows = list(await tx.execute(query))
+    found = await with_trainers(tx, [shown(row) for row in rows])
     return [
         ListedSession(
-            viewer.seen(shown(row)),
+            viewer.seen(session),
             _occupancy(row),
             row.changed_at,
             row.occupancy_changed_at,
         )
-        for row in await tx.execute(query)
+        for session, row in zip(found, rows, strict=True)
     ]
 
 

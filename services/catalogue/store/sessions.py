@@ -1,10 +1,11 @@
 """Sessions locked, claimed, found by reference, and stored with events and the audit entry of the change."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -20,17 +21,24 @@ from services.catalogue.rules.sessions import (
     Presentation,
     Session,
     ShownSession,
+    Trainer,
 )
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
-from services.catalogue.tables import SessionRow
+from services.catalogue.tables import SessionRow, TrainerRow
 from shared.database import Transaction, insert_many, update_many
 from shared.events.vocabulary import Format, Status
 
 _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)
-_PLAN_FIELDS = tuple(field.name for field in fields(Plan))
+_PLAN_FIELDS = tuple(field.name for field in fields(Plan) if field.name != "trainers")
+_TRAINER = (
+    col(TrainerRow.session_id),
+    col(TrainerRow.trainer_id),
+    col(TrainerRow.name),
+    col(TrainerRow.email),
+)
 _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats", "questions", "prerequisite"))
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
@@ -59,7 +67,35 @@ def _query(ids: Collection[UUID], organiser: str | None) -> Select[SessionRow]:
 
 
 async def _by_id(tx: Transaction, query: Select[SessionRow]) -> dict[UUID, Session]:
-    return {row.session_id: _session(row) for row in await tx.scalars(query)}
+    # Trainers by a statement of their own: the first may have waited for who changed them.
+    found = {row.session_id: _session(row) for row in await tx.scalars(query)}
+    return {session.session_id: session for session in await with_trainers(tx, list(found.values()))}
+
+
+_Shown = TypeVar("_Shown", bound=ShownSession)
+
+
+async def with_trainers(tx: Transaction, found: Sequence[_Shown]) -> list[_Shown]:
+    """The sessions with those who speak or teach in them."""
+    if not found:
+        return []
+    ids = [shown.session_id for shown in found]
+    query = select(*_TRAINER).where(col(TrainerRow.session_id).in_(ids)).order_by(col(TrainerRow.place))
+    trainers: defaultdict[UUID, list[Trainer]] = defaultdict(list)
+    for row in await tx.execute(query):
+        trainers[row.session_id].append(Trainer(row.trainer_id, row.name, row.email))
+    return [
+        replace(shown, plan=replace(shown.plan, trainers=tuple(trainers[shown.session_id])))
+        if shown.session_id in trainers
+        else shown
+        for shown in found
+    ]
+
+
+async def with_trainer(tx: Transaction, addresses: Collection[str]) -> list[UUID]:
+    """The sessions in which a trainer has one of these addresses, in small letters."""
+    query = select(col(TrainerRow.session_id)).where(func.lower(col(TrainerRow.email)).in_(addresses))
+    return list(await tx.scalars(query.distinct()))
 
 
 async def lock_references(tx: Transaction) -> None:
@@ -91,7 +127,8 @@ async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Sessio
     """Sessions with something to announce by ``now``, locked; those that others have locked are skipped."""
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
-    return [_session(row) for row in await tx.scalars(query.with_for_update(skip_locked=True))]
+    rows = await tx.scalars(query.with_for_update(skip_locked=True))
+    return await with_trainers(tx, [_session(row) for row in rows])
 
 
 async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
@@ -121,9 +158,29 @@ async def save(
     changed = [_changing_columns(done.session) for before, done in changes if before is not None]
     if changed:
         await update_many(tx, SessionRow, changed, by="session_id")
+    await _save_trainers(tx, changes)
     await outbox.publish(tx, [event for _, done in changes for event in done.events])
     entries = [_entry(actor, action, before, done.session) for before, done in changes]
     await audit_log.record(tx, [entry for entry in entries if entry is not None])
+
+
+async def _save_trainers(tx: Transaction, changes: Sequence[tuple[Session | None, Done]]) -> None:
+    differing = [
+        (before, done.session)
+        for before, done in changes
+        if done.session.plan.trainers != (() if before is None else before.plan.trainers)
+    ]
+    if not differing:
+        return
+    of_those = col(TrainerRow.session_id).in_([after.session_id for _, after in differing])
+    await tx.execute(delete(TrainerRow).where(of_those))
+    rows = [
+        {"session_id": after.session_id, "place": place, **asdict(trainer)}
+        for _, after in differing
+        for place, trainer in enumerate(after.plan.trainers)
+    ]
+    if rows:
+        await insert_many(tx, TrainerRow, rows)
 
 
 async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
@@ -209,5 +266,7 @@ def _entry(actor: str, action: Action, before: Session | None, after: Session) -
 
 def _audited(session: Session) -> dict[str, Any]:
     plan: dict[str, Any] = _PLAN.dump_python(session.plan, mode="json")
+    # The log is kept for years and is a proof: it names no trainer.
+    plan["trainers"] = [trainer["trainer_id"] for trainer in plan["trainers"]]
     shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
     return plan | shown | {"reference": session.reference, "status": session.status}

@@ -49,7 +49,8 @@ async def live_through_everything(database: Database, ask: Ask, offer_id: str) -
     answer = {"answer": "declined", "message": MARK, "advisor": SOMEBODY}
     replied = await ask("POST", f"/bespoke-requests/{record.id}/answers", by=BRETAGNE, **answer)
     assert replied.is_success, replied.text
-    await drafted(ask, offer_id, experts=[MARK], summary=MARK)
+    named = [{"name": MARK, "email": SOMEBODY["email"]}]
+    await drafted(ask, offer_id, experts=[MARK], summary=MARK, trainers=named)
     async with database.transaction() as tx:
         await dead_letters.park(tx, [Parked(a_record(requested), None, "no reason", MARK)])
 
@@ -68,6 +69,7 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(
         "dead_letter",
         "outbox",
         "session",
+        "trainer",
     }
 
 
