@@ -30,6 +30,11 @@ def day(moment: datetime) -> str:
     return format_date(moment.date(), pattern, locale=_FRENCH)
 
 
+def tile(moment: datetime) -> tuple[str, str]:
+    """``17`` and ``mars``, of a moment already in its own zone: the day and, short, the month."""
+    return str(moment.day), format_date(moment.date(), "MMM", locale=_FRENCH)
+
+
 def clock_time(moment: datetime) -> str:
     """``9 h 30``, or ``9 h`` at the full hour, of a moment already in its own zone; no line breaks in it."""
     hour = f"{moment.hour}{NBSP}h"

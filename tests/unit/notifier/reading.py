@@ -174,7 +174,11 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 class Page(HTMLParser):
-    """The elements, in order, and the text of a page; ``seen`` are its lines with the places of its links."""
+    """The elements, in order, and the text of a page.
+
+    ``read`` are its lines with the places of its links, as who hears them: a cell that is hidden from them,
+    such as a date that is said again, is left out.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -183,30 +187,38 @@ class Page(HTMLParser):
         self.words = ""
         self._lines = [""]
         self._href = ""
+        self._is_hidden = False
         self.feed(html)
 
     @property
-    def seen(self) -> str:
+    def read(self) -> str:
         lines = (re.sub(r"[ \n]+", " ", line).strip() for line in self._lines)
         return "".join(f"{line}\n" for line in lines if line.strip("# -"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, tuple(name for name, _ in attrs)))
         self.attributes.append((tag, dict(attrs)))
+        if tag == "td":
+            self._is_hidden = ("aria-hidden", "true") in attrs
+        if self._is_hidden:
+            return
         if tag in _BEGIN_A_LINE:
             self._lines.append(_BEGIN_A_LINE[tag])
         elif tag == "a":
             self._href = dict(attrs)["href"] or ""
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in _BEGIN_A_LINE:
+        if tag == "td":
+            self._is_hidden = False
+            self._lines.append("")
+        elif tag in _BEGIN_A_LINE:
             self._lines.append("")
         elif tag == "a":
             self._lines[-1] += f" <{self._href}>"
 
     def handle_data(self, data: str) -> None:
         self.words += data
-        if self.elements and self.elements[-1][0] != "style":
+        if self.elements and self.elements[-1][0] != "style" and not self._is_hidden:
             self._lines[-1] += data
 
 

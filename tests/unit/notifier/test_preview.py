@@ -21,7 +21,7 @@ SAMPLES = preview.samples()
 def golden(sample: Sample) -> str:
     """All that the reader sees; of the HTML part the words and links, not the style."""
     letter = show(sample)
-    parts = [f"Subject: {letter.subject}", letter.text, "HTML:", Page(letter.page).seen]
+    parts = [f"Subject: {letter.subject}", letter.text, "HTML:", Page(letter.page).read]
     parts.extend(letter.calendars)
     return "\n".join(parts)
 

@@ -119,7 +119,9 @@ def test_every_page_is_accessible_and_asks_nothing_of_other_hosts(template: Temp
     assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
     assert tags.count("h1") == 1
     assert "h2" in tags
-    assert not {"img", "table", "script", "link", "iframe", "font"} & set(tags)
+    assert not {"img", "script", "link", "iframe", "font"} & set(tags)
+    for tag, attributes in page.attributes:
+        assert tag != "table" or attributes == {"role": "presentation"}, "it is no table to who hears it"
     assert "url(" not in html
     assert "@import" not in html
     assert "text-decoration: underline" in html
@@ -398,3 +400,15 @@ def test_a_letter_names_the_delegations_own_contact_where_it_has_one() -> None:
         message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=policy.default)
         assert contact in body(message, "text/plain")
         assert message["Reply-To"] == (contact if contact != SENDER.address else None)
+
+
+@pytest.mark.parametrize(("changes", "tile"), [({}, True), ({"format": "mooc"}, False)])
+def test_the_day_stands_beside_the_session_and_none_where_it_is_open_for_weeks(
+    changes: dict[str, Any], tile: bool
+) -> None:
+    """Who hears the letter hears the date once."""
+    page = Page(body(rendered(Template.CONFIRMED, a_session(**changes)), "text/html"))
+    cells = [attributes for tag, attributes in page.attributes if tag == "td"]
+    assert ({"class": "tile", "aria-hidden": "true"} in cells) is tile
+    assert ("avr." in page.words) is tile
+    assert "avr." not in page.read
