@@ -41,6 +41,7 @@ GROUPS = {
         "catalogue.sessions",
         "catalogue.resources",
         "catalogue.bespoke",
+        "catalogue.trainers",
     ),
 }
 _OUTCOMES = {

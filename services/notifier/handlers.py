@@ -13,6 +13,7 @@ from services.notifier.service import (
     notices,
     sessions,
     subscriptions,
+    trainers,
 )
 from services.notifier.service import projections as catalogue
 from services.notifier.service.bespoke import BespokeNews
@@ -24,6 +25,7 @@ from shared.events.catalogue import (
     ReplayPublished,
     ResourcePublished,
     SessionState,
+    SessionTrainersChanged,
 )
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
@@ -60,6 +62,12 @@ async def on_resources(tx: Tx, received: list[Received[ReplayPublished | Resourc
 async def on_answers(tx: Tx, received: list[Received[BespokeNews]]) -> None:
     """Write to the officers who asked for training of their own: that it is received, and the answers."""
     await bespoke.write(tx, received)
+
+
+@router.subscriber(Topic.CATALOGUE_TRAINERS)
+async def on_trainers(tx: Tx, received: list[Received[SessionTrainersChanged]]) -> None:
+    """Keep who speaks or teaches in the sessions."""
+    await trainers.take_over(tx, received)
 
 
 Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]

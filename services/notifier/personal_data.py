@@ -15,6 +15,7 @@ from services.notifier.tables import (
     SubscriptionRequestRow,
     SubscriptionRow,
     SuppressionRow,
+    TrainerRow,
 )
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
@@ -43,6 +44,13 @@ PAST = Retention(
     "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
 )
 """Replays are announced to those who were enrolled."""
+TRAINERS = Retention(
+    table=TrainerRow,
+    days=90,
+    since="la fin de la session",
+    over="session_id IN (SELECT session_id FROM session "
+    "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
+)
 FORMER_ADDRESSES = Retention(
     table=FormerAddressRow,
     days="notifier_mails_kept_days",
@@ -171,6 +179,15 @@ REGISTER = (
                 address=_ADDRESS,
             ),
             PersonalData(
+                table=TrainerRow,
+                whose=Whose.TRAINERS,
+                columns={"name": "nom", "address": "courriel"},
+                purpose="Nommer dans les courriels qui forme, et lui écrire.",
+                ends=(TRAINERS,),
+                until="l’organisateur les retire de la session",
+                of_address=_BY_ADDRESS,
+            ),
+            PersonalData(
                 table=FormerAddressRow,
                 whose=Whose.AGENTS,
                 columns={
@@ -267,6 +284,7 @@ REGISTER = (
             MAILS,
             ENDED,
             PAST,
+            TRAINERS,
             FORMER_ADDRESSES,
             AGENT_DETAILS,
             ENDED_SUBSCRIPTIONS,

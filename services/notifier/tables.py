@@ -64,6 +64,23 @@ class SessionRow(_Base, table=True):
     state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
+class TrainerRow(_Base, table=True):
+    """Who speaks or teaches in a session. Which are its trainers now, its own state says."""
+
+    __tablename__ = "trainer"
+    __table_args__ = (
+        Index("ix_trainer_session_id", "session_id"),
+        Index(
+            "ix_trainer_address", func.lower(text("address")), postgresql_where=text("address IS NOT NULL")
+        ),
+    )
+    trainer_id: UUID = Field(primary_key=True)
+    session_id: UUID
+    version: int = Field(description="The session's, when they were last named.")
+    name: str
+    address: str | None
+
+
 class EnrolmentRow(_Base, table=True):
     """Where an agent stands in a session, and how to write to them."""
 

@@ -17,6 +17,7 @@ from shared.events.vocabulary import (
     AtLeastOne,
     Contact,
     Count,
+    Email,
     EnrolmentWindow,
     Event,
     Fact,
@@ -298,6 +299,33 @@ class BespokeRequestAnswered(Event):
         return str(self.request_id)
 
 
+class SessionTrainer(Fact):
+    """Who speaks or teaches in a session."""
+
+    trainer_id: UUID = Field(description="Of this session and this address alone.")
+    name: Name
+    email: Email | None = Field(default=None, description="Never shown; null: nobody writes to them.")
+
+
+class SessionTrainersChanged(Event):
+    """Who speaks or teaches in a published session, all of them: it was published with them, or changed.
+
+    The session's state names them by id alone, since it stays for ever.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionTrainersChanged.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_TRAINERS
+    session_id: UUID
+    session_version: Version = Field(description="Of the state that names them; an older list is ignored.")
+    trainers: Annotated[tuple[SessionTrainer, ...], at_most(MAX_TRAINERS)] = Field(
+        default=(), max_length=MAX_TRAINERS
+    )
+
+    @property
+    def key(self) -> str:
+        return str(self.session_id)
+
+
 SESSION_EVENTS: tuple[type[SessionState], ...] = (
     SessionScheduled,
     SessionOpened,
@@ -312,4 +340,5 @@ EVENTS: tuple[type[Event], ...] = (
     ResourcePublished,
     BespokeRequestReceived,
     BespokeRequestAnswered,
+    SessionTrainersChanged,
 )

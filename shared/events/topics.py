@@ -16,6 +16,7 @@ class Topic(StrEnum):
     CATALOGUE_SESSIONS = "catalogue.sessions"
     CATALOGUE_RESOURCES = "catalogue.resources"
     CATALOGUE_BESPOKE = "catalogue.bespoke"
+    CATALOGUE_TRAINERS = "catalogue.trainers"
     ENROLMENT_DECISIONS = "enrolment.decisions"
     ENROLMENT_OCCUPANCY = "enrolment.occupancy"
     ENROLMENT_NOTICES = "enrolment.notices"
@@ -116,6 +117,7 @@ TOPICS: dict[Topic, TopicSettings] = {
         key="resource_id", partitions=6, listeners=("notifier",), compacted=True
     ),
     Topic.CATALOGUE_BESPOKE: TopicSettings(key="siret", partitions=6, listeners=("enrolment", "notifier")),
+    Topic.CATALOGUE_TRAINERS: TopicSettings(key="session_id", partitions=6, listeners=("notifier",)),
     Topic.ENROLMENT_DECISIONS: TopicSettings(key="agent_id", partitions=12, listeners=("notifier",)),
     Topic.ENROLMENT_OCCUPANCY: TopicSettings(
         key="session_id", partitions=6, listeners=("catalogue",), compacted=True

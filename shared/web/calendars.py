@@ -14,6 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from shared.events.vocabulary import Format
+from shared.web.french import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ def sequence(enrolment_version: int, session_version: int) -> int:
     changed, must not outdo the cancellation that was decided after it.
     """
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
+
+
+def speaking(names: Sequence[str]) -> str | None:
+    """Who speaks or teaches, as the description of an entry has it; None where nobody is named."""
+    return f"Intervention\u00a0: {listed(names)}" if names else None
 
 
 def write(

@@ -63,6 +63,7 @@ TABLE = {
     "catalogue.bespoke": Agreed(
         "siret", 6, "delete", WEEK, "CreateTime", {"BespokeRequestReceived", "BespokeRequestAnswered"}
     ),
+    "catalogue.trainers": Agreed("session_id", 6, "delete", WEEK, "CreateTime", {"SessionTrainersChanged"}),
     "enrolment.decisions": Agreed(
         "agent_id", 12, "delete", WEEK, "CreateTime",
         {"AgentEnrolled", "AgentWaitlisted", "SeatOffered", "SeatOfferLapsed", "SeatNotObtained",

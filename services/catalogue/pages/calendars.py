@@ -30,7 +30,7 @@ def _event(address: str, listed: ListedSession, description: Callable[..., str])
         summary=plan.title,
         location=plan.venue or labels.ONLINE,
         url=page,
-        description=str(description(session, page)),
+        description=str(description(session, page, calendars.speaking(session.speakers))),
         category=labels.FORMATS[session.format],
         cancelled=session.status is Status.CANCELLED,
     )

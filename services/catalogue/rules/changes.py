@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 
-from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at
+from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at, trainers_of
 from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
@@ -37,7 +37,8 @@ def schedule(session: Session, now: datetime) -> Done:
     """Publish a draft without any check: an offer that is loaded may be of the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
-    return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events))
+    named = trainers_of(session) if session.plan.trainers else None
+    return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events), named)
 
 
 def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
@@ -94,7 +95,10 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
         session, plan=plan, version=session.version + 1, announced=_still_true(session, plan, now)
     )
     after = announce(session, now)
-    return Done(after.session, (*before.events, event_of(session, SessionChanged, now), *after.events))
+    # Said again with each change: who has lost their names, which no compacted topic has, hears them anew.
+    named = trainers_of(session) if plan.trainers or before.session.plan.trainers else None
+    events = (*before.events, event_of(session, SessionChanged, now), *after.events)
+    return Done(after.session, events, named)
 
 
 def cancel(session: Session, now: datetime) -> Done | Refused:

@@ -1,12 +1,19 @@
 """Where a session stands by its dates and the clock, and which announcements are due."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
-from shared.events.catalogue import SessionClosed, SessionCompleted, SessionOpened, SessionState
+from shared.events.catalogue import (
+    SessionClosed,
+    SessionCompleted,
+    SessionOpened,
+    SessionState,
+    SessionTrainer,
+    SessionTrainersChanged,
+)
 from shared.events.vocabulary import EnrolmentWindow, Phase, Status
 
 _EVENT_OF: dict[Announcement, type[SessionState]] = {
@@ -99,6 +106,15 @@ def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
 def event_of(session: ShownSession, contract: type[SessionState], now: datetime) -> SessionState:
     """The event of class ``contract`` with the state of ``session`` as of ``now``."""
     return contract(**state_of(session, now))
+
+
+def trainers_of(session: ShownSession) -> SessionTrainersChanged:
+    """The event with all who speak or teach in ``session``."""
+    return SessionTrainersChanged(
+        session_id=session.session_id,
+        session_version=session.version,
+        trainers=tuple(SessionTrainer(**asdict(trainer)) for trainer in session.plan.trainers),
+    )
 
 
 def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:

@@ -12,6 +12,7 @@ from shared.events.catalogue import (
     Question,
     ReservedSeats,
     SessionState,
+    SessionTrainersChanged,
 )
 from shared.events.vocabulary import (
     ApprovalPolicy,
@@ -163,7 +164,8 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The session as it is now and the events to publish, in order."""
+    """The session as it is now and the events to publish, in order; who speaks in it, where that is said."""
 
     session: Session
     events: tuple[SessionState, ...] = ()
+    trainers: SessionTrainersChanged | None = None

@@ -160,6 +160,7 @@ async def save(
         await update_many(tx, SessionRow, changed, by="session_id")
     await _save_trainers(tx, changes)
     await outbox.publish(tx, [event for _, done in changes for event in done.events])
+    await outbox.publish(tx, [done.trainers for _, done in changes if done.trainers is not None])
     entries = [_entry(actor, action, before, done.session) for before, done in changes]
     await audit_log.record(tx, [entry for entry in entries if entry is not None])
 

@@ -17,6 +17,7 @@ class LetterContext:
     no more are sent to it. ``former_address``: it is one that the agent had, and has no more. ``asked``:
     another letter asks, or has asked, what its reader thought of the session. ``people``: the names of whom
     it speaks, by enrolment, of those who are known (still). ``listed``: the sessions that it lists.
+    ``trainers``: the names of who speaks or teaches in the session, of those who are known.
     """
 
     session: Session | None = None
@@ -29,3 +30,4 @@ class LetterContext:
     asked: bool = False
     people: Mapping[UUID, str] = field(default_factory=dict)
     listed: Mapping[UUID, Session] = field(default_factory=dict)
+    trainers: Sequence[str] = ()

@@ -164,6 +164,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("domain", name=op.f("pk_domain_rate")),
     )
     op.create_table(
+        "trainer",
+        sa.Column("trainer_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("trainer_id", name=op.f("pk_trainer")),
+    )
+    op.create_index("ix_trainer_session_id", "trainer", ["session_id"], unique=False)
+    op.create_index(
+        "ix_trainer_address",
+        "trainer",
+        [sa.literal_column("lower(address)")],
+        unique=False,
+        postgresql_where=sa.text("address IS NOT NULL"),
+    )
+    op.create_table(
         "enrolment",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

@@ -46,14 +46,17 @@ class CalendarWriter:
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
         self._keep = keep
 
-    def invitation(self, session: Session, invitee: Invitee) -> CalendarPart:
+    def invitation(self, session: Session, invitee: Invitee, trainers: Sequence[str] = ()) -> CalendarPart:
         """For an agent who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
+
+        ``trainers`` are named in it.
 
         All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
         """
         occasions = session.occasions
         published = session.format is Format.MOOC or len(occasions) > 1
-        return self._part(session, occasions, "PUBLISH" if published else "REQUEST", invitee)
+        method = "PUBLISH" if published else "REQUEST"
+        return self._part(session, occasions, method, invitee, tuple(trainers))
 
     def cancellation(self, session: Session, invitee: Invitee) -> CalendarPart:
         """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
@@ -67,7 +70,12 @@ class CalendarWriter:
         return self._part(session, gone, "CANCEL", invitee)
 
     def _part(
-        self, session: Session, occasions: Sequence[Occasion], method: str, invitee: Invitee
+        self,
+        session: Session,
+        occasions: Sequence[Occasion],
+        method: str,
+        invitee: Invitee,
+        trainers: tuple[str, ...] = (),
     ) -> CalendarPart:
         # What is published has no attendees (RFC 5546, 3.2.1).
         name, address = mime.one_line(invitee.attendee.name), invitee.attendee.address
@@ -77,23 +85,27 @@ class CalendarWriter:
                 calendars.uid(invitee.enrolment_id, occasion.number),
                 invitee.sequence,
                 invitee.stamp,
-                self._details(session, occasion, cancelled=method == "CANCEL"),
+                self._details(session, occasion, trainers, cancelled=method == "CANCEL"),
                 attendee,
             )
             for occasion in occasions
         ]
         return CalendarPart(method, calendars.write(events, product=PRODUCT, method=method))
 
-    def _details(self, session: Session, occasion: Occasion, *, cancelled: bool) -> Details:
-        key = (session.session_id, session.version, occasion, cancelled)
+    def _details(
+        self, session: Session, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+    ) -> Details:
+        key = (session.session_id, session.version, occasion, trainers, cancelled)
         details = self._prepared.get(key)
         if details is None:
-            details = self._prepared[key] = self._describe(session, occasion, cancelled=cancelled)
+            details = self._prepared[key] = self._describe(session, occasion, trainers, cancelled=cancelled)
             if len(self._prepared) > self._keep:
                 self._prepared.popitem(last=False)
         return details
 
-    def _describe(self, session: Session, occasion: Occasion, *, cancelled: bool) -> Details:
+    def _describe(
+        self, session: Session, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+    ) -> Details:
         # A cancellation goes to people who have no seat, or not any more.
         link = None if cancelled else session.join_url
         place = session.venue or link or (labels.ONLINE if session.join_url else None)
@@ -106,6 +118,7 @@ class CalendarWriter:
             summary=mime.one_line(title),
             location=None if place is None else mime.one_line(place),
             url=link,
+            description=calendars.speaking([mime.one_line(name) for name in trainers]),
             cancelled=cancelled,
             busy=True,
             organiser=Person(labels.organisation(session.organiser), self._organiser_address),

@@ -153,6 +153,7 @@ class Renderer:
             "session": view,
             "details": details,
             "show_access": kind.access,
+            "trainers": _trainers(context),
             "standing": context.enrolment.standing if context.enrolment is not None else None,
             "reference": reference_of(_subject_of(mail)),
             "advisor": details.get("advisor"),
@@ -289,6 +290,7 @@ class Renderer:
             return {"left": left, "has_seat": True}
         alone = {
             "show_access": False,
+            "trainers": None,
             "accommodates": False,
             "withdrawable": False,
             "tone": letters.Tone.PLAIN,
@@ -410,7 +412,7 @@ class Renderer:
         parts: list[CalendarPart]
         match kind.calendar:
             case letters.CalendarAction.INVITE:
-                parts = [self._calendar.invitation(session, invitee)]
+                parts = [self._calendar.invitation(session, invitee, context.trainers)]
             case letters.CalendarAction.CANCEL if mail.details.get("attendance_kept"):
                 to_come = letters.occasions_after(session, mail.called_for_at)
                 parts = [self._calendar.removal(session, to_come, invitee)] if to_come else []
@@ -420,7 +422,7 @@ class Renderer:
                 parts = [self._calendar.removal(session, letters.occasions_in(mail.details), invitee)]
             case letters.CalendarAction.REPLACE:
                 has_seat = letters.is_true(mail, context, self._now())
-                parts = [self._calendar.invitation(session, invitee)] if has_seat else []
+                parts = [self._calendar.invitation(session, invitee, context.trainers)] if has_seat else []
                 parts += self._removal_of_left(mail, context.other, invitee)
         return [
             mime.Attachment(
@@ -462,6 +464,14 @@ _ACCOMMODATES = frozenset(
     }
 )
 """The letters that say whom to ask for what a handicap makes necessary."""
+
+
+def _trainers(context: letters.LetterContext) -> str | None:
+    """Who speaks or teaches in a session that takes place, as a list in words; None: nobody known."""
+    session = context.session
+    if session is None or session.status is Status.CANCELLED or not context.trainers:
+        return None
+    return french.listed([typeset(name) for name in context.trainers])
 
 
 def _days_before(session: letters.Session, now: datetime) -> int:

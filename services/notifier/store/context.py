@@ -1,6 +1,6 @@
 """The context of letters: what they say beside their own details, as it is now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from services.notifier.letters import (
     LetterContext,
     Mail,
     NewsItem,
+    Session,
     Standing,
     Template,
     is_still_news,
@@ -21,7 +22,7 @@ from services.notifier.letters import (
     trainees_of,
     without_repetition,
 )
-from services.notifier.store import news, sessions, subscriptions
+from services.notifier.store import news, sessions, subscriptions, trainers
 from services.notifier.store.bounces import digest_of
 from shared import clock
 from shared.database import Transaction
@@ -43,6 +44,8 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
     )
     refused = {mail.session_id for mail in mails if mail.session_id is not None and suggests_others(mail)}
     alternatives = await sessions.open_alternatives(tx, refused) if refused else {}
+    teaching = {trainer_id for session in session_of.values() for trainer_id in session.trainer_ids}
+    name_of = await trainers.names(tx, teaching)
     asked, people = await _asked(tx, mails), await _people(tx, mails)
     news_of = await _news_left(tx, [mail for mail in mails if mail.template is Template.NEWS])
     return [
@@ -63,9 +66,15 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
                 for session_id in sessions_listed(mail)
                 if session_id in session_of
             },
+            [name_of[trainer_id] for trainer_id in _trainers_of(session_of, mail) if trainer_id in name_of],
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
+
+
+def _trainers_of(session_of: Mapping[UUID, Session], mail: Mail) -> Sequence[UUID]:
+    session = session_of.get(mail.session_id) if mail.session_id is not None else None
+    return () if session is None else session.trainer_ids
 
 
 async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from services.catalogue.app import eraser
 from services.catalogue.personal_data import TRAINERS
 from shared.database import Database
-from shared.events.catalogue import SessionChanged, SessionState
+from shared.events.catalogue import SessionChanged, SessionState, SessionTrainersChanged
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import end_rows
 from tests.integration.catalogue.browsing import Browser, created, organiser, send
@@ -19,6 +19,7 @@ from tests.integration.catalogue.conftest import (
     CORSE,
     Ask,
     EventsOf,
+    drafted,
     in_days,
     published,
 )
@@ -73,6 +74,35 @@ async def test_other_services_hear_of_trainers_by_id_alone(
     assert [str(trainer_id) for trainer_id in states[-1].trainer_ids] == [named["trainer_id"]]
     assert "Durand" not in states[-1].model_dump_json()
     assert [state.trainer_ids for state in states[:-1]] == [(), ()]
+
+
+async def test_their_names_are_told_when_a_session_is_published_and_with_each_change_of_it(
+    ask: Ask, an_empty_offer: str, events_of: EventsOf
+) -> None:
+    async def told() -> list[tuple[int, list[str]]]:
+        lists = [event for event in await events_of() if isinstance(event, SessionTrainersChanged)]
+        return [(said.session_version, [trainer.name for trainer in said.trainers]) for said in lists]
+
+    draft = await drafted(ask, an_empty_offer, trainers=[ZOE])
+    path = f"/sessions/{draft['session_id']}"
+    await ask("PATCH", path, by=BRETAGNE, trainers=[ZOE, LEO])
+    assert await told() == [], "a draft is nobody else's"
+    await ask("POST", f"{path}/publish", by=BRETAGNE)
+    await ask("PATCH", path, by=BRETAGNE, capacity=12)
+    await ask("PATCH", path, by=BRETAGNE, trainers=[])
+    await ask("PATCH", path, by=BRETAGNE, capacity=13)
+    both = [ZOE["name"], LEO["name"]]
+    assert await told() == [(3, both), (5, both), (6, [])]
+
+
+async def test_the_calendar_of_all_sessions_names_who_speaks(
+    ask: Ask, an_empty_offer: str, visit: httpx.AsyncClient
+) -> None:
+    session_id = await published(ask, an_empty_offer, experts=["Un élu"], trainers=[ZOE])
+    for address in ("/agenda.ics", f"/sessions/{session_id}.ics"):
+        calendar = (await visit.get(address)).text.replace("\r\n ", "")
+        assert "Intervention\u00a0: Un élu et Zoé Durand." in calendar
+        assert "@exemple.fr" not in calendar
 
 
 async def test_who_stays_is_the_same_trainer_and_another_address_is_another_one(
@@ -136,7 +166,7 @@ async def test_trainers_are_named_in_the_form_a_person_a_line(
 
 
 async def test_whoever_is_forgotten_is_a_trainer_no_more_and_other_services_hear_it(
-    ask: Ask, an_empty_offer: str, database: Database, portals: PortalsFile, events_of: EventsOf
+    ask: Ask, an_empty_offer: str, database: Database, portals: PortalsFile
 ) -> None:
     session_id = await published(ask, an_empty_offer, trainers=[ZOE, ADA])
     async with database.transaction() as tx:
@@ -149,8 +179,13 @@ async def test_whoever_is_forgotten_is_a_trainer_no_more_and_other_services_hear
     async with database.quiet_transaction() as tx:
         assert list(await tx.scalars(text("SELECT name FROM trainer"))) == ["Ada Martin"]
     (ada,) = (await ask("GET", f"/sessions/{session_id}")).json()["trainers"]
-    states = [event for event in await events_of() if isinstance(event, SessionState)]
-    assert [str(trainer_id) for trainer_id in states[-1].trainer_ids] == [ada["trainer_id"]]
+    async with database.quiet_transaction() as tx:
+        said = list(await tx.scalars(text("SELECT data FROM outbox WHERE data <> '{}' ORDER BY id")))
+    assert not any("zoe.durand" in data for data in said)
+    changed = SessionChanged.model_validate_json(said[-3])
+    assert [str(trainer_id) for trainer_id in changed.trainer_ids] == [ada["trainer_id"]]
+    told = SessionTrainersChanged.model_validate_json(said[-2])
+    assert [trainer.name for trainer in told.trainers] == ["Ada Martin"]
 
 
 async def test_trainers_are_kept_ninety_days_after_the_end(

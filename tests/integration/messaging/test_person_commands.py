@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from services import agent as agent_commands
 from services.catalogue.handlers import router as catalogue
+from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import metadata as catalogue_tables
 from services.enrolment.handlers import router as enrolment
 from services.enrolment.tables import metadata as enrolment_tables
@@ -24,7 +25,12 @@ from services.person import app
 from shared import read_log, security_log
 from shared.auth import Role
 from shared.database import Database
-from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered
+from shared.events.catalogue import (
+    BespokeAnswer,
+    BespokeRequestAnswered,
+    SessionTrainer,
+    SessionTrainersChanged,
+)
 from shared.events.enrolment import AgentEnrolled
 from shared.events.erasure import AgentErased
 from shared.events.portal import BespokeTrainingRequested, EnrolmentRequested
@@ -111,6 +117,11 @@ async def live_through_everything(stores: dict[str, Database]) -> None:
     async with stores["notifier"].transaction() as tx:
         await subscriptions.request(tx, ADDRESS, ["theme:enjeux-ia"], ["Enjeux"], a_guard().digest)
         await mails.find(tx, reading=Reading("ali", Role.SUPPORT, f"appel de {MARK}"))
+    named = SessionTrainer(trainer_id=uuid4(), name=MARK, email=ADDRESS)
+    trainers = SessionTrainersChanged(session_id=uuid4(), session_version=1, trainers=(named,))
+    await take(notifier, stores["notifier"], [received(trainers)])
+    async with stores["catalogue"].transaction() as tx:
+        await outbox.publish(tx, [trainers])
     for database in stores.values():
         await execute(database, "UPDATE outbox SET sent_at = now()")
 
@@ -141,7 +152,7 @@ async def test_what_is_kept_of_who_is_no_agent_is_printed(
     kept = read_json(printed)["services"]
     assert kept["catalogue"].keys() == {"bespoke_request", "dead_letter", "login", "outbox", "read_log"}
     assert kept["catalogue"]["read_log"][0]["actor"] == "anne"
-    assert kept["notifier"].keys() == {"mail", "read_log", "subscription_request"}
+    assert kept["notifier"].keys() == {"mail", "read_log", "subscription_request", "trainer"}
     assert [line["actor"] for line in kept["notifier"]["read_log"]] == ["ali", "ali"]
     assert "nom de qui demande" in page.read_text()
     assert "Adresse " in page.read_text()

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from services.notifier.service import subscriptions
 from shared import clock
-from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
+from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled, SessionTrainersChanged
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled
 from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.messaging import dead_letters
@@ -43,6 +43,9 @@ async def live_through_everything(notifier: Notifier) -> None:
         }
     )
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    named = [{"trainer_id": uuid4(), "name": MARK, "email": ADDRESS}]
+    trainers = {"session_id": a_session().session_id, "session_version": 1, "trainers": named}
+    await notifier.hear(SessionTrainersChanged.model_validate(trainers))
     decision = a_decision(AgentEnrolled, agent=agent)
     await notifier.hear(decision)
     await notifier.hear(subscription)

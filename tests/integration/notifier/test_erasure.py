@@ -95,6 +95,7 @@ async def test_nothing_is_left_of_an_agent(
         "DELETE FROM mail WHERE issuer = ''"
     )  # to who is no agent: an officer, a subscriber
     await notifier.change("DELETE FROM subscription_request")
+    await notifier.change("DELETE FROM trainer")
     await request_erasure(notifier)
     await enrolment_has_erased(notifier)
     assert await notifier.query("SELECT 1 FROM suppression")

@@ -265,6 +265,7 @@ async def test_the_topics_that_it_listens_to() -> None:
         Topic.CATALOGUE_SESSIONS,
         Topic.CATALOGUE_RESOURCES,
         Topic.CATALOGUE_BESPOKE,
+        Topic.CATALOGUE_TRAINERS,
         Topic.ENROLMENT_DECISIONS,
         Topic.ENROLMENT_NOTICES,
         Topic.PORTAL_AGENTS,

@@ -40,6 +40,7 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
         "outbox",
         "subscriber",
         "subscription_request",
+        "trainer",
     }
 
 
@@ -64,7 +65,8 @@ async def test_nothing_is_left_when_every_rule_has_ended_it_but_what_who_subscri
     assert await suppressed(notifier) == 1
     await end_old_rows(notifier.database, REGISTER, SETTINGS)
     assert before - await columns_with(notifier.database, metadata) <= {
-        ("enrolment", name) for name in ("agent_id", "address", "given_name", "family_name")
+        *(("enrolment", name) for name in ("agent_id", "address", "given_name", "family_name")),
+        *(("trainer", name) for name in ("name", "address")),
     }
 
     later = clock.now() + timedelta(days=SETTINGS.notifier_addresses_kept_days + 400)

@@ -65,6 +65,7 @@ def show(sample: Sample) -> Shown:
         news=sample.news,
         other=sample.other,
         people=sample.people,
+        trainers=sample.trainers,
         listed={session.session_id: session for session in sample.listed},
     )
     outgoing = renderer.render(mail, context)

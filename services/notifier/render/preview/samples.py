@@ -58,6 +58,7 @@ class Sample:
     standing: Standing | None = None
     other: Session | None = None
     people: Mapping[UUID, str] = field(default_factory=dict)
+    trainers: Sequence[str] = ()
     listed: Sequence[Session] = ()
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
@@ -200,6 +201,13 @@ def _where_refused(reason: Reason) -> Session | None:
 def _to_come() -> list[Sample]:
     return [
         Sample("convocation", Template.JOINING, {}, _EVENT),
+        Sample(
+            "convocation-intervention",
+            Template.JOINING,
+            {},
+            _next(_EVENT, trainer_ids=[UUID(int=1), UUID(int=2)]),
+            trainers=("Cécile L’Hostis", "Nadia Benali"),
+        ),
         Sample("convocation-mooc", Template.JOINING, {}, _MOOC, now=_MOOC.starts_at),
         Sample("convocation-webinaire", Template.JOINING, {}, _WEBINAR),
         *(

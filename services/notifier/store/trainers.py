@@ -1,0 +1,52 @@
+"""Who speaks or teaches: names and addresses, by the ids that states of sessions have."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from services.notifier.tables import TrainerRow
+from shared.database import Transaction, insert_many
+from shared.events.catalogue import SessionTrainersChanged
+
+
+async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
+    """Keep who is in each of these lists, the newest of their session, and nobody whom an older one had."""
+    for named in lists:
+        await tx.execute(
+            delete(TrainerRow).where(
+                col(TrainerRow.session_id) == named.session_id,
+                col(TrainerRow.version) < named.session_version,
+                col(TrainerRow.trainer_id).not_in([trainer.trainer_id for trainer in named.trainers]),
+            )
+        )
+    rows = [
+        {
+            "trainer_id": trainer.trainer_id,
+            "session_id": named.session_id,
+            "version": named.session_version,
+            "name": trainer.name,
+            "address": trainer.email,
+        }
+        for named in lists
+        for trainer in named.trainers
+    ]
+    if rows:
+        await insert_many(
+            tx,
+            TrainerRow,
+            rows,
+            then="ON CONFLICT (trainer_id) DO UPDATE SET version = excluded.version, name = excluded.name, "
+            "address = excluded.address WHERE trainer.version < excluded.version",
+        )
+
+
+async def names(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of these trainers, of those who are known."""
+    if not ids:
+        return {}
+    query = select(col(TrainerRow.trainer_id), col(TrainerRow.name)).where(
+        col(TrainerRow.trainer_id).in_(ids)
+    )
+    return {row.trainer_id: row.name for row in await tx.execute(query)}
