@@ -1,4 +1,4 @@
-"""The log of reads: who of the staff has read what is kept of whom, when, and why.
+"""The log of reads: who of the staff, or of a session's trainers, has read what is kept of whom, and why.
 
 So is who has asked, at the command line, that it be corrected or erased.
 
@@ -32,7 +32,8 @@ KEPT_AT_LEAST = timedelta(days=180)
 LONGEST_PURPOSE = 200
 _USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administration"}
 _COMMAND = "ligne de commande"
-_UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND))
+_TEACHING = "animation de la session"
+_UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND, _TEACHING))
 """The purposes that go without saying."""
 
 
@@ -80,7 +81,7 @@ class ReadLogRow(ReadLogTable, table=True):
     )
     at: datetime = Field(sa_type=Timestamp)
     actor: str
-    role: str | None = Field(description="Null: a command.")
+    role: str | None = Field(description="Null: a command, or a trainer by their link.")
     kind: str = Field(description="A ReadKind.")
     issuer: str | None
     agent_id: str | None
@@ -108,7 +109,7 @@ def add_to(metadata: MetaData) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Who reads, and what for. ``role`` is None for who runs a command.
+    """Who reads, and what for. ``role`` is None for who runs a command, and for a trainer.
 
     ``is_of_search``: the purpose was said of an earlier search, which may have been one for somebody else.
     """
@@ -122,6 +123,11 @@ class Reading:
     def by_command(cls, actor: str) -> "Reading":
         """Return that of an operator at the command line."""
         return cls(actor, None, _COMMAND)
+
+    @classmethod
+    def by_trainer(cls, trainer_id: UUID) -> "Reading":
+        """Return that of who teaches in a session, by the link of their letter."""
+        return cls(f"formateur-{trainer_id}", None, _TEACHING)
 
 
 async def record(
@@ -282,7 +288,7 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
             PersonalData(
                 table=ReadLogRow,
                 whose=Whose.STAFF,
-                columns={"actor": "nom du jeton, ou courriel, de qui a consulté"},
+                columns={"actor": "nom du jeton, courriel, ou numéro de formateur, de qui a consulté"},
                 purpose=_PURPOSE,
                 ends=(_OVER,),
                 of_address=BY_ADDRESS.format("actor"),

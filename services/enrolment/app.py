@@ -56,6 +56,9 @@ def compose(settings: Settings) -> Process:
         catalogue=settings.public_url("catalogue"),
         lost_link=f"{settings.public_url('notifier')}{LOST_LINK}",
     )
+    pages.trainer_roster.add_to(
+        http, database, guard, settings.links, catalogue=settings.public_url("catalogue")
+    )
     pages.verification.add_to(http, database, guard, catalogue=settings.public_url("catalogue"))
     return Process(
         name="enrolment",

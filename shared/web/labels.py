@@ -144,6 +144,7 @@ LETTERS: Mapping[str, str] = {
     "nomination-answered": "Votre liste de stagiaires est traitée",
     "mails-returned": "Des courriels n’arrivent pas",
     "digest": "Résumé du jour",
+    "trainer-named": "Vous intervenez dans une session",
     "organiser-message": "Message de l’organisation",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""

@@ -26,6 +26,9 @@ ENROLMENTS_FOR = timedelta(days=180)
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
 """How long a new address can be confirmed, from when it was given."""
 
+_SESSIONS_MOVE = timedelta(days=365)
+"""How much later a session may end than it was to: a link written before still opens."""
+
 
 class Purpose(StrEnum):
     """What a link is for; the value is the path of its page, before the token. A link serves one only."""
@@ -38,6 +41,7 @@ class Purpose(StrEnum):
     CALENDAR = "/inscriptions/agenda"
     ADDRESS = "/inscriptions/adresse"
     CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
+    ROSTER = "/inscriptions/liste"
     PREFERENCES = "/courriels/preferences"
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"
@@ -131,6 +135,14 @@ class Links:
         ``number`` is what else the page has to know.
         """
         return self.url(purpose, str(enrolment_id), str(mark), str(number), until=until)
+
+    def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
+        """The address of who has a seat in a session, in the letter to a trainer of it.
+
+        Their id is of one address, so it needs no mark. Until when it opens, the page says: sessions move.
+        """
+        until = ends_at + _SESSIONS_MOVE
+        return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)
 
     def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
         """The address of the page that confirms a new address, in a letter to it."""

@@ -47,7 +47,7 @@ class OpenedLink(NamedTuple):
     """A link of ours that somebody opened: the id that it names, and until when it opens.
 
     Of one to an agent also the mark of the address, and the number (:meth:`Links.to_agent`); of one to a
-    subscriber the mark; else 0.
+    subscriber the mark; of one to a trainer the number is their session's id; else 0.
     """
 
     subject: UUID

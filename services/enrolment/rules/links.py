@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
@@ -11,6 +12,9 @@ from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import LATEST, Agent, Format, Status
+
+ROSTER_FOR = timedelta(days=14)
+"""How long after the end of a session its trainers can read who has a seat [choice]."""
 
 
 class LinkState(StrEnum):
@@ -35,6 +39,24 @@ class LinkState(StrEnum):
     ADDRESS_CORRECTED = "address_corrected"
     TOO_MANY_ADDRESSES = "too_many_addresses"
     NOT_CERTIFIED = "not_certified"
+
+
+class RosterLinkState(StrEnum):
+    """Whether a trainer may read who has a seat in a session, or why not."""
+
+    OPEN = "open"
+    NOT_A_TRAINER = "not_a_trainer"
+    ROSTER_CANCELLED = "roster_cancelled"
+    ROSTER_EXPIRED = "roster_expired"
+
+
+def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) -> RosterLinkState:
+    """Return whether the trainer may read who has a seat: while the session names them, and for some days."""
+    if session is None or trainer_id not in session.trainer_ids:
+        return RosterLinkState.NOT_A_TRAINER
+    if session.status is Status.CANCELLED:
+        return RosterLinkState.ROSTER_CANCELLED
+    return RosterLinkState.ROSTER_EXPIRED if now >= session.ends_at + ROSTER_FOR else RosterLinkState.OPEN
 
 
 def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:

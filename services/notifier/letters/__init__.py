@@ -14,6 +14,8 @@ from services.notifier.letters.decisions import (
     read_decisions,
     replay_letter,
     trainees_of,
+    trainer_letter,
+    trainer_of,
 )
 from services.notifier.letters.fan_outs import (
     TASK_OF,
@@ -140,5 +142,7 @@ __all__ = [
     "sessions_listed",
     "suggests_others",
     "trainees_of",
+    "trainer_letter",
+    "trainer_of",
     "without_repetition",
 ]

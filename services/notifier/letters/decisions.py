@@ -316,6 +316,21 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
     )
 
 
+def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
+    """The letter to who was named as a trainer of a session, by that state of it and that event."""
+    details: Details = {
+        "trainer": str(trainer_id),
+        "session_version": session_version,
+        "cause_id": str(event_id),
+    }
+    return Letter(Template.TRAINER_NAMED, details)
+
+
+def trainer_of(mail: Mail) -> UUID:
+    """The trainer to whom a letter is written as such."""
+    return UUID(str(mail.details["trainer"]))
+
+
 def trainees_of(mail: Mail) -> list[UUID]:
     """The enrolments that a letter names to who sent a list of trainees."""
     replaced = mail.details.get("replaced")

@@ -40,6 +40,7 @@ class Link(StrEnum):
     CERTIFICATE = "certificate"
     CONFIRM = "confirm"
     CONFIRM_ADDRESS = "confirm_address"
+    ROSTER = "roster"
 
 
 class Tone(StrEnum):
@@ -93,6 +94,7 @@ class Template(StrEnum):
     NOMINATION_ANSWERED = "nomination-answered"
     MAILS_RETURNED = "mails-returned"
     DIGEST = "digest"
+    TRAINER_NAMED = "trainer-named"
 
 
 class Standing(StrEnum):
@@ -215,6 +217,7 @@ KINDS: Mapping[Template, Kind] = {
     Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
     Template.NOMINATION_ANSWERED: Kind(),
     Template.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
+    Template.TRAINER_NAMED: Kind(calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True),
     Template.DIGEST: Kind(priority=Priority.REMINDER, subscribed=True),
 }
 

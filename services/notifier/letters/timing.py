@@ -30,7 +30,7 @@ _TIMED = SCHEDULED | {Template.EVALUATION}
 NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
 
-_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE, Template.NOMINATION_ANSWERED}
+_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE, Template.NOMINATION_ANSWERED, Template.TRAINER_NAMED}
 """The letters that name the state of their session that called for them."""
 
 _CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})
@@ -224,11 +224,21 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
+    if mail.template is Template.TRAINER_NAMED:
+        return _is_no_trainer_of(session, mail, now)
     if says in _WAITING:
         closes = session.enrolment_closes_at
         if now >= (closes if _awaits_employer(mail) else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"
     return None
+
+
+def _is_no_trainer_of(session: SessionState, mail: Mail, now: datetime) -> str | None:
+    """Why the reader of a letter to a trainer does not teach in the session."""
+    if session.status is Status.CANCELLED or now >= session.ends_at:
+        return "the session is cancelled, or over"
+    named = [str(trainer_id) for trainer_id in session.trainer_ids]
+    return None if mail.details["trainer"] in named else "the session has other trainers since"
 
 
 def _is_addressed(mail: Mail, context: LetterContext) -> bool:

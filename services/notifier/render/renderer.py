@@ -344,6 +344,11 @@ class Renderer:
             case letters.Link.CONFIRM:
                 until = mail.called_for_at + letters.CONFIRM_FOR
                 return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
+            case letters.Link.ROSTER:
+                if session is None:
+                    return None
+                trainer_id = letters.trainer_of(mail)
+                return self._links.to_trainer(trainer_id, session.session_id, session.ends_at)
             case letters.Link.CONFIRM_ADDRESS:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
@@ -404,7 +409,7 @@ class Renderer:
         if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
             return []
         invitee = Invitee(
-            str(mail.enrolment_id),
+            str(mail.details.get("trainer") or mail.enrolment_id),
             sequence=sequence(mail.version, session.version),
             stamp=mail.called_for_at,
             attendee=attendee,

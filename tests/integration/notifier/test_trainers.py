@@ -1,5 +1,6 @@
 """Letters and calendars name who speaks or teaches in a session, as its newest state has it."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,12 @@ NAMES = {ZOE: "Zoé Durand", LEO: "Léo Petit"}
 
 def in_session(*trainers: UUID, version: int = 1) -> dict[str, Any]:
     return a_session(version=version, trainer_ids=trainers).model_dump()
+
+
+def to_come(*trainers: UUID, version: int = 1) -> dict[str, Any]:
+    start = clock.now() + timedelta(days=30)
+    when = {"starts_at": start, "ends_at": start + timedelta(hours=7)}
+    return a_session(version=version, trainer_ids=trainers, **when).model_dump()
 
 
 def named(*trainers: UUID, version: int = 1, **names: str) -> SessionTrainersChanged:
@@ -68,6 +75,59 @@ async def test_a_letter_about_a_session_whose_trainers_are_not_known_names_nobod
     await notifier.hear(SessionScheduled.model_validate(in_session(ZOE)))
     for part in await a_letter(notifier):
         assert "Intervention" not in part
+
+
+async def to_trainers(notifier: Notifier) -> list[tuple[str, str]]:
+    """To whom letters to trainers are, and what became of them."""
+    found = await notifier.rows(where="template = 'trainer-named'")
+    return sorted((row.address, row.state) for row in found)
+
+
+async def test_each_trainer_has_one_letter_however_often_they_are_named(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(to_come(ZOE, LEO)))
+    await notifier.hear(named(ZOE))
+    await notifier.hear(named(ZOE, LEO, version=1))
+    await notifier.deliver()
+    mails = [taken.message for taken in notifier.relay.taken]
+    assert sorted(str(mail["To"]) for mail in mails) == sorted(
+        f"{NAMES[trainer]} <{trainer}@exemple.fr>" for trainer in (ZOE, LEO)
+    )
+    for mail in mails:
+        assert "Vous intervenez dans la session" in body(mail, "text/plain")
+        assert "METHOD:REQUEST" in body(mail, "text/calendar")
+    # Said again with each change, also once the letter is not kept any more.
+    await notifier.change("DELETE FROM mail")
+    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, LEO, version=2)))
+    await notifier.hear(named(ZOE, LEO, version=2))
+    assert await to_trainers(notifier) == []
+
+
+async def test_a_letter_to_who_teaches_no_more_or_in_what_takes_no_place_is_not_sent(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(to_come(ZOE, LEO)))
+    await notifier.hear(named(ZOE, LEO))
+    await notifier.hear(SessionChanged.model_validate(to_come(LEO, version=2)))
+    await notifier.deliver()
+    assert await to_trainers(notifier) == sorted(
+        [(f"{ZOE}@exemple.fr", "superseded"), (f"{LEO}@exemple.fr", "sent")]
+    )
+    await notifier.hear(named(ZOE, version=3))
+    await notifier.change("DELETE FROM mail")
+    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, LEO, version=3) | {"status": "cancelled"}))
+    await notifier.hear(named(LEO, ZOE, version=3))
+    await notifier.deliver()
+    assert {state for _, state in await to_trainers(notifier)} == {"superseded"}
+
+
+async def test_a_letter_to_a_trainer_waits_for_the_state_that_names_them(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(to_come()))
+    await notifier.hear(named(ZOE, version=2))
+    await notifier.deliver()
+    assert await to_trainers(notifier) == [(f"{ZOE}@exemple.fr", "pending")]
+    await notifier.hear(SessionChanged.model_validate(to_come(ZOE, version=2)))
+    await notifier.deliver()
+    assert await to_trainers(notifier) == [(f"{ZOE}@exemple.fr", "sent")]
 
 
 async def test_trainers_are_kept_ninety_days_after_the_end(notifier: Notifier) -> None:

@@ -64,6 +64,7 @@ DETAILS: dict[Template, dict[str, Any]] = {
             }
         ]
     },
+    Template.TRAINER_NAMED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07", "session_version": 1},
     Template.BESPOKE_RECEIVED: {
         "authority": "Ville de Rennes",
         "delegation": "bretagne",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.unit.notifier.builders import (
 from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
 
 CONFIRMING = {Template.CONFIRM_SUBSCRIPTION, Template.CONFIRM_ADDRESS}
-LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING]
+LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING | {Template.TRAINER_NAMED}]
 
 
 @pytest.mark.parametrize("template", LINKED)
@@ -46,6 +47,17 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
+
+
+def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_that_moves() -> None:
+    session, trainer_id = a_session(), UUID(int=7)
+    details = {"trainer": str(trainer_id), "session_version": 1}
+    mail = a_mail(Template.TRAINER_NAMED, details=details)
+    text = Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).text(mail, LetterContext(session))
+    address = f"https://parcours.example{Purpose.ROSTER.value}/"
+    (link,) = [word for word in text.split() if word.startswith(address)]
+    said = LINKS.read(Purpose.ROSTER, link.removeprefix(address), session.ends_at + timedelta(days=364))
+    assert said.ids == (str(trainer_id), "0", str(session.session_id.int))
 
 
 @pytest.mark.parametrize(("catalogue", "times"), [("https://offre.example", 1), ("", 0)])

@@ -70,6 +70,7 @@ OUTCOME = {
     Template.CONFIRM_ADDRESS: "Quelqu’un, sans doute vous, veut recevoir à cette adresse",
     Template.ADDRESS_GIVEN: "Une autre adresse électronique a été indiquée pour vos inscriptions",
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
+    Template.TRAINER_NAMED: "Vous intervenez dans la session « {title} », qui commence le jeudi 3 avril 2025",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
 

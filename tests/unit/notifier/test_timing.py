@@ -2,6 +2,7 @@
 
 from datetime import datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -190,12 +191,12 @@ URGENT = {template for template, kind in KINDS.items() if kind.priority is not P
 @pytest.mark.parametrize("template", sorted(URGENT))
 def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
     later = "2025-03-17T08:30:00+00:00"
-    details = {"hold_until": later, "until": later, "audience": ["enrolled"]}
+    details = {"hold_until": later, "until": later, "audience": ["enrolled"], "trainer": str(UUID(int=7))}
     written_to = template is Template.ORGANISER_MESSAGE
     reader = EnrolmentState(1, Standing.ENROLLED) if written_to else None
     closed = template in letters.NOTICES  # which the close calls for
     night = at("2025-03-29T03:00+01:00" if closed else "2025-03-11T03:00+01:00")
-    context = LetterContext(a_session(), reader)
+    context = LetterContext(a_session(trainer_ids=[UUID(int=7)]), reader)
     assert letters.revalidate(a_mail(template, details=details), context, night) is None
 
 

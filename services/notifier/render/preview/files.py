@@ -41,6 +41,7 @@ def show(sample: Sample) -> Shown:
         Template.MINIMUM_MISSED,
         Template.SELECTION_DUE,
         Template.NOMINATION_ANSWERED,
+        Template.TRAINER_NAMED,
     )
     about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(

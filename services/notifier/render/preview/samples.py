@@ -382,6 +382,7 @@ def _news() -> list[Sample]:
             standing=Standing.WAITLISTED,
         ),
         *_by_the_day(),
+        *_to_trainers(),
         Sample(
             "candidatures-a-classer",
             Template.SELECTION_DUE,
@@ -431,6 +432,17 @@ def _by_the_day() -> list[Sample]:
         digest("resume-courriels", 0, 0, (chosen, {"enrolled": 18, "people": 3})),
         returned("courriels-revenus", (web, 2), (place, 1), (chosen, 4)),
         returned("courriels-revenus-une-personne", (web, 1)),
+    ]
+
+
+def _to_trainers() -> list[Sample]:
+    """Letters to who teaches in a session, alone or with others."""
+    named = {"trainer": str(UUID(int=1)), "session_version": 1}
+    names = ("Zoé Durand", "Nadia Benali")
+    return [
+        Sample("intervention", Template.TRAINER_NAMED, named, _EVENT, trainers=names),
+        Sample("intervention-webinaire", Template.TRAINER_NAMED, named, _WEBINAR, trainers=names[:1]),
+        Sample("intervention-plusieurs-dates", Template.TRAINER_NAMED, named, _INET),
     ]
 
 

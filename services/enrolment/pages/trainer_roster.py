@@ -1,0 +1,66 @@
+"""Who has a seat in a session: the page to which the letter of a trainer leads.
+
+It names people, so each look at it is kept, and it opens for whom the session's newest state names. It has no
+address, and nothing that was answered or decided.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.rules.links import ROSTER_FOR, RosterLinkState
+from services.enrolment.service import trainer_rosters
+from shared import clock
+from shared.database import Database
+from shared.guard import Guard
+from shared.web.links import Links, Purpose
+from shared.web.notices import read_link
+from shared.web.rendering import Rendering
+from shared.web.responses import BY_LINK
+
+
+class RosterMessage(StrEnum):
+    """Why there is no roster to read; what it says is in ``templates/notices.html``."""
+
+    NOT_A_TRAINER = "not_a_trainer"
+    ROSTER_CANCELLED = "roster_cancelled"
+    ROSTER_EXPIRED = "roster_expired"
+
+
+def add_to(api: FastAPI, database: Database, guard: Guard, links: Links | None, *, catalogue: str) -> None:
+    """Serve the page beside the API. ``catalogue`` is the address at which the public finds the sessions."""
+    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
+    page = _RosterPage(database, guard, links, rendering)
+    path = f"{Purpose.ROSTER.value}/{{token}}"
+    api.router.routes.append(Route(path, rendering.guarded(page.show), methods=["GET"]))
+
+
+@dataclass(frozen=True, slots=True)
+class _RosterPage:
+    database: Database
+    guard: Guard
+    links: Links | None
+    rendering: Rendering
+
+    async def show(self, request: Request) -> Response:
+        """Show who has a seat, to read and to print."""
+        opened = await read_link(
+            request, self.guard, self.links, Purpose.ROSTER, expired=RosterMessage.ROSTER_EXPIRED
+        )
+        async with self.database.transaction() as tx:
+            found = await trainer_rosters.read(tx, UUID(int=opened.number), opened.subject, clock.now())
+        if isinstance(found, RosterLinkState):
+            return self.rendering.notice(RosterMessage(found))
+        return self.rendering.page(
+            "roster.html",
+            session=found.session,
+            agents=found.agents,
+            is_cut=found.is_cut,
+            until=found.session.ends_at + ROSTER_FOR,
+        )

@@ -1,0 +1,42 @@
+"""Who has a seat in a session, for who teaches in it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from services.enrolment.rules.links import RosterLinkState, roster_state
+from services.enrolment.rules.states import State
+from services.enrolment.store import roster_lines, sessions
+from shared import read_log
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.read_log import Reading, ReadKind
+
+MOST = 1_000
+"""How many are shown: more is a MOOC, which nobody calls a roll for."""
+_SEATED = [state for state in State if state.has_seat]
+
+
+class TrainerRoster(NamedTuple):
+    """A session and who has a seat in it, by name; ``is_cut``: there are more than :data:`MOST`."""
+
+    session: SessionState
+    agents: Sequence[Agent]
+    is_cut: bool
+
+
+async def read(
+    tx: Transaction, session_id: UUID, trainer_id: UUID, now: datetime
+) -> TrainerRoster | RosterLinkState:
+    """Return who has a seat, or why this trainer may not read it. That they read is recorded."""
+    session = await sessions.find(tx, session_id)
+    state = roster_state(session, trainer_id, now)
+    if session is None or state is not RosterLinkState.OPEN:
+        return state
+    await read_log.record(tx, Reading.by_trainer(trainer_id), ReadKind.ROSTER, session_id=session_id)
+    lines = await roster_lines.page(tx, session_id, None, MOST + 1, states=_SEATED)
+    agents = [line.enrolment.agent for line in lines[:MOST]]
+    by_name = sorted(agents, key=lambda agent: (agent.family_name.casefold(), agent.given_name.casefold()))
+    return TrainerRoster(session, by_name, len(lines) > MOST)
