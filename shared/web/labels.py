@@ -145,6 +145,8 @@ LETTERS: Mapping[str, str] = {
     "mails-returned": "Des courriels n’arrivent pas",
     "digest": "Résumé du jour",
     "trainer-named": "Vous intervenez dans une session",
+    "trainer-session-changed": "La session où vous intervenez a changé",
+    "trainer-session-cancelled": "La session où vous deviez intervenir est annulée",
     "organiser-message": "Message de l’organisation",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""

@@ -1,7 +1,7 @@
 """Which letters an event calls for, to whom. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -318,12 +318,26 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
 
 def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
     """The letter to who was named as a trainer of a session, by that state of it and that event."""
-    details: Details = {
-        "trainer": str(trainer_id),
-        "session_version": session_version,
-        "cause_id": str(event_id),
-    }
-    return Letter(Template.TRAINER_NAMED, details)
+    details: Details = {"session_version": session_version, "cause_id": str(event_id)}
+    return to_trainer(Letter(Template.TRAINER_NAMED, details), trainer_id)
+
+
+def change_for_trainers(before: Session | None, after: Session, change: SessionChange) -> Letter | None:
+    """The letter to each trainer of a session that has changed so, or was cancelled; None: there is none."""
+    if before is None or after.version <= before.version:
+        return None
+    if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:
+        return Letter(Template.TRAINER_CANCELLED)
+    told = {letter.template: letter.details for letter in change.letters}
+    details = dict(told.get(Template.SESSION_CHANGED, {}))
+    if Template.MODULE_CANCELLED in told:
+        details["gone"] = told[Template.MODULE_CANCELLED]["modules"]
+    return Letter(Template.TRAINER_CHANGED, details) if details else None
+
+
+def to_trainer(letter: Letter, trainer_id: UUID) -> Letter:
+    """The letter as it is to one of the trainers."""
+    return replace(letter, details={**letter.details, "trainer": str(trainer_id)})
 
 
 def trainer_of(mail: Mail) -> UUID:

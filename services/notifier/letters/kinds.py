@@ -95,6 +95,8 @@ class Template(StrEnum):
     MAILS_RETURNED = "mails-returned"
     DIGEST = "digest"
     TRAINER_NAMED = "trainer-named"
+    TRAINER_CHANGED = "trainer-session-changed"
+    TRAINER_CANCELLED = "trainer-session-cancelled"
 
 
 class Standing(StrEnum):
@@ -218,6 +220,12 @@ KINDS: Mapping[Template, Kind] = {
     Template.NOMINATION_ANSWERED: Kind(),
     Template.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
     Template.TRAINER_NAMED: Kind(calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True),
+    Template.TRAINER_CHANGED: Kind(
+        priority=Priority.REMINDER, calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True
+    ),
+    Template.TRAINER_CANCELLED: Kind(
+        priority=Priority.REMINDER, calendar=CalendarAction.CANCEL, tone=Tone.ENDED
+    ),
     Template.DIGEST: Kind(priority=Priority.REMINDER, subscribed=True),
 }
 

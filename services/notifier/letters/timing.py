@@ -224,7 +224,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
-    if mail.template is Template.TRAINER_NAMED:
+    if mail.template in (Template.TRAINER_NAMED, Template.TRAINER_CHANGED):
         return _is_no_trainer_of(session, mail, now)
     if says in _WAITING:
         closes = session.enrolment_closes_at

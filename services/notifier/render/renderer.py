@@ -231,7 +231,11 @@ class Renderer:
                         if (name := context.people.get(UUID(enrolment_id)))
                     ],
                 }
-            case letters.Template.SESSION_CHANGED | letters.Template.SESSION_CHANGED_WAITING if session:
+            case (
+                letters.Template.SESSION_CHANGED
+                | letters.Template.SESSION_CHANGED_WAITING
+                | letters.Template.TRAINER_CHANGED
+            ) if session:
                 gone = gone_from(details, session.timezone, "gone")
                 return {"changes": changes_of(details, session), "gone": gone}
             case letters.Template.MODULE_CANCELLED if session is not None:

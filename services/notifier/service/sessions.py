@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.notifier import letters
 from services.notifier.letters import TASK_OF, FanOut, Template
-from services.notifier.service import news
+from services.notifier.service import news, trainers
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
 from shared.events.catalogue import SessionOpened, SessionState
@@ -29,6 +29,10 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
         session_id: letters.change_of(before.get(session_id), session, now)
         for session_id, session in after.items()
     }
+    for session_id, session in newest.items():
+        letter = letters.change_for_trainers(before.get(session_id), after[session_id], changes[session_id])
+        if letter is not None:
+            await trainers.tell(tx, session, letter)
     dropped = await fan_outs.drop_to_come(
         tx, [session_id for session_id, change in changes.items() if change.reschedule]
     )

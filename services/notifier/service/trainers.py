@@ -1,12 +1,13 @@
 """Who speaks or teaches in a session: letters about it name them, and they have one of their own."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
-from services.notifier.letters import trainer_letter
+from services.notifier.letters import Letter, to_trainer, trainer_letter
 from services.notifier.store import queue, trainers
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
-from shared.events.catalogue import SessionTrainersChanged
+from shared.events.catalogue import SessionState, SessionTrainersChanged
 from shared.events.cloudevents import Received
 
 
@@ -21,11 +22,29 @@ async def take_over(tx: Transaction, received: Sequence[Received[SessionTrainers
     for named in newest.values():
         for trainer in named.event.trainers:
             if trainer.email is not None and trainer.trainer_id not in known:
+                letter = trainer_letter(trainer.trainer_id, named.event.session_version, named.id)
                 await queue.add_letter(
                     tx,
                     trainer.trainer_id,
-                    trainer_letter(trainer.trainer_id, named.event.session_version, named.id),
-                    Addressee(f"formateur-{trainer.trainer_id}", trainer.email, "", trainer.name),
+                    letter,
+                    _addressee(trainer.trainer_id, trainer.email, trainer.name),
                     called_for_at=named.received_at,
                     session_id=named.event.session_id,
                 )
+
+
+async def tell(tx: Transaction, changed: Received[SessionState], letter: Letter) -> None:
+    """Write to each trainer of a session what became of it."""
+    for row in await trainers.written_to(tx, changed.event.trainer_ids):
+        await queue.add_letter(
+            tx,
+            changed.id,
+            to_trainer(letter, row.trainer_id),
+            _addressee(row.trainer_id, row.address or "", row.name),
+            called_for_at=changed.received_at,
+            session_id=changed.event.session_id,
+        )
+
+
+def _addressee(trainer_id: UUID, address: str, name: str) -> Addressee:
+    return Addressee(f"formateur-{trainer_id}", address, "", name)

@@ -42,6 +42,14 @@ async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> No
         )
 
 
+async def written_to(tx: Transaction, ids: Collection[UUID]) -> list[TrainerRow]:
+    """Those of these trainers who have an address."""
+    query = select(TrainerRow).where(
+        col(TrainerRow.trainer_id).in_(ids), col(TrainerRow.address).is_not(None)
+    )
+    return list(await tx.scalars(query.order_by(col(TrainerRow.trainer_id)))) if ids else []
+
+
 async def names(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, str]:
     """The names of these trainers, of those who are known."""
     if not ids:

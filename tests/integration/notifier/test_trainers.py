@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from services.notifier.personal_data import TRAINERS
 from shared import clock
-from shared.events.catalogue import SessionChanged, SessionScheduled, SessionTrainersChanged
+from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled, SessionTrainersChanged
 from shared.events.enrolment import AgentEnrolled
 from shared.personal_data import end_rows
 from tests.integration.notifier.conftest import Notifier
@@ -128,6 +128,56 @@ async def test_a_letter_to_a_trainer_waits_for_the_state_that_names_them(notifie
     await notifier.hear(SessionChanged.model_validate(to_come(ZOE, version=2)))
     await notifier.deliver()
     assert await to_trainers(notifier) == [(f"{ZOE}@exemple.fr", "sent")]
+
+
+async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelled(notifier: Notifier) -> None:
+    first = to_come(ZOE)
+    moved = first | {"version": 2, "trainer_ids": (ZOE, LEO), "venue": "Quimper"}
+    await notifier.hear(SessionScheduled.model_validate(first))
+    await notifier.hear(named(ZOE))
+    await notifier.hear(SessionChanged.model_validate(moved))
+    await notifier.hear(named(ZOE, LEO, version=2))
+    await notifier.hear(SessionChanged.model_validate(moved | {"version": 3, "capacity": 7}))
+    await notifier.deliver()
+    await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
+    await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
+    await notifier.deliver()
+    told = [
+        (
+            taken.recipient.partition("@")[0],
+            str(taken.message["Subject"]).partition("«")[0].rstrip(" \u00a0:"),
+        )
+        for taken in notifier.relay.taken
+    ]
+    assert sorted(told) == sorted(
+        [
+            (str(ZOE), "Vous intervenez dans une session"),
+            (str(ZOE), "La session où vous intervenez a changé"),
+            (str(LEO), "Vous intervenez dans une session"),
+            *((str(who), "La session où vous deviez intervenir est annulée") for who in (ZOE, LEO)),
+        ]
+    )
+    calendars = [body(taken.message, "text/calendar") for taken in notifier.relay.taken]
+    uids = {line for calendar in calendars for line in calendar.splitlines() if line.startswith("UID:")}
+    assert uids == {f"UID:{ZOE}", f"UID:{LEO}"}
+    assert sum("METHOD:CANCEL" in calendar for calendar in calendars) == 2
+
+
+async def test_a_seance_that_is_taken_out_is_told_to_trainers_too(notifier: Notifier) -> None:
+    first = to_come(ZOE)
+    start = first["starts_at"]
+    half = {"starts_at": start, "ends_at": start + timedelta(hours=3)}
+    both = [{"title": "Matin", **half}, {"title": "Atelier", **half}]
+    await notifier.hear(SessionScheduled.model_validate(first | {"modules": both}))
+    await notifier.hear(named(ZOE))
+    await notifier.hear(SessionChanged.model_validate(first | {"modules": both[:1], "version": 2}))
+    await notifier.deliver()
+    (letter,) = [
+        body(taken.message, "text/plain")
+        for taken in notifier.relay.taken
+        if "a changé" in str(taken.message["Subject"])
+    ]
+    assert "- Atelier (" in letter
 
 
 async def test_trainers_are_kept_ninety_days_after_the_end(notifier: Notifier) -> None:

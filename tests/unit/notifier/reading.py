@@ -65,6 +65,11 @@ DETAILS: dict[Template, dict[str, Any]] = {
         ]
     },
     Template.TRAINER_NAMED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07", "session_version": 1},
+    Template.TRAINER_CHANGED: {
+        "trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07",
+        "venue_before": "Salle des fêtes",
+    },
+    Template.TRAINER_CANCELLED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07"},
     Template.BESPOKE_RECEIVED: {
         "authority": "Ville de Rennes",
         "delegation": "bretagne",

@@ -22,7 +22,8 @@ from tests.unit.notifier.builders import (
 from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
 
 CONFIRMING = {Template.CONFIRM_SUBSCRIPTION, Template.CONFIRM_ADDRESS}
-LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING | {Template.TRAINER_NAMED}]
+TO_TRAINERS = {t for t in Template if KINDS[t].link is Link.ROSTER}
+LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING | TO_TRAINERS]
 
 
 @pytest.mark.parametrize("template", LINKED)
@@ -49,10 +50,12 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
 
 
-def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_that_moves() -> None:
+@pytest.mark.parametrize("template", sorted(TO_TRAINERS))
+def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_that_moves(
+    template: Template,
+) -> None:
     session, trainer_id = a_session(), UUID(int=7)
-    details = {"trainer": str(trainer_id), "session_version": 1}
-    mail = a_mail(Template.TRAINER_NAMED, details=details)
+    mail = a_mail(template, details=DETAILS[template] | {"trainer": str(trainer_id)})
     text = Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).text(mail, LetterContext(session))
     address = f"https://parcours.example{Purpose.ROSTER.value}/"
     (link,) = [word for word in text.split() if word.startswith(address)]

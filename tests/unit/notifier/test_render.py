@@ -71,6 +71,8 @@ OUTCOME = {
     Template.ADDRESS_GIVEN: "Une autre adresse électronique a été indiquée pour vos inscriptions",
     Template.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     Template.TRAINER_NAMED: "Vous intervenez dans la session « {title} », qui commence le jeudi 3 avril 2025",
+    Template.TRAINER_CHANGED: "La session « {title} » a changé de lieu",
+    Template.TRAINER_CANCELLED: "La session « {title} », dans laquelle vous deviez intervenir, est annulée.",
     Template.REPLAY_AVAILABLE: "Le replay « Replay » est disponible, en accès libre.",
 }
 

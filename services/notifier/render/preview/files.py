@@ -42,6 +42,8 @@ def show(sample: Sample) -> Shown:
         Template.SELECTION_DUE,
         Template.NOMINATION_ANSWERED,
         Template.TRAINER_NAMED,
+        Template.TRAINER_CHANGED,
+        Template.TRAINER_CANCELLED,
     )
     about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
     mail = Mail(

@@ -443,6 +443,14 @@ def _to_trainers() -> list[Sample]:
         Sample("intervention", Template.TRAINER_NAMED, named, _EVENT, trainers=names),
         Sample("intervention-webinaire", Template.TRAINER_NAMED, named, _WEBINAR, trainers=names[:1]),
         Sample("intervention-plusieurs-dates", Template.TRAINER_NAMED, named, _INET),
+        Sample(
+            "intervention-modifiee",
+            Template.TRAINER_CHANGED,
+            named | {"venue_before": "Salle des fêtes, Rennes"},
+            _EVENT,
+            trainers=names,
+        ),
+        Sample("intervention-annulee", Template.TRAINER_CANCELLED, named, _next(_EVENT, status="cancelled")),
     ]
 
 
