@@ -77,6 +77,12 @@ PAGES: dict[str, dict[str, Any]] = {
         "calendar": ALL,
         "address": ALL,
     },
+    "roster.html": {
+        "session": SESSION,
+        "agents": [an_agent(), an_agent()],
+        "is_cut": False,
+        "until": SESSION.ends_at,
+    },
     "address.html": {"typed": "zoe@ville", "enrolments": ALL},
     "confirm-address.html": {},
     "verify.html": {"typed": "x", "wrong": True},

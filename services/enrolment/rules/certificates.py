@@ -34,10 +34,11 @@ def written(code: str) -> str:
 def is_name_of(agent: Agent, typed: str) -> bool:
     """Return whether this is the agent's whole name, in either order; accents and hyphens do not matter."""
     orders = f"{agent.given_name} {agent.family_name}", f"{agent.family_name} {agent.given_name}"
-    return _folded(typed) in map(_folded, orders)
+    return folded(typed) in map(folded, orders)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a name without what people write in different ways: accents, hyphens, capitals."""
     decomposed = unicodedata.normalize("NFKD", name)
     letters = "".join(character for character in decomposed if not unicodedata.combining(character))
     return " ".join(re.split(r"[\W_]+", letters.casefold())).strip()

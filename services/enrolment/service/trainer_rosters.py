@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from services.enrolment.rules.certificates import folded
 from services.enrolment.rules.links import RosterLinkState, roster_state
 from services.enrolment.rules.states import State
 from services.enrolment.store import roster_lines, sessions
@@ -38,5 +39,5 @@ async def read(
     await read_log.record(tx, Reading.by_trainer(trainer_id), ReadKind.ROSTER, session_id=session_id)
     lines = await roster_lines.page(tx, session_id, None, MOST + 1, states=_SEATED)
     agents = [line.enrolment.agent for line in lines[:MOST]]
-    by_name = sorted(agents, key=lambda agent: (agent.family_name.casefold(), agent.given_name.casefold()))
+    by_name = sorted(agents, key=lambda agent: (folded(agent.family_name), folded(agent.given_name)))
     return TrainerRoster(session, by_name, len(lines) > MOST)

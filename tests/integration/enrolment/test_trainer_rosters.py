@@ -35,16 +35,20 @@ def link(session: SessionState, trainer_id: UUID = ZOE) -> str:
 async def test_a_trainer_reads_who_has_a_seat_by_name_and_nothing_else_of_them(
     front: Front, ask: Ask
 ) -> None:
-    session = open_now(capacity=2, waiting_list="automatic", trainer_ids=[LEO, ZOE])
+    session = open_now(capacity=3, waiting_list="automatic", trainer_ids=[LEO, ZOE])
     await front.publish(session)
-    seated = [an_agent(family_name=name, given_name="Ada") for name in ("Petit", "durand")]
+    seated = [an_agent(family_name=name, given_name="Ada") for name in ("Petit", "Élie", "durand")]
     waiting = an_agent(family_name="Zacharie")
     await front.enrol(session, *seated, waiting)
 
     text = page(await ask("GET", link(session)), 200, "Personnes inscrites")
 
-    assert re.findall(r'<th role="rowheader"[^>]*>([^<]*)</th>', text) == ["durand Ada", "Petit Ada"]
-    assert "2 personnes ont une place" in text
+    assert re.findall(r'<th role="rowheader"[^>]*>([^<]*)</th>', text) == [
+        "durand Ada",
+        "Élie Ada",
+        "Petit Ada",
+    ]
+    assert "3 personnes ont une place" in text
     assert seated[0].employer.name in text
     for private in ("Zacharie", seated[0].email, seated[0].agent_id, seated[0].employer.siret):
         assert private not in text
