@@ -37,8 +37,8 @@ settings.load_profile("parcours")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: tests wait a third of their time, for processes that start."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are cores: tests wait for processes half of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_configure() -> None:
