@@ -17,6 +17,7 @@ from services.enrolment.rules.requests import GroupRequest, SeatRequest, Swap
 from services.enrolment.service import requests
 from shared import clock
 from shared.database import Database
+from shared.events.catalogue import SessionState
 from shared.events.portal import AgentCorrected, EnrolmentRequested
 from shared.personal_data import end_rows
 from tests.integration.enrolment.conftest import Front
@@ -199,16 +200,25 @@ async def addresses(rows: Rows) -> list[str]:
     return [row[1] for row in await enrolled_as(rows)]
 
 
+STALE = AGENT.model_copy(update={"email": "stale@exemple.fr"})
+
+
+async def in_the_first_of_two(front: Front, rows: Rows) -> tuple[SessionState, SessionState]:
+    """Two sessions of an offer; the agent has been in the first for an hour."""
+    first = open_now()
+    second = open_now(offer_id=first.offer_id)
+    await front.publish(first, second)
+    await front.enrol(first, AGENT)
+    await an_hour_ago(rows)
+    return first, second
+
+
 async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_that_says(
     database: Database, front: Front, rows: Rows
 ) -> None:
     """The newest word is what the request says; all services hear the same."""
-    sessions = open_now(), open_now()
-    await front.publish(*sessions)
-    await front.enrol(sessions[0], AGENT)
-    await an_hour_ago(rows)
-    newest = AGENT.model_copy(update={"email": "newest@exemple.fr"})
-    await front.enrol(sessions[1], newest)
+    _, second = await in_the_first_of_two(front, rows)
+    await front.enrol(second, AGENT.model_copy(update={"email": "newest@exemple.fr"}))
     await correct_late(database, email="zoe@exemple.fr", given_name="Zoey")
     assert await addresses(rows) == ["newest@exemple.fr"] * 2
     [published] = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}'")
@@ -219,39 +229,22 @@ async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_
 async def test_a_refused_request_says_nothing_of_how_an_agent_is_written_to(
     database: Database, front: Front, rows: Rows
 ) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, AGENT)
-    await an_hour_ago(rows)
-    stale = AGENT.model_copy(update={"email": "stale@exemple.fr"})
-    await front.enrol(session, stale)  # is there already
+    first, _ = await in_the_first_of_two(front, rows)
+    await front.enrol(first, STALE)  # is there already
     await correct_late(database, email="zoe@exemple.fr")
     assert ("enrolled", "zoe@exemple.fr", "Durand") in await enrolled_as(rows)
 
 
-async def test_who_asks_for_several_agents_knows_less_of_each_than_a_correction(
-    database: Database, front: Front, rows: Rows
+@pytest.mark.parametrize("asked", ["for a group", "to move"])
+async def test_who_asks_for_several_or_moves_says_less_of_each_than_a_correction(
+    database: Database, front: Front, rows: Rows, asked: str
 ) -> None:
-    session, other = open_now(), open_now()
-    await front.publish(session, other)
-    await front.enrol(session, AGENT)
-    await an_hour_ago(rows)
-    stale = AGENT.model_copy(update={"email": "stale@exemple.fr"})
-    await front.answer(GroupRequest(uuid4(), clock.now(), other.session_id, (stale,), all_or_nothing=True))
-    await correct_late(database, email="zoe@exemple.fr")
-    assert await addresses(rows) == ["zoe@exemple.fr"] * 2
-
-
-async def test_who_has_moved_since_is_corrected_by_what_was_asked_before(
-    database: Database, front: Front, rows: Rows
-) -> None:
-    """A move says nothing of how the agent is written to."""
-    here = open_now()
-    there = open_now(offer_id=here.offer_id)
-    await front.publish(here, there)
-    await front.enrol(here, AGENT)
-    await an_hour_ago(rows)
-    await front.answer(Swap(uuid4(), clock.now(), here.session_id, AGENT.key, there.session_id))
+    first, second = await in_the_first_of_two(front, rows)
+    if asked == "to move":
+        await front.answer(Swap(uuid4(), clock.now(), first.session_id, AGENT.key, second.session_id))
+    else:
+        group = uuid4(), clock.now(), second.session_id, (STALE,)
+        await front.answer(GroupRequest(*group, all_or_nothing=True))
     await correct_late(database, email="zoe@exemple.fr")
     assert await addresses(rows) == ["zoe@exemple.fr"] * 2
 
