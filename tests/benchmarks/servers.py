@@ -53,8 +53,10 @@ class Checkout:
         return (self.directory / "tests" / "benchmarks" / f"{part}.py").exists()
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """Python with a module, or with a file."""
-        return [sys.executable, *(["-m"] if not program.endswith(".py") else []), program, *arguments]
+        """Python with a module, or with a file; with the libraries of that version, where it has its own."""
+        own = self.directory / ".venv" / "bin" / "python"
+        python = str(own) if own.exists() else sys.executable
+        return [python, *(["-m"] if not program.endswith(".py") else []), program, *arguments]
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Our own without the settings of a stack that may run beside, its code first in the path."""
