@@ -278,7 +278,11 @@ class CorrectionRow(EnrolmentTable, table=True):
     """A correction of an agent's address or names: by which request, and what it changed."""
 
     __tablename__ = "correction"
-    __table_args__ = (Index("ix_correction_agent", "issuer", "agent_id", "received_at"),)  # each batch asks
+    # Each batch asks whether any is newer, and then whose.
+    __table_args__ = (
+        Index("ix_correction_agent", "issuer", "agent_id", "received_at"),
+        Index("ix_correction_received_at", "received_at"),
+    )
 
     request_id: UUID = Field(primary_key=True)
     request_source: str = Field(primary_key=True)

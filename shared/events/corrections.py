@@ -26,6 +26,10 @@ class Corrections:
             newest = self._newest.setdefault(agent, {})
             newest |= {name: (at, value) for name, value in after.items()}
 
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._newest)
+
     def apply(self, agent: Agent, moment: datetime) -> Agent:
         """Return the agent as those say that came after ``moment``."""
         after = self.since(agent.key, moment)

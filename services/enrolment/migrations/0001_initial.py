@@ -398,6 +398,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_new_address")),
     )
     op.create_index("ix_correction_agent", "correction", ["issuer", "agent_id", "received_at"])
+    op.create_index("ix_correction_received_at", "correction", ["received_at"], unique=False)
     op.create_table(
         "certificate",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),

@@ -44,13 +44,19 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
-    """Return the corrections of the agents whom requests describe that came after the first of these."""
-    first: dict[AgentKey, datetime] = {}
-    for request in requests:
-        if isinstance(request, RequestForSeats):
-            for agent in request.agents:
-                first[agent.key] = min(first.get(agent.key, request.received_at), request.received_at)
-    return await newer_than(tx, first) if first else Corrections()
+    """Return the corrections of the agents whom requests describe that came after the first of these.
+
+    Of a batch that has just come there are none: that costs one look.
+    """
+    describing = [request for request in requests if isinstance(request, RequestForSeats)]
+    if not describing:
+        return Corrections()
+    earliest = min(request.received_at for request in describing)
+    if not await tx.scalar(_ANY_NEWER, {"moment": earliest}):
+        return Corrections()
+    return await newer_than(
+        tx, dict.fromkeys((agent for request in describing for agent in request.agent_keys), earliest)
+    )
 
 
 async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> Corrections:
@@ -111,6 +117,7 @@ _SESSIONS_OF = text(
     "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS corrected (issuer, agent_id) "
     "JOIN enrolment USING (issuer, agent_id)"
 )
+_ANY_NEWER = text("SELECT EXISTS (SELECT FROM correction WHERE received_at > :moment)")
 _NEWER = text(
     "SELECT issuer, agent_id, received_at, after FROM correction "
     "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "

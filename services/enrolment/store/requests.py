@@ -54,7 +54,7 @@ async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]
 
 async def _as_corrected(tx: Transaction, requests: list[Request]) -> list[Request]:
     newer = await corrections.newer(tx, requests)
-    return [as_corrected(request, newer) for request in requests]
+    return [as_corrected(request, newer) for request in requests] if newer else requests
 
 
 async def known(tx: Transaction, requests: Sequence[Request]) -> set[RequestKey]:
