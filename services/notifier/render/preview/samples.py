@@ -412,14 +412,14 @@ def _by_the_day() -> list[Sample]:
             {"session": str(session.session_id), **dict.fromkeys(counts, 0), **row} for session, row in rows
         ]
         details = {"sessions": sessions, "in_all": len(rows), "to_decide": to_decide, "soon": soon}
-        return told(name, Template.DIGEST, details, *(session for session, _ in rows))
+        return sample(name, Template.DIGEST, details, *(session for session, _ in rows))
 
     def returned(name: str, *rows: tuple[Session, int]) -> Sample:
         sessions = [{"session": str(session.session_id), "people": people} for session, people in rows]
         details = {"sessions": sessions, "in_all": len(rows), "people": sum(people for _, people in rows)}
-        return told(name, Template.MAILS_RETURNED, details, *(session for session, _ in rows))
+        return sample(name, Template.MAILS_RETURNED, details, *(session for session, _ in rows))
 
-    def told(name: str, template: Template, details: dict[str, Any], *listed: Session) -> Sample:
+    def sample(name: str, template: Template, details: dict[str, Any], *listed: Session) -> Sample:
         return Sample(name, template, details, named=False, listed=listed, now=_MORNING)
 
     few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
