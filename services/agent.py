@@ -26,7 +26,7 @@ from shared.cli.decisions import Actor
 from shared.database import Transaction
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Email
-from shared.messaging import dead_letters, erasure
+from shared.messaging import dead_letters_of_people, erasure
 from shared.personal_data import Register, agents_with
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
@@ -123,7 +123,7 @@ def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey
         async with process.database.quiet_transaction() as tx:
             for address in addresses:
                 agents.update(await agents_with(tx, process.register, address))
-                parked = await dead_letters.with_address(tx, address, process.eraser.issuer_of)
+                parked = await dead_letters_of_people.with_address(tx, address, process.eraser.issuer_of)
                 for letter_id, named in parked.items():
                     can_be_asked_for = list(filter(_is_agent, named))
                     agents.update(can_be_asked_for)

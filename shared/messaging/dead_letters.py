@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -16,29 +16,18 @@ from sqlmodel import col, select
 from shared.database import Transaction, insert_many
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.events.vocabulary import AgentKey
 from shared.messaging.mentions import (
     ANYBODY,
-    agents_with,
-    as_read_by,
-    mentions,
     names_in,
-    names_of_addresses,
-    names_of_agent,
     words_in,
 )
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
-from shared.messaging.portals.registry import SOURCES
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
-from shared.personal_data import Subject
 
 MAX_REJECTED = 1_000
 """Of each portal, the newest rejected records whose content is kept; of older ones, place and reason."""
-_READ_AT_ONCE = 20
-_BYTES_AT_ONCE = 4 * 1024 * 1024
-"""Dead letters that are in memory together, unless a single one is larger: each may have some megabytes."""
-MOST_READABLE = 16 * 1024 * 1024
-"""Characters of dead letters that a person is given at once; of those behind, place, time and reason."""
+READ_AT_ONCE = 20
+"""Dead letters that are in memory together at most."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
@@ -238,7 +227,7 @@ async def find(
         col(DeadLetterRow.offset),
         col(DeadLetterRow.id),
     )
-    return [_dead_letter(row) for row in await tx.scalars(in_order.limit(limit))]
+    return [dead_letter_of(row) for row in await tx.scalars(in_order.limit(limit))]
 
 
 async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -> DeadLetterRow | None:
@@ -255,7 +244,7 @@ async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
         col(DeadLetterRow.id) == dead_letter_id, col(DeadLetterRow.state) == "parked"
     )
     row = await tx.scalar(parked.with_for_update())
-    return None if row is None else _dead_letter(row)
+    return None if row is None else dead_letter_of(row)
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
@@ -285,84 +274,6 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
     )
 
 
-async def about(
-    tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
-) -> AsyncIterator[DeadLetter]:
-    """Yield the dead letters that name a person, whatever became of them, whole: keep few at a time.
-
-    ``issuer_of`` gives the issuer of a portal's agents. Those whose names say that they may are read.
-    """
-    parameters = {
-        "by_agent": names_of_agent(subject.agent),
-        "by_address": [ANYBODY, *names_of_addresses(subject.addresses)],
-        "others": [source.removeprefix(SOURCES) for source in subject.sources_of_others],
-    }
-    for ids in list(_slices(await tx.execute(_MAY_NAME, parameters))):
-        for letter in await _naming_among(tx, ids, subject, issuer_of):
-            yield letter
-
-
-async def with_address(
-    tx: Transaction, address: str, issuer_of: Callable[[str], str | None]
-) -> dict[int, list[AgentKey]]:
-    """Return the dead letters that have an address, by id, each with the agents whose it is there.
-
-    The issuer is empty where nobody says who that is. There is no agent where the address is no agent's, or
-    nobody can read whose.
-    """
-    named = [ANYBODY, *names_of_addresses([address.lower()])]
-    sizes = await tx.execute(_MAY_NAME, {"by_agent": [], "by_address": named, "others": []})
-    found: dict[int, list[AgentKey]] = {}
-    for ids in list(_slices(sizes)):
-        rows = list(await tx.execute(_COLUMNS.where(col(DeadLetterRow.id).in_(ids))))
-        found |= await asyncio.to_thread(_with_address, rows, address.lower(), issuer_of)
-    return found
-
-
-def _with_address(
-    rows: Sequence[Row[Any]], address: str, issuer_of: Callable[[str], str | None]
-) -> dict[int, list[AgentKey]]:
-    agents = {
-        letter.id: agents_with(letter.record, address, letter.portal and issuer_of(letter.portal))
-        for letter in map(_dead_letter, rows)
-    }
-    return {letter_id: named for letter_id, named in agents.items() if named is not None}
-
-
-async def _naming_among(
-    tx: Transaction, ids: Sequence[int], subject: Subject, issuer_of: Callable[[str], str | None]
-) -> list[DeadLetter]:
-    slice_ = col(DeadLetterRow.id).in_(ids)
-    rows = list(await tx.execute(_COLUMNS.where(slice_).order_by(col(DeadLetterRow.id))))
-    issuers = {row.portal: row.portal and issuer_of(row.portal) for row in rows}
-    return await asyncio.to_thread(_naming, rows, subject, issuers)
-
-
-def _slices(sizes: Iterable[Row[Any]]) -> Iterator[list[int]]:
-    """Yield the ids of dead letters that may be in memory together."""
-    ids: list[int] = []
-    held = 0
-    for row in sizes:
-        if ids and (len(ids) == _READ_AT_ONCE or held + row.size > _BYTES_AT_ONCE):
-            yield ids
-            ids, held = [], 0
-        ids.append(row.id)
-        held += row.size
-    if ids:
-        yield ids
-
-
-def _naming(
-    rows: Sequence[Row[Any]], subject: Subject, issuers: Mapping[str | None, str | None]
-) -> list[DeadLetter]:
-    """Return those of the dead letters that name a person; ``issuers`` are by portal."""
-    return [
-        letter
-        for letter in map(_dead_letter, rows)
-        if mentions(letter.record, subject.agent, subject.addresses, issuers[letter.portal])
-    ]
-
-
 async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
     """Lock those of these dead letters that were parked. Returns whether all of them still are.
 
@@ -382,40 +293,36 @@ async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
-async def readable(
-    tx: Transaction, subject: Subject, issuer_of: Callable[[str], str | None]
-) -> list[dict[str, Any]]:
-    """Return the dead letters about a person as they may read them: others are left out of their JSON."""
-    rows: list[dict[str, Any]] = []
-    left = MOST_READABLE
-    async for letter in about(tx, subject, issuer_of):
-        row = _readable(letter, subject, issuer_of)
-        size = len(row["key"] or "") + len(row["value"] or "")
-        if size > left:
-            row |= {"key": None, "value": "…"}
-        else:
-            left -= size
-        rows.append(row)
-    return rows
-
-
-def _readable(letter: DeadLetter, subject: Subject, issuer_of: Callable[[str], str | None]) -> dict[str, Any]:
-    record = letter.record
-    issuer = None if letter.portal is None else issuer_of(letter.portal)
-    return {
-        "topic": record.topic,
-        "key": None if record.key is None else record.key.decode(errors="replace"),
-        "value": as_read_by(record.value, subject.agent, subject.addresses, issuer),
-        "received_at": record.received_at.isoformat(),
-        "state": letter.state,
-        "error": letter.error,
-    }
-
-
 async def lock_some(tx: Transaction, condition: TextClause) -> list[DeadLetter]:
     """Return some dead letters for which a condition in SQL holds, locked, but for those that others hold."""
-    rows = select(DeadLetterRow).where(condition).order_by(col(DeadLetterRow.id)).limit(_READ_AT_ONCE)
-    return [_dead_letter(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
+    rows = select(DeadLetterRow).where(condition).order_by(col(DeadLetterRow.id)).limit(READ_AT_ONCE)
+    return [dead_letter_of(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
+
+
+def dead_letter_of(row: DeadLetterRow | Row[Any]) -> DeadLetter:
+    """Return the dead letter that a row keeps."""
+    return DeadLetter(
+        id=row.id,
+        record=Record(
+            topic=row.topic,
+            partition=row.partition,
+            offset=row.offset,
+            key=row.key,
+            value=row.value,
+            headers=tuple(
+                (name, None if value is None else base64.b64decode(value)) for name, value in row.headers
+            ),
+            received_at=row.received_at,
+        ),
+        event_type=row.event_type,
+        error=row.error,
+        traceback=row.traceback,
+        event_id=row.event_id,
+        source=row.source,
+        portal=row.portal,
+        parked_at=row.parked_at,
+        state=row.state,
+    )
 
 
 async def count_parked(tx: Transaction, before: datetime | None = None) -> int:
@@ -432,13 +339,6 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
     return await tx.scalar(parked)
 
 
-_COLUMNS = select(*DeadLetterRow.metadata.tables["dead_letter"].columns)
-_MAY_NAME = text(
-    "SELECT id, octet_length(headers::text) + coalesce(octet_length(key), 0) "
-    "+ coalesce(octet_length(value), 0) AS size FROM dead_letter WHERE names ?| CAST(:by_address AS text[]) "
-    "OR names ?| CAST(:by_agent AS text[]) AND (portal IS NULL OR portal <> ALL(CAST(:others AS text[]))) "
-    "ORDER BY id"
-)
 """Where a portal speaks for others, its identifiers are theirs."""
 _EMPTY = text(
     "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', names = '[]', error = 'erased', "
@@ -472,28 +372,3 @@ def _storable(value: str | None) -> str | None:
     if value is None:
         return None
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-
-
-def _dead_letter(row: DeadLetterRow | Row[Any]) -> DeadLetter:
-    return DeadLetter(
-        id=row.id,
-        record=Record(
-            topic=row.topic,
-            partition=row.partition,
-            offset=row.offset,
-            key=row.key,
-            value=row.value,
-            headers=tuple(
-                (name, None if value is None else base64.b64decode(value)) for name, value in row.headers
-            ),
-            received_at=row.received_at,
-        ),
-        event_type=row.event_type,
-        error=row.error,
-        traceback=row.traceback,
-        event_id=row.event_id,
-        source=row.source,
-        portal=row.portal,
-        parked_at=row.parked_at,
-        state=row.state,
-    )

@@ -23,7 +23,7 @@ from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
-from shared.messaging import dead_letters, progress
+from shared.messaging import dead_letters, dead_letters_of_people, progress
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.giving_up import give_up
 from shared.messaging.mentions import as_read_by
@@ -161,7 +161,9 @@ class Eraser:
                 if held is EVENTS:  # of a group, which a portal sent by HTTP
                     rows = [row | {"data": _as_read_by(subject, row["data"])} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
-        found[DeadLetterRow.__tablename__] = await dead_letters.readable(tx, subject, self.issuer_of)
+        found[DeadLetterRow.__tablename__] = await dead_letters_of_people.readable(
+            tx, subject, self.issuer_of
+        )
         kept = {table: rows for table, rows in found.items() if rows}
         if self.sessions is not None:
             await add_sessions(tx, kept, self.sessions)
@@ -235,7 +237,10 @@ class Eraser:
         security_log.record(SecurityEvent.ERASURE, outcome, where=Topic.AGENTS_ERASED)
 
     async def _letters_about(self, tx: Transaction, subject: Subject) -> list[DeadLetter]:
-        return [letter.without_content() async for letter in dead_letters.about(tx, subject, self.issuer_of)]
+        return [
+            letter.without_content()
+            async for letter in dead_letters_of_people.about(tx, subject, self.issuer_of)
+        ]
 
     async def _is_read(self, tx: Transaction, moment: datetime) -> bool:
         read = [await progress.read_until(tx, topic) for topic in self.reads]

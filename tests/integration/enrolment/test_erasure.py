@@ -37,7 +37,7 @@ from shared.events.portal import (
     WithdrawalRequested,
 )
 from shared.events.vocabulary import Agent, AgentKey, Contact
-from shared.messaging import dead_letters, outbox, progress
+from shared.messaging import dead_letters, dead_letters_of_people, outbox, progress
 from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.erasure import Eraser, Erasure
 from shared.messaging.outbox import OutboxEvent
@@ -413,8 +413,8 @@ async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
     database: Database, portal: Portal, erasing: Eraser, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size, most = 100_000, 250_000
-    monkeypatch.setattr(dead_letters, "_BYTES_AT_ONCE", most)
-    monkeypatch.setattr(dead_letters, "MOST_READABLE", most)
+    monkeypatch.setattr(dead_letters_of_people, "_BYTES_AT_ONCE", most)
+    monkeypatch.setattr(dead_letters_of_people, "MOST_READABLE", most)
     held = []
 
     def found(*_: Any) -> bool:
@@ -426,7 +426,7 @@ async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
         return await hold(tx, letters)
 
     hold = dead_letters.hold
-    monkeypatch.setattr(dead_letters, "mentions", found)
+    monkeypatch.setattr(dead_letters_of_people, "mentions", found)
     monkeypatch.setattr(dead_letters, "hold", given_up)
     async with database.transaction() as tx:
         value = json.dumps({"agent_id": marked().agent_id, "padding": "x" * size}).encode()

@@ -14,7 +14,7 @@ from shared.database import Database
 from shared.events.cloudevents import Record
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import AgentKey
-from shared.messaging import dead_letters, mentions
+from shared.messaging import dead_letters, dead_letters_of_people, mentions
 from shared.messaging.dead_letters import DeadLetter, Parked
 from shared.messaging.portals.admission import Rejected
 from shared.personal_data import Subject
@@ -47,7 +47,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
         read.threads.add(threading.get_ident())
         return mentions.mentions(record, *who)
 
-    monkeypatch.setattr(dead_letters, "mentions", counted)
+    monkeypatch.setattr(dead_letters_of_people, "mentions", counted)
     return read
 
 
@@ -70,7 +70,7 @@ def _raw(value: object) -> bytes:
 
 async def about(database: Database, subject: Subject) -> Sequence[DeadLetter]:
     async with database.transaction() as tx:
-        return [letter async for letter in dead_letters.about(tx, subject, ISSUERS.get)]
+        return [letter async for letter in dead_letters_of_people.about(tx, subject, ISSUERS.get)]
 
 
 async def test_of_many_rejected_records_only_those_that_may_name_the_agent_are_read_and_in_a_thread(
