@@ -6,11 +6,11 @@ from pathlib import Path
 from faststream import ContextRepo
 
 from services.enrolment import api, handlers, jobs, pages, tables
+from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.personal_data import REGISTER
 from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import erasure
-from services.enrolment.service.answers import Watch
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
 from services.enrolment.store import sessions
@@ -36,7 +36,7 @@ def compose(settings: Settings) -> Process:
     """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
-    watch = Watch(database)
+    watch = FeedWatch(database)
     tokens = Tokens(settings.api_tokens_file, trial=settings.parcours_trial)
     guard = Guard(database, settings.digest_key, settings.rates)
     signature = Signature(

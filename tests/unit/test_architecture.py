@@ -131,6 +131,19 @@ def test_rules_may_use_nothing_of_shared_but_the_contracts() -> None:
     assert forbidden == parts - {"shared.events"}
 
 
+def test_a_service_layer_is_given_its_transaction() -> None:
+    """It opens none, so it never has the database."""
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "services").glob("*/service/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Name) and node.id == "Database")
+        or (isinstance(node, ast.alias) and node.name == "Database")
+        or (isinstance(node, ast.Attribute) and node.attr in ("transaction", "quiet_transaction"))
+    }
+    assert found == set()
+
+
 # ------------------------------------------------------------------------------------------- what is declared
 
 

@@ -15,8 +15,8 @@ from services.enrolment.api import (
     selection,
 )
 from services.enrolment.api.examples import EXAMPLES
+from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.render.certificates import Signature
-from services.enrolment.service.answers import Watch
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
@@ -32,7 +32,7 @@ def build(
     guard: Guard,
     *,
     registry: PortalsFile,
-    watch: Watch,
+    watch: FeedWatch,
     settings: Settings,
     signature: Signature,
 ) -> FastAPI:

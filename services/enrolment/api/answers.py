@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.enrolment.api.access import AnyReader, Database, portals_of
+from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.service import answers
-from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven, Watch
+from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven
 from shared.events import cloudevents
 from shared.http import Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name
@@ -123,7 +124,7 @@ async def read_answers(
 
 async def _while_connected(request: Request, feed: Feed) -> bool:
     """Wait for news, no longer than the client does. Returns whether there are any."""
-    watch: Watch = request.app.state.watch
+    watch: FeedWatch = request.app.state.watch
     seconds = min(feed.query.wait, _BEFORE_PROXIES_SECONDS)
     news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, seconds))
     gone = asyncio.ensure_future(_gone(request))

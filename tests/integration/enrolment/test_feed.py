@@ -14,8 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
-from services.enrolment.service import answers
-from services.enrolment.service.answers import Watch
+from services.enrolment.api.feed_watch import POLL_SECONDS, FeedWatch
 from shared.database import Database
 from tests.integration.enrolment.conftest import Ask, ToApplication, problem
 
@@ -162,7 +161,7 @@ async def test_who_hears_by_kafka_alone_has_no_feed(asking: Callable[..., Ask], 
 
 
 @asynccontextmanager
-async def watched(watch: Watch) -> AsyncIterator[asyncio.Event]:
+async def watched(watch: FeedWatch) -> AsyncIterator[asyncio.Event]:
     stopping = asyncio.Event()
     running = asyncio.create_task(watch.run(stopping))
     try:
@@ -175,10 +174,10 @@ async def watched(watch: Watch) -> AsyncIterator[asyncio.Event]:
 @pytest.fixture
 async def waiting(
     application: ToApplication,
-) -> AsyncIterator[tuple[httpx.AsyncClient, Watch, asyncio.Event]]:
+) -> AsyncIterator[tuple[httpx.AsyncClient, FeedWatch, asyncio.Event]]:
     """A client, the watch of its service, and what stops the service."""
     api = application()
-    watch: Watch = api.state.watch
+    watch: FeedWatch = api.state.watch
     transport = httpx.ASGITransport(app=api)
     headers = {"authorization": f"Bearer {A}"}
     async with (
@@ -188,7 +187,7 @@ async def waiting(
         yield client, watch, stopping
 
 
-Waiting = tuple[httpx.AsyncClient, Watch, asyncio.Event]
+Waiting = tuple[httpx.AsyncClient, FeedWatch, asyncio.Event]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -235,7 +234,7 @@ async def test_a_service_that_stops_answers_all_who_wait(waiting: Waiting) -> No
 
 async def test_a_client_that_goes_away_gives_its_place_back(application: ToApplication) -> None:
     api = application()
-    watch: Watch = api.state.watch
+    watch: FeedWatch = api.state.watch
     gone = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
@@ -266,14 +265,14 @@ async def test_a_thousand_portals_that_wait_cost_a_look_each_quarter_of_a_second
     statements = []
     engine = database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    watch = Watch(database)
+    watch = FeedWatch(database)
     async with watched(watch):
         waiters = [asyncio.create_task(watch.news(f"portal-{n}", 0, 60)) for n in range(1000)]
         await until(lambda: watch.waiting == 1000 and len(statements) > 0)
         begun = time.monotonic()
         looked = len(statements)
         await until(lambda: len(statements) >= looked + 2)
-        assert time.monotonic() - begun > answers.POLL_SECONDS  # two looks are that far apart
+        assert time.monotonic() - begun > POLL_SECONDS  # two looks are that far apart
         await number("portal-7")
         watch.look()
         assert await asyncio.wait_for(waiters[7], 10)
@@ -284,6 +283,6 @@ async def test_a_thousand_portals_that_wait_cost_a_look_each_quarter_of_a_second
 
 
 async def test_while_the_database_is_away_who_waits_goes_on_waiting() -> None:
-    watch = Watch(Database("postgresql://nobody@localhost:1/nothing", application_name="test"))
+    watch = FeedWatch(Database("postgresql://nobody@localhost:1/nothing", application_name="test"))
     async with watched(watch):
         assert not await watch.news(A, 0, 0.1)

@@ -1,0 +1,92 @@
+"""Who waits for answers in this process: one look at the feeds for all of them."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from services.enrolment.service import answers
+from shared import clock
+from shared.database import Database, is_temporary
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+"""How often the feeds are looked at while anybody waits; at once where this process numbered answers."""
+_LEAST_SECONDS = 0.02
+"""Between two looks, however much is published."""
+_PAUSE_SECONDS = 1.0
+"""After the database failed."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    portal: str
+    after: int
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class FeedWatch:
+    """Looks at all feeds for all who wait in this process: one small query, however many they are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiters: set[_Waiter] = set()
+        self._look = asyncio.Event()
+        self._stopped = False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiters)
+
+    def look(self) -> None:
+        """Look at once, if anybody waits: answers were numbered."""
+        if self._waiters:
+            self._look.set()
+
+    async def news(self, portal: str, after: int, seconds: float) -> bool:
+        """Wait until the feed has another last number than ``after``. Returns whether it has."""
+        if self._stopped:
+            return False
+        waiter = _Waiter(portal, after)
+        if not self._waiters:
+            self._look.set()  # nobody has looked lately
+        self._waiters.add(waiter)
+        try:
+            await clock.pause(waiter.woken, seconds)
+        finally:
+            self._waiters.discard(waiter)
+        return waiter.woken.is_set() and not self._stopped
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Wake who has news, until the service stops; then all."""
+        stopped = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                looking = asyncio.create_task(self._look.wait())
+                timeout = POLL_SECONDS if self._waiters else None
+                await asyncio.wait({looking, stopped}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                looking.cancel()
+                self._look.clear()
+                if self._waiters and not stopping.is_set():
+                    await clock.pause(stopping, await self._wake())
+        finally:
+            stopped.cancel()
+            self._stopped = True
+            for waiter in self._waiters:
+                waiter.woken.set()
+
+    async def _wake(self) -> float:
+        """Look at the feeds, and wake who has news. Returns for how long not to look again, in seconds."""
+        try:
+            async with self._database.quiet_transaction() as tx:
+                last = await answers.last_numbers(tx)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            log.warning("The feeds of portals cannot be looked at (%s)", type(error).__name__)
+            return _PAUSE_SECONDS
+        for waiter in self._waiters:
+            if last.get(waiter.portal, 0) != waiter.after:
+                waiter.woken.set()
+        return _LEAST_SECONDS
