@@ -10,10 +10,9 @@ from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.personal_data import REGISTER
 from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import erasure
+from services.enrolment.service import erasure, sessions
 from services.enrolment.service.order import Placement
 from services.enrolment.settings import Settings
-from services.enrolment.store import sessions
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database

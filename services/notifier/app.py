@@ -10,13 +10,11 @@ from services.notifier import api, handlers, jobs, pages, tables
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
-from services.notifier.letters.bounces import digest_of
+from services.notifier.letters.bounces import ADDRESS_KEY, digest_of
 from services.notifier.personal_data import REGISTER
 from services.notifier.render import Renderer, Sender
-from services.notifier.service import erasures
+from services.notifier.service import erasures, sessions
 from services.notifier.settings import Settings
-from services.notifier.store import sessions
-from services.notifier.store.bounces import ADDRESS_KEY
 from shared.auth import Tokens
 from shared.cli import Definition
 from shared.database import Database

@@ -1,6 +1,6 @@
 """Sessions: newer states from the catalogue are taken over, and what is due in them is done."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
@@ -86,3 +86,8 @@ async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> S
     """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
     session = await sessions.find(tx, session_id)
     return session if session is not None and organiser.finds(session.organiser) else None
+
+
+async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, SessionState]:
+    """Return those of these sessions that are known, as the catalogue published them last."""
+    return await sessions.states(tx, session_ids)

@@ -22,6 +22,8 @@ from uuid import UUID
 
 from shared.events.notifier import BounceKind
 
+ADDRESS_KEY = "address_key"
+"""The key, in the ``info`` of a database, of the secret that digests of addresses are made with."""
 RETURNED = "mails to this address came back: it is written to no more"
 """Why a letter was not tried."""
 

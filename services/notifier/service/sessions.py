@@ -1,10 +1,11 @@
 """Sessions, kept so that letters can speak of them; what changes of one is written to who is in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import TASK_OF, FanOut, Template
+from services.notifier.letters import TASK_OF, FanOut, Session, Template
 from services.notifier.service import news, trainers
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
@@ -55,6 +56,11 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
     for session in received:
         if isinstance(session.event, SessionOpened):
             await _announce_opening(tx, session, now)
+
+
+async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+    """The newest state of these sessions, those that are known."""
+    return await sessions.find(tx, ids)
 
 
 async def _announce_opening(tx: Transaction, opened: Received[SessionState], now: datetime) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from services.notifier.letters.bounces import Bounce, Suppression
+from services.notifier.letters.bounces import ADDRESS_KEY, Bounce, Suppression
 from services.notifier.letters.bounces import digest_of as keyed_digest
 from services.notifier.store.events import PUBLISHED, PublishedMail, bounced
 from services.notifier.tables import BounceRow, MailRow, SuppressionRow
@@ -19,10 +19,6 @@ from shared.events.notifier import BounceKind, EmailBounced
 SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
 """An address is suppressed after so many returns within this time, whatever their reason [choice]."""
-
-
-ADDRESS_KEY = "address_key"
-"""The key, in the ``info`` of a database, of the secret that digests of addresses are made with."""
 
 
 def digest_of(tx: Transaction, address: str) -> bytes:
