@@ -13,6 +13,7 @@ from services.notifier.letters import Priority
 from services.notifier.render import Renderer
 from services.notifier.store import claims
 from services.notifier.store.claims import Claimed
+from shared import clock
 from shared.database import Database, is_temporary
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ class Deliverer:
                 most=CLAIM,
                 lease=CLAIM_LEASE,
                 message_domain=self._message_domain,
+                now=clock.now(),
                 domain_rate=self._domain_rate,
             )
 

@@ -54,12 +54,11 @@ from services.notifier.letters.news import (
     NewsItem,
     NewsKind,
     is_fresh,
-    is_still_news,
     news_of,
     news_of_opening,
     news_of_session,
     next_edition,
-    without_repetition,
+    still_announced,
 )
 from services.notifier.letters.organisers import Counts, OrganiserDay, day_of, digest_letter, returned_letter
 from services.notifier.letters.sessions import Occasion, Session, numbered
@@ -122,7 +121,6 @@ __all__ = [
     "fan_outs_to_come",
     "includes_joining",
     "is_fresh",
-    "is_still_news",
     "is_true",
     "items_of",
     "message_fan_out",
@@ -143,10 +141,10 @@ __all__ = [
     "schedule",
     "scheduled_letters",
     "sessions_listed",
+    "still_announced",
     "suggests_others",
     "to_trainer",
     "trainees_of",
     "trainer_letter",
     "trainer_of",
-    "without_repetition",
 ]

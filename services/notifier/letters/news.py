@@ -4,8 +4,8 @@ Everything that falls between two editions goes into one letter: a day has one e
 letters on a day on which three replays open, and a letter for one is the same letter with one item.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid5
@@ -126,7 +126,27 @@ def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
     )
 
 
-def is_still_news(
+def still_announced(
+    listed: Sequence[NewsItem],
+    sessions: Mapping[UUID, Session],
+    followed: Collection[Interest],
+    now: datetime,
+) -> list[NewsItem]:
+    """Return the items of a letter that it still announces, in their order, with the events they announce.
+
+    ``sessions``: the events that are known, by id; ``followed``: what its reader follows now.
+    """
+    return _without_repetition(
+        [
+            replace(item, event=event)
+            for item in listed
+            for event in [sessions.get(item.announced) if item.announced else None]
+            if _is_still_news(item, followed, event, now)
+        ]
+    )
+
+
+def _is_still_news(
     item: NewsItem, followed: Collection[Interest], session: SessionState | None, now: datetime
 ) -> bool:
     """Whether a subscriber of these still gets the item. ``session`` is the event that it announces."""
@@ -163,7 +183,7 @@ def news_of_opening(
     )
 
 
-def without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
+def _without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
     """The items of a letter, each session once: that it has opened says that it takes place."""
     opened = {item.session_id for item in items if item.kind is NewsKind.OPENING}
     return [item for item in items if item.kind is not NewsKind.SESSION or item.item_id not in opened]

@@ -13,7 +13,7 @@ from services.notifier.store import claims, enrolments, mails
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
 from services.notifier.tables import MailAuditRow, MailRow, MailState
-from shared import read_log
+from shared import clock, read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
@@ -119,7 +119,7 @@ async def show(
         return None
     await read_log.record(tx, reading, kind, agents=[_whose(row)], session_id=row.session_id)
     letter = claims.mail_of(row, row.details)
-    (context,) = await contexts(tx, [letter])
+    (context,) = await contexts(tx, [letter], clock.now())
     waits = row.needs_session and context.session is None
     return MailDetails(row, await mails.audit_log(tx, mail_id), letter, None if waits else context)
 

@@ -78,6 +78,7 @@ async def claim(
     most: int,
     lease: timedelta,
     message_domain: str,
+    now: datetime,
     domain_rate: float = 0,
 ) -> tuple[list[Claimed], bool]:
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
@@ -91,7 +92,8 @@ async def claim(
     same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
     (0: any number): those above it go back into the queue until their time.
 
-    Returns them with the context of their letters, and whether no more of these priorities are due.
+    Returns them with the context of their letters at ``now``, and whether no more of these priorities are
+    due.
     """
     rows = await tx.execute(
         _CLAIM,
@@ -111,7 +113,7 @@ async def claim(
         domains = {mail_id: domain_of(mail) for mail_id, mail in mails.items()}
         later = await rate_limiter.postpone(tx, domains, rate=domain_rate)
         due = [row for row in due if row.mail_id not in later]
-    found = await contexts(tx, [mails[row.mail_id] for row in due]) if due else []
+    found = await contexts(tx, [mails[row.mail_id] for row in due], now) if due else []
     return [
         Claimed(
             mails[row.mail_id],

@@ -1,7 +1,7 @@
 """The context of letters: what they say beside their own details, as it is now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,22 +14,20 @@ from services.notifier.letters import (
     Session,
     Standing,
     Template,
-    is_still_news,
     items_of,
     other_session,
     sessions_listed,
+    still_announced,
     suggests_others,
     trainees_of,
-    without_repetition,
 )
 from services.notifier.store import news, sessions, subscriptions, trainers
 from services.notifier.store.bounces import digest_of
-from shared import clock
 from shared.database import Transaction
 
 
-async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext]:
-    """The context of each of these letters, in their order."""
+async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> list[LetterContext]:
+    """The context of each of these letters at a moment, in their order."""
     others = [other_session(mail) for mail in mails]
     listed = [session_id for mail in mails for session_id in sessions_listed(mail)]
     named = [*(mail.session_id for mail in mails), *others, *listed]
@@ -47,7 +45,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail]) -> list[LetterContext
     teaching = {trainer_id for session in session_of.values() for trainer_id in session.trainer_ids}
     name_of = await trainers.names(tx, teaching)
     asked, people = await _asked(tx, mails), await _people(tx, mails)
-    news_of = await _news_left(tx, [mail for mail in mails if mail.template is Template.NEWS])
+    news_of = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS], now)
     return [
         LetterContext(
             session_of.get(mail.session_id) if mail.session_id is not None else None,
@@ -90,7 +88,7 @@ async def _asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
     return set(await tx.scalars(_ASKED, {"mails": asking})) if asking else set()
 
 
-async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[NewsItem]]:
+async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[UUID, list[NewsItem]]:
     """The items that each of these letters of news still announces, in the order in which they came."""
     if not mails:
         return {}
@@ -98,16 +96,12 @@ async def _news_left(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, list[
     announced = await sessions.find(tx, {item.announced for item in items.values() if item.announced})
     subscriber_of = {mail.mail_id: UUID(str(mail.details["subscriber"])) for mail in mails}
     followed = await subscriptions.followed(tx, set(subscriber_of.values()))
-    now = clock.now()
     return {
-        mail.mail_id: without_repetition(
-            [
-                replace(item, event=event)
-                for item_id in items_of(mail)
-                if (item := items.get(item_id)) is not None
-                for event in [announced.get(item.announced) if item.announced else None]
-                if is_still_news(item, followed.get(subscriber_of[mail.mail_id], ()), event, now)
-            ]
+        mail.mail_id: still_announced(
+            [items[item_id] for item_id in items_of(mail) if item_id in items],
+            announced,
+            followed.get(subscriber_of[mail.mail_id], ()),
+            now,
         )
         for mail in mails
     }

@@ -298,7 +298,13 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     async with notifier_database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE mail SET needs_session = false"))
         [letter], _ = await claims.claim(
-            tx, uuid4(), list(Priority), most=10, lease=timedelta(minutes=1), message_domain="x.example"
+            tx,
+            uuid4(),
+            list(Priority),
+            most=10,
+            lease=timedelta(minutes=1),
+            message_domain="x.example",
+            now=clock.now(),
         )
     assert (letter.mail.address, letter.mail.family_name) == ("zoe@juste.fr", "Durand-Roy")
 

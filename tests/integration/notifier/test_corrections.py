@@ -114,7 +114,13 @@ async def claimed(notifier: Notifier) -> claims.Claim:
     """The claim of the only mail, by a process of its own."""
     async with notifier.database.transaction() as tx:
         [mail], _ = await claims.claim(
-            tx, OWNER, list(Priority), most=10, lease=CLAIM_LEASE, message_domain="cnfpt.example"
+            tx,
+            OWNER,
+            list(Priority),
+            most=10,
+            lease=CLAIM_LEASE,
+            message_domain="cnfpt.example",
+            now=clock.now(),
         )
     return mail.claim
 

@@ -185,7 +185,7 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     async def claim() -> claims.Claim:
         async with notifier.database.quiet_transaction() as tx:
             [claimed], _ = await claims.claim(
-                tx, owner, list(Priority), most=10, lease=minute, message_domain="x.example"
+                tx, owner, list(Priority), most=10, lease=minute, message_domain="x.example", now=clock.now()
             )
         return claimed.claim
 
@@ -216,6 +216,7 @@ async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(que
                 most=10,
                 lease=timedelta(minutes=1),
                 message_domain="x.example",
+                now=clock.now(),
             )
         await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
         await jobs.expire_leases(queued.database)

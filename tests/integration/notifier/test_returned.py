@@ -24,6 +24,7 @@ from services.notifier.settings import ImapServer, SmtpServer, Tls
 from services.notifier.store import bounces, claims
 from services.notifier.store.context import contexts
 from services.notifier.tables import MailState
+from shared import clock
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from tests.conftest import settings_of
@@ -129,7 +130,7 @@ async def test_two_processes_that_find_the_same_bad_addresses_do_not_wait_for_ea
     owner, minute = uuid4(), timedelta(minutes=1)
     async with notifier.database.quiet_transaction() as tx:
         claimed, _ = await claims.claim(
-            tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr"
+            tx, owner, list(Priority), most=20, lease=minute, message_domain="x.fr", now=clock.now()
         )
     refused = [
         claims.Settlement(mail.claim, MailState.FAILED, 550, "5.1.1 unknown", bad_address="5.1.1")
@@ -277,7 +278,7 @@ async def test_each_letter_has_the_context_of_its_own_reader_and_address(notifie
     ]
     async with notifier.database.transaction() as tx:
         await bounces.suppress_bad(tx, {"bad@ville.example": uuid4()})
-        found = await contexts(tx, mails)
+        found = await contexts(tx, mails, clock.now())
 
     waits, has_a_seat = EnrolmentState(4, Standing.WAITLISTED), EnrolmentState(1, Standing.ENROLLED)
     assert [context.enrolment for context in found] == [waits, has_a_seat, None, has_a_seat, None, None]

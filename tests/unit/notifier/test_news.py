@@ -101,13 +101,14 @@ def test_an_opening_is_news_for_who_follows_the_offer_or_the_offer_of_its_delega
     assert item is not None
     assert set(map(str, item.interests)) == {"offer:ia-et-territoires", "offer:ia-et-territoires/bretagne"}
     assert item.announced == a_session().session_id
-    follower = [Interest.of_offer("ia-et-territoires", "bretagne")]
-    assert letters.is_still_news(item, follower, a_session(), NOW)
-    assert not letters.is_still_news(item, follower, a_session(), a_session().enrolment_closes_at)
-    assert not letters.is_still_news(item, follower, None, NOW)
-    assert not letters.is_still_news(
-        item, [Interest.of_offer("ia-et-territoires", "corse")], a_session(), NOW
-    )
+    here, elsewhere = (Interest.of_offer("ia-et-territoires", where) for where in ("bretagne", "corse"))
+    session = a_session()
+    known = {session.session_id: session}
+    [announced] = letters.still_announced([item], known, [here], NOW)
+    assert announced.event == session
+    assert letters.still_announced([item], known, [here], session.enrolment_closes_at) == []
+    assert letters.still_announced([item], {}, [here], NOW) == []
+    assert letters.still_announced([item], known, [elsewhere], NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -128,4 +129,7 @@ def test_a_letter_that_says_that_a_session_has_opened_does_not_announce_it_too()
     opened, announced = letters.news_of_opening(a_session(), NOW), letters.news_of_session(a_session(), NOW)
     assert opened is not None
     assert announced is not None
-    assert letters.without_repetition([announced, opened, some_news()]) == [opened, some_news()]
+    items = [announced, opened, some_news()]
+    followed = [interest for item in items for interest in item.interests]
+    left = letters.still_announced(items, {a_session().session_id: a_session()}, followed, NOW)
+    assert [item.item_id for item in left] == [opened.item_id, some_news().item_id]
