@@ -1,12 +1,14 @@
 """``python -m services.enrolment serve | migrate | explain … | dead-letters … | outbox …``."""
 
 import getpass
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from services.enrolment.app import DEFINITION
-from services.enrolment.service.explain import explain
+from services.enrolment.explanations import lines_of
+from services.enrolment.service.explain import Explanation, explain
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import Process
 from shared.read_log import Reading
@@ -14,7 +16,7 @@ from shared.read_log import Reading
 app = service_cli(DEFINITION)
 
 
-@app.command("explain", help="Why: the story of an agent, a session or a request, from its id.")
+@app.command("explain", help="Why: the history of an agent, a session or a request, from its id.")
 def explain_(
     about: Annotated[
         str,
@@ -23,14 +25,16 @@ def explain_(
 ) -> None:
     """Print what happened, when, by which rule and which numbers."""
 
-    async def find(process: Process) -> list[str] | None:
+    async def find(process: Process) -> Sequence[Explanation]:
         async with process.database.quiet_transaction() as tx:
             return await explain(tx, about, Reading.by_command(getpass.getuser()))
 
-    lines = in_process(DEFINITION, find)
-    if lines is None:
+    explanations = in_process(DEFINITION, find)
+    if not explanations:
         stop(f"Nothing is known of {about}: it is the id of no agent, session or request that came here.")
-    typer.echo("\n".join(lines))
+    for explanation in explanations:
+        for line in lines_of(explanation):
+            typer.echo(line)
 
 
 if __name__ == "__main__":

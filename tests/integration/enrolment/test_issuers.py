@@ -11,6 +11,7 @@ import pytest
 from faststream import ContextRepo
 from sqlalchemy import Row
 
+from services.enrolment.explanations import lines_of
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service.explain import explain
@@ -182,8 +183,12 @@ async def test_an_operator_reads_of_both(database: Database, front: Front, porta
     for name in ("iel", "sirh"):
         await portal(name, asking(session, an_agent("1001")), ce_id)
     async with database.quiet_transaction() as tx:
-        of_agent = "\n".join(await explain(tx, "1001", Reading.by_command("x")) or ())
-        of_request = "\n".join(await explain(tx, str(ce_id), Reading.by_command("x")) or ())
+        by_agent = await explain(tx, "1001", Reading.by_command("x"))
+        by_request = await explain(tx, str(ce_id), Reading.by_command("x"))
+    of_agent, of_request = (
+        "\n".join(line for explanation in found for line in lines_of(explanation))
+        for found in (by_agent, by_request)
+    )
     for name in ("iel", "sirh"):
         assert f"agent 1001 of {name}" in of_agent
         assert f"of 1001 of {name} in" in of_request

@@ -54,7 +54,7 @@ def test_a_request_is_unanswered_until_its_answer_is_heard() -> None:
     assert (answered.state, answered.unanswered, answered.live) == ("enrolled", set(), True)
 
 
-def story(*names: str) -> Sequence[Travel]:
+def history(*names: str) -> Sequence[Travel]:
     asked = sent(SEAT)
     return [asked, *(heard(name, asked, version=number) for number, name in enumerate(names, start=1))]
 
@@ -73,7 +73,7 @@ def story(*names: str) -> Sequence[Travel]:
     ],
 )
 def test_the_last_answer_says_where_an_agent_stands(answers: Sequence[str], state: str) -> None:
-    assert standing_of_zoe(*story(*answers)).state == state
+    assert standing_of_zoe(*history(*answers)).state == state
 
 
 def test_an_answer_that_comes_late_changes_nothing() -> None:
