@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from services.catalogue.api import bespoke, failures, management, public, sheets
 from services.catalogue.api.examples import EXAMPLES
-from services.catalogue.service.sheet_turns import Turns
+from services.catalogue.import_queue import ImportQueue
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
@@ -21,7 +21,7 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     )
     api.state.database = database
     api.state.tokens = tokens
-    api.state.turns = Turns()
+    api.state.imports = ImportQueue()
     failures.answer_with_problems(api)
     api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
     api.include_router(public.router)

@@ -1,6 +1,7 @@
 """Sessions in and out as CSV."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -8,14 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from services.catalogue import import_queue
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
+from services.catalogue.import_queue import ImportQueue
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import imports, sheet_turns, sheets
+from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.imports import Imported
 from services.catalogue.service.sheet_lines import Outcome, SheetLine
-from services.catalogue.service.sheet_turns import Turns
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import PROBLEM_JSON, problem_response
@@ -104,14 +106,14 @@ async def import_sessions(
     Files are taken one after the other; of each organiser one may wait, and 64 MiB an hour are read.
     """
     content = await _content(request)
-    turns: Turns = request.app.state.turns
+    queue: ImportQueue = request.app.state.imports
     guard: Guard = request.app.state.guard
-    async with turns.take(organiser):
-        sender, size = sheet_turns.sender_of(organiser), sheet_turns.kibibytes(content)
-        await guard.take(request, "sheet", sheet_turns.SENT, sender, number=size)
-        sheet = await imports.read(content)
+    async with queue.take(organiser):
+        sender, size = import_queue.sender_of(organiser), import_queue.kibibytes(content)
+        await guard.take(request, "sheet", import_queue.SENT, sender, number=size)
+        sheet = await import_queue.in_thread(partial(imports.read, content))
         async with database.transaction() as tx:
-            imported = await imports.apply(tx, organiser, sheet, dry_run=dry_run)
+            imported = await imports.apply(tx, organiser, sheet, import_queue.in_thread, dry_run=dry_run)
     body = _body(imported, dry_run=dry_run)
     response.status_code = 201 if body.created else 422 if body.faults and not dry_run else 200
     return body

@@ -72,7 +72,7 @@ def _limited(route: Route, guard: Guard) -> Route:
 
 def mount(api: FastAPI, pages: Starlette) -> None:
     """Serve as a page whatever the API does not know, its own paths aside; sheets of both take turns."""
-    pages.state.turns = api.state.turns
+    pages.state.imports = api.state.imports
     unknown = api.router.default
 
     async def page_or_problem(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,7 +5,7 @@ otherwise than the session is, by the rules of any change; an empty cell leaves 
 a line is known by what it says: imported once more, it drafts nothing (ADR 0041).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from services.catalogue.service import offers
 from services.catalogue.service.sessions import count_change
 from services.catalogue.service.sheet_cells import uuid_of
 from services.catalogue.service.sheet_lines import Outcome, SheetLine, SheetLines, Targets, violations_of
-from services.catalogue.service.sheet_turns import in_thread
 from services.catalogue.service.sheets import COLUMNS, NAMING
 from services.catalogue.store import sessions
 from services.catalogue.store.audit_log import Action
@@ -48,22 +47,40 @@ class Imported:
         return sum(line.outcome is outcome for line in self.lines)
 
 
-async def read(content: bytes) -> SheetContent:
-    """Read the lines of a file, in a thread: meanwhile others are answered."""
-    return await in_thread(lambda: _read(content))
+Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
+"""Runs a function that takes long, while others are answered."""
 
 
-async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_run: bool) -> Imported:
-    """Do what the lines say, unless there is any fault, or they are only tried: then no session is locked."""
+def read(content: bytes) -> SheetContent:
+    """Read the lines of a file. Some seconds for the largest."""
+    try:
+        sheet = spreadsheets.read(content, COLUMNS, unless=NAMING)
+    except UnreadableSheet as error:
+        return SheetContent(faults=error.faults)
+    return SheetContent(len(sheet.rows) + len(sheet.faults), sheet.rows, sheet.faults)
+
+
+async def apply(
+    tx: Transaction, who: Principal, content: SheetContent, background: Background, *, dry_run: bool
+) -> Imported:
+    """Do what the lines say, unless there is any fault, or they are only tried: then no session is locked.
+
+    ``background`` runs the decision about all lines, which may take some seconds.
+    """
     known = {offer.offer_id: offer for offer in await offers.every(tx)}
     targets = await _targets(tx, who, content.lines)
-    found = await _decide(SheetLines(who, known, targets, clock.now()), content.lines)
+
+    def decided(targets: Targets) -> Awaitable[SheetLines]:
+        lines = SheetLines(who, known, targets, clock.now())
+        return background(lambda: lines.decide(content.lines))
+
+    found = await decided(targets)
     if not (dry_run or content.faults or found.faults):
         await sessions.lock_references(tx)
         locked = await _targets(tx, who, content.lines, lock=True)
         # What was decided holds where nothing has changed meanwhile, and no time has come that matters.
         if locked != targets or any(line.is_announced for line in found.lines):
-            found = await _decide(SheetLines(who, known, locked, clock.now()), content.lines)
+            found = await decided(locked)
     faults = sorted((*content.faults, *found.faults), key=_line_of)
     if faults:
         return Imported(content.rows, tuple(faults))
@@ -75,20 +92,8 @@ async def apply(tx: Transaction, who: Principal, content: SheetContent, *, dry_r
     return Imported(content.rows, (), tuple(lines))
 
 
-async def _decide(lines: "SheetLines", rows: Sequence[Row]) -> "SheetLines":
-    return await in_thread(lambda: lines.decide(rows))
-
-
 def _line_of(fault: Fault) -> int:
     return fault.line
-
-
-def _read(content: bytes) -> SheetContent:
-    try:
-        sheet = spreadsheets.read(content, COLUMNS, unless=NAMING)
-    except UnreadableSheet as error:
-        return SheetContent(faults=error.faults)
-    return SheetContent(len(sheet.rows) + len(sheet.faults), sheet.rows, sheet.faults)
 
 
 async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row], *, lock: bool = False) -> Targets:

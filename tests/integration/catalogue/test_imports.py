@@ -14,11 +14,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from services.catalogue import import_queue
+from services.catalogue.import_queue import MOST_WAITING, ImportQueue
 from services.catalogue.pages.site import EXAMPLE
-from services.catalogue.service import imports, sessions, sheet_lines, sheet_turns
+from services.catalogue.service import sessions, sheet_lines
 from services.catalogue.service.failures import Busy
 from services.catalogue.service.sheet_lines import SheetLines
-from services.catalogue.service.sheet_turns import MOST_WAITING, Turns
 from services.catalogue.store.sessions import lock, lock_references
 from shared import security_log
 from shared.auth import Principal, Role
@@ -256,7 +257,7 @@ class Deciding:
 
 @pytest.fixture
 def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
-    """Sheets are read at once, and decided about for as long as the test says."""
+    """Sheets are decided about for as long as the test says."""
     held, decide = Deciding(), SheetLines.decide
 
     def slow(lines: SheetLines, rows: Sequence[spreadsheets.Row]) -> SheetLines:
@@ -264,11 +265,7 @@ def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
         held.may_end.wait(10)
         return decide(lines, rows)
 
-    async def read(content: bytes) -> imports.SheetContent:
-        return imports._read(content)
-
     monkeypatch.setattr(SheetLines, "decide", slow)
-    monkeypatch.setattr(imports, "read", read)
     yield held
     held.may_end.set()
 
@@ -302,38 +299,38 @@ async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_or
     assert await outcomes(ask, content) == ["unchanged"]
 
 
-async def taken(turns: Turns, delegation: str = "bretagne") -> None:
-    async with turns.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
+async def taken(queue: ImportQueue, delegation: str = "bretagne") -> None:
+    async with queue.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
         pass
 
 
-async def waiting(turns: Turns, delegation: str = "bretagne") -> asyncio.Task[None]:
-    task = asyncio.create_task(taken(turns, delegation))
+async def waiting(queue: ImportQueue, delegation: str = "bretagne") -> asyncio.Task[None]:
+    task = asyncio.create_task(taken(queue, delegation))
     await asyncio.sleep(0)
     assert not task.done()
     return task
 
 
 async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
-    turns = Turns()
-    async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
-        tasks = [await waiting(turns, f"delegation {number}") for number in range(MOST_WAITING)]
+    queue = ImportQueue()
+    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
+        tasks = [await waiting(queue, f"delegation {number}") for number in range(MOST_WAITING)]
         with pytest.raises(Busy):
-            await taken(turns, "corse")
+            await taken(queue, "corse")
     for task in tasks:
         await task
-    await taken(turns, "corse")
+    await taken(queue, "corse")
 
 
 async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
-    turns = Turns()
-    async with turns.take(Principal(name=ADMIN, role=Role.ADMIN)):
-        gone = await waiting(turns)
+    queue = ImportQueue()
+    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
+        gone = await waiting(queue)
         with pytest.raises(Busy):
-            await taken(turns)
+            await taken(queue)
         gone.cancel()
         await asyncio.wait([gone])
-        next_in_line = await waiting(turns)
+        next_in_line = await waiting(queue)
     await next_in_line
 
 
@@ -629,7 +626,7 @@ async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_th
 async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
     organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet_turns, "SENT", Rate(2, 3600))
+    monkeypatch.setattr(import_queue, "SENT", Rate(2, 3600))
     assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
     assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
     refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]

@@ -1,19 +1,21 @@
 """Sessions in and out as CSV, by forms: tried first, every fault by its line; what becomes of each line."""
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from services.catalogue import import_queue
+from services.catalogue.import_queue import ImportQueue
 from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.pages.site import site_of
 from services.catalogue.rules.searching import Position, SessionSearch
-from services.catalogue.service import imports, sheet_turns, sheets
+from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.failures import Busy
 from services.catalogue.service.sheet_lines import Outcome
-from services.catalogue.service.sheet_turns import Turns
 from shared import clock
 from shared.guard import LimitMet
 from shared.web import responses, spreadsheets
@@ -52,16 +54,16 @@ async def import_sheet(visit: Visit) -> Response:
     if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    turns: Turns = visit.request.app.state.turns
+    queue: ImportQueue = visit.request.app.state.imports
     try:
-        async with turns.take(visit.who):
-            sender, size = sheet_turns.sender_of(visit.who), sheet_turns.kibibytes(visit.form.file)
+        async with queue.take(visit.who):
+            sender, size = import_queue.sender_of(visit.who), import_queue.kibibytes(visit.form.file)
             await site_of(visit.request).guard.take(
-                visit.request, "sheet", sheet_turns.SENT, sender, number=size
+                visit.request, "sheet", import_queue.SENT, sender, number=size
             )
-            sheet = await imports.read(visit.form.file)
+            sheet = await import_queue.in_thread(partial(imports.read, visit.form.file))
             async with visit.database.transaction() as tx:
-                imported = await imports.apply(tx, visit.who, sheet, dry_run=tried)
+                imported = await imports.apply(tx, visit.who, sheet, import_queue.in_thread, dry_run=tried)
     except (Busy, LimitMet) as error:
         response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
         response.headers["Retry-After"] = str(error.seconds)

@@ -1,4 +1,4 @@
-"""Whose sheet is read, and when: one after the other, in a thread, and not too many of one organiser."""
+"""The queue of sheets in a process: they are read one after the other, and few of one organiser."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -31,33 +31,37 @@ def kibibytes(content: bytes) -> int:
     return len(content) // 1024 + 1
 
 
-class Turns:
-    """Whose sheet is at work in a process, and whose wait: one of each organiser, and a few in all.
+class ImportQueue:
+    """The sheet that is being imported in a process, and those that wait: one of each organiser, few in all.
 
-    A turn is taken before any connection, so that who waits keeps neither that nor a lock from others.
+    A place is taken before any connection to the database, so that a sheet that waits holds neither a
+    connection nor a lock.
     """
 
     def __init__(self) -> None:
-        self._at_work = asyncio.Lock()
+        self._importing = asyncio.Lock()
         self._waiting: set[str] = set()
 
     @asynccontextmanager
     async def take(self, who: Principal) -> AsyncIterator[None]:
-        """Wait until no other sheet is at work, and keep others waiting. Raises :class:`Busy`."""
+        """Wait until no other sheet is imported; the next ones wait until this block ends.
+
+        Raises :class:`Busy` where a sheet of the same organiser waits already, or too many of others do.
+        """
         whose = sender_of(who)
         if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
             raise Busy(_BUSY_SECONDS)
         self._waiting.add(whose)
         try:
-            await self._at_work.acquire()
+            await self._importing.acquire()
         finally:
             self._waiting.discard(whose)
         try:
             yield
         finally:
-            self._at_work.release()
+            self._importing.release()
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Do what takes long for a sheet; meanwhile others are answered."""
+    """Do work on a sheet in a thread of its own, so that other requests are answered meanwhile."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)
