@@ -388,7 +388,7 @@ class OrganiserDayRow(_Base, table=True):
 
     __tablename__ = "organiser_day"
     organiser: str = Field(primary_key=True)
-    told_until: datetime = Field(sa_type=Timestamp)
+    notified_until: datetime = Field(sa_type=Timestamp)
 
 
 class DomainRateRow(_Base, table=True):

@@ -68,7 +68,7 @@ def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndRe
     if latest is None:
         return _nothing_changes(here, request, None, None, "swap")
     if here.session.offer_id != there.session.offer_id:
-        here.tell(request, other_offer(request))
+        here.publish_outcome(request, other_offer(request))
         return State.REFUSED, Reason.NOT_ELIGIBLE
     agent, wanted = latest.agent, request.as_seat_request(latest.agent)
     there.answering = wanted
@@ -138,7 +138,7 @@ def _nothing_changes(
     """Refuse a request about an enrolment: by a decision only if the agent has been here before."""
     reason = refused.reason if refused else Reason.NOT_ENROLLED
     if latest is None:
-        roster.tell(request, no_enrolment(request))
+        roster.publish_outcome(request, no_enrolment(request))
     else:
         members = roster.members(latest, request.key)
         to = request.to_session_id if isinstance(request, Swap) else None

@@ -79,7 +79,7 @@ def _outcomes(
             outcomes = nominate(roster, request, leaving)
             acknowledge(roster, request, leaving)
             if not outcomes:
-                roster.tell(request, nothing_new(request))
+                roster.publish_outcome(request, nothing_new(request))
             return outcomes
         case Withdrawal():
             return [withdraw(roster, request)]

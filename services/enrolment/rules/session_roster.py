@@ -428,8 +428,8 @@ class SessionRoster:
         """Have a decision published, in the trace of the request that is being answered."""
         self.decisions.append((decision, self.answering))
 
-    def tell(self, request: Request, outcome: Outcome | None) -> None:
-        """Answer the portal that sent a request with what became of it, where no decision answers it."""
+    def publish_outcome(self, request: Request, outcome: Outcome | None) -> None:
+        """Have an outcome published to the portal that sent a request; None: a decision answers it."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 

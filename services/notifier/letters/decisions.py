@@ -328,10 +328,10 @@ def change_for_trainers(before: Session | None, after: Session, change: SessionC
         return None
     if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:
         return Letter(Template.TRAINER_CANCELLED)
-    told = {letter.template: letter.details for letter in change.letters}
-    details = dict(told.get(Template.SESSION_CHANGED, {}))
-    if Template.MODULE_CANCELLED in told:
-        details["gone"] = told[Template.MODULE_CANCELLED]["modules"]
+    details_of = {letter.template: letter.details for letter in change.letters}
+    details = dict(details_of.get(Template.SESSION_CHANGED, {}))
+    if Template.MODULE_CANCELLED in details_of:
+        details["gone"] = details_of[Template.MODULE_CANCELLED]["modules"]
     return Letter(Template.TRAINER_CHANGED, details) if details else None
 
 

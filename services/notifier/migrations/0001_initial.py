@@ -539,7 +539,7 @@ def upgrade() -> None:
     op.create_table(
         "organiser_day",
         sa.Column("organiser", sa.String(), nullable=False),
-        sa.Column("told_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("notified_until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("organiser", name=op.f("pk_organiser_day")),
     )
     op.create_table(

@@ -35,6 +35,6 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
 async def _digest(
     tx: Transaction, organiser: str, returned: Mapping[UUID, int], now: datetime
 ) -> Letter | None:
-    found = await organisers.to_tell_of(tx, organiser, now, also=returned)
+    found = await organisers.to_report(tx, organiser, now, also=returned)
     standings = await organisers.standings(tx, [session.session_id for session in found])
     return digest_letter(found, standings, returned, now)

@@ -33,7 +33,7 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
     for session_id, session in newest.items():
         letter = letters.change_for_trainers(before.get(session_id), after[session_id], changes[session_id])
         if letter is not None:
-            await trainers.tell(tx, session, letter)
+            await trainers.notify(tx, session, letter)
     dropped = await fan_outs.drop_to_come(
         tx, [session_id for session_id, change in changes.items() if change.reschedule]
     )

@@ -33,7 +33,7 @@ async def take_over(tx: Transaction, received: Sequence[Received[SessionTrainers
                 )
 
 
-async def tell(tx: Transaction, changed: Received[SessionState], letter: Letter) -> None:
+async def notify(tx: Transaction, changed: Received[SessionState], letter: Letter) -> None:
     """Write to each trainer of a session what became of it."""
     for row in await trainers.written_to(tx, changed.event.trainer_ids):
         await queue.add_letter(

@@ -1,4 +1,4 @@
-"""What organisers hear of their sessions: up to when they have, and what there is to tell."""
+"""What organisers hear of their sessions: up to when they have, and what there is to report."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -15,22 +15,22 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Begin a day's letters, once. Returns since when nothing was told; None where the day has been told.
+    """Begin a day's letters, once. Returns since when they were not notified; None where they were notified already.
 
     Another process that begins the same day waits for this transaction, and then has nothing to do.
     """
     await tx.execute(_FIRST, {"organiser": day.organiser, "before": day.before})
-    told_until: datetime | None = await tx.scalar(_LOCK, {"organiser": day.organiser, "until": day.until})
-    if told_until is None:
+    notified_until: datetime | None = await tx.scalar(_LOCK, {"organiser": day.organiser, "until": day.until})
+    if notified_until is None:
         return None
     await tx.execute(_BEGIN, {"organiser": day.organiser, "until": day.until})
-    return max(told_until, day.earliest)
+    return max(notified_until, day.earliest)
 
 
 async def returned(tx: Transaction, organiser: str, since: datetime, until: datetime) -> dict[UUID, int]:
     """By session of an organiser, the next to begin first: of how many people mails came back.
 
-    Those who are in it and still have that address; each is told of once, for as long as mails are kept. A
+    Those who are in it and still have that address; each is counted once, for as long as mails are kept. A
     mail counts too if the relay did not know its address, or if it was not tried because others came back.
     """
     rows = await tx.execute(
@@ -46,7 +46,7 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
     return {row.session_id: row.people for row in rows}
 
 
-async def to_tell_of(
+async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
 ) -> list[Session]:
     """The sessions of an organiser that a digest may be about, and those of ``also`` that are theirs.
@@ -54,7 +54,7 @@ async def to_tell_of(
     Published; enrolment closes soon, they begin soon, or enrolment has closed and they are not over.
     """
     rows = await tx.execute(
-        _TO_TELL_OF, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
+        _TO_REPORT, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
     )
     return [sessions.session_of(row.state) for row in rows]
 
@@ -68,13 +68,14 @@ async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts
 
 
 _FIRST = text(
-    "INSERT INTO organiser_day (organiser, told_until) VALUES (:organiser, :before) "
+    "INSERT INTO organiser_day (organiser, notified_until) VALUES (:organiser, :before) "
     "ON CONFLICT (organiser) DO NOTHING"
 )
 _LOCK = text(
-    "SELECT told_until FROM organiser_day WHERE organiser = :organiser AND told_until < :until FOR UPDATE"
+    "SELECT notified_until FROM organiser_day "
+    "WHERE organiser = :organiser AND notified_until < :until FOR UPDATE"
 )
-_BEGIN = text("UPDATE organiser_day SET told_until = :until WHERE organiser = :organiser")
+_BEGIN = text("UPDATE organiser_day SET notified_until = :until WHERE organiser = :organiser")
 _RETURNED = text(
     """
     WITH returned AS (
@@ -102,7 +103,7 @@ _RETURNED = text(
      GROUP BY session_id, session.state
      ORDER BY CAST(session.state ->> 'starts_at' AS timestamptz), session_id"""
 )
-_TO_TELL_OF = text(
+_TO_REPORT = text(
     """
     SELECT state::text AS state FROM session
      WHERE state ->> 'organiser' = :organiser AND state ->> 'status' = 'published'

@@ -19,7 +19,7 @@ from tests.support.processes import ServiceProcess
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
 MAILS = 600
-LANES = 8
+WORKERS = 8
 
 
 async def publish(broker: KafkaBroker, session_id: UUID, run: str) -> None:
@@ -62,7 +62,7 @@ async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_double
             kafka.bootstrap_servers,
             KAFKA_GROUP_INSTANCE_ID="notifier-1",  # the next need not wait until it is known to be dead
             SMTP_PORT=str(notifier.relay.port),
-            SMTP_CONNECTIONS=str(LANES),
+            SMTP_CONNECTIONS=str(WORKERS),
         )
 
     def taken() -> int:
@@ -104,4 +104,4 @@ async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_double
     assert {counts[row.message_id] for row in rows if row.state == "sent"} == {1}
     ambiguous = [row for row in rows if row.state == "ambiguous"]
     assert all(counts[row.message_id] <= 1 for row in ambiguous)
-    assert len(ambiguous) <= 2 * LANES
+    assert len(ambiguous) <= 2 * WORKERS
