@@ -69,7 +69,7 @@ class Guard:
         self._database = database
         self._key = key
         self._shares: dict[bytes, _Share] = {}
-        self._look_again_at = _MOST_SHARES
+        self._sweep_at = _MOST_SHARES
         self._let_in: dict[tuple[str, str], float] = {}
 
     def digest(self, what: str, text: str) -> bytes:
@@ -159,9 +159,9 @@ class Guard:
         now = time.monotonic()
         share = self._shares.get(counted)
         if share is None or share.ends <= now:
-            if len(self._shares) >= self._look_again_at:
+            if len(self._shares) >= self._sweep_at:
                 self._shares = {key: kept for key, kept in self._shares.items() if kept.ends > now}
-                self._look_again_at = max(_MOST_SHARES, 2 * len(self._shares))
+                self._sweep_at = max(_MOST_SHARES, 2 * len(self._shares))
             share = self._shares[counted] = _Share(ends=now + rate.seconds)
         return share
 

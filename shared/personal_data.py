@@ -189,8 +189,8 @@ async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
     """End the rows of one table that are about a person. Returns how many."""
-    ending = _ending(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
-    return (await tx.execute(text(ending), subject.parameters_of(ending))).rowcount
+    statement = _statement(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
+    return (await tx.execute(text(statement), subject.parameters_of(statement))).rowcount
 
 
 def statement(retention: Retention) -> TextClause:
@@ -198,7 +198,7 @@ def statement(retention: Retention) -> TextClause:
     table = str(retention.table.__tablename__)
     over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 as above
     slice_ = f"WHERE ctid = ANY(ARRAY({over} LIMIT :most FOR UPDATE SKIP LOCKED))"
-    ended = _ending(table, dict.fromkeys(retention.emptied, "NULL"), slice_)
+    ended = _statement(table, dict.fromkeys(retention.emptied, "NULL"), slice_)
     if not retention.with_rows_of:
         return text(ended)
     others = [
@@ -210,7 +210,7 @@ def statement(retention: Retention) -> TextClause:
     return text(f"WITH {steps} SELECT FROM ended")
 
 
-def _ending(table: str, emptied: Mapping[str, str], where: str) -> str:
+def _statement(table: str, emptied: Mapping[str, str], where: str) -> str:
     """Return the SQL that deletes rows, or empties these columns of theirs."""
     if not emptied:
         return f"DELETE FROM {table} {where}"  # noqa: S608 as above

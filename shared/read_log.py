@@ -152,7 +152,9 @@ async def record(
     is_of_many = len(whose) * len(which) > 1 or (whose == [None] and session_id is not None)
     is_vain = session_id is None and whose == [None] and which == [None]
     may_name_others = (
-        is_of_many or of_a_list or (reading.is_of_search and not await _is_told(tx, reading, whose[0]))
+        is_of_many
+        or of_a_list
+        or (reading.is_of_search and not await _is_recorded_for(tx, reading, whose[0]))
     )
     line = {
         "actor": reading.actor,
@@ -170,18 +172,18 @@ async def record(
     await insert_many(tx, ReadLogRow, rows)
 
 
-async def _is_told(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
+async def _is_recorded_for(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
     """Return whether who reads has said this purpose for the agent alone."""
     if agent is None:
         return False
-    said = select(col(ReadLogRow.id)).where(
+    recorded = select(col(ReadLogRow.id)).where(
         col(ReadLogRow.agent_id) == agent.agent_id,
         col(ReadLogRow.issuer) == agent.issuer,
         col(ReadLogRow.actor) == reading.actor,
         col(ReadLogRow.purpose) == reading.purpose,
         col(ReadLogRow.may_name_others).is_(False),
     )
-    return await tx.scalar(said.limit(1)) is not None
+    return await tx.scalar(recorded.limit(1)) is not None
 
 
 # --------------------------------------------------------------------------------------- why, by HTTP

@@ -1,7 +1,6 @@
 """A file of settings that is read again when it changes: one with a mistake never comes into force."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from shared.security_log import SecurityEvent, SecurityOutcome
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN_SECONDS = 1.0
+_RELOAD_SECONDS = 1.0
 T = TypeVar("T")
 
 
@@ -34,21 +33,21 @@ class ReloadedFile(Generic[T]):
         self._mistakes = mistakes
         self._is_valid = is_valid
         self._version = _version_of(path)
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
         self._content = read()
         is_valid.set(1)
 
     @property
     def content(self) -> T:
-        """What is in force. Looks at the file again once a second at most."""
+        """What is in force. Reads a changed file again, after a second at most."""
         now = time.monotonic()
-        if now - self._looked_at >= _LOOK_AGAIN_SECONDS:
-            self._looked_at = now
-            self.look_again()
+        if now - self._checked_at >= _RELOAD_SECONDS:
+            self._checked_at = now
+            self.reload()
         return self._content
 
-    def look_again(self) -> None:
-        """Read the file if it has changed."""
+    def reload(self) -> None:
+        """Read the file again if it has changed."""
         version = _version_of(self._path)
         if version == self._version:
             return
@@ -71,7 +70,7 @@ class ReloadedFile(Generic[T]):
 def _version_of(path: Path | None) -> tuple[int, int, int] | None:
     """Return what changes when the file does; None where there is none."""
     try:
-        found = None if path is None else os.stat(path)  # noqa: PTH116
+        found = None if path is None else path.stat()
     except OSError:
         return None
     return None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -41,9 +41,9 @@ _PARTICLES = "au de et la"
 """Endings of domains that are French words too: after an initial (``M.de Villiers``) they are no domain."""
 
 
-def _ending(words: str) -> str:
-    """Match one of these words in any case: JSON Schema has no flag for that."""
-    return "|".join("".join(f"[{letter.upper()}{letter}]" for letter in word) for word in words.split())
+def _any_case(endings: str) -> str:
+    """Match one of these endings in any case: JSON Schema has no flag for that."""
+    return "|".join("".join(f"[{letter.upper()}{letter}]" for letter in ending) for ending in endings.split())
 
 
 def _countries(codes: str) -> str:
@@ -59,8 +59,8 @@ _END = rf"(\.?$|\.?[^{_LETTER}.]|\.\.)"
 LINK = (
     r"://|\\\\|[Ww]{3}[0-9]*\.[^\s]|[Mm][Aa][Ii][Ll][Tt][Oo]:|([Tt][Ee][Ll]|[Ss][Mm][Ss]):[+0-9]"
     r"|[^\s@]@[^\s@]+\.[^\s.]|[^\s.]\.[Xx][Nn]--|[\u2024\u3002\ufe52\uff0e\uff61]"
-    rf"|[^\s.]\.({_countries(_COUNTRIES)}|{_ending(_WORDS)}){_END}"
-    rf"|[^\s.][^\s.]\.({_ending(_PARTICLES)}){_END}"
+    rf"|[^\s.]\.({_countries(_COUNTRIES)}|{_any_case(_WORDS)}){_END}"
+    rf"|[^\s.][^\s.]\.({_any_case(_PARTICLES)}){_END}"
 )
 """What mail programs turn into a link: an address of the web or of mail, a domain, or what is read as one."""
 

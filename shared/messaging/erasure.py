@@ -44,7 +44,7 @@ BY_COMMAND = "/commands/person"
 """The source of what an operator asks for at the command line for somebody who is no agent."""
 EVERY_SECONDS = 2.0
 """How often open requests are looked at."""
-TURN = 5
+REQUESTS_AT_ONCE = 5
 """How many requests of one source are taken on before those of the next."""
 
 
@@ -109,14 +109,14 @@ class Eraser:
         object.__setattr__(self, "outbox", Outbox(self.router.service))
 
     async def run(self) -> float | None:
-        """Take open requests one step on, a turn of each source. Returns 0 where a source has later ones.
+        """Take open requests one step on, some of each source. Returns 0 where a source has later ones.
 
         One that fails does not stop the others. Raises at the end what may succeed later, such as a database
         that took too long: the job is run again.
         """
         temporary: Exception | None = None
         for source in await self._sources():
-            for request_id in await self._turn(source):
+            for request_id in await self._next_requests(source):
                 temporary = await self._try(request_id, source) or temporary
         if temporary is not None:
             try:
@@ -197,17 +197,20 @@ class Eraser:
             del self._last[source]
         return sources
 
-    async def _turn(self, source: str) -> list[UUID]:
+    async def _next_requests(self, source: str) -> list[UUID]:
         """Return the open requests of a source that come next, by age; after the last, all come again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
-        open_ones = select(*place).where(
+        open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source
         )
         if source in self._last:
-            open_ones = open_ones.where(tuple_(*place) > self._last.pop(source))
+            open_requests = open_requests.where(tuple_(*place) > self._last.pop(source))
         async with self.database.quiet_transaction() as tx:
-            found = [(row[0], row[1]) for row in await tx.execute(open_ones.order_by(*place).limit(TURN))]
-        if len(found) == TURN:
+            found = [
+                (row[0], row[1])
+                for row in await tx.execute(open_requests.order_by(*place).limit(REQUESTS_AT_ONCE))
+            ]
+        if len(found) == REQUESTS_AT_ONCE:
             self._last[source] = found[-1]
         return [request_id for _, request_id in found]
 

@@ -130,7 +130,7 @@ class Producer:
         async with _closing(await _started(self._settings, transactional_id)) as newer:
             for topic in topics:
                 if topic not in unusable:
-                    await _tell_epoch(newer, topic)
+                    await _publish_epoch(newer, topic)
         # The markers are written after the answer; the next producer gets its id when all are.
         await _close(await _started(self._settings, transactional_id))
 
@@ -156,8 +156,8 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
     return producer
 
 
-async def _tell_epoch(producer: AIOKafkaProducer, topic: str) -> None:
-    """Tell the producer's epoch to all partitions of a topic, by the marker of an empty transaction."""
+async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
+    """Make the producer's epoch known to all partitions of a topic, by the marker of an empty transaction."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
         producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001

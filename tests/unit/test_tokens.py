@@ -55,7 +55,7 @@ def test_a_changed_file_comes_into_force_and_one_with_a_mistake_does_not(path: P
         ([an_entry("d")], "d"),
     ):
         path.write_text(json.dumps(written))
-        tokens._file.look_again()
+        tokens._file.reload()
         assert [name for name in "abcd" if tokens.owner_of(name)] == [opens]
 
 

@@ -315,12 +315,12 @@ class PortalsFile:
 
     @property
     def portals(self) -> Portals:
-        """The portals in force. Looks at the file again once a second at most."""
+        """The portals in force. Reads a changed file again, after a second at most."""
         return self._file.content
 
-    def look_again(self) -> None:
-        """Read the file if it has changed."""
-        self._file.look_again()
+    def reload(self) -> None:
+        """Read the file again if it has changed."""
+        self._file.reload()
 
 
 _PORTALS = TypeAdapter(tuple[Portal, ...])

@@ -78,14 +78,14 @@ async def all_is_read(database: Database) -> None:
 async def test_portals_take_turns_with_their_requests_and_none_waits_for_the_many_of_another(
     database: Database, portals: PortalsFile
 ) -> None:
-    many = 2 * erasure.TURN
+    many = 2 * erasure.REQUESTS_AT_ONCE
     await ask_to_forget(database, "/portals/iel", many)
     await ask_to_forget(database, "/portals/ouest", 1)
     await all_is_read(database)
     erasing = eraser(database, portals)
 
     assert await erasing.run() == 0
-    assert await done(database) == {"/portals/iel": erasure.TURN, "/portals/ouest": 1}
+    assert await done(database) == {"/portals/iel": erasure.REQUESTS_AT_ONCE, "/portals/ouest": 1}
     await ask_to_forget(database, "/portals/ouest", 1)
     await all_is_read(database)
     assert await erasing.run() == 0
@@ -96,7 +96,7 @@ async def test_portals_take_turns_with_their_requests_and_none_waits_for_the_man
 async def test_requests_that_wait_hold_up_no_later_ones_of_their_portal_and_come_again(
     database: Database, portals: PortalsFile
 ) -> None:
-    await ask_to_forget(database, "/portals/iel", erasure.TURN + 1)
+    await ask_to_forget(database, "/portals/iel", erasure.REQUESTS_AT_ONCE + 1)
     await all_is_read(database)
     tried = []
 
@@ -105,8 +105,8 @@ async def test_requests_that_wait_hold_up_no_later_ones_of_their_portal_and_come
 
     waiting = dataclasses.replace(eraser(database, portals), ready=not_yet)
     assert [await waiting.run() for _ in range(3)] == [0, None, 0]
-    assert len(set(tried)) == erasure.TURN + 1
-    assert tried[: erasure.TURN] == tried[erasure.TURN + 1 :]
+    assert len(set(tried)) == erasure.REQUESTS_AT_ONCE + 1
+    assert tried[: erasure.REQUESTS_AT_ONCE] == tried[erasure.REQUESTS_AT_ONCE + 1 :]
 
 
 async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(

@@ -136,7 +136,7 @@ def test_a_trial_has_a_portal_without_signature_beside_those_of_its_file(path: P
 
 
 def reloaded(file: PortalsFile) -> list[str]:
-    file.look_again()
+    file.reload()
     return [portal.portal for portal in file.portals]
 
 
