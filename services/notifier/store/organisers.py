@@ -15,7 +15,7 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Begin a day's letters, once. Returns since when they were not notified; None where they were notified already.
+    """Begin a day's letters, once. Returns since when nobody was notified; None where all were.
 
     Another process that begins the same day waits for this transaction, and then has nothing to do.
     """
