@@ -69,11 +69,11 @@ class RefusedRights:
                 self._guard.record(Request(scope), SecurityEvent.RIGHT, SecurityOutcome.REFUSED, who)
             await send(message)
 
-        before = security_log.asked.set(state)
+        before = security_log.request_state.set(state)
         try:
             await self._app(scope, receive, watched)
         finally:
-            security_log.asked.reset(before)
+            security_log.request_state.reset(before)
 
 
 def _is_refused(status: int, state: Mapping[str, Any]) -> bool:

@@ -71,7 +71,7 @@ def record(
 
 _FIRST = ("event", "outcome")
 
-asked: ContextVar[MutableMapping[str, Any] | None] = ContextVar("asked", default=None)
+request_state: ContextVar[MutableMapping[str, Any] | None] = ContextVar("request_state", default=None)
 """The state of the request that is answered, where it came by HTTP."""
 
 
@@ -80,6 +80,6 @@ def is_anothers() -> None:
 
     The line is written with the answer, where the route and who asks are known.
     """
-    state = asked.get()
+    state = request_state.get()
     if state is not None:
         state["is_anothers"] = True

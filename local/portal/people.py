@@ -55,8 +55,8 @@ class Agent:
     @classmethod
     def of(cls, block: Mapping[str, Any]) -> Self:
         """Return the agent of an agent block. Raises `KeyError` for an authority that is not here."""
-        words = {name: block[name] for name in ("agent_id", "email", "given_name", "family_name", "function")}
-        return cls(**words, employer=AUTHORITIES[block["employer"]["siret"]])
+        own = {name: block[name] for name in ("agent_id", "email", "given_name", "family_name", "function")}
+        return cls(**own, employer=AUTHORITIES[block["employer"]["siret"]])
 
     @classmethod
     def new(cls, given_name: str, family_name: str, email: str, function: str, employer: Authority) -> Self:

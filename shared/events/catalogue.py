@@ -16,11 +16,11 @@ from shared.events.vocabulary import (
     ApprovalPolicy,
     AtLeastOne,
     Contact,
+    ContractModel,
     Count,
     Email,
     EnrolmentWindow,
     Event,
-    Fact,
     Format,
     Function,
     Instant,
@@ -41,7 +41,7 @@ from shared.events.vocabulary import (
 )
 
 
-class Module(Fact):
+class Module(ContractModel):
     """A séance of a session."""
 
     title: Line
@@ -49,7 +49,7 @@ class Module(Fact):
     ends_at: Instant
 
 
-class Audience(Fact):
+class Audience(ContractModel):
     """Who may enrol. An empty list restricts nothing; the three lists are all to be met."""
 
     functions: Annotated[tuple[Function, ...], at_most(10)] = Field(default=(), max_length=10)
@@ -57,7 +57,7 @@ class Audience(Fact):
     delegations: Annotated[tuple[Slug, ...], at_most(100)] = Field(default=(), max_length=100)
 
 
-class ReservedSeats(Fact):
+class ReservedSeats(ContractModel):
     """Seats that only one delegation's agents may take until they are released to all."""
 
     delegation: Slug
@@ -71,7 +71,7 @@ MAX_TRAINERS = 20
 """Trainers of one session."""
 
 
-class Question(Fact):
+class Question(ContractModel):
     """What the organiser asks of whoever enrols themselves; only the organiser reads the answers.
 
     An answer is kept until so many days after the session's end. The kind ``adjustment`` is built in: its id
@@ -93,7 +93,7 @@ class Question(Fact):
     )
 
 
-class Prerequisite(Fact):
+class Prerequisite(ContractModel):
     """The offer whose certificate an agent must have to enrol: of any session of it, of any date."""
 
     offer_id: Slug
@@ -299,7 +299,7 @@ class BespokeRequestAnswered(Event):
         return str(self.request_id)
 
 
-class SessionTrainer(Fact):
+class SessionTrainer(ContractModel):
     """Who speaks or teaches in a session."""
 
     trainer_id: UUID = Field(description="Of this session and this address alone.")

@@ -14,10 +14,10 @@ from shared.events.vocabulary import (
     AgentId,
     AtLeastOne,
     Contact,
+    ContractModel,
     Count,
     Email,
     Event,
-    Fact,
     Instant,
     Issuer,
     Line,
@@ -60,7 +60,7 @@ class Decision(Event):
         return self.agent.agent_id
 
 
-class SeatLeft(Fact):
+class SeatLeft(ContractModel):
     """The enrolment that an agent who moved to another session left; it is published as withdrawn too."""
 
     session_id: UUID
@@ -377,7 +377,7 @@ class NominationOutcome(StrEnum):
     REFUSED = "refused"
 
 
-class NominatedTrainee(Fact):
+class NominatedTrainee(ContractModel):
     """Somebody of a list of trainees, by their enrolment."""
 
     enrolment_id: UUID

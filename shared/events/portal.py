@@ -23,9 +23,9 @@ from shared.events.vocabulary import (
     AgentId,
     AgentKey,
     Contact,
+    ContractModel,
     Email,
     Event,
-    Fact,
     Instant,
     Issuer,
     Name,
@@ -39,7 +39,7 @@ MAX_GROUP = 500
 """Agents in one group request or nomination."""
 
 
-class Approval(Fact):
+class Approval(ContractModel):
     """The employer's agreement, given on the portal's side before the request was sent."""
 
     approved_by: Name
@@ -66,7 +66,7 @@ AnswerValue = Annotated[
 ]
 
 
-class QuestionAnswer(Fact):
+class QuestionAnswer(ContractModel):
     """What an agent answers to a question of the session.
 
     Text for a ``text`` and, word for word, a ``choice``; true or false for a ``yes_no``; a whole number for a

@@ -348,13 +348,13 @@ class Reason(StrEnum):
     """An answer is to a question that the session does not ask of the agent, or is none that it takes."""
 
 
-class Fact(BaseModel):
+class ContractModel(BaseModel):
     """A frozen piece of an event. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
-class Employer(Fact):
+class Employer(ContractModel):
     """The local authority an agent works for."""
 
     siret: Siret
@@ -386,7 +386,7 @@ class AgentKey(NamedTuple):
     agent_id: str
 
 
-class Agent(Fact):
+class Agent(ContractModel):
     """A local civil servant, as the portal describes them. Only what is needed: never the grade."""
 
     agent_id: AgentId
@@ -405,21 +405,21 @@ class Agent(Fact):
         return AgentKey(self.issuer, self.agent_id)
 
 
-class Contact(Fact):
+class Contact(ContractModel):
     """Somebody to write to who is not the agent: a training officer, an advisor."""
 
     name: Name
     email: Email
 
 
-class FieldProblem(Fact):
+class FieldProblem(ContractModel):
     """What is wrong with one field of a request, without what was written there."""
 
     pointer: str = Field(max_length=300, description="JSON pointer into the data; empty: the whole.")
     message: str = Field(max_length=500)
 
 
-class Event(Fact):
+class Event(ContractModel):
     """A fact on a topic. Subclasses say when it is published and what it never says.
 
     ``TYPE`` is the CloudEvents type, ``TOPIC`` where it goes; ``key`` orders it among the others.

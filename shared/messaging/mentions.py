@@ -193,8 +193,8 @@ def names_of_agent(agent: AgentKey | None) -> list[str]:
 
 def names_of_addresses(addresses: Collection[str]) -> list[str]:
     """Return the names of which a record has at least one if it has one of the addresses (in lower case)."""
-    words = {max(_INNER_WORD.findall(address), key=len, default="") for address in addresses}
-    raw = [_name("raw", word) for word in sorted(words)]
+    longest = {max(_INNER_WORD.findall(address), key=len, default="") for address in addresses}
+    raw = [_name("raw", word) for word in sorted(longest)]
     return [*(_name("address", address) for address in addresses), *raw]
 
 
@@ -328,17 +328,17 @@ def as_read_by(
     What is no JSON, is too deep, or names the person elsewhere than in an object of theirs, has no parts:
     nobody knows of whom the rest is. Of it the person reads the words that name them.
     """
-    words = _words_in(_said_in(raw), agent, addresses, issuer)
+    naming = _words_in(_said_in(raw), agent, addresses, issuer)
     try:
         content = content_of(raw)
-        has_parts = not words or any(
+        has_parts = not naming or any(
             _is_agent(named, agent, issuer) or _says(named, addresses) for named in _objects(content)
         )
         if has_parts:
             return json.dumps(without_others(content, agent, addresses, issuer), ensure_ascii=False)
     except (ValueError, RecursionError):
         pass
-    return " ".join(["…", *(f"{word} …" for word in words)])
+    return " ".join(["…", *(f"{word} …" for word in naming)])
 
 
 def without_others(

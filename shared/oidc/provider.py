@@ -165,12 +165,12 @@ class Provider:
             return None
         if place is None:
             return None
-        asked = {
+        parameters = {
             "id_token_hint": id_token,
             "client_id": self._client_id,
             "post_logout_redirect_uri": return_to,
         }
-        address: str = add_params_to_uri(place, list(asked.items()))
+        address: str = add_params_to_uri(place, list(parameters.items()))
         return address
 
     # ----------------------------------------------------------------------------------------- the way back

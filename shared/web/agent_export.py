@@ -124,8 +124,8 @@ def _text_in(table: str, name: str, value: Any) -> str:
         case "action", str():
             begins = next((known for known in labels.MAIL_DECISIONS if value.startswith(known)), "")
             return value.replace(begins, labels.MAIL_DECISIONS[begins], 1) if begins else value
-        case _, str() if value in (words := _WORDS.get((table, name)) or _WORDS_ANYWHERE.get(name, {})):
-            return words[value]
+        case _, str() if value in (labels_of := _WORDS.get((table, name)) or _WORDS_ANYWHERE.get(name, {})):
+            return labels_of[value]
     return text_of(value)
 
 
@@ -150,8 +150,8 @@ def text_of(value: Any) -> str:
 
 
 def _text_of_field(name: str, value: Any) -> str:
-    words = _WORDS_ANYWHERE.get(name, {})
-    return words[value] if isinstance(value, str) and value in words else text_of(value)
+    labels_of = _WORDS_ANYWHERE.get(name, {})
+    return labels_of[value] if isinstance(value, str) and value in labels_of else text_of(value)
 
 
 def _text_of_json(text: str) -> str:

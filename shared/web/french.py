@@ -107,9 +107,9 @@ def plural(number: int, word: str) -> str:
     return f"{word}s" if number > 1 else word
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
     """``a, b et c``."""
-    return " et ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    return " et ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
 
 
 def capitalised(text: str) -> str:

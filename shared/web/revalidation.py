@@ -24,7 +24,7 @@ class Revalidated:
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope)
+        requested = Headers(scope=scope)
         held: Message | None = None
 
         async def tagged(message: Message) -> None:
@@ -37,7 +37,7 @@ class Revalidated:
                 return
             start, held = held, None
             if not message.get("more_body", False):
-                _tag(start, message, asked)
+                _tag(start, message, requested)
             await send(start)
             await send(message)
 
@@ -54,15 +54,15 @@ def _is_to_be_tagged(start: Message) -> bool:
     )
 
 
-def _tag(start: Message, message: Message, asked: Headers) -> None:
+def _tag(start: Message, message: Message, requested: Headers) -> None:
     """Give the answer its tag; make it a 304 for who has what it says."""
     body = message.get("body", b"")
     # Weak: the same may be sent compressed.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = MutableHeaders(raw=start["headers"])
     headers["ETag"] = etag
-    headers.setdefault("Cache-Control", "private, no-cache" if "authorization" in asked else "no-cache")
-    if etag_matches(asked.get("if-none-match"), etag):
+    headers.setdefault("Cache-Control", "private, no-cache" if "authorization" in requested else "no-cache")
+    if etag_matches(requested.get("if-none-match"), etag):
         start["status"] = 304
         start["headers"] = [(name, value) for name, value in start["headers"] if name.lower() in _KEPT]
         message["body"] = b""

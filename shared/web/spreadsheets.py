@@ -243,8 +243,8 @@ def _indexes(
     wrong: list[Fault] = []
     missing: list[Fault] = []
     for column in columns:
-        words = {_bare(column.name), _bare(column.title)}
-        found = [index for index, heading in enumerate(headings) if heading in words]
+        titles = {_bare(column.name), _bare(column.title)}
+        found = [index for index, heading in enumerate(headings) if heading in titles]
         if len(found) > 1:
             wrong.append(Fault(1, Code.COLUMN_TWICE, f"the column {column.name} is there twice", column.name))
         elif found:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from services.catalogue.rules.sessions import EVERYONE
 from shared.events.catalogue import Audience
-from shared.events.vocabulary import ApprovalPolicy, Fact, Format, Timezone, WaitingList
+from shared.events.vocabulary import ApprovalPolicy, ContractModel, Format, Timezone, WaitingList
 
 NAMESPACE = UUID("5b0f2c56-7f0e-5b6e-8f51-0c1d5a7f2a43")
 """Ids of what is loaded are derived from it and the entry's key, so that a second load finds the first."""
@@ -24,7 +24,7 @@ class Source(StrEnum):
     ILLUSTRATIVE = "illustrative"
 
 
-class Terms(Fact):
+class Terms(ContractModel):
     """What the sessions of an offer have unless they say otherwise.
 
     The formats' rules of DOMAIN are data, here: none of them is decided in code.

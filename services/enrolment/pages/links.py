@@ -211,15 +211,15 @@ class _Pages:
         refused = None
         if (to_session_id := _uuid(chosen)) is not None:
             async with self.database.quiet_transaction() as tx:
-                there, asked = await by_link.questions_of(tx, link, to_session_id)
-            answers, errors = answers_of(asked, form)
+                there, questions = await by_link.questions_of(tx, link, to_session_id)
+            answers, errors = answers_of(questions, form)
             answered = form.typed("repondu") == "oui"
-            if there is not None and asked and (errors or not answered):
+            if there is not None and questions and (errors or not answered):
                 return self.rendering.page(
                     "move-questions.html",
                     status=422 if answered else 200,
                     session=there,
-                    questions=asked,
+                    questions=questions,
                     field_of=field_of,
                     form=form,
                     errors=errors if answered else {},

@@ -19,10 +19,12 @@ def field_of(question: Question) -> str:
     return f"question-{question.question_id}"
 
 
-def answers_of(asked: Sequence[Question], form: Form) -> tuple[tuple[QuestionAnswer, ...], dict[str, str]]:
+def answers_of(
+    questions: Sequence[Question], form: Form
+) -> tuple[tuple[QuestionAnswer, ...], dict[str, str]]:
     """Return what a form answers to these questions, and what is wrong with it, by field."""
     answers, errors = [], {}
-    for question in asked:
+    for question in questions:
         value = _value(question, form)
         if value is None:
             if question.required:

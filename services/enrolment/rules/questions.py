@@ -44,13 +44,13 @@ def answers_fault(
     """Why the answers of an agent who asks for a seat are not taken, or None."""
     if not questions and not answers:
         return None
-    asked = {question.question_id: question for question in asked_of(questions, function)}
+    question_of = {question.question_id: question for question in asked_of(questions, function)}
     for number, answer in enumerate(answers):
-        question = asked.get(answer.question_id)
+        question = question_of.get(answer.question_id)
         if question is None or not takes(question, answer.value):
             return AnswersFault(Reason.ANSWER_NOT_EXPECTED, {"answer": number})
     answered = {answer.question_id for answer in answers}
-    for question in asked.values():
+    for question in question_of.values():
         if question.required and question.question_id not in answered:
             return AnswersFault(Reason.ANSWER_MISSING, {"question": question.question_id})
     return None
@@ -58,13 +58,13 @@ def answers_fault(
 
 def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> list[KeptAnswer]:
     """Return what is kept of answers without fault."""
-    asked = {question.question_id: question for question in questions}
+    question_of = {question.question_id: question for question in questions}
     return [
         KeptAnswer(
             answer.question_id,
-            asked[answer.question_id].label,
+            question_of[answer.question_id].label,
             answer.model_dump(mode="json")["value"],
-            asked[answer.question_id].kept_days,
+            question_of[answer.question_id].kept_days,
         )
         for answer in answers
     ]

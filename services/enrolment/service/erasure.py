@@ -29,7 +29,9 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
     withdrawn by the job (:func:`give_up`), which also does all that fails here. Where they are in no session,
     this locks none.
     """
-    until = {agent: asked.received_at for asked in received if (agent := erasure.agent_of(asked)) is not None}
+    until = {
+        agent: record.received_at for record in received if (agent := erasure.agent_of(record)) is not None
+    }
     withdrawals = [
         withdrawal
         for agent, moment in until.items()
@@ -57,20 +59,20 @@ async def _withdrawal(
     return Withdrawal(uuid4(), moment, found.session.session_id, agent, None)
 
 
-async def give_up(tx: Transaction, asked: Erasure, policy: Policy) -> datetime | None:
+async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime | None:
     """Withdraw the agent from a session, if there is one left; its seat is given on. None: there may be more.
 
     Where the agent has sat already there is no seat to give on, and nothing to withdraw. What they requested
     before is answered first. Returns until when what they requested is to be erased.
     """
-    if await store.waits(tx, asked.agent, asked.received_at):
+    if await store.waits(tx, request.agent, request.received_at):
         return None
-    for enrolment_id in await enrolments.live_of_agent(tx, asked.agent, asked.received_at):
-        withdrawal = await _withdrawal(tx, enrolment_id, asked.agent, asked.received_at, lock=True)
+    for enrolment_id in await enrolments.live_of_agent(tx, request.agent, request.received_at):
+        withdrawal = await _withdrawal(tx, enrolment_id, request.agent, request.received_at, lock=True)
         if withdrawal is not None:
             await requests.answer(tx, [withdrawal], policy, clock.now())
             return None  # one session in one transaction, and the event of it is to be published
-    return asked.received_at
+    return request.received_at
 
 
 async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:

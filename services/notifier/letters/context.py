@@ -14,9 +14,10 @@ class LetterContext:
     """A letter's session, its reader's enrolment, other sessions to propose, the news that it announces.
 
     ``other``: the session that it names beside its own. ``suppressed``: mails came back from the address, so
-    no more are sent to it. ``former_address``: it is one that the agent had, and has no more. ``asked``:
-    another letter asks, or has asked, what its reader thought of the session. ``people``: the names of whom
-    it speaks, by enrolment, of those who are known (still). ``listed``: the sessions that it lists.
+    no more are sent to it. ``former_address``: it is one that the agent had, and has no more.
+    ``evaluation_asked``: another letter asks, or has asked, what its reader thought of the session.
+    ``people``: the names of whom it speaks, by enrolment, of those who are known (still).
+    ``listed``: the sessions that it lists.
     ``trainers``: the names of who speaks or teaches in the session, of those who are known.
     """
 
@@ -27,7 +28,7 @@ class LetterContext:
     suppressed: bool = False
     other: Session | None = None
     former_address: bool = False
-    asked: bool = False
+    evaluation_asked: bool = False
     people: Mapping[UUID, str] = field(default_factory=dict)
     listed: Mapping[UUID, Session] = field(default_factory=dict)
     trainers: Sequence[str] = ()

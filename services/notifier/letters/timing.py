@@ -268,7 +268,7 @@ def _after_session(
     """Whether it is time to ask what somebody thought of a session: from the day after it, by day."""
     if session.evaluation_url is None or session.status is Status.CANCELLED:
         return Superseded("there is nothing to evaluate")
-    if context.asked:
+    if context.evaluation_asked:
         return Superseded("the letter of the certificate asks it")
     last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before
     due_at = by_day(_days_after(last, 1, session.timezone), session.timezone)

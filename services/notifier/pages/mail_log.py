@@ -107,10 +107,10 @@ class _MailLogPages:
         state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
         is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
-        asked = visit.request.method == "POST"
-        said = visit.form.get("motif", "")
-        purpose = purpose_in(said)
-        if asked and purpose is None:
+        is_search = visit.request.method == "POST"
+        typed_purpose = visit.form.get("motif", "")
+        purpose = purpose_in(typed_purpose)
+        if is_search and purpose is None:
             wrong.append("motif")
         found: list[MailRow] = []
         if purpose is not None and not wrong:
@@ -132,8 +132,8 @@ class _MailLogPages:
             agent=agent,
             issuer=issuer,
             state=state.value if state else "",
-            purpose=said,
-            asked=asked,
+            purpose=typed_purpose,
+            is_search=is_search,
             wrong=wrong,
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,

@@ -178,11 +178,11 @@ def _quoted_printable(text: str) -> bytes:
     return encoded.replace(b"\n", b"\r\n")
 
 
-def _fold(words: Sequence[str]) -> str:
+def _fold(tokens: Sequence[str]) -> str:
     """Words on lines of at most 76 characters or one word, however long it is, up to the limit of a line."""
     lines: list[str] = []
     current = ""
-    for word in words:
+    for word in tokens:
         if current and len(current) + 1 + len(word) > 60:
             lines.append(current)
             current = word
@@ -194,14 +194,14 @@ def _fold(words: Sequence[str]) -> str:
 
 def _encoded_words(line: str) -> str:
     """The whole line as encoded-words, never cut inside a character (RFC 2047, 5)."""
-    words: list[bytes] = []
+    pieces: list[bytes] = []
     current = b""
     for character in line:
         encoded = character.encode()
         if len(current) + len(encoded) > _WORD_BYTES:
-            words.append(current)
+            pieces.append(current)
             current = encoded
         else:
             current += encoded
-    words.append(current)
-    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(word, newline=False).decode()}?=" for word in words)
+    pieces.append(current)
+    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(word, newline=False).decode()}?=" for word in pieces)

@@ -214,7 +214,11 @@ class Renderer:
             case letters.Template.BESPOKE_RECEIVED:
                 return self._of_bespoke_request(mail)
             case letters.Template.CERTIFICATE:
-                evaluates = session is not None and session.evaluation_url is not None and not context.asked
+                evaluates = (
+                    session is not None
+                    and session.evaluation_url is not None
+                    and not context.evaluation_asked
+                )
                 return {"evaluates": evaluates}
             case letters.Template.SEAT_OFFERED:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}

@@ -205,27 +205,27 @@ def explanation_of(
     mail: letters.Mail, session: letters.Session | None, view: SessionView | None, *, enrolment_is_over: bool
 ) -> refusals.Explanation:
     """Why something was refused, with the dates of its session."""
-    asked = _ASKED.get(mail.template, "enrolment")
-    if asked == "swap" and session is not None and mail.session_id == session.session_id:
-        asked = "withdrawal"  # it was too late to leave the session, whatever the other one had
+    refused = _REFUSED.get(mail.template, "enrolment")
+    if refused == "swap" and session is not None and mail.session_id == session.session_id:
+        refused = "withdrawal"  # it was too late to leave the session, whatever the other one had
     found = refusals.explanation(
         Reason(str(mail.details["reason"])),
-        asked=asked,
+        asked=refused,
         session_format=session.format if session else None,
         enrolment_is_over=enrolment_is_over,
     )
     if view is None:
         return found
-    facts = {
+    dates = {
         "opens": view.opens,
         "closes": view.closes,
         "starts": view.starts,
         "prerequisite": view.prerequisite,
     }
-    return refusals.Explanation(found.sentence.format_map(facts), found.advice.format_map(facts))
+    return refusals.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
 
 
-_ASKED = {
+_REFUSED = {
     letters.Template.WITHDRAWAL_REFUSED: "withdrawal",
     letters.Template.OFFER_REFUSED: "offer",
     letters.Template.MOVE_REFUSED: "swap",

@@ -34,12 +34,12 @@ async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:
     await erasures.save(tx, answers)
 
 
-async def until(tx: Transaction, asked: Erasure) -> datetime | None:
+async def until(tx: Transaction, request: Erasure) -> datetime | None:
     """Return until when what came is to be erased: all that enrolment decided. None: not yet.
 
     What it decided is read first, and letters that are due may leave, for an hour; none is on its way then.
     """
-    answer = await erasures.answer_of(tx, asked.request_id, asked.request_source, ENROLMENT)
+    answer = await erasures.answer_of(tx, request.request_id, request.request_source, ENROLMENT)
     if answer is None:
         return None
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
@@ -47,7 +47,7 @@ async def until(tx: Transaction, asked: Erasure) -> datetime | None:
         return None
     await fan_outs.hold(tx)
     patient = clock.now() < answer.erased_at + LETTERS_WAIT
-    if await erasures.letters_leave(tx, asked.agent, patient=patient):
+    if await erasures.letters_leave(tx, request.agent, patient=patient):
         return None
     return answer.erased_at
 

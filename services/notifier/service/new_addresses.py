@@ -19,10 +19,10 @@ async def write(tx: Transaction, given: Received[NewAddressGiven]) -> None:
     new = Addressee(f"adresse-{event.request_id}", event.new_address, "", "")
     confirm = {"request": str(event.request_id), "until": until}
     present = Addressee(agent.agent_id, agent.email, agent.given_name, agent.family_name, issuer=agent.issuer)
-    asked = {"reference": str(event.enrolment_id), "until": until}
+    notice = {"reference": str(event.enrolment_id), "until": until}
     for template, details, to in (
         (Template.CONFIRM_ADDRESS, confirm, new),
-        (Template.ADDRESS_GIVEN, asked, present),
+        (Template.ADDRESS_GIVEN, notice, present),
     ):
         letter = Letter(template, details, needs_session=False)
         await queue.add_letter(tx, given.id, letter, to, called_for_at=given.received_at)

@@ -44,7 +44,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
     alternatives = await sessions.open_alternatives(tx, refused) if refused else {}
     teaching = {trainer_id for session in session_of.values() for trainer_id in session.trainer_ids}
     name_of = await trainers.names(tx, teaching)
-    asked, people = await _asked(tx, mails), await _people(tx, mails)
+    evaluation_asked, people = await _evaluation_asked(tx, mails), await _people(tx, mails)
     news_of = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS], now)
     return [
         LetterContext(
@@ -57,7 +57,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
             reader.suppressed,
             session_of.get(other) if other is not None else None,
             reader.former_address,
-            mail.mail_id in asked,
+            mail.mail_id in evaluation_asked,
             people,
             {
                 session_id: session_of[session_id]
@@ -82,10 +82,10 @@ async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
     return {row.enrolment_id: row.name for row in rows}
 
 
-async def _asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
+async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
     """Of letters that ask what their reader thought of a session, those beside which another one does."""
     asking = [mail.mail_id for mail in mails if mail.template in (Template.CERTIFICATE, Template.EVALUATION)]
-    return set(await tx.scalars(_ASKED, {"mails": asking})) if asking else set()
+    return set(await tx.scalars(_EVALUATION_ASKED, {"mails": asking})) if asking else set()
 
 
 async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[UUID, list[NewsItem]]:
@@ -108,7 +108,7 @@ async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[U
 
 
 # The letter of the certificate goes first: what it waits for to be sent was not begun before.
-_ASKED = text(
+_EVALUATION_ASKED = text(
     """
     SELECT mail.mail_id FROM mail JOIN mail AS other USING (issuer, recipient, enrolment_id)
      WHERE mail.mail_id = ANY(CAST(:mails AS uuid[]))

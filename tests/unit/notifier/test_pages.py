@@ -73,7 +73,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "mails": [MAIL, RETURNED],
             "before": "2025-03-10 1",
             "purpose": EVIL,
-            "asked": True,
+            "is_search": True,
         },
     ),
     (
@@ -163,7 +163,7 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
             "mails": [],
             "before": None,
             "purpose": "",
-            "asked": False,
+            "is_search": False,
         },
         "log-in.html": LOG_IN | {"wrong": True},
     }[template]

@@ -334,8 +334,8 @@ def test_a_session_that_is_over_tells_nothing() -> None:
 URL = "https://avis.example/ia"
 
 
-def asked(now: str, *, asks: bool = False, **session: Any) -> object:
-    context = LetterContext(a_session(**{"evaluation_url": URL} | session), asked=asks)
+def revalidated(now: str, *, asks: bool = False, **session: Any) -> object:
+    context = LetterContext(a_session(**{"evaluation_url": URL} | session), evaluation_asked=asks)
     return letters.revalidate(a_mail(Template.EVALUATION), context, at(now))
 
 
@@ -347,15 +347,17 @@ def asked(now: str, *, asks: bool = False, **session: Any) -> object:
     ],
 )
 def test_it_is_asked_the_day_after_by_day(ends_at: str, due_at: str) -> None:
-    assert asked("2025-04-03T18:00+02:00", ends_at=at(ends_at)) == Postponed(at(due_at))
-    assert asked(due_at, ends_at=at(ends_at)) is None
-    assert asked("2025-05-01T03:00+02:00", ends_at=at(ends_at)) == Postponed(at("2025-05-01T08:00+02:00"))
+    assert revalidated("2025-04-03T18:00+02:00", ends_at=at(ends_at)) == Postponed(at(due_at))
+    assert revalidated(due_at, ends_at=at(ends_at)) is None
+    assert revalidated("2025-05-01T03:00+02:00", ends_at=at(ends_at)) == Postponed(
+        at("2025-05-01T08:00+02:00")
+    )
 
 
 def test_it_is_not_asked_beside_the_certificate_nor_without_a_link_nor_of_what_was_cancelled() -> None:
     for useless in (
-        asked("2025-04-10T12:00+02:00", asks=True),
-        asked("2025-04-10T12:00+02:00", evaluation_url=None),
-        asked("2025-04-10T12:00+02:00", status="cancelled"),
+        revalidated("2025-04-10T12:00+02:00", asks=True),
+        revalidated("2025-04-10T12:00+02:00", evaluation_url=None),
+        revalidated("2025-04-10T12:00+02:00", status="cancelled"),
     ):
         assert isinstance(useless, Superseded)

@@ -424,11 +424,11 @@ def _by_the_day() -> list[Sample]:
 
     few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
     full = {"enrolled": 78, "offered": 2, "waiting": 14, "soon": 1}
-    asked = _next(place, approval="employer")
+    approved_by_employers = _next(place, approval="employer")
     return [
         digest("resume-du-jour", 1, 2, (chosen, few), (web, {"enrolled": 64, "soon": 1}), (place, full)),
         digest("resume-a-decider", 1, 0, (chosen, {"enrolled": 2, "pending": 34, "to_rank": 34})),
-        digest("resume-a-venir", 0, 1, (asked, full | {"pending": 4, "people": 2})),
+        digest("resume-a-venir", 0, 1, (approved_by_employers, full | {"pending": 4, "people": 2})),
         digest("resume-courriels", 0, 0, (chosen, {"enrolled": 18, "people": 3})),
         returned("courriels-revenus", (web, 2), (place, 1), (chosen, 4)),
         returned("courriels-revenus-une-personne", (web, 1)),
@@ -478,7 +478,7 @@ def _bespoke() -> list[Sample]:
         waiting_list="none",
         venue="Hôtel de ville, Rennes",
     )
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "authority": "Ville de Rennes",
         "delegation": "bretagne",
         "theme": "enjeux-ia",
@@ -487,10 +487,15 @@ def _bespoke() -> list[Sample]:
         "wished_from": "2025-09-01T00:00:00+02:00",
         "wished_until": "2025-11-30T00:00:00+01:00",
     }
-    overseas = asked | {"delegation": "la-reunion", "trainees": 1, "wished_from": None, "wished_until": None}
+    elsewhere = {
+        "delegation": "la-reunion",
+        "trainees": 1,
+        "wished_from": None,
+        "wished_until": None,
+    }
     return [
-        Sample("sur-mesure-recue", Template.BESPOKE_RECEIVED, asked),
-        Sample("sur-mesure-recue-outre-mer", Template.BESPOKE_RECEIVED, overseas),
+        Sample("sur-mesure-recue", Template.BESPOKE_RECEIVED, request),
+        Sample("sur-mesure-recue-outre-mer", Template.BESPOKE_RECEIVED, request | elsewhere),
         *_answers_to_bespoke(answered, agreed),
     ]
 
