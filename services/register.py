@@ -110,8 +110,8 @@ def _row(held: PersonalData) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _duration(held: PersonalData, said: Callable[[int | str], str]) -> str:
-    ends = [f"{said(retention.days)} après {retention.since}" for retention in held.ends]
+def _duration(held: PersonalData, written: Callable[[int | str], str]) -> str:
+    ends = [f"{written(retention.days)} après {retention.since}" for retention in held.ends]
     until = f"jusqu’à ce que {held.until}" if held.until else ""
     return ", puis ".join(filter(None, (until, " ; ".join(ends))))
 

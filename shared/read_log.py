@@ -218,10 +218,10 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
 
     Organisers read their own sessions, and admins administer; who supports has a reason each time.
     """
-    said = None if purpose is None else purpose_in(unquote(purpose))
-    if said is None and (purpose is not None or who.role is Role.SUPPORT):
+    stated = None if purpose is None else purpose_in(unquote(purpose))
+    if stated is None and (purpose is not None or who.role is Role.SUPPORT):
         raise NEEDED
-    return Reading(who.name, who.role, said or _USUAL[who.role])
+    return Reading(who.name, who.role, stated or _USUAL[who.role])
 
 
 # ------------------------------------------------------------------------------------------- for how long

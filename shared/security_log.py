@@ -64,9 +64,9 @@ def record(
     (:meth:`shared.guard.Guard.address`); ``times`` how often it happened at once.
     """
     COUNTED.labels(event, outcome).inc(times)
-    said = {"event": event.value, "outcome": outcome.value, "who": who, "where": where, "address": address}
-    rest = " ".join(f"{name}={value}" for name, value in said.items() if value and name not in _FIRST)
-    log.info("%s %s %s times=%d", event, outcome, rest, times, extra={**said, "times": times})
+    fields = {"event": event.value, "outcome": outcome.value, "who": who, "where": where, "address": address}
+    rest = " ".join(f"{name}={value}" for name, value in fields.items() if value and name not in _FIRST)
+    log.info("%s %s %s times=%d", event, outcome, rest, times, extra={**fields, "times": times})
 
 
 _FIRST = ("event", "outcome")

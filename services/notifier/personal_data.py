@@ -62,7 +62,7 @@ AGENT_DETAILS = Retention(
     table=AgentDetailRow,
     days="dead_letters_kept_days",
     since="ce que le portail a dit de l’agent",
-    over="said_at < :before",
+    over="stated_at < :before",
 )
 """As long as something that came before it may be read after it."""
 ENDED_SUBSCRIPTIONS = Retention(

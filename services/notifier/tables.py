@@ -202,7 +202,7 @@ class AgentDetailRow(_Base, table=True):
     )
     name: str = Field(primary_key=True, description="email, given_name or family_name.")
     value: str
-    said_at: datetime = Field(sa_type=Timestamp)
+    stated_at: datetime = Field(sa_type=Timestamp)
 
 
 class SubscriptionRow(_Base, table=True):

@@ -49,7 +49,7 @@ _TELLING = frozenset((str, list, _Members))
 """What has a text; a number has one where it stands for an identifier."""
 
 
-class _Said(NamedTuple):
+class _Passage(NamedTuple):
     """A text of a record, and of whom it is as far as the object says in which it stands.
 
     ``issuer``: who issued the identifiers there, empty where it says nothing. ``identifiers``: those that
@@ -67,7 +67,7 @@ class _Said(NamedTuple):
         is_whole = self.text.strip() == identifier
         return is_whole or ((self.is_raw or len(identifier) > _SHORT) and _has_word(self.text, identifier))
 
-    def saying(self, text: str) -> Iterator["_Said"]:
+    def with_text(self, text: str) -> Iterator["_Passage"]:
         """Yield what is said in the same place by another text, in each way to read it."""
         yield self._replace(text=text)
         if "\0" in text or "\\u" in text:  # broken UTF-16, or escapes of broken JSON
@@ -118,22 +118,22 @@ def mentions(record: Record, agent: AgentKey | None, addresses: AbstractSet[str]
     """
     is_theirs = agent is not None and issuer in (None, agent.issuer)
     of_another = False
-    for said in _said_in(record.value):
-        if not said.identifiers and said.has_any(addresses):
+    for passage in _passages_in(record.value):
+        if not passage.identifiers and passage.has_any(addresses):
             return True
-        if agent is not None and is_theirs and said.names(agent.agent_id):
-            if issuer is not None or said.issuer in ("", agent.issuer):
+        if agent is not None and is_theirs and passage.names(agent.agent_id):
+            if issuer is not None or passage.issuer in ("", agent.issuer):
                 return True
             of_another = True
-    around = list(_said_around(record))
-    if any(said.has_any(addresses) for said in around):
+    around = list(_passages_around(record))
+    if any(passage.has_any(addresses) for passage in around):
         return True
     # Where the value says that it is another issuer's agent, so is that of the key.
     return (
         agent is not None
         and is_theirs
         and not of_another
-        and any(said.names(agent.agent_id) for said in around)
+        and any(passage.names(agent.agent_id) for passage in around)
     )
 
 
@@ -143,11 +143,15 @@ def agents_with(record: Record, address: str, issuer: str | None) -> list[AgentK
     The issuer is empty where nobody says who that is; ``issuer`` is as for :func:`mentions`. The list is
     empty where the address stands for no agent, or nobody can read for whom.
     """
-    having = [said for said in chain(_said_in(record.value), _said_around(record)) if said.has_any({address})]
+    having = [
+        passage
+        for passage in chain(_passages_in(record.value), _passages_around(record))
+        if passage.has_any({address})
+    ]
     if not having:
         return None
-    objects = {id(said.identifiers): said for said in having}.values()  # not each text of each
-    named = (AgentKey(issuer or said.issuer, each) for said in objects for each in said.identifiers)
+    objects = {id(passage.identifiers): passage for passage in having}.values()  # not each text of each
+    named = (AgentKey(issuer or passage.issuer, each) for passage in objects for each in passage.identifiers)
     return list(dict.fromkeys(named))
 
 
@@ -165,19 +169,19 @@ def names_in(record: Record) -> list[str] | None:
     except (ValueError, RecursionError):
         return None
     try:
-        return _names_of(chain(_walked(content, more), _said_around(record)), MAX_NAMES)
+        return _names_of(chain(_walked(content, more), _passages_around(record)), MAX_NAMES)
     except _TooManyValues:
         return None
 
 
 def words_in(record: Record) -> list[str]:
     """Return the names by which :func:`mentions` finds a record, however many there are."""
-    return _names_of(chain(_said_in(record.value), _said_around(record)), None) or []
+    return _names_of(chain(_passages_in(record.value), _passages_around(record)), None) or []
 
 
-def _names_of(said: Iterable[_Said], most: int | None) -> list[str] | None:
+def _names_of(passages: Iterable[_Passage], most: int | None) -> list[str] | None:
     found = {("word", "")}
-    for number, name in enumerate(chain.from_iterable(each.found_by() for each in said)):
+    for number, name in enumerate(chain.from_iterable(passage.found_by() for passage in passages)):
         found.add(name)
         if most is not None and (len(found) > most or number > MAX_WORDS):
             return None
@@ -202,23 +206,23 @@ def _name(kind: str, value: str) -> str:
     return hashlib.sha256(f"{kind}\0{value}".encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def _said_in(raw: bytes | str | None) -> Iterator[_Said]:
+def _passages_in(raw: bytes | str | None) -> Iterator[_Passage]:
     """Yield the texts of a value."""
     try:
         content = _parsed(raw)
     except (ValueError, RecursionError):
         written = (raw or b"").decode(errors="surrogateescape") if not isinstance(raw, str) else raw
-        yield from _Said("", is_raw=True).saying(written)
+        yield from _Passage("", is_raw=True).with_text(written)
         return
     yield from _walked(content)
 
 
-def _said_around(record: Record) -> Iterator[_Said]:
+def _passages_around(record: Record) -> Iterator[_Passage]:
     """Yield the texts of a record's key and headers."""
     values = [record.key, *(value for _, value in record.headers)]
     texts = [value.decode(errors="surrogateescape") for value in values if value]
     for text in chain(texts, (name for name, _ in record.headers)):
-        yield from _Said("").saying(text)
+        yield from _Passage("").with_text(text)
 
 
 def _parsed(raw: bytes | str | None) -> Any:
@@ -229,20 +233,20 @@ class _TooManyValues(Exception):
     """What is JSON in a record has more values than are looked at."""
 
 
-def _walked(content: Any, more: float = math.inf) -> Iterator[_Said]:
+def _walked(content: Any, more: float = math.inf) -> Iterator[_Passage]:
     """Yield the texts of JSON, without going deeper in Python than one level.
 
     ``more`` are the commas that what is JSON in its texts, and the @ that all of them, may have in all, and
     what these texts count for. Raises :class:`_TooManyValues` before it reads those.
     """
-    left: list[tuple[Any, _Said, bool, int]] = [(content, _Said(""), False, 0)]
+    left: list[tuple[Any, _Passage, bool, int]] = [(content, _Passage(""), False, 0)]
     while left:
         value, near, is_identifier, depth = left.pop()
         kind = type(value)
         if kind is _Members:
             near = _object_of(value)
             for name, held in value:
-                yield from near.saying(name)
+                yield from near.with_text(name)
                 if type(held) in _TELLING or name == "agent_id":
                     left.append((held, near, name == "agent_id", depth))
                 if name == "data_base64" and isinstance(held, str):
@@ -261,18 +265,18 @@ def _walked(content: Any, more: float = math.inf) -> Iterator[_Said]:
                 raise _TooManyValues
             inner = _json_in(value) if may_be_json else None
             if inner is None:
-                yield from near.saying(value)
+                yield from near.with_text(value)
             else:
                 left.append((inner, near, is_identifier, depth + 1))
         elif kind is int and is_identifier:
-            yield from near.saying(str(value))
+            yield from near.with_text(str(value))
 
 
-def _object_of(members: _Members) -> _Said:
+def _object_of(members: _Members) -> _Passage:
     """Return whose the texts of an object are; who says two things of the issuer says nothing."""
     issuers = {held for name, held in members if name == "issuer" and isinstance(held, str) and held}
     identifiers = (_written(held) for name, held in members if name == "agent_id")
-    return _Said(
+    return _Passage(
         "",
         issuer=issuers.pop() if len(issuers) == 1 else "",
         identifiers=tuple(dict.fromkeys(written for written in identifiers if written is not None)),
@@ -328,7 +332,7 @@ def as_read_by(
     What is no JSON, is too deep, or names the person elsewhere than in an object of theirs, has no parts:
     nobody knows of whom the rest is. Of it the person reads the words that name them.
     """
-    naming = _words_in(_said_in(raw), agent, addresses, issuer)
+    naming = _words_in(_passages_in(raw), agent, addresses, issuer)
     try:
         content = content_of(raw)
         has_parts = not naming or any(
@@ -415,14 +419,14 @@ def _has_word(text: str, word: str) -> bool:
 
 
 def _words_in(
-    said: Iterable[_Said], agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
+    passages: Iterable[_Passage], agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
 ) -> list[str]:
     """Return the person's identifier and addresses, as far as they stand in these texts."""
     is_theirs = agent is not None and issuer in (None, agent.issuer)
     found: set[str] = set()
-    for each in said:
-        found.update(address for address in addresses if address not in found and each.has_any({address}))
-        if agent is not None and is_theirs and each.names(agent.agent_id):
+    for passage in passages:
+        found.update(address for address in addresses if address not in found and passage.has_any({address}))
+        if agent is not None and is_theirs and passage.names(agent.agent_id):
             found.add(agent.agent_id)
     own = [agent.agent_id] if agent is not None and agent.agent_id in found else []
     return [*own, *sorted(found.intersection(addresses))]

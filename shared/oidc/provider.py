@@ -200,8 +200,8 @@ class Provider:
         subject = claims["sub"]
         if not isinstance(subject, str) or not subject:
             raise LogInRejected("the ID token has no subject")
-        said = {**claims, **await self._userinfo(published.metadata, given.access_token, subject)}
-        return Identity(subject, _name(said, subject), said, given.id_token)
+        all_claims = {**claims, **await self._userinfo(published.metadata, given.access_token, subject)}
+        return Identity(subject, _name(all_claims, subject), all_claims, given.id_token)
 
     def _check_sender(self, metadata: Metadata, answer: Mapping[str, str]) -> None:
         """RFC 9207: an answer that says which issuer sends it is of this one."""
@@ -245,17 +245,17 @@ class Provider:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/jwt":
             token = await self._verified(response.content.decode("ascii", "replace"))
-            said: Any = token.claims
-            if said.get("iss", self.issuer) != self.issuer:
+            claims: Any = token.claims
+            if claims.get("iss", self.issuer) != self.issuer:
                 raise LogInRejected("what is said of the person is of another issuer")
         else:
             try:
-                said = response.json()
+                claims = response.json()
             except ValueError as error:
                 raise ProviderAway("what the issuer says of the person is not JSON") from error
-        if not isinstance(said, dict) or said.get("sub") != subject:
+        if not isinstance(claims, dict) or claims.get("sub") != subject:
             raise LogInRejected("what is said of the person is of another")
-        return said
+        return claims
 
     async def _verified(self, token: str) -> Token:
         """Return a token that the issuer has signed. Raises :class:`LogInRejected`."""
@@ -344,8 +344,8 @@ def _name(claims: Claims, subject: str) -> str:
     what they like.
     """
     for claim in ("email", "preferred_username", "name"):
-        said = claims.get(claim)
-        if isinstance(said, str) and said.isprintable() and 0 < len(said) <= LONGEST_NAME:
+        name = claims.get(claim)
+        if isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME:
             is_chosen = claim == "name" or (claim == "email" and claims.get("email_verified") is False)
-            return f"{said} ({subject[:LONGEST_NAME]})" if is_chosen else said
+            return f"{name} ({subject[:LONGEST_NAME]})" if is_chosen else name
     return subject[:LONGEST_NAME]

@@ -46,8 +46,8 @@ class RoleRule(BaseModel):
     def grant(self, claims: Claims) -> "Grant | None":
         """Return what the rule gives to a person of whom the issuer says this; None: nothing."""
         pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)
-        for said in _values(claims, self.claim):
-            found = re.fullmatch(pattern, said)
+        for value in _values(claims, self.claim):
+            found = re.fullmatch(pattern, value)
             if found is None:
                 continue
             named = found.groupdict().get("delegation")
@@ -77,8 +77,8 @@ def _values(claims: Claims, name: str) -> list[str]:
     found: object = claims
     for step in [name] if name in claims else name.split("."):
         found = found.get(step) if isinstance(found, Mapping) else None
-    said: Sequence[object] = found if isinstance(found, list) else [found]
-    return [value for value in said if isinstance(value, str)]
+    values: Sequence[object] = found if isinstance(found, list) else [found]
+    return [value for value in values if isinstance(value, str)]
 
 
 class OidcSettings(BaseSettings):

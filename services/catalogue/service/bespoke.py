@@ -30,8 +30,8 @@ def tag_of(request: BespokeRequest) -> str:
 async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
     """Keep the requests of authorities, for their delegation to answer; say of each that it is here."""
     new = await bespoke.add(tx, requests)
-    said = [rules.acknowledged(request) for request in new]
-    await outbox.publish(tx, [event for event in said if event is not None])
+    acknowledgements = [rules.acknowledged(request) for request in new]
+    await outbox.publish(tx, [event for event in acknowledgements if event is not None])
 
 
 async def answer(

@@ -126,8 +126,8 @@ class TrainerRequest(_Request):
 
 
 def _each_once(trainers: tuple[TrainerRequest, ...]) -> tuple[TrainerRequest, ...]:
-    said = [trainer.email.lower() if trainer.email else trainer.name for trainer in trainers]
-    if len(set(said)) < len(said):
+    keys = [trainer.email.lower() if trainer.email else trainer.name for trainer in trainers]
+    if len(set(keys)) < len(keys):
         raise ValueError("somebody is named twice")
     return trainers
 

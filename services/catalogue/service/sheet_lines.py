@@ -137,11 +137,11 @@ class SheetLines:
 
     def _id_by_content(self, draft: SessionDraft, organiser: str) -> UUID:
         """The id that the same line has in each file; the second line that says the same has another."""
-        said = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
+        content = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
         while True:
-            number = self._equal[organiser, said]
-            self._equal[organiser, said] += 1
-            session_id = uuid5(_LINES, f"{organiser}/{number}/{said}")
+            number = self._equal[organiser, content]
+            self._equal[organiser, content] += 1
+            session_id = uuid5(_LINES, f"{organiser}/{number}/{content}")
             if session_id not in self._sessions:  # which a line before it named by its id
                 return session_id
 
@@ -159,8 +159,8 @@ class SheetLines:
             cells |= {name: row.cells[name] for name in DATES if row.cells[name]}
         else:
             cells = {name: cell for name, cell in cells.items() if as_written(name, cell) != written[name]}
-        said = {name: cell for name, cell in cells.items() if name not in _ABOUT_THE_LINE}
-        fields, faults = fields_of(row.line, said, zone_of(cells.get("timezone", before.plan.timezone)))
+        given = {name: cell for name, cell in cells.items() if name not in _ABOUT_THE_LINE}
+        fields, faults = fields_of(row.line, given, zone_of(cells.get("timezone", before.plan.timezone)))
         if faults:
             raise _Wrong(*faults)
         try:

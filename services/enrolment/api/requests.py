@@ -201,8 +201,8 @@ def _event(state: str | None) -> str | None:
 
 def _unread(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
     """Return the outcome of a request that was not taken in. Raises a 404 where nothing is known of it."""
-    if status.said:
-        return _said(request_id, status, language)
+    if status.outcomes:
+        return _of_another_service(request_id, status, language)
     letter = status.dead_letter
     if letter is not None and letter.state in _REJECTED:
         return RequestOutcome(
@@ -222,15 +222,15 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
     return RequestOutcome(request_id=request_id, state="pending", received_at=received_at)
 
 
-def _said(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
+def _of_another_service(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
     """Return the outcome of a request that another service took in, or rejected.
 
     What was taken in stays so, whatever is rejected with the same id later; else the last rejection counts.
     """
-    taken_in = [said for said in status.said if said.state != "rejected"]
-    received_at = status.accepted_at or status.said[0].at
+    taken_in = [outcome for outcome in status.outcomes if outcome.state != "rejected"]
+    received_at = status.accepted_at or status.outcomes[0].at
     if not taken_in:
-        last = status.said[-1]
+        last = status.outcomes[-1]
         return RequestOutcome(
             request_id=request_id,
             state="rejected",
@@ -238,7 +238,7 @@ def _said(request_id: UUID, status: RequestStatus, language: Language) -> Reques
             code=RejectionCode(last.code or RejectionCode.INTERNAL),
             problems=_problems(last.problems, language),
         )
-    answers = [said for said in taken_in if said.state != "accepted"]
+    answers = [outcome for outcome in taken_in if outcome.state != "accepted"]
     return RequestOutcome(
         request_id=request_id,
         state="answered",
@@ -248,8 +248,8 @@ def _said(request_id: UUID, status: RequestStatus, language: Language) -> Reques
         event=RequestAccepted.TYPE,
         state_now=taken_in[-1].state,
         history=[
-            LaterMove(at=said.at, cause="answered", state=said.state, event=BespokeRequestAnswered.TYPE)
-            for said in answers
+            LaterMove(at=outcome.at, cause="answered", state=outcome.state, event=BespokeRequestAnswered.TYPE)
+            for outcome in answers
         ],
     )
 

@@ -148,8 +148,8 @@ def _attendance(line: RosterLine, module: int) -> str | None:
 def _answer(line: RosterLine, question_id: str) -> Cell:
     answer = line.answers.get(question_id)
     match None if answer is None else answer.value:
-        case bool(said):
-            return "oui" if said else "non"
+        case bool(is_yes):
+            return "oui" if is_yes else "non"
         case list(needed):
             return ", ".join(labels.ADJUSTMENTS[Adjustment(code)] for code in needed)
         case str() | int() | None as value:

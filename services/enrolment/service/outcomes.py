@@ -16,7 +16,7 @@ async def pass_on(tx: Transaction, received: Sequence[Received[Outcome]]) -> Non
     await OUTBOX.publish(
         tx,
         [
-            OutboxEvent(said.event, said.traceparent, source=said.source, event_id=said.id)
-            for said in received
+            OutboxEvent(record.event, record.traceparent, source=record.source, event_id=record.id)
+            for record in received
         ],
     )

@@ -95,7 +95,7 @@ class RequestStatus:
 
     ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``states_now`` are
     those of the enrolments that it began, or else moved, for its own agents, ``history`` their changes since.
-    ``accepted_at``: when it came by HTTP. ``said``: what other services said of it, in order.
+    ``accepted_at``: when it came by HTTP. ``outcomes``: what other services answered, in order.
     ``dead_letter``: its record, where it was parked or rejected.
     """
 
@@ -104,7 +104,7 @@ class RequestStatus:
     states_now: Sequence[str] = ()
     history: Sequence[EnrolmentChangeRow] = ()
     accepted_at: datetime | None = None
-    said: Sequence[RequestOutcomeRow] = ()
+    outcomes: Sequence[RequestOutcomeRow] = ()
     dead_letter: DeadLetterRow | None = None
 
 
@@ -128,16 +128,16 @@ async def status(
             raise SeveralRequests(request_id)
     if source is not None and await store.with_id(tx, request_id, None):
         is_anothers()
-    said = await request_outcomes.of_request(tx, request_id, source)
-    if len({outcome.request_source for outcome in said}) > 1:
+    outcomes = await request_outcomes.of_request(tx, request_id, source)
+    if len({outcome.request_source for outcome in outcomes}) > 1:
         raise SeveralRequests(request_id)
     letter = await dead_letters.of_event(tx, request_id, source)
     accepted_at = await accepted_events.accepted_at(tx, request_id, source)
     if accepted_at is not None:
         # We sign what came by HTTP: a record of its id that nobody signed is somebody else's.
-        said = [outcome for outcome in said if outcome.code != RejectionCode.NOT_AUTHENTICATED]
+        outcomes = [outcome for outcome in outcomes if outcome.code != RejectionCode.NOT_AUTHENTICATED]
         letter = None if letter is not None and letter.code == RejectionCode.NOT_AUTHENTICATED else letter
-    return RequestStatus(None, said=said, accepted_at=accepted_at, dead_letter=letter)
+    return RequestStatus(None, outcomes=outcomes, accepted_at=accepted_at, dead_letter=letter)
 
 
 async def record_read(tx: Transaction, request: RequestRow, reading: Reading, kind: ReadKind) -> None:

@@ -19,7 +19,7 @@ KEPT = timedelta(days=30)
 """As long as a portal's feed keeps its answers, and the service that rejects a record keeps the evidence."""
 
 
-async def save(tx: Transaction, said: Sequence[Received[Outcome]]) -> None:
+async def save(tx: Transaction, received: Sequence[Received[Outcome]]) -> None:
     """Keep what was said of requests whose portal and id are known."""
     rows = [
         {
@@ -33,7 +33,7 @@ async def save(tx: Transaction, said: Sequence[Received[Outcome]]) -> None:
             if isinstance(outcome.event, RequestRejected)
             else None,
         }
-        for outcome in said
+        for outcome in received
         if outcome.event.request_id is not None and outcome.event.request_source
     ]
     if rows:

@@ -624,7 +624,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
-        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("issuer", "agent_id", "topic", "name", name=op.f("pk_agent_detail")),
     )
     op.create_table(

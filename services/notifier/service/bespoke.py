@@ -14,20 +14,20 @@ BespokeNews = BespokeRequestReceived | BespokeRequestAnswered
 
 async def write(tx: Transaction, received: Sequence[Received[BespokeNews]]) -> None:
     """Write to the officers, who are no agents: their recipient is named after the request."""
-    for said in received:
-        event = said.event
+    for record in received:
+        event = record.event
         officer = event.requested_by
         if isinstance(event, BespokeRequestReceived):
             letter, called_for_at, session_id = letters.bespoke_receipt(event), event.received_at, None
         else:
             letter, called_for_at, session_id = (
                 letters.bespoke_letter(event),
-                said.received_at,
+                record.received_at,
                 event.session_id,
             )
         await queue.add_letter(
             tx,
-            said.id,
+            record.id,
             letter,
             Addressee(f"demandeur-{event.request_id}", officer.email, "", officer.name),
             called_for_at=called_for_at,

@@ -28,16 +28,16 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
 
     What is read late, such as when it is redriven, is read with the corrections that came after it.
     """
-    said = [(_agent_of(record.event), record.received_at) for record in received]
+    statements = [(_agent_of(record.event), record.received_at) for record in received]
     made = [
         Correction(agent, moment, changes(record.event))
-        for record, (agent, moment) in zip(received, said, strict=True)
+        for record, (agent, moment) in zip(received, statements, strict=True)
         if isinstance(record.event, AgentDetailsCorrected)
     ]
     await kept_corrections.lock(tx, exclusive=bool(made))
-    newer = await kept_corrections.newer(tx, Topic.ENROLMENT_DECISIONS, said)
+    newer = await kept_corrections.newer(tx, Topic.ENROLMENT_DECISIONS, statements)
     decisions: list[Received[Decision]] = []
-    for record, (agent, moment) in zip(received, said, strict=True):
+    for record, (agent, moment) in zip(received, statements, strict=True):
         if isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []

@@ -1,6 +1,6 @@
 """How agents are written to, corrected: a letter takes what is right when its turn comes (``claims``).
 
-What was said last of each is kept, for what came before it and is read after it.
+What was stated last of each is kept, for what came before it and is read after it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,13 +26,15 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED)
 
 
-async def newer(tx: Transaction, topic: Topic, said: Iterable[tuple[AgentKey, datetime]]) -> Corrections:
-    """Return what was said on this topic of these agents after something else was said of each.
+async def newer(
+    tx: Transaction, topic: Topic, statements: Iterable[tuple[AgentKey, datetime]]
+) -> Corrections:
+    """Return what was stated on this topic of these agents after each of these statements of theirs.
 
-    Only those of one topic are in order with what else is said there.
+    Only those of one topic are in the order of that topic.
     """
     first: dict[AgentKey, datetime] = {}
-    for agent, moment in said:
+    for agent, moment in statements:
         first[agent] = min(first.get(agent, moment), moment)
     if not first:
         return Corrections()
@@ -43,24 +45,24 @@ async def newer(tx: Transaction, topic: Topic, said: Iterable[tuple[AgentKey, da
         "moments": list(first.values()),
     }
     return Corrections(
-        Correction(AgentKey(row.issuer, row.agent_id), row.said_at, {row.name: row.value})
+        Correction(AgentKey(row.issuer, row.agent_id), row.stated_at, {row.name: row.value})
         for row in await tx.execute(_NEWER, parameters)
     )
 
 
-async def keep(tx: Transaction, topic: Topic, said: Sequence[Correction]) -> None:
-    """Keep what was said last on this topic of the address and the names of agents."""
+async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction]) -> None:
+    """Keep what was stated last on this topic of the address and the names of agents."""
     newest: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for agent, at, after in said:
+    for agent, at, after in corrections:
         for name, value in after.items():
             key = (*agent, name)
-            if key not in newest or newest[key]["said_at"] <= at:
+            if key not in newest or newest[key]["stated_at"] <= at:
                 newest[key] = {
                     **agent._asdict(),
                     "topic": topic.value,
                     "name": name,
                     "value": value,
-                    "said_at": at,
+                    "stated_at": at,
                 }
     if newest:
         await insert_many(
@@ -68,7 +70,7 @@ async def keep(tx: Transaction, topic: Topic, said: Sequence[Correction]) -> Non
             AgentDetailRow,
             [newest[key] for key in sorted(newest)],
             then="ON CONFLICT (issuer, agent_id, topic, name) DO UPDATE SET value = excluded.value, "
-            "said_at = excluded.said_at WHERE agent_detail.said_at <= excluded.said_at",
+            "stated_at = excluded.stated_at WHERE agent_detail.stated_at <= excluded.stated_at",
         )
 
 
@@ -101,10 +103,10 @@ async def keep_former_address(
 _LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(6_516_594)")  # "cor"
 _LOCK_SHARED = text("SELECT pg_advisory_xact_lock_shared(6_516_594)")
 _NEWER = text(
-    "SELECT issuer, agent_id, name, value, said_at FROM agent_detail "
+    "SELECT issuer, agent_id, name, value, stated_at FROM agent_detail "
     "JOIN unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:moments AS timestamptz[])) "
-    "AS said (issuer, agent_id, moment) USING (issuer, agent_id) "
-    "WHERE said_at > moment AND topic = :topic"
+    "AS statement (issuer, agent_id, moment) USING (issuer, agent_id) "
+    "WHERE stated_at > moment AND topic = :topic"
 )
 _FORMER = text(
     """
