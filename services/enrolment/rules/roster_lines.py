@@ -16,6 +16,7 @@ PARTS = [
     State.PENDING_APPROVAL,
     State.PENDING_SELECTION,
     State.REFUSED,
+    State.NOT_OBTAINED,
     State.LAPSED,
     State.WITHDRAWN,
     State.SESSION_CANCELLED,

@@ -8,7 +8,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Row, text
 
-from shared import security_log
+from services.enrolment.jobs import expire
+from services.enrolment.rules.policy import Policy
+from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
@@ -57,6 +59,26 @@ async def test_a_roster_lists_everybody_in_order_and_says_why(front: Front, ask:
     ]
     assert entries[1]["hold_until"] is not None
     assert {entry["address_is_bad"] for entry in entries} == {False}
+
+
+async def test_who_waited_until_the_end_stands_in_the_roster_and_its_sheet(
+    front: Front, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, first, waiting = open_now(capacity=1), an_agent("A-1"), an_agent("A-2")
+    await front.publish(session)
+    await front.enrol(session, first, waiting)
+    after = session.starts_at + timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: after)
+    await expire(database, Policy(), after)
+
+    states = [(entry["agent"]["agent_id"], entry["state"]) for entry in await listed(ask, session)]
+
+    assert states == [("A-1", "enrolled"), ("A-2", "not_obtained")]
+    sheet = lines(await ask("GET", of(session, "roster.csv"), by=BRETAGNE))
+    assert [line[0] for line in sheet[1:]] == [
+        "inscription confirmée",
+        "sans place à la fin de la liste d’attente",
+    ]
 
 
 async def test_a_roster_is_read_page_by_page_and_by_state(front: Front, ask: Ask) -> None:
