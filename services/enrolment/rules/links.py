@@ -150,6 +150,11 @@ class AgentEnrolment:
         return self.move is LinkState.OPEN and self.session.format is not Format.BESPOKE
 
     @property
+    def was_cut_short(self) -> bool:
+        """Whether the session was cancelled after the agent's attendance had been recorded (rule 11)."""
+        return self.session.status is Status.CANCELLED and self.enrolment.state.has_seat
+
+    @property
     def has_certificate(self) -> bool:
         """Whether there is a certificate."""
         return self.enrolment.state is State.CERTIFIED
@@ -159,6 +164,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     """Return the enrolment as its agent sees it now."""
     found = known.found
     enrolment, session = found.enrolment, found.session
+    is_over = session.status is Status.CANCELLED or session.ends_at <= now
     return AgentEnrolment(
         enrolment,
         session,
@@ -167,7 +173,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
         offer=offer_state(found, enrolment.version, now),
         withdrawal=withdrawal_state(found, now),
         move=move_state(found, now),
-        is_past=not enrolment.state.is_live or session.ends_at <= now,
+        is_past=is_over or not enrolment.state.is_live,
         is_undecided=enrolment.state.is_live and _misses_minimum(session, known.taken, now),
     )
 

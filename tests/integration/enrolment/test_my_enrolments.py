@@ -14,9 +14,10 @@ from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, Status
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
+from tests.integration.enrolment.organising import BRETAGNE, of
 from tests.integration.enrolment.visiting import KEY, letter, page, path
 from tests.support.builders import an_agent, open_now
 
@@ -102,6 +103,39 @@ async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(fron
     assert places == sorted(places)
     assert places[-1] < folded < text.index(">Quittée<")
     assert text.index("Votre réponse est attendue") < places[0] < text.index("À venir") < places[1]
+
+
+async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Front, ask: Ask) -> None:
+    """Rule 11: attendance stays, and what did not take place is not to come any more."""
+    start, agent = datetime.now(UTC) - timedelta(days=1), an_agent()
+    modules = [
+        {
+            "title": title,
+            "starts_at": start + timedelta(days=3 * day),
+            "ends_at": start + timedelta(days=3 * day, hours=3),
+        }
+        for day, title in enumerate(("Lundi", "Jeudi"))
+    ]
+    session = open_now(title="Interrompue", modules=modules)
+    await front.publish(session)
+    await front.enrol(session, agent)
+    dates = {"starts_at": start, "ends_at": start + timedelta(days=4)}
+    begun = session.model_copy(update={"version": 2, **dates})
+    await front.publish(begun)
+    record = {"agent_id": agent.agent_id, "module": 1, "attendance": "attended"}
+    answer = await ask("POST", of(begun, "attendance"), by=BRETAGNE, json={"records": [record]})
+    assert answer.status_code == 200
+    await front.publish(begun.model_copy(update={"version": 3, "status": Status.CANCELLED}))
+
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
+
+    assert ">Interrompue<" in text.split("<details>", 1)[1]
+    assert "La session a été annulée&nbsp;; votre présence reste enregistrée." in under(text, "Interrompue")
+    page(
+        await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
+        410,
+        "Rien à mettre dans votre agenda",
+    )
 
 
 async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, ask: Ask) -> None:
