@@ -95,6 +95,16 @@ ENROLMENT_STATES: Mapping[str, str] = {
     "session_cancelled": "Session annulée",
 }
 """How an enrolment stands, as its agent reads it."""
+ENROLMENT_CAUSES: Mapping[str, str] = {
+    "employer": "Votre employeur a mis fin à l’inscription",
+    "replaced": "Votre employeur a mis fin à l’inscription",
+    "moved": "Vous avez changé de session",
+    "joined": "Une autre de vos inscriptions à cette session est gardée",
+    "priority": "Rang changé par l’organisateur",
+    "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
+    "session_cancelled": "Session annulée",
+}
+"""How an enrolment changed, as its agent reads it, where its state does not say it."""
 RESOURCES: Mapping[str, str] = {
     "replay": "Replay",
     "dossier": "Dossier documentaire",

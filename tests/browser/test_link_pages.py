@@ -11,9 +11,9 @@ from playwright.sync_api import Browser
 from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.pages.questions import field_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
-from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, arranged, seen_by_agent
+from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, PastChange, arranged, seen_by_agent
 from services.enrolment.rules.requests import RequestKey
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import Cause, State
 from services.enrolment.service.certificates import Verified
 from shared.events.catalogue import Question
 from shared.events.vocabulary import QuestionKind, Reason
@@ -35,7 +35,8 @@ def seen(state: State, position: int | None = None, **changes: Any) -> AgentEnro
         uuid4(), 2, SESSION.session_id, an_agent(), state, None, 1, RequestKey("", uuid4()), DURING
     )
     found = EnrolmentInSession(replace(enrolment, **changes), SESSION)
-    return seen_by_agent(EnrolmentNow(found, position, DURING, taken=3), DURING)
+    past = [PastChange(DURING, state, Cause.SEAT_FREED)]
+    return seen_by_agent(EnrolmentNow(found, past, position, DURING, taken=3), DURING)
 
 
 PAGES: dict[str, dict[str, Any]] = {

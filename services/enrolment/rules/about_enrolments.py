@@ -44,7 +44,8 @@ def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "withdrawal")
     if joined_to is None:
-        ended = _leave(roster, request, latest, Cause.WITHDRAWAL)
+        cause = Cause.EMPLOYER if request.by_employer else Cause.WITHDRAWAL
+        ended = _leave(roster, request, latest, cause)
     else:
         ended = roster.move(latest, State.WITHDRAWN, Cause.JOINED)
     members = roster.members(ended, request.key)

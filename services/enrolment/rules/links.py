@@ -9,7 +9,7 @@ from uuid import UUID
 from services.enrolment.rules.eligibility import Availability, Granted, judge, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.seats import Seats
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import LATEST, Agent, Format, Status
 
@@ -104,14 +104,24 @@ def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetim
 
 
 @dataclass(frozen=True, slots=True)
+class PastChange:
+    """A change of an enrolment after its beginning: when, how it was since, and why."""
+
+    at: datetime
+    state: State
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolmentNow:
-    """An enrolment in its session, and the numbers of now.
+    """An enrolment in its session, its changes in order, and the numbers of now.
 
     ``position`` is the place in line, of who waits; ``updated_at`` is when the enrolment changed last;
     ``taken`` counts the seats of the session that are taken or held.
     """
 
     found: EnrolmentInSession
+    changes: Sequence[PastChange]
     position: int | None
     updated_at: datetime
     taken: int
@@ -126,6 +136,7 @@ class AgentEnrolment:
 
     enrolment: Enrolment
     session: SessionState
+    changes: Sequence[PastChange]
     position: int | None
     updated_at: datetime
     offer: LinkState
@@ -168,6 +179,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     return AgentEnrolment(
         enrolment,
         session,
+        known.changes,
         known.position,
         known.updated_at,
         offer=offer_state(found, enrolment.version, now),

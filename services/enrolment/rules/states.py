@@ -81,6 +81,7 @@ class Cause(StrEnum):
         return member
 
     WITHDRAWAL = "withdrawal", "withdrawn on request"
+    EMPLOYER = "employer", "withdrawn on request of the employer"
     MOVED = "moved", "got a seat in another session of the same offer instead"
     JOINED = "joined", "the same person has another enrolment in the session, which stays"
     REPLACED = "replaced", "left out of a newer list of trainees"

@@ -1,7 +1,7 @@
 """The history of enrolments: each change after the beginning, its cause, its request and its numbers."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from sqlalchemy import and_, text
 from sqlmodel import col, select
 
 from services.enrolment.rules.enrolments import EnrolmentChange
+from services.enrolment.rules.links import PastChange
 from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction, insert_many
 
@@ -90,6 +92,21 @@ async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[Enrolmen
         .order_by(col(EnrolmentChangeRow.version))
     )
     return changes.all()
+
+
+async def past_changes(
+    tx: Transaction, enrolment_ids: Collection[UUID]
+) -> Mapping[UUID, Sequence[PastChange]]:
+    """Return the changes of each of these enrolments, the oldest first."""
+    changes = await tx.scalars(
+        select(EnrolmentChangeRow)
+        .where(col(EnrolmentChangeRow.enrolment_id).in_(enrolment_ids))
+        .order_by(col(EnrolmentChangeRow.enrolment_id), col(EnrolmentChangeRow.version))
+    )
+    result: dict[UUID, list[PastChange]] = {enrolment_id: [] for enrolment_id in enrolment_ids}
+    for change in changes:
+        result[change.enrolment_id].append(PastChange(change.at, State(change.state), Cause(change.cause)))
+    return result
 
 
 async def last_of_session(tx: Transaction, session_id: UUID, limit: int) -> Sequence[EnrolmentChangeRow]:

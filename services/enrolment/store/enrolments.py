@@ -13,7 +13,7 @@ from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.session_roster import Certified
 from services.enrolment.rules.states import State
-from services.enrolment.store import sessions
+from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
@@ -100,9 +100,11 @@ async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNo
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
+    changed = await changes.past_changes(tx, [row.enrolment_id for row in rows])
     return [
         EnrolmentNow(
             EnrolmentInSession(enrolment_of(row), known[row.session_id]),
+            changed[row.enrolment_id],
             row.position,
             row.updated_at,
             row.taken,

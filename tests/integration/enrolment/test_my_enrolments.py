@@ -8,7 +8,14 @@ from uuid import uuid4
 import pytest
 from icalendar import Calendar
 
-from services.enrolment.rules.requests import GroupRequest
+from services.enrolment.rules.requests import (
+    GroupRequest,
+    Nomination,
+    OfferAnswer,
+    Request,
+    Swap,
+    Withdrawal,
+)
 from services.enrolment.service import corrections, requests
 from shared import clock
 from shared.auth import Principal, Role
@@ -99,7 +106,7 @@ async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(fron
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, left, agent))).text
 
     places = [text.index(f">{title}<") for title in ("Proposée", "Bientôt")]
-    folded = text.index("<details>")
+    folded = text.index("Inscriptions passées")
     assert places == sorted(places)
     assert places[-1] < folded < text.index(">Quittée<")
     assert text.index("Votre réponse est attendue") < places[0] < text.index("À venir") < places[1]
@@ -129,7 +136,7 @@ async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Fro
 
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
 
-    assert ">Interrompue<" in text.split("<details>", 1)[1]
+    assert ">Interrompue<" in text.split("Inscriptions passées", 1)[1]
     assert "La session a été annulée&nbsp;; votre présence reste enregistrée." in under(text, "Interrompue")
     page(
         await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
@@ -173,7 +180,7 @@ async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask:
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
 
     assert Purpose.WITHDRAW.value not in text
-    assert ">Commencée<" in text.split("<details>")[0]
+    assert ">Commencée<" in text.split("Inscriptions passées")[0]
 
 
 @pytest.mark.parametrize(("minimum", "said"), [(3, True), (1, False), (None, False)])
@@ -198,6 +205,65 @@ async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask
     await front.enrol(session, agent)
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
     assert "Demande non acceptée (session complète" in under(text, "Complète")
+
+
+RENNES = "21350238800019"
+
+
+@pytest.mark.parametrize(
+    ("ending", "label"),
+    [
+        ("withdrawal", "Désistement enregistré"),
+        ("employer", "Votre employeur a mis fin à l’inscription"),
+        ("replaced", "Votre employeur a mis fin à l’inscription"),
+        ("moved", "Vous avez changé de session"),
+        ("joined", "Une autre de vos inscriptions à cette session est gardée"),
+    ],
+)
+async def test_the_page_says_how_an_enrolment_ended(front: Front, ask: Ask, ending: str, label: str) -> None:
+    """As the letter says it: not everybody who takes part no more has withdrawn."""
+    agent, colleague = an_agent(), an_agent()
+    session, other = open_now(title="Finie"), open_now(title="Autre")
+    if ending == "replaced":
+        session = open_now(title="Finie", format="bespoke", audience={"sirets": [RENNES]})
+    await front.publish(session, other)
+    if ending == "replaced":
+        await front.answer(Nomination(uuid4(), clock.now(), session.session_id, (agent, colleague), RENNES))
+    else:
+        await front.enrol(session, agent)
+    later = uuid4(), clock.now(), session.session_id
+    endings: dict[str, Request] = {
+        "withdrawal": Withdrawal(*later, agent.key, None),
+        "employer": Withdrawal(*later, agent.key, None, by_employer=True),
+        "replaced": Nomination(*later, (colleague,), RENNES),
+        "moved": Swap(*later, agent.key, other.session_id),
+        "joined": Withdrawal(*later, agent.key, None, joined_to=uuid4()),
+    }
+    await front.answer(endings[ending])
+    assert await front.states(session, agent) == ["withdrawn"]
+
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
+
+    assert f'<p class="door ">{label}</p>' in under(text, "Finie")
+
+
+async def test_what_happened_to_an_enrolment_is_folded_below_it(front: Front, ask: Ask) -> None:
+    session = open_now(title="Complète", capacity=1, waiting_list="offer")
+    first, agent = an_agent(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, first, agent)
+    link = await letter(front, Purpose.ENROLMENTS, session, agent)
+    assert "Ce qui s’est passé" not in under((await ask("GET", link)).text, "Complète")
+
+    await front.withdraw(session, first)
+    await front.answer(OfferAnswer(uuid4(), clock.now(), session.session_id, agent.key, accepted=True))
+
+    shown = under((await ask("GET", link)).text, "Complète")
+    assert re.findall(r"<li>(.+?) \(.+?\)</li>", shown.split("Ce qui s’est passé", 1)[1]) == [
+        "Demande reçue",
+        "Une place vous est proposée",
+        "Inscription confirmée",
+    ]
 
 
 async def test_the_address_to_join_is_on_no_page(front: Front, ask: Ask) -> None:

@@ -13,7 +13,7 @@ from services.enrolment.pages.links import TEMPLATES, Message
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import Request, RequestKey
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import ERASED
 from shared.events.enrolment import Attendance
 from shared.web import labels
@@ -25,6 +25,12 @@ RENDERING = Rendering(TEMPLATES, notice="message.html")
 
 def test_sheets_and_agents_have_a_label_for_every_state() -> None:
     assert set(cells.STATES) == set(labels.ENROLMENT_STATES) == set(State)
+
+
+def test_agents_have_a_label_for_whatever_ended_an_enrolment_that_they_did_not_ask_for() -> None:
+    """A cause that is renamed would have the page say again that they withdrew."""
+    assert set(labels.ENROLMENT_CAUSES) <= set(Cause)
+    assert {Cause.EMPLOYER, Cause.REPLACED, Cause.MOVED, Cause.JOINED} <= set(labels.ENROLMENT_CAUSES)
 
 
 def test_agents_have_a_label_for_every_request_and_what_became_of_it() -> None:

@@ -197,12 +197,17 @@ def move_elsewhere(roster: SessionRoster, agent: Agent) -> None:
     decided_together([roster, there], a_swap(roster, there, agent))
 
 
+def end_by_employer(roster: SessionRoster, agent: Agent) -> None:
+    decided(roster, replace(a_withdrawal(roster, agent), by_employer=True))
+
+
 def join(roster: SessionRoster, agent: Agent) -> None:
     decided(roster, replace(a_withdrawal(roster, agent), joined_to=uuid4()))
 
 
 CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
     Cause.WITHDRAWAL: (an_enrolled, withdraw),
+    Cause.EMPLOYER: (an_enrolled, end_by_employer),
     Cause.MOVED: (an_enrolled, move_elsewhere),
     Cause.JOINED: (an_enrolled, join),
     Cause.REPLACED: (a_trainee, replace_them),
