@@ -47,7 +47,7 @@ class SessionRow(EnrolmentTable, table=True):
 
     session_id: UUID = Field(primary_key=True)
     version: int
-    state: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.catalogue.SessionState")
+    state: dict[str, Any] = Field(sa_type=JSONB, description="shared.events.seances.NumberedSession")
     enrolled: int = 0
     offered: int = 0
     waiting: int = 0

@@ -36,7 +36,7 @@ def seen(state: State, position: int | None = None, **changes: Any) -> AgentEnro
     )
     found = EnrolmentInSession(replace(enrolment, **changes), SESSION)
     past = [PastChange(DURING, state, Cause.SEAT_FREED)]
-    return seen_by_agent(EnrolmentNow(found, past, position, DURING, taken=3), DURING)
+    return seen_by_agent(EnrolmentNow(found, (), past, position, DURING, taken=3), DURING)
 
 
 PAGES: dict[str, dict[str, Any]] = {

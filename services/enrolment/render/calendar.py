@@ -25,21 +25,17 @@ def _events(seen: AgentEnrolment) -> Iterator[CalendarEvent]:
     link = session.join_url if has_seat else None
     online = labels.ONLINE if session.join_url else None
     title = session.title if has_seat else f"{labels.ENROLMENT_STATES[enrolment.state]} : {session.title}"
-    of_modules = [
-        (number, f"{title} : {module.title}", module.starts_at, module.ends_at)
-        for number, module in enumerate(session.modules, start=1)
-    ]
-    for number, summary, starts_at, ends_at in of_modules or [(0, title, session.starts_at, session.ends_at)]:
+    for occasion in seen.occasions:
         yield CalendarEvent(
-            calendars.uid(enrolment.enrolment_id, number),
+            calendars.uid(enrolment.enrolment_id, occasion.number),
             calendars.sequence(enrolment.version, session.version),
             seen.updated_at,
             Details(
                 format=session.format,
-                starts_at=starts_at,
-                ends_at=ends_at,
+                starts_at=occasion.starts_at,
+                ends_at=occasion.ends_at,
                 timezone=session.timezone,
-                summary=summary,
+                summary=title if occasion.title is None else f"{title} : {occasion.title}",
                 location=session.venue or link or online,
                 url=link,
                 tentative=not has_seat,

@@ -13,6 +13,7 @@ from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.seances import numbered
 
 _NOTHING: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
 
@@ -34,14 +35,18 @@ async def take_over(
         if row.version < newest[session_id].version
         or (session_id in published and row.occupancy_version < published[session_id].version)
     }
+    states = {
+        session_id: numbered(newest[session_id], row.state if row.version else None)
+        for session_id, row in rows.items()
+    }
     answerable = await requests.undecided(tx, rows)
     by_session = rosters.by_session(answerable)
-    loaded = await rosters.load(tx, rows, policy, now, requests=by_session, newest=newest)
+    loaded = await rosters.load(tx, rows, policy, now, requests=by_session, newest=states)
     for session_id, roster in loaded.items():
         if session_id in published:
             roster.resume_from(published[session_id])
-        if roster.is_new or roster.session.version < newest[session_id].version:
-            session_changes.take_over(roster, newest[session_id])
+        if roster.is_new or roster.session.version < states[session_id].version:
+            session_changes.take_over(roster, states[session_id])
     # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
     decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
@@ -88,6 +93,6 @@ async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> S
     return session if session is not None and organiser.finds(session.organiser) else None
 
 
-async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, SessionState]:
+async def states(tx: Transaction, session_ids: Collection[UUID]) -> Mapping[UUID, SessionState]:
     """Return those of these sessions that are known, as the catalogue published them last."""
     return await sessions.states(tx, session_ids)

@@ -18,6 +18,7 @@ from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
 from shared.database import Transaction, insert_many
 from shared.events.catalogue import SessionState
+from shared.events.seances import NumberedSession
 from shared.events.vocabulary import AgentKey, Employer
 
 
@@ -32,7 +33,7 @@ async def find_row(tx: Transaction, session_id: UUID) -> SessionRow | None:
     return await tx.get(SessionRow, session_id)
 
 
-async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, SessionState]:
+async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
     """Return those of these sessions that are known, as the catalogue published them last."""
     found = await tx.scalars(select(SessionRow).where(col(SessionRow.session_id).in_(session_ids)))
     return {row.session_id: session_of(row) for row in found}
@@ -50,7 +51,7 @@ class LockedSession:
     Read as columns: a batch locks a hundred sessions, and instances of ``SessionRow`` made it 8 % slower.
     """
 
-    state: SessionState
+    state: NumberedSession
     version: int
     enrolled: int
     offered: int
@@ -218,10 +219,10 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
     }
 
 
-def session_of(row: SessionRow | Row[Any]) -> SessionState:
+def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
     """Return the catalogue's state of a session, of which the last few thousand are kept decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
-        return SessionState.model_validate(row.state)
+        return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))
 
 
@@ -233,8 +234,8 @@ class _NotCompared:
 
 
 @functools.lru_cache(maxsize=4096)
-def _decoded(_session_id: UUID, _version: int, state: _NotCompared) -> SessionState:
-    return SessionState.model_validate(state.value)
+def _decoded(_session_id: UUID, _version: int, state: _NotCompared) -> NumberedSession:
+    return NumberedSession.model_validate(state.value)
 
 
 _LIVE = [state.value for state in State if state.is_live]

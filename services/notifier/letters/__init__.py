@@ -61,7 +61,6 @@ from services.notifier.letters.news import (
     still_announced,
 )
 from services.notifier.letters.organisers import Counts, OrganiserDay, day_of, digest_letter, returned_letter
-from services.notifier.letters.sessions import Occasion, Session, numbered
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
     NOTICES,
@@ -76,6 +75,7 @@ from services.notifier.letters.timing import (
     schedule,
     scheduled_letters,
 )
+from shared.events.seances import NumberedSession, Occasion, numbered
 
 __all__ = [
     "CONFIRM_FOR",
@@ -101,12 +101,12 @@ __all__ = [
     "Mail",
     "NewsItem",
     "NewsKind",
+    "NumberedSession",
     "Occasion",
     "OrganiserDay",
     "Postponed",
     "Priority",
     "ScheduledLetter",
-    "Session",
     "Standing",
     "Superseded",
     "Template",

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.notifier.letters.kinds import EnrolmentState
 from services.notifier.letters.news import NewsItem
-from services.notifier.letters.sessions import Session
+from shared.events.seances import NumberedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class LetterContext:
     ``trainers``: the names of who speaks or teaches in the session, of those who are known.
     """
 
-    session: Session | None = None
+    session: NumberedSession | None = None
     enrolment: EnrolmentState | None = None
-    alternatives: Sequence[Session] = ()
+    alternatives: Sequence[NumberedSession] = ()
     news: Sequence[NewsItem] = ()
     suppressed: bool = False
-    other: Session | None = None
+    other: NumberedSession | None = None
     former_address: bool = False
     evaluation_asked: bool = False
     people: Mapping[UUID, str] = field(default_factory=dict)
-    listed: Mapping[UUID, Session] = field(default_factory=dict)
+    listed: Mapping[UUID, NumberedSession] = field(default_factory=dict)
     trainers: Sequence[str] = ()

@@ -15,7 +15,6 @@ from services.notifier.letters.kinds import (
     Template,
     rows_of,
 )
-from services.notifier.letters.sessions import Occasion, Session, dropped
 from shared.events.catalogue import (
     BespokeRequestAnswered,
     BespokeRequestReceived,
@@ -38,6 +37,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
     WithdrawnBy,
 )
+from shared.events.seances import NumberedSession, Occasion, dropped
 from shared.events.vocabulary import Reason, Status
 
 
@@ -192,7 +192,7 @@ class SessionChange:
     reschedule: bool = False
 
 
-def change_of(before: Session | None, after: Session, now: datetime) -> SessionChange:
+def change_of(before: NumberedSession | None, after: NumberedSession, now: datetime) -> SessionChange:
     """Compare the newest state of a session with the one that was known, None where none was.
 
     What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
@@ -233,7 +233,7 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
     return session.starts_at, session.ends_at, session.timezone
 
 
-def _moved_or_new(before: Session, after: Session) -> list[DetailRow]:
+def _moved_or_new(before: NumberedSession, after: NumberedSession) -> list[DetailRow]:
     """The séances with other dates than before, which the row has, and the new ones."""
     old = {occasion.number: occasion for occasion in before.occasions}
     return [
@@ -268,7 +268,7 @@ def occasions_in(details: Details, name: str = "modules") -> list[Occasion]:
     ]
 
 
-def occasions_after(session: Session, moment: datetime) -> list[Occasion]:
+def occasions_after(session: NumberedSession, moment: datetime) -> list[Occasion]:
     """The séances that had not ended by then, also those that were dropped."""
     return [occasion for occasion in (*session.occasions, *session.gone) if occasion.ends_at > moment]
 
@@ -322,7 +322,9 @@ def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Le
     return to_trainer(Letter(Template.TRAINER_NAMED, details), trainer_id)
 
 
-def change_for_trainers(before: Session | None, after: Session, change: SessionChange) -> Letter | None:
+def change_for_trainers(
+    before: NumberedSession | None, after: NumberedSession, change: SessionChange
+) -> Letter | None:
     """The letter to each trainer of a session that has changed so, or was cancelled; None: there is none."""
     if before is None or after.version <= before.version:
         return None

@@ -11,8 +11,8 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.sessions import Session
 from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionState
+from shared.events.seances import NumberedSession
 from shared.events.vocabulary import Format, Status
 
 _EDITIONS = UUID("5b0c1f52-8d43-5f0e-9a43-6f5f9f3f0d17")
@@ -88,7 +88,7 @@ class NewsItem:
     interests: tuple[Interest, ...]
     published_at: datetime
     session_id: UUID | None = None
-    event: Session | None = None
+    event: NumberedSession | None = None
 
     @property
     def announced(self) -> UUID | None:
@@ -128,7 +128,7 @@ def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
 
 def still_announced(
     listed: Sequence[NewsItem],
-    sessions: Mapping[UUID, Session],
+    sessions: Mapping[UUID, NumberedSession],
     followed: Collection[Interest],
     now: datetime,
 ) -> list[NewsItem]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from services.notifier.letters.kinds import DetailRow, Details, Letter, Standing, Template
-from services.notifier.letters.sessions import Session
+from shared.events.seances import NumberedSession
 from shared.events.zones import zone_of
 
 MOST_LISTED = 50
@@ -70,7 +70,10 @@ Counts = Mapping[Standing, int]
 
 
 def digest_letter(
-    sessions: Sequence[Session], counts: Mapping[UUID, Counts], returned: Mapping[UUID, int], now: datetime
+    sessions: Sequence[NumberedSession],
+    counts: Mapping[UUID, Counts],
+    returned: Mapping[UUID, int],
+    now: datetime,
 ) -> Letter | None:
     """The digest of an organiser's ``sessions``: what is to be decided, what comes soon, what came back.
 
@@ -95,7 +98,7 @@ def digest_letter(
     return Letter(Template.DIGEST, details, needs_session=False)
 
 
-def _digest_row(session: Session, counts: Counts, returned: int, now: datetime) -> DetailRow:
+def _digest_row(session: NumberedSession, counts: Counts, returned: int, now: datetime) -> DetailRow:
     closes, starts, approval = session.enrolment_closes_at, session.starts_at, session.approval
     enrolled, offered, pending = (
         counts.get(standing, 0) for standing in (Standing.ENROLLED, Standing.OFFERED, Standing.PENDING)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.notifier.letters import Occasion, Session
+from services.notifier.letters import NumberedSession, Occasion
 from services.notifier.render import mime
 from shared.events.vocabulary import Format
 from shared.web import calendars, labels
@@ -46,7 +46,9 @@ class CalendarWriter:
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
         self._keep = keep
 
-    def invitation(self, session: Session, invitee: Invitee, trainers: Sequence[str] = ()) -> CalendarPart:
+    def invitation(
+        self, session: NumberedSession, invitee: Invitee, trainers: Sequence[str] = ()
+    ) -> CalendarPart:
         """For an agent who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
 
         ``trainers`` are named in it.
@@ -58,20 +60,20 @@ class CalendarWriter:
         method = "PUBLISH" if published else "REQUEST"
         return self._part(session, occasions, method, invitee, tuple(trainers))
 
-    def cancellation(self, session: Session, invitee: Invitee) -> CalendarPart:
+    def cancellation(self, session: NumberedSession, invitee: Invitee) -> CalendarPart:
         """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
 
         The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
         """
         return self._part(session, [*session.occasions, *session.gone], "CANCEL", invitee)
 
-    def removal(self, session: Session, gone: Sequence[Occasion], invitee: Invitee) -> CalendarPart:
+    def removal(self, session: NumberedSession, gone: Sequence[Occasion], invitee: Invitee) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
         return self._part(session, gone, "CANCEL", invitee)
 
     def _part(
         self,
-        session: Session,
+        session: NumberedSession,
         occasions: Sequence[Occasion],
         method: str,
         invitee: Invitee,
@@ -93,7 +95,7 @@ class CalendarWriter:
         return CalendarPart(method, calendars.write(events, product=PRODUCT, method=method))
 
     def _details(
-        self, session: Session, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+        self, session: NumberedSession, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
     ) -> Details:
         key = (session.session_id, session.version, occasion, trainers, cancelled)
         details = self._prepared.get(key)
@@ -104,7 +106,7 @@ class CalendarWriter:
         return details
 
     def _describe(
-        self, session: Session, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+        self, session: NumberedSession, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
     ) -> Details:
         # A cancellation goes to people who have no seat, or not any more.
         link = None if cancelled else session.join_url

@@ -54,7 +54,7 @@ class Sender:
     catalogue: str = ""
     contacts: Mapping[str, str] = field(default_factory=dict)
 
-    def contact_of(self, session: letters.Session | None) -> str:
+    def contact_of(self, session: letters.NumberedSession | None) -> str:
         """Whom to write to about a session; None: about none."""
         return self.contact if session is None else self.contacts.get(session.organiser, self.contact)
 
@@ -305,7 +305,9 @@ class Renderer:
         }
         return {"left": left, "has_seat": False, "session": left, **alone}
 
-    def _phase(self, mail: letters.Mail, session: letters.Session | None) -> dict[str, bool | int | None]:
+    def _phase(
+        self, mail: letters.Mail, session: letters.NumberedSession | None
+    ) -> dict[str, bool | int | None]:
         """What can be done now and what cannot any more: a letter may leave days after its event."""
         now, kind = self._now(), letters.KINDS[mail.template]
         begun = session is not None and now >= session.starts_at
@@ -334,7 +336,7 @@ class Renderer:
             return mime.ascii_address(self._sender.contact)
 
     def _link(
-        self, link: letters.Link | None, mail: letters.Mail, session: letters.Session | None
+        self, link: letters.Link | None, mail: letters.Mail, session: letters.NumberedSession | None
     ) -> str | None:
         """The address of the one thing that a letter lets its reader do."""
         if self._links is None or link is None:
@@ -446,7 +448,7 @@ class Renderer:
         ]
 
     def _removal_of_left(
-        self, mail: letters.Mail, left: letters.Session | None, invitee: Invitee
+        self, mail: letters.Mail, left: letters.NumberedSession | None, invitee: Invitee
     ) -> list[CalendarPart]:
         """What takes the session that the agent left out of their calendar; none where it is not known."""
         if left is None:
@@ -455,7 +457,7 @@ class Renderer:
         old = replace(invitee, enrolment_id=str(mail.details["left_enrolment"]), sequence=decided)
         return [self._calendar.cancellation(left, old)]
 
-    def _view(self, session: letters.Session) -> SessionView:
+    def _view(self, session: letters.NumberedSession) -> SessionView:
         key = (session.session_id, session.version)
         view = self._views.get(key)
         if view is None:
@@ -487,7 +489,7 @@ def _trainers(context: letters.LetterContext) -> str | None:
     return french.listed([typeset(name) for name in context.trainers])
 
 
-def _days_before(session: letters.Session, now: datetime) -> int:
+def _days_before(session: letters.NumberedSession, now: datetime) -> int:
     """How many midnights of the session's zone lie between now and its start."""
     zone = ZoneInfo(session.timezone)
     return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days

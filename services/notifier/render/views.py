@@ -48,7 +48,7 @@ class SessionView:
     """The public finds it in the catalogue: it is for no authority alone."""
 
     @classmethod
-    def of(cls, session: letters.Session) -> "SessionView":
+    def of(cls, session: letters.NumberedSession) -> "SessionView":
         zone = session.timezone
         return cls(
             session_id=session.session_id,
@@ -109,7 +109,7 @@ class ListedView:
         return bool(self.says.get("soon")) and not self.is_to_decide
 
 
-def _lasts_days(session: letters.Session) -> bool:
+def _lasts_days(session: letters.NumberedSession) -> bool:
     zone = ZoneInfo(session.timezone)
     last = session.ends_at - timedelta(seconds=1)  # exclusive: midnight belongs to the day before
     return session.starts_at.astimezone(zone).date() != last.astimezone(zone).date()
@@ -138,7 +138,7 @@ class ChangeView:
     is_new: bool = False
 
 
-def changes_of(details: letters.Details, session: letters.Session) -> list[ChangeView]:
+def changes_of(details: letters.Details, session: letters.NumberedSession) -> list[ChangeView]:
     """What a letter says has changed, as the session is now; not what has changed back since."""
     changes: list[ChangeView] = []
     if "starts_before" in details:
@@ -202,7 +202,11 @@ def _period(details: Mapping[str, Any], start: str, end: str, zone: str) -> str:
 
 
 def explanation_of(
-    mail: letters.Mail, session: letters.Session | None, view: SessionView | None, *, enrolment_is_over: bool
+    mail: letters.Mail,
+    session: letters.NumberedSession | None,
+    view: SessionView | None,
+    *,
+    enrolment_is_over: bool,
 ) -> refusals.Explanation:
     """Why something was refused, with the dates of its session."""
     refused = _REFUSED.get(mail.template, "enrolment")

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import TASK_OF, FanOut, Session, Template
+from services.notifier.letters import TASK_OF, FanOut, NumberedSession, Template
 from services.notifier.service import news, trainers
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
@@ -58,7 +58,7 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
             await _announce_opening(tx, session, now)
 
 
-async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
     """The newest state of these sessions, those that are known."""
     return await sessions.find(tx, ids)
 

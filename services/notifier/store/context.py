@@ -11,7 +11,7 @@ from services.notifier.letters import (
     LetterContext,
     Mail,
     NewsItem,
-    Session,
+    NumberedSession,
     Standing,
     Template,
     items_of,
@@ -70,7 +70,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
     ]
 
 
-def _trainers_of(session_of: Mapping[UUID, Session], mail: Mail) -> Sequence[UUID]:
+def _trainers_of(session_of: Mapping[UUID, NumberedSession], mail: Mail) -> Sequence[UUID]:
     session = session_of.get(mail.session_id) if mail.session_id is not None else None
     return () if session is None else session.trainer_ids
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.letters import Counts, OrganiserDay, Session, Standing
+from services.notifier.letters import Counts, NumberedSession, OrganiserDay, Standing
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.letters.organisers import SOON
 from services.notifier.store import sessions
@@ -48,7 +48,7 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
 
 async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
-) -> list[Session]:
+) -> list[NumberedSession]:
     """The sessions of an organiser that a digest may be about, and those of ``also`` that are theirs.
 
     Published; enrolment closes soon, they begin soon, or enrolment has closed and they are not over.

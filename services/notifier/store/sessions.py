@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import select
 
-from services.notifier.letters import Session
+from services.notifier.letters import NumberedSession
 from services.notifier.tables import SessionRow
 from shared.database import Transaction, insert_many
 
@@ -21,7 +21,7 @@ async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> No
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED, {"ids": sorted(ids)})
 
 
-async def save(tx: Transaction, sessions: Iterable[Session]) -> None:
+async def save(tx: Transaction, sessions: Iterable[NumberedSession]) -> None:
     """Keep the newest of each session; an older version than the stored one changes nothing."""
     newest = {
         session.session_id: session for session in sorted(sessions, key=lambda session: session.version)
@@ -39,7 +39,7 @@ async def save(tx: Transaction, sessions: Iterable[Session]) -> None:
         )
 
 
-async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Session]:
+async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
     """The newest state of these sessions, those that are known."""
     rows = await tx.execute(_SESSIONS, {"ids": list(ids)}) if ids else ()
     return {row.session_id: session_of(row.state) for row in rows}
@@ -51,20 +51,20 @@ async def all_rows(tx: Transaction) -> list[SessionRow]:
 
 
 @functools.lru_cache(maxsize=256)
-def session_of(state: str) -> Session:
+def session_of(state: str) -> NumberedSession:
     """A session from its JSON; many letters are about the same few."""
-    return Session.model_validate_json(state)
+    return NumberedSession.model_validate_json(state)
 
 
 async def open_alternatives(
     tx: Transaction, ids: Collection[UUID], *, most: int = 3
-) -> dict[UUID, list[Session]]:
+) -> dict[UUID, list[NumberedSession]]:
     """For each of these sessions, others of its offer that are open to enrolment now.
 
     Those of the same organiser first, then the next to begin; never one with an audience, which would
     show one authority the training of another. Whether they have seats left is not known here.
     """
-    found: dict[UUID, list[Session]] = {}
+    found: dict[UUID, list[NumberedSession]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
         found.setdefault(row.instead_of, []).append(session_of(row.state))
     return found

@@ -465,6 +465,36 @@ async def test_its_entries_are_those_that_letters_put_in_and_take_out(front: Fro
     ]
 
 
+async def test_a_seance_keeps_its_entry_whatever_is_added_or_dropped_around_it(
+    front: Front, ask: Ask
+) -> None:
+    """As in letters (ADR 0014): else an agenda would have it twice, once by each of the two."""
+    start, agent = datetime.now(UTC) + timedelta(days=30), an_agent()
+    first, second, third = (
+        {
+            "title": title,
+            "starts_at": start + timedelta(days=day),
+            "ends_at": start + timedelta(days=day, hours=3),
+        }
+        for day, title in enumerate(("Matin", "Midi", "Soir"))
+    )
+    dates = {"starts_at": start, "ends_at": start + timedelta(days=3)}
+    session = open_now(**dates, modules=[second, third])
+    await front.publish(session)
+    await front.enrol(session, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    for version, modules in ((2, [first, second, third]), (3, [first, third])):
+        changed = open_now(**dates, session_id=session.session_id, version=version, modules=modules)
+        await front.publish(changed)
+
+    entries = await the_calendar(front, ask, session, agent)
+
+    assert {str(entry["summary"]).split(" : ")[1]: str(entry["uid"]) for entry in entries} == {
+        "Matin": f"{enrolment_id}-3",
+        "Soir": f"{enrolment_id}-2",
+    }
+
+
 async def test_who_has_nothing_to_come_is_told_so_and_gets_no_empty_calendar(front: Front, ask: Ask) -> None:
     session, agent = open_now(), an_agent()
     await front.publish(session)

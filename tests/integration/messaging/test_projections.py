@@ -114,7 +114,10 @@ def data_of(events: Sequence[Published], session: SessionState) -> list[dict[str
     return [event.model_dump() for event, _ in events if event.key == session.key]
 
 
-SESSIONS = "SELECT * FROM session ORDER BY session_id"
+# What its séances are numbered by follows from all of its states; its topic has the last.
+SESSIONS = (
+    "SELECT to_jsonb(session) #- '{state,numbers}' #- '{state,last_number}' FROM session ORDER BY session_id"
+)
 ENROLMENTS = "SELECT * FROM enrolment ORDER BY enrolment_id"
 EVENTS = "SELECT count(*) FROM outbox"
 

@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from services.notifier.letters import Interest, InterestKind, Mail, NewsItem, NewsKind, Session, Template
+from services.notifier.letters import (
+    Interest,
+    InterestKind,
+    Mail,
+    NewsItem,
+    NewsKind,
+    NumberedSession,
+    Template,
+)
 from services.notifier.render import Renderer, Sender
 from shared.events.enrolment import Decision
 from shared.events.vocabulary import Agent
@@ -24,7 +32,7 @@ def a_renderer() -> Renderer:
     return Renderer(SENDER, now=lambda: at("2025-03-10T14:06+01:00"))
 
 
-def a_session(**changes: Any) -> Session:
+def a_session(**changes: Any) -> NumberedSession:
     """A local event in Rennes, Thursday 3 April 2025, 9:30 to 17:00."""
     fields: dict[str, Any] = {
         "session_id": SESSION_ID,
@@ -45,10 +53,10 @@ def a_session(**changes: Any) -> Session:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return Session.model_validate(fields | changes)
+    return NumberedSession.model_validate(fields | changes)
 
 
-def the_mooc(**changes: Any) -> Session:
+def the_mooc(**changes: Any) -> NumberedSession:
     """The MOOC of the offer, with three séances."""
     fields: dict[str, Any] = {
         "session_id": MOOC_ID,

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from typing import Any
 
-from services.notifier.letters import LetterContext, Session, Template
+from services.notifier.letters import LetterContext, NumberedSession, Template
 from shared.web.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -152,7 +152,7 @@ WITHOUT_SESSION = {
 }
 
 
-def rendered(template: Template, session: Session | None = None, **changes: Any) -> EmailMessage:
+def rendered(template: Template, session: NumberedSession | None = None, **changes: Any) -> EmailMessage:
     changes.setdefault("details", DETAILS.get(template, {}))
     news = [some_news()] if template is Template.NEWS else []
     about_a_session = template not in WITHOUT_SESSION

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 
-from services.notifier.letters import Session, numbered
+from services.notifier.letters import NumberedSession, numbered
 from services.notifier.render.calendar import CalendarPart, CalendarWriter, Invitee
 from shared.web.calendars import Person
 from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
@@ -14,7 +14,7 @@ from tests.unit.notifier.builders import ENROLMENT_ID, a_session, at, the_mooc
 ZOE = Invitee(str(ENROLMENT_ID), 2, at("2025-03-10T14:05+01:00"), Person("Zoé Durand", "zoe@ville.example"))
 
 
-def invite(session: Session, invitee: Invitee = ZOE) -> CalendarPart:
+def invite(session: NumberedSession, invitee: Invitee = ZOE) -> CalendarPart:
     return CalendarWriter("formations@cnfpt.example").invitation(session, invitee)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.notifier.letters import KINDS, LetterContext, Link, Session, Template
+from services.notifier.letters import KINDS, LetterContext, Link, NumberedSession, Template
 from services.notifier.render import Renderer
 from shared.web.links import Expired, Purpose
 from tests.unit.notifier.builders import (
@@ -88,7 +88,7 @@ def test_without_a_key_letters_send_their_reader_to_the_portal(template: Templat
     [(a_session(), a_session().starts_at), (the_mooc(), the_mooc().ends_at)],
     ids=["a seat, until the start", "a MOOC, until its end"],
 )
-def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: Session, end: datetime) -> None:
+def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: NumberedSession, end: datetime) -> None:
     def says(now: datetime) -> str:
         renderer = Renderer(SENDER, LINKS, now=lambda: now)
         return body(

@@ -9,7 +9,7 @@ import pytest
 from services.notifier.letters import (
     DetailRow,
     LetterContext,
-    Session,
+    NumberedSession,
     Standing,
     Superseded,
     Template,
@@ -76,7 +76,7 @@ def test_a_long_list_is_cut_and_counted_whole() -> None:
 NOW = at("2025-03-10T08:00+01:00")
 
 
-def session_of(*, closes: float, starts: float, **changes: Any) -> Session:
+def session_of(*, closes: float, starts: float, **changes: Any) -> NumberedSession:
     """A session whose enrolment closes, and that begins, so many days from now."""
     begins = NOW + timedelta(days=starts)
     return a_session(
@@ -88,7 +88,7 @@ def session_of(*, closes: float, starts: float, **changes: Any) -> Session:
     )
 
 
-def rows(session: Session, returned: int = 0, **standings: int) -> tuple[DetailRow, ...]:
+def rows(session: NumberedSession, returned: int = 0, **standings: int) -> tuple[DetailRow, ...]:
     counts = {session.session_id: {Standing(name): number for name, number in standings.items()}}
     people = {session.session_id: returned} if returned else {}
     letter = digest_letter([session], counts, people, NOW)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import Session, Template, numbered
-from services.notifier.letters.sessions import MAX_GONE, dropped
+from services.notifier.letters import NumberedSession, Template, numbered
 from shared.events.catalogue import Module
+from shared.events.seances import MAX_GONE, dropped
 from tests.unit.notifier.builders import a_session, at, the_mooc
 
 
@@ -20,9 +20,9 @@ def a_module(title: str, day: int) -> Module:
 A, B, C = a_module("A", 1), a_module("B", 2), a_module("C", 3)
 
 
-def after(*states: list[Module]) -> Session:
+def after(*states: list[Module]) -> NumberedSession:
     """A session that had these séances, one state after the other."""
-    known: Session | None = None
+    known: NumberedSession | None = None
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
         known = numbered(event, known)
@@ -30,7 +30,7 @@ def after(*states: list[Module]) -> Session:
     return known
 
 
-def numbers(session: Session) -> dict[str | None, int]:
+def numbers(session: NumberedSession) -> dict[str | None, int]:
     return {occasion.title: occasion.number for occasion in session.occasions}
 
 
@@ -64,7 +64,7 @@ def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
 
 def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
     stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number", "gone"})
-    session = Session.model_validate(stored)
+    session = NumberedSession.model_validate(stored)
     assert [occasion.number for occasion in session.occasions] == [1, 2, 3]
     assert session.gone == ()
 
@@ -75,7 +75,7 @@ def test_what_is_dropped_is_kept_with_its_number_and_dates_also_when_stored() ->
         (2, "B", B.starts_at),
         (3, "C", C.starts_at),
     ]
-    assert Session.model_validate_json(session.model_dump_json()) == session
+    assert NumberedSession.model_validate_json(session.model_dump_json()) == session
 
 
 def test_of_what_is_dropped_again_and_again_the_last_hundred_are_kept() -> None:
@@ -95,7 +95,7 @@ STATES = st.lists(
 @given(STATES)
 def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -> None:
     gone: set[int] = set()
-    known: Session | None = None
+    known: NumberedSession | None = None
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
         before, known = known, numbered(event, known)

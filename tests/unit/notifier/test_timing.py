@@ -89,7 +89,7 @@ def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
 @pytest.mark.parametrize("template", [Template.CONFIRMED, Template.SEAT_ASSIGNED])
 @pytest.mark.parametrize("session", [a_session(), the_mooc()], ids=["15 days before", "a MOOC, once open"])
 def test_whoever_gets_a_seat_has_joining_instructions_in_a_letter_of_their_own_or_with_it(
-    session: letters.Session, template: Template
+    session: letters.NumberedSession, template: Template
 ) -> None:
     [joining] = [planned for planned in letters.schedule(session) if planned.template is Template.JOINING]
     for enrolled_at in (joining.moment - SECOND, joining.moment, joining.until - SECOND):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.notifier.letters import LetterContext, NewsItem, NewsKind, Session, Template
+from services.notifier.letters import LetterContext, NewsItem, NewsKind, NumberedSession, Template
 from services.notifier.render import Renderer, Sender, preview
 from services.notifier.render.preview import show
 from shared.references import reference_of
@@ -15,7 +15,7 @@ from tests.unit.notifier.reading import DETAILS, body, parsed, rendered
 CLOSES = "2025-03-29T00:00+01:00"
 
 
-def says_at(now: str, template: Template, session: Session | None = None, **changes: Any) -> str:
+def says_at(now: str, template: Template, session: NumberedSession | None = None, **changes: Any) -> str:
     """The text of a letter that leaves at that moment."""
     changes.setdefault("details", DETAILS.get(template, {}))
     outgoing = Renderer(SENDER, now=lambda: at(now)).render(

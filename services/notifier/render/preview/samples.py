@@ -11,8 +11,8 @@ from services.notifier.letters import (
     InterestKind,
     NewsItem,
     NewsKind,
+    NumberedSession,
     Occasion,
-    Session,
     Standing,
     Template,
 )
@@ -50,16 +50,16 @@ class Sample:
     name: str
     template: Template
     details: dict[str, Any] = field(default_factory=dict)
-    session: Session | None = None
-    others: Sequence[Session] = ()
+    session: NumberedSession | None = None
+    others: Sequence[NumberedSession] = ()
     news: Sequence[NewsItem] = ()
     named: bool = True
     now: datetime = NOW
     standing: Standing | None = None
-    other: Session | None = None
+    other: NumberedSession | None = None
     people: Mapping[UUID, str] = field(default_factory=dict)
     trainers: Sequence[str] = ()
-    listed: Sequence[Session] = ()
+    listed: Sequence[NumberedSession] = ()
     version: int = 3
     """The enrolment's: what ends it has a higher one than what confirmed it."""
 
@@ -143,7 +143,7 @@ def _moves() -> list[Sample]:
     ]
 
 
-def _to(there: Session, reason: Reason) -> dict[str, Any]:
+def _to(there: NumberedSession, reason: Reason) -> dict[str, Any]:
     return {"to_session": str(there.session_id), "reason": reason.value}
 
 
@@ -182,7 +182,7 @@ def _slug(reason: Reason) -> str:
     return reason.value.replace("_", "-")
 
 
-def _where_refused(reason: Reason) -> Session | None:
+def _where_refused(reason: Reason) -> NumberedSession | None:
     match reason:
         case Reason.UNKNOWN_SESSION:
             return None
@@ -278,9 +278,9 @@ def _changes() -> list[Sample]:
     ]
 
 
-def _next(session: Session, **changes: Any) -> Session:
+def _next(session: NumberedSession, **changes: Any) -> NumberedSession:
     """Its next version."""
-    return Session.model_validate(session.model_dump() | {"version": session.version + 1} | changes)
+    return NumberedSession.model_validate(session.model_dump() | {"version": session.version + 1} | changes)
 
 
 def _ends() -> list[Sample]:
@@ -406,7 +406,7 @@ def _by_the_day() -> list[Sample]:
     closed = "2025-03-26T00:00:00+01:00"
     chosen = _next(_INET, session_id=UUID(int=3), enrolment_closes_at=closed, minimum=12)
 
-    def digest(name: str, to_decide: int, soon: int, *rows: tuple[Session, dict[str, int]]) -> Sample:
+    def digest(name: str, to_decide: int, soon: int, *rows: tuple[NumberedSession, dict[str, int]]) -> Sample:
         counts = ("enrolled", "offered", "waiting", "pending", "to_rank", "minimum_missed", "soon", "people")
         sessions = [
             {"session": str(session.session_id), **dict.fromkeys(counts, 0), **row} for session, row in rows
@@ -414,12 +414,12 @@ def _by_the_day() -> list[Sample]:
         details = {"sessions": sessions, "in_all": len(rows), "to_decide": to_decide, "soon": soon}
         return sample(name, Template.DIGEST, details, *(session for session, _ in rows))
 
-    def returned(name: str, *rows: tuple[Session, int]) -> Sample:
+    def returned(name: str, *rows: tuple[NumberedSession, int]) -> Sample:
         sessions = [{"session": str(session.session_id), "people": people} for session, people in rows]
         details = {"sessions": sessions, "in_all": len(rows), "people": sum(people for _, people in rows)}
         return sample(name, Template.MAILS_RETURNED, details, *(session for session, _ in rows))
 
-    def sample(name: str, template: Template, details: dict[str, Any], *listed: Session) -> Sample:
+    def sample(name: str, template: Template, details: dict[str, Any], *listed: NumberedSession) -> Sample:
         return Sample(name, template, details, named=False, listed=listed, now=_MORNING)
 
     few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
@@ -455,7 +455,7 @@ def _to_trainers() -> list[Sample]:
 
 
 def _item(
-    number: int, kind: NewsKind, title: str, summary: str | None = None, event: Session | None = None
+    number: int, kind: NewsKind, title: str, summary: str | None = None, event: NumberedSession | None = None
 ) -> NewsItem:
     url = None if event is not None else f"https://ressources.example.org/{number}"
     interest = Interest(InterestKind.THEME, "enjeux-ia")
@@ -500,7 +500,7 @@ def _bespoke() -> list[Sample]:
     ]
 
 
-def _answers_to_bespoke(answered: dict[str, Any], agreed: Session) -> list[Sample]:
+def _answers_to_bespoke(answered: dict[str, Any], agreed: NumberedSession) -> list[Sample]:
     return [
         Sample(name, Template.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
         for name, answer, session, now in (
@@ -514,9 +514,9 @@ def _answers_to_bespoke(answered: dict[str, Any], agreed: Session) -> list[Sampl
     ]
 
 
-def _morning_of(session: Session) -> datetime:
+def _morning_of(session: NumberedSession) -> datetime:
     return session.starts_at - timedelta(hours=1)
 
 
-def _during(session: Session) -> datetime:
+def _during(session: NumberedSession) -> datetime:
     return session.starts_at + timedelta(hours=1)

@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from services.notifier.letters import Session
+from services.notifier.letters import NumberedSession
 
 _SESSION = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11")
 _OTHER = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
 _MOOC = UUID("2f1c1f5e-61d2-5ab8-8d0b-4d4cbb3f7f10")
 
 
-def event(**changes: Any) -> Session:
+def event(**changes: Any) -> NumberedSession:
     """A local event in Rennes; its own agents wait for offers."""
     fields: dict[str, Any] = {
         "session_id": _SESSION,
@@ -31,10 +31,10 @@ def event(**changes: Any) -> Session:
         "organiser": "bretagne",
         "venue": "Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
     }
-    return Session.model_validate(fields | changes)
+    return NumberedSession.model_validate(fields | changes)
 
 
-def mooc() -> Session:
+def mooc() -> NumberedSession:
     """The MOOC of the offer, open for four weeks."""
     modules = [
         {"title": title, "starts_at": start, "ends_at": end}
@@ -59,7 +59,7 @@ def mooc() -> Session:
     )
 
 
-def inet(**changes: Any) -> Session:
+def inet(**changes: Any) -> NumberedSession:
     """Three days in Strasbourg, whose title has guillemets."""
     days = (
         (13, "5", "Journée 1 : comprendre"),
@@ -88,7 +88,7 @@ def inet(**changes: Any) -> Session:
     )
 
 
-def webinar() -> Session:
+def webinar() -> NumberedSession:
     """One in another zone, on line."""
     return event(
         session_id=_OTHER,

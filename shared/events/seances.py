@@ -1,8 +1,8 @@
-"""A session as the notifier knows it: what of it stands in calendars, and under which number. Pure.
+"""A session with the numbers of its séances: what of it stands in calendars, and under which number. Pure.
 
 Contracts give a séance no identifier. What an agent's calendar holds is found again by a UID, so each séance
 gets a number here when it is first seen, and keeps it whatever is moved, renamed, added or removed around it
-(docs/adr/0014).
+(docs/adr/0014). The notifier and enrolment each number a session as its states come: they come to the same.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Occasion:
     ends_at: datetime
 
 
-class Session(SessionState):
+class NumberedSession(SessionState):
     """The newest state of a session and the numbers of its occasions, in their order."""
 
     numbers: tuple[int, ...] = Field(
@@ -51,9 +51,9 @@ class Session(SessionState):
         )
 
 
-def numbered(event: SessionState, before: Session | None) -> Session:
+def numbered(event: SessionState, before: NumberedSession | None) -> NumberedSession:
     """The session of ``event``, numbered as the state that was known ``before``."""
-    fresh = Session.model_validate(dict(event))
+    fresh = NumberedSession.model_validate(dict(event))
     if before is None:
         return fresh
     left = list(before.occasions)
@@ -84,7 +84,7 @@ _ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (
 """How a séance is known again, the surest sign first: moved, it has its title; renamed, its time."""
 
 
-def dropped(before: Session, after: Session) -> tuple[Occasion, ...]:
+def dropped(before: NumberedSession, after: NumberedSession) -> tuple[Occasion, ...]:
     """What stood in calendars before and does not any more."""
     kept = {occasion.number for occasion in after.occasions}
     return tuple(occasion for occasion in before.occasions if occasion.number not in kept)
