@@ -60,7 +60,14 @@ from services.notifier.letters.news import (
     next_edition,
     still_announced,
 )
-from services.notifier.letters.organisers import Counts, OrganiserDay, day_of, digest_letter, returned_letter
+from services.notifier.letters.organisers import (
+    Counts,
+    OrganiserDay,
+    SinceLast,
+    day_of,
+    digest_letter,
+    returned_letter,
+)
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
     NOTICES,
@@ -107,6 +114,7 @@ __all__ = [
     "Postponed",
     "Priority",
     "ScheduledLetter",
+    "SinceLast",
     "Standing",
     "Superseded",
     "Template",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -69,23 +70,37 @@ Counts = Mapping[Standing, int]
 """How many stand where in a session; standings without anybody may be missing."""
 
 
+class SinceLast(NamedTuple):
+    """Of a session, how many are new since the last digest, and how many have left, for whatever reason."""
+
+    new: int = 0
+    left: int = 0
+
+
 def digest_letter(
     sessions: Sequence[NumberedSession],
     counts: Mapping[UUID, Counts],
+    since_last: Mapping[UUID, SinceLast],
     returned: Mapping[UUID, int],
     now: datetime,
 ) -> Letter | None:
-    """The digest of an organiser's ``sessions``: what is to be decided, what comes soon, what came back.
+    """The digest of an organiser's ``sessions``: what is to be decided, what comes soon, who is new.
 
-    What is to be decided comes first. None where there is nothing to say; it names nobody.
+    And of how many people mails came back. What is to be decided comes first. None where there is nothing to
+    say; it names nobody.
     """
     rows = [
-        _digest_row(session, counts.get(session.session_id, {}), returned.get(session.session_id, 0), now)
+        {
+            **_digest_row(session, counts.get(session.session_id, {}), now),
+            **since_last.get(session.session_id, SinceLast())._asdict(),
+            "people": returned.get(session.session_id, 0),
+        }
         for session in sorted(sessions, key=lambda session: (session.starts_at, session.session_id))
     ]
     to_decide = [row for row in rows if row["to_rank"] or row["minimum_missed"]]
     soon = [row for row in rows if row["soon"] and row not in to_decide]
-    others = [row for row in rows if row["people"] and row not in to_decide and row not in soon]
+    has_news = [row for row in rows if row["new"] or row["left"] or row["people"]]
+    others = [row for row in has_news if row not in to_decide and row not in soon]
     listed = [*to_decide, *soon, *others]
     if not listed:
         return None
@@ -94,11 +109,13 @@ def digest_letter(
         "in_all": len(listed),
         "to_decide": len(to_decide),
         "soon": len(soon),
+        "new": sum(number.new for number in since_last.values()),
+        "left": sum(number.left for number in since_last.values()),
     }
     return Letter(Template.DIGEST, details, needs_session=False)
 
 
-def _digest_row(session: NumberedSession, counts: Counts, returned: int, now: datetime) -> DetailRow:
+def _digest_row(session: NumberedSession, counts: Counts, now: datetime) -> DetailRow:
     closes, starts, approval = session.enrolment_closes_at, session.starts_at, session.approval
     enrolled, offered, pending = (
         counts.get(standing, 0) for standing in (Standing.ENROLLED, Standing.OFFERED, Standing.PENDING)
@@ -116,5 +133,4 @@ def _digest_row(session: NumberedSession, counts: Counts, returned: int, now: da
         "to_rank": candidates if closes <= now else 0,
         "minimum_missed": minimum if is_decided_now and enrolled + offered + candidates < minimum else 0,
         "soon": int(any(now < moment <= now + SOON for moment in (closes, starts))),
-        "people": returned,
     }

@@ -21,7 +21,7 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
         return 0
     returned = await organisers.returned(tx, day.organiser, since, day.until)
     alone = returned_letter(returned)
-    digest = await _digest(tx, day.organiser, returned, now) if contacts.digest else None
+    digest = await _digest(tx, day, since, returned, now) if contacts.digest else None
     written = 0
     for number, address in enumerate(dict.fromkeys((*contacts.organisers, *contacts.digest)), start=1):
         letter = digest if address in contacts.digest else alone
@@ -33,8 +33,9 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
 
 
 async def _digest(
-    tx: Transaction, organiser: str, returned: Mapping[UUID, int], now: datetime
+    tx: Transaction, day: OrganiserDay, since: datetime, returned: Mapping[UUID, int], now: datetime
 ) -> Letter | None:
-    found = await organisers.to_report(tx, organiser, now, also=returned)
+    since_last = await organisers.since_last(tx, day.organiser, since, day.until)
+    found = await organisers.to_report(tx, day.organiser, now, also=returned.keys() | since_last.keys())
     standings = await organisers.standings(tx, [session.session_id for session in found])
-    return digest_letter(found, standings, returned, now)
+    return digest_letter(found, standings, since_last, returned, now)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.letters import Counts, NumberedSession, OrganiserDay, Standing
+from services.notifier.letters import Counts, NumberedSession, OrganiserDay, SinceLast, Standing
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.letters.organisers import SOON
 from services.notifier.store import sessions
@@ -57,6 +57,17 @@ async def to_report(
         _TO_REPORT, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
     )
     return [sessions.session_of(row.state) for row in rows]
+
+
+async def since_last(
+    tx: Transaction, organiser: str, since: datetime, until: datetime
+) -> dict[UUID, SinceLast]:
+    """By published session of an organiser: how many have come in this time, and how many have left.
+
+    Who was refused at once has not come.
+    """
+    rows = await tx.execute(_SINCE_LAST, {"organiser": organiser, "since": since, "until": until})
+    return {row.session_id: SinceLast(row.new, row.left) for row in rows}
 
 
 async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts]:
@@ -114,6 +125,18 @@ _TO_REPORT = text(
                 AND CAST(state ->> 'enrolment_closes_at' AS timestamptz) <= :soon)
             OR (CAST(state ->> 'enrolment_closes_at' AS timestamptz) <= :now
                 AND CAST(state ->> 'ends_at' AS timestamptz) > :now))"""
+)
+_SINCE_LAST = text(
+    """
+    SELECT session_id, count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new) AS left
+      FROM (SELECT session_id, true AS is_new FROM enrolment
+             WHERE begun_at >= :since AND begun_at < :until AND standing <> 'refused'
+             UNION ALL
+            SELECT session_id, false FROM enrolment
+             WHERE standing = 'withdrawn' AND since >= :since AND since < :until) AS move
+           JOIN session USING (session_id)
+     WHERE state ->> 'organiser' = :organiser AND state ->> 'status' = 'published'
+     GROUP BY session_id"""
 )
 # Each half has an index of its own, which only its own condition finds.
 _STANDINGS = text(

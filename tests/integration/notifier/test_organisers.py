@@ -212,6 +212,41 @@ async def test_the_digest_counts_who_is_in_each_session_of_the_delegation_that_i
     assert (row["enrolled"], row["waiting"], row["offered"], row["pending"]) == (2, 1, 1, 1)
 
 
+async def test_the_digest_tells_who_is_new_and_who_left_since_the_last(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrol(seated, "lea")
+    await enrol(seated, "max")
+    for name, begun, standing, since in (
+        ("zoe", MORNING - timedelta(days=9), "enrolled", NIGHT_BEFORE),  # the seat, by an offer
+        ("ali", MORNING - timedelta(days=9), "withdrawn", NIGHT_BEFORE),
+        ("lea", NIGHT_BEFORE, "waitlisted", NIGHT_BEFORE),
+        ("max", NIGHT_BEFORE, "refused", NIGHT_BEFORE),
+    ):
+        await seated.change(
+            "UPDATE enrolment SET begun_at = :begun, standing = :standing, since = :since "
+            "WHERE agent_id = :name",
+            name=name,
+            begun=begun,
+            standing=standing,
+            since=since,
+        )
+    for days in (0, 1):
+        await write(seated, MORNING + timedelta(days=days), monkeypatch, DIGEST)
+    (digest,) = await digests(seated)
+    (row,) = digest.details["sessions"]
+    assert (row["new"], row["left"], row["enrolled"], row["waiting"]) == (1, 1, 1, 1)
+
+
+async def test_a_later_decision_makes_nobody_new_again(seated: Notifier) -> None:
+    before = await seated.query("SELECT begun_at FROM enrolment WHERE agent_id = 'zoe'")
+    ((enrolment_id,),) = await seated.query("SELECT enrolment_id FROM enrolment WHERE agent_id = 'zoe'")
+    agent = an_agent(agent_id="zoe", email="zoe@ville.example")
+    gone = {"enrolment_id": enrolment_id, "version": 2, "by": WithdrawnBy.AGENT, "agent": agent}
+    await seated.hear(a_decision(EnrolmentWithdrawn, **gone))
+    assert await seated.query("SELECT begun_at FROM enrolment WHERE agent_id = 'zoe'") == before
+
+
 async def test_on_a_day_without_anything_to_say_there_is_no_digest(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,11 +109,15 @@ DETAILS: dict[Template, dict[str, Any]] = {
                 "to_rank": 0,
                 "minimum_missed": 0,
                 "soon": 1,
+                "new": 2,
+                "left": 1,
                 "people": 1,
             }
         ],
         "in_all": 1,
         "to_decide": 0,
+        "new": 0,
+        "left": 0,
         "soon": 1,
     },
     Template.MAILS_RETURNED: {

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -10,6 +10,7 @@ from services.notifier.letters import (
     DetailRow,
     LetterContext,
     NumberedSession,
+    SinceLast,
     Standing,
     Superseded,
     Template,
@@ -91,7 +92,7 @@ def session_of(*, closes: float, starts: float, **changes: Any) -> NumberedSessi
 def rows(session: NumberedSession, returned: int = 0, **standings: int) -> tuple[DetailRow, ...]:
     counts = {session.session_id: {Standing(name): number for name, number in standings.items()}}
     people = {session.session_id: returned} if returned else {}
-    letter = digest_letter([session], counts, people, NOW)
+    letter = digest_letter([session], counts, {}, people, NOW)
     return () if letter is None else rows_of(letter.details, "sessions")
 
 
@@ -106,8 +107,8 @@ def test_a_session_is_told_that_begins_or_closes_within_seven_days(
 
 
 def test_where_there_is_nothing_to_say_there_is_no_digest() -> None:
-    assert digest_letter([], {}, {}, NOW) is None
-    assert digest_letter([session_of(closes=20, starts=40)], {}, {}, NOW) is None
+    assert digest_letter([], {}, {}, {}, NOW) is None
+    assert digest_letter([session_of(closes=20, starts=40)], {}, {}, {}, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -157,10 +158,19 @@ def test_what_is_to_be_decided_comes_first_and_what_came_back_is_told_of_any_ses
         session_of(closes=-1, starts=30, session_id=UUID(int=2), minimum=12),
         session_of(closes=2, starts=5, session_id=UUID(int=3)),
     )
-    letter = digest_letter([later, soon, closed], {}, {later.session_id: 2}, NOW)
+    letter = digest_letter([later, soon, closed], {}, {}, {later.session_id: 2}, NOW)
     assert letter is not None
     assert [UUID(str(row["session"])).int for row in rows_of(letter.details, "sessions")] == [2, 3, 1]
     assert (letter.details["to_decide"], letter.details["soon"], letter.details["in_all"]) == (1, 1, 3)
+
+
+def test_who_is_new_or_left_since_the_last_is_told_of_any_session() -> None:
+    far, quiet = session_of(closes=20, starts=40), session_of(closes=20, starts=40, session_id=uuid4())
+    letter = digest_letter([far, quiet], {}, {far.session_id: SinceLast(new=3, left=1)}, {}, NOW)
+    assert letter is not None
+    (row,) = rows_of(letter.details, "sessions")
+    assert (row["session"], row["new"], row["left"]) == (str(far.session_id), 3, 1)
+    assert (letter.details["new"], letter.details["left"], letter.details["soon"]) == (3, 1, 0)
 
 
 def test_a_digest_that_could_not_leave_for_a_day_is_not_sent() -> None:

@@ -407,11 +407,13 @@ def _by_the_day() -> list[Sample]:
     chosen = _next(_INET, session_id=UUID(int=3), enrolment_closes_at=closed, minimum=12)
 
     def digest(name: str, to_decide: int, soon: int, *rows: tuple[NumberedSession, dict[str, int]]) -> Sample:
-        counts = ("enrolled", "offered", "waiting", "pending", "to_rank", "minimum_missed", "soon", "people")
+        taken = ("enrolled", "offered", "waiting", "pending")
+        counts = (*taken, "to_rank", "minimum_missed", "soon", "new", "left", "people")
         sessions = [
             {"session": str(session.session_id), **dict.fromkeys(counts, 0), **row} for session, row in rows
         ]
         details = {"sessions": sessions, "in_all": len(rows), "to_decide": to_decide, "soon": soon}
+        details |= {name: sum(row.get(name, 0) for _, row in rows) for name in ("new", "left")}
         return sample(name, Template.DIGEST, details, *(session for session, _ in rows))
 
     def returned(name: str, *rows: tuple[NumberedSession, int]) -> Sample:
@@ -423,13 +425,14 @@ def _by_the_day() -> list[Sample]:
         return Sample(name, template, details, named=False, listed=listed, now=_MORNING)
 
     few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
-    full = {"enrolled": 78, "offered": 2, "waiting": 14, "soon": 1}
+    full = {"enrolled": 78, "offered": 2, "waiting": 14, "soon": 1, "new": 6, "left": 1}
     approved_by_employers = _next(place, approval="employer")
     return [
         digest("resume-du-jour", 1, 2, (chosen, few), (web, {"enrolled": 64, "soon": 1}), (place, full)),
         digest("resume-a-decider", 1, 0, (chosen, {"enrolled": 2, "pending": 34, "to_rank": 34})),
         digest("resume-a-venir", 0, 1, (approved_by_employers, full | {"pending": 4, "people": 2})),
         digest("resume-courriels", 0, 0, (chosen, {"enrolled": 18, "people": 3})),
+        digest("resume-demandes", 0, 0, (place, {"enrolled": 18, "new": 3})),
         returned("courriels-revenus", (web, 2), (place, 1), (chosen, 4)),
         returned("courriels-revenus-une-personne", (web, 1)),
     ]
