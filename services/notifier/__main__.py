@@ -12,7 +12,7 @@ import typer
 from services.notifier.app import DEFINITION
 from services.notifier.letters.bounces import LARGEST, Suppression
 from services.notifier.render import preview
-from services.notifier.service import bounces, mails, sender_dns
+from services.notifier.service import bounces, mails, organisers, sender_dns
 from services.notifier.service.mails import MailDetails
 from services.notifier.settings import Settings
 from services.notifier.tables import MailRow, MailState
@@ -26,6 +26,10 @@ mail_commands = typer.Typer(help="Mails, and what has become of them.", no_args_
 app.add_typer(mail_commands, name="mails")
 returned = typer.Typer(help="Mails that came back.", no_args_is_help=True)
 app.add_typer(returned, name="bounces")
+
+
+digests = typer.Typer(help="Who has ended the digest of a delegation.", no_args_is_help=True)
+app.add_typer(digests, name="digests")
 
 
 @app.command("preview", help="Write every letter, with sample data, to look at; needs no settings.")
@@ -240,6 +244,19 @@ def lift(address: str) -> None:
     if not in_process(DEFINITION, forgive):
         stop("This address is not on the list.")
     typer.echo("It is written to again.")
+
+
+@digests.command("resume", help="Write the digest again to who has ended it, where the settings name them.")
+def resume_digest(organiser: str, address: str) -> None:
+    """Take an address off the list of those who want the digest of this organiser no more."""
+
+    async def resume(process: Process) -> bool:
+        async with process.database.transaction() as tx:
+            return await organisers.resume_digest(tx, organiser, address)
+
+    if not in_process(DEFINITION, resume):
+        stop("This address has not ended the digest of this organiser.")
+    typer.echo("It has the digest again, where DELEGATION_CONTACTS names it.")
 
 
 def _line(row: MailRow) -> str:

@@ -66,6 +66,14 @@ def compose(settings: Settings) -> Process:
         rate=Rate.parse(settings.notifier_subscription_rate),
         signs=settings.links is not None,
     )
+    pages.digests.add_to(
+        http,
+        database,
+        guard,
+        settings.links,
+        pages.rendering(catalogue),
+        wanted={organiser: found.digest for organiser, found in settings.delegation_contacts.items()},
+    )
     pages.mail_log.add_to(
         http,
         database,

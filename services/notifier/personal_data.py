@@ -4,6 +4,7 @@ from services.notifier.tables import (
     AgentDetailRow,
     BounceRow,
     DomainRateRow,
+    EndedDigestRow,
     EndedSubscriptionRow,
     EnrolmentRow,
     FanOutRow,
@@ -253,6 +254,15 @@ REGISTER = (
                 purpose="Attendre que la personne confirme son abonnement.",
                 ends=(SUBSCRIPTION_REQUESTS,),
                 of_address=f"{_BY_ADDRESS} AND requested_at <= :until",
+            ),
+            PersonalData(
+                table=EndedDigestRow,
+                whose=Whose.STAFF,
+                columns={"address": "empreinte du courriel"},
+                purpose="Ne plus envoyer le résumé du jour à qui n’en veut plus.",
+                until="la personne le demande de nouveau",
+                of_agent=_BY_DIGEST,
+                of_address=_BY_DIGEST,
             ),
             PersonalData(
                 table=NewsRow,

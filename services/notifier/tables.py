@@ -399,6 +399,15 @@ class OrganiserDayRow(_Base, table=True):
     notified_until: datetime = Field(sa_type=Timestamp)
 
 
+class EndedDigestRow(_Base, table=True):
+    """Who wants the digest of an organiser no more, by the digest of their address."""
+
+    __tablename__ = "ended_digest"
+    organiser: str = Field(primary_key=True)
+    address: bytes = Field(primary_key=True)
+    ended_at: datetime = Field(sa_type=Timestamp)
+
+
 class DomainRateRow(_Base, table=True):
     """When a domain that may get so many mails a second can have its next."""
 

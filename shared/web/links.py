@@ -45,6 +45,7 @@ class Purpose(StrEnum):
     PREFERENCES = "/courriels/preferences"
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"
+    DIGEST = "/courriels/resume"
 
     @property
     def owner(self) -> str:
@@ -151,6 +152,10 @@ class Links:
     def preferences(self, subscriber: str, address: str, until: datetime) -> str:
         """The address of what a subscriber follows, in a letter to this address."""
         return self.url(Purpose.PREFERENCES, subscriber, str(self.mark(address)), until=until)
+
+    def end_digest(self, digest_id: UUID, address: str, until: datetime) -> str:
+        """The address of the page that ends the digest of a delegation, in that digest to this address."""
+        return self.url(Purpose.DIGEST, str(digest_id), str(self.mark(address)), until=until)
 
     def mark(self, address: str) -> int:
         """What a link says of the address that it is written to: it tells nobody the address."""

@@ -65,6 +65,7 @@ from services.notifier.letters.organisers import (
     OrganiserDay,
     SinceLast,
     day_of,
+    digest_id,
     digest_letter,
     returned_letter,
 )
@@ -125,6 +126,7 @@ __all__ = [
     "change_for_trainers",
     "change_of",
     "day_of",
+    "digest_id",
     "digest_letter",
     "fan_outs_to_come",
     "includes_joining",

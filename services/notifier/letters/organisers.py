@@ -18,6 +18,7 @@ SOON = timedelta(days=7)
 """How long before enrolment closes, and before it begins, a session is in the digest."""
 
 _DAYS = UUID("3f1d7c52-5b0a-5b8e-9a6e-2f0c4f6f7a31")
+_DIGESTS = UUID("8a0c9d34-6f0e-5a4e-8b57-0f8d5f3c2b19")
 _MORNING, _EVENING = time(8), time(20)
 _CLOSING = timedelta(minutes=15)
 """A day ends before its letter is written: what is being stored then belongs to the next."""
@@ -50,6 +51,11 @@ def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
     before = (morning - timedelta(days=1) - _CLOSING).astimezone(UTC)
     day_id = uuid5(_DAYS, f"{organiser} {morning.date().isoformat()}")
     return OrganiserDay(organiser, day_id, until - _LONGEST, before, until)
+
+
+def digest_id(organiser: str) -> UUID:
+    """What the digest of an organiser is known by in links."""
+    return uuid5(_DIGESTS, organiser)
 
 
 def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
@@ -107,6 +113,7 @@ def digest_letter(
     details: Details = {
         "sessions": listed[:MOST_LISTED],
         "in_all": len(listed),
+        "digest": str(digest_id(sessions[0].organiser)),
         "to_decide": len(to_decide),
         "soon": len(soon),
         "new": sum(number.new for number in since_last.values()),

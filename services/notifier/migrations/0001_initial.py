@@ -513,6 +513,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("topic", "partition", name=op.f("pk_read_progress")),
     )
     op.create_table(
+        "ended_digest",
+        sa.Column("organiser", sa.String(), nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("organiser", "address", name=op.f("pk_ended_digest")),
+    )
+    op.create_table(
         "erasure_answer",
         sa.Column("request_id", sa.Uuid(), nullable=False),
         sa.Column("request_source", sa.String(), nullable=False),

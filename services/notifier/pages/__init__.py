@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.notifier.pages import lost_link, mail_log, subscribing
+from services.notifier.pages import digests, lost_link, mail_log, subscribing
 from shared.web.rendering import Rendering
 from shared.web.responses import BY_LINK
 
-__all__ = ["lost_link", "mail_log", "rendering", "subscribing"]
+__all__ = ["digests", "lost_link", "mail_log", "rendering", "subscribing"]
 
 _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 

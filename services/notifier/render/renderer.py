@@ -289,6 +289,7 @@ class Renderer:
             "management": f"{page}/sessions/{about}" if page and about else page,
             # Not the delegation's own address: that is where the letter arrives.
             "contact": self._sender.contact,
+            "links": self._subscriber_links(mail),
         }
 
     def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
@@ -389,19 +390,22 @@ class Renderer:
         )
 
     def _subscriber_links(self, mail: letters.Mail) -> Mapping[str, str] | None:
-        if self._links is None or "subscriber" not in mail.details:
+        if self._links is None:
             return None
-        subscriber, until = str(mail.details["subscriber"]), self._now() + SUBSCRIBER_FOR
+        until = self._now() + SUBSCRIBER_FOR
+        if mail.template is letters.Template.DIGEST:
+            ended = UUID(str(mail.details["digest"]))
+            return {"unsubscribe": self._links.end_digest(ended, mail.address, until)}
+        if "subscriber" not in mail.details:
+            return None
+        subscriber = str(mail.details["subscriber"])
         return {
             "preferences": self._links.preferences(subscriber, mail.address, until),
             "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),
         }
 
     def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
-        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key.
-
-        So does who has the digest: it is the settings that name them.
-        """
+        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key."""
         links = self._subscriber_links(mail)
         if links is None:
             contact = mime.ascii_address(self._sender.contact)

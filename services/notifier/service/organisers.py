@@ -21,15 +21,27 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
         return 0
     returned = await organisers.returned(tx, day.organiser, since, day.until)
     alone = returned_letter(returned)
-    digest = await _digest(tx, day, since, returned, now) if contacts.digest else None
+    ended = await organisers.without_digest(tx, day.organiser, contacts.digest)
+    wanting = [address for address in contacts.digest if address not in ended]
+    digest = await _digest(tx, day, since, returned, now) if wanting else None
     written = 0
-    for number, address in enumerate(dict.fromkeys((*contacts.organisers, *contacts.digest)), start=1):
-        letter = digest if address in contacts.digest else alone
+    for number, address in enumerate(dict.fromkeys((*contacts.organisers, *wanting)), start=1):
+        letter = digest if address in wanting else alone
         if letter is not None:
             to = Addressee(f"organisation-{day.organiser}-{number}", address, "", "")
             await queue.add_letter(tx, day.day_id, letter, to, called_for_at=day.until)
             written += 1
     return written
+
+
+async def end_digest(tx: Transaction, organiser: str, address: str, now: datetime) -> None:
+    """Write the digest of an organiser to this address no more; what else they have goes on."""
+    await organisers.end_digest(tx, organiser, address, now)
+
+
+async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
+    """Write the digest to who has ended it again, where the settings name them. Whether they had."""
+    return await organisers.resume_digest(tx, organiser, address)
 
 
 async def _digest(

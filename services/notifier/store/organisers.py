@@ -4,13 +4,16 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
 
 from services.notifier.letters import Counts, NumberedSession, OrganiserDay, SinceLast, Standing
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.letters.organisers import SOON
 from services.notifier.store import sessions
-from services.notifier.tables import MailState
+from services.notifier.store.bounces import digest_of
+from services.notifier.tables import EndedDigestRow, MailState
 from shared.database import Transaction
 
 
@@ -76,6 +79,31 @@ async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts
     for row in await tx.execute(_STANDINGS, {"ids": list(ids)}) if ids else ():
         found.setdefault(row.session_id, {})[Standing(row.standing)] = row.people
     return dict(found)
+
+
+async def end_digest(tx: Transaction, organiser: str, address: str, now: datetime) -> None:
+    """Keep that whoever has this address wants the digest of an organiser no more."""
+    values = {"organiser": organiser, "address": digest_of(tx, address), "ended_at": now}
+    await tx.execute(insert(EndedDigestRow).values(values).on_conflict_do_nothing())
+
+
+async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
+    """Forget that somebody wanted the digest no more. Returns whether they had said so."""
+    resumed = await tx.execute(
+        delete(EndedDigestRow).where(
+            col(EndedDigestRow.organiser) == organiser,
+            col(EndedDigestRow.address) == digest_of(tx, address),
+        )
+    )
+    return resumed.rowcount > 0
+
+
+async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
+    """Return those of these addresses whose owners want the digest of an organiser no more."""
+    ended = set(
+        await tx.scalars(select(EndedDigestRow.address).where(col(EndedDigestRow.organiser) == organiser))
+    )
+    return {address for address in addresses if digest_of(tx, address) in ended}
 
 
 _FIRST = text(

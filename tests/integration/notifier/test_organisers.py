@@ -1,22 +1,29 @@
 """Organisers hear once a day, and without a name, what there is to tell of their sessions."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
-from services.notifier import jobs
+from services.notifier import jobs, pages
+from services.notifier.letters import digest_id
 from services.notifier.letters.bounces import RETURNED
+from services.notifier.service import organisers
 from services.notifier.settings import DelegationContacts
 from shared import clock
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
+from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
+from tests.support.guards import a_guard
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
 
+LINKS = Links(["a key for tests only"], dict.fromkeys(Purpose, "http://test"))
 YANN, ANNE = "yann@cnfpt.example", "anne@cnfpt.example"
 YANN_ALONE = {"bretagne": DelegationContacts(organisers=(YANN,))}
 ADDRESSES = {
@@ -254,13 +261,64 @@ async def test_on_a_day_without_anything_to_say_there_is_no_digest(
     assert await seated.rows(where="template IN ('digest', 'mails-returned')") == []
 
 
-async def test_the_digest_names_nobody_and_says_how_to_have_it_no_more(
-    seated: Notifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_digest_names_nobody(seated: Notifier, monkeypatch: pytest.MonkeyPatch) -> None:
     await come_back(seated, "zoe")
     await write(seated, MORNING, monkeypatch, {"bretagne": DelegationContacts(digest=(YANN,))})
     assert await seated.deliver() == 1
     (mail,) = seated.relay.taken
     assert b"zoe" not in mail.content.lower()
-    assert mail.message["List-Unsubscribe"].startswith("<mailto:")
-    assert mail.message["List-Unsubscribe-Post"] is None
+
+
+@pytest.fixture
+async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
+    """The page that a digest leads to, of an installation that writes it to Yann."""
+    api = FastAPI()
+    wanted = {organiser: found.digest for organiser, found in DIGEST.items()}
+    guard, shown = a_guard(notifier.database), pages.rendering("http://catalogue")
+    pages.digests.add_to(api, notifier.database, guard, LINKS, shown, wanted=wanted)
+    transport = httpx.ASGITransport(app=api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+def ending(organiser: str = "bretagne", address: str = YANN, days: int = 1) -> str:
+    return LINKS.end_digest(digest_id(organiser), address, clock.now() + timedelta(days=days))
+
+
+async def test_one_click_ends_the_digest_and_nothing_else(
+    seated: Notifier, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 8058: opening the link changes nothing, the POST does."""
+    both = {"bretagne": DelegationContacts(organisers=(YANN,), digest=(YANN, ANNE))}
+    monkeypatch.setattr(clock, "now", lambda: MORNING)
+    for method in ("GET", "GET", "POST", "POST"):
+        answer = await client.request(method, ending(), data={"List-Unsubscribe": "One-Click"})
+        assert answer.status_code == 200
+        await come_back(seated, "zoe")
+    await write(seated, MORNING, monkeypatch, both)
+    assert [row.address for row in await digests(seated)] == [ANNE]
+    assert [row.address for row in await told(seated)] == [YANN]
+
+
+async def test_opening_the_link_does_not_end_the_digest_and_an_operator_resumes_it(
+    seated: Notifier, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await come_back(seated, "zoe")
+    assert (await client.get(ending())).status_code == 200
+    await write(seated, MORNING, monkeypatch, DIGEST)
+    assert len(await digests(seated)) == 1
+    await client.post(ending())
+    async with seated.database.transaction() as tx:
+        assert await organisers.resume_digest(tx, "bretagne", YANN)
+        assert not await organisers.resume_digest(tx, "bretagne", YANN)
+    await come_back(seated, "ali", at=MORNING)
+    await write(seated, MORNING + timedelta(days=1), monkeypatch, DIGEST)
+    assert [row.address for row in await digests(seated)] == [YANN, YANN]
+
+
+async def test_a_link_of_another_digest_or_of_who_has_none_ends_nothing(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    links = (ending(address=ANNE), ending("corse"), ending(days=-1))
+    assert [(await client.post(link)).status_code for link in links] == [410] * 3
+    assert await notifier.query("SELECT * FROM ended_digest") == []

@@ -115,6 +115,7 @@ DETAILS: dict[Template, dict[str, Any]] = {
             }
         ],
         "in_all": 1,
+        "digest": str(MAIL_ID),
         "to_decide": 0,
         "new": 0,
         "left": 0,
