@@ -56,5 +56,5 @@ def test_a_file_that_cannot_be_read_is_said_in_one_line(
     with pytest.raises(SystemExit) as stopped:
         load(Settings)
     assert stopped.value.code == 2
-    said = "parcours: the file that SMTP_PASSWORD_FILE names cannot be read: No such file or directory\n"
-    assert capsys.readouterr().err == said
+    message = "parcours: the file that SMTP_PASSWORD_FILE names cannot be read: No such file or directory\n"
+    assert capsys.readouterr().err == message

@@ -86,13 +86,13 @@ async def test_each_request_is_said_once_to_be_with_its_delegation_however_often
         async with database.transaction() as tx:
             await tx.execute(text("DELETE FROM inbox"))
         await hear(database, request, request_id)
-    [said] = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
-    assert said.model_dump(include=_SAID) == request.model_dump(include=_SAID)
-    assert (said.request_id, said.request_source) == (request_id, "/tests")
-    assert "printemps" not in said.model_dump_json()
+    [receipt] = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
+    assert receipt.model_dump(include=_PUBLISHED) == request.model_dump(include=_PUBLISHED)
+    assert (receipt.request_id, receipt.request_source) == (request_id, "/tests")
+    assert "printemps" not in receipt.model_dump_json()
 
 
-_SAID = {
+_PUBLISHED = {
     "siret",
     "authority",
     "delegation",
@@ -110,8 +110,8 @@ async def test_requests_of_two_portals_with_one_id_are_both_said(
     event_id = uuid4()
     for source in ("/portals/iel", "/portals/ouest"):
         await take(router, database, [replace(received(a_bespoke_request(), event_id), source=source)])
-    said = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
-    assert [event.request_source for event in said] == ["/portals/iel", "/portals/ouest"]
+    receipts = [event for event in await events_of(SIRET) if isinstance(event, BespokeRequestReceived)]
+    assert [event.request_source for event in receipts] == ["/portals/iel", "/portals/ouest"]
 
 
 async def test_a_request_is_qualified_proposed_and_agreed_to_with_a_private_session(

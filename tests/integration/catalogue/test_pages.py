@@ -96,8 +96,8 @@ async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor
 
 async def test_the_legal_notice_says_who_publishes_and_who_hosts(visitor: Browser) -> None:
     page = await read(visitor, "/mentions-legales")
-    for said in dataclasses.astuple(PUBLISHER)[:-1]:
-        assert said in page.text
+    for field in dataclasses.astuple(PUBLISHER)[:-1]:
+        assert field in page.text
     assert "non indiqué" not in page.text
     assert f"mailto:{CONTACT}" in page.links
 

@@ -74,8 +74,8 @@ async def test_two_replicas_carry_a_session_through_its_life_once_and_announce_w
             state = SessionState.model_validate_json(record.value)
             assert record.headers["ce_subject"] == record.key == str(state.session_id)
             assert record.headers["ce_source"] == "/services/catalogue"
-        told_at = datetime.fromisoformat(life[-1].headers["ce_time"])
-        assert told_at >= SessionState.model_validate_json(life[-1].value).ends_at
+        published_at = datetime.fromisoformat(life[-1].headers["ce_time"])
+        assert published_at >= SessionState.model_validate_json(life[-1].value).ends_at
 
         occupancy = SessionOccupancyChanged(
             session_id=session_id, version=3, capacity=30, enrolled=12, waiting=0, offered=0

@@ -47,10 +47,10 @@ async def test_the_address_of_a_trainer_is_for_the_organiser_alone_and_their_nam
         alone = (await ask("GET", f"/sessions/{session_id}", by=who)).json()
         (listed,) = (await ask("GET", "/sessions", by=who)).json()["items"]
         for shown in (alone, listed):
-            said = [(trainer["name"], trainer["email"]) for trainer in shown["trainers"]]
-            assert said == [(ZOE["name"], address), (LEO["name"], None)], who
+            named = [(trainer["name"], trainer["email"]) for trainer in shown["trainers"]]
+            assert named == [(ZOE["name"], address), (LEO["name"], None)], who
         history = await ask("GET", f"/sessions/{session_id}/history", by=who)
-        assert not any(str(said) in history.text for said in (ZOE["name"], ZOE["email"])), who
+        assert not any(str(named) in history.text for named in (ZOE["name"], ZOE["email"])), who
     page = (await visit.get(f"/sessions/{session_id}")).text
     assert "Zoé Durand" in page
     assert "@exemple.fr" not in page
@@ -79,20 +79,20 @@ async def test_other_services_hear_of_trainers_by_id_alone(
 async def test_their_names_are_told_when_a_session_is_published_and_with_each_change_of_it(
     ask: Ask, an_empty_offer: str, events_of: EventsOf
 ) -> None:
-    async def told() -> list[tuple[int, list[str]]]:
+    async def published_events() -> list[tuple[int, list[str]]]:
         lists = [event for event in await events_of() if isinstance(event, SessionTrainersChanged)]
-        return [(said.session_version, [trainer.name for trainer in said.trainers]) for said in lists]
+        return [(event.session_version, [trainer.name for trainer in event.trainers]) for event in lists]
 
     draft = await drafted(ask, an_empty_offer, trainers=[ZOE])
     path = f"/sessions/{draft['session_id']}"
     await ask("PATCH", path, by=BRETAGNE, trainers=[ZOE, LEO])
-    assert await told() == [], "a draft is nobody else's"
+    assert await published_events() == [], "a draft is nobody else's"
     await ask("POST", f"{path}/publish", by=BRETAGNE)
     await ask("PATCH", path, by=BRETAGNE, capacity=12)
     await ask("PATCH", path, by=BRETAGNE, trainers=[])
     await ask("PATCH", path, by=BRETAGNE, capacity=13)
     both = [ZOE["name"], LEO["name"]]
-    assert await told() == [(3, both), (5, both), (6, [])]
+    assert await published_events() == [(3, both), (5, both), (6, [])]
 
 
 async def test_the_calendar_of_all_sessions_names_who_speaks(
@@ -180,12 +180,14 @@ async def test_whoever_is_forgotten_is_a_trainer_no_more_and_other_services_hear
         assert list(await tx.scalars(text("SELECT name FROM trainer"))) == ["Ada Martin"]
     (ada,) = (await ask("GET", f"/sessions/{session_id}")).json()["trainers"]
     async with database.quiet_transaction() as tx:
-        said = list(await tx.scalars(text("SELECT data FROM outbox WHERE data <> '{}' ORDER BY id")))
-    assert not any("zoe.durand" in data for data in said)
-    changed = SessionChanged.model_validate_json(said[-3])
+        published_events = list(
+            await tx.scalars(text("SELECT data FROM outbox WHERE data <> '{}' ORDER BY id"))
+        )
+    assert not any("zoe.durand" in data for data in published_events)
+    changed = SessionChanged.model_validate_json(published_events[-3])
     assert [str(trainer_id) for trainer_id in changed.trainer_ids] == [ada["trainer_id"]]
-    told = SessionTrainersChanged.model_validate_json(said[-2])
-    assert [trainer.name for trainer in told.trainers] == ["Ada Martin"]
+    named = SessionTrainersChanged.model_validate_json(published_events[-2])
+    assert [trainer.name for trainer in named.trainers] == ["Ada Martin"]
 
 
 async def test_trainers_are_kept_ninety_days_after_the_end(

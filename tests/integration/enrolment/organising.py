@@ -42,7 +42,7 @@ async def send(ask: Ask, method: str, path: str, sheet: str | bytes, *, by: str 
     return await ask(method, path, by=by, content=content, headers=CSV)
 
 
-async def told_of(rows: Rows, kind: str, agent_id: str = "%") -> list[dict[str, Any]]:
+async def published_events(rows: Rows, kind: str, agent_id: str = "%") -> list[dict[str, Any]]:
     """The data of the events of a kind, in order; of one agent, or all."""
     found = await rows(
         "SELECT CAST(data AS jsonb) AS data FROM outbox WHERE type LIKE :kind AND key LIKE :key ORDER BY id",

@@ -110,7 +110,7 @@ async def test_the_security_log_names_no_person_and_no_secret(
     assert organiser["where"] == "/api/v1/requests/{ce_id}"
     assert by_link["where"] == "/inscriptions/desistement/{token}"
     for line in lines:
-        said = str({name: value for name, value in line.items() if name != "pathname"})
+        logged = str({name: value for name, value in line.items() if name != "pathname"})
         for secret in (
             MARK,
             MARK.encode().hex(),
@@ -119,7 +119,7 @@ async def test_the_security_log_names_no_person_and_no_secret(
             "192.0.2",
             "Bearer",
         ):
-            assert secret not in said
+            assert secret not in logged
 
 
 async def test_a_right_token_is_a_line_once_an_hour_for_each_address_that_sends_it(

@@ -17,8 +17,8 @@ from tests.integration.enrolment.organising import (
     lines,
     listed,
     of,
+    published_events,
     send,
-    told_of,
 )
 from tests.support.builders import an_agent, open_now
 
@@ -48,7 +48,7 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
         {"module": 1, "title": "Comprendre", "attendance": "attended"},
         {"module": 2, "title": "Pratiquer", "attendance": "absent_justified"},
     ]
-    published = await told_of(rows, "AttendanceRecorded")
+    published = await published_events(rows, "AttendanceRecorded")
     assert [(event["agent"]["agent_id"], event["module"], event["certified"]) for event in published] == [
         ("A-0", "Comprendre", False),
         ("A-0", "Pratiquer", True),
@@ -74,12 +74,15 @@ async def test_a_cancellation_is_told_to_who_attended_a_first_day_and_certifies_
     assert (await ask("POST", of(session, "attendance"), by=BRETAGNE, json=records)).status_code == 200
     cancelled = session.model_copy(update={"version": session.version + 1, "status": Status.CANCELLED})
     await front.publish(cancelled)
-    ended = await told_of(rows, "EnrolmentWithdrawn")
+    ended = await published_events(rows, "EnrolmentWithdrawn")
     assert {event["agent"]["agent_id"]: event["attendance_kept"] for event in ended} == {
         "A-0": True,
         "A-1": False,
     }
-    assert [event["certified"] for event in await told_of(rows, "AttendanceRecorded")] == [False, True]
+    assert [event["certified"] for event in await published_events(rows, "AttendanceRecorded")] == [
+        False,
+        True,
+    ]
     assert [entry["state"] for entry in await listed(ask, session)] == ["certified", "session_cancelled"]
     (stored,) = await rows("SELECT cancelled_at FROM session")
     assert now <= stored.cancelled_at <= datetime.now(UTC)

@@ -205,7 +205,7 @@ async def test_a_zip_of_certificates_that_is_taken_out_stands_in_the_security_lo
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     path_of_zip = f"/api/v1/sessions/{session.session_id}/certificates.zip"
     assert (await ask("GET", path_of_zip, by=BRETAGNE)).status_code == 200
-    events = [vars(said) for said in caplog.records if said.name == security_log.LOGGER]
+    events = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
     assert [(line["event"], line["outcome"]) for line in events] == [("token", "ok"), ("export", "ok")]
     assert events[-1]["where"] == "/api/v1/sessions/{session_id}/certificates.zip"
 

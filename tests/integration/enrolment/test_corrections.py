@@ -269,10 +269,10 @@ async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_no
     agent = (await front.of(session, AGENT)).agent
     assert (agent["email"], agent["given_name"]) == ("zoe@exemple.fr", "Zoey")
     published = await rows(f"SELECT data FROM outbox WHERE type = '{CORRECTED}' ORDER BY id")
-    said = [
+    stated = [
         (data.get("email"), data.get("given_name")) for data in (json.loads(row.data) for row in published)
     ]
-    assert said == [("zoe@exemple.fr", None), (None, "Zoey")]
+    assert stated == [("zoe@exemple.fr", None), (None, "Zoey")]
     assert len(await rows("SELECT 1 FROM correction")) == 3
 
 

@@ -325,8 +325,12 @@ async def test_an_agent_is_given_a_groups_request_without_the_colleagues(
     async with database.transaction() as tx:
         await outbox.Outbox("enrolment").publish(tx, [group])  # as it came by HTTP
         [event] = (await erasing.export(tx, own.key))["outbox"]
-    said = json.loads(event["data"])
-    assert (said["agents"][0]["email"], said["agents"][1:], said["requested_by"]) == (own.email, [{}], {})
+    content = json.loads(event["data"])
+    assert (content["agents"][0]["email"], content["agents"][1:], content["requested_by"]) == (
+        own.email,
+        [{}],
+        {},
+    )
 
 
 async def test_what_another_issuers_portal_sent_by_http_is_not_about_an_agent_with_the_same_identifier(

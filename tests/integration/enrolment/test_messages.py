@@ -12,7 +12,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
 from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.integration.enrolment.organising import BRETAGNE, CORSE, Rows, of, told_of
+from tests.integration.enrolment.organising import BRETAGNE, CORSE, Rows, of, published_events
 from tests.support.builders import an_agent, open_now
 
 TEXT = "Bonjour,\n\nVenez avec un ordinateur portable."
@@ -46,7 +46,7 @@ async def test_a_message_leaves_after_a_minute_and_its_event_names_nobody(
     assert await send(database, clock.now()) == 0
     assert await send(database, clock.now() + timedelta(minutes=2)) == 1
     assert await send(database, clock.now() + timedelta(minutes=2)) == 0
-    [event] = await told_of(rows, "ParticipantsMessaged")
+    [event] = await published_events(rows, "ParticipantsMessaged")
     assert event == {
         "message_id": planned["message_id"],
         "session_id": str(session.session_id),

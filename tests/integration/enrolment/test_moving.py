@@ -146,11 +146,11 @@ async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothi
     [row] = await rows("SELECT outcome, reason FROM request WHERE request_id = :id", id=swap.request_id)
     assert (row.outcome, row.reason) == ("refused", "unknown_session")
     assert await front.states(here, agent) == ["enrolled"]
-    [rejected] = await told_of(rows, swap.request_id)
+    [rejected] = await rejections(rows, swap.request_id)
     assert (rejected.type, rejected.code) == ("fr.cnfpt.enrolment.RequestRejected.v1", "invalid")
 
 
-async def told_of(rows: Rows, request_id: UUID) -> list[Row[Any]]:
+async def rejections(rows: Rows, request_id: UUID) -> list[Row[Any]]:
     return await rows(
         "SELECT type, CAST(data AS jsonb)->>'code' AS code FROM outbox "
         "WHERE CAST(data AS jsonb)->>'request_id' = :id",

@@ -157,13 +157,13 @@ async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, 
     [withdrawal] = re.findall(f'href="{PUBLIC}({Purpose.WITHDRAW.value}/[^"]*)"', under(text, "Place"))
     [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', under(text, "Proposée"))
     page(await ask("POST", answer, data={"reponse": "oui"}), 200, "Votre place est confirmée")
-    said = page(
+    shown = page(
         await ask("POST", withdrawal, data={"confirmer": "oui"}), 200, "Votre désistement est enregistré"
     )
 
     assert await front.states(seat, agent) == ["withdrawn"]
     assert await front.states(offered, agent) == ["enrolled"]
-    [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', said)
+    [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', shown)
     assert "Désistement enregistré" in under((await ask("GET", back)).text, "Place")
 
 
@@ -183,9 +183,9 @@ async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask:
     assert ">Commencée<" in text.split("Inscriptions passées")[0]
 
 
-@pytest.mark.parametrize(("minimum", "said"), [(3, True), (1, False), (None, False)])
+@pytest.mark.parametrize(("minimum", "is_shown"), [(3, True), (1, False), (None, False)])
 async def test_who_takes_part_sees_that_too_few_do_and_it_is_to_be_decided(
-    front: Front, ask: Ask, minimum: int | None, said: bool
+    front: Front, ask: Ask, minimum: int | None, is_shown: bool
 ) -> None:
     """Rule 15, also in a private session, which no public page shows."""
     session, agent = open_now(title="Trop peu", minimum=minimum), an_agent()
@@ -195,7 +195,7 @@ async def test_who_takes_part_sees_that_too_few_do_and_it_is_to_be_decided(
     assert "doit encore décider" not in (await ask("GET", link)).text, "enrolment is open"
     closed = {"version": 2, "enrolment_closes_at": datetime.now(UTC) - timedelta(minutes=1)}
     await front.publish(session.model_copy(update=closed))
-    assert ("doit encore décider" in under((await ask("GET", link)).text, "Trop peu")) is said
+    assert ("doit encore décider" in under((await ask("GET", link)).text, "Trop peu")) is is_shown
 
 
 async def test_why_a_request_was_refused_stands_beside_it(front: Front, ask: Ask) -> None:

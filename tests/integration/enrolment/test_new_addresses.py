@@ -139,12 +139,12 @@ async def test_the_answer_is_the_same_whether_the_address_is_somebodys_or_not(
     known = an_agent(email="connue@exemple.fr")
     await front.enrol(session, known)
     there = await form(front, ask, session, agent)
-    said = [
+    texts = [
         (answer.status_code, re.sub(r'/[\w.-]{40,}"', '"', answer.text))
         for address in (known.email, "inconnue@exemple.fr", agent.email)
         for answer in [await ask("POST", there, data={"adresse": address})]
     ]
-    assert said[0] == said[1] == said[2]
+    assert texts[0] == texts[1] == texts[2]
     assert len(await given(rows)) == 3
 
 

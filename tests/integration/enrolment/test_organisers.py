@@ -26,7 +26,7 @@ from tests.integration.enrolment.organising import (
     lines,
     listed,
     of,
-    told_of,
+    published_events,
 )
 from tests.support.builders import an_agent, open_now
 
@@ -263,7 +263,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     )
     assert answer.json()["state"] == "withdrawn", answer.text
     assert await front.states(session, agents[3]) == ["offered"]
-    [published] = await told_of(rows, "EnrolmentWithdrawn", agent_id="A-0")
+    [published] = await published_events(rows, "EnrolmentWithdrawn", agent_id="A-0")
     assert (published["by"], published["reason"]) == ("employer", "Mutation")
     [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = 'withdrawal' AND agent_id = 'A-0'")
     assert kept.facts["author"] == BRETAGNE
@@ -308,7 +308,7 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
         [{"email": "faute@exemple.fr"}],
         {"email": "zoe@exemple.fr"},
     )
-    [published] = await told_of(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
+    [published] = await published_events(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
     assert (published["email"], published["given_name"]) == ("zoe@exemple.fr", None)
 
     again = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})

@@ -62,8 +62,8 @@ async def test_each_read_of_a_session_is_a_line(filled: Filled, ask: Ask, reads:
     for path in ("roster", "roster.csv", "selection.csv", "attendance.csv"):
         assert (await ask("GET", f"{home}/{path}", by=BRETAGNE)).status_code == 200
         assert (await ask("GET", f"{home}/{path}", by=CORSE)).status_code == 404
-    said = {"read-purpose": "contr%C3%B4le des pr%C3%A9sences"}
-    assert (await ask("GET", f"{home}/roster", by=ADMIN, headers=said)).status_code == 200
+    purpose = {"read-purpose": "contr%C3%B4le des pr%C3%A9sences"}
+    assert (await ask("GET", f"{home}/roster", by=ADMIN, headers=purpose)).status_code == 200
     of_session = (None, None, session.session_id)
     assert await reads() == [
         (BRETAGNE, "organiser", "roster", *of_session, ORGANISING),
@@ -74,14 +74,14 @@ async def test_each_read_of_a_session_is_a_line(filled: Filled, ask: Ask, reads:
 
 async def test_a_purpose_that_says_nothing_is_refused(filled: Filled, ask: Ask, reads: Reads) -> None:
     session, _ = filled
-    for said in ("", "x", "a%00bcd", "%E2%80%AEabc"):
+    for purpose in ("", "x", "a%00bcd", "%E2%80%AEabc"):
         answer = await ask(
             "GET",
             f"/api/v1/sessions/{session.session_id}/roster",
             by=BRETAGNE,
-            headers={"read-purpose": said},
+            headers={"read-purpose": purpose},
         )
-        assert answer.status_code == 400, said
+        assert answer.status_code == 400, purpose
         assert answer.json()["code"] == "purpose_needed"
     assert await reads() == []
 
@@ -114,8 +114,8 @@ async def test_each_read_of_an_agent_by_staff_is_a_line_and_none_by_portals(
 async def test_a_search_that_finds_nobody_leaves_a_line_without_what_was_typed_or_why(
     ask: Ask, reads: Reads
 ) -> None:
-    said = {"read-purpose": "appel de Zephyrine"}
-    await ask("GET", "/api/v1/enrolments?agent_id=zephyrine@exemple.fr", by=ADMIN, headers=said)
+    purpose = {"read-purpose": "appel de Zephyrine"}
+    await ask("GET", "/api/v1/enrolments?agent_id=zephyrine@exemple.fr", by=ADMIN, headers=purpose)
     assert await reads() == [(ADMIN, "admin", "enrolments", None, None, None, None)]
 
 
@@ -183,9 +183,9 @@ async def test_why_several_were_read_together_is_told_none_of_them(
     filled: Filled, front: Front, ask: Ask, erasing: Eraser, reads: Reads
 ) -> None:
     session, agent = filled
-    home, said = f"sessions/{session.session_id}", {"read-purpose": "appel de Zephyrine"}
+    home, purpose = f"sessions/{session.session_id}", {"read-purpose": "appel de Zephyrine"}
     for path in (f"{home}/roster", "enrolments?agent_id=A-1"):
-        assert (await ask("GET", f"/api/v1/{path}", by=ADMIN, headers=said)).status_code == 200
+        assert (await ask("GET", f"/api/v1/{path}", by=ADMIN, headers=purpose)).status_code == 200
     assert (await ask("GET", f"/api/v1/{home}/roster", by=BRETAGNE)).status_code == 200
     async with erasing.database.quiet_transaction() as tx:
         lines = (await erasing.export(tx, agent.key))["read_log"]

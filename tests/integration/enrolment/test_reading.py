@@ -163,7 +163,7 @@ async def test_a_record_that_somebody_sends_in_a_portals_name_hides_nothing_that
         assert isinstance(unsigned, Rejected)
         async with database.transaction() as tx:
             await dead_letters.keep_rejected(tx, [unsigned])
-        await said(
+        await publish_outcomes(
             database, rejected_by_another(ce_id).model_copy(update={"code": RejectionCode.NOT_AUTHENTICATED})
         )
     assert (await outcome(in_production, by_http))["state"] == "pending"
@@ -225,7 +225,7 @@ async def test_the_history_of_a_group_is_that_of_each_of_its_agents(front: Front
 SAID_AT = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
 
 
-async def said(database: Database, *events: Outcome) -> None:
+async def publish_outcomes(database: Database, *events: Outcome) -> None:
     """What catalogue and notifier say, an hour apart; the first is delivered again."""
     received = [
         Received(
@@ -275,11 +275,11 @@ async def test_a_request_that_another_service_answers_is_followed_to_its_end(
     ask: Ask, database: Database
 ) -> None:
     ce_id, other = uuid4(), uuid4()
-    await said(database, accepted_by_another(ce_id))
+    await publish_outcomes(database, accepted_by_another(ce_id))
     taken_in = await outcome(ask, ce_id)
     assert (taken_in["state"], taken_in["outcome"]) == ("answered", "accepted")
     assert (taken_in["state_now"], taken_in["history"]) == ("accepted", [])
-    await said(
+    await publish_outcomes(
         database,
         accepted_by_another(other),
         answered_by_a_delegation(other, "proposed"),
@@ -297,7 +297,9 @@ async def test_what_other_services_said_is_forgotten_thirty_days_after_the_last(
 ) -> None:
     old, young = uuid4(), uuid4()
     for ce_id in (old, young):
-        await said(database, accepted_by_another(ce_id), answered_by_a_delegation(ce_id, "proposed"))
+        await publish_outcomes(
+            database, accepted_by_another(ce_id), answered_by_a_delegation(ce_id, "proposed")
+        )
     async with database.transaction() as tx:
         await tx.execute(
             text(
@@ -319,24 +321,24 @@ async def test_a_request_that_another_service_rejected_says_why_until_it_comes_m
     ask: Ask, database: Database
 ) -> None:
     ce_id, mended = uuid4(), uuid4()
-    await said(database, rejected_by_another(ce_id))
+    await publish_outcomes(database, rejected_by_another(ce_id))
     rejection = await outcome(ask, ce_id)
     assert (rejection["state"], rejection["code"]) == ("rejected", "invalid")
     assert rejection["problems"] == [{"pointer": "/siret", "message": "Field required"}]
     in_french = await ask("GET", f"/api/v1/requests/{ce_id}", by=A, headers={"accept-language": "fr"})
     assert in_french.json()["problems"][0]["message"] == "champ obligatoire"
-    await said(database, rejected_by_another(mended), accepted_by_another(mended))
+    await publish_outcomes(database, rejected_by_another(mended), accepted_by_another(mended))
     assert (await outcome(ask, mended))["state"] == "answered"
-    await said(database, rejected_by_another(None))  # nobody can ask for it
+    await publish_outcomes(database, rejected_by_another(None))  # nobody can ask for it
 
     taken_in = uuid4()
-    await said(database, accepted_by_another(taken_in), rejected_by_another(taken_in))
+    await publish_outcomes(database, accepted_by_another(taken_in), rejected_by_another(taken_in))
     assert (await outcome(ask, taken_in))["state"] == "answered"  # whatever comes later with its id
 
 
 async def test_two_portals_ids_are_kept_apart_in_what_others_say_too(ask: Ask, database: Database) -> None:
     ce_id = uuid4()
-    await said(database, accepted_by_another(ce_id), rejected_by_another(ce_id, B))
+    await publish_outcomes(database, accepted_by_another(ce_id), rejected_by_another(ce_id, B))
     assert (await outcome(ask, ce_id, A))["state"] == "answered"
     assert (await outcome(ask, ce_id, B))["state"] == "rejected"
     problem(await read(ask, ce_id, "siege"), 409)

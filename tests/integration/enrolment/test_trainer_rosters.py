@@ -66,8 +66,8 @@ async def test_each_look_of_a_trainer_is_kept_and_an_agent_is_told_of_it(
     line = (f"formateur-{ZOE}", None, "roster", session.session_id, "animation de la session")
     assert [tuple(row) for row in lines] == [line] * 2
     async with erasing.database.quiet_transaction() as tx:
-        told = (await erasing.export(tx, agent.key))["read_log"]
-    assert [(read["actor"], read["purpose"]) for read in told] == [(line[0], line[-1])] * 2
+        reads = (await erasing.export(tx, agent.key))["read_log"]
+    assert [(read["actor"], read["purpose"]) for read in reads] == [(line[0], line[-1])] * 2
 
 
 async def test_the_link_opens_nothing_once_the_session_names_the_trainer_no_more(

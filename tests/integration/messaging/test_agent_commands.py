@@ -58,7 +58,7 @@ def read_json(printed: str) -> Any:
 
 @pytest.fixture
 def agent(enrolment_url: str, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """The command line inside this process; returns its code, and all that it said."""
+    """The command line inside this process; returns its code and its output."""
     urls = {"enrolment": enrolment_url, "catalogue": catalogue_url, "notifier": notifier_url}
     for service, url in urls.items():
         for name, value in settings_of(service, url, "localhost:1").items():
@@ -148,20 +148,20 @@ async def test_the_security_log_tells_of_what_was_done_for_an_agent_without_a_na
 
 
 async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:
-    code, said = await agent("export", "ouest", "IEL-1")
+    code, output = await agent("export", "ouest", "IEL-1")
     assert code == 1
-    assert "Nothing is kept of IEL-1 of ouest." in said
+    assert "Nothing is kept of IEL-1 of ouest." in output
 
 
 async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
     agent: Here, enrolment_database: Database, notifier_database: Database
 ) -> None:
-    code, said = await agent("erase", "cnfpt", "main-1")
+    code, output = await agent("erase", "cnfpt", "main-1")
     assert code == 0
     async with enrolment_database.quiet_transaction() as tx:
         event = (await tx.execute(text("SELECT event_id, source, topic, data FROM outbox"))).one()
-    assert str(event.event_id) in said
-    assert said.endswith(OF_OWNERS)
+    assert str(event.event_id) in output
+    assert output.endswith(OF_OWNERS)
     assert (event.source, event.topic) == ("/services/enrolment", "portal.agents")
     assert json.loads(event.data)["issuer"] == "cnfpt"
 
@@ -173,10 +173,10 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
             request_id=event.event_id, request_source="/tests", service=service, erased_at=clock.now()
         )
         await take(notifier, notifier_database, [received(answer)])
-        code, said = await agent("erasures", str(event.event_id))
-        assert (code, said.count("not yet")) == (int(number < 3), 3 - number)
-        assert OF_OWNERS in said
-        assert "main-1" not in said
+        code, output = await agent("erasures", str(event.event_id))
+        assert (code, output.count("not yet")) == (int(number < 3), 3 - number)
+        assert OF_OWNERS in output
+        assert "main-1" not in output
 
 
 async def test_an_address_leads_to_its_agents_also_to_who_had_it_and_each_is_told_who_looked(
@@ -191,11 +191,11 @@ async def test_an_address_leads_to_its_agents_also_to_who_had_it_and_each_is_tol
     correction = AgentCorrected(issuer="iel", agent_id="IEL-1", email="zoe@juste.fr")
     await take(enrolment, enrolment_database, [received(correction)], policy=Policy())
 
-    code, said = await agent("find", AGENT.email)
+    code, output = await agent("find", AGENT.email)
 
     assert code == 0
-    assert said.splitlines()[:2] == ["iel\tIEL-1\tenrolment, notifier", "ouest\tO-7\tnotifier"]
-    assert "make sure who asks" in said
+    assert output.splitlines()[:2] == ["iel\tIEL-1\tenrolment, notifier", "ouest\tO-7\tnotifier"]
+    assert "make sure who asks" in output
     reads = "SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"
     who = getpass.getuser()
     async with notifier_database.quiet_transaction() as tx:
@@ -220,12 +220,12 @@ async def test_who_asks_for_an_agent_is_told_of_other_identifiers_with_their_add
     for agent_id in ("main-1", "main-2"):
         await enrolled_by_hand(notifier_database, agent_id)
 
-    code, said = await agent(command, "iel", "IEL-1")
+    code, output = await agent(command, "iel", "IEL-1")
 
     assert code == 0
     for agent_id in ("main-1", "main-2"):
-        assert f"\nThe same address is that of {agent_id} of cnfpt, too, which is not in this." in said
-    assert "that of IEL-1" not in said
+        assert f"\nThe same address is that of {agent_id} of cnfpt, too, which is not in this." in output
+    assert "that of IEL-1" not in output
     async with notifier_database.quiet_transaction() as tx:
         reads = await tx.execute(text("SELECT actor, kind, issuer, agent_id FROM read_log ORDER BY agent_id"))
         who = getpass.getuser()
@@ -250,23 +250,23 @@ async def test_an_address_leads_to_its_agents_also_where_it_stands_in_a_dead_let
             await dead_letters.keep_rejected(tx, [Rejected(record, RejectionCode.INVALID, (), portal=portal)])
         ids = list(await tx.scalars(text("SELECT id FROM dead_letter ORDER BY id")))
 
-    code, said = await agent("find", "zoe@rejet.fr")
+    code, output = await agent("find", "zoe@rejet.fr")
 
     assert code == 0
-    assert said.splitlines()[0] == "essai\tIEL-9\tenrolment"
-    assert "IEL-8" not in said
-    shown = [f"dead-letters show {letter_id}" in said for letter_id in ids]
+    assert output.splitlines()[0] == "essai\tIEL-9\tenrolment"
+    assert "IEL-8" not in output
+    shown = [f"dead-letters show {letter_id}" in output for letter_id in ids]
     assert shown == [False, True, False, True]
     async with enrolment_database.quiet_transaction() as tx:
         assert list(await tx.scalars(text("SELECT agent_id FROM read_log"))) == ["IEL-9"]
 
 
 async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_be_none(agent: Here) -> None:
-    code, said = await agent("find", "personne@exemple.fr")
-    assert (code, "No agent is known by this address." in said) == (1, True)
-    code, said = await agent("find", "personne")
-    assert (code, said.count("\n")) == (2, 1)
-    assert "This is no address" in said
+    code, output = await agent("find", "personne@exemple.fr")
+    assert (code, "No agent is known by this address." in output) == (1, True)
+    code, output = await agent("find", "personne")
+    assert (code, output.count("\n")) == (2, 1)
+    assert "This is no address" in output
 
 
 async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_and_letters(
@@ -274,13 +274,13 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
 ) -> None:
     await enrol(enrolment_database)
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
-    code, said = await agent(
+    code, output = await agent(
         "correct", "iel", "IEL-1", "--email", "zoe@juste.fr", "--family-name", "Durand-Roy"
     )
     assert code == 0
     async with enrolment_database.quiet_transaction() as tx:
         event = (await tx.execute(text(_LAST_OF_OUTBOX))).one()
-    assert str(event.event_id) in said
+    assert str(event.event_id) in output
     assert (event.source, event.topic) == ("/services/enrolment", "portal.agents")
 
     # No portal sent it: the data says who issued the identifier.
@@ -317,9 +317,9 @@ async def test_a_correction_of_an_identifier_that_nobody_has_is_requested_of_nob
     agent: Here, enrolment_database: Database, agent_id: str, options: tuple[str, ...], is_asked: bool
 ) -> None:
     await enrol(enrolment_database)
-    code, said = await agent("correct", "iel", agent_id, "--email", "zoe@juste.fr", *options)
+    code, output = await agent("correct", "iel", agent_id, "--email", "zoe@juste.fr", *options)
     assert code == (0 if is_asked else 1)
-    assert (f"No address is known of {agent_id} of iel: nothing was done." in said) is not is_asked
+    assert (f"No address is known of {agent_id} of iel: nothing was done." in output) is not is_asked
     async with enrolment_database.quiet_transaction() as tx:
         published = await tx.scalar(text("SELECT count(*) FROM outbox WHERE data LIKE '%juste%'"))
     assert published == int(is_asked)
@@ -331,13 +331,13 @@ async def test_who_asked_for_a_correction_or_an_erasure_is_known_by_the_request(
     agent: Here, enrolment_database: Database, command: tuple[str, ...], by: tuple[str, ...], who: str
 ) -> None:
     await enrol(enrolment_database)
-    code, said = await agent(command[0], "iel", "IEL-1", *command[1:], *by)
+    code, output = await agent(command[0], "iel", "IEL-1", *command[1:], *by)
     assert code == 0
     async with enrolment_database.quiet_transaction() as tx:
         [line] = await tx.execute(text("SELECT actor, kind, issuer, agent_id, about FROM read_log"))
     kind = {"erase": "erasure", "correct": "correction"}[command[0]]
     assert tuple(line[:4]) == (who, kind, "iel", "IEL-1")
-    assert f"Requested as {line.about}." in said
+    assert f"Requested as {line.about}." in output
 
 
 async def test_who_follows_news_is_corrected_by_the_command_too(
@@ -357,7 +357,7 @@ _LAST_OF_OUTBOX = "SELECT event_id, source, topic, data FROM outbox ORDER BY id 
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "output"),
     [
         ((), "Nothing to correct: give --email, --given-name or --family-name."),
         (("--email", "zoe"), "--email cannot be right"),
@@ -369,11 +369,11 @@ _LAST_OF_OUTBOX = "SELECT event_id, source, topic, data FROM outbox ORDER BY id 
     ],
 )
 async def test_what_cannot_be_right_is_not_requested(
-    agent: Here, enrolment_database: Database, given: tuple[str, ...], said: str
+    agent: Here, enrolment_database: Database, given: tuple[str, ...], output: str
 ) -> None:
     code, answer = await agent("correct", "iel", "IEL-1", *given)
     assert (code, answer.count("\n")) == (2, 1)
-    assert said in answer
+    assert output in answer
     async with enrolment_database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM outbox")) == 0
 
@@ -383,9 +383,9 @@ async def test_without_a_key_to_sign_with_nothing_is_requested(
     agent: Here, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INTAKE_SIGNING_KEY")
-    code, said = await agent(command[0], "iel", "IEL-1", *command[1:])
+    code, output = await agent(command[0], "iel", "IEL-1", *command[1:])
     assert code == 2
-    assert "INTAKE_SIGNING_KEY is not set" in said
+    assert "INTAKE_SIGNING_KEY is not set" in output
 
 
 async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
@@ -394,11 +394,11 @@ async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
     await enrol(enrolment_database)
     leaves = WithdrawalRequested(session_id=uuid4(), agent_id="IEL-7", by="agent")
     await take(enrolment, enrolment_database, [received(leaves, issuer="iel")], policy=Policy())
-    for agent_id, is_said in (("NOPE-1", True), ("IEL-7", True), ("IEL-1", False)):
-        code, said = await agent("erase", "iel", agent_id)
+    for agent_id, is_warned in (("NOPE-1", True), ("IEL-7", True), ("IEL-1", False)):
+        code, output = await agent("erase", "iel", agent_id)
         assert code == 0
-        assert (f"No address is known of {agent_id} of iel" in said) is is_said
-        assert ("What is kept by this identifier alone ends" in said) is is_said
+        assert (f"No address is known of {agent_id} of iel" in output) is is_warned
+        assert ("What is kept by this identifier alone ends" in output) is is_warned
 
 
 @pytest.mark.parametrize("command", ["export", "correct", "erase"])
@@ -406,7 +406,7 @@ async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
 async def test_a_mistake_in_a_name_is_said_in_one_line(
     agent: Here, command: str, who: tuple[str, str]
 ) -> None:
-    code, said = await agent(command, *who)
+    code, output = await agent(command, *who)
     assert code == 2
-    assert "cannot be an i" in said
-    assert said.count("\n") == 1
+    assert "cannot be an i" in output
+    assert output.count("\n") == 1

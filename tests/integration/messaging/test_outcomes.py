@@ -157,17 +157,17 @@ async def test_a_rejection_that_another_service_says_goes_to_enrolment_which_pas
     record = a_record(subscription(), REQUEST_ID, source="/portals/iel")
     misspelt = Record(**{**_fields(record), "value": b'{"agent_id": "1001"}'})
     await take(notifier.router, notifier_database, portals, misspelt)
-    [said] = await rows(notifier_database)
-    assert (said.topic, said.source, said.portal) == ("requests.outcomes", "/services/notifier", None)
+    [row] = await rows(notifier_database)
+    assert (row.topic, row.source, row.portal) == ("requests.outcomes", "/services/notifier", None)
 
-    event = RequestRejected.model_validate_json(said.data)
-    passing = a_record(event, said.event_id, source=said.source)
+    event = RequestRejected.model_validate_json(row.data)
+    passing = a_record(event, row.event_id, source=row.source)
     for _ in range(2):
         await take(enrolment.router, answering, portals, passing)
 
     [heard] = await rows(answering)
     assert (heard.topic, heard.portal) == ("portal.answers.iel", "iel")
-    assert (heard.event_id, heard.source, heard.data) == (said.event_id, said.source, said.data)
+    assert (heard.event_id, heard.source, heard.data) == (row.event_id, row.source, row.data)
 
 
 # ------------------------------------------------------------------------------------------ accepted
@@ -233,20 +233,20 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
     router, parked_at = requests_of(fails), clock.now()
     await take(router, answering, portals, a_request(offset=5))
 
-    async def said_after(days: float) -> list[str]:
+    async def answers_after(days: float) -> list[str]:
         monkeypatch.setattr("shared.clock.now", lambda: parked_at + timedelta(days=days, minutes=1))
         caplog.clear()
         while await end_undecided(answering, router, days=90) is not None:
             pass
         return [record.getMessage() for record in caplog.records]
 
-    assert await said_after(59) == []
-    assert await said_after(60) == [
+    assert await answers_after(59) == []
+    assert await answers_after(60) == [
         "1 dead letters are given up in 30 days or less: decide about them (dead-letters list)"
     ]
     assert await rows(answering) == []
-    assert await said_after(90) == ["1 dead letters are given up: nobody decided within 90 days"]
-    assert await said_after(91) == []
+    assert await answers_after(90) == ["1 dead letters are given up: nobody decided within 90 days"]
+    assert await answers_after(91) == []
 
     [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.code) == (REQUEST_ID, RejectionCode.INTERNAL)

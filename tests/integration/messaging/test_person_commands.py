@@ -67,7 +67,7 @@ def stores(
 def person(
     catalogue_url: str, enrolment_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Here:
-    """The command line inside this process; returns its code, and all that it said."""
+    """The command line inside this process; returns its code and its output."""
     for service, url in (
         ("enrolment", enrolment_url), ("catalogue", catalogue_url), ("notifier", notifier_url)
     ):  # fmt: skip
@@ -167,18 +167,18 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
     await live_through_everything(stores)
     assert ("enrolment", "outbox") in await left(stores)
 
-    code, said = await person("erase", ADDRESS)
+    code, output = await person("erase", ADDRESS)
 
-    assert code == 0, said
-    assert MARK not in said
-    assert said.endswith(OF_AGENTS)
+    assert code == 0, output
+    assert MARK not in output
+    assert output.endswith(OF_AGENTS)
     assert await left(stores) == set()
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert line == "erasure ok who=operator where=parcours person erase times=1"
     assert await execute(stores["catalogue"], "SELECT actor, purpose FROM read_log") == [("anne", None)]
     reads = await execute(stores["notifier"], "SELECT actor, issuer, agent_id, purpose FROM read_log")
     assert reads == [("ali", None, None, None)] * 2
-    request_id = said.split()[0]
+    request_id = output.split()[0]
     for service, database in stores.items():
         [row] = await execute(database, "SELECT request_id, issuer, agent_id, done_at FROM erasure")
         assert (str(row.request_id), row.issuer, row.agent_id) == (request_id, None, None)
@@ -186,14 +186,14 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
         answer = AgentErased.model_validate_json(event.data)
         assert answer.service == service
         await take(notifier, stores["notifier"], [received(answer)])
-    code, said = await person("erasures", request_id, of=agent_commands.app)
-    assert (code, said.count("not yet")) == (0, 0)
-    assert "is not in this" not in said, "it was no agent's"
+    code, output = await person("erasures", request_id, of=agent_commands.app)
+    assert (code, output.count("not yet")) == (0, 0)
+    assert "is not in this" not in output, "it was no agent's"
 
     assert (await person("erase", ADDRESS))[0] == 0, "it may be run again"
-    code, said = await person("export", ADDRESS)
+    code, output = await person("export", ADDRESS)
     assert code == 1
-    assert "Nothing is kept of this address" in said
+    assert "Nothing is kept of this address" in output
 
 
 async def test_an_address_that_a_setting_has_written_to_again_is_said(
@@ -201,11 +201,11 @@ async def test_an_address_that_a_setting_has_written_to_again_is_said(
 ) -> None:
     contacts = {"bretagne": {"contact": "other@exemple.fr", "organisers": [ADDRESS.upper()]}}
     monkeypatch.setenv("DELEGATION_CONTACTS", json.dumps(contacts))
-    code, said = await person("erase", ADDRESS)
-    assert code == 0, said
-    assert "DELEGATION_CONTACTS of the notifier names this address" in said
-    code, said = await person("erase", "autre@exemple.fr")
-    assert "DELEGATION_CONTACTS" not in said
+    code, output = await person("erase", ADDRESS)
+    assert code == 0, output
+    assert "DELEGATION_CONTACTS of the notifier names this address" in output
+    code, output = await person("erase", "autre@exemple.fr")
+    assert "DELEGATION_CONTACTS" not in output
 
 
 async def test_agents_with_the_address_and_who_did_what_stay(
@@ -253,9 +253,9 @@ async def test_what_is_on_its_way_is_waited_for(
             data=OFFICER.model_dump_json(),
         )
     await execute(stores[service], hold)
-    code, said = await person("erase", ADDRESS)
+    code, output = await person("erase", ADDRESS)
     assert code == 1
-    assert f"Not done by {service}" in said
+    assert f"Not done by {service}" in output
     assert {name for name, _ in await left(stores)} == {service}
 
     await execute(stores[service], release)
@@ -264,6 +264,6 @@ async def test_what_is_on_its_way_is_waited_for(
 
 
 async def test_what_is_no_address_is_said_in_one_line(person: Here) -> None:
-    code, said = await person("erase", "IEL-1")
+    code, output = await person("erase", "IEL-1")
     assert code == 2
-    assert said == "parcours: This is no address: it has one @, and a domain after it.\n"
+    assert output == "parcours: This is no address: it has one @, and a domain after it.\n"

@@ -503,16 +503,16 @@ def follows(number: int, **changes: Any) -> SubscriptionChanged:
 
 @pytest.mark.parametrize("topic", [Topic.ENROLMENT_DECISIONS, Topic.PORTAL_AGENTS])
 async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: Topic) -> None:
-    said: list[Event] = []
+    events: list[Event] = []
     for number in range(20):
         agent_id = f"A-{number}"
         if topic is Topic.ENROLMENT_DECISIONS:
-            said.append(a_decision(AgentEnrolled, agent=an_agent(agent_id=agent_id), enrolment_id=uuid4()))
-            said.append(corrected(agent_id=agent_id))
+            events.append(a_decision(AgentEnrolled, agent=an_agent(agent_id=agent_id), enrolment_id=uuid4()))
+            events.append(corrected(agent_id=agent_id))
         else:
-            said.append(follows(number))
-            said.append(AgentCorrected(agent_id=agent_id, email=RIGHT))
-    batch = [received(event, issuer="iel") for event in said]
+            events.append(follows(number))
+            events.append(AgentCorrected(agent_id=agent_id, email=RIGHT))
+    batch = [received(event, issuer="iel") for event in events]
     async with notifier.database.transaction() as tx:
         with statements(tx) as asked:
             if topic is Topic.ENROLMENT_DECISIONS:

@@ -62,7 +62,7 @@ async def write(
     await jobs.write_to_organisers(notifier.database, to)
 
 
-async def told(notifier: Notifier) -> list[Any]:
+async def mails(notifier: Notifier) -> list[Any]:
     return await notifier.rows(where="template = 'mails-returned'")
 
 
@@ -72,7 +72,7 @@ async def test_each_organiser_of_the_session_has_one_letter_a_day_with_how_many(
     await come_back(seated, "zoe", "ali")
     for minutes in (0, 1, 60):
         await write(seated, MORNING + timedelta(minutes=minutes), monkeypatch, ADDRESSES)
-    rows = await told(seated)
+    rows = await mails(seated)
     assert sorted(row.address for row in rows) == sorted((YANN, ANNE))
     assert {row.issuer for row in rows} == {""}
     assert rows[0].details["sessions"] == [{"session": str(SESSION_ID), "people": 2}]
@@ -94,7 +94,7 @@ async def test_processes_that_write_at_once_write_one_letter(
 ) -> None:
     await come_back(seated, "zoe")
     await asyncio.gather(*(write(seated, MORNING, monkeypatch, YANN_ALONE) for _ in range(4)))
-    assert len(await told(seated)) == 1
+    assert len(await mails(seated)) == 1
 
 
 async def test_a_process_that_is_killed_before_it_has_written_leaves_the_day_to_the_next(
@@ -105,9 +105,9 @@ async def test_a_process_that_is_killed_before_it_has_written_leaves_the_day_to_
         patched.setattr("services.notifier.store.queue.add_letter", _killed)
         with pytest.raises(SystemExit):
             await write(seated, MORNING, monkeypatch, ADDRESSES)
-    assert await told(seated) == []
+    assert await mails(seated) == []
     await write(seated, MORNING, monkeypatch, ADDRESSES)
-    assert len(await told(seated)) == 2
+    assert len(await mails(seated)) == 2
 
 
 async def _killed(*_: object, **__: object) -> None:
@@ -128,7 +128,7 @@ async def test_who_was_told_of_is_not_told_of_again_and_a_missed_day_is_made_up(
         at=MORNING,
     )
     await write(seated, MORNING + timedelta(days=3), monkeypatch, YANN_ALONE)
-    assert [row.details["people"] for row in await told(seated)] == [1, 1]
+    assert [row.details["people"] for row in await mails(seated)] == [1, 1]
 
 
 @pytest.mark.parametrize("hour", [7, 21])
@@ -137,7 +137,7 @@ async def test_nothing_is_written_in_the_night(
 ) -> None:
     await come_back(seated, "zoe")
     await write(seated, MORNING.replace(hour=hour - 1), monkeypatch, ADDRESSES)
-    assert await told(seated) == []
+    assert await mails(seated) == []
 
 
 async def test_who_has_left_or_has_another_address_is_not_told_of(
@@ -156,7 +156,7 @@ async def test_who_has_left_or_has_another_address_is_not_told_of(
         )
     )
     await write(seated, MORNING, monkeypatch, ADDRESSES)
-    assert await told(seated) == []
+    assert await mails(seated) == []
 
 
 async def test_mails_that_were_not_tried_or_refused_as_unknown_count_too(
@@ -171,14 +171,14 @@ async def test_mails_that_were_not_tried_or_refused_as_unknown_count_too(
         at=NIGHT_BEFORE,
     )
     await write(seated, MORNING, monkeypatch, YANN_ALONE)
-    assert [row.details["people"] for row in await told(seated)] == [2]
+    assert [row.details["people"] for row in await mails(seated)] == [2]
 
 
 async def test_where_no_mail_came_back_nobody_is_written_to(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(seated, MORNING, monkeypatch, ADDRESSES)
-    assert await told(seated) == []
+    assert await mails(seated) == []
 
 
 DIGEST = {"bretagne": DelegationContacts(organisers=(YANN, ANNE), digest=(YANN,))}
@@ -194,7 +194,7 @@ async def test_who_wants_the_digest_has_it_alone_and_the_others_hear_what_came_b
     await come_back(seated, "zoe")
     for _ in range(2):
         await write(seated, MORNING, monkeypatch, DIGEST)
-    (digest,), (returned,) = await digests(seated), await told(seated)
+    (digest,), (returned,) = await digests(seated), await mails(seated)
     assert (digest.address, returned.address) == (YANN, ANNE)
     (row,) = digest.details["sessions"]
     assert (row["people"], row["soon"]) == (1, 0)

@@ -128,13 +128,13 @@ async def test_a_purpose_said_for_one_person_is_told_to_nobody_else(
 async def test_the_api_reads_for_a_purpose_too(sent: Notifier, browser: httpx.AsyncClient) -> None:
     row = await sent.row()
     search = {"agent_id": ZOE.agent_id}
-    for said in ({}, {"read-purpose": " "}, {"read-purpose": "x" * 201}, {"read-purpose": "a%0Ab%07"}):
+    for purpose in ({}, {"read-purpose": " "}, {"read-purpose": "x" * 201}, {"read-purpose": "a%0Ab%07"}):
         for answer in (
-            await browser.get("/api/v1/mails", headers=SUPPORT | said),
-            await browser.get(f"/api/v1/mails/{row.mail_id}", headers=SUPPORT | said),
-            await browser.post("/api/v1/mails/search", json=search, headers=SUPPORT | said),
+            await browser.get("/api/v1/mails", headers=SUPPORT | purpose),
+            await browser.get(f"/api/v1/mails/{row.mail_id}", headers=SUPPORT | purpose),
+            await browser.post("/api/v1/mails/search", json=search, headers=SUPPORT | purpose),
         ):
-            assert answer.status_code == 400, said
+            assert answer.status_code == 400, purpose
             assert answer.json()["code"] == "purpose_needed"
     assert await reads(sent) == []
     headers = SUPPORT | {"read-purpose": quote("appel n° 7")}
@@ -239,11 +239,11 @@ def recipe_for(owner: str, role: str, database: str) -> str:
     """What docs/operations.md says of the roles, for these names; the password is their own."""
     guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
     (block,) = re.findall(r"\n\n((?:    .*\n)*    CREATE ROLE notifier_owner .*\n(?:    .*\n)*)", guide)
-    for said, name in (
+    for label, name in (
         ("DATABASE notifier ", f"DATABASE {database} "), ("notifier_owner", owner), ("notifier", role),
         ("'…'", f"'{role}'"),
     ):  # fmt: skip
-        block = block.replace(said, name)
+        block = block.replace(label, name)
     return str(block)
 
 

@@ -410,8 +410,8 @@ async def test_a_change_that_is_read_late_is_told_to_who_has_been_told_otherwise
     await notifier.hear(session(40))
     await notifier.hear(enrolled(1), at=clock.now() - timedelta(minutes=20))
     await notifier.hear(changed(41), at=clock.now() - timedelta(minutes=30))
-    [told] = await notifier.rows(where="template = 'session-changed'")
-    assert told.recipient == "A-1"
+    [mail] = await notifier.rows(where="template = 'session-changed'")
+    assert mail.recipient == "A-1"
 
 
 async def test_a_change_is_not_told_to_who_is_heard_of_later_though_enrolled_before(
@@ -422,8 +422,8 @@ async def test_a_change_is_not_told_to_who_is_heard_of_later_though_enrolled_bef
     await notifier.hear(enrolled(1))
     await notifier.take(changed(41), at=clock.now() - timedelta(minutes=30))
     await notifier.hear(enrolled(2), at=clock.now() - timedelta(minutes=31))
-    [told] = await notifier.rows(where="template = 'session-changed'")
-    assert told.recipient == "A-1"
+    [mail] = await notifier.rows(where="template = 'session-changed'")
+    assert mail.recipient == "A-1"
 
 
 async def test_a_change_is_told_to_all_who_wait_for_a_seat_or_for_an_answer(notifier: Notifier) -> None:

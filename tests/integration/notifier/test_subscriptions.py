@@ -261,7 +261,7 @@ async def id_of(notifier: Notifier, agent: str | None) -> str:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "events",
     [
         [changed("X-1", email=OWNER, theme=OTHER_THEME)],
         [changed("X-1", email=OWNER, theme="enjeux-ia"), AgentCorrected(agent_id="X-1", email="x@x.example")],
@@ -276,11 +276,11 @@ async def id_of(notifier: Notifier, agent: str | None) -> str:
     ids=["named", "corrected", "named with another", "ended", "ended one, unnamed", "ended all, unnamed"],
 )
 async def test_nothing_that_a_portal_says_of_an_address_changes_what_its_owner_confirmed(
-    notifier: Notifier, client: httpx.AsyncClient, said: list[Any]
+    notifier: Notifier, client: httpx.AsyncClient, events: list[Any]
 ) -> None:
     await confirm(notifier, client, OWNER, CONFIRMED)
     owner = await id_of(notifier, None)
-    await notifier.hear(*said)
+    await notifier.hear(*events)
     assert (await followers(notifier))[None, OWNER] == CONFIRMED
     assert await id_of(notifier, None) == owner
     await notifier.hear(a_replay(themes=[OTHER_THEME]))  # of the delegation that the owner follows
@@ -528,7 +528,7 @@ async def test_so_many_agents_of_an_issuer_may_follow_with_one_address(notifier:
 
 @pytest.mark.usefixtures("two_of_an_address")
 @pytest.mark.parametrize(
-    "said",
+    "event",
     [
         AgentCorrected(agent_id="A-3", email=OWNER),
         changed("A-3", email=OWNER, theme=OTHER_THEME),
@@ -536,13 +536,13 @@ async def test_so_many_agents_of_an_issuer_may_follow_with_one_address(notifier:
     ids=["corrected", "named with another"],
 )
 async def test_who_moves_to_an_address_that_has_as_many_agents_as_may_follows_nothing(
-    notifier: Notifier, said: Any
+    notifier: Notifier, event: Any
 ) -> None:
     for agent in ("A-1", "A-2"):
         await notifier.hear(changed(agent, email=OWNER, theme="enjeux-ia"))
     await notifier.hear(changed("A-3", theme="enjeux-ia"))
     await notifier.hear(a_dossier())
-    await notifier.hear(said)
+    await notifier.hear(event)
     assert set(await followers(notifier)) == {("A-1", OWNER), ("A-2", OWNER)}
     assert await news(notifier) == {"A-1": 1, "A-2": 1}, "the address of before is not theirs any more"
 
@@ -861,7 +861,7 @@ async def test_the_officer_who_asked_for_training_is_answered_once(notifier: Not
 
 async def test_the_officer_who_asks_for_training_reads_once_what_was_understood(notifier: Notifier) -> None:
     request_id = uuid4()
-    said = BespokeRequestReceived.model_validate(
+    event = BespokeRequestReceived.model_validate(
         {
             "request_id": request_id,
             "siret": "21350238800019",
@@ -873,9 +873,9 @@ async def test_the_officer_who_asks_for_training_reads_once_what_was_understood(
             "received_at": clock.now(),
         }
     )
-    (event_id,) = await notifier.hear(said)
+    (event_id,) = await notifier.hear(event)
     await notifier.change("DELETE FROM inbox")
-    await notifier.hear(said, ids=[event_id])
+    await notifier.hear(event, ids=[event_id])
     assert await notifier.deliver() == 1
     (taken,) = notifier.relay.taken
     assert taken.recipient == "anne.lebris@ville.example"

@@ -142,14 +142,14 @@ async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelle
     await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
     await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
     await notifier.deliver()
-    told = [
+    mails = [
         (
             taken.recipient.partition("@")[0],
             str(taken.message["Subject"]).partition("«")[0].rstrip(" \u00a0:"),
         )
         for taken in notifier.relay.taken
     ]
-    assert sorted(told) == sorted(
+    assert sorted(mails) == sorted(
         [
             (str(ZOE), "Vous intervenez dans une session"),
             (str(ZOE), "La session où vous intervenez a changé"),

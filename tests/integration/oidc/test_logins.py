@@ -386,15 +386,15 @@ async def test_the_mail_log_is_opened_by_who_has_the_role_of_support(
         assert "(ali)" in (await browser.get("/courriels/suivi")).text
 
 
-@pytest.mark.parametrize("said", [{"email": "zoe@cnfpt.example", "email_verified": False}, {"name": "Zoé"}])
+@pytest.mark.parametrize("claims", [{"email": "zoe@cnfpt.example", "email_verified": False}, {"name": "Zoé"}])
 async def test_a_name_that_anybody_may_choose_is_told_apart_from_that_of_another(
-    notifier: FastAPI, issuer: Issuer, said: dict[str, object]
+    notifier: FastAPI, issuer: Issuer, claims: dict[str, object]
 ) -> None:
-    await issuer.know("ali", groups=["assistance"], **said)
+    await issuer.know("ali", groups=["assistance"], **claims)
     async with browser_on(notifier) as browser:
         await browser.get(await begun(browser, issuer, "ali", "/courriels/suivi/connexion/compte"))
         page = (await browser.get("/courriels/suivi")).text
-        assert f"{said.get('email', said.get('name'))} (ali)" in page
+        assert f"{claims.get('email', claims.get('name'))} (ali)" in page
 
 
 async def test_what_is_kept_of_a_log_in_stands_in_the_register(

@@ -75,8 +75,8 @@ def test_a_refusal_says_which_question_or_which_answer_and_never_what_was_answer
     assert missing.facts["question"] == "repas"
     unasked = a_seat_request(roster, answers={"repas": True, "rqth": "oui"})
     assert answer_to(roster, unasked).facts["answer"] == 1
-    said = [decision.model_dump_json() for decision, _ in roster.decisions]
-    assert not [event for event in said if "rqth" in event or "repas" in event]
+    published = [decision.model_dump_json() for decision, _ in roster.decisions]
+    assert not [event for event in published if "rqth" in event or "repas" in event]
 
 
 def test_no_decision_says_what_was_answered() -> None:

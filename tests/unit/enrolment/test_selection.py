@@ -138,9 +138,9 @@ def test_a_ranking_with_unknown_missing_or_repeated_candidates_names_them_and_ch
 ) -> None:
     roster = a_roster(approval="selection")
     decided(roster, a_seat_request(roster, an_agent("A")), a_seat_request(roster, an_agent("B")))
-    told_before, latest_before = len(roster.decisions), dict(roster.latest)
+    decisions_before, latest_before = len(roster.decisions), dict(roster.latest)
     assert ranks(roster, ranked, not_selected) == fault
-    assert (len(roster.decisions), roster.latest, roster.changes) == (told_before, latest_before, [])
+    assert (len(roster.decisions), roster.latest, roster.changes) == (decisions_before, latest_before, [])
 
 
 def test_who_withdrew_an_application_is_no_candidate_any_more() -> None:

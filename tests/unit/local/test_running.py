@@ -27,7 +27,7 @@ def test_a_scale_that_is_not_one_is_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "given", "broker", "said"),
+    ("problem", "given", "broker", "message"),
     [
         (None, None, "kafka", "Apache Kafka"),
         ("Apache Kafka needs Java", None, "embedded", "Apache Kafka needs Java"),
@@ -35,13 +35,13 @@ def test_a_scale_that_is_not_one_is_refused_in_one_line(text: str) -> None:
     ],
 )
 def test_kafka_is_taken_where_it_can_run_and_it_is_said_why_not(
-    monkeypatch: pytest.MonkeyPatch, problem: str | None, given: str | None, broker: str, said: str
+    monkeypatch: pytest.MonkeyPatch, problem: str | None, given: str | None, broker: str, message: str
 ) -> None:
     monkeypatch.setattr(running, "missing_tools", lambda: problem)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", given or "")
     lines: list[str] = []
     assert running.best_broker(lines.append) == broker
-    assert said in "".join(lines)
+    assert message in "".join(lines)
     assert len(lines) == (given is None)
 
 

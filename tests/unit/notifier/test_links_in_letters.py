@@ -43,8 +43,8 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
     assert in_text in hrefs
     token = in_text.removeprefix(address)
-    said = LINKS.read(purpose, token, until - timedelta(seconds=1)).ids
-    assert said == (str(ENROLMENT_ID), str(LINKS.mark(mail.address)), number)
+    opened = LINKS.read(purpose, token, until - timedelta(seconds=1)).ids
+    assert opened == (str(ENROLMENT_ID), str(LINKS.mark(mail.address)), number)
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
     assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
@@ -59,8 +59,8 @@ def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_t
     text = Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).text(mail, LetterContext(session))
     address = f"https://parcours.example{Purpose.ROSTER.value}/"
     (link,) = [word for word in text.split() if word.startswith(address)]
-    said = LINKS.read(Purpose.ROSTER, link.removeprefix(address), session.ends_at + timedelta(days=364))
-    assert said.ids == (str(trainer_id), "0", str(session.session_id.int))
+    opened = LINKS.read(Purpose.ROSTER, link.removeprefix(address), session.ends_at + timedelta(days=364))
+    assert opened.ids == (str(trainer_id), "0", str(session.session_id.int))
 
 
 @pytest.mark.parametrize(("catalogue", "times"), [("https://offre.example", 1), ("", 0)])
@@ -156,7 +156,7 @@ def test_the_confirmation_of_an_address_is_a_link_that_names_the_request_and_mar
     address = f"https://parcours.example{Purpose.CONFIRM_ADDRESS.value}/"
     (link,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
     token = link.removeprefix(address)
-    said = LINKS.read(Purpose.CONFIRM_ADDRESS, token, end - timedelta(seconds=1)).ids
-    assert said == (str(MAIL_ID), str(LINKS.mark(mail.address)))
+    opened = LINKS.read(Purpose.CONFIRM_ADDRESS, token, end - timedelta(seconds=1)).ids
+    assert opened == (str(MAIL_ID), str(LINKS.mark(mail.address)))
     with pytest.raises(Expired):
         LINKS.read(Purpose.CONFIRM_ADDRESS, token, end)

@@ -25,7 +25,7 @@ from tests.unit.notifier.builders import SESSION_ID, a_mail, a_session, at
 
 
 @pytest.mark.parametrize(
-    ("organiser", "now", "told"),
+    ("organiser", "now", "is_due"),
     [
         ("bretagne", "2025-03-10T08:00+01:00", True),
         ("bretagne", "2025-03-10T07:59+01:00", False),
@@ -35,8 +35,8 @@ from tests.unit.notifier.builders import SESSION_ID, a_mail, a_session, at
         ("inset-nancy", "2025-03-10T08:00+01:00", True),
     ],
 )
-def test_organisers_are_told_by_day_by_their_own_clocks(organiser: str, now: str, told: bool) -> None:
-    assert (day_of(organiser, at(now)) is not None) is told
+def test_organisers_are_told_by_day_by_their_own_clocks(organiser: str, now: str, is_due: bool) -> None:
+    assert (day_of(organiser, at(now)) is not None) is is_due
 
 
 def test_a_day_ends_before_its_letter_is_written_and_is_the_same_until_the_evening() -> None:
@@ -97,13 +97,13 @@ def rows(session: NumberedSession, returned: int = 0, **standings: int) -> tuple
 
 
 @pytest.mark.parametrize(
-    ("closes", "starts", "is_told"),
+    ("closes", "starts", "is_listed"),
     [(7, 30, True), (7.1, 30, False), (-1, 7, True), (-1, 7.1, False), (20, -1, False), (5, -1, True)],
 )
 def test_a_session_is_told_that_begins_or_closes_within_seven_days(
-    closes: float, starts: float, is_told: bool
+    closes: float, starts: float, is_listed: bool
 ) -> None:
-    assert bool(rows(session_of(closes=closes, starts=starts), enrolled=12)) is is_told
+    assert bool(rows(session_of(closes=closes, starts=starts), enrolled=12)) is is_listed
 
 
 def test_where_there_is_nothing_to_say_there_is_no_digest() -> None:

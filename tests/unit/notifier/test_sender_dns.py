@@ -31,7 +31,7 @@ def published(**given: str) -> list[str]:
     return [str(record) for record in records(settings(**given), "parcours", None)]
 
 
-def said(**given: str) -> str:
+def report(**given: str) -> str:
     return "\n".join(implications(settings(**given)))
 
 
@@ -47,7 +47,7 @@ def test_spf_is_of_the_envelope_and_dkim_and_dmarc_of_who_readers_see() -> None:
 @pytest.mark.parametrize("given", [{"bounce_address": ""}, {"link_signing_key": ""}])
 def test_without_a_return_path_of_our_own_the_envelope_has_the_sender(given: dict[str, str]) -> None:
     assert 'cnfpt.example. IN TXT "v=spf1 a:relais.cnfpt.example -all"' in published(**given)
-    assert f"{next(iter(given)).upper()} is empty" in said(**given)
+    assert f"{next(iter(given)).upper()} is empty" in report(**given)
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_reports_to_another_domain_need_its_consent() -> None:
 
 
 def test_an_envelope_of_another_domain_leaves_dmarc_to_dkim() -> None:
-    assert "SPF alone can pass DMARC" in said()
-    assert "otherwise DKIM alone does" in said(bounce_address="retours@prestataire.example")
+    assert "SPF alone can pass DMARC" in report()
+    assert "otherwise DKIM alone does" in report(bounce_address="retours@prestataire.example")
 
 
 def test_what_keeps_mails_from_being_believed_is_said() -> None:
-    assert "SMTP_TLS is none" in said(smtp_tls="none")
-    assert "this machine" in said(smtp_host="localhost", smtp_tls="none")
-    assert "by mail alone" in said(link_signing_key="")
-    assert "over https alone" in said(public_base_url="http://parcours.cnfpt.example")
-    assert "unsubscription" not in said()
+    assert "SMTP_TLS is none" in report(smtp_tls="none")
+    assert "this machine" in report(smtp_host="localhost", smtp_tls="none")
+    assert "by mail alone" in report(link_signing_key="")
+    assert "over https alone" in report(public_base_url="http://parcours.cnfpt.example")
+    assert "unsubscription" not in report()
 
 
 def test_the_command_prints_a_zone_file_and_connects_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ NOT_TO_PORTALS = {
 }
 """Said where a service starts."""
 SAYS = {"Problem", "FieldProblem", "Unreadable", "ValueError", "_because"}
-NOT_SAID = {"code", "pointer", "headers", "status"}
+NOT_SHOWN = {"code", "pointer", "headers", "status"}
 
 
 def texts(node: ast.AST, constants: dict[str, ast.expr]) -> Iterator[str]:
@@ -70,12 +70,12 @@ def sentences_of(source: Path) -> set[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    said = set()
+    sentences = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAYS:
-            given = [*node.args, *(word.value for word in node.keywords if word.arg not in NOT_SAID)]
-            said |= {text for value in given for text in texts(value, constants) if " " in text}
-    return said
+            given = [*node.args, *(word.value for word in node.keywords if word.arg not in NOT_SHOWN)]
+            sentences |= {text for value in given for text in texts(value, constants) if " " in text}
+    return sentences
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: "/".join(path.parts[-2:]))
