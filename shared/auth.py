@@ -188,7 +188,7 @@ MOST_NAMES = 100_000
 class TokenFirst(APIRoute):
     """A route that looks at the token before it reads the body: FastAPI reads and parses the body first.
 
-    A body of more names than any has is not parsed: each that is wrong would be told of.
+    A body of more names than any has is not parsed: each that is wrong would be reported.
 
     ``APIRouter(route_class=TokenFirst)``, wherever an operation has both. The check is the dependency that
     documents the token (:func:`shared.openapi.bearer`).

@@ -341,7 +341,7 @@ def _on_limit_met(request: Request, error: Exception) -> Response:
 
 
 MOST_ERRORS = 1_000
-"""Those of a request that a problem lists: who makes more mistakes is told of the first."""
+"""How many mistakes of a request a problem lists: the first ones."""
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

@@ -251,8 +251,8 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
     """Return what the log of reads keeps of people.
 
     ``of_address`` is the SQL condition for a read about somebody who is no agent. ``of_session`` is that for
-    a read of all who were in a session, an agent among them: the agent is told of it, and it stays when the
-    agent is forgotten. What somebody wrote of why several were read, or another, is told none of them.
+    a read of all who were in a session, an agent among them: the agent may read it, and it stays when the
+    agent is forgotten. None of them may read what somebody wrote of why several were read, or another.
     """
     of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session}))"
     emptied = {

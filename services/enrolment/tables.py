@@ -206,7 +206,7 @@ class RequestRow(EnrolmentTable, table=True):
 
 
 class RequestOutcomeRow(EnrolmentTable, table=True):
-    """What another service said of a portal's request that no decision answers; kept 30 days."""
+    """What another service answered to a portal's request that no decision answers; kept 30 days."""
 
     __tablename__ = "request_outcome"
     __table_args__ = (Index(None, "at", postgresql_using="brin"),)

@@ -200,7 +200,7 @@ class FormerAddressRow(_Base, table=True):
 
 
 class AgentDetailRow(_Base, table=True):
-    """An agent's address or a name as it was said last on a topic, for what came before and is read after."""
+    """An agent's address or a name as it was stated last on a topic, for what is older and read later."""
 
     __tablename__ = "agent_detail"
     issuer: str = Field(primary_key=True)

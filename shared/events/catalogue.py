@@ -168,7 +168,7 @@ class SessionState(Event):
 
 
 class SessionScheduled(SessionState):
-    """A session was published. First event of every session; drafts are never told."""
+    """A session was published. First event of every session; drafts are never published."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionScheduled.v1"
 
@@ -268,7 +268,7 @@ class BespokeRequestReceived(Event):
 
 
 class BespokeAnswer(StrEnum):
-    """Where a bespoke request stands, as the authority is told."""
+    """Where a bespoke request stands, for the authority."""
 
     QUALIFIED = "qualified"
     PROPOSED = "proposed"

@@ -252,7 +252,7 @@ class SessionPart(StrEnum):
 
 
 class SessionChangedForAgent(Event):
-    """The dates, the place or the link of a session changed: told of each agent who is in it, or waits.
+    """The dates, the place or the link of a session changed: published for each agent who is in it, or waits.
 
     Only on the portals' topics of answers. ``session_version`` tells it from what is older. The link itself
     is in letters alone.
@@ -386,7 +386,7 @@ class NominatedTrainee(ContractModel):
 
 
 class NominationAnswered(Event):
-    """A list of trainees is decided: whoever sent it is told who has a seat, who has none, and why.
+    """A list of trainees is decided: whoever sent it is notified who has a seat, who has none, and why.
 
     Published once for each list, also where it changes nothing. Never says who the trainees are.
     """

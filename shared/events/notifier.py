@@ -43,7 +43,7 @@ class BounceKind(StrEnum):
 class EmailBounced(_Delivery):
     """A mail came back that had been accepted, or its address was refused as such.
 
-    An address that is refused at once is told of by EmailFailed too.
+    An address that is refused at once is also reported by EmailFailed.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.notifier.EmailBounced.v1"

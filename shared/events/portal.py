@@ -240,7 +240,7 @@ class SubscriptionChanged(_AgentRequest):
     subscribed: bool
     offer: Slug | None = Field(
         default=None,
-        description="To be told when a session of it opens for enrolment: of the delegation, or of any.",
+        description="To be notified when a session of it opens for enrolment: of the delegation, or of any.",
     )
 
 

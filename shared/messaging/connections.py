@@ -1,7 +1,7 @@
 """Connections to Kafka: each is set up in time, leads to the right cluster, and says when it is lost.
 
 aiokafka waits 40 s for a connection, and makes all of a client one after the other. It expects an ``OSError``
-where a connection is lost, and uvloop raises a ``RuntimeError``, until the loop has told of the loss
+where a connection is lost, and uvloop raises a ``RuntimeError``, until the loop has reported the loss
 (aiokafka's issue 1038, uvloop's 506): so after a broker's end the task that keeps a client's metadata could
 end unseen, and the client heard nothing any more.
 """

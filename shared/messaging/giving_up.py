@@ -1,4 +1,4 @@
-"""Dead letters about which nobody decides: they are given up in the end, and their portals are told.
+"""Dead letters about which nobody decides: they are given up in the end, and their portals are notified.
 
 Operators are warned for weeks before. What is left then is where the records lay, and their digests.
 """
@@ -29,7 +29,7 @@ ACTOR = "parcours"
 
 
 async def give_up(tx: Transaction, router: Router, letters: Sequence[DeadLetter]) -> None:
-    """Empty dead letters; the portals that wait for an answer to one are told."""
+    """Empty dead letters; the portals that wait for an answer to one are notified."""
     parked = [letter for letter in letters if letter.state == "parked"]
     await Outbox(router.service).publish(tx, outcomes.of_given_up(router, parked))
     await dead_letters.empty(tx, [letter.id for letter in letters])

@@ -98,8 +98,8 @@ class Router:
         and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
         come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
         effect, so the broker is polled often. ``accepts``: no decision answers these requests; their portals
-        are told that they were taken in. ``answered_elsewhere``: another service that takes them too tells
-        their portals what became of them. ``consumers``: members of the group in each process, each with
+        are notified that they were taken in. ``answered_elsewhere``: another service that takes them too
+        notifies their portals of the outcome. ``consumers``: members of the group in each process, each with
         partitions of its own: while one waits for the database, another works.
         """
 

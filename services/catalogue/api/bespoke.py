@@ -96,7 +96,7 @@ async def answer_request(
     if_match: IfMatch,
     response: Response,
 ) -> BespokeBody:
-    """The authority is told. An agreement publishes the private session that its agents are nominated for."""
+    """The authority is notified. An agreement publishes the private session to nominate its agents for."""
     async with database.transaction() as tx:
         request = await bespoke.answer(tx, organiser, bespoke_id, answer, reading, tags=if_match)
     return _answer(request, response)

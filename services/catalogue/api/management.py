@@ -42,7 +42,7 @@ _KNOWN: dict[int | str, dict[str, Any]] = {
 async def draft_session(
     draft: SessionDraft, database: Database, organiser: Organiser, response: Response
 ) -> SessionBody:
-    """Nobody is told of a draft until it is published."""
+    """A draft stays unknown to all others until it is published."""
     async with database.transaction() as tx:
         made = await sessions.draft(tx, organiser, draft)
     return _made(made, response)
@@ -58,7 +58,7 @@ async def change_session(
     if_match: IfMatch,
     response: Response,
 ) -> SessionBody:
-    """A published session that changes is told to everyone, as a new version. The past stays as it was."""
+    """A change of a published session is published as a new version. The past stays as it was."""
     async with database.transaction() as tx:
         changed = await sessions.change(tx, organiser, session_id, change, tags=if_match)
     return tags.session(changed, response)
@@ -88,7 +88,7 @@ async def cancel_session(
 async def delete_session(
     session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch
 ) -> None:
-    """Only what was never published (else 409). Nobody was told of it; who deleted it stays in the audit."""
+    """Only what was never published (else 409). Nothing is published; who deleted it stays in the audit."""
     async with database.transaction() as tx:
         await sessions.delete(tx, organiser, session_id, tags=if_match)
 

@@ -140,7 +140,7 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], database: Dat
 async def show_resource(
     resource_id: UUID, database: Database, response: Response, if_none_match: IfNoneMatch = None
 ) -> ResourceBody | Response:
-    """What is told of it, with the tag that `If-Match` takes."""
+    """What is published of it, with the tag that `If-Match` takes."""
     async with database.quiet_transaction() as tx:
         resource = await resources.show(tx, resource_id)
     return tags.unless_matched(tags.resource(resource, response), response, if_none_match)

@@ -94,7 +94,7 @@ async def import_sessions(
     response: Response,
     dry_run: Annotated[bool, Query(description="Only say what is wrong.")] = False,
 ) -> ImportReport:
-    """All lines count, or none does. Every fault of every line is told at once.
+    """All lines count, or none does. Every fault of every line is reported at once.
 
     A line changes the session that it names by `session_id`, or by the organiser's own `reference`, as far as
     it says otherwise; an empty cell leaves what is there. A line with the `tag` of an export is refused where

@@ -187,7 +187,7 @@ class PriorityChange(_Body):
 
 
 class WithdrawalByOrganiser(_Body):
-    """An enrolment is given up, as an agent or an employer told the organiser."""
+    """The organiser withdraws somebody, who asked for it, or whose employer did, by telephone or mail."""
 
     by: Literal["agent", "employer"]
     reason: Paragraph | None = None

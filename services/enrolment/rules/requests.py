@@ -142,7 +142,7 @@ class Nomination(_ForSeveralAgents):
     """An authority says who takes part in its private session: the whole list, each time.
 
     The list is whole for the issuer of its agents, and for those whom its portal may speak for: another
-    portal names its own. ``nominated_by`` is told what became of it; None in requests of before.
+    portal names its own. ``nominated_by`` is notified of the outcome; None in older requests.
     """
 
     siret: str

@@ -100,7 +100,7 @@ async def withdraw(
     policy: Policy,
     now: datetime,
 ) -> tuple[RosterLine, SessionState] | HasEnded | Refused | None:
-    """Withdraw somebody as the agent or the employer told the organiser, who is kept as the author.
+    """Withdraw somebody for the organiser, whom the agent or employer asked, and who is kept as the author.
 
     Returns its line of the roster then, why it is not possible, or None when there is no such enrolment.
     """
@@ -165,7 +165,7 @@ async def move(
     ``answers`` are to the questions there.
 
     Returns the line of the other session's roster then, why it is not possible, or None when there is no such
-    enrolment. The transaction of what is refused is not to be committed: the organiser is told, nobody else.
+    enrolment. The transaction of what is refused is not to be committed: the organiser alone hears of it.
     """
     found = await find_own(tx, enrolment_id, organiser)  # not locked: both sessions are, by the answer
     if found is None:

@@ -38,7 +38,7 @@ async def opens(tx: Transaction, link: AgentLink) -> LinkState:
 async def give(
     tx: Transaction, link: AgentLink, address: str, digest: Callable[[str, str], bytes], now: datetime
 ) -> LinkState:
-    """Have the new address asked whether it is the agent's, and the old one told. Corrects nothing."""
+    """Have the new address asked whether it is the agent's, and the old one notified. Corrects nothing."""
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)
     if agent is None or state is not LinkState.OPEN:

@@ -1,4 +1,4 @@
-"""What other services say of portals' requests: passed on to the portal that sent each, as they said it."""
+"""What other services answer to portals' requests: passed on unchanged to the portal that sent each."""
 
 from collections.abc import Sequence
 

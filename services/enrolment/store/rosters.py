@@ -54,7 +54,7 @@ from shared.events.vocabulary import AgentKey, Status
 
 _NOTHING: Mapping[UUID, Any] = MappingProxyType({})
 _LINE_SLICE = 1_000
-"""How many who wait are told in one transaction that their line has ended."""
+"""How many who wait are notified in one transaction that the waiting list has ended."""
 
 
 EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
@@ -104,7 +104,7 @@ async def load(
             plan.offers_until, plan.pending = over_by, True
             plan.waiting = free_seats(rows[session_id], rows[session_id].state)
             if line_ends_at(rows[session_id].state, policy) <= over_by:
-                # Nobody is given a seat any more: whoever is first is told so, of whichever employer.
+                # Nobody is given a seat any more: whoever is first is notified, of whichever employer.
                 plan.waiting, plan.in_order, plan.line_is_over = _LINE_SLICE, True, True
     agents = {agent for _, agent in named}
     rosters = await _load_planned(
@@ -310,7 +310,7 @@ async def _load_groups(
 async def _load_waiting(
     tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load of each waiting list those who may be next, alone: of groups only where its end is told."""
+    """Load of each waiting list those who may be next, alone: of groups only where its end is published."""
     numbers = {
         session_id: (plan.waiting, plan.line_is_over)
         for session_id, plan in plans.items()

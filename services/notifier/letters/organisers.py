@@ -23,12 +23,12 @@ _MORNING, _EVENING = time(8), time(20)
 _CLOSING = timedelta(minutes=15)
 """A day ends before its letter is written: what is being stored then belongs to the next."""
 _LONGEST = timedelta(days=7)
-"""What is older was told by nobody, and is told no more."""
+"""What is older is reported no more, though no letter reported it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrganiserDay:
-    """A day that a letter tells of, from ``earliest`` at most, or from the end of the last one that was told.
+    """A day that a letter reports, from ``earliest`` at most, or from the end of the last day reported.
 
     ``day_id`` stands for the event that calls for the letter; ``before`` is where the day before ended.
     """
@@ -41,7 +41,7 @@ class OrganiserDay:
 
 
 def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
-    """The day that ended this morning by the organiser's clocks; None in the night, when nobody is told."""
+    """The day that ended this morning by the organiser's clocks; None at night, when nobody is notified."""
     zone = ZoneInfo(zone_of(organiser))
     local = now.astimezone(zone)
     if not _MORNING <= local.time() < _EVENING:

@@ -1,4 +1,4 @@
-"""An agent gave another address: who reads it is asked to confirm it, and the address of now is told."""
+"""An agent gave another address: who reads it is asked to confirm it, and the present one is notified."""
 
 from services.notifier.letters import Letter, Template
 from services.notifier.store import queue

@@ -164,7 +164,7 @@ async def queue_scheduled(
 
 
 async def queue_news(tx: Transaction, fan_out: FanOutRow, edition: Edition, ids: Sequence[UUID]) -> None:
-    """Put an item of news into an edition for each; who was enrolled in a recorded session is told apart."""
+    """Put an item of news into an edition for each, but for who gets another letter about that session."""
     await tx.execute(
         _TO_SUBSCRIBERS,
         {
