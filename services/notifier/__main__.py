@@ -133,7 +133,7 @@ def resolve(
     if sent == resend:
         stop("Say what became of it: --sent or --resend.", 2)
     if mail_id is not None and state is None and code is None:
-        _resolve_one(mail_id, sent=sent, by=by)
+        _resolve_mail(mail_id, sent=sent, by=by)
     elif mail_id is None and state is MailState.FAILED and code is not None and resend:
         _resend_failed(code, by)
     else:
@@ -155,7 +155,7 @@ def dns(
         typer.echo(f"- {sentence}")
 
 
-def _resolve_one(mail_id: UUID, *, sent: bool, by: str) -> None:
+def _resolve_mail(mail_id: UUID, *, sent: bool, by: str) -> None:
     async def decide(process: Process) -> MailState | None:
         async with process.database.transaction() as tx:
             return await mails.resolve(tx, mail_id, sent=sent, actor=by)

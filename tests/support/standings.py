@@ -56,7 +56,7 @@ def an_enrolled() -> Standing:
     return roster, agent
 
 
-def one_seen(*marks: Attendance) -> Standing:
+def seen_at(*marks: Attendance) -> Standing:
     roster, agent = an_enrolled()
     seen(*marks)(roster, agent)
     return roster, agent
@@ -178,10 +178,10 @@ STANDING: dict[State, Callable[[], Standing]] = {
     _S.WAITLISTED: a_waiting,
     _S.OFFERED: an_offered,
     _S.ENROLLED: an_enrolled,
-    _S.ATTENDED: lambda: one_seen(CAME),
-    _S.ABSENT: lambda: one_seen(MISSED, MISSED),
-    _S.ABSENT_JUSTIFIED: lambda: one_seen(EXCUSED, EXCUSED),
-    _S.CERTIFIED: lambda: one_seen(CAME, MISSED),
+    _S.ATTENDED: lambda: seen_at(CAME),
+    _S.ABSENT: lambda: seen_at(MISSED, MISSED),
+    _S.ABSENT_JUSTIFIED: lambda: seen_at(EXCUSED, EXCUSED),
+    _S.CERTIFIED: lambda: seen_at(CAME, MISSED),
     _S.REFUSED: a_refused,
     _S.LAPSED: lambda: one_ended(say_no),
     _S.NOT_OBTAINED: a_not_obtained,

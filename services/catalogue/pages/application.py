@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from services.catalogue.pages import browse, feeds, manage
-from services.catalogue.pages.login_space import SPACE
 from services.catalogue.pages.site import BUILT, Site, fingerprint, rendering_in, rendering_of, static_file
+from services.catalogue.pages.staff_area import STAFF_AREA
 from services.catalogue.service.failures import Missing, NotYours
 from shared.guard import Guard
 from shared.web import responses
@@ -28,7 +28,7 @@ def build(site: Site) -> Starlette:
     """The pages of ``site``."""
     rendering = rendering_of(site)
     logins = Logins(
-        SPACE,
+        STAFF_AREA,
         site.database,
         site.tokens,
         site.guard,

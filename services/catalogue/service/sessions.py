@@ -196,14 +196,14 @@ async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: Ses
 async def without_trainer(tx: Transaction, addresses: Collection[str], now: datetime) -> None:
     """Take whoever has one of these addresses off the sessions where they speak or teach, to forget them."""
     found = await sessions.lock(tx, await sessions.with_trainer(tx, addresses))
-    changed_ones: list[tuple[Session | None, Done]] = []
+    changed_sessions: list[tuple[Session | None, Done]] = []
     for session in found.values():
         staying = tuple(
             trainer for trainer in session.plan.trainers if (trainer.email or "").lower() not in addresses
         )
         plan = replace(session.plan, trainers=staying)
-        changed_ones.append((session, changes.amend(session, plan, now)))
-    await sessions.save(tx, changed_ones, actor=FORGETTING, action=Action.CHANGED)
+        changed_sessions.append((session, changes.amend(session, plan, now)))
+    await sessions.save(tx, changed_sessions, actor=FORGETTING, action=Action.CHANGED)
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:

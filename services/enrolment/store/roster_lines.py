@@ -37,7 +37,7 @@ async def stream(
 async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> RosterLine:
     """Return the line of an enrolment that exists."""
     parameters = _parameters(session_id, (), None, None) | {"enrolment": enrolment_id}
-    return _line((await tx.execute(_ONE, parameters)).one())
+    return _line((await tx.execute(_LINE, parameters)).one())
 
 
 def _parameters(
@@ -109,4 +109,4 @@ _PAGE = text(
     "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
     f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
 )
-_ONE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608 our own columns
+_LINE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608 our own columns

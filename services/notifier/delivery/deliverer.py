@@ -58,7 +58,7 @@ class Deliverer:
             renderer,
             number=workers,
             per_domain=per_domain,
-            on_room=self._woken.set,
+            on_capacity=self._woken.set,
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -85,7 +85,7 @@ class Deliverer:
                 if not await self._relay_answers(stop):
                     continue
                 try:
-                    were_idle, room = self._workers.idle.is_set(), self._workers.with_room()
+                    were_idle, room = self._workers.idle.is_set(), self._workers.priorities_with_capacity()
                     claimed, is_all = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):

@@ -45,8 +45,8 @@ RENDER_FAILURES = Counter(
 class Workers:
     """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
 
-    ``on_room`` is called when there is room again for what :meth:`with_room` left out, and when no mail is in
-    hand any more.
+    ``on_capacity`` is called when there is capacity again for a priority that
+    :meth:`priorities_with_capacity` left out, and when no mail is in hand any more.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Workers:
         *,
         number: int,
         per_domain: int,
-        on_room: Callable[[], None],
+        on_capacity: Callable[[], None],
     ) -> None:
         self._database = database
         self._owner = owner
@@ -66,7 +66,7 @@ class Workers:
         self._renderer = renderer
         self._number = number
         self._domains: Domains[Claimed] = Domains(most=per_domain)
-        self._on_room = on_room
+        self._on_capacity = on_capacity
         self._refused: Priority | None = None
         self._queue: asyncio.PriorityQueue[tuple[int, int, Claimed | None]] = asyncio.PriorityQueue()
         self._places = itertools.count()
@@ -94,13 +94,13 @@ class Workers:
             self._waiting[mail.priority] += 1
             self._queue.put_nowait((mail.priority, next(self._places), mail))
 
-    def with_room(self) -> list[Priority]:
-        """The priorities of which a mail would soon be sent; ``on_room`` is called when there are more."""
-        refused = [priority for priority in Priority if not self._has_room_for(priority)]
+    def priorities_with_capacity(self) -> list[Priority]:
+        """The priorities of which a mail would soon be sent; ``on_capacity`` says when there are more."""
+        refused = [priority for priority in Priority if not self._has_capacity_for(priority)]
         self._refused = refused[0] if refused else None
         return [priority for priority in Priority if priority not in refused]
 
-    def _has_room_for(self, priority: Priority) -> bool:
+    def _has_capacity_for(self, priority: Priority) -> bool:
         ahead = sum(waiting for other, waiting in self._waiting.items() if other <= priority)
         return ahead + self._domains.waiting() <= ENOUGH
 
@@ -162,7 +162,7 @@ class Workers:
                     written = self._settlements.put(settlement) if settlement is not None else None
                     self._finish(written)
                 following = self._domains.leave(mail.domain)
-                self._report_room()
+                self._report_capacity()
         if written is not None:
             await written
 
@@ -170,7 +170,7 @@ class Workers:
         _, _, mail = await self._queue.get()
         if mail is not None:
             self._waiting[mail.priority] -= 1
-            self._report_room()
+            self._report_capacity()
         return mail
 
     def _finish(self, written: "asyncio.Future[None] | None") -> None:
@@ -181,12 +181,12 @@ class Workers:
         self._in_hand -= 1
         if not self._in_hand:
             self.idle.set()
-            self._on_room()
+            self._on_capacity()
 
-    def _report_room(self) -> None:
-        if self._refused is not None and self._has_room_for(self._refused):
+    def _report_capacity(self) -> None:
+        if self._refused is not None and self._has_capacity_for(self._refused):
             self._refused = None
-            self._on_room()
+            self._on_capacity()
 
     async def _attempt(self, claimed: Claimed) -> Settlement | None:
         """Try one mail. None where nothing is stored: another process has it, or its lease decides."""

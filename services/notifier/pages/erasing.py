@@ -11,7 +11,7 @@ from shared.database import Database
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
 
 
@@ -28,7 +28,7 @@ class ErasurePage:
     log: str
     is_believed: bool
 
-    async def show(self, visit: Visit) -> Response:
+    async def show(self, visit: StaffVisit) -> Response:
         """The form, and the last hundred requests; on POST an agent is to be forgotten."""
         typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "encore")}
         sends = visit.request.method == "POST"

@@ -22,7 +22,7 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
-from shared.web.logins import Handler, Logins, Space, Visit
+from shared.web.logins import Handler, Logins, StaffArea, StaffVisit
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
@@ -31,7 +31,7 @@ LOG = "/courriels/suivi"
 ERASURE = f"{LOG}/effacement"
 PAGE = 50
 
-SPACE = Space(
+STAFF_AREA = StaffArea(
     home=LOG,
     cookie="courriels",
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
@@ -71,7 +71,7 @@ def add_to(
     what this one asks for an agent.
     """
     logins = Logins(
-        SPACE,
+        STAFF_AREA,
         database,
         tokens,
         guard,
@@ -101,7 +101,7 @@ class _MailLogPages:
 
     # ------------------------------------------------------------------------------------ the log
 
-    async def search(self, visit: Visit) -> Response:
+    async def search(self, visit: StaffVisit) -> Response:
         """Mails of an agent, or those in a state, newest first, for who has said what for."""
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
         state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
@@ -140,7 +140,7 @@ class _MailLogPages:
             log=LOG,
         )
 
-    async def one_mail(self, visit: Visit) -> Response:
+    async def one_mail(self, visit: StaffVisit) -> Response:
         """One mail, whole; on POST it is decided about."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.request.method == "POST":
@@ -180,7 +180,7 @@ class _MailLogPages:
                     pass
         return see_other(f"{LOG}/{to}")
 
-    async def letter(self, visit: Visit) -> Response:
+    async def letter(self, visit: StaffVisit) -> Response:
         """The letter as HTML, as it would be written now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:

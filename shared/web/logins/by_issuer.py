@@ -15,7 +15,7 @@ from shared.limits import Rate
 from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway
 from shared.security_log import SecurityEvent
 from shared.web.logins.keeping import KeptLogins
-from shared.web.logins.space import Space
+from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import ATTEMPT_LASTS, LoginAttemptRow
 from shared.web.networks import visitor_of
 from shared.web.rendering import Rendering
@@ -42,11 +42,11 @@ class LoginFault(StrEnum):
 
 
 class IssuerPages:
-    """The two addresses of a log-in at the issuer, for one space."""
+    """The two addresses of a log-in at the issuer, for one staff area."""
 
     def __init__(
         self,
-        space: Space,
+        area: StaffArea,
         kept: KeptLogins,
         provider: Provider,
         guard: Guard,
@@ -55,18 +55,18 @@ class IssuerPages:
         rendering: Rendering,
     ) -> None:
         self._guard = guard
-        self._space = space
+        self._area = area
         self._kept = kept
         self._provider = provider
         self._address = address
-        self._return_to = f"{address}{space.come_back}"
+        self._return_to = f"{address}{area.come_back}"
         self._rendering = rendering
 
     def routes(self) -> list[Route]:
         """Where it begins, and where the issuer leads back to."""
         return [
-            Route(self._space.begin, self._rendering.guarded(self.begin)),
-            Route(self._space.come_back, self._rendering.guarded(self.come_back)),
+            Route(self._area.begin, self._rendering.guarded(self.begin)),
+            Route(self._area.come_back, self._rendering.guarded(self.come_back)),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -75,7 +75,7 @@ class IssuerPages:
         From another site to the log-in page instead: nobody is logged in without a click of their own.
         """
         if not is_from_here(request.headers, self._address):
-            return see_other(self._space.log_in)
+            return see_other(self._area.log_in)
         await self._guard.take(request, "begin", _BEGINNINGS, visitor_of(request))
         state = secrets.token_urlsafe(32)
         attempt = LoginAttemptRow(
@@ -83,7 +83,7 @@ class IssuerPages:
             browser="",
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
-            towards=self._space.leads_to(request.query_params.get("vers", "")),
+            towards=self._area.leads_to(request.query_params.get("vers", "")),
             expires_at=clock.now() + ATTEMPT_LASTS,
         )
         try:
@@ -120,12 +120,12 @@ class IssuerPages:
         return await self._log_in(request, identity, attempt.towards)
 
     async def _log_in(self, request: Request, identity: Identity, towards: str) -> Response:
-        grant = self._provider.grant(identity, self._space.roles)
+        grant = self._provider.grant(identity, self._area.roles)
         if grant is None:
-            log.warning("A log-in at the issuer gave no role for %s", self._space.home)
+            log.warning("A log-in at the issuer gave no role for %s", self._area.home)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.NO_ROLE, name=identity.name)
-        response = self._rendering.page("log-in-onward.html", path="", space=self._space, onward=towards)
+        response = self._rendering.page("log-in-onward.html", path="", area=self._area, onward=towards)
         await self._kept.open_by_issuer(request, response, self._provider.issuer, identity, grant)
         return response
 
@@ -135,5 +135,5 @@ class IssuerPages:
 
     def _failed(self, fault: LoginFault, name: str = "") -> Response:
         return self._rendering.page(
-            "log-in-fault.html", status=fault.status, path="", space=self._space, fault=fault, name=name
+            "log-in-fault.html", status=fault.status, path="", area=self._area, fault=fault, name=name
         )

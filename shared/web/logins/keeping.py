@@ -1,4 +1,4 @@
-"""The log-ins of a space, between a browser's cookie and the row it stands for."""
+"""The log-ins of a staff area, between a browser's cookie and the row it stands for."""
 
 import secrets
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared.oidc.settings import Grant
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 from shared.web.logins.browsers import browser_of
-from shared.web.logins.space import SameSite, Space
+from shared.web.logins.staff_area import SameSite, StaffArea
 from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, LoginRow, digest_of
 
 
@@ -29,14 +29,14 @@ class OpenLogin:
 
 
 class KeptLogins:
-    """The log-ins of a space; ``address`` is where the public finds it, without a slash at the end.
+    """The log-ins of a staff area; ``address`` is where the public finds it, without a slash at the end.
 
     ``provider`` is None where people have tokens alone.
     """
 
     def __init__(
         self,
-        space: Space,
+        area: StaffArea,
         database: Database,
         tokens: Tokens,
         guard: Guard,
@@ -44,14 +44,14 @@ class KeptLogins:
         address: str,
         provider: Provider | None,
     ) -> None:
-        self._space = space
+        self._area = area
         self._guard = guard
         self._database = database
         self._tokens = tokens
         self._provider = provider
         self._secure = address.startswith("https://")
-        self._cookie = self._name_of(space.cookie)
-        self._before = self._name_of(f"{space.cookie}-avant")
+        self._cookie = self._name_of(area.cookie)
+        self._before = self._name_of(f"{area.cookie}-avant")
 
     def _name_of(self, cookie: str) -> str:
         """Browsers let nobody else set a cookie of that name, where the site is on https."""
@@ -84,7 +84,7 @@ class KeptLogins:
         )
 
     def _for_these_pages(self, who: Principal | None) -> Principal | None:
-        return who if who is not None and who.role in self._space.roles else None
+        return who if who is not None and who.role in self._area.roles else None
 
     # -------------------------------------------------------------------------------------- opened, ended
 
@@ -116,7 +116,7 @@ class KeptLogins:
             if former is not None:
                 await store.forget(tx, former.row.digest)
             await store.remember(tx, row)
-        self._set(response, self._cookie, secret, LASTS, self._space.same_site)
+        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
         if (who := self._principal(row)) is not None:
             self._guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, who.in_security_log)
 
@@ -127,7 +127,7 @@ class KeptLogins:
 
     def take_cookie_back(self, response: Response) -> None:
         """Have the browser forget its log-in with this response."""
-        self._delete(response, self._cookie, self._space.same_site)
+        self._delete(response, self._cookie, self._area.same_site)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
         """Return the log-ins of whoever has this one, itself too, newest first."""

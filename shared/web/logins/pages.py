@@ -21,14 +21,14 @@ from shared.web.forms import Form, read_form
 from shared.web.logins import store
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.keeping import KeptLogins
-from shared.web.logins.space import Space
+from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginRow
 from shared.web.rendering import Endpoint, Rendering
 from shared.web.responses import see_other
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class StaffVisit:
     """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
 
     request: Request
@@ -68,18 +68,18 @@ class Visit:
 ALL = "toutes"
 """What the button sends that ends all log-ins of its owner."""
 
-Handler = Callable[[Visit], Awaitable[Response]]
+Handler = Callable[[StaffVisit], Awaitable[Response]]
 
 
 class Logins:
-    """Who is logged in to a space. ``address`` is where the public finds it, without a slash at the end.
+    """Who is logged in to a staff area. ``address`` is where the public finds it, without a slash at the end.
 
     People log in at ``provider``, where there is one, or by token.
     """
 
     def __init__(
         self,
-        space: Space,
+        area: StaffArea,
         database: Database,
         tokens: Tokens,
         guard: Guard,
@@ -88,25 +88,25 @@ class Logins:
         rendering: Rendering,
         provider: Provider | None = None,
     ) -> None:
-        self._space = space
+        self._area = area
         self._database = database
         self._address = address
         self._rendering = rendering
         self._provider = provider
         self._guard = guard
-        self._kept = KeptLogins(space, database, tokens, guard, address=address, provider=provider)
+        self._kept = KeptLogins(area, database, tokens, guard, address=address, provider=provider)
 
     def routes(self) -> list[Route]:
         """The addresses of logging in and out."""
-        space = self._space
+        area = self._area
         routes = [
-            Route(space.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
-            Route(space.log_out, self.guarded(self.log_out), methods=["POST"]),
-            Route(space.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
+            Route(area.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
+            Route(area.log_out, self.guarded(self.log_out), methods=["POST"]),
+            Route(area.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
         ]
         if self._provider is not None:
             pages = IssuerPages(
-                space,
+                area,
                 self._kept,
                 self._provider,
                 self._guard,
@@ -132,7 +132,9 @@ class Logins:
                 form = await read_form(request, self._address, with_file=with_file)
                 if not secrets.compare_digest(form.get("cle", "").encode(), login.row.form_key.encode()):
                     raise HTTPException(403)
-            return await handler(Visit(request, login.who, login.row, form, self._database, self._rendering))
+            return await handler(
+                StaffVisit(request, login.who, login.row, form, self._database, self._rendering)
+            )
 
         return self._rendering.guarded(answer)
 
@@ -145,11 +147,11 @@ class Logins:
         if self._kept.owner_of_token(token) is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
-        response = see_other(self._space.leads_to(towards))
+        response = see_other(self._area.leads_to(towards))
         await self._kept.open_by_token(request, response, token)
         return response
 
-    async def log_out(self, visit: Visit) -> Response:
+    async def log_out(self, visit: StaffVisit) -> Response:
         """Ended here first, and at the issuer too where it has a place for it: it may be slow, or away."""
         await self._kept.end(visit.login)
         self._record_log_out(visit)
@@ -157,32 +159,32 @@ class Logins:
         self._kept.take_cookie_back(response)
         return response
 
-    async def own_logins(self, visit: Visit) -> Response:
+    async def own_logins(self, visit: StaffVisit) -> Response:
         """The log-ins of who visits, each with a button that ends it, and one for all."""
         if visit.request.method == "POST":
             return await self._end_own(visit, visit.form.typed("fin"))
         return visit.page(
             "own-logins.html",
-            space=self._space,
+            area=self._area,
             logins=await self._kept.same_owner(visit.login),
             this=visit.login.digest,
             done="fait" in visit.request.query_params,
         )
 
-    async def _end_own(self, visit: Visit, which: str) -> Response:
+    async def _end_own(self, visit: StaffVisit, which: str) -> Response:
         if which == ALL:
             await self._kept.end_of_same_owner(visit.login)
         if which in (ALL, visit.login.digest):
             return await self.log_out(visit)
         await self._kept.end_of_same_owner(visit.login, which)
         self._record_log_out(visit)
-        return see_other(f"{self._space.own_logins}?fait=terminee")
+        return see_other(f"{self._area.own_logins}?fait=terminee")
 
-    def _record_log_out(self, visit: Visit) -> None:
+    def _record_log_out(self, visit: StaffVisit) -> None:
         who = visit.who.in_security_log
         self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
 
-    async def _after_log_out(self, visit: Visit) -> Response:
+    async def _after_log_out(self, visit: StaffVisit) -> Response:
         """Lead to the log-in, or to where the issuer ends its own.
 
         By a page, since a form may lead to no other site (``form-action``).
@@ -190,26 +192,26 @@ class Logins:
         onward = None
         if self._provider is not None and visit.login.id_token is not None:
             onward = await self._provider.log_out_address(
-                visit.login.id_token, return_to=f"{self._address}{self._space.log_in}"
+                visit.login.id_token, return_to=f"{self._address}{self._area.log_in}"
             )
         if onward is None:
-            return see_other(self._space.log_in)
-        return self._rendering.page("log-out-onward.html", path="", space=self._space, onward=onward)
+            return see_other(self._area.log_in)
+        return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
         """Lead to the log-in and then to this page. Show what was typed in a form that came too late."""
         path = request.url.path
         if request.method != "POST":
             towards = f"{path}?{request.url.query}" if request.url.query else path
-            vers = "" if towards == self._space.home else f"?{urlencode({'vers': towards})}"
-            return see_other(f"{self._space.log_in}{vers}")
+            vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
+            return see_other(f"{self._area.log_in}{vers}")
         form = await read_form(request, self._address, with_file=with_file)
         lines = [
             f"{label}\u00a0: {form.typed(name)}"
             for name in form
-            if form.typed(name) and (label := self._space.label(name)) is not None
+            if form.typed(name) and (label := self._area.label(name)) is not None
         ]
-        for end in (*self._space.only_posted, "/deconnexion"):
+        for end in (*self._area.only_posted, "/deconnexion"):
             path = path.removesuffix(end)
         return self._page(request, towards=path, typed="\n".join(lines), late=True, status=403)
 
@@ -228,7 +230,7 @@ class Logins:
             "log-in.html",
             status=status,
             path=request.url.path,
-            space=self._space,
+            area=self._area,
             by_issuer=self._provider is not None,
             towards=towards,
             typed=typed,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.notifier.letters import InterestKind, Standing
 from services.notifier.pages import mail_log, rendering
-from services.notifier.pages.mail_log import SPACE
+from services.notifier.pages.mail_log import STAFF_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
 from services.notifier.service.erasures import ErasureState
@@ -45,7 +45,7 @@ MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at":
 LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")
 WHO = Principal(name="Camille", role=Role.SUPPORT)
 LOG: dict[str, Any] = {"who": WHO, "form_key": "key", "log": "/courriels/suivi"}
-LOG_IN: dict[str, Any] = {"space": SPACE, "towards": "", "typed": "", "late": False, "by_issuer": False}
+LOG_IN: dict[str, Any] = {"area": STAFF_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
     (

@@ -15,10 +15,10 @@ from services.catalogue.service import resources, sessions
 from services.catalogue.service.commands import ReplayRequest, SessionCopy
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 
 
-async def publish(visit: Visit) -> Response:
+async def publish(visit: StaffVisit) -> Response:
     """Publish a draft."""
     listed = await session_page.own(visit)
 
@@ -30,7 +30,7 @@ async def publish(visit: Visit) -> Response:
     return await session_page.page_after(visit, listed, action, "publiee")
 
 
-async def cancel(visit: Visit) -> Response:
+async def cancel(visit: StaffVisit) -> Response:
     """Ask for confirmation, then cancel."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST":
@@ -45,7 +45,7 @@ async def cancel(visit: Visit) -> Response:
     return await session_page.page_after(visit, listed, action, "annulee")
 
 
-async def delete(visit: Visit) -> Response:
+async def delete(visit: StaffVisit) -> Response:
     """Ask for confirmation, then delete a draft."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST":
@@ -61,7 +61,7 @@ async def delete(visit: Visit) -> Response:
 
 
 async def _confirmation(
-    visit: Visit, listed: ListedSession, refused: Refused | None, template: str
+    visit: StaffVisit, listed: ListedSession, refused: Refused | None, template: str
 ) -> Response:
     """The page that asks for confirmation; or the session's, which says why it is not possible."""
     if refused is not None:
@@ -69,7 +69,7 @@ async def _confirmation(
     return visit.page(template, listed=listed, tag=session_page.tag(listed))
 
 
-async def copy(visit: Visit) -> Response:
+async def copy(visit: StaffVisit) -> Response:
     """A draft like this session, at another time."""
     listed = await session_page.own(visit)
     try:
@@ -87,7 +87,7 @@ async def copy(visit: Visit) -> Response:
     return await session_page.page(visit, listed, errors={"copie": error}, keep=False)
 
 
-async def replay(visit: Visit) -> Response:
+async def replay(visit: StaffVisit) -> Response:
     """Open the recording of this session to everyone."""
     listed = await session_page.own(visit)
     fields: dict[str, Any] = {

@@ -19,7 +19,7 @@ from shared.events.zones import PARIS, zone_of
 from shared.read_log import reading_of
 from shared.web import responses
 from shared.web.forms import Form
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
@@ -38,7 +38,7 @@ _SESSION = (
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
-async def own_requests(visit: Visit) -> Response:
+async def own_requests(visit: StaffVisit) -> Response:
     """The delegation's requests, the newest first."""
     query = visit.request.query_params
     async with visit.database.quiet_transaction() as tx:
@@ -48,7 +48,7 @@ async def own_requests(visit: Visit) -> Response:
     return visit.page("gestion-demandes.html", part=part)
 
 
-async def answer_request(visit: Visit) -> Response:
+async def answer_request(visit: StaffVisit) -> Response:
     """A request with the form of its answer, and what comes of it."""
     request = await _own(visit)
     if visit.request.method != "POST":
@@ -102,14 +102,14 @@ def _errors(error: ValidationError) -> dict[str, FormError]:
     return errors
 
 
-async def _own(visit: Visit) -> BespokeRequest:
+async def _own(visit: StaffVisit) -> BespokeRequest:
     bespoke_id: UUID = visit.request.path_params["bespoke_id"]
     async with visit.database.quiet_transaction() as tx:
         return await bespoke.show(tx, visit.who, bespoke_id, reading_of(visit.who, None))
 
 
 async def _page(
-    visit: Visit, request: BespokeRequest, *, errors: FormErrors | None = None, stale: bool = False
+    visit: StaffVisit, request: BespokeRequest, *, errors: FormErrors | None = None, stale: bool = False
 ) -> Response:
     errors, tag = errors or {}, bespoke.tag_of(request)
     async with visit.database.quiet_transaction() as tx:

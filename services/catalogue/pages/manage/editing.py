@@ -12,10 +12,10 @@ from services.catalogue.service import offers, sessions
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
 from shared.events.zones import PARIS
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 
 
-async def new_session(visit: Visit) -> Response:
+async def new_session(visit: StaffVisit) -> Response:
     """The form of a draft, and what comes of it."""
     async with visit.database.quiet_transaction() as tx:
         every = await offers.every(tx)
@@ -43,7 +43,7 @@ async def new_session(visit: Visit) -> Response:
     )
 
 
-async def _draft(visit: Visit, every: list[Offer]) -> ListedSession | dict[str, FormError]:
+async def _draft(visit: StaffVisit, every: list[Offer]) -> ListedSession | dict[str, FormError]:
     """The draft that a form requests, or by field why there is none."""
     chosen = next((offer for offer in every if offer.offer_id == visit.form.get("offer_id")), None)
     typed = session_form.read(visit.form, {}, timezone=chosen.terms.timezone if chosen else PARIS)
@@ -60,7 +60,7 @@ async def _draft(visit: Visit, every: list[Offer]) -> ListedSession | dict[str, 
         return form_errors.of_rules(error.violations)
 
 
-async def show_session(visit: Visit) -> Response:
+async def show_session(visit: StaffVisit) -> Response:
     """A session with its form, what may be done with it, and its history."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST" or form_rows.BUTTON in visit.form:

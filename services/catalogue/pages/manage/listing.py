@@ -12,12 +12,12 @@ from services.catalogue.service import sessions
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 
 PAGE = 30
 
 
-async def own_sessions(visit: Visit) -> Response:
+async def own_sessions(visit: StaffVisit) -> Response:
     """The delegation's sessions by start, filtered; those that are over only with their filter."""
     query, now = visit.request.query_params, clock.now()
     chosen, status = filters.read(query), _status(query.get("etat", ""))

@@ -13,14 +13,14 @@ from services.catalogue.rules.resources import Resource
 from services.catalogue.service import resources
 from services.catalogue.service.commands import ResourceChange
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
 
 
-async def own_resources(visit: Visit) -> Response:
+async def own_resources(visit: StaffVisit) -> Response:
     """What the delegation has put online, the newest first."""
     after = read_position(visit.request.query_params.get("apres"))
     async with visit.database.quiet_transaction() as tx:
@@ -30,7 +30,7 @@ async def own_resources(visit: Visit) -> Response:
     )
 
 
-async def show_resource(visit: Visit) -> Response:
+async def show_resource(visit: StaffVisit) -> Response:
     """A resource with its form, and its history."""
     resource = await _own(visit)
     if visit.request.method != "POST":
@@ -52,13 +52,13 @@ async def show_resource(visit: Visit) -> Response:
     return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
 
 
-def _typed(visit: Visit, name: str) -> str | None:
+def _typed(visit: StaffVisit, name: str) -> str | None:
     """What was typed; no summary rather than an empty one."""
     typed = visit.form.typed(name)
     return None if name == "summary" and not typed else typed
 
 
-async def _own(visit: Visit) -> Resource:
+async def _own(visit: StaffVisit) -> Resource:
     """The resource of the address. Raises Missing: what belongs to others does not exist."""
     resource_id: UUID = visit.request.path_params["resource_id"]
     async with visit.database.quiet_transaction() as tx:
@@ -66,7 +66,7 @@ async def _own(visit: Visit) -> Resource:
 
 
 async def _page(
-    visit: Visit, resource: Resource, *, errors: FormErrors | None = None, stale: bool = False
+    visit: StaffVisit, resource: Resource, *, errors: FormErrors | None = None, stale: bool = False
 ) -> Response:
     errors = errors or {}
     tag = resources.tag_of(resource)

@@ -14,7 +14,7 @@ from services.catalogue.service import pages, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 
 HISTORY = 10
 """Changes that a session's page shows."""
@@ -30,7 +30,7 @@ REPLAY_FIELDS = {
 _ORDER = (*session_form.ORDER, "copie", *REPLAY_FIELDS.values())
 
 
-async def own(visit: Visit) -> ListedSession:
+async def own(visit: StaffVisit) -> ListedSession:
     """The session of the address. Raises Missing: what belongs to others does not exist."""
     session_id: UUID = visit.request.path_params["session_id"]
     async with visit.database.quiet_transaction() as tx:
@@ -38,7 +38,7 @@ async def own(visit: Visit) -> ListedSession:
 
 
 async def page_after(
-    visit: Visit,
+    visit: StaffVisit,
     listed: ListedSession,
     action: Callable[[], Awaitable[object]],
     done: str,
@@ -59,7 +59,7 @@ async def page_after(
 
 
 async def page(
-    visit: Visit,
+    visit: StaffVisit,
     listed: ListedSession,
     *,
     errors: FormErrors | None = None,
@@ -101,7 +101,7 @@ def tag(listed: ListedSession) -> str:
     return sessions.tag_of(listed.session)
 
 
-def tags(visit: Visit) -> frozenset[str]:
+def tags(visit: StaffVisit) -> frozenset[str]:
     """The version that the form that was sent had shown."""
     return frozenset((visit.form.get("version", ""),))
 
@@ -116,6 +116,6 @@ def lead(address: str, done: str) -> Response:
     return responses.see_other(f"{address}?{urlencode({'fait': done})}")
 
 
-def done_before(visit: Visit) -> str | None:
+def done_before(visit: StaffVisit) -> str | None:
     """What was just done, if that led to the page."""
     return None if visit.form else visit.request.query_params.get("fait")

@@ -19,7 +19,7 @@ from services.catalogue.service.sheet_lines import Outcome
 from shared import clock
 from shared.guard import LimitMet
 from shared.web import responses, spreadsheets
-from shared.web.logins import Visit
+from shared.web.logins import StaffVisit
 
 SHOWN = 200
 """Faults, or lines, that a page lists."""
@@ -27,7 +27,7 @@ SHOWN = 200
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
 
-async def export(visit: Visit) -> Response:
+async def export(visit: StaffVisit) -> Response:
     """The delegation's sessions, as a file."""
     search = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
     headers = {
@@ -37,7 +37,7 @@ async def export(visit: Visit) -> Response:
     return StreamingResponse(_parts(visit, search), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
 
 
-async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
+async def _parts(visit: StaffVisit, search: SessionSearch) -> AsyncIterator[bytes]:
     after: Position | None = None
     while True:
         async with visit.database.quiet_transaction() as tx:
@@ -47,7 +47,7 @@ async def _parts(visit: Visit, search: SessionSearch) -> AsyncIterator[bytes]:
             return
 
 
-async def import_sheet(visit: Visit) -> Response:
+async def import_sheet(visit: StaffVisit) -> Response:
     """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
     if visit.request.method != "POST":
         return _page(visit)
@@ -84,7 +84,7 @@ async def import_sheet(visit: Visit) -> Response:
     )
 
 
-def _page(visit: Visit, *, status: int = 200, **values: Any) -> Response:
+def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
     """The form, below what became of a file, if one was sent."""
     known: dict[str, Any] = {
         "imported": None,

@@ -13,7 +13,7 @@ _LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
+class StaffArea:
     """Pages for those who are logged in, all under the path ``home``.
 
     ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
@@ -56,6 +56,6 @@ class Space:
         return f"{self.home}/deconnexion"
 
     def leads_to(self, address: str) -> str:
-        """The address, if it is of a page of this space and never of another host; else the first page."""
+        """The address, if it is of a page of this area and never of another host; else the first page."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home

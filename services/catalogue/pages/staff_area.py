@@ -2,9 +2,9 @@
 
 from shared.auth import Role
 from shared.web import labels
-from shared.web.logins import Space
+from shared.web.logins import StaffArea
 
-SPACE = Space(
+STAFF_AREA = StaffArea(
     home="/gestion",
     cookie="gestion",
     roles=frozenset((Role.ORGANISER, Role.ADMIN)),
