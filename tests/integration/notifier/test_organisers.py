@@ -297,7 +297,7 @@ async def test_one_click_ends_the_digest_and_nothing_else(
         await come_back(seated, "zoe")
     await write(seated, MORNING, monkeypatch, both)
     assert [row.address for row in await digests(seated)] == [ANNE]
-    assert [row.address for row in await told(seated)] == [YANN]
+    assert [row.address for row in await mails(seated)] == [YANN]
 
 
 async def test_opening_the_link_does_not_end_the_digest_and_an_operator_resumes_it(
