@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -23,6 +24,7 @@ from shared.events.vocabulary import AgentKey
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.moving_machine import MovingMachine, SeveralSessions
+from tests.support.nominations_machine import NominationsMachine
 from tests.support.rosters import a_waiting_list, decide_in, ranks
 
 
@@ -37,6 +39,7 @@ class RulesAlone:
         self.close_judged_for: datetime | None = None
         self.seen: set[uuid.UUID] = set()
         self.groups: dict[int, WaitingGroup] = {}
+        self.changed_at: dict[uuid.UUID, datetime] = {}
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
@@ -91,9 +94,25 @@ class RulesAlone:
             next_ticket=self.next_ticket,
             occupancy_version=self.occupancy_version,
             close_judged_for=self.close_judged_for,
+            vacancies=self._vacancies(),
             latest=ended
             | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
+
+    def _vacancies(self) -> Counter[str]:
+        """Of each authority, how many have left since the close, but for who has come since."""
+        closes_at, vacancies = self.session.enrolment_closes_at, Counter[str]()
+        for enrolment_id, enrolment in self.enrolments.items():
+            came_before = enrolment.received_at < closes_at
+            if enrolment.state.is_live and not came_before:
+                vacancies[enrolment.agent.employer.siret] -= 1
+            if (
+                enrolment.state is State.WITHDRAWN
+                and came_before
+                and self.changed_at[enrolment_id] >= closes_at
+            ):
+                vacancies[enrolment.agent.employer.siret] += 1
+        return vacancies
 
     def _close(self, roster: SessionRoster) -> list[EnrolmentEvent]:
         self.session = roster.session
@@ -101,6 +120,7 @@ class RulesAlone:
         for enrolment_id, enrolment in roster.changed.items():
             self.enrolments.pop(enrolment_id, None)
             self.enrolments[enrolment_id] = enrolment
+            self.changed_at[enrolment_id] = roster.now
         self.close_judged_for = roster.close_judged_for
         self.groups = roster.waiting_list.groups
         decisions = [decision for decision, _ in roster.decisions]
@@ -123,6 +143,13 @@ class GroupsByRules(GroupsMachine):
 
     def new_world(self) -> World:
         return RulesAlone(self.model.session)
+
+
+class NominationsByRules(NominationsMachine):
+    """Lists of trainees, by the rules alone."""
+
+    def new_world(self) -> World:
+        return RulesAlone(self.session)
 
 
 class SeveralByRulesAlone:
@@ -159,7 +186,8 @@ class MovesByRules(MovingMachine):
 TestMoves = MovesByRules.TestCase
 TestRules = RulesMachine.TestCase
 TestGroups = GroupsByRules.TestCase
-TestMoves.settings = TestRules.settings = TestGroups.settings = settings(
+TestNominations = NominationsByRules.TestCase
+TestMoves.settings = TestRules.settings = TestGroups.settings = TestNominations.settings = settings(
     max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
