@@ -103,15 +103,10 @@ class NominationsMachine(RuleBasedStateMachine):
         leaver = data.draw(st.sampled_from(sorted(self.seated)))
         siret, issuer = SIRET[leaver], leaver.issuer
         theirs = [a for a in AGENTS if (a.issuer, a.employer.siret) == (issuer, siret) and a.key != leaver]
-        named = tuple(data.draw(st.permutations(theirs)))
-        withdrawal = Withdrawal(uuid.uuid4(), self.now, self.session.session_id, leaver, None)
-        requests: list[Request] = [withdrawal] if leaves_alone else []
-        expected = self.expected_of_withdrawal(withdrawal) if leaves_alone else []
-        if named:
-            nomination = Nomination(uuid.uuid4(), self.now, self.session.session_id, named, siret)
-            requests.append(nomination)
-            expected += self.expected_of_list(nomination)
-        self.answer(requests, expected)
+        if leaves_alone:
+            self.ask_to_leave(leaver)
+        if theirs:
+            self.nominate_for(siret, tuple(data.draw(st.permutations(theirs))))
 
     @precondition(lambda self: self.seated and self.now >= CLOSES)
     @rule(data=st.data(), leaves_alone=st.booleans())
@@ -132,7 +127,7 @@ class NominationsMachine(RuleBasedStateMachine):
         """Who is not named gets no seat, of the authority or not."""
         self.known.add(agent.key)
         request = SeatRequest(uuid.uuid4(), self.now, self.session.session_id, agent, approved=True)
-        self.answer([request], [(agent.key, self.refusal_of_who_asks(agent))])
+        self.answer(request, [(agent.key, self.refusal_of_who_asks(agent))])
 
     @precondition(lambda self: self.requests_made)
     @rule(data=st.data())
@@ -243,15 +238,15 @@ class NominationsMachine(RuleBasedStateMachine):
 
     def nominate_for(self, siret: str, named: tuple[Agent, ...]) -> None:
         request = Nomination(uuid.uuid4(), self.now, self.session.session_id, named, siret)
-        self.answer([request], self.expected_of_list(request))
+        self.answer(request, self.expected_of_list(request))
 
     def ask_to_leave(self, agent: AgentKey) -> None:
         request = Withdrawal(uuid.uuid4(), self.now, self.session.session_id, agent, None)
-        self.answer([request], self.expected_of_withdrawal(request))
+        self.answer(request, self.expected_of_withdrawal(request))
 
-    def answer(self, requests: list[Request], expected: Sequence[tuple[AgentKey, str]]) -> None:
-        self.requests_made += requests
-        self.check(self.world.ask(requests, self.now), expected)
+    def answer(self, request: Request, expected: Sequence[tuple[AgentKey, str]]) -> None:
+        self.requests_made.append(request)
+        self.check(self.world.ask([request], self.now), expected)
 
     def change(self, expected: Sequence[tuple[AgentKey, str]], **changes: object) -> None:
         status = {"status": "cancelled"} if self.is_cancelled else {}

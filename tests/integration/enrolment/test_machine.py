@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -14,6 +14,7 @@ from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, Wor
 from tests.support.enrolment_model import POLICY
 from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
 from tests.support.moving_machine import MovingMachine, SeveralSessions
+from tests.support.nominations_machine import NominationsMachine
 
 SETTINGS = settings(
     max_examples=int(os.environ.get("STORE_SEQUENCES", "12")),
@@ -24,51 +25,51 @@ SETTINGS = settings(
 )
 
 
+NewWorld = Callable[..., OnPostgres]
+"""Make a world on the worker's database, of these sessions."""
+
+
 @pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
+def new_world(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewWorld]:
+    with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
+        database = Database(enrolment_url, application_name="machine")
+
+        def new(*session_ids: uuid.UUID) -> OnPostgres:
+            world = OnPostgres(session_ids[0], runner, database, moment, POLICY)
+            world.session_ids = list(session_ids)
+            return world
+
+        yield new
+        runner.run(database.close())
 
 
-def test_the_store_keeps_what_the_rules_promise(
-    enrolment_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = Database(enrolment_url, application_name="machine")
-    with a_clock_to_set(monkeypatch) as moment:
+def test_the_store_keeps_what_the_rules_promise(new_world: NewWorld) -> None:
+    class StoreMachine(EnrolmentMachine):
+        def new_world(self) -> World:
+            return new_world(self.session_id)
 
-        class StoreMachine(EnrolmentMachine):
-            def new_world(self) -> World:
-                return OnPostgres(self.session_id, runner, database, moment, POLICY)
-
-        run_state_machine_as_test(StoreMachine, settings=SETTINGS)
-    runner.run(database.close())
+    run_state_machine_as_test(StoreMachine, settings=SETTINGS)
 
 
-def test_the_store_keeps_what_the_rules_promise_groups_that_wait(
-    enrolment_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = Database(enrolment_url, application_name="machine")
-    with a_clock_to_set(monkeypatch) as moment:
+def test_the_store_keeps_what_the_rules_promise_groups_that_wait(new_world: NewWorld) -> None:
+    class StoreOfGroups(GroupsMachine):
+        def new_world(self) -> World:
+            return new_world(self.session_id)
 
-        class StoreOfGroups(GroupsMachine):
-            def new_world(self) -> World:
-                return OnPostgres(self.session_id, runner, database, moment, POLICY)
-
-        run_state_machine_as_test(StoreOfGroups, settings=SETTINGS)
-    runner.run(database.close())
+    run_state_machine_as_test(StoreOfGroups, settings=SETTINGS)
 
 
-def test_the_store_keeps_what_the_rules_promise_who_moves(
-    enrolment_url: str, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = Database(enrolment_url, application_name="machine")
-    with a_clock_to_set(monkeypatch) as moment:
+def test_the_store_keeps_what_the_rules_promise_who_is_nominated(new_world: NewWorld) -> None:
+    class StoreOfNominations(NominationsMachine):
+        def new_world(self) -> World:
+            return new_world(self.session.session_id)
 
-        class StoreOfMoves(MovingMachine):
-            def new_world(self, session_ids: Sequence[uuid.UUID]) -> SeveralSessions:
-                world = OnPostgres(session_ids[0], runner, database, moment, POLICY)
-                world.session_ids = list(session_ids)
-                return world
+    run_state_machine_as_test(StoreOfNominations, settings=SETTINGS)
 
-        run_state_machine_as_test(StoreOfMoves, settings=SETTINGS)
-    runner.run(database.close())
+
+def test_the_store_keeps_what_the_rules_promise_who_moves(new_world: NewWorld) -> None:
+    class StoreOfMovingAgents(MovingMachine):
+        def new_world(self, session_ids: Sequence[uuid.UUID]) -> SeveralSessions:
+            return new_world(*session_ids)
+
+    run_state_machine_as_test(StoreOfMovingAgents, settings=SETTINGS)
