@@ -43,6 +43,7 @@ class Purpose(StrEnum):
     CONFIRM_ADDRESS = "/inscriptions/nouvelle-adresse"
     ROSTER = "/inscriptions/liste"
     PREFERENCES = "/courriels/preferences"
+    SUBSCRIPTIONS = "/courriels/abonnements"
     CONFIRM = "/courriels/confirmation"
     UNSUBSCRIBE = "/courriels/desabonnement"
     DIGEST = "/courriels/resume"

@@ -77,6 +77,7 @@ PAGES: dict[str, dict[str, Any]] = {
         "link_of": lambda _purpose, _seen: ALL,
         "calendar": ALL,
         "address": ALL,
+        "subscriptions": ALL,
     },
     "roster.html": {
         "session": SESSION,

@@ -278,6 +278,7 @@ class _Pages:
             refusals=REFUSALS,
             calendar=self._onward(opened, Purpose.CALENDAR),
             address=self._onward(opened, Purpose.ADDRESS),
+            subscriptions=self._onward(opened, Purpose.SUBSCRIPTIONS),
         )
 
     async def calendar(self, request: Request) -> Response:

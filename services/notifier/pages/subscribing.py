@@ -7,6 +7,7 @@ address is subscribed, or shows one: links are forwarded.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -28,6 +29,7 @@ from shared.web.links import Links, Purpose
 from shared.web.networks import network_of
 from shared.web.notices import Closed, OpenedLink, read_link
 from shared.web.rendering import Rendering
+from shared.web.responses import see_other
 
 FORM = "/courriels/abonnement"
 
@@ -40,6 +42,7 @@ class SubscriptionMessage(StrEnum):
     ASKED = "asked"
     UNSUBSCRIBED = "unsubscribed"
     SAVED = "saved"
+    NOTHING_FOLLOWED = "nothing_followed"
     TOO_MANY = "too_many"
     CLOSED = "closed"
 
@@ -66,6 +69,7 @@ def add_to(
     routes = (
         (FORM, pages.form),
         (f"{Purpose.CONFIRM.value}/{{token}}", pages.confirmation),
+        (f"{Purpose.SUBSCRIPTIONS.value}/{{token}}", pages.subscriptions),
         (f"{Purpose.PREFERENCES.value}/{{token}}", pages.preferences),
         (f"{Purpose.UNSUBSCRIBE.value}/{{token}}", pages.unsubscribe),
     )
@@ -162,6 +166,21 @@ class _SubscriptionPages:
             interests=interests.titles(subscribed.interests, await self._names()),
             preferences=self.links.preferences(str(subscribed.subscriber_id), subscribed.address, until),
         )
+
+    async def subscriptions(self, request: Request) -> Response:
+        """Lead who comes from their enrolments to what they follow, if anything."""
+        link = await self._read(request, Purpose.SUBSCRIPTIONS)
+        if self.links is None:
+            raise Closed(SubscriptionMessage.CLOSED)
+        written_to = partial(self.links.is_mark_of, link.mark)
+        async with self.database.quiet_transaction() as tx:
+            opens, subscriber = await subscriptions.of_enrolment(tx, link.subject, written_to)
+        if not opens:
+            raise Closed(SubscriptionMessage.NO_LONGER)
+        if subscriber is None:
+            return self._message(SubscriptionMessage.NOTHING_FOLLOWED)
+        subscriber_id = str(subscriber.subscriber_id)
+        return see_other(self.links.preferences(subscriber_id, subscriber.address, link.until))
 
     async def preferences(self, request: Request) -> Response:
         """What one follows, and on POST what one follows from now on.

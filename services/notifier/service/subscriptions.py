@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.notifier.letters import Interest, InterestKind, Letter, Template
 from services.notifier.letters.addresses import folded
 from services.notifier.service.corrections import still_right
-from services.notifier.store import corrections, news, queue, subscriptions
+from services.notifier.store import corrections, enrolments, news, queue, subscriptions
 from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
 from shared import clock, limits
@@ -166,6 +166,28 @@ async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
     if not interests or address is None:
         return None
     return Subscriber(subscriber_id, address, frozenset(map(str, interests)))
+
+
+async def of_enrolment(
+    tx: Transaction, enrolment_id: UUID, written_to: Callable[[str], bool]
+) -> tuple[bool, Subscriber | None]:
+    """Whether a link to an agent about an enrolment opens anything, and what is followed with their address.
+
+    ``written_to``: whether the link was, to an address. By the owner of the address, whose letters are about
+    the whole mailbox, else by the agent.
+    """
+    found = await enrolments.agent_and_address(tx, enrolment_id)
+    if found is None or not written_to(found[1]):
+        return False, None
+    agent, address = found
+    for subscriber_id in (
+        await subscriptions.find_owner(tx, address),
+        await subscriptions.find_agent(tx, agent),
+    ):
+        subscriber = None if subscriber_id is None else await find(tx, subscriber_id)
+        if subscriber is not None and written_to(subscriber.address):
+            return True, subscriber
+    return True, None
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscriber | None:

@@ -20,6 +20,12 @@ async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, EnrolmentSt
     return {row.enrolment_id: EnrolmentState(row.version, Standing(row.standing)) for row in rows}
 
 
+async def agent_and_address(tx: Transaction, enrolment_id: UUID) -> tuple[AgentKey, str] | None:
+    """The agent of an enrolment, and where they are written to about it; None where it is not known."""
+    row = await tx.get(EnrolmentRow, enrolment_id)
+    return None if row is None else (AgentKey(row.issuer, row.agent_id), row.address)
+
+
 async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
     """The agents whose enrolments' ids lie between these, both included."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(

@@ -27,6 +27,12 @@ async def find_agent(tx: Transaction, agent: AgentKey) -> UUID | None:
     return found
 
 
+async def find_owner(tx: Transaction, address: str) -> UUID | None:
+    """The subscriber who is the owner of this address, if they follow anything."""
+    found: UUID | None = await tx.scalar(_OWNER, {"address": address})
+    return found
+
+
 async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
     """Keep an agent as a subscriber; a name that is not known now stays as it was."""
     given_name, family_name = name
@@ -143,6 +149,9 @@ async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
 
 _LOCK = text("SELECT pg_advisory_xact_lock(7_370_627)")  # "pub"
 _AGENT = text("SELECT subscriber_id FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id")
+_OWNER = text(
+    "SELECT subscriber_id FROM subscriber WHERE lower(address) = lower(:address) AND agent_id IS NULL"
+)
 _ADDRESS = text("SELECT address FROM subscriber WHERE subscriber_id = :subscriber_id")
 _SAVE_AGENT = text(
     "INSERT INTO subscriber (subscriber_id, issuer, agent_id, address, given_name, family_name) "

@@ -25,7 +25,7 @@ from shared.events.vocabulary import Agent, Status
 from shared.web.links import Purpose
 from tests.integration.enrolment.conftest import Ask, Front
 from tests.integration.enrolment.organising import BRETAGNE, of
-from tests.integration.enrolment.visiting import KEY, letter, page, path
+from tests.integration.enrolment.visiting import KEY, letter, links, page, path
 from tests.support.builders import an_agent, open_now
 
 PUBLIC = "https://parcours.example"
@@ -264,6 +264,18 @@ async def test_what_happened_to_an_enrolment_is_folded_below_it(front: Front, as
         "Une place vous est proposée",
         "Inscription confirmée",
     ]
+
+
+async def test_the_page_leads_to_what_its_reader_follows(front: Front, ask: Ask) -> None:
+    """By the enrolment and the mark of the address: only the notifier knows who follows what."""
+    session, agent = open_now(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
+    [token] = re.findall(f'href="{PUBLIC}{Purpose.SUBSCRIPTIONS.value}/([^"]*)"', text)
+    enrolment_id, mark, _ = links().read(Purpose.SUBSCRIPTIONS, token, clock.now()).ids
+    assert enrolment_id == str((await front.of(session, agent)).enrolment_id)
+    assert links().is_mark_of(int(mark), agent.email)
 
 
 async def test_the_address_to_join_is_on_no_page(front: Front, ask: Ask) -> None:

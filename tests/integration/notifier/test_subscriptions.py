@@ -787,6 +787,56 @@ async def test_a_link_that_was_written_to_another_address_than_is_right_now_show
     assert await followers(notifier) == {}
 
 
+async def enrolled(notifier: Notifier, address: str = "a-1@ville.example") -> UUID:
+    """An enrolment of A-1, who is written to about it at this address."""
+    decision = a_decision(AgentEnrolled, agent=an_agent(agent_id="A-1", email=address))
+    await notifier.hear(decision)
+    return UUID(str(decision.enrolment_id))
+
+
+def from_enrolments(enrolment_id: UUID, address: str) -> str:
+    """The link on the page of an agent's enrolments, which a letter to this address leads to."""
+    until, mark = clock.now() + timedelta(hours=1), LINKS.mark(address)
+    return LINKS.to_agent(Purpose.SUBSCRIPTIONS, enrolment_id, mark, until=until)
+
+
+async def test_who_comes_from_their_enrolments_sees_what_they_follow_and_ends_it(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    enrolment_id = await enrolled(notifier)
+    await notifier.hear(changed(theme="enjeux-ia"))
+    led = await client.get(from_enrolments(enrolment_id, "a-1@ville.example"))
+    assert led.status_code == 303
+    shown = await client.get(led.headers["location"])
+    assert 'value="theme:enjeux-ia" id="i-theme:enjeux-ia" checked' in shown.text
+    assert (await client.post(led.headers["location"], data={"arreter": "oui"})).status_code == 200
+    assert await followers(notifier) == {}
+    nothing = await client.get(from_enrolments(enrolment_id, "a-1@ville.example"))
+    assert (nothing.status_code, "Vous ne suivez rien" in nothing.text) == (200, True)
+
+
+async def test_who_comes_from_their_enrolments_sees_what_the_owner_of_their_address_follows(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    """Their letters are about the whole mailbox, and so is their page (ADR 0040)."""
+    enrolment_id = await enrolled(notifier, OWNER)
+    await confirm(notifier, client, OWNER, ["theme:enjeux-ia"])
+    led = await client.get(from_enrolments(enrolment_id, OWNER))
+    shown = await client.get(led.headers["location"])
+    assert 'value="theme:enjeux-ia" id="i-theme:enjeux-ia" checked' in shown.text
+
+
+async def test_a_link_from_enrolments_that_lies_in_another_mailbox_shows_nothing(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    enrolment_id = await enrolled(notifier)
+    await notifier.hear(changed(email="autre@ville.example", theme="enjeux-ia"))
+    assert (await client.get(from_enrolments(enrolment_id, "faute@ville.example"))).status_code == 410
+    assert (await client.get(from_enrolments(uuid4(), "a-1@ville.example"))).status_code == 410
+    own = await client.get(from_enrolments(enrolment_id, "a-1@ville.example"))
+    assert own.status_code == 200, "what the agent follows goes to another mailbox"
+
+
 async def test_one_click_of_a_mail_program_ends_it(notifier: Notifier, client: httpx.AsyncClient) -> None:
     await notifier.hear(changed(theme="enjeux-ia"))
     await notifier.hear(a_dossier())
