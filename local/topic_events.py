@@ -26,9 +26,16 @@ async def following(topic: str, connection: Mapping[str, Any], take: Take) -> As
         yield
     finally:
         reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
-        await consumer.stop()
+        await _end_of(reading)
+        # Where the broker is gone, aiokafka cancels what it waits for itself, and so its own stop.
+        await _end_of(asyncio.create_task(consumer.stop()))
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task that may be cancelled. Raises what it raised; cancelled where we are."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 async def _read(consumer: AIOKafkaConsumer, take: Take) -> None:
