@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -39,16 +39,27 @@ def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
     """
     brokers: list[BrokerKind] = [broker] if broker is not None else ["embedded", "kafka"]
     problem = kafka.missing_tools()
-    codes = []
-    for kind in brokers:
-        if kind == "kafka" and problem is not None and broker is None and not os.environ.get("CI"):
-            say(f"The year is NOT played on Apache Kafka. {problem}")
-            continue
+    if problem is not None and broker is None and not os.environ.get("CI"):
+        say(f"The year is NOT played on Apache Kafka. {problem}")
+        brokers.remove("kafka")
+
+    def play(kind: BrokerKind) -> int:
         if kind == "kafka" and problem is None:
             kafka.prepare()  # fetched by this hour: no server's certificate is valid in another year
         with MovedClock.lend(paris(ANNOUNCEMENT)) as clock:
-            codes.append(_play(StackOptions(broker=kind, directory=directory), clock, say))
-    return max(codes)
+            return _play(StackOptions(broker=kind, directory=directory), clock, say)
+
+    return in_turn(brokers, play, say)
+
+
+def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], say: Say) -> int:
+    """Play it on one after the other. The first signal ends what is played, and no other is begun."""
+    with signals_interrupt():
+        try:
+            return max([play(kind) for kind in brokers])
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            return 130
 
 
 def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
@@ -63,16 +74,11 @@ def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
         fresh=True,
         extra={**options.extra, **situations.SETTINGS, "PORTALS_FILE": str(portals)},
     )
-    with signals_interrupt():
-        try:
-            say(f"Starting Parcours on {ANNOUNCEMENT[:10]}, with the broker {options.broker} …")
-            with Stack(options, say) as stack:
-                say(stack.load_offer(ANNOUNCEMENT[:10]))
-                timelines, findings = asyncio.run(_walk(stack, clock, portals, say))
-                say("Stopping …")
-        except KeyboardInterrupt:
-            say("Interrupted.")
-            return 130
+    say(f"Starting Parcours on {ANNOUNCEMENT[:10]}, with the broker {options.broker} …")
+    with Stack(options, say) as stack:
+        say(stack.load_offer(ANNOUNCEMENT[:10]))
+        timelines, findings = asyncio.run(_walk(stack, clock, portals, say))
+        say("Stopping …")
     agreed = _report(timelines, findings, say)
     if agreed:
         remove_data(options.directory / "data")

@@ -1,11 +1,14 @@
 """The small parts of the year: what is read, compared and looked for. The year itself is `make year`."""
 
+import os
+import signal
 from datetime import UTC, date, datetime
 
 import pytest
 
 from local.year import situations
 from local.year.acts import Act, paris
+from local.year.command import in_turn
 from local.year.hearing import Answers, answer_in, letter_in
 from local.year.keeping import Retention, judge
 from local.year.people import MARK, listens, person
@@ -111,3 +114,19 @@ def test_everybody_of_the_year_has_its_mark_and_an_address_of_their_own() -> Non
     assert all(MARK in address for address in addresses)
     assert len(addresses) == len(set(addresses))
     assert len(situations.ALL) >= 12
+
+
+def test_a_signal_ends_the_year_that_is_played_and_begins_no_other() -> None:
+    played: list[str] = []
+
+    def interrupted(broker: str) -> int:
+        played.append(broker)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal did not interrupt it")
+
+    assert in_turn(["embedded", "kafka"], interrupted, lambda _: None) == 130
+    assert played == ["embedded"]
+
+
+def test_a_year_that_is_not_as_expected_is_the_result_of_both() -> None:
+    assert in_turn(["embedded", "kafka"], lambda broker: broker == "embedded", lambda _: None) == 1
