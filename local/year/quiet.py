@@ -18,6 +18,8 @@ PATIENCE_SECONDS = 90.0
 EPOCH = datetime.fromtimestamp(0, UTC)
 _STEADY_SECONDS = 2.5
 """For so long nothing may happen: each job of the services looks once a second."""
+_SETTLED_SECONDS = 0.5
+"""For so long after an act whose effect needs no clock."""
 
 _COMMON = """
     SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL)
@@ -63,29 +65,11 @@ class Quiet:
 
     async def wait(self) -> None:
         """Return once nothing is left to do at this moment. Raises `LocalStackError` when that never is."""
-        moment, began = self._clock.now(), time.monotonic()
-        before: tuple[int, ...] = ()
-        since = began
-        while True:
-            left, done = await self._state(moment)
-            if left or done != before:
-                before, since = done, time.monotonic()
-            elif time.monotonic() - since > _STEADY_SECONDS:
-                return
-            if time.monotonic() - began > PATIENCE_SECONDS:
-                raise LocalStackError(f"something is never done: {left} left to do, {done} done")
-            await asyncio.sleep(0.2)
+        await self._until_steady(self._clock.now(), _STEADY_SECONDS)
 
     async def settle(self) -> None:
         """Return once nothing is left to do that is known of, without waiting for the services' clocks."""
-        began, (_, before) = time.monotonic(), await self._state(EPOCH)
-        while time.monotonic() - began < PATIENCE_SECONDS:
-            await asyncio.sleep(0.5)
-            left, done = await self._state(EPOCH)
-            if not left and done == before:
-                return
-            before = done
-        raise LocalStackError("something is never done")
+        await self._until_steady(EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:
         """Return once the services have read all topics to the end, which takes seconds to find out."""
@@ -94,6 +78,20 @@ class Quiet:
             if time.monotonic() - began > PATIENCE_SECONDS:
                 raise LocalStackError("some records are never read")
         await self.wait()
+
+    async def _until_steady(self, moment: datetime, seconds: float) -> None:
+        """Return once nothing is left to do, and nothing has happened for so long."""
+        began = since = time.monotonic()
+        _, before = await self._state(moment)
+        while True:
+            await asyncio.sleep(0.1)
+            left, done = await self._state(moment)
+            if left or done != before:
+                before, since = done, time.monotonic()
+            elif time.monotonic() - since > seconds:
+                return
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise LocalStackError(f"something is never done: {left} left to do, {done} done")
 
     async def _state(self, moment: datetime) -> tuple[int, tuple[int, ...]]:
         """Return how much is left to do, and counters of what was done."""
