@@ -39,15 +39,15 @@ def parse_scale(text: str) -> dict[str, int]:
     return scale
 
 
-def run_command(service: str, *arguments: str, env: Mapping[str, str]) -> str:
-    """Run `python -m services.<service> …` to its end and return what it printed."""
+def run_command(service: str, *arguments: str, env: Mapping[str, str], given: str = "") -> str:
+    """Run `python -m services.<service> …` to its end, with what it is given to read; return its output."""
     command = f"services.{service} {' '.join(arguments)}"
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"services.{service}", *arguments],
             env=dict(env),
             cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             text=True,
             timeout=COMMAND_SECONDS,

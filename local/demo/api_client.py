@@ -33,8 +33,10 @@ class ApiClient:
         ) as client:
             yield cls(service, client)
 
-    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what a request is answered."""
+    async def call(
+        self, method: str, path: str, body: Mapping[str, Any] | str | None = None
+    ) -> dict[str, Any]:
+        """Return what a request is answered. `body`: JSON, or as a text a sheet (CSV)."""
         answer = await self._answer(method, path, body)
         for _ in range(_MORE_ATTEMPTS):
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
@@ -48,8 +50,11 @@ class ApiClient:
         result: dict[str, Any] = answer.json()
         return result
 
-    async def _answer(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+    async def _answer(self, method: str, path: str, body: Mapping[str, Any] | str | None) -> httpx.Response:
         try:
+            if isinstance(body, str):
+                sheet = {"Content-Type": "text/csv; charset=utf-8"}
+                return await self._client.request(method, path, content=body, headers=sheet)
             return await self._client.request(method, path, json=body)
         except httpx.TransportError as error:
             raise LocalStackError(f"the {self._service} did not answer {method} {path}: {error}") from error
@@ -85,5 +90,5 @@ async def submit_page(link: str, **fields: str) -> bool:
     for answer in answers:
         if answer.is_error:
             # The link is its bearer's: it is not repeated.
-            raise LocalStackError(f"the page of an offer answered {answer.status_code}")
+            raise LocalStackError(f"the page of a link answered {answer.status_code}")
     return True

@@ -75,7 +75,8 @@ class PortalRequest:
     `agent` is whom it is about; of several (`agents`: a group, a list of trainees) the first. `says_yes`: an
     offer is accepted, an approval granted, a group is to have all its seats or none, a theme is subscribed
     to. A group that `may_wait` waits as one place. `to_session_id`: where the agent wants to move. `theme`:
-    what is followed, or what training is of. Of who is corrected, `agent` has the new address; who is to be
+    what is followed, or what training is of. `answers`: to the questions
+    of the session, by their ids. Of who is corrected, `agent` has the new address; who is to be
     forgotten asked for it at `asked_at`.
     """
 
@@ -90,6 +91,7 @@ class PortalRequest:
     may_wait: bool = False
     to_session_id: str = ""
     theme: str = "enjeux-ia"
+    answers: Mapping[str, str] = field(default_factory=dict)
     asked_at: str = field(default_factory=lambda: _now().isoformat())
 
     @property
@@ -110,7 +112,8 @@ class PortalRequest:
         addressed: dict[str, object] = {"agent_id": self.agent.agent_id, "email": self.agent.email}
         match self.kind:
             case RequestKind.ENROLMENT:
-                return {**session, "agent": self.agent.as_json(), "approval": None}
+                answers = [{"question_id": name, "value": value} for name, value in self.answers.items()]
+                return {**session, "agent": self.agent.as_json(), "approval": None, "answers": answers}
             case RequestKind.WITHDRAWAL:
                 return {**enrolment, "reason": "Empêchement de dernière minute"}
             case RequestKind.OFFER_ANSWER:

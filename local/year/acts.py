@@ -1,22 +1,23 @@
-"""What people do in the year, each with its moment; `Year` does it on the running stack."""
+"""What is done in the year, each with its moment, on a running stack (`Year`); what is asked by a portal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
-from local.demo.api_client import ApiClient, submit_page
+from local.demo.api_client import ApiClient
 from local.demo.people import Agent
 from local.demo.portal import Portal, PortalRequest, RequestKind
 from local.failures import LocalStackError
+from local.readiness import wait_until
+from local.services import ServiceProcess
+from local.stack import READY_SECONDS, Stack
 from local.year.hearing import Letters
 
 PARIS = ZoneInfo("Europe/Paris")
-_OFFER_PAGE = "/inscriptions/offre"
-_ADVISOR = {"name": "Claire Hébrard", "email": "conseil@cnfpt.example"}
 
 
 def paris(written: str) -> datetime:
@@ -35,13 +36,16 @@ def request_id(name: str) -> str:
 
 
 class Year:
-    """The running year: sessions by their names here, the portal, the APIs, the letters."""
+    """The running year: sessions by their names here, the stack, the portal, the APIs, the letters."""
 
-    def __init__(self, portal: Portal, catalogue: ApiClient, enrolment: ApiClient, letters: Letters) -> None:
+    def __init__(self, stack: Stack, portal: Portal, catalogue: ApiClient, enrolment: ApiClient) -> None:
+        if stack.mailbox is None:
+            raise LocalStackError("the year needs the stack's own mailbox")
+        self.stack = stack
         self.portal = portal
         self.catalogue = catalogue
         self.enrolment = enrolment
-        self.letters = letters
+        self.letters = Letters(stack.mailbox.directory)
         self.sessions: dict[str, str] = {}
 
     async def find_mooc(self) -> None:
@@ -54,10 +58,26 @@ class Year:
         self.sessions[name] = (await self.catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
         await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
 
+    async def start_notifier_again(self, **settings: str) -> None:
+        """Start the notifier again, with these settings too: what it does by the minute is done now."""
+        processes = [process for process in self.stack.services if process.service == "notifier"]
+        for process in processes:
+            process.env = {**process.env, **settings}
+        await asyncio.to_thread(start_again, processes)
+
     async def roster(self, session: str) -> dict[str, dict[str, Any]]:
         """Return the entries of a session's roster, by the agents' addresses."""
         entries = await self.enrolment.items(f"/api/v1/sessions/{self.sessions[session]}/roster")
         return {entry["agent"]["email"]: entry for entry in entries}
+
+
+def start_again(processes: Sequence[ServiceProcess]) -> None:
+    """Stop processes of the stack, which starts them again, and return once they are ready."""
+    for process in processes:
+        if process.child is not None:
+            process.child.stop()
+    for process in processes:
+        wait_until(process.ready, seconds=READY_SECONDS, what=f"{process.name} being ready again")
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ def asks(at: str, agent: Agent, session: str, kind: RequestKind = RequestKind.EN
     return Act(at, send)
 
 
+def ask_together(at: str, agents: Sequence[Agent], session: str, *, may_wait: bool = False) -> Act:
+    """A training officer asks for all of these, or for nobody."""
+    return asks(at, agents[0], session, RequestKind.GROUP, agents=tuple(agents), may_wait=may_wait)
+
+
 def withdraws(at: str, agent: Agent, session: str) -> Act:
     """An agent withdraws."""
     return asks(at, agent, session, RequestKind.WITHDRAWAL)
@@ -91,118 +116,11 @@ def is_approved(at: str, agent: Agent, session: str) -> Act:
     return asks(at, agent, session, RequestKind.APPROVAL)
 
 
-def publishes(at: str, name: str, draft: Mapping[str, Any]) -> Act:
-    """An organiser publishes a session."""
-    return Act(at, lambda year: year.publish_session(name, draft))
-
-
-def changes(at: str, session: str, **fields: Any) -> Act:
-    """The organiser changes a session."""
-    return Act(
-        at, lambda year: year.catalogue.call("PATCH", f"/api/v1/sessions/{year.sessions[session]}", fields)
-    )
-
-
-def cancels(at: str, session: str) -> Act:
-    """The organiser cancels a session."""
-    return Act(
-        at, lambda year: year.catalogue.call("POST", f"/api/v1/sessions/{year.sessions[session]}/cancel")
-    )
-
-
-def ranks(at: str, session: str, *candidates: Agent) -> Act:
-    """The organiser ranks all who applied, the first first."""
-    ranking = {"ranked": [agent.agent_id for agent in candidates]}
-    return Act(
-        at,
-        lambda year: year.enrolment.call(
-            "PUT", f"/api/v1/sessions/{year.sessions[session]}/selection", ranking
-        ),
-    )
-
-
-def attends(at: str, agent: Agent, session: str, modules: Sequence[int] = (1,)) -> Act:
-    """The organiser records that an agent came to these séances; by address, as the roster has them."""
-
-    async def record(year: Year) -> None:
-        named = (await year.roster(session))[agent.email]["agent"]
-        seen = [
-            {
-                "agent_id": named["agent_id"],
-                "issuer": named["issuer"],
-                "module": module,
-                "attendance": "attended",
-            }
-            for module in modules
-        ]
-        await year.enrolment.call(
-            "POST", f"/api/v1/sessions/{year.sessions[session]}/attendance", {"records": seen}
-        )
-
-    return Act(at, record)
-
-
-def enrols_by_hand(at: str, agent: Agent, session: str) -> Act:
-    """The organiser enrols who stands at the door."""
-    body = {name: value for name, value in agent.as_json().items() if name != "agent_id"}
-    return Act(
-        at,
-        lambda year: year.enrolment.call(
-            "POST", f"/api/v1/sessions/{year.sessions[session]}/enrolments", body
-        ),
-    )
-
-
-def publishes_replay(at: str, session: str, *themes: str) -> Act:
-    """The organiser opens the recording to everyone."""
-
-    async def publish(year: Year) -> None:
-        recording = {
-            "session_id": year.sessions[session],
-            "title": "L’IA et les marchés publics, l’enregistrement",
-            "url": f"https://videos.example.org/replays/{session}",
-            "themes": themes,
-        }
-        await year.catalogue.call("POST", "/api/v1/replays", recording)
-
-    return Act(at, publish)
-
-
-def accepts_by_link(at: str, agent: Agent) -> Act:
-    """An agent accepts the seat that is offered, on the page behind the link in the letter."""
-
-    async def accept(year: Year) -> None:
-        year.letters.look()
-        link = year.letters.link(agent.email, _OFFER_PAGE)
-        if link is None:
-            raise LocalStackError(f"no letter to {agent.given_name} {agent.family_name} offers a seat")
-        for _ in range(60):
-            if await submit_page(link, reponse="oui"):
-                return
-            await asyncio.sleep(0.5)
-        raise LocalStackError("the page of an offer is away for half a minute")
-
-    return Act(at, accept)
-
-
 def asks_for_training(at: str, name: str, agents: Sequence[Agent]) -> Act:
     """The training officer of an authority asks its delegation for training of its own."""
     return asks(
         at, agents[0], name, RequestKind.BESPOKE, agents=tuple(agents), ce_id=request_id(f"{name}/asked")
     )
-
-
-def answers_authority(at: str, name: str, answer: str, session: Mapping[str, Any] | None = None) -> Act:
-    """The delegation answers; the session that is agreed on gets the name of the request."""
-
-    async def send(year: Year) -> None:
-        path = f"/api/v1/bespoke-requests/{request_id(f'{name}/asked')}/answers"
-        body = {"advisor": _ADVISOR, "answer": answer} | ({} if session is None else {"session": session})
-        answered = await year.catalogue.call("POST", path, body)
-        if answered["session_id"] is not None:
-            year.sessions[name] = answered["session_id"]
-
-    return Act(at, send)
 
 
 def nominates(at: str, name: str, agents: Sequence[Agent], number: int = 1) -> Act:
@@ -215,6 +133,17 @@ def nominates(at: str, name: str, agents: Sequence[Agent], number: int = 1) -> A
         agents=tuple(agents),
         ce_id=request_id(f"{name}/list {number}"),
     )
+
+
+def sends_what_is_not_valid(at: str, agent: Agent, session: str) -> Act:
+    """The portal sends a request for an agent with a function that there is not."""
+    wrong = replace(agent, function="stagiaire")
+    return asks(at, wrong, session, ce_id=not_valid(agent))
+
+
+def not_valid(agent: Agent) -> str:
+    """Return the id of the request of `sends_what_is_not_valid`."""
+    return request_id(f"{agent.agent_id}/not valid")
 
 
 def is_corrected(at: str, agent: Agent) -> Act:

@@ -22,7 +22,7 @@ from local.stack import Stack, StackOptions
 from local.tansu import TansuBroker
 from local.year import situations
 from local.year.acts import Year, paris
-from local.year.hearing import Answers, Letters, heard_by
+from local.year.hearing import Answers, heard_by
 from local.year.keeping import Finding, look_for_everybody
 from local.year.quiet import Quiet
 from local.year.script import Say, Script
@@ -93,10 +93,7 @@ async def _walk(
     stack: Stack, clock: MovedClock, portals: Path, say: Say
 ) -> tuple[dict[str, list[Timeline]], list[Finding]]:
     """Walk through the year and the years of retention. Returns what was heard and who was found."""
-    if stack.mailbox is None:
-        raise LocalStackError("the year needs the stack's own mailbox")
     urls = {service: stack.database_url(service) for service in SERVICES}
-    letters = Letters(stack.mailbox.directory)
     async with AsyncExitStack() as connections:
         enter = connections.enter_async_context
         answers = await enter(
@@ -112,18 +109,18 @@ async def _walk(
             )
         )
         plays = Year(
+            stack,
             portal,
             await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
             await enter(ApiClient.connect("enrolment service", stack.url("enrolment"), stack.token)),
-            letters,
         )
         await plays.find_mooc()
         quiet = await enter(Quiet.look(urls, connection_of(stack, "year-auditor"), clock))
-        script = Script(stack, clock, plays, quiet, say)
+        script = Script(clock, plays, quiet, say)
         findings = await script.play(situations.ALL, urls)
         timelines = {
             f"{number}. {situation.title}  [{situation.rules}]": [
-                compare(listener.name, listener.expected, heard_by(listener, letters, answers))
+                compare(listener.name, listener.expected, heard_by(listener, plays.letters, answers))
                 for listener in situation.listeners
             ]
             for number, situation in enumerate(situations.ALL, start=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from local.failures import LocalStackError
 from local.mailbox.reading import Mail, open_mail
 from local.topic_events import following
 from local.year.people import Listener
@@ -43,12 +44,29 @@ _LETTERS = {
     "Le replay est disponible": "replay disponible",
     "Nouveau replay": "nouvelle ressource",
     "Nouveau dossier documentaire": "nouvelle ressource",
+    "Nouvelle e-communauté": "nouvelle ressource",
+    "Nouvel événement": "nouvel événement",
+    "Inscriptions ouvertes": "inscriptions ouvertes",
+    "Confirmez votre abonnement": "abonnement à confirmer",
     "Votre attestation est disponible": "attestation",
+    "Votre avis sur la session": "évaluation",
+    "Message de l’organisation": "message de l’organisation",
+    "Le lien vers vos inscriptions": "lien vers les inscriptions",
+    "Confirmez votre adresse électronique": "adresse à confirmer",
+    "Une autre adresse électronique a été indiquée": "autre adresse indiquée",
+    "Une seule de vos inscriptions est gardée": "une seule inscription gardée",
+    "Votre inscription prend fin": "désistement par l’employeur",
+    "Votre place est libérée": "place libérée par un changement",
     "Votre demande de formation sur mesure est bien reçue": "accusé d’une demande sur mesure",
     "Réponse à votre demande de formation sur mesure": "réponse à une demande sur mesure",
     "Votre liste de stagiaires est traitée": "accusé d’une liste de stagiaires",
     "Trop peu de participants, à décider": "trop peu de participants, à décider",
     "Des candidatures sont à classer": "candidatures à classer",
+    "Des séances sont annulées": "séance annulée",
+    "Vous intervenez dans une session": "intervention annoncée",
+    "La session où vous intervenez a changé": "intervention modifiée",
+    "La session où vous deviez intervenir est annulée": "intervention annulée",
+    "Résumé du jour": "résumé du jour",
 }
 """By how the subject begins: the letter, as the table of mails in DOMAIN.md calls it."""
 
@@ -56,7 +74,11 @@ _LETTERS = {
 def letter_in(subject: str) -> str:
     """Return what a letter is, by its subject; the subject itself where no letter is known by it."""
     beginning = re.split(r"\s*: «|\s*: \N{NO-BREAK SPACE}?«", subject.replace("\N{NO-BREAK SPACE}", " "))[0]
-    return _LETTERS.get(beginning.strip(), subject)
+    if " nouveautés dans vos abonnements" in beginning:
+        return "plusieurs nouvelles ressources"
+    if beginning.startswith("Des courriels n’arrivent pas"):
+        return "des courriels n’arrivent pas"
+    return _LETTERS.get(beginning.split(" : ")[0].strip(), subject)
 
 
 def answer_in(name: str, data: Mapping[str, Any]) -> str:
@@ -74,11 +96,13 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
             return f"refus : {data['reason']}"
         case "EnrolmentWithdrawn":
             kept = ", présence gardée" if data["attendance_kept"] else ""
-            return f"fin : {'moved' if data['moved_to'] else data['by']}{kept}"
+            by = "moved" if data["moved_to"] else "joined" if data["joined_to"] else data["by"]
+            return f"fin : {by}{kept}"
         case "SeatOfferLapsed":
             return f"proposition terminée : {data['cause']}"
         case "AttendanceRecorded":
-            return "présence relevée" + (", attestation due" if data["certified"] else "")
+            seen = "présence relevée" if data["attendance"] == "attended" else "absence relevée"
+            return seen + (", attestation due" if data["certified"] else "")
         case "BespokeRequestAnswered":
             return f"réponse sur mesure : {data['answer']}"
         case "RequestRejected":
@@ -134,6 +158,13 @@ class Letters:
             if letter.address == address and found is not None:
                 return found.group()
         return None
+
+    def newest(self, address: str) -> Mail:
+        """Return the newest letter to an address. Raises `LocalStackError` when there is none."""
+        for letter in reversed(self._letters):
+            if letter.address == address:
+                return letter.mail
+        raise LocalStackError(f"{address} was never written to")
 
     @property
     def addresses(self) -> set[str]:

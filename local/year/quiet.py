@@ -28,6 +28,7 @@ _COMMON = """
 _ENROLMENT = """
     SELECT (SELECT count(*) FROM request WHERE decided_at IS NULL) + (SELECT count(*) FROM session_change)
          + (SELECT count(*) FROM read_progress WHERE topic = 'portal.enrolments' AND read_until < $1)
+         + (SELECT count(*) FROM message WHERE published_at IS NULL AND send_at <= now())
            AS left_to_do,
            (SELECT count(*) FROM enrolment_change) AS done"""
 _NOTIFIER = """

@@ -7,9 +7,7 @@ from datetime import date, datetime, timedelta
 
 from local.clock import MovedClock
 from local.failures import LocalStackError
-from local.readiness import wait_until
-from local.stack import Stack
-from local.year.acts import PARIS, Act, Year, paris
+from local.year.acts import PARIS, Act, Year, paris, start_again
 from local.year.keeping import Finding, look_for
 from local.year.quiet import Quiet
 from local.year.situation import Situation
@@ -19,7 +17,6 @@ Say = Callable[[str], None]
 _HOUR = " 10:00"
 """When the clock stops on a day on which something is to be heard: what is due in the morning has come."""
 _LETTERS_WAIT = timedelta(minutes=2)
-_STARTED_SECONDS = 60.0
 
 
 def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
@@ -42,8 +39,7 @@ def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
 class Script:
     """Walks through the year on a running stack."""
 
-    def __init__(self, stack: Stack, clock: MovedClock, year: Year, quiet: Quiet, say: Say) -> None:
-        self._stack = stack
+    def __init__(self, clock: MovedClock, year: Year, quiet: Quiet, say: Say) -> None:
         self._clock = clock
         self._year = year
         self._quiet = quiet
@@ -93,9 +89,5 @@ class Script:
 
     async def start_services_again(self) -> None:
         """Start the services again, so that what they do once an hour is done now."""
-        for process in self._stack.services:
-            if process.child is not None:
-                process.child.stop()
-        for process in self._stack.services:
-            wait_until(process.ready, seconds=_STARTED_SECONDS, what=f"{process.name} being ready again")
+        start_again(self._year.stack.services)
         await self._quiet.wait()

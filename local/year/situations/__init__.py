@@ -5,21 +5,24 @@ from collections.abc import Mapping, Sequence
 
 from local.year.keeping import Retention
 from local.year.situation import Situation
-from local.year.situations import chosen, events, online, people
+from local.year.situations import chosen, events, online, organisers, people, refusals
 
 ALL: Sequence[Situation] = (
     *online.SITUATIONS,
     *events.SITUATIONS,
     *chosen.SITUATIONS,
     *people.SITUATIONS,
+    *refusals.SITUATIONS,
+    *organisers.SITUATIONS,
 )
 
 SETTINGS: Mapping[str, str] = {
     "DELEGATION_CONTACTS": json.dumps(
         {"inet": {"organisers": [chosen.OF_INET]}, "bretagne": {"organisers": [chosen.OF_BRITTANY]}}
     ),
+    "BOUNCE_ADDRESS": "retours@cnfpt.example",
 }
-"""What the services are told of this year's organisers."""
+"""What the services are told of this year's organisers, and of where letters come back to."""
 
 RETENTION: Sequence[Retention] = (
     Retention(

@@ -1,18 +1,8 @@
 """INET, and the sessions of one authority: who is chosen, nominated or too few."""
 
 from local.demo.portal import officer_of
-from local.year.acts import (
-    answers_authority,
-    asks,
-    asks_for_training,
-    cancels,
-    is_approved,
-    nominates,
-    publishes,
-    ranks,
-    request_id,
-    withdraws,
-)
+from local.year.acts import asks, asks_for_training, is_approved, nominates, request_id, withdraws
+from local.year.organising import answers_authority, cancels, publishes, ranks
 from local.year.people import MARK, Listener, extra, listens, person
 from local.year.sessions import PUBLISHED, of_inet, private
 from local.year.situation import Situation
@@ -21,10 +11,11 @@ OF_INET, OF_BRITTANY = f"selection@inet.{MARK}.example", f"organisation@bretagne
 
 AMELIE = person("Amélie", "Roche-Brune", "bretagne", "chef_de_service")
 BENOIT = person("Benoît", "Chevrière", "bretagne", "encadrant")
+CECILE = person("Cécile", "Kœnig", "bretagne", "chef_de_service")
 _RIVAL = extra(4, "normandie", "dirigeant")
 
 TWO_STEPS = Situation(
-    "Amélie, candidate à l’Inet, passe par les deux étapes et la ligne ; l’employeur de Benoît se tait",
+    "À l’Inet, Amélie passe les deux étapes et la ligne ; l’employeur de Benoît se tait ; Cécile échoue",
     "règles 5, 15 et 16",
     [
         publishes(
@@ -41,9 +32,11 @@ TWO_STEPS = Situation(
         asks("2025-03-10 10:00", _RIVAL, "inet"),
         asks("2025-03-11 10:00", AMELIE, "inet"),
         asks("2025-03-11 10:00", BENOIT, "inet"),
+        asks("2025-03-11 10:00", CECILE, "inet"),
         is_approved("2025-03-18 10:00", _RIVAL, "inet"),
         is_approved("2025-03-18 10:00", AMELIE, "inet"),
-        ranks("2025-05-28 10:00", "inet", _RIVAL, AMELIE),
+        is_approved("2025-03-18 10:00", CECILE, "inet"),
+        ranks("2025-05-28 10:00", "inet", _RIVAL, AMELIE, refused=[CECILE]),
         withdraws("2025-05-30 10:00", _RIVAL, "inet"),
     ],
     [
@@ -72,6 +65,17 @@ TWO_STEPS = Situation(
             2025-05-27 courriel refus
             """,
         ),
+        listens(
+            CECILE,
+            """
+            2025-03-11 portail  à décider : accord de l’employeur
+            2025-03-11 courriel accusé de réception
+            2025-03-18 portail  à décider : sélection
+            2025-03-18 courriel accusé de réception
+            2025-05-28 portail  refus : not_selected
+            2025-05-28 courriel refus
+            """,
+        ),
         Listener("L’organisation de l’Inet", OF_INET, "2025-05-27 courriel candidatures à classer"),
     ],
 )
@@ -95,6 +99,7 @@ FALLS_ILL = Situation(
         ),
         nominates("2025-04-15 10:00", "sur mesure", _LIST),
         withdraws("2025-05-26 10:00", THEO, "sur mesure"),
+        withdraws("2025-05-27 10:00", THEO, "sur mesure"),
         nominates("2025-05-27 10:00", "sur mesure", [*_TRAINEES, MAELYS], 2),
     ],
     [
@@ -121,6 +126,7 @@ FALLS_ILL = Situation(
             2025-05-21 courriel convocation
             2025-05-26 portail  fin : agent
             2025-05-26 courriel désistement enregistré
+            2025-05-27 portail  refus : not_enrolled
             """,
         ),
         listens(

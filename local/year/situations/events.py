@@ -1,17 +1,10 @@
 """Local events: who waits, who is offered a seat, whose session changes, who moves."""
 
 from local.demo.portal import RequestKind
-from local.year.acts import (
-    accepts_by_link,
-    asks,
-    attends,
-    cancels,
-    changes,
-    iso,
-    publishes,
-    withdraws,
-)
-from local.year.people import extra, listens, person
+from local.year.acts import ask_together, asks, iso, withdraws
+from local.year.by_mail import accepts_by_link
+from local.year.organising import attends, cancels, changes, imports, publishes
+from local.year.people import MARK, Listener, extra, listens, person
 from local.year.sessions import PUBLISHED, local_event
 from local.year.situation import Situation
 
@@ -23,9 +16,14 @@ CHLOE = person("Chloé", "Lemaître", "bretagne")
 REMI = person("Rémi", "Château", "bretagne")
 GAELLE = person("Gaëlle", "Jégou", "bretagne")
 IRENE = person("Irène", "Crépin", "bretagne")
+OCEANE = person("Océane", "Durand", "bretagne")
+GREGOIRE = person("Grégoire", "Payet", "bretagne")
+JEROME = person("Jérôme", "Bénard", "bretagne")
+_TRAINER = f"gwenaelle.le-goff@formation.{MARK}.example"
+_TRAINERS = [{"name": "Gwenaëlle Le Goff", "email": _TRAINER}]
 
 UNTIL_THE_END = Situation(
-    "Anaïs attend jusqu’au bout et n’a pas de place",
+    "Anaïs attend jusqu’au bout et n’a pas de place, ni ne peut accepter celle que personne ne lui propose",
     "règles 2, 10 et 23",
     [
         publishes(
@@ -35,6 +33,7 @@ UNTIL_THE_END = Situation(
         ),
         asks("2025-03-10 10:00", extra(2, "bretagne"), "complet"),
         asks("2025-03-11 10:00", ANAIS, "complet"),
+        asks("2025-04-14 10:00", ANAIS, "complet", RequestKind.OFFER_ANSWER),
     ],
     [
         listens(
@@ -42,6 +41,8 @@ UNTIL_THE_END = Situation(
             """
             2025-03-11 portail  liste d’attente, rang 1
             2025-03-11 courriel liste d’attente
+            2025-04-14 portail  refus : no_offer
+            2025-04-14 courriel réponse refusée
             2025-05-13 portail  pas de place obtenue
             2025-05-13 courriel pas de place obtenue
             """,
@@ -106,7 +107,7 @@ POSTPONED = Situation(
         publishes(
             PUBLISHED,
             "reporté",
-            local_event("L’IA et le budget", "2025-05-15 09:30", "2025-05-15 17:00", 1),
+            local_event("L’IA et le budget", "2025-05-15 09:30", "2025-05-15 17:00", 1, trainers=_TRAINERS),
         ),
         asks("2025-03-10 10:00", FRANCOIS, "reporté"),
         asks("2025-03-11 10:00", CHLOE, "reporté"),
@@ -152,8 +153,8 @@ def _days(*days: str) -> list[dict[str, str]]:
 
 
 SECOND_DAY = Situation(
-    "Gaëlle est venue le premier jour, et la session est annulée avant le second ; une séance de Rémi l’est",
-    "règles 8, 9 et 11 (la présence reste, l’attestation suit ce qui a eu lieu)",
+    "Gaëlle était là le premier jour, le second est annulé ; Rémi perd une séance et donne son avis",
+    "règles 8, 9 et 11 (la présence reste, l’attestation suit ce qui a eu lieu), évaluation",
     [
         publishes(
             PUBLISHED,
@@ -164,6 +165,7 @@ SECOND_DAY = Situation(
                 "2025-05-27 17:00",
                 10,
                 modules=_days("2025-05-20", "2025-05-27"),
+                trainers=_TRAINERS,
             ),
         ),
         publishes(
@@ -175,6 +177,7 @@ SECOND_DAY = Situation(
                 "2025-05-27 17:00",
                 10,
                 modules=_days("2025-05-20", "2025-05-22", "2025-05-27"),
+                evaluation_url="https://enquetes.example.org/trois-journees",
             ),
         ),
         asks("2025-03-10 10:00", GAELLE, "deux jours"),
@@ -182,6 +185,7 @@ SECOND_DAY = Situation(
         changes("2025-04-14 10:00", "trois jours", modules=_days("2025-05-20", "2025-05-27")),
         attends("2025-05-21 10:00", GAELLE, "deux jours", [1]),
         withdraws("2025-05-21 10:00", GAELLE, "deux jours"),
+        attends("2025-05-21 10:00", REMI, "trois jours", [1]),
         cancels("2025-05-23 10:00", "deux jours"),
     ],
     [
@@ -212,8 +216,97 @@ SECOND_DAY = Situation(
             2025-05-05 courriel convocation
             2025-05-13 courriel rappel
             2025-05-19 courriel rappel
+            2025-05-21 portail  présence relevée
+            2025-05-28 courriel évaluation
             """,
         ),
+    ],
+    ["2025-05-28 17:30"],
+)
+
+TAUGHT = Situation(
+    "Gwenaëlle intervient dans deux sessions : l’une est reportée, l’autre annulée",
+    "« Who teaches » (docs/domain.md), règle 11",
+    [],
+    [
+        Listener(
+            "Gwenaëlle Le Goff, formatrice",
+            _TRAINER,
+            """
+            2025-02-27 courriel intervention annoncée
+            2025-02-27 courriel intervention annoncée
+            2025-04-14 courriel intervention modifiée
+            2025-05-23 courriel intervention annulée
+            """,
+        )
+    ],
+)
+
+TOGETHER = Situation(
+    "Océane et Grégoire attendent ensemble : une place ne suffit pas, deux leur sont données à la fois",
+    "règle 17 (une place dans la file ; la première place libérée leur est gardée)",
+    [
+        publishes(
+            PUBLISHED,
+            "ensemble",
+            local_event("L’IA et les écoles", "2025-06-12 09:30", "2025-06-12 17:00", 2),
+        ),
+        asks("2025-03-10 10:00", extra(5, "bretagne"), "ensemble"),
+        asks("2025-03-10 10:00", extra(6, "bretagne"), "ensemble"),
+        ask_together("2025-03-11 10:00", [OCEANE, GREGOIRE], "ensemble", may_wait=True),
+        withdraws("2025-04-14 10:00", extra(5, "bretagne"), "ensemble"),
+        withdraws("2025-04-15 10:00", extra(6, "bretagne"), "ensemble"),
+    ],
+    [
+        listens(
+            agent,
+            """
+            2025-03-11 portail  liste d’attente, rang 1
+            2025-03-11 courriel liste d’attente
+            2025-04-15 portail  une place, de la liste d’attente
+            2025-04-15 courriel place obtenue
+            2025-05-28 courriel convocation
+            2025-06-05 courriel rappel
+            2025-06-11 courriel rappel
+            """,
+        )
+        for agent in (OCEANE, GREGOIRE)
+    ],
+)
+
+
+def _sheet(venue: str) -> str:
+    """Return a sheet of one session, which it names by the organiser's own reference."""
+    return (
+        "Référence;Offre;Délégation;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\n"
+        "RENNES-7;ia-et-territoires;bretagne;L’IA et les parcs;17/06/2025 09:30;17/06/2025 17:00;"
+        f"03/03/2025 09:00;20;{venue}\n"
+    )
+
+
+IMPORTED = Situation(
+    "La session de Jérôme vient d’un tableau, importé deux fois ; le lieu change, il l’apprend une fois",
+    "règle 20 (dire deux fois la même chose la fait une fois), règle 11",
+    [
+        imports(PUBLISHED, "importé", _sheet("Le Triangle, Rennes"), "created"),
+        imports(PUBLISHED, "importé", _sheet("Le Triangle, Rennes"), "unchanged"),
+        asks("2025-03-10 10:00", JEROME, "importé"),
+        imports("2025-04-14 10:00", "importé", _sheet("Les Champs libres, Rennes"), "changed"),
+        imports("2025-04-15 10:00", "importé", _sheet("Les Champs libres, Rennes"), "unchanged"),
+    ],
+    [
+        listens(
+            JEROME,
+            """
+            2025-03-10 portail  une place
+            2025-03-10 courriel inscription confirmée
+            2025-04-14 portail  session modifiée
+            2025-04-14 courriel modification
+            2025-06-02 courriel convocation
+            2025-06-10 courriel rappel
+            2025-06-16 courriel rappel
+            """,
+        )
     ],
 )
 
@@ -258,4 +351,4 @@ MOVED = Situation(
     ["2025-06-04 10:00", "2025-06-12 10:00", "2025-06-18 10:00"],
 )
 
-SITUATIONS = (UNTIL_THE_END, OFFERED, POSTPONED, SECOND_DAY, MOVED)
+SITUATIONS = (UNTIL_THE_END, OFFERED, POSTPONED, SECOND_DAY, TAUGHT, TOGETHER, IMPORTED, MOVED)

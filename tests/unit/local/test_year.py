@@ -15,10 +15,40 @@ from local.year.people import MARK, listens, person
 from local.year.script import stops
 from local.year.situation import Situation
 from local.year.timeline import MISSING, NOT_BUILT, UNEXPECTED, Heard, compare, parse, shown
+from services.notifier.letters import Template
+from services.notifier.render import preview
+from services.notifier.render.preview import show
+from shared.events import events_on
+from shared.events.topics import Topic
+from shared.events.vocabulary import Event, Reason
 
 DAY = date(2025, 3, 10)
 CONFIRMED = Heard(DAY, "courriel", "inscription confirmée")
 REMINDER = Heard(DAY, "courriel", "rappel")
+
+
+HEARD = {heard.what for each in situations.ALL for who in each.listeners for heard in parse(who.expected)[0]}
+ANSWERS = {
+    "AgentEnrolled": "une place",
+    "AgentWaitlisted": "liste d’attente, rang",
+    "AttendanceRecorded": "présence relevée",
+    "BespokeRequestAnswered": "réponse sur mesure",
+    "EnrolmentPending": "à décider",
+    "EnrolmentRefused": "refus :",
+    "EnrolmentWithdrawn": "fin :",
+    "RequestAccepted": "demande prise en compte",
+    "RequestRejected": "rejet :",
+    "SeatNotObtained": "pas de place obtenue",
+    "SeatOffered": "place proposée",
+    "SeatOfferLapsed": "proposition terminée",
+    "SessionChangedForAgent": "session modifiée",
+}
+"""How what a portal hears begins, by the event."""
+UNHEARD_REASONS = {
+    Reason.UNKNOWN_SESSION: "it comes minutes after the request, which the year would take for never done",
+    Reason.OVERLAPPING_SESSION: "it is off by default [choice]",
+}
+"""Why somebody is refused that no situation has, and why not."""
 
 
 async def nothing(_: object) -> None:
@@ -130,3 +160,21 @@ def test_a_signal_ends_the_year_that_is_played_and_begins_no_other() -> None:
 
 def test_a_year_that_is_not_as_expected_is_the_result_of_both() -> None:
     assert in_turn(["embedded", "kafka"], lambda broker: broker == "embedded", lambda _: None) == 1
+
+
+@pytest.mark.parametrize("template", Template)
+def test_every_letter_is_heard_in_a_situation(template: Template) -> None:
+    subjects = [show(sample).subject for sample in preview.samples() if sample.template is template]
+    heard = {letter_in(subject) for subject in subjects}
+    assert not heard & set(subjects), "a letter has no name in hearing.py"
+    assert heard & HEARD, "no situation hears it"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_of_a_refusal_is_heard_in_a_situation(reason: Reason) -> None:
+    assert (f"refus : {reason.value}" in HEARD) == (reason not in UNHEARD_REASONS)
+
+
+@pytest.mark.parametrize("event", events_on(Topic.PORTAL_ANSWERS), ids=lambda event: event.__name__)
+def test_every_answer_to_a_portal_is_heard_in_a_situation(event: type[Event]) -> None:
+    assert any(what.startswith(ANSWERS[event.__name__]) for what in HEARD)
