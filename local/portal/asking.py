@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from local.portal import questions, requests
 from local.portal.forms import Errors, Form, new_agent, sent_form, whole_number
-from local.portal.people import Agent, Authority, invented
+from local.portal.people import Authority, PortalAgent, invented
 from local.portal.site import Site, authority_of, elsewhere, place_of, redirect_to
 
 _NOBODY = "Cochez au moins une personne, ou indiquez combien en inventer (500 au plus)."
@@ -141,7 +141,7 @@ class Asking:
         )
         return redirect_to(f"/employeurs/{authority.siret}")
 
-    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
+    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[PortalAgent], Errors]:
         """Return those who are ticked and as many new ones as are wanted; errors where that makes nobody."""
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.all("agents")]
         more = whole_number(form["inventer"])
@@ -149,7 +149,7 @@ class Asking:
             return [], {f"{name}-1": _NOBODY}
         return [*chosen, *invented(authority, more, Random())], {}
 
-    async def _keep_new(self, agents: Sequence[Agent]) -> None:
+    async def _keep_new(self, agents: Sequence[PortalAgent]) -> None:
         known = {agent.agent_id for agent in self._site.agents()}
         for agent in agents:
             if agent.agent_id not in known:

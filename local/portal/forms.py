@@ -7,7 +7,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from local.portal.people import AUTHORITIES, FUNCTIONS, Agent
+from local.portal.people import AUTHORITIES, FUNCTIONS, PortalAgent
 
 Errors = dict[str, str]
 """What is wrong with a form: a sentence for each field, by the id of its first input."""
@@ -42,7 +42,7 @@ async def sent_form(request: Request) -> Form:
     return Form(await request.form(max_files=0))
 
 
-def new_agent(form: Form) -> tuple[Agent | None, Errors]:
+def new_agent(form: Form) -> tuple[PortalAgent | None, Errors]:
     """Return the person that a form describes, or what is wrong with it."""
     given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
     errors: Errors = {}
@@ -55,7 +55,7 @@ def new_agent(form: Form) -> tuple[Agent | None, Errors]:
         errors["courriel"] = "Indiquez une adresse de la forme prenom.nom@ville.example."
     if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
         return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
-    return Agent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
+    return PortalAgent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
 
 
 def whole_number(text: str) -> int:

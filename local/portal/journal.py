@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local.portal.envelope import Envelope
-from local.portal.people import STAFF, Agent
+from local.portal.people import STAFF, PortalAgent
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Read what is kept. Raises `ValueError` where the file is not a journal."""
         self.travels: list[Travel] = []
-        self.newcomers: list[Agent] = []
+        self.newcomers: list[PortalAgent] = []
         self.moves = 0
         self._agent_ids = {agent.agent_id for agent in STAFF}
         self._index: dict[tuple[str, str, str], int] = {}
@@ -65,7 +65,7 @@ class Journal:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
                 await self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
 
-    async def add_agent(self, agent: Agent) -> None:
+    async def add_agent(self, agent: PortalAgent) -> None:
         """Keep an agent who was not there from the start."""
         await self._add({"move": "agent", "agent": agent.as_json()})
 
@@ -94,7 +94,7 @@ class Journal:
         self.moves += 1
         match move["move"]:
             case "agent":
-                self.newcomers.append(Agent.of(move["agent"]))
+                self.newcomers.append(PortalAgent.of(move["agent"]))
                 self._agent_ids.add(self.newcomers[-1].agent_id)
             case "taken":
                 number = self._index["sent", "", move["id"]]

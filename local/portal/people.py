@@ -26,7 +26,7 @@ class Authority:
 
 
 @dataclass(frozen=True)
-class Agent:
+class PortalAgent:
     """An agent, as the portal describes them to Parcours."""
 
     agent_id: str
@@ -86,10 +86,10 @@ AUTHORITIES = {
 }
 
 
-def _staff(number: int, *people: tuple[str, str, str]) -> list[Agent]:
+def _staff(number: int, *people: tuple[str, str, str]) -> list[PortalAgent]:
     authority = list(AUTHORITIES.values())[number - 1]
     return [
-        Agent(
+        PortalAgent(
             f"EX-{number}{place:02}",
             f"{plain(given)}.{plain(family)}@{authority.domain}",
             given,
@@ -110,12 +110,12 @@ STAFF = [
 """Who is there from the start."""
 
 
-def invented(authority: Authority, count: int, random: Random) -> list[Agent]:
+def invented(authority: Authority, count: int, random: Random) -> list[PortalAgent]:
     """Return so many more people of an authority, each new."""
     people = []
     for _ in range(count):
         given, family = random.choice(GIVEN_NAMES), random.choice(FAMILY_NAMES)
-        agent = Agent.new(given, family, "", "agent", authority)
+        agent = PortalAgent.new(given, family, "", "agent", authority)
         address = f"{plain(given)}.{plain(family)}.{agent.agent_id[3:].lower()}@{authority.domain}"
-        people.append(Agent(agent.agent_id, address, given, family, "agent", authority))
+        people.append(PortalAgent(agent.agent_id, address, given, family, "agent", authority))
     return people

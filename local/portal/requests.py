@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.portal.people import Agent, Authority
+from local.portal.people import Authority, PortalAgent
 
 ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
 MAX_GROUP = 500
@@ -24,7 +24,7 @@ class Request:
         return f"fr.cnfpt.portal.{self.name}.v1"
 
 
-def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) -> Request:
+def seat(session_id: str, agent: PortalAgent, answers: Sequence[dict[str, Any]] = ()) -> Request:
     """An agent asks for a seat, and answers the session's questions; their employer has said nothing yet."""
     return _of_session(
         "EnrolmentRequested", session_id, agent=agent.as_json(), approval=None, answers=list(answers)
@@ -33,7 +33,7 @@ def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) 
 
 def group(
     session_id: str,
-    agents: Sequence[Agent],
+    agents: Sequence[PortalAgent],
     authority: Authority,
     *,
     all_or_nothing: bool,
@@ -93,7 +93,7 @@ def bespoke(authority: Authority, theme: str, trainees: int, message: str | None
     )
 
 
-def nomination(session_id: str, agents: Sequence[Agent], authority: Authority) -> Request:
+def nomination(session_id: str, agents: Sequence[PortalAgent], authority: Authority) -> Request:
     """An authority names who takes part in its own session; the list is whole each time."""
     return _of_authority(
         "TraineesNominated",

@@ -17,7 +17,7 @@ from local.portal.exchange import Exchange
 from local.portal.forms import Errors
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, Session
-from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Agent, Authority
+from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Authority, PortalAgent
 from local.portal.settings import Settings
 from local.portal.standing import BespokeRequest, Standings
 
@@ -138,19 +138,19 @@ class Site:
             if each.request.envelope.data["siret"] == authority.siret
         ]
 
-    def agents(self) -> list[Agent]:
+    def agents(self) -> list[PortalAgent]:
         """Return everybody who is there."""
         return [*STAFF, *self.journal.newcomers]
 
-    def staff(self, authority: Authority) -> list[Agent]:
+    def staff(self, authority: Authority) -> list[PortalAgent]:
         """Return who works for an authority."""
         return [agent for agent in self.agents() if agent.employer == authority]
 
-    def find(self, agent_id: str) -> Agent | None:
+    def find(self, agent_id: str) -> PortalAgent | None:
         """Return the agent of an identifier, if there is any."""
         return next((agent for agent in self.agents() if agent.agent_id == agent_id), None)
 
-    def agent(self, agent_id: str) -> Agent:
+    def agent(self, agent_id: str) -> PortalAgent:
         """Return the agent of an identifier. Raises 404 where there is none."""
         agent = self.find(agent_id)
         if agent is None:
@@ -190,7 +190,7 @@ def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
     return sorted(others, key=lambda each: each["starts_at"])
 
 
-def place_of(agent: Agent, by: str) -> str:
+def place_of(agent: PortalAgent, by: str) -> str:
     """Return the address of the page of who acts: the agent, or their employer."""
     return f"/employeurs/{agent.employer.siret}" if by == "employer" else f"/agents/{agent.agent_id}"
 

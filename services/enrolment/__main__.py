@@ -8,7 +8,7 @@ import typer
 
 from services.enrolment.app import DEFINITION
 from services.enrolment.explanations import lines_of
-from services.enrolment.service.explain import Explanation, explain
+from services.enrolment.service.explain import IdExplanation, explain
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import Process
 from shared.read_log import Reading
@@ -25,7 +25,7 @@ def explain_(
 ) -> None:
     """Print what happened, when, by which rule and which numbers."""
 
-    async def find(process: Process) -> Sequence[Explanation]:
+    async def find(process: Process) -> Sequence[IdExplanation]:
         async with process.database.quiet_transaction() as tx:
             return await explain(tx, about, Reading.by_command(getpass.getuser()))
 

@@ -12,7 +12,7 @@ from services.enrolment.service.explain import (
     LAST_CHANGES,
     AgentExplanation,
     EnrolmentHistory,
-    Explanation,
+    IdExplanation,
     RequestExplanation,
     SessionExplanation,
 )
@@ -24,7 +24,7 @@ from shared.web.refusals import REFUSALS
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
-def lines_of(explanation: Explanation) -> Iterator[str]:
+def lines_of(explanation: IdExplanation) -> Iterator[str]:
     """Give the lines of an explanation, in order."""
     match explanation:
         case RequestExplanation(request, enrolments):

@@ -17,7 +17,7 @@ from services.notifier.service import (
 )
 from services.notifier.service import projections as catalogue
 from services.notifier.service.bespoke import BespokeNews
-from services.notifier.service.notices import Notice
+from services.notifier.service.notices import NoticeEvent
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
@@ -75,7 +75,7 @@ Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]
 
 
 @router.subscriber(Topic.ENROLMENT_NOTICES)
-async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[Notice]]) -> None:
+async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[NoticeEvent]]) -> None:
     """Write to the organisers whose decision is awaited, and what they write to who is in a session."""
     await notices.write(tx, received, organisers)
 

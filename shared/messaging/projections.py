@@ -28,7 +28,7 @@ SLICE = 100
 Latest = Mapping[Topic, Sequence[Received[Any]]]
 """The last event of each subject, by topic."""
 
-Row = Mapping[str, Any]
+ProjectedRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Compared:
     """All subjects of one kind, by key: the values that follow from the topics, and those that are stored."""
 
     kind: str
-    expected: Mapping[str, Row]
-    stored: Mapping[str, Row]
+    expected: Mapping[str, ProjectedRow]
+    stored: Mapping[str, ProjectedRow]
 
     def differences(self) -> Iterator[str]:
         """Yield a line for each value that is not as expected. A newer version than expected is right."""

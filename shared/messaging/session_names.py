@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.database import Transaction
 
-Rows = Mapping[str, Sequence[dict[str, Any]]]
+KeptRows = Mapping[str, Sequence[dict[str, Any]]]
 """What is kept, by table: each row by column."""
 
 
@@ -31,7 +31,7 @@ _SESSION_OF = {"enrolment": "enrolment_id", "mail": "mail_id"}
 """Tables whose rows have a session, and the key by which others stand for it."""
 
 
-async def add_sessions(tx: Transaction, kept: Rows, find: FindSessions) -> None:
+async def add_sessions(tx: Transaction, kept: KeptRows, find: FindSessions) -> None:
     """Give each row that is about a session we know a member ``session``: its title and dates."""
     about = [(row, session_id) for row, session_id in _sessions_of(kept)]
     known = await find(tx, {session_id for _, session_id in about})
@@ -45,7 +45,7 @@ async def add_sessions(tx: Transaction, kept: Rows, find: FindSessions) -> None:
             }
 
 
-def _sessions_of(kept: Rows) -> Iterator[tuple[dict[str, Any], UUID]]:
+def _sessions_of(kept: KeptRows) -> Iterator[tuple[dict[str, Any], UUID]]:
     by_key = {
         row[key]: row["session_id"]
         for table, key in _SESSION_OF.items()

@@ -15,8 +15,8 @@ from shared.web import french, labels
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import TEMPLATES
 
-Row = Mapping[str, Any]
-Rows = Mapping[str, Sequence[Row]]
+ExportedRow = Mapping[str, Any]
+ExportedRows = Mapping[str, Sequence[ExportedRow]]
 """What is kept, by table: each row by column."""
 
 _TECHNICAL = frozenset(("outbox", "dead_letter", "dead_letter_audit"))
@@ -47,7 +47,7 @@ class ServicePart:
 
     title: str
     register: Register
-    rows: Rows
+    rows: ExportedRows
 
     @property
     def kept(self) -> list[KeptTable]:
@@ -74,7 +74,7 @@ def _place(table: str) -> tuple[bool, int]:
     return table in _TECHNICAL, known.index(table) if table in known else len(known)
 
 
-def _readable(table: str, rows: Sequence[Row], entries: Sequence[PersonalData]) -> list[KeptRow]:
+def _readable(table: str, rows: Sequence[ExportedRow], entries: Sequence[PersonalData]) -> list[KeptRow]:
     # Of several entries the first says what a column is called.
     columns = {name: what for held in reversed(entries) for name, what in held.columns.items()}
     names = {**_COLUMNS, **columns}
@@ -94,7 +94,7 @@ def _readable(table: str, rows: Sequence[Row], entries: Sequence[PersonalData]) 
     ]
 
 
-def _of_session(row: Row) -> list[tuple[str, str]]:
+def _of_session(row: ExportedRow) -> list[tuple[str, str]]:
     session = row.get("session")
     if not session:
         return []
@@ -105,7 +105,7 @@ def _of_session(row: Row) -> list[tuple[str, str]]:
     ]
 
 
-def _moment_of(row: Row) -> tuple[str, int]:
+def _moment_of(row: ExportedRow) -> tuple[str, int]:
     moment = next((row[name] for name in _MOMENTS if row.get(name)), "")
     return moment, row.get("module") or 0
 

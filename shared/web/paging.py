@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from shared.http import Problem
 
-Row = TypeVar("Row")
+ListedRow = TypeVar("ListedRow")
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
@@ -31,7 +31,11 @@ class Page(BaseModel, Generic[Item]):
 
 
 def page_of(
-    rows: Sequence[Row], limit: int, *, show: Callable[[Row], Item], key: Callable[[Row], Any]
+    rows: Sequence[ListedRow],
+    limit: int,
+    *,
+    show: Callable[[ListedRow], Item],
+    key: Callable[[ListedRow], Any],
 ) -> Page[Item]:
     """The first ``limit`` of ``rows``, which were loaded with one more to know whether a page follows."""
     shown = rows[:limit]
@@ -61,13 +65,13 @@ def position(cursor: str | None, kind: TypeAdapter[Key]) -> Key | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Generic[Row]):
+class Part(Generic[ListedRow]):
     """What a page of a list shows. ``previous`` and ``following`` are parameters of its address, if any.
 
     ``first``: nothing is known to come before.
     """
 
-    shown: Sequence[Row]
+    shown: Sequence[ListedRow]
     first: bool
     previous: Mapping[str, str]
     following: Mapping[str, str]
@@ -78,8 +82,8 @@ Position = tuple[datetime, UUID]
 
 
 def part_after(
-    after: Position | None, rows: Sequence[Row], size: int, *, position: Callable[[Row], Position]
-) -> Part[Row]:
+    after: Position | None, rows: Sequence[ListedRow], size: int, *, position: Callable[[ListedRow], Position]
+) -> Part[ListedRow]:
     """The first ``size`` of ``rows``, which follow ``after`` and were loaded with one more."""
     shown = rows[:size]
     following = {"apres": written(position(shown[-1]))} if len(rows) > size else {}

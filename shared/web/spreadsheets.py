@@ -90,7 +90,7 @@ class UnreadableSheet(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SheetRow:
     """A line of data. ``cells`` has every requested column, stripped; a missing one is empty."""
 
     line: int
@@ -101,7 +101,7 @@ class Row:
 class Sheet:
     """What was read: the lines that have the form of the header, and what is wrong with the others."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[SheetRow, ...]
     faults: tuple[Fault, ...]
 
 
@@ -128,7 +128,7 @@ def read(
     indexes = _indexes(first, columns, unless, bounds)
     faults = _unknown(first, columns) if others_are_faults else []
     width = len(first)
-    rows: list[Row] = []
+    rows: list[SheetRow] = []
     for line, record in _records(text, delimiter):
         if line == 1 or not (isinstance(record, Fault) or any(record)):
             continue
@@ -141,7 +141,7 @@ def read(
             if fault is not None:
                 faults.append(fault)
             else:
-                rows.append(Row(line, {c.name: _cell(record, indexes.get(c.name)) for c in columns}))
+                rows.append(SheetRow(line, {c.name: _cell(record, indexes.get(c.name)) for c in columns}))
     return Sheet(tuple(rows), tuple(faults))
 
 

@@ -32,7 +32,7 @@ from tests.benchmarks.servers import (
     settings_of,
 )
 from tests.support.builders import as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 
 REQUESTS = 20_000
 WARM_UP = 500
@@ -100,7 +100,7 @@ async def _no_relay(url: str) -> AsyncIterator[None]:
 async def _decide(kafka: str, program: Program, settings: Mapping[str, str]) -> float:
     sessions = [a_session_with_all_rules() for _ in range(SESSIONS)]
     async with (
-        Portal(kafka) as portal,
+        KafkaPortal(kafka) as portal,
         records_taken(kafka, "enrolment.catalogue.sessions", Topic.CATALOGUE_SESSIONS) as sessions_known,
         records_taken(kafka, "enrolment.portal.enrolments", Topic.PORTAL_ENROLMENTS) as requests_decided,
     ):

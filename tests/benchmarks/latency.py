@@ -35,7 +35,7 @@ from shared.events.portal import EnrolmentRequested
 from shared.events.topics import Topic
 from tests.conftest import create_topics, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 from tests.support.processes import ServiceProcess
 
 RATE = 200
@@ -66,7 +66,7 @@ async def run(*, on_kafka: bool = False) -> dict[str, float]:
             _service("enrolment", urls["enrolment"], broker.bootstrap_servers, Path(logs)),
             _service("notifier", urls["notifier"], broker.bootstrap_servers, Path(logs), SMTP_PORT=str(port)),
         ):
-            async with Portal(broker.bootstrap_servers) as portal:
+            async with KafkaPortal(broker.bootstrap_servers) as portal:
                 return await Requests(portal, relay).measure(urls["notifier"])
 
 
@@ -84,7 +84,7 @@ def _service(name: str, url: str, kafka: str, logs: Path, **environment: str) ->
 class Requests:
     """Requests seats at a steady rate, and measures when each letter arrives."""
 
-    def __init__(self, portal: Portal, relay: "StampingRelay") -> None:
+    def __init__(self, portal: KafkaPortal, relay: "StampingRelay") -> None:
         self._portal = portal
         self._relay = relay
         self._sessions = [open_now(capacity=1_000) for _ in range(SESSIONS)]

@@ -24,7 +24,7 @@ from tests.benchmarks.servers import (
     smtp_sink,
 )
 from tests.support.builders import an_agent, headers, open_now
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 
 MAILS = 6_000
 WARM_UP = 500
@@ -59,7 +59,7 @@ async def measure_plain() -> dict[str, float]:
 async def _queue(kafka: str, checkout: Checkout, settings: Mapping[str, str]) -> float:
     sessions = [_under_way() for _ in range(SESSIONS)]
     async with (
-        Portal(kafka) as portal,
+        KafkaPortal(kafka) as portal,
         records_taken(kafka, "notifier.catalogue.sessions", Topic.CATALOGUE_SESSIONS) as sessions_known,
         records_taken(kafka, "notifier.enrolment.decisions", Topic.ENROLMENT_DECISIONS) as decisions_taken,
     ):

@@ -16,7 +16,7 @@ from local.portal.exchange import Exchange
 from local.portal.journal import Journal
 from local.portal.offer import Offer
 from local.portal.pages import pages
-from local.portal.people import STAFF, Agent
+from local.portal.people import STAFF, PortalAgent
 from local.portal.requests import Request, bespoke, group, seat
 from tests.browser.conftest import new_tab, violations
 from tests.support.serving import serving
@@ -79,7 +79,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             base_url="http://catalogue.example", transport=httpx.MockTransport(catalogue)
         )
         served = Served(address, journal, asyncio.get_running_loop())
-        await journal.add_agent(Agent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
+        await journal.add_agent(PortalAgent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
         for number, (name, facts) in enumerate(STATES):
             session_id = SESSION[:-1] + str(number)
             await journal.add_request(a_request(seat(session_id, ZOE)))

@@ -43,7 +43,7 @@ class Published:
         return document
 
 
-class Portal:
+class KafkaPortal:
     """Produces records, compressed where that is asked for."""
 
     def __init__(self, bootstrap_servers: str, compression: str | None = None) -> None:

@@ -26,7 +26,7 @@ BLANK = 2
 BUTTON = "ligne"
 """The name of the buttons that add or remove a row."""
 
-Row = Mapping[str, str]
+FormRow = Mapping[str, str]
 
 _FIELD = re.compile(rf"({'|'.join(ROWS)})-([0-9]{{1,3}})-([a-z_]+)")
 _PRESSED = re.compile(rf"(?:ajouter-({'|'.join(ROWS)})|retirer-({'|'.join(ROWS)})-([0-9]{{1,3}}))")
@@ -38,13 +38,13 @@ def group_of(name: str) -> str | None:
     return match[1] if match and match[3] in ROWS[match[1]] else None
 
 
-def used(form: Mapping[str, str], group: str) -> list[Row] | None:
+def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
     """The rows with something in them, in order; None where the form has no rows of the group at all."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 
 
-def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[str, list[Row]]:
+def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[str, list[FormRow]]:
     """The rows of each group as a page shows them: those in use first, then at least ``blank`` blank ones.
 
     A row is added or left out where the form was sent by the ``button`` for it.
@@ -62,12 +62,12 @@ def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[
     return rows
 
 
-def named(rows: list[Row], group: str) -> dict[str, str]:
+def named(rows: list[FormRow], group: str) -> dict[str, str]:
     """The fields of the rows, numbered from 0."""
     return {f"{group}-{number}-{name}": text for number, row in enumerate(rows) for name, text in row.items()}
 
 
-def _every(form: Mapping[str, str], group: str) -> list[Row]:
+def _every(form: Mapping[str, str], group: str) -> list[FormRow]:
     matches = [match for name in form if (match := _FIELD.fullmatch(name)) and match[1] == group]
     return [
         {name: form.get(f"{group}-{number}-{name}", "").strip() for name in ROWS[group]}
@@ -75,9 +75,9 @@ def _every(form: Mapping[str, str], group: str) -> list[Row]:
     ]
 
 
-def _is_used(row: Row) -> bool:
+def _is_used(row: FormRow) -> bool:
     return any(text for name, text in row.items() if name != _CARRIED)
 
 
-def _blank(group: str) -> Row:
+def _blank(group: str) -> FormRow:
     return dict.fromkeys(ROWS[group], "")

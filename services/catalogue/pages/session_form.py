@@ -96,7 +96,7 @@ def shown(session: ShownSession) -> dict[str, str]:
     def wall_clock(moment: datetime) -> str:
         return moment.astimezone(zone).strftime(_WALL_CLOCK)
 
-    modules: list[form_rows.Row] = [
+    modules: list[form_rows.FormRow] = [
         {
             "title": module.title,
             "starts_at": wall_clock(module.starts_at),
@@ -104,7 +104,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         }
         for module in plan.modules
     ]
-    reserved: list[form_rows.Row] = [
+    reserved: list[form_rows.FormRow] = [
         {
             "delegation": reserved.delegation,
             "seats": str(reserved.seats),
@@ -145,7 +145,7 @@ def _trainer(line: str) -> dict[str, str]:
     return {"name": name.strip(), "email": rest.strip().removesuffix(">")} if bracket else {"name": line}
 
 
-def _shown_question(question: Question) -> form_rows.Row:
+def _shown_question(question: Question) -> form_rows.FormRow:
     return {
         "question_id": question.question_id,
         "kind": question.kind.value,
@@ -274,9 +274,9 @@ def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Ty
 
 def _read_row(
     row_name: str,
-    row: form_rows.Row,
+    row: form_rows.FormRow,
     zone: str,
-    known: Sequence[tuple[form_rows.Row, dict[str, Any]]],
+    known: Sequence[tuple[form_rows.FormRow, dict[str, Any]]],
     errors: dict[str, FormError],
 ) -> dict[str, Any]:
     """The fields of a row; of a row that was not touched, the stored values to the second."""

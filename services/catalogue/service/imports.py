@@ -20,7 +20,7 @@ from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.web import spreadsheets
-from shared.web.spreadsheets import Fault, Row, UnreadableSheet
+from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 _BATCH = 1_000
 
@@ -30,7 +30,7 @@ class SheetContent:
     """What was read of a file: its lines, how many in all, and what is wrong with the others."""
 
     rows: int = 0
-    lines: tuple[Row, ...] = ()
+    lines: tuple[SheetRow, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
@@ -96,7 +96,9 @@ def _line_of(fault: Fault) -> int:
     return fault.line
 
 
-async def _targets(tx: Transaction, who: Principal, rows: Sequence[Row], *, lock: bool = False) -> Targets:
+async def _targets(
+    tx: Transaction, who: Principal, rows: Sequence[SheetRow], *, lock: bool = False
+) -> Targets:
     references = {row.cells["reference"] for row in rows if row.cells["reference"]}
     holders = await sessions.by_references(tx, references, who.delegation) if references else {}
     ids: dict[int, UUID] = {}

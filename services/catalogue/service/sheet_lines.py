@@ -21,7 +21,7 @@ from services.catalogue.service.sheets import DATES, cells_of
 from shared.auth import Principal
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import Status
-from shared.web.spreadsheets import Fault, Row
+from shared.web.spreadsheets import Fault, SheetRow
 
 _FIXED = ("offer_id", "organiser")
 _ABOUT_THE_LINE = frozenset((*_FIXED, "session_id", "tag"))
@@ -92,7 +92,7 @@ class SheetLines:
     _equal: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many lines without a name said the same, by organiser."""
 
-    def decide(self, rows: Sequence[Row]) -> "SheetLines":
+    def decide(self, rows: Sequence[SheetRow]) -> "SheetLines":
         """Decide about each row."""
         for row in rows:
             try:
@@ -101,7 +101,7 @@ class SheetLines:
                 self.faults += wrong.faults
         return self
 
-    def _decide(self, row: Row) -> SheetLine:
+    def _decide(self, row: SheetRow) -> SheetLine:
         before = self.targets.by_line.get(row.line)
         if before is not None:
             decided = self._change(row, before)
@@ -112,7 +112,7 @@ class SheetLines:
         self._take_names(row, decided.session)
         return decided
 
-    def _draft(self, row: Row) -> SheetLine:
+    def _draft(self, row: SheetRow) -> SheetLine:
         offer = self.offers.get(row.cells["offer_id"])
         cells = {name: cell for name, cell in row.cells.items() if cell and name not in ("session_id", "tag")}
         zone = zone_of(row.cells["timezone"] or (offer.terms.timezone if offer else "Europe/Paris"))
@@ -145,7 +145,7 @@ class SheetLines:
             if session_id not in self._sessions:  # which a line before it named by its id
                 return session_id
 
-    def _change(self, row: Row, before: Session) -> SheetLine:
+    def _change(self, row: SheetRow, before: Session) -> SheetLine:
         written = {name: "" if cell is None else str(cell).strip() for name, cell in cells_of(before).items()}
         cells = {name: cell for name, cell in row.cells.items() if cell and cell != written[name]}
         fixed = [
@@ -178,7 +178,7 @@ class SheetLines:
             raise _Wrong(*violations_of(row.line, done.violations))
         return SheetLine(row.line, Outcome.CHANGED, done.session, before, done, differing)
 
-    def _take_names(self, row: Row, session: Session) -> None:
+    def _take_names(self, row: SheetRow, session: Session) -> None:
         """Keep what the line is about. Raises where a line before it is about the same."""
         if session.session_id in self._sessions:
             raise _Wrong(Fault(row.line, "session_twice", "a line before it names the same session", None))
@@ -202,7 +202,7 @@ def _differing(session: Session, change: SessionChange) -> tuple[str, ...]:
     return (*differences(session.plan, change.apply_to(session.plan)), *others)
 
 
-def _unknown_session(row: Row) -> Fault:
+def _unknown_session(row: SheetRow) -> Fault:
     cell = row.cells["session_id"]
     if uuid_of(cell) is None:
         return Fault(row.line, "invalid", f"{cell[:40]!r} is not the id of a session", "session_id")

@@ -21,7 +21,7 @@ from shared.http import Problem
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import labels, spreadsheets
 from shared.web.refusals import REFUSALS
-from shared.web.spreadsheets import Cell, Column, Fault, Row, UnreadableSheet
+from shared.web.spreadsheets import Cell, Column, Fault, SheetRow, UnreadableSheet
 
 AGENT = Column("agent_id", "Identifiant")
 ISSUER = Column("issuer", "Émetteur", required=False)
@@ -177,7 +177,7 @@ def _local(moment: datetime, session: SessionState) -> str:
 # ------------------------------------------------------------------------------------------- in
 
 
-async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[Row], list[Fault]]:
+async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[SheetRow], list[Fault]]:
     """Return the rows of the request's body and the faults of its other lines. Raises a 415 or a 422."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
@@ -206,7 +206,7 @@ def wrong(faults: Sequence[Fault]) -> Problem:
 
 
 def ranking_of(
-    rows: Sequence[Row], faults: list[Fault]
+    rows: Sequence[SheetRow], faults: list[Fault]
 ) -> tuple[list[NamedAgent], list[NamedAgent], dict[NamedAgent, int]]:
     """Return who is ranked in a sheet, in order, who is not selected, and the line of each.
 
@@ -236,11 +236,11 @@ def ranking_of(
     return [agent for _, (_, agent) in sorted(ranks.items())], not_selected, lines
 
 
-def _named(row: Row) -> NamedAgent:
+def _named(row: SheetRow) -> NamedAgent:
     return NamedAgent(row.cells[AGENT.name], row.cells[ISSUER.name] or None)
 
 
-def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Record]]:
+def records_of(rows: Sequence[SheetRow], faults: list[Fault]) -> list[tuple[int, Record]]:
     """Return the records of attendance in a sheet, each with its line. Adds what is wrong to ``faults``.
 
     A line without attendance is passed over.
@@ -248,7 +248,7 @@ def records_of(rows: Sequence[Row], faults: list[Fault]) -> list[tuple[int, Reco
     return [(row.line, record) for row in rows for record in _record(row, faults)]
 
 
-def _record(row: Row, faults: list[Fault]) -> Iterator[Record]:
+def _record(row: SheetRow, faults: list[Fault]) -> Iterator[Record]:
     cell, module = row.cells[ATTENDANCE.name], row.cells[MODULE.name]
     attendance = cells.attendance_of(cell)
     before = len(faults)

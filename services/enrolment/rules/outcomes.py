@@ -4,7 +4,7 @@ from services.enrolment.rules.requests import Request, Swap
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
 from shared.events.vocabulary import FieldProblem
 
-Outcome = RequestRejected | RequestAccepted
+PortalOutcome = RequestRejected | RequestAccepted
 
 
 def no_enrolment(request: Request) -> RequestRejected | None:

@@ -25,7 +25,7 @@ from services.enrolment.rules.enrolments import (
     refused_enrolment,
 )
 from services.enrolment.rules.holds import hold_until, line_ends_at
-from services.enrolment.rules.outcomes import Outcome
+from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
@@ -85,7 +85,7 @@ class SessionRoster:
     cancelled_at: datetime | None = None
     """When the cancellation of the session was read; what had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
-    outcomes: list[tuple[Outcome, Request]] = field(default_factory=list)
+    outcomes: list[tuple[PortalOutcome, Request]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
@@ -428,7 +428,7 @@ class SessionRoster:
         """Have a decision published, in the trace of the request that is being answered."""
         self.decisions.append((decision, self.answering))
 
-    def publish_outcome(self, request: Request, outcome: Outcome | None) -> None:
+    def publish_outcome(self, request: Request, outcome: PortalOutcome | None) -> None:
         """Have an outcome published to the portal that sent a request; None: a decision answers it."""
         if outcome is not None:
             self.outcomes.append((outcome, request))

@@ -20,7 +20,7 @@ __all__ = [
     "LAST_CHANGES",
     "AgentExplanation",
     "EnrolmentHistory",
-    "Explanation",
+    "IdExplanation",
     "RequestExplanation",
     "SessionExplanation",
     "explain",
@@ -57,10 +57,10 @@ class AgentExplanation:
     requests: Sequence[RequestRow]
 
 
-Explanation = RequestExplanation | SessionExplanation | AgentExplanation | EnrolmentHistory
+IdExplanation = RequestExplanation | SessionExplanation | AgentExplanation | EnrolmentHistory
 
 
-async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[Explanation]:
+async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
     """Return what explains the request, session or agent with this id; nothing where there is none.
 
     It may also be the reference of an enrolment, as letters have it. What several have for their id explains

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from services.enrolment.store import request_outcomes
 from services.enrolment.store.outbox import OUTBOX
-from services.enrolment.store.request_outcomes import Outcome
+from services.enrolment.store.request_outcomes import ServiceOutcome
 from shared.database import Transaction
 from shared.events.cloudevents import Received
 from shared.messaging.outbox import OutboxEvent
 
 
-async def pass_on(tx: Transaction, received: Sequence[Received[Outcome]]) -> None:
+async def pass_on(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
     """Publish them to their portals, under the ids and sources that they have, and keep them to be read."""
     await request_outcomes.save(tx, received)
     await OUTBOX.publish(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.enrolment.rules.outcomes import Outcome
+from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.requests import Request
 from shared.database import Transaction
 from shared.events.enrolment import Decision, SessionOccupancyChanged
@@ -17,7 +17,7 @@ from shared.messaging.outbox import Outbox, OutboxEvent
 OUTBOX = Outbox("enrolment")
 
 
-def answer_event(event: Decision | Outcome, request: Request | None) -> OutboxEvent:
+def answer_event(event: Decision | PortalOutcome, request: Request | None) -> OutboxEvent:
     """Return a decision, or an outcome, as it is published: in the trace of the request it follows from."""
     if request is None:
         return OutboxEvent(event)

@@ -13,13 +13,13 @@ from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
 from shared.events.outcomes import RequestAccepted, RequestRejected
 
-Outcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
+ServiceOutcome = RequestRejected | RequestAccepted | BespokeRequestAnswered
 
 KEPT = timedelta(days=30)
 """As long as a portal's feed keeps its answers, and the service that rejects a record keeps the evidence."""
 
 
-async def save(tx: Transaction, received: Sequence[Received[Outcome]]) -> None:
+async def save(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
     """Keep what was answered to requests whose portal and id are known."""
     rows = [
         {
@@ -40,7 +40,7 @@ async def save(tx: Transaction, received: Sequence[Received[Outcome]]) -> None:
         await insert_many(tx, RequestOutcomeRow, rows, then="ON CONFLICT DO NOTHING")
 
 
-def _state_of(outcome: Outcome) -> str:
+def _state_of(outcome: ServiceOutcome) -> str:
     match outcome:
         case RequestRejected():
             return "rejected"

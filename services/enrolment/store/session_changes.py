@@ -19,7 +19,7 @@ from shared.events.enrolment import SessionPart
 
 
 @dataclass(frozen=True, slots=True)
-class SessionChange:
+class UnpublishedChange:
     """What of a session changed. Who comes after ``issuer`` and ``agent_id`` is still to be notified."""
 
     session_id: UUID
@@ -44,16 +44,16 @@ async def oldest(tx: Transaction) -> UUID | None:
     return session_id
 
 
-async def of_session(tx: Transaction, session_id: UUID) -> SessionChange | None:
+async def of_session(tx: Transaction, session_id: UUID) -> UnpublishedChange | None:
     """Return the change of this session that is in hand, or None."""
     row = await tx.get(SessionChangeRow, session_id)
     if row is None:
         return None
     parts = {SessionPart(part) for part in row.changed}
-    return SessionChange(session_id, parts, row.issuer, row.agent_id)
+    return UnpublishedChange(session_id, parts, row.issuer, row.agent_id)
 
 
-async def next_agents(tx: Transaction, change: SessionChange, most: int) -> list[Enrolment]:
+async def next_agents(tx: Transaction, change: UnpublishedChange, most: int) -> list[Enrolment]:
     """Return the next live enrolments to tell of, in the order of their agents."""
     parameters: dict[str, Any] = {
         "session": change.session_id,
@@ -64,13 +64,13 @@ async def next_agents(tx: Transaction, change: SessionChange, most: int) -> list
     return [enrolment_of(row) for row in await tx.execute(_NEXT, parameters)]
 
 
-async def go_on_after(tx: Transaction, change: SessionChange, last: Enrolment) -> None:
+async def go_on_after(tx: Transaction, change: UnpublishedChange, last: Enrolment) -> None:
     """Keep who was notified last."""
     agent = {"issuer": last.agent.issuer, "agent": last.agent.agent_id}
     await tx.execute(_GO_ON, {"session": change.session_id, **agent})
 
 
-async def end(tx: Transaction, change: SessionChange) -> None:
+async def end(tx: Transaction, change: UnpublishedChange) -> None:
     """Forget a change of which everybody was notified."""
     await tx.execute(_END, {"session": change.session_id})
 

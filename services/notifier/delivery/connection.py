@@ -15,8 +15,8 @@ from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Gauge
 
 from services.notifier.delivery.outcomes import (
-    Outcome,
     RelayUnreachable,
+    SendOutcome,
     Timeouts,
     Verdict,
     answer_of,
@@ -114,7 +114,7 @@ class SmtpConnection:
             self.drop()
             raise
 
-    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+    async def send(self, mail: Outgoing, begin: Begin) -> SendOutcome:
         """Send one mail in one SMTP transaction.
 
         Raises :class:`Stale` when the connection had ended before it, and :class:`RelayUnreachable` when the
@@ -126,7 +126,7 @@ class SmtpConnection:
         parameters = b""
         if not mail.recipient.isascii():
             if not self._client.supports_extension("smtputf8"):
-                return Outcome(
+                return SendOutcome(
                     Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
                 )
             parameters = b" SMTPUTF8"
@@ -141,20 +141,20 @@ class SmtpConnection:
                 return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
             if not await begin():
                 await self._reset()
-                return Outcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+                return SendOutcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
             begun = True
             return await self._data(mail.content)
         except Stale as error:
             self.drop()
             if not answered:
                 raise
-            return Outcome(Verdict.RETRY, error.code, str(error))
+            return SendOutcome(Verdict.RETRY, error.code, str(error))
         except (SMTPException, OSError) as error:
             self.drop()
             if begun:
-                return Outcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
+                return SendOutcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
             if answered or isinstance(error, SMTPTimeoutError):
-                return Outcome(Verdict.RETRY, None, message_of(error))
+                return SendOutcome(Verdict.RETRY, None, message_of(error))
             raise Stale(message_of(error)) from error
         except BaseException:
             self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
@@ -162,7 +162,7 @@ class SmtpConnection:
         finally:
             self._used_at = time.monotonic()
 
-    async def _command(self, command: bytes) -> Outcome | None:
+    async def _command(self, command: bytes) -> SendOutcome | None:
         """Send MAIL or RCPT. Returns the refusal, None where the relay accepts.
 
         Raises :class:`Stale` when the relay closes the connection, :class:`RelayUnreachable` when it refuses
@@ -177,13 +177,13 @@ class SmtpConnection:
         await self._reset()
         return refusal(response)
 
-    async def _data(self, content: bytes) -> Outcome:
+    async def _data(self, content: bytes) -> SendOutcome:
         """Send DATA, the message and the final dot. Returns what the relay answers."""
         response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
-                return Outcome(Verdict.RETRY, response.code, answer_of(response))
+                return SendOutcome(Verdict.RETRY, response.code, answer_of(response))
             check_connection(response)
             await self._reset()
             return refusal(response)
@@ -193,13 +193,15 @@ class SmtpConnection:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         response = await protocol.read_response(timeout=self._timeouts.final)
         if 200 <= response.code < 300:
-            return Outcome(Verdict.SENT, response.code, answer_of(response))
+            return SendOutcome(Verdict.SENT, response.code, answer_of(response))
         if response.code == 421:
             self.drop()
         if 400 <= response.code < 600:
             return refusal(response)
         self.drop()
-        return Outcome(Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}")
+        return SendOutcome(
+            Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}"
+        )
 
     async def _reset(self) -> None:
         """Send RSET; a connection that cannot be reset is closed."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-Job = TypeVar("Job")
+Held = TypeVar("Held")
 
 MAX_HELD = 200
 """Jobs of one domain that wait here for a slot."""
@@ -23,7 +23,7 @@ AWAY_SECONDS = (0.5, 120.0)
 """After how long a refused job comes back, at least and at most; the domain may be faster by then."""
 
 
-class Entry(Enum):
+class Admitted(Enum):
     """Whether a job has a slot."""
 
     NOW = "now"
@@ -39,12 +39,12 @@ class Later:
 
 
 @dataclass(slots=True)
-class _Domain(Generic[Job]):
+class _Domain(Generic[Held]):
     """The jobs of one domain, and its pace while jobs waited for a slot."""
 
     most: int
     under_way: int = 0
-    held: deque[Job] = field(default_factory=deque)
+    held: deque[Held] = field(default_factory=deque)
     seconds: float = 0.0
     ended: float = 0.0
     last: float = 0.0
@@ -60,12 +60,12 @@ class _Domain(Generic[Job]):
     def is_slow(self, now: float) -> bool:
         return len(self.held) * self.pace(now) > HOLD_SECONDS
 
-    def hold(self, job: Job, now: float) -> None:
+    def hold(self, job: Held, now: float) -> None:
         if not self.held:
             self.last = now
         self.held.append(job)
 
-    def take(self, now: float) -> Job:
+    def take(self, now: float) -> Held:
         self.seconds += now - self.last
         self.ended += 1
         self.last = now
@@ -75,27 +75,27 @@ class _Domain(Generic[Job]):
         return self.held.popleft()
 
 
-class Domains(Generic[Job]):
+class Domains(Generic[Held]):
     """``most`` mails of one domain under way at once; 0 is no limit."""
 
     def __init__(self, *, most: int = 0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._monotonic = monotonic
-        self._domains: dict[str, _Domain[Job]] = {}
+        self._domains: dict[str, _Domain[Held]] = {}
 
-    def enter(self, name: str, job: Job) -> Entry | Later:
+    def enter(self, name: str, job: Held) -> Admitted | Later:
         """Ask for a slot of this domain. After ``NOW``, :meth:`leave` must follow."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
-            return Entry.NOW
+            return Admitted.NOW
         now = self._monotonic()
         if len(domain.held) < MAX_HELD and not domain.is_slow(now):
             domain.hold(job, now)
-            return Entry.HELD
+            return Admitted.HELD
         return self._refuse(domain, now)
 
-    def leave(self, name: str) -> Job | None:
+    def leave(self, name: str) -> Held | None:
         """Give a slot back. Returns the job that has it now, if one was held."""
         domain = self._domains[name]
         if domain.held:
@@ -117,7 +117,7 @@ class Domains(Generic[Job]):
         for domain in self._domains.values():
             domain.held.clear()
 
-    def _refuse(self, domain: _Domain[Job], now: float) -> Later:
+    def _refuse(self, domain: _Domain[Held], now: float) -> Later:
         """Say when those before it will have had a slot: the domain has work, and no job comes in vain."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace

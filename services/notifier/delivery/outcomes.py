@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """A verdict, the relay's code if it gave one, and its answer or our reason. Never an address.
 
     ``bad_address`` is the RFC 3463 code with which the relay refused the recipient, where that says that the
@@ -75,10 +75,10 @@ def check_connection(response: aiosmtplib.SMTPResponse) -> None:
         raise RelayUnreachable(answer_of(response), response.code)
 
 
-def refusal(response: aiosmtplib.SMTPResponse) -> Outcome:
+def refusal(response: aiosmtplib.SMTPResponse) -> SendOutcome:
     """A refusal: for good when the code begins with 5 (RFC 5321, 4.2.1), else to be tried again."""
     verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
-    return Outcome(verdict, response.code, answer_of(response))
+    return SendOutcome(verdict, response.code, answer_of(response))
 
 
 def answer_of(response: aiosmtplib.SMTPResponse) -> str:
@@ -126,7 +126,7 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
-def settled(claimed: Claimed, outcome: Outcome) -> Settlement | None:
+def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
     """The settlement of an attempt. None where there is none: another process has the mail."""
     OUTCOMES.labels(outcome.verdict).inc()
     match outcome.verdict:

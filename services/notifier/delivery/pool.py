@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import Counter
 
 from services.notifier.delivery.connection import Begin, SmtpConnection, Stale
-from services.notifier.delivery.outcomes import Outcome, RelayUnreachable, Timeouts, Verdict
+from services.notifier.delivery.outcomes import RelayUnreachable, SendOutcome, Timeouts, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
 
@@ -68,7 +68,7 @@ class SmtpPool:
                     return
         yield
 
-    async def send(self, mail: Outgoing, begin: Begin) -> Outcome:
+    async def send(self, mail: Outgoing, begin: Begin) -> SendOutcome:
         """Try once.
 
         Raises only what ``begin`` raises, nothing having been sent then, and ``CancelledError``.
@@ -79,7 +79,7 @@ class SmtpPool:
                 try:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
-                    return Outcome(Verdict.RETRY, error.code, str(error))
+                    return SendOutcome(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
                 try:
                     outcome = await connection.send(mail, begin)
@@ -91,11 +91,11 @@ class SmtpPool:
                     self._refusing = True
                     self._drop_idle()
                     self._failed(begun)
-                    return Outcome(Verdict.RETRY, error.code, str(error))
+                    return SendOutcome(Verdict.RETRY, error.code, str(error))
                 except Stale as error:
                     # A connection that the relay closed while it lay idle says nothing about the mail.
                     if not reused:
-                        return Outcome(Verdict.RETRY, error.code, str(error))
+                        return SendOutcome(Verdict.RETRY, error.code, str(error))
                 finally:
                     self._take_back(connection)
 

@@ -17,8 +17,8 @@ from prometheus_client import Counter
 from services.notifier import letters
 from services.notifier.delivery import outcomes
 from services.notifier.delivery.batching import Batcher
-from services.notifier.delivery.domains import Domains, Entry, Later
-from services.notifier.delivery.outcomes import Outcome, Verdict
+from services.notifier.delivery.domains import Admitted, Domains, Later
+from services.notifier.delivery.outcomes import SendOutcome, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.letters import Priority
 from services.notifier.render import Outgoing, Renderer
@@ -142,7 +142,7 @@ class Workers:
         written: asyncio.Future[None] | None = None
         while (mail := await self._next()) is not None:
             match self._domains.enter(mail.domain, mail):
-                case Entry.HELD:
+                case Admitted.HELD:
                     continue
                 case Later(seconds):
                     delay = timedelta(seconds=seconds)
@@ -205,16 +205,18 @@ class Workers:
                 return outcomes.suppressed(claimed)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
-            return outcomes.settled(claimed, Outcome(Verdict.FAILED, None, str(error)))
+            return outcomes.settled(claimed, SendOutcome(Verdict.FAILED, None, str(error)))
         except Exception:
             # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
-            return outcomes.settled(claimed, Outcome(Verdict.RETRY, None, "the letter could not be written"))
+            return outcomes.settled(
+                claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
+            )
         outcome = await self._send(claimed.claim, outgoing)
         return outcomes.settled(claimed, outcome) if outcome is not None else None
 
-    async def _send(self, claim: Claim, outgoing: Outgoing) -> Outcome | None:
+    async def _send(self, claim: Claim, outgoing: Outgoing) -> SendOutcome | None:
         async def begin() -> bool:
             return claim in await self._marks.put(claim)
 

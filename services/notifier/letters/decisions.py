@@ -7,9 +7,9 @@ from uuid import UUID
 
 from services.notifier.letters.kinds import (
     DetailRow,
-    Details,
     EnrolmentState,
     Letter,
+    LetterDetails,
     Mail,
     Standing,
     Template,
@@ -91,7 +91,7 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
     return (Letter(Template.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat, **joined}),)
 
 
-def _names_of(left: SeatLeft) -> Details:
+def _names_of(left: SeatLeft) -> LetterDetails:
     """What a letter needs of the enrolment that its reader left, to take it out of their calendar."""
     return {
         "left_session": str(left.session_id),
@@ -182,7 +182,7 @@ def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Dec
 
 
 @dataclass(frozen=True, slots=True)
-class SessionChange:
+class SessionConsequences:
     """What a new state of a session means to those who are in it.
 
     ``reschedule``: its letters to come are due at other times, or for the first time, or not any more.
@@ -192,17 +192,17 @@ class SessionChange:
     reschedule: bool = False
 
 
-def change_of(before: NumberedSession | None, after: NumberedSession, now: datetime) -> SessionChange:
+def change_of(before: NumberedSession | None, after: NumberedSession, now: datetime) -> SessionConsequences:
     """Compare the newest state of a session with the one that was known, None where none was.
 
     What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
     """
     if before is not None and after.version <= before.version:
-        return SessionChange()
+        return SessionConsequences()
     if before is None or after.status is not before.status:
-        return SessionChange(reschedule=True)
+        return SessionConsequences(reschedule=True)
     if after.status is not Status.PUBLISHED or now >= after.ends_at:
-        return SessionChange()
+        return SessionConsequences()
     details: dict[str, str | bool | Sequence[DetailRow] | None] = {}
     if _period(before) != _period(after):
         details |= {
@@ -226,7 +226,7 @@ def change_of(before: NumberedSession | None, after: NumberedSession, now: datet
         to_who_waits |= {"gone": gone} if gone else {}
         called_for.append(Letter(Template.SESSION_CHANGED_WAITING, to_who_waits))
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
-    return SessionChange(tuple(called_for), reschedule=moved)
+    return SessionConsequences(tuple(called_for), reschedule=moved)
 
 
 def _period(session: SessionState) -> tuple[datetime, datetime, str]:
@@ -255,7 +255,7 @@ def _row(occasion: Occasion) -> DetailRow:
     }
 
 
-def occasions_in(details: Details, name: str = "modules") -> list[Occasion]:
+def occasions_in(details: LetterDetails, name: str = "modules") -> list[Occasion]:
     """The séances that a letter says are cancelled, as :func:`change_of` wrote them into its details."""
     return [
         Occasion(
@@ -318,12 +318,12 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
 
 def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
     """The letter to who was named as a trainer of a session, by that state of it and that event."""
-    details: Details = {"session_version": session_version, "cause_id": str(event_id)}
+    details: LetterDetails = {"session_version": session_version, "cause_id": str(event_id)}
     return to_trainer(Letter(Template.TRAINER_NAMED, details), trainer_id)
 
 
 def change_for_trainers(
-    before: NumberedSession | None, after: NumberedSession, change: SessionChange
+    before: NumberedSession | None, after: NumberedSession, change: SessionConsequences
 ) -> Letter | None:
     """The letter to each trainer of a session that has changed so, or was cancelled; None: there is none."""
     if before is None or after.version <= before.version:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from services.notifier.letters.kinds import Details, Template
+from services.notifier.letters.kinds import LetterDetails, Template
 from services.notifier.letters.timing import schedule
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import ParticipantsMessaged
@@ -54,14 +54,14 @@ class FanOut:
     event_id: UUID
     task: FanOutTask
     subject_id: UUID
-    details: Details
+    details: LetterDetails
     called_for_at: datetime
     due_at: datetime | None = None
 
 
 def message_fan_out(event_id: UUID, event: ParticipantsMessaged, received_at: datetime) -> FanOut:
     """A letter of the organiser to each whom it is for."""
-    details: Details = {
+    details: LetterDetails = {
         "text": event.text,
         "link": event.link,
         "audience": [audience.value for audience in event.audience],

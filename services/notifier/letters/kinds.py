@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.events.vocabulary import Reason
 
 DetailRow = Mapping[str, str | int]
-Details = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
+LetterDetails = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
 """What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
 
 
@@ -239,7 +239,7 @@ class Letter:
     """
 
     template: Template
-    details: Details = field(default_factory=dict)
+    details: LetterDetails = field(default_factory=dict)
     needs_session: bool = True
     once: bool = False
 
@@ -254,7 +254,7 @@ class Mail:
 
     mail_id: UUID
     template: Template
-    details: Details
+    details: LetterDetails
     message_id: str
     address: str
     given_name: str
@@ -279,7 +279,7 @@ def items_of(mail: Mail) -> tuple[UUID, ...]:
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
-def rows_of(details: Details, name: str) -> tuple[DetailRow, ...]:
+def rows_of(details: LetterDetails, name: str) -> tuple[DetailRow, ...]:
     """A detail that is a list of rows; none where the letter has no such detail."""
     rows = details.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import DetailRow, Details, Letter, Standing, Template
+from services.notifier.letters.kinds import DetailRow, Letter, LetterDetails, Standing, Template
 from shared.events.seances import NumberedSession
 from shared.events.zones import zone_of
 
@@ -68,7 +68,11 @@ def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
     rows: list[DetailRow] = [
         {"session": str(session_id), "people": people} for session_id, people in returned.items()
     ]
-    details: Details = {"sessions": rows[:MOST_LISTED], "in_all": len(rows), "people": sum(returned.values())}
+    details: LetterDetails = {
+        "sessions": rows[:MOST_LISTED],
+        "in_all": len(rows),
+        "people": sum(returned.values()),
+    }
     return Letter(Template.MAILS_RETURNED, details, needs_session=False)
 
 
@@ -110,7 +114,7 @@ def digest_letter(
     listed = [*to_decide, *soon, *others]
     if not listed:
         return None
-    details: Details = {
+    details: LetterDetails = {
         "sessions": listed[:MOST_LISTED],
         "in_all": len(listed),
         "digest": str(digest_id(sessions[0].organiser)),

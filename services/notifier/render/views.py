@@ -138,7 +138,7 @@ class ChangeView:
     is_new: bool = False
 
 
-def changes_of(details: letters.Details, session: letters.NumberedSession) -> list[ChangeView]:
+def changes_of(details: letters.LetterDetails, session: letters.NumberedSession) -> list[ChangeView]:
     """What a letter says has changed, as the session is now; not what has changed back since."""
     changes: list[ChangeView] = []
     if "starts_before" in details:
@@ -162,7 +162,7 @@ def changes_of(details: letters.Details, session: letters.NumberedSession) -> li
     return [change for change in changes if change.before is None or change.now != change.before]
 
 
-def gone_from(details: letters.Details, timezone: str, name: str = "modules") -> list[tuple[str, str]]:
+def gone_from(details: letters.LetterDetails, timezone: str, name: str = "modules") -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
         (typeset(str(occasion.title)), french.period(occasion.starts_at, occasion.ends_at, timezone))
@@ -171,7 +171,7 @@ def gone_from(details: letters.Details, timezone: str, name: str = "modules") ->
 
 
 def trainees_by_outcome(
-    details: letters.Details, people: Mapping[UUID, str]
+    details: letters.LetterDetails, people: Mapping[UUID, str]
 ) -> dict[NominationOutcome, list[str]]:
     """Whom a list of trainees named, by what became of them, with the reason where there is one."""
     found: dict[NominationOutcome, list[str]] = {outcome: [] for outcome in NominationOutcome}

@@ -20,7 +20,7 @@ from shared.events.enrolment import (
     SelectionDue,
 )
 
-Notice = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered
+NoticeEvent = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered
 
 _DECISIONS_COME = timedelta(minutes=1)
 """By then the decisions about the trainees of a list are heard, as a rule: the letter has their names."""
@@ -28,7 +28,7 @@ _ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
 async def write(
-    tx: Transaction, received: Sequence[Received[Notice]], organisers: Mapping[str, Sequence[str]]
+    tx: Transaction, received: Sequence[Received[NoticeEvent]], organisers: Mapping[str, Sequence[str]]
 ) -> None:
     """Write to each of the organisers of a session what is theirs to decide; have what they write written.
 
@@ -60,7 +60,7 @@ async def write(
 
 async def _write_to_organisers(
     tx: Transaction,
-    notice: Received[Notice],
+    notice: Received[NoticeEvent],
     event: OrganiserNotice,
     organisers: Mapping[str, Sequence[str]],
 ) -> None:

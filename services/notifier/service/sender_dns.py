@@ -13,7 +13,7 @@ from shared.oidc.settings import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DnsRecord:
     """A record to publish, and what for. What stands in ``<…>`` is known to others than the settings."""
 
     purpose: str
@@ -27,20 +27,20 @@ class Record:
         return f"{self.name}. IN {self.kind} {value}"
 
 
-def records(settings: Settings, selector: str, reports: str | None) -> list[Record]:
+def records(settings: Settings, selector: str, reports: str | None) -> list[DnsRecord]:
     """What to publish. ``selector`` names the DKIM key, ``reports`` is the mailbox for DMARC's reports."""
     sender, envelope = _domains(settings)
     to = reports or "<mailbox for reports>"
     found = [
-        Record("mails that come back are accepted", envelope, "MX", "10 <server of that mailbox>."),
-        Record("SPF: who may send for the envelope", envelope, "TXT", f"v=spf1 {_relay(settings)} -all"),
-        Record(
+        DnsRecord("mails that come back are accepted", envelope, "MX", "10 <server of that mailbox>."),
+        DnsRecord("SPF: who may send for the envelope", envelope, "TXT", f"v=spf1 {_relay(settings)} -all"),
+        DnsRecord(
             "DKIM: the key that the relay signs with",
             f"{selector}._domainkey.{sender}",
             "TXT",
             "v=DKIM1; k=rsa; p=<public key of the relay>",
         ),
-        Record(
+        DnsRecord(
             "DMARC: what becomes of mails without either",
             f"_dmarc.{sender}",
             "TXT",
@@ -50,7 +50,7 @@ def records(settings: Settings, selector: str, reports: str | None) -> list[Reco
     elsewhere = (reports or "").rpartition("@")[2].lower()
     if elsewhere and not _related(sender, elsewhere):
         name = f"{sender}._report._dmarc.{elsewhere}"
-        found.append(Record("DMARC: that domain takes our reports", name, "TXT", "v=DMARC1"))
+        found.append(DnsRecord("DMARC: that domain takes our reports", name, "TXT", "v=DMARC1"))
     return found
 
 

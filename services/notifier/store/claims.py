@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.letters import Details, LetterContext, Mail, Priority, Template
+from services.notifier.letters import LetterContext, LetterDetails, Mail, Priority, Template
 from services.notifier.store import bounces, rate_limiter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import PUBLISHED, PublishedMail, bounced, ended, outbox
@@ -215,7 +215,7 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
     return len(rows) - ambiguous, ambiguous
 
 
-def mail_of(row: _ClaimedRow | MailRow, details: Details) -> Mail:
+def mail_of(row: _ClaimedRow | MailRow, details: LetterDetails) -> Mail:
     """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,

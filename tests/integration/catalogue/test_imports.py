@@ -260,7 +260,7 @@ def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
     """Sheets are decided about for as long as the test says."""
     held, decide = Deciding(), SheetLines.decide
 
-    def slow(lines: SheetLines, rows: Sequence[spreadsheets.Row]) -> SheetLines:
+    def slow(lines: SheetLines, rows: Sequence[spreadsheets.SheetRow]) -> SheetLines:
         held.begun.set()
         held.may_end.wait(10)
         return decide(lines, rows)

@@ -15,7 +15,7 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
 from tests.integration.catalogue.conftest import Ask, a_draft_of
 from tests.support.builders import headers
-from tests.support.kafka import Portal, Published, collect
+from tests.support.kafka import KafkaPortal, Published, collect
 from tests.support.processes import ServiceProcess
 
 RunService = Callable[..., ServiceProcess]
@@ -80,7 +80,7 @@ async def test_two_replicas_carry_a_session_through_its_life_once_and_announce_w
         occupancy = SessionOccupancyChanged(
             session_id=session_id, version=3, capacity=30, enrolled=12, waiting=0, offered=0
         )
-        async with Portal(kafka) as enrolment:
+        async with KafkaPortal(kafka) as enrolment:
             await enrolment.send(
                 "enrolment.occupancy",
                 [(session_id, headers(occupancy.TYPE), occupancy.model_dump_json().encode())],

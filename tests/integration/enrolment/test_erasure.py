@@ -65,7 +65,7 @@ def marked(issuer: str = "iel", mark: str = MARK) -> Agent:
     return an_agent(f"{mark}-0", email=f"{mark}@exemple.fr", given_name=mark, family_name=mark, issuer=issuer)
 
 
-class Portal:
+class ErasurePortal:
     """Sends events of one agent's issuer; each may be sent again as it was."""
 
     def __init__(self, database: Database) -> None:
@@ -86,8 +86,8 @@ class Portal:
 
 
 @pytest.fixture
-def portal(database: Database) -> Portal:
-    return Portal(database)
+def portal(database: Database) -> ErasurePortal:
+    return ErasurePortal(database)
 
 
 async def read_all(database: Database) -> None:
@@ -98,7 +98,7 @@ async def read_all(database: Database) -> None:
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE sent_at IS NULL AND held IS NULL"))
 
 
-async def forget(database: Database, erasing: Eraser, portal: Portal, agent: Agent) -> None:
+async def forget(database: Database, erasing: Eraser, portal: ErasurePortal, agent: Agent) -> None:
     await portal.send(AgentErasureRequested(agent_id=agent.agent_id, requested_at=clock.now()))
     for _ in range(4):
         await read_all(database)
@@ -106,7 +106,7 @@ async def forget(database: Database, erasing: Eraser, portal: Portal, agent: Age
 
 
 async def live_through_everything(
-    database: Database, front: Front, portal: Portal, agent: Agent
+    database: Database, front: Front, portal: ErasurePortal, agent: Agent
 ) -> tuple[SessionState, list[Parked]]:
     """Leave the agent's mark wherever there is one. Returns the session, and what is parked."""
     seats = open_now(capacity=1, questions=[a_question(kind="text")])
@@ -141,7 +141,7 @@ async def live_through_everything(
 
 
 async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     agent, next_in_line = marked(), an_agent("B-1", issuer="iel")
     seats, _ = await live_through_everything(database, front, portal, agent)
@@ -163,7 +163,7 @@ async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
 
 
 async def test_a_replay_of_all_that_was_sent_brings_nothing_back(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     _, letters = await live_through_everything(database, front, portal, marked())
     await forget(database, erasing, portal, marked())
@@ -180,7 +180,7 @@ async def test_a_replay_of_all_that_was_sent_brings_nothing_back(
 
 
 async def test_an_agent_of_another_issuer_and_colleagues_stay(
-    database: Database, front: Front, portal: Portal, erasing: Eraser
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser
 ) -> None:
     session = open_now()
     other = marked("ouest").model_copy(update={"email": "autre@exemple.fr"})
@@ -193,7 +193,7 @@ async def test_an_agent_of_another_issuer_and_colleagues_stay(
 
 
 async def test_what_was_asked_for_after_the_erasure_stays(
-    database: Database, front: Front, portal: Portal, erasing: Eraser
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -205,7 +205,7 @@ async def test_what_was_asked_for_after_the_erasure_stays(
 
 
 async def test_who_asks_again_while_they_are_forgotten_has_a_seat_and_keeps_it(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     sessions = [open_now(), open_now()]
     await front.publish(*sessions)
@@ -228,7 +228,7 @@ async def test_who_asks_again_while_they_are_forgotten_has_a_seat_and_keeps_it(
 async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
     database: Database,
     front: Front,
-    portal: Portal,
+    portal: ErasurePortal,
     erasing: Eraser,
     *,
     rows: Rows,
@@ -252,7 +252,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
 
 
 async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, eventually: Eventually
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, eventually: Eventually
 ) -> None:
     session = open_now(capacity=1)
     await front.publish(session)
@@ -281,7 +281,7 @@ async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
 
 
 async def test_what_is_on_its_way_is_waited_for(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     async def is_done() -> bool:
         await erasing.run()
@@ -302,7 +302,7 @@ async def test_what_is_on_its_way_is_waited_for(
 
 
 async def test_a_groups_request_is_waited_for_and_that_of_others_is_not(
-    database: Database, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     own, colleague = marked(), an_agent("B-1", issuer="iel")
     contact = Contact(name="Ida Durand", email="ida@exemple.fr")
@@ -345,7 +345,7 @@ async def test_what_another_issuers_portal_sent_by_http_is_not_about_an_agent_wi
 
 
 async def test_attendance_stays_as_a_number(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     now = clock.now()
     session = open_now()
@@ -376,7 +376,7 @@ async def test_attendance_stays_as_a_number(
 
 @pytest.mark.parametrize("email", [None, "zoe@exemple.fr"])
 async def test_an_agent_who_was_corrected_is_forgotten_with_the_former_address(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, email: str | None
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, email: str | None
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -392,7 +392,7 @@ async def test_an_agent_who_was_corrected_is_forgotten_with_the_former_address(
 
 
 async def test_what_we_wrote_of_an_agent_after_the_request_ends_too(
-    database: Database, front: Front, portal: Portal, erasing: Eraser
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser
 ) -> None:
     """A correction, or who of the staff looked, while the erasure waits."""
     session = open_now()
@@ -414,7 +414,7 @@ async def test_what_we_wrote_of_an_agent_after_the_request_ends_too(
 
 
 async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
-    database: Database, portal: Portal, erasing: Eraser, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    database: Database, portal: ErasurePortal, erasing: Eraser, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size, most = 100_000, 250_000
     monkeypatch.setattr(dead_letters_of_people, "_BYTES_AT_ONCE", most)
@@ -453,7 +453,7 @@ async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
 
 
 async def test_an_erasure_that_fails_and_may_succeed_later_leaves_nothing_in_memory(
-    database: Database, portal: Portal, erasing: Eraser, monkeypatch: pytest.MonkeyPatch
+    database: Database, portal: ErasurePortal, erasing: Eraser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def falls(*_: Any) -> bool:
         raise ConnectionError
@@ -469,7 +469,7 @@ async def test_an_erasure_that_fails_and_may_succeed_later_leaves_nothing_in_mem
 
 
 async def test_the_feed_of_a_portal_passes_over_what_was_erased(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -493,7 +493,7 @@ async def test_the_feed_of_a_portal_passes_over_what_was_erased(
 
 
 async def test_a_request_that_is_erased_is_known_and_said_of_no_more(
-    database: Database, front: Front, portal: Portal, erasing: Eraser
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -507,7 +507,13 @@ async def test_a_request_that_is_erased_is_known_and_said_of_no_more(
 
 @pytest.mark.parametrize("fault", [ValueError("a fault of ours"), TimeoutError("it took too long")])
 async def test_an_erasure_that_fails_does_not_stop_the_next(
-    database: Database, front: Front, portal: Portal, portals: PortalsFile, rows: Rows, *, fault: Exception
+    database: Database,
+    front: Front,
+    portal: ErasurePortal,
+    portals: PortalsFile,
+    rows: Rows,
+    *,
+    fault: Exception,
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -540,7 +546,7 @@ def erase_once(url: str) -> None:
 
 
 async def test_a_process_that_is_killed_in_the_middle_leaves_the_whole_erasure_to_the_next(
-    database: Database, front: Front, portal: Portal, erasing: Eraser, eventually: Eventually
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, eventually: Eventually
 ) -> None:
     await live_through_everything(database, front, portal, marked())
     await portal.send(AgentErasureRequested(agent_id=marked().agent_id, requested_at=clock.now()))

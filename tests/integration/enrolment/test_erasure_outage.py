@@ -16,7 +16,7 @@ from shared.database import Database
 from shared.events.portal import AgentErasureRequested, EnrolmentRequested
 from tests.conftest import RunService, create_topics
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal, collect
+from tests.support.kafka import KafkaPortal, collect
 from tests.support.lacking import need_kafka
 from tests.support.searching import MARK, columns_with
 
@@ -48,7 +48,7 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
         run_service("enrolment", enrolment_url, kafka.bootstrap_servers)
         request = as_json(enrolment_request(session.session_id, agent))
         erasure = as_json({"agent_id": MARK, "requested_at": clock.now().isoformat()})
-        async with Portal(kafka.bootstrap_servers) as portal:
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
             record = str(session.session_id), headers(EnrolmentRequested.TYPE), request
             await portal.send("portal.enrolments", [record])
             await eventually(holds("SELECT state = 'enrolled' FROM enrolment"), "the seat is taken", 40)

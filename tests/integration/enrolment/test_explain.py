@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from services.enrolment.explanations import lines_of
 from services.enrolment.rules.requests import OfferAnswer, SeatRequest, Withdrawal
-from services.enrolment.service.explain import Explanation, explain
+from services.enrolment.service.explain import IdExplanation, explain
 from shared.database import Transaction
 from shared.read_log import Reading
 from shared.references import reference_of
@@ -19,11 +19,11 @@ READING = Reading.by_command("exploitante")
 
 
 def explained(session: Session, identifier: object) -> str:
-    async def find() -> Sequence[Explanation]:
+    async def find() -> Sequence[IdExplanation]:
         async with session.world.database.quiet_transaction() as tx:
             return await explain(tx, str(identifier), READING)
 
-    explanations: Sequence[Explanation] = session.world.runner.run(find())
+    explanations: Sequence[IdExplanation] = session.world.runner.run(find())
     return "\n".join(line for explanation in explanations for line in lines_of(explanation))
 
 

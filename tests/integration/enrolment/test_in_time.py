@@ -17,7 +17,7 @@ from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
 from tests.conftest import Broker, RunService
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal, collect
+from tests.support.kafka import KafkaPortal, collect
 
 HELD = timedelta(seconds=3)
 
@@ -55,7 +55,7 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
         for _ in range(1_200)
     ]
     record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         offered = clock.now()  # as late as can be: the broker must have the answer before the offer is over
         await ask(offered, Withdrawal(*members(offered), seated.key, None))
         await portal.send("portal.enrolments", [*others, (key, *record)])
@@ -92,7 +92,7 @@ async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_sessi
     service = run_service(
         "enrolment", enrolment_url, kafka.bootstrap_servers, ENROLMENT_PENDING_SESSION_SECONDS="0.5"
     )
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [(str(session.session_id), *record)])
         found = await collect(
             kafka.bootstrap_servers,

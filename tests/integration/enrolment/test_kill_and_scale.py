@@ -18,7 +18,7 @@ from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Message, Portal, Published, collect
+from tests.support.kafka import KafkaPortal, Message, Published, collect
 from tests.support.processes import ServiceProcess
 
 pytestmark = pytest.mark.kafka
@@ -39,7 +39,7 @@ def requests_for(session: SessionState, number: int) -> list[Message]:
     ]
 
 
-async def announce(portal: Portal, *sessions: SessionState) -> None:
+async def announce(portal: KafkaPortal, *sessions: SessionState) -> None:
     await portal.send(
         "catalogue.sessions",
         [
@@ -63,7 +63,7 @@ async def decided_by_three_processes(
 ) -> list[Published]:
     """Return the decisions about these requests, once three processes have made all of them."""
     number = len(records)
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await announce(portal, session)
         for _ in range(3):
             run()
@@ -132,7 +132,7 @@ async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
         async with database.quiet_transaction() as tx:
             return int(await tx.scalar(text("SELECT count(*) FROM request")) or 0)
 
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await announce(portal, *sessions)
         service = run_service("enrolment", enrolment_url, kafka.bootstrap_servers, **replica)
         for stop_at in (300, 900, 1_800):
@@ -179,7 +179,7 @@ async def test_the_deadline_is_judged_by_the_time_that_the_broker_received_the_r
     session = open_now(enrolment_closes_at=closes)
     request_id = uuid.uuid4()
     head = headers(EnrolmentRequested.TYPE, event_id=request_id, ce_time=b"1999-01-01T00:00:00Z")
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await announce(portal, session)
         await portal.send(
             "portal.enrolments",

@@ -15,7 +15,7 @@ from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Message, Portal, Published, collect
+from tests.support.kafka import KafkaPortal, Message, Published, collect
 from tests.support.processes import ServiceProcess
 
 pytestmark = pytest.mark.kafka
@@ -52,7 +52,7 @@ async def send_by_kafka(kafka: KafkaBroker, session: SessionState, prefix: str) 
         record(session, EnrolmentRequested.TYPE, alone(session, prefix, number)) for number in range(20)
     ]
     group = record(session, GroupEnrolmentRequested.TYPE, a_group(session, prefix))
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [*singles[:10], group, *singles[10:]])
 
 
@@ -91,7 +91,7 @@ async def test_a_group_of_500_with_long_names_goes_through_and_single_requests_b
     )
     state = session.model_dump_json().encode()
     scheduled = headers(SessionScheduled.TYPE, source="/services/catalogue")
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [(str(session.session_id), scheduled, state)])
     by_kafka, by_http = f"K{session.session_id.hex[:8]}", f"H{session.session_id.hex[:8]}"
 

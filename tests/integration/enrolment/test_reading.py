@@ -13,7 +13,7 @@ from sqlalchemy import text
 from services.enrolment.personal_data import OUTCOMES
 from services.enrolment.rules.requests import GroupRequest, OfferAnswer, SeatRequest, Withdrawal
 from services.enrolment.service import outcomes
-from services.enrolment.store.request_outcomes import Outcome
+from services.enrolment.store.request_outcomes import ServiceOutcome
 from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionState
@@ -225,7 +225,7 @@ async def test_the_history_of_a_group_is_that_of_each_of_its_agents(front: Front
 SAID_AT = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
 
 
-async def publish_outcomes(database: Database, *events: Outcome) -> None:
+async def publish_outcomes(database: Database, *events: ServiceOutcome) -> None:
     """What catalogue and notifier say, an hour apart; the first is delivered again."""
     received = [
         Received(

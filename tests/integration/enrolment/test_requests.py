@@ -15,7 +15,7 @@ from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from tests.conftest import Broker, running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal, Published, collect
+from tests.support.kafka import KafkaPortal, Published, collect
 from tests.support.processes import ServiceProcess
 
 PORTAL = "portail-bretagne"
@@ -73,7 +73,7 @@ async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str
 
 async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, service: ServiceProcess) -> None:
     session, agent, request_id = open_now(capacity=1), an_agent(), uuid.uuid4()
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
@@ -101,7 +101,7 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
         headers(WithdrawalRequested.TYPE),
         as_json({"session_id": str(session.session_id), "agent_id": first.agent_id}),
     )
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send(
             "portal.enrolments",
@@ -129,7 +129,7 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
     broker: Broker, service: ServiceProcess, eventually: Any
 ) -> None:
     session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
         async def is_pending() -> bool:
@@ -149,7 +149,7 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
     broker: Broker, service: ServiceProcess
 ) -> None:
     session, taken_back, requesting = open_now(), an_agent(), an_agent()
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         key, head, value = request_record(session, taken_back)
         producer = AIOKafkaProducer(
@@ -173,7 +173,7 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
     broker: Broker, service: ServiceProcess
 ) -> None:
     session, agent = open_now(capacity=1), an_agent()
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
     request_id = str(uuid.uuid4())
     event = {

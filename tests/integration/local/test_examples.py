@@ -27,7 +27,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.messaging.broker import client_options
 from tests.conftest import create_topics, running_services, settings_of
 from tests.support.builders import headers, open_now
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 from tests.support.lacking import lacking, program
 from tests.support.processes import run_cli
 from tests.support.secured_kafka import ADMIN, SecuredKafka
@@ -83,9 +83,15 @@ def java() -> list[str]:
     folder = fetched(
         "java",
         [maven, "-q", "dependency:copy-dependencies", "-DoutputDirectory=libs"],
-        [compiler, "-cp", "libs/*", "Portal.java"],
+        [compiler, "-cp", "libs/*", "KafkaPortal.java"],
     )
-    return [runtime, "-XX:TieredStopAtLevel=1", "-cp", f"{folder}/libs/*:{folder}", "Portal"]  # starts sooner
+    return [
+        runtime,
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        f"{folder}/libs/*:{folder}",
+        "KafkaPortal",
+    ]  # starts sooner
 
 
 def shell() -> list[str]:
@@ -129,7 +135,7 @@ class Parcours:
         record = str(session.session_id), head, session.model_dump_json().encode()
 
         async def publish() -> None:
-            async with Portal(self.kafka) as catalogue:
+            async with KafkaPortal(self.kafka) as catalogue:
                 await catalogue.send("catalogue.sessions", [record])
 
         asyncio.run(publish())

@@ -30,7 +30,7 @@ from tests.integration.messaging.consumers import (
     router_with,
 )
 from tests.support.builders import a_session, an_agent, as_json, enrolment_request, headers
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 from tests.support.processes import run_cli
 
 # ------------------------------------------------------------------------------ bad input on a real broker
@@ -90,9 +90,9 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
     records += [ignored, later, large]
     good = ["harmless", *(f"good-{number:02}" for number in range(len(bad))), "large", "after-the-bomb"]
 
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
-        async with Portal(broker.bootstrap_servers, compression="gzip") as bomber:
+        async with KafkaPortal(broker.bootstrap_servers, compression="gzip") as bomber:
             await bomber.send("portal.enrolments", [(str(handler.session_id), [], b"0" * (MAX_BYTES + 1))])
         await portal.send("portal.enrolments", [handler.request("after-the-bomb")])
     async with consuming(broker.bootstrap_servers, database, handler.router):
@@ -136,7 +136,7 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
 ) -> None:
     handler = Handler(poison="agent-250")
     records = [handler.request(f"agent-{number:03}") for number in range(500)]
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
 
     async with consuming(kafka.bootstrap_servers, database, handler.router) as [consumer]:
@@ -206,7 +206,7 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
         )
         assert migrated.returncode == 0, migrated.stderr
         database = Database(url, application_name="test")
-        async with Portal(kafka.bootstrap_servers) as portal:
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [handler.request(f"agent-{n}") for n in range(20)])
         async with consuming(kafka.bootstrap_servers, database, handler.router):
             await asyncio.wait_for(in_hand.wait(), 30)

@@ -24,7 +24,7 @@ from shared.process import CannotRun
 from tests.conftest import Broker, settings_of
 from tests.integration.messaging.conftest import Eventually
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 from tests.support.processes import ServiceProcess, run_cli
 
 NOWHERE = "127.0.0.1:1"
@@ -247,7 +247,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
 
     # Now work, and a stop in the middle of it.
     session = open_now(capacity=None)
-    async with Portal(kafka.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send("portal.enrolments", [request_record(session) for _ in range(3_000)])
 
@@ -308,7 +308,7 @@ async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
     process = DEFINITION.compose(DEFINITION.settings())
     async with database.transaction() as tx, asyncio.timeout(40):
         await tx.execute(text("LOCK TABLE request IN SHARE ROW EXCLUSIVE MODE"))
-        async with Portal(kafka.bootstrap_servers) as portal:
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [request_record(open_now(session_id=uuid.uuid4()))])
         # The sessions' consumer asks the locked table as well, where another test left it something to take.
         stalled = r"the consumer of (portal.enrolments|catalogue.sessions) has made no progress for \d+ s"

@@ -37,7 +37,7 @@ from shared.messaging.router import Router
 from tests.conftest import create_topics, settings_of
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.consuming import received, take
-from tests.support.kafka import Portal
+from tests.support.kafka import KafkaPortal
 from tests.support.processes import run_cli
 
 POLICY = Policy()
@@ -72,7 +72,7 @@ async def publish(broker: Broker, events: Sequence[Published], *, compacted: boo
     for event, event_id in last.values() if compacted else events:
         head = headers(event.TYPE, event_id=event_id, source="/tests")  # as `received` has it
         records[event.TOPIC.value].append((event.key, head, event.model_dump_json().encode()))
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         for topic, batch in records.items():
             await portal.send(topic, batch)
 

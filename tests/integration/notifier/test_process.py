@@ -14,7 +14,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import headers
-from tests.support.kafka import Portal, pass_over
+from tests.support.kafka import KafkaPortal, pass_over
 from tests.support.processes import ServiceProcess
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
@@ -34,7 +34,7 @@ async def publish(broker: KafkaBroker, session_id: UUID, run: str) -> None:
         )
         for n in range(MAILS)
     ]
-    async with Portal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(broker.bootstrap_servers) as portal:
         await portal.send(session.TOPIC, [record(session)])
         await portal.send(AgentEnrolled.TOPIC, [record(decision) for decision in decisions])
 

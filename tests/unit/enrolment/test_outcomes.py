@@ -30,7 +30,7 @@ def of_portal(request: Any, **changes: Any) -> Any:
     return replace(request, source="/portals/iel", portal="iel", position=POSITION, **changes)
 
 
-def notified(roster: SessionRoster, request: Request) -> list[outcomes.Outcome]:
+def notified(roster: SessionRoster, request: Request) -> list[outcomes.PortalOutcome]:
     before = len(roster.outcomes)
     decided(roster, request)
     return [outcome for outcome, _ in roster.outcomes[before:]]

@@ -38,12 +38,12 @@ class Latin1(str):
         return LATIN_1
 
 
-Record = tuple[bytes, list[tuple[str, bytes | None]]]
-GOOD: Record = (b"good", [("prénom", b"Zo\xe9"), ("none", None)])
-BAD: Record = (b"bad", [("ce_id", b"1"), (Latin1("x"), b"\xff"), ("none", None)])
+FetchedRecord = tuple[bytes, list[tuple[str, bytes | None]]]
+GOOD: FetchedRecord = (b"good", [("prénom", b"Zo\xe9"), ("none", None)])
+BAD: FetchedRecord = (b"bad", [("ce_id", b"1"), (Latin1("x"), b"\xff"), ("none", None)])
 
 
-def a_fetch(*batches: list[Record], compression: int = 0) -> bytes:
+def a_fetch(*batches: list[FetchedRecord], compression: int = 0) -> bytes:
     """What a broker answers: batches of records, of which only C clients could make some."""
     data, offset = b"", 100
     for records in batches:
@@ -111,7 +111,7 @@ def test_a_batch_whose_checksum_is_wrong_is_still_refused() -> None:
 # ------------------------------------------------------------------------------ batches that nobody can read
 
 
-LONG: Record = (b"long" * 500, [])  # what is short is not compressed
+LONG: FetchedRecord = (b"long" * 500, [])  # what is short is not compressed
 
 
 def with_its_checksum(batch: bytes) -> bytes:
@@ -208,8 +208,8 @@ def test_no_length_leads_out_of_the_batch() -> None:
 @pytest.mark.parametrize("compression", [0, *COMPRESSIONS], ids=["none", *COMPRESSIONS.values()])
 def test_a_record_of_very_many_headers_costs_no_memory(compression: int) -> None:
     headers: list[tuple[str, bytes | None]] = [("", None)]
-    most: Record = (b"most", headers * fetched.MAX_HEADERS)
-    many: Record = (b"many", headers * 100_000)
+    most: FetchedRecord = (b"most", headers * fetched.MAX_HEADERS)
+    many: FetchedRecord = (b"many", headers * 100_000)
     records = fetched._Records(a_fetch([GOOD, most, many, GOOD], compression=compression))
 
     tracemalloc.start()
@@ -264,7 +264,7 @@ def test_no_block_of_snappy_ends_before_it_begins() -> None:
 
 
 def test_many_batches_that_are_large_when_they_are_uncompressed_are_fetched_a_few_at_a_time() -> None:
-    large: Record = (b"0" * 3_000_000, [])
+    large: FetchedRecord = (b"0" * 3_000_000, [])
     records = fetched._Records(a_fetch([large], [large], [large], compression=4))
 
     assert [record.offset for record in every_record_of(records)] == [100, 101]

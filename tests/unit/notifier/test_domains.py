@@ -5,27 +5,27 @@ from heapq import heappop, heappush
 
 import pytest
 
-from services.notifier.delivery.domains import AWAY_SECONDS, MAX_HELD, Domains, Entry, Later
+from services.notifier.delivery.domains import AWAY_SECONDS, MAX_HELD, Admitted, Domains, Later
 from services.notifier.delivery.outcomes import RETRY_MOST, retry_delay
 
 
 def test_a_job_that_ends_gives_its_slot_to_one_that_was_held() -> None:
     domains: Domains[str] = Domains(most=1)
-    assert domains.enter("a.example", "first") is Entry.NOW
-    assert domains.enter("a.example", "second") is Entry.HELD
-    assert domains.enter("b.example", "other") is Entry.NOW
+    assert domains.enter("a.example", "first") is Admitted.NOW
+    assert domains.enter("a.example", "second") is Admitted.HELD
+    assert domains.enter("b.example", "other") is Admitted.NOW
     assert domains.leave("a.example") == "second"
-    assert domains.enter("a.example", "third") is Entry.HELD, "the second is under way"
+    assert domains.enter("a.example", "third") is Admitted.HELD, "the second is under way"
     assert domains.leave("a.example") == "third"
     assert domains.leave("a.example") is None
-    assert domains.enter("a.example", "fourth") is Entry.NOW
+    assert domains.enter("a.example", "fourth") is Admitted.NOW
 
 
 def test_more_than_can_be_held_come_back_later() -> None:
     domains: Domains[int] = Domains(most=2)
     entries = [domains.enter("a.example", n) for n in range(3 + MAX_HELD)]
-    assert entries[:2] == [Entry.NOW] * 2
-    assert entries[2:-1] == [Entry.HELD] * MAX_HELD
+    assert entries[:2] == [Admitted.NOW] * 2
+    assert entries[2:-1] == [Admitted.HELD] * MAX_HELD
     assert isinstance(entries[-1], Later)
 
 
@@ -44,19 +44,19 @@ def full(most: int, *names: str) -> tuple[Domains[int], Clock]:
     clock = Clock()
     domains: Domains[int] = Domains(most=most, monotonic=clock)
     for name in names:
-        assert {domains.enter(name, n) for n in range(most)} == {Entry.NOW}
+        assert {domains.enter(name, n) for n in range(most)} == {Admitted.NOW}
     return domains, clock
 
 
 def test_jobs_are_held_for_a_fast_domain_and_not_for_a_slow_one() -> None:
     domains, clock = full(1, "fast.example", "slow.example")
     for name in ("fast.example", "slow.example"):
-        assert {domains.enter(name, n) for n in range(4)} == {Entry.HELD}
+        assert {domains.enter(name, n) for n in range(4)} == {Admitted.HELD}
     assert domains.waiting() == 8
     for _ in range(2):
         clock.now += 0.5
         domains.leave("fast.example")
-    assert domains.enter("fast.example", 5) is Entry.HELD
+    assert domains.enter("fast.example", 5) is Admitted.HELD
     assert isinstance(domains.enter("slow.example", 5), Later), "four wait for one that has taken a second"
     assert domains.waiting() == 3
 
@@ -64,11 +64,11 @@ def test_jobs_are_held_for_a_fast_domain_and_not_for_a_slow_one() -> None:
 def test_a_refused_job_comes_back_when_those_before_it_have_had_a_slot() -> None:
     domains, clock = full(2, "a.example")
     for _ in range(100):  # four a second leave
-        assert domains.enter("a.example", 0) is Entry.HELD
+        assert domains.enter("a.example", 0) is Admitted.HELD
         clock.now += 0.25
         domains.leave("a.example")
     held = 0
-    while domains.enter("a.example", held) is Entry.HELD:
+    while domains.enter("a.example", held) is Admitted.HELD:
         held += 1
     assert held == 9, "two seconds' worth"
     waits = [wait.seconds for n in range(5_000) if isinstance(wait := domains.enter("a.example", n), Later)]
@@ -93,7 +93,7 @@ def test_a_slow_domain_always_has_work_and_its_mails_are_seldom_looked_at_in_vai
             if isinstance(entry, Later):
                 in_vain += 1
                 heappush(to_come, (clock.now + entry.seconds, mail, "due"))
-            if entry is not Entry.NOW:
+            if entry is not Admitted.NOW:
                 continue
         else:
             done += 1
@@ -109,25 +109,25 @@ def test_a_domain_that_has_become_faster_is_soon_known_as_such() -> None:
     domains, clock = full(1, "a.example")
     for seconds, ended in ((1.0, 150), (0.01, 700)):
         for _ in range(ended):
-            assert domains.enter("a.example", 0) is Entry.HELD
+            assert domains.enter("a.example", 0) is Admitted.HELD
             clock.now += seconds
             domains.leave("a.example")
-    assert {domains.enter("a.example", n) for n in range(100)} == {Entry.HELD}
+    assert {domains.enter("a.example", n) for n in range(100)} == {Admitted.HELD}
 
 
 def test_time_in_which_nobody_waited_makes_no_domain_slow() -> None:
     domains, clock = full(1, "a.example")
     for _ in range(3):
-        assert domains.enter("a.example", 0) is Entry.HELD
+        assert domains.enter("a.example", 0) is Admitted.HELD
         clock.now += 0.01
         domains.leave("a.example")
         clock.now += 60
-    assert {domains.enter("a.example", n) for n in range(100)} == {Entry.HELD}
+    assert {domains.enter("a.example", n) for n in range(100)} == {Admitted.HELD}
 
 
 def test_without_limits_everybody_enters() -> None:
     domains: Domains[int] = Domains()
-    assert {domains.enter("a.example", n) for n in range(100)} == {Entry.NOW}
+    assert {domains.enter("a.example", n) for n in range(100)} == {Admitted.NOW}
 
 
 @pytest.mark.parametrize(

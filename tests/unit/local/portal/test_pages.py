@@ -63,7 +63,7 @@ AN_OTHER = A_SESSION | {"session_id": ELSEWHERE, "venue": "Délégation Bretagne
 OF_ANOTHER_OFFER = A_SESSION | {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a13", "offer_id": "mooc"}
 
 
-class Portal:
+class PortalServer:
     """The portal's pages over a catalogue of one session; nothing reaches Kafka."""
 
     def __init__(self, journal: Journal, browser: httpx.AsyncClient) -> None:
@@ -111,22 +111,24 @@ def catalogue(request: httpx.Request) -> httpx.Response:
 
 
 @asynccontextmanager
-async def a_portal(path: Path, answer: Callable[[httpx.Request], httpx.Response]) -> AsyncIterator[Portal]:
+async def a_portal(
+    path: Path, answer: Callable[[httpx.Request], httpx.Response]
+) -> AsyncIterator[PortalServer]:
     journal = Journal(path)
     upstream = httpx.AsyncClient(base_url="http://catalogue.example", transport=httpx.MockTransport(answer))
     application = pages(SETTINGS, journal, Exchange(SETTINGS, journal), Offer(upstream))
     browser = httpx.AsyncClient(base_url="http://portal.example", transport=httpx.ASGITransport(application))
     async with upstream, browser:
-        yield Portal(journal, browser)
+        yield PortalServer(journal, browser)
 
 
 @pytest.fixture
-async def portal(tmp_path: Path) -> AsyncIterator[Portal]:
+async def portal(tmp_path: Path) -> AsyncIterator[PortalServer]:
     async with a_portal(tmp_path / "journal.jsonl", catalogue) as portal:
         yield portal
 
 
-async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Portal) -> None:
+async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: PortalServer) -> None:
     page = await portal.get(f"/sessions/{SESSION}?agent_id=EX-101")
     assert "IA et territoires à Rennes : le CNFPT s’engage &lt;vraiment&gt;" in page
     assert "1 place sur 120" in page
@@ -149,7 +151,7 @@ async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Port
     assert "répondu en" in page
 
 
-async def test_a_new_person_asks_for_a_seat(portal: Portal) -> None:
+async def test_a_new_person_asks_for_a_seat(portal: PortalServer) -> None:
     address = await portal.post(
         f"/sessions/{SESSION}/inscription",
         agent_id="nouvelle",
@@ -163,7 +165,7 @@ async def test_a_new_person_asks_for_a_seat(portal: Portal) -> None:
     assert "Bonjour Léa Martin" in await portal.get(address)
 
 
-async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: Portal) -> None:
+async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: PortalServer) -> None:
     for path, fields in (
         (f"/sessions/{SESSION}/inscription", {"agent_id": ""}),
         (f"/sessions/{SESSION}/inscription", {"agent_id": "nouvelle", "courriel": "lea"}),
@@ -202,7 +204,7 @@ async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: Portal)
     ],
 )
 async def test_a_button_sends_what_it_says(
-    portal: Portal, path: str, fields: dict[str, str], name: str, facts: dict[str, Any]
+    portal: PortalServer, path: str, fields: dict[str, str], name: str, facts: dict[str, Any]
 ) -> None:
     await portal.post(path, agent_id="EX-101", **fields)
     asked = portal.asked()
@@ -230,7 +232,9 @@ async def test_who_has_a_seat_asks_for_one_in_another_session_of_the_offer(tmp_p
         assert asked.data["to_session_id"] == ELSEWHERE
 
 
-async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(portal: Portal) -> None:
+async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(
+    portal: PortalServer,
+) -> None:
     fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "inventer": "3", "ensemble": "oui"}
     await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
     asked = portal.asked()
@@ -240,14 +244,14 @@ async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_o
     assert len(portal.journal.newcomers) == 3
 
 
-async def test_a_group_that_may_wait_together_wants_all_its_seats_or_none(portal: Portal) -> None:
+async def test_a_group_that_may_wait_together_wants_all_its_seats_or_none(portal: PortalServer) -> None:
     fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "attendre": "oui"}
     await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
     asked = portal.asked()
     assert (asked.data["all_or_nothing"], asked.data["may_wait"]) == (True, True)
 
 
-async def test_an_authority_has_training_of_its_own_and_names_its_trainees(portal: Portal) -> None:
+async def test_an_authority_has_training_of_its_own_and_names_its_trainees(portal: PortalServer) -> None:
     await portal.post(
         f"/employeurs/{SIRET}/sur-mesure", theme="enjeux-ia", nombre="12", message="Au printemps"
     )
@@ -263,7 +267,7 @@ async def test_an_authority_has_training_of_its_own_and_names_its_trainees(porta
 
 
 async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_of_its_theme(
-    portal: Portal,
+    portal: PortalServer,
 ) -> None:
     await portal.post(f"/employeurs/{SIRET}/sur-mesure", theme="enjeux-ia", nombre="12")
     private = {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"}
@@ -287,13 +291,13 @@ async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_o
     ],
 )
 async def test_each_answer_is_said_in_words(
-    portal: Portal, name: str, facts: dict[str, Any], shown: str
+    portal: PortalServer, name: str, facts: dict[str, Any], shown: str
 ) -> None:
     await portal.hear(name, **facts)
     assert shown in await portal.get("/agents/EX-101")
 
 
-async def test_a_rejection_names_what_is_wrong(portal: Portal) -> None:
+async def test_a_rejection_names_what_is_wrong(portal: PortalServer) -> None:
     await portal.post(f"/sessions/{SESSION}/inscription", agent_id="EX-101")
     problems = [{"pointer": "/agent/email", "message": "is no address"}]
     await portal.hear(
@@ -305,7 +309,7 @@ async def test_a_rejection_names_what_is_wrong(portal: Portal) -> None:
     assert "/agent/email : is no address" in page
 
 
-async def test_a_session_that_changed_is_told_beside_the_seat(portal: Portal) -> None:
+async def test_a_session_that_changed_is_told_beside_the_seat(portal: PortalServer) -> None:
     await portal.hear("AgentEnrolled")
     await portal.hear(
         "SessionChangedForAgent",
@@ -319,12 +323,12 @@ async def test_a_session_that_changed_is_told_beside_the_seat(portal: Portal) ->
     assert "désormais le mercredi 23 décembre 2026 à 9\u00a0h\u00a030, Palais des arts, Vannes" in page
 
 
-async def test_who_waits_for_approval_stands_before_the_employer(portal: Portal) -> None:
+async def test_who_waits_for_approval_stands_before_the_employer(portal: PortalServer) -> None:
     await portal.hear("EnrolmentPending", awaiting="employer_approval")
     assert "Donner l’accord" in await portal.get(f"/employeurs/{SIRET}")
 
 
-async def test_a_form_of_another_site_and_an_address_of_nothing_do_nothing(portal: Portal) -> None:
+async def test_a_form_of_another_site_and_an_address_of_nothing_do_nothing(portal: PortalServer) -> None:
     foreign = {"Origin": "http://elsewhere.example"}
     fields = {"agent_id": "EX-101"}
     answer = await portal.browser.post(f"/sessions/{SESSION}/inscription", data=fields, headers=foreign)
@@ -346,12 +350,12 @@ async def test_without_the_catalogue_what_was_answered_is_still_told(tmp_path: P
         assert "Inscription confirmée" in answer.text, "in what travels"
 
 
-async def test_news_are_told_at_once(portal: Portal) -> None:
+async def test_news_are_told_at_once(portal: PortalServer) -> None:
     await portal.hear("AgentEnrolled")
     assert (await portal.browser.get("/nouvelles?connu=0")).json() == {"moves": 1}
 
 
-async def test_what_the_organiser_asks_is_in_the_form_and_the_answers_travel(portal: Portal) -> None:
+async def test_what_the_organiser_asks_is_in_the_form_and_the_answers_travel(portal: PortalServer) -> None:
     page = await portal.get(f"/sessions/{SESSION}?agent_id=EX-101")
     assert page.count("Que répondez-vous à «") == 5
     assert "Réponse facultative, conservée 30 jours après la session." in page
