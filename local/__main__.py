@@ -27,7 +27,7 @@ def local() -> None:
     """Run Parcours on this machine."""
 
 
-Broker = Annotated[
+BrokerOption = Annotated[
     Literal["embedded", "kafka"],
     typer.Option(
         help="embedded: in memory, needs nothing. kafka: Apache Kafka itself, needs Java 17 and Maven."
@@ -63,7 +63,7 @@ def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directo
 
 
 @cli.command("demo")
-def play_demo(broker: Broker = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
+def play_demo(broker: BrokerOption = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json."""
     raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
 

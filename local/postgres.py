@@ -31,7 +31,7 @@ from local.children import Account, Child
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port, is_free
 from local.readiness import wait_for_port
-from local.server import Server
+from local.server import LocalServer
 
 SUPERUSER = "postgres"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -60,7 +60,7 @@ _NOT_DURABLE = {
 }
 
 
-class PostgresServer(Server):
+class PostgresServer(LocalServer):
     """A running server; use `start`, or `temporary` in tests. Its data stays when it is stopped."""
 
     title = "Postgres"

@@ -9,7 +9,7 @@ from local.failures import LocalStackError
 from local.readiness import wait_until
 
 
-class Server(ABC):
+class LocalServer(ABC):
     """A server in a child process; a context manager that stops it. `title` is its name in messages."""
 
     title: ClassVar[str]

@@ -10,13 +10,13 @@ from local.kafka import KafkaBroker
 from local.mailbox import MailboxServer
 from local.ports import free_port, is_free, standard_or_free
 from local.postgres import PostgresServer
-from local.server import Server
+from local.server import LocalServer
 from local.services import SERVICES
 from local.tansu import TansuBroker
 
 KAFKA_PORT, SMTP_PORT, MAILBOX_PORT = 9092, 1025, 8025
 
-S = TypeVar("S", bound=Server)
+S = TypeVar("S", bound=LocalServer)
 BrokerKind = Literal["embedded", "kafka"]
 
 
@@ -47,7 +47,7 @@ class Servers:
         for server in reversed(self.started().values()):
             server.stop()
 
-    def started(self) -> dict[str, Server]:
+    def started(self) -> dict[str, LocalServer]:
         """Return those that were started, by name, in order."""
         servers = {"postgres": self.postgres, "kafka": self.broker, "mailbox": self.mailbox}
         return {name: server for name, server in servers.items() if server is not None}

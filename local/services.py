@@ -62,7 +62,7 @@ def run_command(service: str, *arguments: str, env: Mapping[str, str], given: st
 
 
 @dataclass
-class ServiceProcess:
+class SupervisedProcess:
     """One process of a service, on its port, started again when it dies."""
 
     service: str

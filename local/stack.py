@@ -24,9 +24,9 @@ from local.mailbox import MailboxServer
 from local.places import LOCAL
 from local.portal import PortalServer
 from local.ports import free_port, is_free, standard_or_free
-from local.server import Server
+from local.server import LocalServer
 from local.servers import BrokerKind, Servers, database_variable, in_parallel, on_a_port
-from local.services import SERVICES, STANDARD_PORTS, ServiceProcess, run_command
+from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess, run_command
 from local.tansu import TansuBroker
 
 READY_SECONDS = 120.0
@@ -61,7 +61,7 @@ class Stack:
 
     def __init__(self, options: StackOptions | None = None, say: Callable[[str], None] = print) -> None:
         self.options = options or StackOptions()
-        self.services: list[ServiceProcess] = []
+        self.services: list[SupervisedProcess] = []
         self._folder = Folder(self.options.directory, self.options.data)
         self._servers = Servers(self._folder, self.options.broker, self.options.environment)
         self._portal: PortalServer | None = None
@@ -194,11 +194,11 @@ class Stack:
             pids[service] = [child.pid for child in children if child is not None and child.running()]
         return pids
 
-    def _started(self) -> dict[str, Server]:
+    def _started(self) -> dict[str, LocalServer]:
         """Return by name the parts that are no services."""
         return self._servers.started() | ({"portal": self._portal} if self._portal is not None else {})
 
-    def _processes(self, service: str) -> list[ServiceProcess]:
+    def _processes(self, service: str) -> list[SupervisedProcess]:
         return [process for process in self.services if process.service == service]
 
     # -------------------------------------------------------------------------------------- start, stop
@@ -266,7 +266,7 @@ class Stack:
                 port = standard_or_free(STANDARD_PORTS[service]) if number == 1 else free_port()
                 log = self._folder.log(service, number)
                 operations = self._operations_port(service, number)
-                self.services.append(ServiceProcess(service, number, port, {}, log, operations))
+                self.services.append(SupervisedProcess(service, number, port, {}, log, operations))
         if self.options.example_portal:
             self._portal = on_a_port(PORTAL_PORT, self._start_portal)
         for process in self.services:
@@ -297,7 +297,7 @@ class Stack:
             log_file=self._folder.log("portal"),
         )
 
-    def _start_service(self, process: ServiceProcess) -> None:
+    def _start_service(self, process: SupervisedProcess) -> None:
         process.env = self.environment(process.service)
         process.start()
 

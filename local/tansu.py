@@ -16,10 +16,10 @@ from local.children import Child
 from local.failures import LocalStackError
 from local.ports import LOOPBACK, free_port
 from local.readiness import kafka_answers, wait_for_port
-from local.server import Server
+from local.server import LocalServer
 
 
-class TansuBroker(Server):
+class TansuBroker(LocalServer):
     """A running embedded broker. Its records are gone once it is stopped."""
 
     title = "the embedded broker (Tansu)"

@@ -43,10 +43,12 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Issuer = Annotated[str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")]
+IssuerArgument = Annotated[
+    str, typer.Argument(help="Who gave the identifier: an issuer of PORTALS_FILE, or cnfpt.")
+]
 PageFile = Annotated[Path | None, typer.Option("--page", help="Write a page to read and to print, too.")]
 Address = Annotated[str, typer.Argument(help="The address that the person is known by.")]
-AgentId = Annotated[str, typer.Argument(help="The agent's identifier.")]
+AgentIdArgument = Annotated[str, typer.Argument(help="The agent's identifier.")]
 _NOT_IN_THIS = (
     "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
     "parcours person export | erase ADDRESS. Nor is what is known by another identifier of the person, such "
@@ -167,8 +169,8 @@ def _say_others(others: Sequence[AgentKey]) -> None:
 
 @app.command("export", help="Print all that is kept of an agent, as JSON: article 15 of the RGPD.")
 def export(
-    issuer: Issuer,
-    agent_id: AgentId,
+    issuer: IssuerArgument,
+    agent_id: AgentIdArgument,
     page: PageFile = None,
 ) -> None:
     """Print what the register of each service finds; end with 1 where nothing is kept."""
@@ -229,8 +231,8 @@ async def _register(process: Process) -> Register:
 
 @app.command("correct", help="Have all services correct an agent's address or names: article 16 of the RGPD.")
 def correct(
-    issuer: Issuer,
-    agent_id: AgentId,
+    issuer: IssuerArgument,
+    agent_id: AgentIdArgument,
     *,
     by: Actor,
     email: Annotated[str | None, typer.Option(help="The right address.")] = None,
@@ -280,7 +282,7 @@ def _ask(
 
 
 @app.command("erase", help="Ask all services to forget an agent: article 17 of the RGPD. See: erasures.")
-def erase(issuer: Issuer, agent_id: AgentId, by: Actor) -> None:
+def erase(issuer: IssuerArgument, agent_id: AgentIdArgument, by: Actor) -> None:
     """Store the request in the outbox of the enrolment service, which publishes it."""
     agent = _agent(issuer, agent_id)
     known, others = _addresses_of(agent), _others_of(agent)  # before what is known of the agent ends

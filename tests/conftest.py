@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+import httpx
 import pytest
 from hypothesis import settings
 
@@ -28,6 +29,9 @@ from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import need_kafka
 from tests.support.processes import ServiceProcess
+
+Ask = Callable[..., Awaitable[httpx.Response]]
+Eventually = Callable[..., Awaitable[None]]
 
 Broker = TansuBroker | KafkaBroker
 

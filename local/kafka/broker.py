@@ -23,7 +23,7 @@ from local.failures import LocalStackError
 from local.places import LOCAL
 from local.ports import LOOPBACK, free_port, is_free
 from local.readiness import kafka_answers, wait_for_port
-from local.server import Server
+from local.server import LocalServer
 
 LIBRARIES = LOCAL / "kafka" / "libs"
 _POM = Path(__file__).with_name("pom.xml")
@@ -87,7 +87,7 @@ def missing_tools() -> str | None:
     )
 
 
-class KafkaBroker(Server):
+class KafkaBroker(LocalServer):
     """A running Kafka. Its data stays when it is stopped."""
 
     title = "Apache Kafka"

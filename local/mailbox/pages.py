@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.mailbox.index import Entry, MailIndex
-from local.mailbox.reading import Attachment, Mail, open_mail
+from local.mailbox.reading import ReadAttachment, ReadMail, open_mail
 from shared.web import french
 
 PAGE_SIZE = 50
@@ -160,7 +160,7 @@ def _download(content: bytes, name: str) -> Response:
     )
 
 
-def _calendars(mail: Mail) -> list[tuple[Attachment, str]]:
+def _calendars(mail: ReadMail) -> list[tuple[ReadAttachment, str]]:
     return [
         (a, a.content.decode(errors="replace")) for a in mail.attachments if a.media_type == "text/calendar"
     ]

@@ -15,7 +15,7 @@ _UNSAFE_IN_A_FILE_NAME = re.compile(r"[^\w.()\- ]+")
 
 
 @dataclass(frozen=True)
-class Attachment:
+class ReadAttachment:
     """A part that is not one of the two texts shown; `number` is its place in the mail."""
 
     number: int
@@ -25,23 +25,23 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class Mail:
+class ReadMail:
     """A mail, ready to be shown; nothing in it is safe HTML."""
 
     fields: list[tuple[str, str]]
     text: str | None
     html: str | None
-    attachments: list[Attachment]
+    attachments: list[ReadAttachment]
 
     def field(self, name: str) -> str:
         """Return the first field of that name, or an empty text."""
         return next((value for key, value in self.fields if key.lower() == name.lower()), "")
 
 
-def open_mail(raw: bytes) -> Mail:
+def open_mail(raw: bytes) -> ReadMail:
     """Take a mail apart: the first text and the first HTML part are shown, all else is attached."""
     texts: dict[str, str] = {}
-    attachments: list[Attachment] = []
+    attachments: list[ReadAttachment] = []
     message = email.message_from_bytes(raw, policy=email.policy.compat32)
     for number, part in enumerate(message.walk()):
         if part.is_multipart():
@@ -54,9 +54,9 @@ def open_mail(raw: bytes) -> Mail:
             texts[media_type] = _decoded(part, content)
         else:
             attachments.append(
-                Attachment(number, name or _default_name(media_type, number), media_type, content)
+                ReadAttachment(number, name or _default_name(media_type, number), media_type, content)
             )
-    return Mail(header_fields(head_of(raw)), texts.get("text/plain"), texts.get("text/html"), attachments)
+    return ReadMail(header_fields(head_of(raw)), texts.get("text/plain"), texts.get("text/html"), attachments)
 
 
 def head_of(raw: bytes) -> bytes:

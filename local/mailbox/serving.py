@@ -19,10 +19,10 @@ from local.mailbox.reception import reception
 from local.places import PROJECT
 from local.ports import LOOPBACK, free_port
 from local.readiness import is_ready, wait_for_port
-from local.server import Server
+from local.server import LocalServer
 
 
-class MailboxServer(Server):
+class MailboxServer(LocalServer):
     """A running mailbox. Its mails stay when it is stopped."""
 
     title = "the mailbox"

@@ -22,10 +22,10 @@ from local.portal.pages import pages
 from local.portal.settings import Settings, from_environment
 from local.ports import LOOPBACK
 from local.readiness import is_ready, wait_for_port
-from local.server import Server
+from local.server import LocalServer
 
 
-class PortalServer(Server):
+class PortalServer(LocalServer):
     """A running example portal. What it sent and heard stays when it is stopped."""
 
     title = "the example portal"

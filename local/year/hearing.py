@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from local.failures import LocalStackError
-from local.mailbox.reading import Mail, open_mail
+from local.mailbox.reading import ReadMail, open_mail
 from local.topic_events import following
 from local.year.people import Listener
 from local.year.timeline import MAIL, PORTAL, Heard
@@ -120,7 +120,7 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
 class _Letter:
     day: date
     address: str
-    mail: Mail
+    mail: ReadMail
 
 
 class Letters:
@@ -159,7 +159,7 @@ class Letters:
                 return found.group()
         return None
 
-    def newest(self, address: str) -> Mail:
+    def newest(self, address: str) -> ReadMail:
         """Return the newest letter to an address. Raises `LocalStackError` when there is none."""
         for letter in reversed(self._letters):
             if letter.address == address:

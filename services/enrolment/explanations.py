@@ -59,7 +59,7 @@ def _request(request: RequestRow) -> Iterator[str]:
         return
     yield f"  decided  {_moment(request.decided_at)}: {_outcome(request.outcome, request.reason)}"
     if request.facts:
-        yield f"  by the numbers just before: {_facts(request.facts)}"
+        yield f"  by the numbers just before: {_numbers(request.facts)}"
 
 
 def _session(session: SessionState, row: SessionRow) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _histories(histories: Iterable[EnrolmentHistory]) -> Iterator[str]:
             yield f"  {_moment(first.received_at)} received, request {first.request_id}"
             if first.decided_at is not None:
                 answer = _outcome(first.outcome, first.reason)
-                yield f"  {_moment(first.decided_at)} {answer}; before it: {_facts(first.facts)}"
+                yield f"  {_moment(first.decided_at)} {answer}; before it: {_numbers(first.facts)}"
         for change in past.changes:
             by = f", by request {change.request_id}" if change.request_id else ""
             yield f"  {_moment(change.at)} {_change(change)}{by}"
@@ -123,7 +123,7 @@ def _request_by_name(request: RequestRow) -> str:
 
 
 def _change(change: EnrolmentChangeRow) -> str:
-    return f"{change.state}: {Cause(change.cause).explanation}; after it: {_facts(change.facts)}"
+    return f"{change.state}: {Cause(change.cause).explanation}; after it: {_numbers(change.facts)}"
 
 
 def _outcome(outcome: str | None, reason: str | None) -> str:
@@ -132,12 +132,12 @@ def _outcome(outcome: str | None, reason: str | None) -> str:
     return f"{outcome}, {reason}: {REFUSALS[Reason(reason)].explained}" if reason else outcome
 
 
-def _facts(facts: Mapping[str, Any] | None) -> str:
+def _numbers(kept: Mapping[str, Any] | None) -> str:
     """Return the numbers, and what else was kept with them, in one line."""
-    if not facts:
+    if not kept:
         return "no numbers were kept"
-    ordered = sorted(facts, key=lambda name: (_NUMBERS.index(name) if name in _NUMBERS else 9, name))
-    return ", ".join(f"{name.replace('_', ' ')} {_fact(name, facts[name])}" for name in ordered)
+    ordered = sorted(kept, key=lambda name: (_NUMBERS.index(name) if name in _NUMBERS else 9, name))
+    return ", ".join(f"{name.replace('_', ' ')} {_fact(name, kept[name])}" for name in ordered)
 
 
 def _fact(name: str, value: object) -> object:

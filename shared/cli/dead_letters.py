@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from shared import read_log
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, Reader, chosen, find
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, ReaderOption, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
@@ -37,7 +37,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         typer.echo(f"{len(letters)} {state}")
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
-    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: Reader) -> None:
+    def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
         letter = in_process(definition, lambda process: _read(process, dead_letter_id, by))
         if letter is None:
             stop(f"There is no dead letter {dead_letter_id}.")

@@ -16,7 +16,7 @@ OfTopic = Annotated[str | None, typer.Option("--topic", help="Only of this topic
 Actor = Annotated[
     str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
 ]
-Reader = Annotated[
+ReaderOption = Annotated[
     str, typer.Option("--by", help="Who reads; for the log of reads.", default_factory=getpass.getuser)
 ]
 

@@ -8,7 +8,7 @@ import typer
 
 from shared import read_log
 from shared.cli.dead_letters import on_one_line
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, Reader, chosen, find
+from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, ReaderOption, chosen, find
 from shared.cli.definition import Definition, in_process, stop
 from shared.database import Transaction
 from shared.messaging import cluster, held, outbox
@@ -76,7 +76,7 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
         typer.echo(f"{len(events)} {state}")
 
     @app.command("show", help="One event that is held back, whole: it may hold personal data.")
-    def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: Reader) -> None:
+    def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
         event = in_process(definition, lambda process: _read(process, event_id, by))
         if event is None:
             stop(f"No event {event_id} is held back.")

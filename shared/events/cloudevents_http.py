@@ -14,7 +14,7 @@ from shared.events.topics import Topic
 BATCH = "application/cloudevents-batch+json"
 MAX_IN_BATCH = 100
 
-Headers = Iterable[tuple[bytes, bytes]]
+HttpHeaders = Iterable[tuple[bytes, bytes]]
 """The headers of a request, their names in lower case, as ASGI has them."""
 
 _KEPT = (b"content-type", b"traceparent")
@@ -41,7 +41,7 @@ def is_batch(content_type: str) -> bool:
     return media_type == BATCH
 
 
-def record_of(headers: Headers, body: bytes, received_at: datetime) -> Record:
+def record_of(headers: HttpHeaders, body: bytes, received_at: datetime) -> Record:
     """Return the event of a request in binary or structured mode. Raises :class:`Unreadable`."""
     return _record([_header(name, value) for name, value in headers if _is_kept(name)], body, received_at)
 

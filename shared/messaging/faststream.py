@@ -48,7 +48,7 @@ METADATA_MILLISECONDS = 10_000
 """How late a consumer learns that a topic was given more partitions; nobody reads those until then."""
 _LOG_APPEND_TIME = 1
 
-Records = tuple["ConsumerRecord[Any, Any]", ...]
+RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,9 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         await self._consumer.take([self._consumer.read(record) for record in records], handler)
 
 
-async def _parse(records: Records, original: Callable[[Records], Awaitable[KafkaMessage]]) -> KafkaMessage:
+async def _parse(
+    records: RecordBatch, original: Callable[[RecordBatch], Awaitable[KafkaMessage]]
+) -> KafkaMessage:
     message = await original((replace(records[0], headers=()),))
     message.raw_message = records
     return message

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from shared.web.rendering import TEMPLATES, Rendering
 from shared.web.responses import cacheable
 
-Document = Mapping[str, Any]
+ApiDocument = Mapping[str, Any]
 
 _CODE = re.compile(r"`([^`]+)`")
 _BOUNDS = {
@@ -88,13 +88,13 @@ def add_to(api: FastAPI) -> None:
     api.router.routes.append(Route("/docs", docs))
 
 
-def page(whole: Document) -> str:
+def page(whole: ApiDocument) -> str:
     """Return the page of an OpenAPI document."""
     rendering = Rendering(TEMPLATES, code=_with_code)
     return rendering.text("api.html", info=whole["info"], tags=_by_tag(whole), schemas=list(_schemas(whole)))
 
 
-def _by_tag(whole: Document) -> dict[str, list[DocumentedOperation]]:
+def _by_tag(whole: ApiDocument) -> dict[str, list[DocumentedOperation]]:
     tags: dict[str, list[DocumentedOperation]] = {}
     for path, methods in whole["paths"].items():
         for method, operation in methods.items():
@@ -103,7 +103,7 @@ def _by_tag(whole: Document) -> dict[str, list[DocumentedOperation]]:
     return tags
 
 
-def _operation(whole: Document, path: str, method: str, operation: Document) -> DocumentedOperation:
+def _operation(whole: ApiDocument, path: str, method: str, operation: ApiDocument) -> DocumentedOperation:
     body = operation.get("requestBody")
     return DocumentedOperation(
         anchor=f"{method.lower()}-{re.sub(r'[^a-z0-9]+', '-', path.lower()).strip('-')}",
@@ -131,11 +131,11 @@ def _operation(whole: Document, path: str, method: str, operation: Document) -> 
     )
 
 
-def _contents(body: Document) -> list[tuple[str, Markup]]:
+def _contents(body: ApiDocument) -> list[tuple[str, Markup]]:
     return [(kind, _type(content.get("schema", {}))) for kind, content in body.get("content", {}).items()]
 
 
-def _resolved(whole: Document, part: Document) -> Document:
+def _resolved(whole: ApiDocument, part: ApiDocument) -> ApiDocument:
     """Return a part of the document, or that which it refers to."""
     found: Any = part
     if "$ref" in part:
@@ -145,7 +145,7 @@ def _resolved(whole: Document, part: Document) -> Document:
     return dict(found)
 
 
-def _schemas(whole: Document) -> Iterator[DocumentedSchema]:
+def _schemas(whole: ApiDocument) -> Iterator[DocumentedSchema]:
     for name, schema in sorted(whole["components"]["schemas"].items()):
         required = schema.get("required", ())
         fields = [
@@ -158,7 +158,7 @@ def _schemas(whole: Document) -> Iterator[DocumentedSchema]:
         yield DocumentedSchema(name, schema.get("description", ""), kind, fields, example)
 
 
-def _type(schema: Document) -> Markup:
+def _type(schema: ApiDocument) -> Markup:
     """Return what a value is, in words; what has a name leads to it. Regular expressions are left out."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]

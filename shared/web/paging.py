@@ -17,7 +17,7 @@ from shared.http import Problem
 
 ListedRow = TypeVar("ListedRow")
 Item = TypeVar("Item")
-Key = TypeVar("Key")
+SortKey = TypeVar("SortKey")
 
 Limit = Annotated[int, Field(ge=1, le=200, description="Most items on a page.")]
 Cursor = Annotated[str, Field(max_length=500, description="'next' of the page before.")]
@@ -47,7 +47,7 @@ def _encode(key: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
-def position(cursor: str | None, kind: TypeAdapter[Key]) -> Key | None:
+def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
     """Where a page begins. Raises a 422 for a cursor that was not given out."""
     if cursor is None:
         return None
@@ -77,12 +77,16 @@ class Part(Generic[ListedRow]):
     following: Mapping[str, str]
 
 
-Position = tuple[datetime, UUID]
+PagePosition = tuple[datetime, UUID]
 """Where an item stands in a list that is ordered by time."""
 
 
 def part_after(
-    after: Position | None, rows: Sequence[ListedRow], size: int, *, position: Callable[[ListedRow], Position]
+    after: PagePosition | None,
+    rows: Sequence[ListedRow],
+    size: int,
+    *,
+    position: Callable[[ListedRow], PagePosition],
 ) -> Part[ListedRow]:
     """The first ``size`` of ``rows``, which follow ``after`` and were loaded with one more."""
     shown = rows[:size]
@@ -90,13 +94,13 @@ def part_after(
     return Part(shown, after is None, {}, following)
 
 
-def written(position: Position) -> str:
+def written(position: PagePosition) -> str:
     """A position as addresses have it, to the microsecond."""
     moment, item_id = position
     return f"{int(moment.timestamp()) * 1_000_000 + moment.microsecond}~{item_id}"
 
 
-def read_position(text: str | None) -> Position | None:
+def read_position(text: str | None) -> PagePosition | None:
     """The position in an address; none, which is the first page, for what was not given out."""
     moment, _, item_id = (text or "").partition("~")
     try:

@@ -22,7 +22,7 @@ from local.kafka import missing_tools
 from shared.process import tune_gc
 from tests.benchmarks import decisions, in_checkout, mails
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
-from tests.benchmarks.servers import Checkout, NotMeasured, Servers, sink_program
+from tests.benchmarks.servers import BenchmarkServers, Checkout, NotMeasured, sink_program
 
 PARTS = ("decisions", "mails", "latency", "pages", "stack")
 Measurement = Callable[[], dict[str, float]]
@@ -37,7 +37,7 @@ def main() -> None:
     checkouts = {PROJECT: Checkout()}
     if arguments.against is not None:
         checkouts[OTHER] = Checkout(arguments.against.resolve())
-    with Servers.start(arguments.broker) as servers:
+    with BenchmarkServers.start(arguments.broker) as servers:
         for part in arguments.parts or PARTS:
             _measure(
                 part, _measurements(part, checkouts, servers, arguments.broker), arguments.rounds, figures
@@ -64,7 +64,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measurements(
-    part: str, checkouts: Mapping[str, Checkout], servers: Servers, broker: str
+    part: str, checkouts: Mapping[str, Checkout], servers: BenchmarkServers, broker: str
 ) -> dict[str, Measurement]:
     """Who is measured in a part, and how."""
     match part:

@@ -21,9 +21,9 @@ from shared.messaging.held import LOCK_SPACE
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.portals.registry import TRIAL_PORTAL
 from tests.benchmarks.servers import (
+    BenchmarkServers,
     Checkout,
-    Message,
-    Servers,
+    LoadMessage,
     held_still,
     progress,
     rate,
@@ -69,7 +69,7 @@ class Program:
         return cls(Checkout(), (loops, "tables"), (loops, "decide"), (loops, "relay"), needs_sessions=False)
 
 
-async def measure(servers: Servers, program: Program) -> dict[str, float]:
+async def measure(servers: BenchmarkServers, program: Program) -> dict[str, float]:
     """Decisions a second, records relayed a second, and decisions a second through both."""
     await servers.renew_topics()
     url = servers.fresh_database(program.checkout, DATABASE, *program.tables)
@@ -152,12 +152,12 @@ def a_session_with_all_rules() -> SessionState:
     )
 
 
-def _scheduled(session: SessionState) -> Message:
+def _scheduled(session: SessionState) -> LoadMessage:
     content = session.model_dump_json().encode()
     return str(session.session_id), headers(SessionScheduled.TYPE, source="/services/catalogue"), content
 
 
-def _requests(sessions: Sequence[SessionState], number: int) -> list[Message]:
+def _requests(sessions: Sequence[SessionState], number: int) -> list[LoadMessage]:
     approval = {"approved_by": "Anne Conseil", "approved_at": datetime.now(UTC).isoformat()}
     session_ids = itertools.islice(itertools.cycle(str(session.session_id) for session in sessions), number)
     return [

@@ -13,9 +13,9 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from shared.events.topics import Topic
 from tests.benchmarks.servers import (
+    BenchmarkServers,
     Checkout,
-    Message,
-    Servers,
+    LoadMessage,
     held_still,
     progress,
     rate,
@@ -33,7 +33,7 @@ DATABASE = "NOTIFIER_DATABASE_URL"
 SERVE = ("services.notifier", "serve")
 
 
-async def measure(servers: Servers, checkout: Checkout) -> dict[str, float]:
+async def measure(servers: BenchmarkServers, checkout: Checkout) -> dict[str, float]:
     """Letters queued a second, and mails sent."""
     await servers.renew_topics()
     settings = settings_of("notifier", kafka=servers.kafka) | {
@@ -81,7 +81,7 @@ def _under_way() -> SessionScheduled:
     return SessionScheduled.model_validate(session.model_dump())
 
 
-def _confirmations(sessions: Sequence[SessionScheduled], number: int) -> list[Message]:
+def _confirmations(sessions: Sequence[SessionScheduled], number: int) -> list[LoadMessage]:
     return [
         _record(
             AgentEnrolled(
@@ -96,6 +96,6 @@ def _confirmations(sessions: Sequence[SessionScheduled], number: int) -> list[Me
     ]
 
 
-def _record(event: SessionScheduled | AgentEnrolled) -> Message:
+def _record(event: SessionScheduled | AgentEnrolled) -> LoadMessage:
     source = f"/services/{event.TOPIC.publishers[0]}"
     return event.key, headers(event.TYPE, source=source), event.model_dump_json().encode()

@@ -27,12 +27,12 @@ from local.tansu import TansuBroker
 from shared.events.topics import TOPICS, Topic
 from shared.messaging import topics
 from shared.messaging.portals import registry
-from tests.support.kafka import Headers
+from tests.support.kafka import RecordHeaders
 
 HERE = Path(__file__).parents[2]
 START_SECONDS = 60.0
 WORK_SECONDS = 180.0
-Message = tuple[str, Headers, bytes]
+LoadMessage = tuple[str, RecordHeaders, bytes]
 """A record to publish: key, headers, value."""
 LOOK_SECONDS = 0.03
 """How often progress is looked at: seldom enough to cost the measured programs nothing."""
@@ -105,7 +105,7 @@ class Checkout:
 
 
 @dataclass
-class Servers:
+class BenchmarkServers:
     """The servers of a whole run. Each measurement has a database and topics of its own."""
 
     postgres: PostgresServer
@@ -114,7 +114,7 @@ class Servers:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, broker: str) -> Iterator["Servers"]:
+    def start(cls, broker: str) -> Iterator["BenchmarkServers"]:
         """``broker``: ``kafka`` or ``embedded``."""
         with (
             PostgresServer.temporary(durable=True) as postgres,

@@ -38,7 +38,7 @@ STATES: list[tuple[str, dict[str, Any]]] = [
 
 
 @dataclass
-class Served:
+class ServedPortal:
     """A portal that answers on a port of its own."""
 
     url: str
@@ -46,13 +46,13 @@ class Served:
     loop: asyncio.AbstractEventLoop
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1_000, 2_000)))
 
-    def hear(self, name: str, session_id: str = SESSION, **facts: Any) -> None:
+    def hear(self, name: str, session_id: str = SESSION, **members: Any) -> None:
         """Have an answer heard by the portal."""
-        answer = an_answer(name, next(self.numbers), session_id, **facts)
+        answer = an_answer(name, next(self.numbers), session_id, **members)
         asyncio.run_coroutine_threadsafe(self.journal.add_answers([(answer, 0, 0)]), self.loop).result(10)
 
 
-def an_answer(name: str, number: int, session_id: str, **facts: Any) -> Envelope:
+def an_answer(name: str, number: int, session_id: str, **members: Any) -> Envelope:
     data = {
         "enrolment_id": f"{session_id}-{number}",
         "version": 1,
@@ -60,7 +60,7 @@ def an_answer(name: str, number: int, session_id: str, **facts: Any) -> Envelope
         "session_id": session_id,
     }
     headers = (("ce_id", f"{name}-{number}"), ("ce_type", f"fr.cnfpt.enrolment.{name}.v1"))
-    return Envelope("portal.answers.exemple", "EX-101", headers, data | {"agent": ZOE.as_json()} | facts)
+    return Envelope("portal.answers.exemple", "EX-101", headers, data | {"agent": ZOE.as_json()} | members)
 
 
 def a_request(request: Request) -> Envelope:
@@ -68,22 +68,22 @@ def a_request(request: Request) -> Envelope:
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPortal]:
     """Zoé has something of everything; a colleague has a long name."""
     journal = Journal(tmp_path_factory.mktemp("portal") / "journal.jsonl")
-    found: list[Served] = []
+    found: list[ServedPortal] = []
 
     @asynccontextmanager
     async def compose(address: str) -> AsyncIterator[object]:
         upstream = httpx.AsyncClient(
             base_url="http://catalogue.example", transport=httpx.MockTransport(catalogue)
         )
-        served = Served(address, journal, asyncio.get_running_loop())
+        served = ServedPortal(address, journal, asyncio.get_running_loop())
         await journal.add_agent(PortalAgent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
-        for number, (name, facts) in enumerate(STATES):
+        for number, (name, members) in enumerate(STATES):
             session_id = SESSION[:-1] + str(number)
             await journal.add_request(a_request(seat(session_id, ZOE)))
-            await journal.add_answers([(an_answer(name, number, session_id, **facts), 0, number)])
+            await journal.add_answers([(an_answer(name, number, session_id, **members), 0, number)])
         await journal.add_request(a_request(group(SESSION, [LOIC, ANAIS], ZOE.employer, all_or_nothing=True)))
         asked = a_request(bespoke(ZOE.employer, "enjeux-ia", 15, "Au printemps"))
         await journal.add_request(asked)
@@ -98,7 +98,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(params=[(360, "light"), (768, "dark"), (1440, "light")], ids=str)
-def tab(request: pytest.FixtureRequest, chromium: Browser, portal: Served) -> Iterator[Page]:
+def tab(request: pytest.FixtureRequest, chromium: Browser, portal: ServedPortal) -> Iterator[Page]:
     width, scheme = request.param
     with new_tab(
         chromium,
@@ -143,12 +143,12 @@ def test_axe_finds_nothing_on_a_form_with_mistakes(tab: Page) -> None:
 
 
 @pytest.fixture
-def wide(chromium: Browser, portal: Served) -> Iterator[Page]:
+def wide(chromium: Browser, portal: ServedPortal) -> Iterator[Page]:
     with new_tab(chromium, base_url=portal.url) as page:
         yield page
 
 
-def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, portal: Served) -> None:
+def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, portal: ServedPortal) -> None:
     wide.goto("/agents/EX-101")
     travel = wide.get_by_role("complementary")
     expect(travel.get_by_text("En direct")).to_be_visible()
@@ -167,7 +167,7 @@ def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, portal: Ser
     expect(reason).to_have_value("Je suis")
 
 
-def test_without_script_a_link_shows_what_came(chromium: Browser, portal: Served) -> None:
+def test_without_script_a_link_shows_what_came(chromium: Browser, portal: ServedPortal) -> None:
     with new_tab(chromium, base_url=portal.url, java_script_enabled=False) as page:
         page.goto("/agents/EX-102")
         portal.hear("AgentEnrolled", agent=LOIC.as_json())
@@ -175,7 +175,7 @@ def test_without_script_a_link_shows_what_came(chromium: Browser, portal: Served
         expect(page.get_by_text("Inscription confirmée").first).to_be_visible()
 
 
-def test_a_form_works_with_the_keyboard_alone(wide: Page, portal: Served) -> None:
+def test_a_form_works_with_the_keyboard_alone(wide: Page, portal: ServedPortal) -> None:
     before = len(portal.journal.travels)
     wide.goto(f"/sessions/{SESSION}")
     expect(wide.get_by_role("heading", level=1)).to_have_text(str(A_SESSION["title"]))

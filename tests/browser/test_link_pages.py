@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser
 
-from services.enrolment.pages.links import TEMPLATES, Message
+from services.enrolment.pages.links import TEMPLATES, LinkNotice
 from services.enrolment.pages.questions import field_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, PastChange, arranged, seen_by_agent
@@ -104,7 +104,7 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
 ) -> None:
     rendering = Rendering(TEMPLATES, catalogue="https://parcours.example", notice="message.html")
     pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
-    pages["message.html"] = rendering.notice(Message.SEAT_TAKEN, session=SESSION)
+    pages["message.html"] = rendering.notice(LinkNotice.SEAT_TAKEN, session=SESSION)
     explained = rendering.module("problems.html", refusals=REFUSALS).problems
     for code in ("wrong_partition", Reason.DEADLINE_PASSED.value):
         pages[code] = rendering.page("problem.html", code=code, problem=explained[code])

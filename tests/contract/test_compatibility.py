@@ -15,7 +15,7 @@ from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
 from shared.events.vocabulary import Reason
 
 
-class Employer(BaseModel):
+class OlderEmployer(BaseModel):
     siret: Annotated[str, StringConstraints(pattern="^[0-9]{14}$")]
 
 
@@ -23,8 +23,8 @@ class Seat(BaseModel):
     seat_id: str
     row: int = Field(ge=1, le=100)
     reason: Reason
-    employer: Employer
-    others: tuple[Employer, ...] = Field(default=(), min_length=0, max_length=500)
+    employer: OlderEmployer
+    others: tuple[OlderEmployer, ...] = Field(default=(), min_length=0, max_length=500)
     note: str | None = None
 
 
@@ -67,11 +67,11 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
     "removed inside": ({"employer": (EmployerWithoutSiret, ...)}, "data.employer.siret: was removed"),
     "narrowed inside a list": ({"others": (tuple[NarrowEmployer, ...], ())}, "data.others[].siret: pattern"),
     "shorter list": (
-        {"others": (tuple[Employer, ...], Field(default=(), max_length=100))},
+        {"others": (tuple[OlderEmployer, ...], Field(default=(), max_length=100))},
         "data.others: maxItems was 500 and is 100",
     ),
     "list with a minimum": (
-        {"others": (tuple[Employer, ...], Field(default=(), min_length=1, max_length=500))},
+        {"others": (tuple[OlderEmployer, ...], Field(default=(), min_length=1, max_length=500))},
         "data.others: minItems was 0 and is 1",
     ),
     "smaller number": ({"row": (int, Field(ge=1, le=10))}, "data.row: maximum was 100 and is 10"),
@@ -105,7 +105,7 @@ def test_a_narrowed_enumeration_is_named_and_a_wider_one_is_not() -> None:
 
 
 def test_a_new_field_with_a_default_breaks_nobody() -> None:
-    new = changed(colour=(str, "blue"), companion=(Employer | None, None))
+    new = changed(colour=(str, "blue"), companion=(OlderEmployer | None, None))
 
     assert "colour" in new["properties"]
     assert breaks(document(Seat), new) == []

@@ -5,10 +5,10 @@ from typing import Any
 
 import jsonschema
 
-Document = dict[str, Any]
+JsonDocument = dict[str, Any]
 
 
-def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+def operations(document: JsonDocument) -> Iterator[tuple[str, str, JsonDocument]]:
     """Each operation of the API, with its path and method."""
     for path, methods in document["paths"].items():
         if path.startswith("/api/"):
@@ -16,7 +16,7 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
                 yield path, method, operation
 
 
-def lacks(document: Document, public: set[str]) -> list[str]:
+def lacks(document: JsonDocument, public: set[str]) -> list[str]:
     """What the operations lack; ``public`` are the paths that need no token."""
     found = []
     for path, method, operation in operations(document):
@@ -35,7 +35,7 @@ def lacks(document: Document, public: set[str]) -> list[str]:
     return found
 
 
-def _without_example(document: Document, operation: Document) -> Iterator[str]:
+def _without_example(document: JsonDocument, operation: JsonDocument) -> Iterator[str]:
     bodies = {"body": operation.get("requestBody", {})}
     bodies |= {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
     for name, body in bodies.items():
@@ -44,7 +44,7 @@ def _without_example(document: Document, operation: Document) -> Iterator[str]:
                 yield f"{name} has no example"
 
 
-def _examples(document: Document, media: Document) -> Iterator[Any]:
+def _examples(document: JsonDocument, media: JsonDocument) -> Iterator[Any]:
     schema = media.get("schema", {})
     if "$ref" in schema:
         yield from document["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples", ())
@@ -54,7 +54,7 @@ def _examples(document: Document, media: Document) -> Iterator[Any]:
         yield example["value"]
 
 
-def wrong_examples(document: Document) -> list[str]:
+def wrong_examples(document: JsonDocument) -> list[str]:
     """The examples that their own schemas refuse."""
     given = [
         (name, schema, example)
@@ -71,7 +71,7 @@ def wrong_examples(document: Document) -> list[str]:
     ]
 
 
-def _faults(document: Document, schema: Document, example: Any) -> list[str]:
+def _faults(document: JsonDocument, schema: JsonDocument, example: Any) -> list[str]:
     whole = {**schema, "components": document["components"]}
     validator = jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker())
     return [fault.message for fault in validator.iter_errors(example)]

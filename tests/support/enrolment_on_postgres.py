@@ -234,7 +234,7 @@ def a_clock_to_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[datetime]]:
     yield moment
 
 
-class Session:
+class PostgresSession:
     """A session on Postgres, and requests for it, at a moment that the test sets."""
 
     def __init__(self, world: OnPostgres, now: datetime, **changes: Any) -> None:
@@ -270,7 +270,7 @@ def names(published: list[EnrolmentEvent]) -> list[tuple[str, str]]:
     ]
 
 
-New = Callable[..., Session]
+New = Callable[..., PostgresSession]
 
 
 @contextmanager
@@ -279,8 +279,10 @@ def sessions_on_postgres(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with asyncio.Runner() as runner, a_clock_to_set(monkeypatch) as moment:
         database = Database(url, application_name="test")
 
-        def new(policy: Policy | None = None, **changes: Any) -> Session:
-            return Session(OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes)
+        def new(policy: Policy | None = None, **changes: Any) -> PostgresSession:
+            return PostgresSession(
+                OnPostgres(uuid.uuid4(), runner, database, moment, policy), DURING, **changes
+            )
 
         yield new
         runner.run(database.close())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-Kind = TypeVar("Kind")
+Garbage = TypeVar("Garbage")
 
 
 @contextmanager
@@ -19,6 +19,6 @@ def without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def alive(*kinds: type[Kind]) -> list[Kind]:
+def alive(*kinds: type[Garbage]) -> list[Garbage]:
     """Return the objects of these classes that are in memory."""
     return [found for found in gc.get_objects() if isinstance(found, kinds)]

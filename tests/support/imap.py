@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Mailbox:
+class ImapMailbox:
     """Messages by their number, and which of them were seen. ``refuses`` says no to every password.
 
     With ``starttls`` it offers to go on under TLS; ``commands`` are those that came, and whether under TLS.
@@ -71,9 +71,9 @@ async def mailbox(
     refuses: bool = False,
     tls: ssl.SSLContext | None = None,
     starttls: ssl.SSLContext | None = None,
-) -> AsyncIterator[Mailbox]:
+) -> AsyncIterator[ImapMailbox]:
     """A mailbox on 127.0.0.1 as long as the block; with ``tls``, under TLS from the first byte."""
-    box = Mailbox(*messages, refuses=refuses, starttls=starttls)
+    box = ImapMailbox(*messages, refuses=refuses, starttls=starttls)
     server = await asyncio.start_server(box.serve, "127.0.0.1", 0, ssl=tls)
     box.port = server.sockets[0].getsockname()[1]
     async with server:

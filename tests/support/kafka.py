@@ -12,14 +12,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from shared.events.topics import TOPICS, Topic, answers_topic
 
-Headers = Sequence[tuple[str, bytes | None]]
-Message = tuple[str | None, Headers, bytes | None]
+RecordHeaders = Sequence[tuple[str, bytes | None]]
+KafkaMessage = tuple[str | None, RecordHeaders, bytes | None]
 """A record to publish: key, headers, value."""
 _SILENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedRecord:
     """A record that one of our services published."""
 
     key: str
@@ -68,11 +68,11 @@ class KafkaPortal:
         await self._producer.stop()
         await _let_go()
 
-    async def send(self, topic: str, records: Sequence[Message]) -> None:
+    async def send(self, topic: str, records: Sequence[KafkaMessage]) -> None:
         """Produce these records in order and wait until the broker has all."""
         await asyncio.gather(*[await self.send_soon(topic, record) for record in records])
 
-    async def send_soon(self, topic: str, record: Message) -> "asyncio.Future[Any]":
+    async def send_soon(self, topic: str, record: KafkaMessage) -> "asyncio.Future[Any]":
         """Give a record to the producer; the future is done once the broker has it."""
         assert self._producer is not None
         key, headers, value = record
@@ -85,10 +85,10 @@ class KafkaPortal:
 async def collect(
     bootstrap_servers: str,
     topic: str,
-    until: Callable[[list[Published]], bool],
+    until: Callable[[list[PublishedRecord]], bool],
     *,
     seconds: float = 30,
-) -> list[Published]:
+) -> list[PublishedRecord]:
     """Read ``topic`` from its beginning until the condition holds; say what came when it never does.
 
     Begins again when nothing has come for a while: the embedded broker may pass over a record that is being
@@ -99,7 +99,7 @@ async def collect(
     await consumer.start()
     consumer.assign([TopicPartition(topic, number) for number in range(_partitions_of(topic))])
     await consumer.seek_to_beginning()
-    found: list[Published] = []
+    found: list[PublishedRecord] = []
     now = asyncio.get_running_loop().time
     deadline, came_at = now() + seconds, now()
     try:
@@ -114,7 +114,7 @@ async def collect(
                 await consumer.seek_to_beginning()
             for records in fetched.values():
                 found += [
-                    Published(
+                    PublishedRecord(
                         key=(record.key or b"").decode(),
                         headers={name: value.decode() for name, value in record.headers},
                         value=record.value,

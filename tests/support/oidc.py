@@ -28,7 +28,7 @@ Tamper = Callable[[Header, Claims], RSAKey | None]
 """Changes a token's header and claims in place; returns another key to sign it with, if any."""
 
 
-class Issuer:
+class OidcIssuer:
     """The issuer. ``metadata`` is laid over what it publishes; ``failing`` answers 500 to everything."""
 
     def __init__(self) -> None:
@@ -109,9 +109,9 @@ def _signed(header: Header, claims: Claims, key: RSAKey) -> str:
 
 
 @contextmanager
-def running_issuer() -> Iterator[Issuer]:
+def running_issuer() -> Iterator[OidcIssuer]:
     """An issuer that answers on this machine."""
-    issuer = Issuer()
+    issuer = OidcIssuer()
     with _threaded_server(issuer.app, poll_interval=0.01) as server:
         issuer.address = f"http://localhost:{server.server_port}"
         yield issuer

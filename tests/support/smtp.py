@@ -32,7 +32,7 @@ class Hang:
     release: asyncio.Event = field(default_factory=asyncio.Event, repr=False)  # in ids of tests: no address
 
 
-Action = Reply | Drop | Hang
+SmtpAction = Reply | Drop | Hang
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class ScriptedRelay:
         self.port = 0
         self._offers = offers
         self._tls = tls
-        self._script: dict[str, deque[Action]] = defaultdict(deque)
+        self._script: dict[str, deque[SmtpAction]] = defaultdict(deque)
         self._reached: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
-    def script(self, point: str, *actions: Action) -> None:
+    def script(self, point: str, *actions: SmtpAction) -> None:
         """The next times that a dialogue comes to ``point``, do these, one each; then as usual again."""
         self._script[point].extend(actions)
 
@@ -171,7 +171,7 @@ class ScriptedRelay:
         if isinstance(action, Hang):
             await action.release.wait()
 
-    async def _do(self, line: "_Line", point: str, action: Action | None, usual: str) -> None:
+    async def _do(self, line: "_Line", point: str, action: SmtpAction | None, usual: str) -> None:
         self._reached[point].set()
         match action:
             case Drop():
@@ -186,7 +186,7 @@ class ScriptedRelay:
             case None:
                 await line.say(usual)
 
-    def _next(self, point: str) -> Action | None:
+    def _next(self, point: str) -> SmtpAction | None:
         script = self._script[point]
         return script.popleft() if script else None
 

@@ -24,57 +24,57 @@ from tests.support.rosters import (
 
 CAME, MISSED, EXCUSED = Attendance.ATTENDED, Attendance.ABSENT, Attendance.ABSENT_JUSTIFIED
 
-Standing = tuple[SessionRoster, Agent]
+StandingCase = tuple[SessionRoster, Agent]
 Act = Callable[[SessionRoster, Agent], object]
 
 
 # ------------------------------------------------------------ how an agent comes to a state
 
 
-def a_pending(approval: str) -> Standing:
+def a_pending(approval: str) -> StandingCase:
     roster, agent = a_roster(approval=approval), an_agent()
     decided(roster, a_seat_request(roster, agent))
     return roster, agent
 
 
-def a_waiting() -> Standing:
+def a_waiting() -> StandingCase:
     roster, agent = a_roster(capacity=1), an_agent()
     enrol(roster, an_agent(), agent)
     return roster, agent
 
 
-def an_offered() -> Standing:
+def an_offered() -> StandingCase:
     roster, agent = a_roster(capacity=0, waiting_list="offer"), an_agent()
     enrol(roster, agent)
     changed(roster, capacity=1)
     return roster, agent
 
 
-def an_enrolled() -> Standing:
+def an_enrolled() -> StandingCase:
     roster, agent = a_roster(modules=modules(2)), an_agent()
     enrol(roster, agent)
     return roster, agent
 
 
-def seen_at(*marks: Attendance) -> Standing:
+def seen_at(*marks: Attendance) -> StandingCase:
     roster, agent = an_enrolled()
     seen(*marks)(roster, agent)
     return roster, agent
 
 
-def a_not_obtained() -> Standing:
+def a_not_obtained() -> StandingCase:
     roster, agent = a_waiting()
     end_the_line(roster, agent)
     return roster, agent
 
 
-def one_ended(act: Act) -> Standing:
+def one_ended(act: Act) -> StandingCase:
     roster, agent = an_offered()
     act(roster, agent)
     return roster, agent
 
 
-def a_refused() -> Standing:
+def a_refused() -> StandingCase:
     roster, agent = a_roster(capacity=0, waiting_list="none"), an_agent()
     enrol(roster, agent)
     return roster, agent
@@ -172,7 +172,7 @@ def bring_forward(roster: SessionRoster, agent: Agent) -> None:
 
 
 _S = State
-STANDING: dict[State, Callable[[], Standing]] = {
+STANDING: dict[State, Callable[[], StandingCase]] = {
     _S.PENDING_APPROVAL: lambda: a_pending("employer"),
     _S.PENDING_SELECTION: lambda: a_pending("selection"),
     _S.WAITLISTED: a_waiting,

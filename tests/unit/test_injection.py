@@ -38,7 +38,7 @@ from tests.support.builders import a_session as a_state
 from tests.support.builders import an_agent
 from tests.support.guards import NOWHERE, a_guard
 from tests.unit.notifier.builders import a_mail, a_renderer, a_session, some_news
-from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, Page, body, parsed
+from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, LetterPage, body, parsed
 
 WHEN = datetime(2025, 4, 3, 7, 30, tzinfo=UTC)
 ID = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
@@ -121,7 +121,7 @@ Shape = tuple[list[str], list[tuple[str, tuple[str, ...]]], list[list[str]]]
 def shape(letter: EmailMessage) -> Shape:
     """The names of a letter's headers, the elements of its page, the properties in its calendar."""
     headers = [name for name, _ in letter.raw_items()]
-    return headers, Page(body(letter, "text/html")).elements, properties(letter)
+    return headers, LetterPage(body(letter, "text/html")).elements, properties(letter)
 
 
 @cache

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from local.services import ServiceProcess
+from local.services import SupervisedProcess
 from services.catalogue import app as catalogue
 from services.catalogue.settings import Settings
 from shared.http import Probes, add_asyncapi, add_operations
@@ -55,8 +55,8 @@ async def test_without_it_they_are_on_the_port_of_all(path: str) -> None:
 
 def test_each_process_of_the_local_stack_is_asked_where_it_answers() -> None:
     given = {"CATALOGUE_OPERATIONS_PORT": "1"}
-    without = ServiceProcess("catalogue", 1, 8001, given, Path())
-    apart = ServiceProcess("catalogue", 2, 8001, given, Path(), 9001)
+    without = SupervisedProcess("catalogue", 1, 8001, given, Path())
+    apart = SupervisedProcess("catalogue", 2, 8001, given, Path(), 9001)
     assert [process.operations_url for process in (without, apart)] == [
         "http://127.0.0.1:8001",
         "http://127.0.0.1:9001",

@@ -17,7 +17,7 @@ LONGEST_SEARCH = 200
 
 _CONTROLS = re.compile(f"[{CONTROL}]+")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-Code = TypeVar("Code", Format, Delegation)
+Choice = TypeVar("Choice", Format, Delegation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def _date(query: Mapping[str, str], name: str, errors: dict[str, FormError]) -> 
 
 
 def _code(
-    query: Mapping[str, str], name: str, codes: type[Code], errors: dict[str, FormError]
-) -> Code | None:
+    query: Mapping[str, str], name: str, codes: type[Choice], errors: dict[str, FormError]
+) -> Choice | None:
     text = query.get(name, "").strip()
     if not text:
         return None

@@ -8,7 +8,7 @@ from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import sessions
 from shared.database import Transaction
-from shared.web.paging import Part, Position, part_after, read_position, written
+from shared.web.paging import PagePosition, Part, part_after, read_position, written
 
 
 async def session_part(
@@ -28,10 +28,10 @@ async def session_part(
     return following
 
 
-def _position(listed: ListedSession) -> Position:
+def _position(listed: ListedSession) -> PagePosition:
     return listed.session.plan.starts_at, listed.session.session_id
 
 
-def resource_position(resource: Resource) -> Position:
+def resource_position(resource: Resource) -> PagePosition:
     """The position of a resource in a list of them."""
     return resource.published_at, resource.resource_id

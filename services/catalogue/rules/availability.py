@@ -32,7 +32,7 @@ class Access(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Availability:
+class SeatAvailability:
     """``seats`` left, None where they are not counted; how many are ``waiting``; whether the session runs.
 
     ``reserved`` are the seats left, at most, that are for agents of ``delegations`` alone; at least it is
@@ -53,7 +53,7 @@ class Availability:
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
-def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> Availability:
+def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
     """How the session stands at ``now`` for somebody who is not in it yet.
 
     Seats are those of the plan, which is newer than what the enrolment service has counted by; a seat that
@@ -65,20 +65,20 @@ def availability(session: ShownSession, occupancy: Occupancy | None, now: dateti
     return replace(known, running=running)
 
 
-def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> Availability:
+def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
     plan = session.plan
     if session.status is Status.CANCELLED:
-        return Availability(Access.CANCELLED)
+        return SeatAvailability(Access.CANCELLED)
     if phase_at(plan, now) is Phase.OVER:
-        return Availability(Access.OVER)
+        return SeatAvailability(Access.OVER)
     window = enrolment_at(plan, now)
     if window is not EnrolmentWindow.OPEN:
         closed = window is EnrolmentWindow.CLOSED
-        return Availability(Access.CLOSED if closed else Access.NOT_YET_OPEN)
+        return SeatAvailability(Access.CLOSED if closed else Access.NOT_YET_OPEN)
     if plan.approval.by_selection:
-        return Availability(Access.APPLICATION, plan.capacity)
+        return SeatAvailability(Access.APPLICATION, plan.capacity)
     if plan.capacity is None:
-        return Availability(Access.UNLIMITED)
+        return SeatAvailability(Access.UNLIMITED)
     taken = occupancy or Occupancy(0, plan.capacity, 0, 0, 0)
     left = max(0, plan.capacity - taken.enrolled - taken.offered)
     reservations = list(reserved_at(plan, now))
@@ -86,11 +86,11 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
     delegations = tuple(reserved.delegation for reserved in reservations)
     if left and not taken.waiting:
         reserved_at_least = max(0, held - (plan.capacity - left))
-        return Availability(Access.SEATS, left, 0, min(left, held), reserved_at_least, delegations)
+        return SeatAvailability(Access.SEATS, left, 0, min(left, held), reserved_at_least, delegations)
     if left and reservations:
-        return Availability(Access.RESERVED, left, taken.waiting, left, left, delegations)
+        return SeatAvailability(Access.RESERVED, left, taken.waiting, left, left, delegations)
     queue = plan.waiting_list is not WaitingList.NONE
-    return Availability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
+    return SeatAvailability(Access.QUEUE if queue else Access.FULL, 0, taken.waiting)
 
 
 def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.catalogue.rules.changes import publish
-from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.sessions import Done, Plan, Session
 from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered, BespokeRequestReceived
 from shared.events.vocabulary import ApprovalPolicy, Contact
@@ -103,25 +103,25 @@ def answer(
     message: str | None,
     session: Session | None,
     now: datetime,
-) -> Answered | Refused:
+) -> Answered | RefusedByRule:
     """Answer an authority with what is ``given``.
 
     With an agreement, ``session`` is published at once, for its agents alone.
     """
     if given not in possible_answers(request) or request.requester is None:
         detail = f"a request that is {request.state} cannot be {given}"
-        return Refused((Violation(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
+        return RefusedByRule((Violation(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
     done: Done | None = None
     if given is BespokeAnswer.AGREED:
         if session is None:
             detail = "an agreement comes with the session that was agreed on"
-            return Refused((Violation(RefusalCode.NO_SESSION, "session", detail),))
+            return RefusedByRule((Violation(RefusalCode.NO_SESSION, "session", detail),))
         published = publish(session, now)
-        if isinstance(published, Refused):
-            return Refused(tuple(_of_the_session(violation) for violation in published.violations))
+        if isinstance(published, RefusedByRule):
+            return RefusedByRule(tuple(_of_the_session(violation) for violation in published.violations))
         done = published
     elif session is not None:
-        return Refused(
+        return RefusedByRule(
             (Violation(RefusalCode.NO_SESSION, "session", "only an agreement comes with a session"),)
         )
     session_id = done.session.session_id if done else None

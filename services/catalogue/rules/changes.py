@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at, trainers_of
-from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
@@ -18,7 +18,7 @@ from shared.events.catalogue import (
 from shared.events.vocabulary import Phase, Status
 
 
-def publish(session: Session, now: datetime) -> Done | Refused:
+def publish(session: Session, now: datetime) -> Done | RefusedByRule:
     """Publish a draft: it is scheduled, and what is due already is announced at once.
 
     A session is published once, has a place or a link, and is not over yet.
@@ -30,7 +30,7 @@ def publish(session: Session, now: datetime) -> Done | Refused:
     violations = list(unpublishable(session.plan, session.format))
     if phase_at(session.plan, now) is Phase.OVER:
         violations.append(Violation(RefusalCode.SESSION_OVER, "ends_at", "the session would be over already"))
-    return Refused(tuple(violations)) if violations else schedule(session, now)
+    return RefusedByRule(tuple(violations)) if violations else schedule(session, now)
 
 
 def schedule(session: Session, now: datetime) -> Done:
@@ -41,7 +41,7 @@ def schedule(session: Session, now: datetime) -> Done:
     return Done(caught_up.session, (event_of(session, SessionScheduled, now), *caught_up.events), named)
 
 
-def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
+def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     """Give the session another plan.
 
     A draft may become anything that is consistent, and no event says it. Once published, the past stays:
@@ -63,7 +63,7 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | Refused:
             *not_private(plan, session.format),
             *_rewritten_past(session.plan, plan, now),
         ]
-    return Refused(tuple(violations)) if violations else amend(session, plan, now)
+    return RefusedByRule(tuple(violations)) if violations else amend(session, plan, now)
 
 
 def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
@@ -101,7 +101,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
     return Done(after.session, events, named)
 
 
-def cancel(session: Session, now: datetime) -> Done | Refused:
+def cancel(session: Session, now: datetime) -> Done | RefusedByRule:
     """Cancel a published session that is not over. Final; nothing more is announced of it."""
     refused = uncancellable(session, now)
     if refused is not None:
@@ -111,7 +111,7 @@ def cancel(session: Session, now: datetime) -> Done | Refused:
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
 
 
-def uncancellable(session: ShownSession, now: datetime) -> Refused | None:
+def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
     """Why the session cannot be cancelled. None for a published one that is not over."""
     if session.status is Status.CANCELLED:
         return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
@@ -124,7 +124,7 @@ def uncancellable(session: ShownSession, now: datetime) -> Refused | None:
     return None
 
 
-def undeletable(session: ShownSession) -> Refused | None:
+def undeletable(session: ShownSession) -> RefusedByRule | None:
     """Why the session cannot be deleted: it was announced. None for a draft, which leaves nothing behind."""
     if session.status is Status.DRAFT:
         return None
@@ -134,7 +134,7 @@ def undeletable(session: ShownSession) -> Refused | None:
     )
 
 
-def without_recording(session: Session, now: datetime) -> Refused | None:
+def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
     """Why there can be no replay of the session: it has not taken place. None where it has begun."""
     if session.status is Status.DRAFT:
         return _refused(
@@ -208,5 +208,5 @@ def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
     return true
 
 
-def _refused(refusal: RefusalCode, detail: str) -> Refused:
-    return Refused((Violation(refusal, None, detail),))
+def _refused(refusal: RefusalCode, detail: str) -> RefusedByRule:
+    return RefusedByRule((Violation(refusal, None, detail),))

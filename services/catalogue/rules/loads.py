@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from services.catalogue.rules.changes import amend, differences, schedule
 from services.catalogue.rules.offers import Source
-from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import Done, Loaded, Plan, Presentation, Session
 from services.catalogue.rules.validity import unpublishable
 from shared.events.vocabulary import Status
@@ -14,7 +14,7 @@ from shared.events.vocabulary import Status
 _FIXED = ("offer_id", "format", "organiser")
 
 
-def load(planned: Session, known: Session | None, now: datetime) -> Done | Refused:
+def load(planned: Session, known: Session | None, now: datetime) -> Done | RefusedByRule:
     """What becomes of a session of the files, ``planned``, where it is stored as ``known``; None: it is new.
 
     A new session is published. What the files say otherwise than they did at the last load is changed; what
@@ -28,7 +28,7 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
     plan = _with_changes(known.plan, before.plan, given.plan)
     violations = unpublishable(plan, known.format)
     if violations:
-        return Refused(violations)
+        return RefusedByRule(violations)
     done = amend(known, plan, now) if plan != known.plan else Done(known)
     presentation = _with_changes(known.presentation, before.presentation, given.presentation)
     return replace(done, session=with_presentation(replace(done.session, loaded=given), presentation))

@@ -50,7 +50,7 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedByRule:
     """It may not be done; everything that stands in the way, at once."""
 
     violations: tuple[Violation, ...]

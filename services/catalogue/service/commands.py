@@ -50,7 +50,7 @@ from shared.events.vocabulary import (
     at_most,
 )
 
-Seats = Annotated[int, Field(ge=0, le=1_000_000)]
+SeatCount = Annotated[int, Field(ge=0, le=1_000_000)]
 Reference = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$"),
@@ -154,7 +154,7 @@ class SessionChange(_Request):
     ends_at: Instant | None = None
     timezone: Timezone | None = None
     modules: Annotated[tuple[ModuleRequest, ...] | None, at_most(100)] = Field(default=None, max_length=100)
-    capacity: Seats | None = None
+    capacity: SeatCount | None = None
     minimum: int | None = Field(default=None, ge=1, le=1_000_000)
     waiting_list: WaitingList | None = None
     offer_hold_hours: int | None = Field(default=None, ge=1, le=24 * 60)

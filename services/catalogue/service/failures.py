@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.resources import Resource
 
 
@@ -88,9 +88,9 @@ _OF_THE_MOMENT = frozenset(
 T = TypeVar("T")
 
 
-def unless_refused(decided: T | Refused) -> T:
+def unless_refused(decided: T | RefusedByRule) -> T:
     """What the rules decided. Raises :class:`Impossible` where they refuse."""
-    if isinstance(decided, Refused):
+    if isinstance(decided, RefusedByRule):
         raise Impossible(*decided.violations)
     return decided
 

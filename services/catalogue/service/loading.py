@@ -13,7 +13,7 @@ from services.catalogue.offer_files.planning import OfferFiles, PlannedSession
 from services.catalogue.offer_files.reading import OfferError
 from services.catalogue.rules.loads import changed_for_ever
 from services.catalogue.rules.loads import load as rule
-from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.store import offers, resources, sessions
@@ -105,7 +105,7 @@ def _load(planned: PlannedSession, known: Session | None, now: datetime) -> Done
             was = getattr(known, name)
             raise OfferError(f"{planned.where}: {name}: it was {was} and never changes: give it a new key")
     done = rule(planned.session, known, now)
-    if isinstance(done, Refused):
+    if isinstance(done, RefusedByRule):
         detail = done.violations[0].detail
         raise OfferError(f"{planned.where}: with what was changed since the last load, {detail}")
     return done

@@ -11,7 +11,7 @@ from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.refusals import RefusalCode, Refused, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.searching import Position, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies
@@ -34,7 +34,7 @@ from shared.security_log import is_anothers
 
 FORGETTING = "parcours person erase"
 """Who takes a trainer off a session because they are to be forgotten, as the session's history has it."""
-Rule = Callable[[Session, datetime], Done | Refused]
+Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
 """Changes of a published session: each may be a letter to all who are in it [choice]."""
@@ -93,16 +93,16 @@ async def change(
     if "reference" in change.model_fields_set:
         await sessions.lock_references(tx)
 
-    def rule(session: Session, now: datetime) -> Done | Refused:
+    def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changed(session, change, now)
 
     return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags)
 
 
-def changed(session: Session, change: SessionChange, now: datetime) -> Done | Refused:
+def changed(session: Session, change: SessionChange, now: datetime) -> Done | RefusedByRule:
     """The session as the request has it, unless the rules refuse."""
     done = changes.change(session, change.apply_to(session.plan), now)
-    if isinstance(done, Refused):
+    if isinstance(done, RefusedByRule):
         return done
     presented = with_presentation(done.session, change.present(session.presentation))
     return replace(done, session=change.names(presented))

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from services.catalogue.rules.changes import differences
 from services.catalogue.rules.offers import Offer
-from services.catalogue.rules.refusals import Refused, Violation
+from services.catalogue.rules.refusals import RefusedByRule, Violation
 from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
@@ -174,7 +174,7 @@ class SheetLines:
             detail = "the session has changed since the export: export it again, or empty this cell"
             raise _Wrong(Fault(row.line, "stale", detail, "tag"))
         done = changed(before, change, self.now)
-        if isinstance(done, Refused):
+        if isinstance(done, RefusedByRule):
             raise _Wrong(*violations_of(row.line, done.violations))
         return SheetLine(row.line, Outcome.CHANGED, done.session, before, done, differing)
 

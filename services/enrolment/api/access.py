@@ -109,7 +109,7 @@ async def _anybody_in_a_trial(
 
 Database = Annotated[SharedDatabase, Depends(_database)]
 PolicyInForce = Annotated[Policy, Depends(_policy)]
-Sender = Annotated[Portal, Depends(_sender)]
+PortalOfToken = Annotated[Portal, Depends(_sender)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER))]
 AnyReader = Annotated[Reader, Depends(_reader)]
 ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]

@@ -13,8 +13,9 @@ from services.enrolment.api.feed_watch import FeedWatch
 from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven
 from shared.events import cloudevents
+from shared.events.outcomes import PortalName
 from shared.http import Problem
-from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL, Name
+from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL
 from shared.messaging.tables import OutboxRow
 from shared.openapi import problem_response
 from shared.read_log import Reading
@@ -49,7 +50,7 @@ class FeedQuery(BaseModel):
         description="Seconds to wait for an answer, while there is none; 55 at most are waited.",
     )
     limit: int = Field(default=100, ge=1, le=500, description="Most answers at once.")
-    portal: Name | None = Field(default=None, description="For an admin: whose feed.")
+    portal: PortalName | None = Field(default=None, description="For an admin: whose feed.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault
-from services.enrolment.rules.roster_lines import Key, RosterLine
+from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
@@ -19,6 +19,7 @@ from shared.events.vocabulary import (
     Email,
     Employer,
     Function,
+    IssuerName,
     Line,
     Name,
     Paragraph,
@@ -76,7 +77,7 @@ class RosterEntry(BaseModel):
     )
 
 
-KEY = TypeAdapter(Key)
+KEY = TypeAdapter(LineKey)
 """Where a page of a roster begins, as cursors have it."""
 
 
@@ -139,10 +140,6 @@ def module_title(session: SessionState, number: int) -> str | None:
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-IssuerName = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$")]
-"""As organisers read it in the roster."""
 
 
 class IssuedId(_Body):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from services.enrolment.api import event_documents
-from services.enrolment.api.access import Database, Sender
+from services.enrolment.api.access import Database, PortalOfToken
 from services.enrolment.api.examples import EXAMPLES
 from services.enrolment.service import intake
 from shared import clock
@@ -55,7 +55,7 @@ class BatchItem(BaseModel):
     problem: ProblemBody | None = None
 
 
-async def _within_rate(request: Request, portal: Sender) -> Portal:
+async def _within_rate(request: Request, portal: PortalOfToken) -> Portal:
     if portal.authentication == "signature" and not request.app.state.signs_intake:
         raise Problem(
             503,

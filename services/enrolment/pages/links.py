@@ -50,7 +50,7 @@ A_VISIT = timedelta(days=1)
 """How long the links of a page open what they lead to, at least: who reads it now goes on now."""
 
 
-class Message(StrEnum):
+class LinkNotice(StrEnum):
     """Every page without a question, by its name in ``templates/notices.html``, where its sentences are."""
 
     UNKNOWN = "unknown"
@@ -159,7 +159,7 @@ class _Pages:
     async def offer(self, request: Request) -> Response:
         """Show the seat that is held; a POST takes it or leaves it."""
         now = clock.now()
-        opened = await self._read(request, Purpose.OFFER, Message.OFFER_EXPIRED)
+        opened = await self._read(request, Purpose.OFFER, LinkNotice.OFFER_EXPIRED)
         link, version = self._link(opened), opened.number
         answer = (await read_form(request, most=10)).typed("reponse") if request.method == "POST" else None
         if answer in ("oui", "non"):
@@ -172,7 +172,7 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, offered = await by_link.offer(tx, link, version, now)
         if offered is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), offered)
+            return self._notice(LinkNotice(state), offered)
         return self.rendering.page(
             "offer.html",
             status=200 if answer is None else 422,
@@ -184,7 +184,7 @@ class _Pages:
     async def withdrawal(self, request: Request) -> Response:
         """Show the enrolment; a POST withdraws from it."""
         now = clock.now()
-        opened = await self._read(request, Purpose.WITHDRAW, Message.WITHDRAWAL_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.WITHDRAW, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
@@ -193,7 +193,7 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, live = await by_link.withdrawal(tx, link, now)
         if live is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), live, **back)
+            return self._notice(LinkNotice(state), live, **back)
         return self.rendering.page(
             "withdrawal.html", session=live.session, state=live.enrolment.state, **back
         )
@@ -204,7 +204,7 @@ class _Pages:
         Where that session asks something of the agent, its questions come first.
         """
         now = clock.now()
-        opened = await self._read(request, Purpose.MOVE, Message.WITHDRAWAL_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.MOVE, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         form = await read_form(request, most=100) if request.method == "POST" else Form()
         chosen = form.typed("session") if request.method == "POST" else None
@@ -237,11 +237,11 @@ class _Pages:
             else:
                 state, there = moved
                 if there is not None:
-                    return self.rendering.notice(Message(state), session=there, **back)
+                    return self.rendering.notice(LinkNotice(state), session=there, **back)
         async with self.database.quiet_transaction() as tx:
             state, seat, others = await by_link.move(tx, link, now)
         if seat is None or state is not LinkState.OPEN:
-            return self._notice(Message(state), seat, **back)
+            return self._notice(LinkNotice(state), seat, **back)
         return self.rendering.page(
             "move.html",
             status=200 if chosen is None else 422,
@@ -254,11 +254,11 @@ class _Pages:
 
     async def certificate(self, request: Request) -> Response:
         """Return the certificate of attendance, as it is due now."""
-        opened = await self._read(request, Purpose.CERTIFICATE, Message.CERTIFICATE_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.CERTIFICATE, LinkNotice.CERTIFICATE_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             state, found, certificate = await by_link.certificate(tx, self._link(opened))
         if certificate is None:
-            return self._notice(Message(state), found)
+            return self._notice(LinkNotice(state), found)
         headers = {**BY_LINK, "Content-Disposition": f'inline; filename="{certificate.file_name}"'}
         return Response(
             await pdf_of(certificate, self.signature), media_type="application/pdf", headers=headers
@@ -266,11 +266,11 @@ class _Pages:
 
     async def enrolments(self, request: Request) -> Response:
         """Show all enrolments of the agent, each with what can be done about it."""
-        opened = await self._read(request, Purpose.ENROLMENTS, Message.ENROLMENTS_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.ENROLMENTS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
         if isinstance(found, LinkState):
-            return self._notice(Message(found), None)
+            return self._notice(LinkNotice(found), None)
         return self.rendering.page(
             "enrolments.html",
             enrolments=found,
@@ -283,20 +283,20 @@ class _Pages:
 
     async def calendar(self, request: Request) -> Response:
         """Return what the agent takes part in, or waits for, as a calendar to download."""
-        opened = await self._read(request, Purpose.CALENDAR, Message.ENROLMENTS_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.CALENDAR, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
         if isinstance(found, LinkState):
-            return self._notice(Message(found), None)
+            return self._notice(LinkNotice(found), None)
         live = [*found.to_answer, *found.to_come]
         if not live:  # a calendar has an event at least (RFC 5545, 3.6)
-            return self.rendering.notice(Message.NOTHING_TO_COME, **self._back(opened))
+            return self.rendering.notice(LinkNotice.NOTHING_TO_COME, **self._back(opened))
         headers = {**BY_LINK, "Content-Disposition": 'attachment; filename="mes-formations.ics"'}
         return Response(calendar_of(live), media_type="text/calendar", headers=headers)
 
     async def address(self, request: Request) -> Response:
         """Ask for another address; a POST has a letter sent there, whose link confirms it."""
-        opened = await self._read(request, Purpose.ADDRESS, Message.ENROLMENTS_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         link, back, typed = self._link(opened), self._back(opened), None
         if request.method == "POST":
             typed = (await read_form(request, most=10)).typed("adresse")
@@ -307,12 +307,12 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state = await new_addresses.opens(tx, link)
         if state is not LinkState.OPEN:
-            return self.rendering.notice(Message(state), **back)
+            return self.rendering.notice(LinkNotice(state), **back)
         return self.rendering.page("address.html", status=200 if typed is None else 422, typed=typed, **back)
 
     async def confirm_address(self, request: Request) -> Response:
         """Ask whether the address is the agent's, who reads its letter; a POST corrects it."""
-        opened = await self._read(request, Purpose.CONFIRM_ADDRESS, Message.ADDRESS_LINK_EXPIRED)
+        opened = await self._read(request, Purpose.CONFIRM_ADDRESS, LinkNotice.ADDRESS_LINK_EXPIRED)
         link = AddressLink(opened.subject, partial(self._is_mark_of, opened.mark))
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
             async with self.database.transaction() as tx:
@@ -323,10 +323,10 @@ class _Pages:
         if state is LinkState.OPEN:
             return self.rendering.page("confirm-address.html")
         if state is not LinkState.ADDRESS_CORRECTED or enrolment_id is None:
-            return self.rendering.notice(Message(state))
+            return self.rendering.notice(LinkNotice(state))
         until = clock.now() + A_VISIT
         own = self._to_agent(Purpose.ENROLMENTS, enrolment_id, opened.mark, until=until)
-        return self.rendering.notice(Message(state), enrolments=own)
+        return self.rendering.notice(LinkNotice(state), enrolments=own)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
         """Return the address of the page where the agent does this about one enrolment.
@@ -364,10 +364,10 @@ class _Pages:
     def _is_mark_of(self, mark: int, address: str) -> bool:
         return self.links is not None and self.links.is_mark_of(mark, address)
 
-    async def _read(self, request: Request, purpose: Purpose, expired: Message) -> OpenedLink:
+    async def _read(self, request: Request, purpose: Purpose, expired: LinkNotice) -> OpenedLink:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
-    def _notice(self, message: Message, found: EnrolmentInSession | None, **values: str) -> Response:
+    def _notice(self, message: LinkNotice, found: EnrolmentInSession | None, **values: str) -> Response:
         """Return the page of this message, with the session if there is one."""
         if found is None:
             return self.rendering.notice(message)

@@ -44,33 +44,33 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
         roster.answering = request
         if isinstance(request, Swap):
             there = rosters[request.to_session_id]
-            facts = there.numbers() | {"to_session_id": str(request.to_session_id)}
+            numbers = there.numbers() | {"to_session_id": str(request.to_session_id)}
             outcomes = [swap(roster, there, request)]
             if (latest := roster.latest.get(request.agent_key)) is not None:
-                facts |= facts_of_answers(there, request.as_seat_request(latest.agent), outcomes[0])
+                numbers |= facts_of_answers(there, request.as_seat_request(latest.agent), outcomes[0])
         else:
-            facts = roster.numbers()
-            outcomes = _outcomes(roster, request, facts)
-        roster.answers.append(_answer(request, outcomes, facts))
+            numbers = roster.numbers()
+            outcomes = _outcomes(roster, request, numbers)
+        roster.answers.append(_answer(request, outcomes, numbers))
         roster.answering = None
 
 
 def _outcomes(
-    roster: SessionRoster, request: RequestInSession, facts: dict[str, int | str | None]
+    roster: SessionRoster, request: RequestInSession, numbers: dict[str, int | str | None]
 ) -> list[StateAndReason]:
-    """Answer a request in its session. Adds to ``facts`` what else than the numbers it was decided by."""
+    """Answer a request in its session. Adds to ``numbers`` what else it was decided by."""
     match request:
         case SeatRequest(by_hand=ByHand() as by_hand):
-            facts |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
+            numbers |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
             return [seat_by_hand(roster, request, by_hand)]
         case SeatRequest():
             state, reason = outcome = seat(roster, request, request.agent)
             if state is State.WAITLISTED:
                 newest = roster.latest[request.agent_key]
-                facts["place_in_line"] = roster.waiting_list.position(newest)
+                numbers["place_in_line"] = roster.waiting_list.position(newest)
             if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
-                facts |= roster.numbers_for(request.agent)
-            facts |= facts_of_answers(roster, request, outcome)
+                numbers |= roster.numbers_for(request.agent)
+            numbers |= facts_of_answers(roster, request, outcome)
             return [outcome]
         case GroupRequest():
             return answer_group(roster, request)
@@ -92,14 +92,14 @@ def _outcomes(
 
 
 def _answer(
-    request: Request, outcomes: Sequence[StateAndReason], facts: dict[str, int | str | None]
+    request: Request, outcomes: Sequence[StateAndReason], numbers: dict[str, int | str | None]
 ) -> Answer:
     """Return the one answer to a request. About several agents, it counts them by outcome."""
     if len(outcomes) == 1:
         state, reason = outcomes[0]
-        return Answer(request, state, reason, facts)
+        return Answer(request, state, reason, numbers)
     states = Counter(state for state, _ in outcomes)
     reasons = {reason for _, reason in outcomes}
-    facts |= {f"agents_{state}": number for state, number in states.items()}
+    numbers |= {f"agents_{state}": number for state, number in states.items()}
     outcome = next(iter(states)) if len(states) == 1 else "mixed" if states else "unchanged"
-    return Answer(request, outcome, next(iter(reasons)) if len(reasons) == 1 else None, facts)
+    return Answer(request, outcome, next(iter(reasons)) if len(reasons) == 1 else None, numbers)

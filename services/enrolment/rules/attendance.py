@@ -39,11 +39,15 @@ def modules_held(roster: SessionRoster) -> list[int]:
 
 
 def publish_attendance(
-    roster: SessionRoster, before: Enrolment, module: int, attendance: Attendance, **facts: int | str | None
+    roster: SessionRoster,
+    before: Enrolment,
+    module: int,
+    attendance: Attendance,
+    **added: int | str | None,
 ) -> None:
     """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
     after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
-    roster.add_facts(**facts, module=module + 1, attendance=attendance)
+    roster.add_facts(**added, module=module + 1, attendance=attendance)
     certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
     title = roster.session.modules[module].title if roster.session.modules else None
     roster.publish(

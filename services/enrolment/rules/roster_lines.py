@@ -23,7 +23,7 @@ PARTS = [
 ]
 """The order of the roster, after those who have a seat."""
 
-Key = tuple[int, int, int, datetime, UUID]
+LineKey = tuple[int, int, int, datetime, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
 
 
@@ -45,7 +45,7 @@ class RosterLine:
     same_person: tuple[UUID, ...]
 
     @property
-    def key(self) -> Key:
+    def key(self) -> LineKey:
         enrolment = self.enrolment
         part = 0 if enrolment.state.has_seat else 1 + PARTS.index(enrolment.state)
         before = -enrolment.priority if enrolment.state is State.WAITLISTED else 0

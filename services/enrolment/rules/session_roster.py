@@ -433,10 +433,10 @@ class SessionRoster:
         if outcome is not None:
             self.outcomes.append((outcome, request))
 
-    def add_facts(self, **facts: int | str | None) -> None:
+    def add_facts(self, **added: int | str | None) -> None:
         """Add to the numbers of the last change what else it was decided by."""
         last = self.changes[-1]
-        self.changes[-1] = replace(last, facts={**last.facts, **facts})
+        self.changes[-1] = replace(last, facts={**last.facts, **added})
 
     def record(self, enrolment: Enrolment, module: int, attendance: str) -> None:
         """Record an agent's attendance at a module, counted from 0."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
-from services.enrolment.rules.roster_lines import Key, RosterLine
+from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
 from services.enrolment.store import roster_lines
@@ -20,7 +20,7 @@ async def page(
     organiser: Principal,
     *,
     reading: Reading,
-    after: Key | None,
+    after: LineKey | None,
     limit: int,
     states: Collection[State],
 ) -> tuple[SessionState, list[RosterLine]] | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.questions import KeptAnswer
-from services.enrolment.rules.roster_lines import PARTS, Key, RosterLine
+from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.store.enrolments import LIVE, enrolment_of
 from shared.database import Transaction
@@ -15,11 +15,11 @@ from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST
 
 _SEATED = [state.value for state in State if state.has_seat]
-_FIRST: Key = (-1, 0, 0, EARLIEST, UUID(int=0))
+_FIRST: LineKey = (-1, 0, 0, EARLIEST, UUID(int=0))
 
 
 async def page(
-    tx: Transaction, session_id: UUID, after: Key | None, limit: int, *, states: Collection[State] = ()
+    tx: Transaction, session_id: UUID, after: LineKey | None, limit: int, *, states: Collection[State] = ()
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster, in these states or in all."""
     rows = await tx.execute(_PAGE, _parameters(session_id, states, after, limit))
@@ -41,7 +41,7 @@ async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> Rost
 
 
 def _parameters(
-    session_id: UUID, states: Collection[State], after: Key | None, limit: int | None
+    session_id: UUID, states: Collection[State], after: LineKey | None, limit: int | None
 ) -> dict[str, Any]:
     part, priority, ticket, received_at, enrolment_id = after or _FIRST
     return {

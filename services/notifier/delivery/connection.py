@@ -34,7 +34,7 @@ Begin = Callable[[], Awaitable[bool]]
 """Stores durably that DATA is about to be sent; False forbids it."""
 
 
-class Stale(Exception):
+class StaleConnection(Exception):
     """The connection ended before DATA began; the mail is untouched."""
 
     def __init__(self, answer: str, code: int | None = None) -> None:
@@ -107,7 +107,7 @@ class SmtpConnection:
         try:
             if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()
-        except (Stale, SMTPException, OSError) as error:
+        except (StaleConnection, SMTPException, OSError) as error:
             self.drop()
             raise RelayUnreachable(message_of(error)) from error
         except BaseException:
@@ -117,8 +117,8 @@ class SmtpConnection:
     async def send(self, mail: Outgoing, begin: Begin) -> SendOutcome:
         """Send one mail in one SMTP transaction.
 
-        Raises :class:`Stale` when the connection had ended before it, and :class:`RelayUnreachable` when the
-        relay takes no mail of ours, nothing having been sent.
+        Raises :class:`StaleConnection` when the connection had ended before it, and
+        :class:`RelayUnreachable` when the relay takes no mail of ours, nothing having been sent.
 
         A relay that answers MAIL and then hangs, or hangs at it, has something against this mail: on another
         connection it would do so again.
@@ -144,7 +144,7 @@ class SmtpConnection:
                 return SendOutcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
             begun = True
             return await self._data(mail.content)
-        except Stale as error:
+        except StaleConnection as error:
             self.drop()
             if not answered:
                 raise
@@ -155,7 +155,7 @@ class SmtpConnection:
                 return SendOutcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
             if answered or isinstance(error, SMTPTimeoutError):
                 return SendOutcome(Verdict.RETRY, None, message_of(error))
-            raise Stale(message_of(error)) from error
+            raise StaleConnection(message_of(error)) from error
         except BaseException:
             self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
             raise
@@ -165,12 +165,12 @@ class SmtpConnection:
     async def _command(self, command: bytes) -> SendOutcome | None:
         """Send MAIL or RCPT. Returns the refusal, None where the relay accepts.
 
-        Raises :class:`Stale` when the relay closes the connection, :class:`RelayUnreachable` when it refuses
-        the connection and not the mail.
+        Raises :class:`StaleConnection` when the relay closes the connection, and
+        :class:`RelayUnreachable` when it refuses the connection and not the mail.
         """
         response = await self._client.execute_command(command, timeout=self._timeouts.command)
         if response.code == 421:
-            raise Stale(answer_of(response), response.code)
+            raise StaleConnection(answer_of(response), response.code)
         if 200 <= response.code < 300:
             return None
         check_connection(response)

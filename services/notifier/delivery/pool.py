@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
-from services.notifier.delivery.connection import Begin, SmtpConnection, Stale
+from services.notifier.delivery.connection import Begin, SmtpConnection, StaleConnection
 from services.notifier.delivery.outcomes import RelayUnreachable, SendOutcome, Timeouts, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
@@ -92,7 +92,7 @@ class SmtpPool:
                     self._drop_idle()
                     self._failed(begun)
                     return SendOutcome(Verdict.RETRY, error.code, str(error))
-                except Stale as error:
+                except StaleConnection as error:
                     # A connection that the relay closed while it lay idle says nothing about the mail.
                     if not reused:
                         return SendOutcome(Verdict.RETRY, error.code, str(error))

@@ -22,7 +22,7 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
-from shared.web.logins import Handler, Logins, StaffArea, StaffVisit
+from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
@@ -80,7 +80,7 @@ def add_to(
         provider=provider,
     )
     pages = _MailLogPages(database, guard, renderer)
-    routes: tuple[tuple[str, Handler, list[str]], ...] = (
+    routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),

@@ -12,10 +12,10 @@ from shared.database import Transaction
 from shared.events.catalogue import ReplayPublished, ResourcePublished
 from shared.events.cloudevents import Received
 
-Resource = Received[ReplayPublished | ResourcePublished]
+ReceivedResource = Received[ReplayPublished | ResourcePublished]
 
 
-async def announce(tx: Transaction, received: Sequence[Resource], now: datetime) -> None:
+async def announce(tx: Transaction, received: Sequence[ReceivedResource], now: datetime) -> None:
     """Write to everyone enrolled in a session whose recording is open, and to subscribers.
 
     A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
@@ -42,7 +42,7 @@ async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for
         await fan_outs.begin(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
 
-def replay_letters(received: Sequence[Resource]) -> list[tuple[Received[ReplayPublished], Letter]]:
+def replay_letters(received: Sequence[ReceivedResource]) -> list[tuple[Received[ReplayPublished], Letter]]:
     """The replays of sessions among these resources, each with the letter to the enrolled."""
     published = [
         cast("Received[ReplayPublished]", resource)

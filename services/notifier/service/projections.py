@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.service.news import Resource, replay_letters
+from services.notifier.service.news import ReceivedResource, replay_letters
 from services.notifier.store import fan_outs, news, replays, sessions
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -15,7 +15,7 @@ from shared.messaging.projections import Compared
 async def restore(
     tx: Transaction,
     states: Sequence[Received[SessionState]],
-    resources: Sequence[Resource],
+    resources: Sequence[ReceivedResource],
     now: datetime,
 ) -> None:
     """Keep the sessions, replays and news again, and write to nobody: letters about them were sent.
@@ -43,7 +43,7 @@ async def restore(
 
 
 async def compare(
-    tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Resource]
+    tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[ReceivedResource]
 ) -> list[Compared]:
     """Compare sessions by their newest state, replays by the session recorded: the rest is of the first.
 

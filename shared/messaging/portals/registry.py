@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings
 from stdnum.fr import siret
 
 from shared.events.cloudevents import SendingPortal
+from shared.events.outcomes import PortalName
 from shared.events.topics import answers_topic
 from shared.events.vocabulary import Agent, Delegation, Email, Limits, Siret
 from shared.messaging.portals.signatures import key_of
@@ -54,7 +55,6 @@ TRIAL_PORTAL = "essai"
 """The portal of trial stacks, whose requests need no signature."""
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$", max_length=60)]
 KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
 
 
@@ -147,8 +147,8 @@ class Portal(_FileEntry):
     ``delegations`` and ``sirets``: null means all, a list means those and no other.
     """
 
-    portal: Name
-    issuer: Name = Field(description="Who gave the agents their ids; portals that share ids share it.")
+    portal: PortalName
+    issuer: PortalName = Field(description="Who gave the agents their ids; portals that share ids share it.")
     contact: Email
     authentication: Literal["signature", "none"] = "signature"
     keys: tuple[Key, ...] = ()

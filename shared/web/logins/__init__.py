@@ -6,8 +6,8 @@ browser that says where the form came from must say here. A token that is no lon
 ends its log-ins, and so does a rule that is no longer in ``OIDC_ROLES``.
 """
 
-from shared.web.logins.pages import Handler, Logins, StaffVisit
+from shared.web.logins.pages import Logins, StaffVisit, VisitHandler
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import REGISTER, add_to
 
-__all__ = ["REGISTER", "Handler", "Logins", "StaffArea", "StaffVisit", "add_to"]
+__all__ = ["REGISTER", "Logins", "StaffArea", "StaffVisit", "VisitHandler", "add_to"]

@@ -68,7 +68,7 @@ class StaffVisit:
 ALL = "toutes"
 """What the button sends that ends all log-ins of its owner."""
 
-Handler = Callable[[StaffVisit], Awaitable[Response]]
+VisitHandler = Callable[[StaffVisit], Awaitable[Response]]
 
 
 class Logins:
@@ -116,7 +116,7 @@ class Logins:
             routes += pages.routes()
         return routes
 
-    def guarded(self, handler: Handler, *, with_file: bool = False) -> Endpoint:
+    def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
         """Only for who is logged in; others are led to the log-in. A form that is not ours is refused (403).
 
         ``with_file``: the form may bring a file.

@@ -8,15 +8,15 @@ import pytest
 
 from tests.integration.catalogue.conftest import BRETAGNE, in_days
 
-Browser = httpx.AsyncClient
+HttpBrowser = httpx.AsyncClient
 
 
-async def log_in(browser: Browser, token: str = BRETAGNE) -> httpx.Response:
+async def log_in(browser: HttpBrowser, token: str = BRETAGNE) -> httpx.Response:
     return await browser.post("/gestion/connexion", data={"jeton": token})
 
 
 @pytest.fixture
-async def organiser(visit: Browser) -> Browser:
+async def organiser(visit: HttpBrowser) -> HttpBrowser:
     """Somebody of Bretagne, logged in."""
     assert (await log_in(visit)).status_code == 303
     return visit
@@ -28,7 +28,7 @@ def hidden(page: str, name: str) -> str:
     return unescape(match[1])
 
 
-async def send(browser: Browser, page: str, to: str = "", **fields: str) -> httpx.Response:
+async def send(browser: HttpBrowser, page: str, to: str = "", **fields: str) -> httpx.Response:
     """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
     body = (await browser.get(page)).text
     form = {"cle": hidden(body, "cle")}
@@ -52,7 +52,7 @@ def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:
     return fields | changes
 
 
-async def created(organiser: Browser, offer_id: str, /, **changes: str) -> str:
+async def created(organiser: HttpBrowser, offer_id: str, /, **changes: str) -> str:
     answer = await send(organiser, "/gestion/sessions/nouvelle", **a_form(offer_id, **changes))
     assert answer.status_code == 303, answer.text
     return answer.headers["location"].split("?")[0]
@@ -69,7 +69,7 @@ def error_of(page: httpx.Response, field: str) -> str:
 
 
 async def upload(
-    organiser: Browser, content: bytes, *, key: str | None = None, **fields: str
+    organiser: HttpBrowser, content: bytes, *, key: str | None = None, **fields: str
 ) -> httpx.Response:
     path = "/gestion/sessions/importer"
     form = {"cle": hidden((await organiser.get(path)).text, "cle") if key is None else key} | fields

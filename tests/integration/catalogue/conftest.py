@@ -23,7 +23,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
 from shared.events.vocabulary import Format
-from tests.conftest import opened
+from tests.conftest import Ask, opened
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 
@@ -56,7 +56,6 @@ def tokens_file(tmp_path: Path) -> Path:
     return path
 
 
-Ask = Callable[..., Awaitable[httpx.Response]]
 EventsOf = Callable[..., Awaitable[list[Event]]]
 
 

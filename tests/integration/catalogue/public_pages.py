@@ -10,9 +10,8 @@ import httpx
 from icalendar import Calendar
 
 from services.catalogue.rules.offers import loaded_session_id
+from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import MOOC, RENNES
-
-Browser = httpx.AsyncClient
 
 MAMOUDZOU = loaded_session_id("ia-et-territoires", "mamoudzou")
 PAGES = (
@@ -30,7 +29,7 @@ PAGES = (
 )
 
 
-class Page(HTMLParser):
+class LinkedPage(HTMLParser):
     """What a page says and where it leads."""
 
     def __init__(self, text: str) -> None:
@@ -61,13 +60,13 @@ class Page(HTMLParser):
             self.text += re.sub(r"[\s\u00a0\u202f]+", " ", data)
 
 
-async def read(browser: Browser, path: str, status: int = 200) -> Page:
+async def read(browser: HttpBrowser, path: str, status: int = 200) -> LinkedPage:
     answer = await browser.get(path)
     assert answer.status_code == status, answer.text
-    return Page(answer.text)
+    return LinkedPage(answer.text)
 
 
-async def found(browser: Browser, **query: str) -> set[str]:
+async def found(browser: HttpBrowser, **query: str) -> set[str]:
     """The ids of the sessions that a list shows, all its pages."""
     path, ids = "/sessions?" + str(httpx.QueryParams(query)), set[str]()
     while path:
@@ -77,7 +76,7 @@ async def found(browser: Browser, **query: str) -> set[str]:
     return ids
 
 
-def session_links(page: Page) -> Iterator[str]:
+def session_links(page: LinkedPage) -> Iterator[str]:
     for link in page.links:
         match = re.fullmatch(r"/sessions/([0-9a-f-]{36})", link)
         if match:

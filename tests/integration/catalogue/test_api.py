@@ -16,13 +16,13 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import Format
+from tests.conftest import Ask
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
     CORSE,
     PORTAL,
     RENNES,
-    Ask,
     EventsOf,
     a_draft_of,
     drafted,

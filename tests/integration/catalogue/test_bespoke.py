@@ -23,13 +23,13 @@ from shared.events.catalogue import (
 from shared.events.portal import BespokeTrainingRequested, TraineesNominated
 from shared.events.vocabulary import Contact
 from shared.process.jobs import end_old_rows
+from tests.conftest import Ask
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BESPOKE_OFFER,
     BRETAGNE,
     CORSE,
     PORTAL,
-    Ask,
     EventsOf,
     in_days,
     problem,

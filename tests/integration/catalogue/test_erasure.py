@@ -19,7 +19,7 @@ from shared.messaging import dead_letters, erasure, progress
 from shared.messaging.dead_letters import Parked
 from shared.messaging.erasure import Erasure
 from shared.messaging.portals.registry import PortalsFile
-from tests.integration.catalogue.conftest import Ask
+from tests.conftest import Ask
 from tests.integration.catalogue.test_bespoke import ADVISOR, OFFICER, a_bespoke_request, hear, reply
 from tests.support.builders import an_agent
 from tests.support.consuming import a_record, received, take

@@ -9,7 +9,8 @@ from services.catalogue.service import occupancy as occupancy_service
 from shared.database import Database
 from shared.events import Event
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import MOOC, Ask
+from tests.conftest import Ask
+from tests.integration.catalogue.conftest import MOOC
 from tests.support.consuming import received, take
 
 

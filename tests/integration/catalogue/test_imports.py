@@ -28,12 +28,12 @@ from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
 from shared.web import spreadsheets
-from tests.integration.catalogue.browsing import Browser, created, error_of, organiser, send, upload
+from tests.conftest import Ask, Eventually
+from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, organiser, send, upload
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
     CORSE,
-    Ask,
     EventsOf,
     an_offer,
     asking,
@@ -43,7 +43,6 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
-from tests.integration.messaging.conftest import Eventually
 
 __all__ = ["organiser"]
 
@@ -560,35 +559,37 @@ async def a_twin(ask: Ask, session_id: str) -> dict[str, Any]:
 
 
 async def test_the_page_says_of_each_line_what_became_of_it(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     assert await outcomes(ask, sheet("BRE-1", "BRE-2")) == ["created", "created"]
     content = sheet("BRE-1", "BRE-3") + LINE.format(reference="BRE-2", places=9, lieu="Brest").encode()
     tried = await upload(organiser, content, essai="oui")
-    for words in ("Inchangée", "À créer, en brouillon", "À modifier\u00a0: places et lieu"):
-        assert f">{words}<" in tried.text
+    for label in ("Inchangée", "À créer, en brouillon", "À modifier\u00a0: places et lieu"):
+        assert f">{label}<" in tried.text
     done = await upload(organiser, content)
-    for words in ("Inchangée", "Créée, en brouillon", "Modifiée\u00a0: places et lieu"):
-        assert f">{words}<" in done.text
+    for label in ("Inchangée", "Créée, en brouillon", "Modifiée\u00a0: places et lieu"):
+        assert f">{label}<" in done.text
     assert "Rien n’a changé" in (await upload(organiser, content)).text
 
 
 async def test_the_page_warns_that_a_change_of_what_is_published_is_told(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     tried = await upload(organiser, f"Identifiant;Lieu\n{session_id};Brest\n".encode(), essai="oui")
     assert "les personnes inscrites seront prévenues" in tried.text
 
 
-async def test_faults_of_names_are_told_in_french_by_line(organiser: Browser, an_empty_offer: str) -> None:
+async def test_faults_of_names_are_told_in_french_by_line(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
     answer = await upload(organiser, sheet("BRE-1", "BRE-1", "É"))
     assert "Une ligne précédente a déjà cette référence." in answer.text
     assert "La référence a au plus 64 lettres sans accent" in answer.text
 
 
 async def test_a_reference_is_given_and_taken_away_by_the_form(
-    organiser: Browser, an_empty_offer: str
+    organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
     page = await created(organiser, an_empty_offer, reference="BRE-1")
     assert 'value="BRE-1"' in (await organiser.get(page)).text
@@ -602,7 +603,7 @@ async def test_a_reference_is_given_and_taken_away_by_the_form(
 
 
 async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_the_api(
-    organiser: Browser, an_empty_offer: str, deciding: Deciding
+    organiser: HttpBrowser, an_empty_offer: str, deciding: Deciding
 ) -> None:
     async def by_api() -> httpx.Response:
         token = {"authorization": f"Bearer {BRETAGNE}", "content-type": "text/csv"}
@@ -624,7 +625,7 @@ async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_th
 
 
 async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
-    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_queue, "SENT", Rate(2, 3600))
     assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200

@@ -27,7 +27,8 @@ from shared.events.catalogue import (
     SessionState,
 )
 from shared.events.vocabulary import EnrolmentWindow, Phase
-from tests.integration.catalogue.conftest import AS_OF, MOOC, RENNES, Ask, EventsOf, in_days, time_is
+from tests.conftest import Ask
+from tests.integration.catalogue.conftest import AS_OF, MOOC, RENNES, EventsOf, in_days, time_is
 from tests.support.catalogue import load
 from tests.support.processes import run_cli
 

@@ -20,22 +20,15 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.process.jobs import end_old_rows
 from shared.web import logins
-from tests.integration.catalogue.browsing import Browser, created, hidden, log_in, organiser, send
-from tests.integration.catalogue.conftest import (
-    BRETAGNE,
-    CORSE,
-    PUBLIC_URL,
-    Ask,
-    EventsOf,
-    published,
-    time_is,
-)
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, created, hidden, log_in, organiser, send
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE, PUBLIC_URL, EventsOf, published, time_is
 from tests.support.guards import a_guard
 
 __all__ = ["organiser"]
 
 
-async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: Browser) -> None:
+async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: HttpBrowser) -> None:
     assert (await visit.get("/gestion")).headers["location"] == "/gestion/connexion"
     answer = await log_in(visit)
     cookie = answer.headers["set-cookie"]
@@ -48,7 +41,7 @@ async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: 
 
 
 async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
-    visit: Browser, an_empty_offer: str, ask: Ask
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     path = f"/gestion/sessions/{await published(ask, an_empty_offer)}?fait=creee"
     way = (await visit.get(path)).headers["location"]
@@ -69,7 +62,7 @@ async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
 
 
 async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent(
-    organiser: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
@@ -95,7 +88,9 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
     assert await events_of() == []
 
 
-async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(visit: Browser) -> None:
+async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(
+    visit: HttpBrowser,
+) -> None:
     cookie = (await log_in(visit)).headers["set-cookie"]
     assert cookie.startswith("__Host-gestion=")
     assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
@@ -109,7 +104,7 @@ async def test_on_ones_own_machine_http_will_do(database: Database, tokens_file:
 
 
 @asynccontextmanager
-async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[Browser]:
+async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[HttpBrowser]:
     """A browser on the pages of a site with these tokens, at this address."""
     guard = a_guard(database)
     web = api.build(database, tokens, guard)
@@ -118,7 +113,7 @@ async def on(database: Database, tokens: Tokens, address: str) -> AsyncIterator[
         yield browser
 
 
-async def test_no_other_token_opens_them(visitor: Browser) -> None:
+async def test_no_other_token_opens_them(visitor: HttpBrowser) -> None:
     for token in ("", "nobody", "portail", "é" * 1000):
         answer = await log_in(visitor, token)
         assert answer.status_code == 403
@@ -127,7 +122,7 @@ async def test_no_other_token_opens_them(visitor: Browser) -> None:
 
 
 async def test_log_ins_and_log_outs_and_forms_of_others_stand_once_each_in_the_security_log(
-    visitor: Browser, caplog: pytest.LogCaptureFixture
+    visitor: HttpBrowser, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await log_in(visitor, "nobody")
@@ -144,7 +139,7 @@ async def test_log_ins_and_log_outs_and_forms_of_others_stand_once_each_in_the_s
     assert [line["who"].partition(":")[0] for line in lines] == ["", "organiser", "organiser", "organiser"]
 
 
-async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser: Browser) -> None:
+async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser: HttpBrowser) -> None:
     cookies = dict(organiser.cookies)
     await send(organiser, "/gestion", "/gestion/deconnexion")
     organiser.cookies.clear()
@@ -153,7 +148,7 @@ async def test_leaving_ends_the_login_here_and_not_only_in_the_browser(organiser
 
 
 async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
-    organiser: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_at = clock.now()
     for minutes, status in (*((used, 200) for used in range(25, 480, 25)), (481, 303)):
@@ -169,7 +164,7 @@ async def test_a_login_ends_after_a_day_of_work_and_with_its_token(
 
 
 async def test_a_login_ends_half_an_hour_after_its_last_request(
-    organiser: Browser, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_at = clock.now()
     for minutes, status in ((29, 200), (58, 200), (87, 200), (118, 303)):
@@ -178,7 +173,7 @@ async def test_a_login_ends_half_an_hour_after_its_last_request(
 
 
 async def test_the_use_of_a_login_is_written_once_a_minute_at_most(
-    organiser: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened_at = clock.now()
     noted = []
@@ -200,7 +195,7 @@ def in_the_role(role: str, tokens_file: Path) -> Tokens:
 
 
 async def test_a_login_ends_with_the_role_of_its_token(
-    organiser: Browser, database: Database, tokens_file: Path
+    organiser: HttpBrowser, database: Database, tokens_file: Path
 ) -> None:
     for role, status in (("organiser", 200), ("support", 303)):
         async with on(database, in_the_role(role, tokens_file), PUBLIC_URL) as browser:
@@ -209,7 +204,7 @@ async def test_a_login_ends_with_the_role_of_its_token(
 
 
 async def test_a_form_without_the_key_of_the_login_is_refused(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
     for fields in ({"x": ""}, {"cle": ""}, {"cle": "autre"}, {"cle": "é"}):
@@ -220,7 +215,7 @@ async def test_a_form_without_the_key_of_the_login_is_refused(
 
 
 async def test_a_form_from_elsewhere_is_refused_even_with_the_key(
-    organiser: Browser, an_empty_offer: str
+    organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
     path = await created(organiser, an_empty_offer)
     key = hidden((await organiser.get(path)).text, "cle")
@@ -237,7 +232,7 @@ async def test_a_form_from_elsewhere_is_refused_even_with_the_key(
         assert login.status_code == 403
 
 
-async def test_a_proxy_may_call_the_service_by_another_name(visitor: Browser) -> None:
+async def test_a_proxy_may_call_the_service_by_another_name(visitor: HttpBrowser) -> None:
     for origin, status in (
         (PUBLIC_URL, 303),
         ("http://catalogue:8001", 303),
@@ -248,7 +243,7 @@ async def test_a_proxy_may_call_the_service_by_another_name(visitor: Browser) ->
         assert login.status_code == status, origin
 
 
-async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
+async def test_what_is_no_form_is_refused(visitor: HttpBrowser) -> None:
     path = "/gestion/connexion"
     assert (await visitor.post(path, json={"jeton": BRETAGNE})).status_code == 400
     assert (await visitor.post(path, data={"jeton": "a" * 300_000})).status_code == 413
@@ -258,7 +253,7 @@ async def test_what_is_no_form_is_refused(visitor: Browser) -> None:
 
 
 async def test_a_delegation_sees_nothing_of_another(
-    ask: Ask, organiser: Browser, an_empty_offer: str, caplog: pytest.LogCaptureFixture
+    ask: Ask, organiser: HttpBrowser, an_empty_offer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     theirs = await published(ask, an_empty_offer)

@@ -14,12 +14,12 @@ from sqlalchemy import text
 from services.catalogue.service import occupancy
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
+from tests.conftest import Ask
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
     CORSE,
     RENNES,
-    Ask,
     EventsOf,
     a_draft_of,
     drafted,

@@ -7,7 +7,7 @@ from shared.events.catalogue import (
     BespokeRequestAnswered,
     SessionScheduled,
 )
-from tests.integration.catalogue.browsing import Browser, a_form, error_of, hidden, organiser, send
+from tests.integration.catalogue.browsing import HttpBrowser, a_form, error_of, hidden, organiser, send
 from tests.integration.catalogue.conftest import EventsOf, in_days
 from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 
@@ -15,7 +15,7 @@ __all__ = ["organiser"]
 
 
 async def test_a_delegation_answers_an_authority_by_forms(
-    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     request_id = await hear(database, a_bespoke_request(authority="Ville <b>de</b> Rennes"))
     path = f"/gestion/demandes/{request_id}"
@@ -50,7 +50,7 @@ async def test_a_delegation_answers_an_authority_by_forms(
 
 
 async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_list_closes(
-    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
@@ -74,7 +74,7 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
 
 
 async def test_the_requests_of_another_delegation_are_not_there(
-    organiser: Browser, database: Database
+    organiser: HttpBrowser, database: Database
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request(delegation='corse'))}"
     listed = await organiser.get("/gestion/demandes")
@@ -84,7 +84,7 @@ async def test_the_requests_of_another_delegation_are_not_there(
 
 
 async def test_an_answer_over_somebody_elses_is_not_given(
-    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
@@ -96,7 +96,7 @@ async def test_an_answer_over_somebody_elses_is_not_given(
 
 
 async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_elses(
-    organiser: Browser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}

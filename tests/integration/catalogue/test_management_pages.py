@@ -17,8 +17,9 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from shared.events.enrolment import SessionOccupancyChanged
+from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
-    Browser,
+    HttpBrowser,
     a_form,
     created,
     error_of,
@@ -27,14 +28,14 @@ from tests.integration.catalogue.browsing import (
     organiser,
     send,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
 from tests.support.consuming import received, take
 
 __all__ = ["organiser"]
 
 
 async def test_a_session_is_drafted_published_changed_and_cancelled(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer, experts="Une juriste\r\nUn élu", summary="Une journée.")
     assert await events_of() == []
@@ -57,7 +58,7 @@ async def test_a_session_is_drafted_published_changed_and_cancelled(
 
 
 async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     path = await created(organiser, an_empty_offer, illimite="oui", capacity="7")
     session = path.rsplit("/", 1)[1]
@@ -85,7 +86,7 @@ async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
     ],
 )
 async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    visitor: Browser, changes: dict[str, str], field: str, expected: str
+    visitor: HttpBrowser, changes: dict[str, str], field: str, expected: str
 ) -> None:
     await log_in(visitor)
     answer = await send(visitor, "/gestion/sessions/nouvelle", **a_form("ia-et-territoires", **changes))
@@ -96,7 +97,7 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
 
 
 async def test_every_error_is_listed_above_the_form_in_a_place_that_takes_the_focus(
-    organiser: Browser, an_empty_offer: str
+    organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
     changes = {"starts_at": "", "capacity": "x", "organiser": "atlantide"}
     changes |= {"modules-0-title": "", "modules-0-starts_at": "demain", "modules-0-ends_at": ""}
@@ -118,7 +119,7 @@ async def test_every_error_is_listed_above_the_form_in_a_place_that_takes_the_fo
     assert "<li>Choisissez la délégation qui organise.</li>" in above
 
 
-async def test_html_that_was_typed_comes_back_as_text(organiser: Browser, an_empty_offer: str) -> None:
+async def test_html_that_was_typed_comes_back_as_text(organiser: HttpBrowser, an_empty_offer: str) -> None:
     typed = '"><script>alert(1)</script>'
     form = a_form(an_empty_offer, title=typed, summary=f"</textarea>{typed}")
     path = await created(organiser, an_empty_offer, **form)
@@ -132,7 +133,7 @@ async def test_html_that_was_typed_comes_back_as_text(organiser: Browser, an_emp
 
 
 async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_look(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
@@ -152,7 +153,7 @@ async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_
 
 @pytest.mark.parametrize("button", ["publier", "annuler"])
 async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in(
-    organiser: Browser, an_empty_offer: str, ask: Ask, button: str
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, button: str
 ) -> None:
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
@@ -167,7 +168,7 @@ async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in
 
 
 async def test_the_past_stays_and_the_page_says_so(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
     await send(organiser, path, f"{path}/publier")
@@ -184,7 +185,7 @@ async def test_the_past_stays_and_the_page_says_so(
 
 
 async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_api(
-    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     path = f"/gestion/sessions/{session_id}"
@@ -201,7 +202,7 @@ async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_a
 
 
 async def test_under_its_minimum_a_session_is_to_be_decided_on_and_everybody_sees_that_it_is_open(
-    organiser: Browser, an_empty_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rule 15. The organiser runs it by taking the minimum away."""
     session_id = await published(ask, an_empty_offer, minimum=12)
@@ -223,7 +224,7 @@ async def test_under_its_minimum_a_session_is_to_be_decided_on_and_everybody_see
 
 
 async def test_a_session_keeps_a_zone_that_no_delegation_has(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     session_id = await published(ask, an_empty_offer, timezone="America/New_York")
     page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
@@ -232,7 +233,7 @@ async def test_a_session_keeps_a_zone_that_no_delegation_has(
 
 
 async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     draft = await created(organiser, an_empty_offer)
     public = f"/gestion/sessions/{await published(ask, an_empty_offer)}"
@@ -252,7 +253,9 @@ async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
     assert 'name="delegation"' not in page
 
 
-async def test_who_sees_every_delegation_chooses_one(visit: Browser, an_empty_offer: str, ask: Ask) -> None:
+async def test_who_sees_every_delegation_chooses_one(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
     await published(ask, an_empty_offer)
     await log_in(visit, "siege")
     assert "1 session" in (await visit.get("/gestion?delegation=bretagne")).text
@@ -260,7 +263,7 @@ async def test_who_sees_every_delegation_chooses_one(visit: Browser, an_empty_of
 
 
 async def test_a_long_list_of_a_delegation_is_walked_in_both_directions(
-    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.catalogue.pages.manage.listing.PAGE", 1)
     for _ in range(3):
@@ -282,7 +285,7 @@ def way(page: str, rel: str) -> str:
     return unescape(match[1])
 
 
-async def test_to_look_is_not_to_do(organiser: Browser, an_empty_offer: str, events_of: EventsOf) -> None:
+async def test_to_look_is_not_to_do(organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf) -> None:
     path = await created(organiser, an_empty_offer)
     await send(organiser, path, f"{path}/publier")
     before = await events_of()
@@ -294,7 +297,7 @@ async def test_to_look_is_not_to_do(organiser: Browser, an_empty_offer: str, eve
 
 
 async def test_a_draft_is_deleted_once_it_is_meant(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
     assert f'href="{path}/supprimer"' in (await organiser.get(path)).text
@@ -309,7 +312,7 @@ async def test_a_draft_is_deleted_once_it_is_meant(
 
 
 async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     path = await created(organiser, an_empty_offer)
     await _refused(organiser, f"{path}/annuler", "La session n’est pas publiée.")
@@ -327,7 +330,7 @@ async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
 
 
 async def test_a_session_that_is_over_is_not_offered_for_cancelling(
-    organiser: Browser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
     assert "C’est définitif" in (await organiser.get(path)).text
@@ -336,13 +339,15 @@ async def test_a_session_that_is_over_is_not_offered_for_cancelling(
         await _refused(organiser, path, "La session est terminée")
 
 
-async def _refused(organiser: Browser, path: str, why: str) -> None:
+async def _refused(organiser: HttpBrowser, path: str, why: str) -> None:
     answer = await organiser.get(path)
     assert (answer.status_code, why in answer.text) == (422, True), answer.text
     assert "C’est définitif" not in answer.text
 
 
-async def test_a_copy_is_a_draft_at_another_time(organiser: Browser, an_empty_offer: str, ask: Ask) -> None:
+async def test_a_copy_is_a_draft_at_another_time(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
     path = await created(organiser, an_empty_offer)
     start = in_days(80).strftime("%Y-%m-%dT%H:%M")
     answer = await send(organiser, path, f"{path}/copier", copie=start)
@@ -354,7 +359,7 @@ async def test_a_copy_is_a_draft_at_another_time(organiser: Browser, an_empty_of
 
 
 async def test_a_replay_is_published_from_the_page_of_its_session(
-    organiser: Browser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
     began = {"enrolment_opens_at": in_days(-9), "starts_at": in_days(-0.1), "ends_at": in_days(0.2)}
     dates = {name: moment.isoformat() for name, moment in began.items()}
@@ -381,7 +386,11 @@ async def test_a_replay_is_published_from_the_page_of_its_session(
     ids=["gone", "not theirs"],
 )
 async def test_what_went_away_between_the_look_and_the_act_is_a_page_and_no_fault(
-    organiser: Browser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
+    organiser: HttpBrowser,
+    an_empty_offer: str,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+    status: int,
 ) -> None:
     path = await created(organiser, an_empty_offer)
 

@@ -2,19 +2,15 @@
 
 import re
 
-from tests.integration.catalogue.browsing import (
-    Browser,
-    hidden,
-    organiser,
-    upload,
-)
-from tests.integration.catalogue.conftest import BRETAGNE, CORSE, Ask, EventsOf, published
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE, EventsOf, published
 
 __all__ = ["organiser"]
 
 
 async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     content = (
         "Offre;Début;Fin;Ouverture des inscriptions;Lieu\r\n"
@@ -36,7 +32,7 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
 
 
 async def test_what_comes_out_is_the_delegations_own(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     theirs = await published(ask, an_empty_offer, by=CORSE)
     ours = await published(ask, an_empty_offer)
@@ -46,7 +42,7 @@ async def test_what_comes_out_is_the_delegations_own(
 
 
 async def test_every_line_that_is_wrong_is_told_in_french(
-    organiser: Browser, an_empty_offer: str, events_of: EventsOf
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
 ) -> None:
     good = f"{an_empty_offer};2027-03-30 09:30;2027-03-30 17:00;2027-03-01 09:00;<b>Rennes</b>\n"
     lines = [
@@ -67,7 +63,9 @@ async def test_every_line_that_is_wrong_is_told_in_french(
     assert await events_of() == []
 
 
-async def test_a_file_comes_with_the_key_of_the_login_too(organiser: Browser, an_empty_offer: str) -> None:
+async def test_a_file_comes_with_the_key_of_the_login_too(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
     assert (await upload(organiser, b"Offre", key="autre")).status_code == 403
     key = hidden((await organiser.get("/gestion/sessions/importer")).text, "cle")
     without = await organiser.post("/gestion/sessions/importer", data={"cle": key})

@@ -9,17 +9,19 @@ from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import MOOC, Ask, in_days, published, time_is
-from tests.integration.catalogue.public_pages import PAGES, Browser, Page, read
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser
+from tests.integration.catalogue.conftest import MOOC, in_days, published, time_is
+from tests.integration.catalogue.public_pages import PAGES, LinkedPage, read
 
 
 async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
-    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     path = f"/sessions/{session_id}"
     before = await visit.get(path)
-    assert "30 places restantes" in Page(before.text).text
+    assert "30 places restantes" in LinkedPage(before.text).text
     validators = {"if-none-match": before.headers["etag"]}
     assert (await visit.get(path, headers=validators)).status_code == 304
     async with database.transaction() as tx:
@@ -29,12 +31,12 @@ async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
         await occupancy.record(tx, [event])
     after = await visit.get(path, headers=validators)
     assert after.status_code == 200
-    assert "12 places restantes" in Page(after.text).text
+    assert "12 places restantes" in LinkedPage(after.text).text
     assert "12 places restantes" in (await read(visit, "/sessions")).text
 
 
 async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
-    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database
 ) -> None:
     kept = [{"delegation": "bretagne", "seats": 1, "release_at": in_days(20).isoformat()}]
     session_id = await published(ask, an_empty_offer, capacity=2, reserved_seats=kept)
@@ -51,7 +53,7 @@ async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(
 @pytest.mark.parametrize(
     "path", [*PAGES, "/agenda.ics", "/replays.atom", "/sitemap.xml", "/static/parcours.css"]
 )
-async def test_who_has_a_page_already_gets_304(visitor: Browser, path: str) -> None:
+async def test_who_has_a_page_already_gets_304(visitor: HttpBrowser, path: str) -> None:
     first = await visitor.get(path)
     etag = first.headers["etag"]
     assert first.headers["cache-control"] == "no-cache"
@@ -64,7 +66,7 @@ async def test_who_has_a_page_already_gets_304(visitor: Browser, path: str) -> N
 
 @pytest.mark.parametrize("path", [f"/sessions/{MOOC}", "/replays.atom"])
 async def test_a_date_is_a_validator_where_it_is_exact(
-    visitor: Browser, path: str, monkeypatch: pytest.MonkeyPatch
+    visitor: HttpBrowser, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with time_is(monkeypatch, clock.now() + timedelta(seconds=2)):  # the offer may be loaded just now
         modified = (await visitor.get(path)).headers["last-modified"]
@@ -77,11 +79,11 @@ async def test_a_date_is_a_validator_where_it_is_exact(
 
 
 @pytest.mark.parametrize("path", ["/", "/sessions", "/accessibilite"])
-async def test_a_date_that_is_not_exact_is_not_told(visitor: Browser, path: str) -> None:
+async def test_a_date_that_is_not_exact_is_not_told(visitor: HttpBrowser, path: str) -> None:
     assert "last-modified" not in (await visitor.get(path)).headers
 
 
-async def test_a_file_of_this_version_is_kept_for_ever(visitor: Browser) -> None:
+async def test_a_file_of_this_version_is_kept_for_ever(visitor: HttpBrowser) -> None:
     home = await read(visitor, "/")
     (style,) = (link for link in home.links if "parcours.css" in link)
     kept = await visitor.get(style)

@@ -13,7 +13,8 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.retention_settings import kept_days
-from tests.conftest import opened, settings_of
+from tests.conftest import Ask, opened, settings_of
+from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import (
     CONTACT,
     MOOC,
@@ -21,16 +22,15 @@ from tests.integration.catalogue.conftest import (
     PUBLIC_URL,
     PUBLISHER,
     RENNES,
-    Ask,
     in_days,
     published,
     visiting,
 )
-from tests.integration.catalogue.public_pages import PAGES, Browser, Page, read
+from tests.integration.catalogue.public_pages import PAGES, LinkedPage, read
 from tests.support.guards import a_guard
 
 
-async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: Browser) -> None:
+async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: HttpBrowser) -> None:
     home = await read(visitor, "/")
     for heading in (
         "Mooc", "Webinaires", "Rendez-vous locaux", "Formations sur mesure", "Offre de l’Inet", "Ressources",
@@ -43,7 +43,7 @@ async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: Browser
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_link_within_the_site_leads_somewhere(visitor: Browser, path: str) -> None:
+async def test_every_link_within_the_site_leads_somewhere(visitor: HttpBrowser, path: str) -> None:
     page = await read(visitor, path)
     inside = {link.split("#")[0] for link in page.links if link.startswith("/") and link not in ELSEWHERE}
     assert inside
@@ -55,16 +55,18 @@ ELSEWHERE = {"/docs", "/gestion"}
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_with_all_it_needs_stays_below_100_kilobytes(visitor: Browser, path: str) -> None:
+async def test_a_page_with_all_it_needs_stays_below_100_kilobytes(visitor: HttpBrowser, path: str) -> None:
     answer = await visitor.get(path)
-    files = [link for link in Page(answer.text).links if link.startswith("/static/")]
+    files = [link for link in LinkedPage(answer.text).links if link.startswith("/static/")]
     sizes = [len(answer.content), *[len((await visitor.get(link)).content) for link in files]]
     assert len(sizes) == 3
     assert sum(sizes) < 100_000
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/rien", "/sessions/abc"])
-async def test_every_page_forbids_scripts_and_what_comes_from_elsewhere(visitor: Browser, path: str) -> None:
+async def test_every_page_forbids_scripts_and_what_comes_from_elsewhere(
+    visitor: HttpBrowser, path: str
+) -> None:
     answer = await visitor.get(path)
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -76,7 +78,7 @@ async def test_every_page_forbids_scripts_and_what_comes_from_elsewhere(visitor:
     assert re.search(r"\son[a-z]+=", answer.text) is None
 
 
-async def test_what_the_announcement_does_not_say_is_marked_as_an_example(visitor: Browser) -> None:
+async def test_what_the_announcement_does_not_say_is_marked_as_an_example(visitor: HttpBrowser) -> None:
     mooc, rennes = await read(visitor, f"/sessions/{MOOC}"), await read(visitor, f"/sessions/{RENNES}")
     assert "figure dans le communiqué du CNFPT du 26 février 2025" in mooc.text
     # The offer is loaded with its dates moved: then the announcement states none of them.
@@ -88,13 +90,13 @@ async def test_what_the_announcement_does_not_say_is_marked_as_an_example(visito
     assert "Exemple." in rennes.text
 
 
-async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor: Browser) -> None:
+async def test_the_accessibility_statement_gives_the_address_to_write_to(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/accessibilite")
     assert f"mailto:{CONTACT}" in page.links
     assert f"écrivez à {CONTACT}" in page.text
 
 
-async def test_the_legal_notice_says_who_publishes_and_who_hosts(visitor: Browser) -> None:
+async def test_the_legal_notice_says_who_publishes_and_who_hosts(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/mentions-legales")
     for field in dataclasses.astuple(PUBLISHER)[:-1]:
         assert field in page.text
@@ -102,7 +104,9 @@ async def test_the_legal_notice_says_who_publishes_and_who_hosts(visitor: Browse
     assert f"mailto:{CONTACT}" in page.links
 
 
-async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_ask(visitor: Browser) -> None:
+async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_ask(
+    visitor: HttpBrowser,
+) -> None:
     page = await read(visitor, "/donnees-personnelles")
     assert f"Le responsable du traitement est {PUBLISHER.name}" in page.text
     assert f"mailto:{PUBLISHER.data_protection}" in page.links
@@ -110,7 +114,7 @@ async def test_the_notice_on_personal_data_says_who_answers_for_it_and_whom_to_a
     assert "Si vous avez aussi confirmé un abonnement sur notre page" in page.text
 
 
-async def test_the_notice_says_where_data_comes_from_and_where_one_sees_it(visitor: Browser) -> None:
+async def test_the_notice_says_where_data_comes_from_and_where_one_sees_it(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/donnees-personnelles")
     assert "de la délégation qui inscrit elle-même une personne" in page.text
     assert "ou la délégation qui organise la session, peut aussi rectifier" in page.text
@@ -119,13 +123,15 @@ async def test_the_notice_says_where_data_comes_from_and_where_one_sees_it(visit
     assert "ce qui est connu sous un même identifiant et une même adresse" in page.text
 
 
-async def test_the_notice_says_that_a_portal_ends_what_is_under_its_own_identifier(visitor: Browser) -> None:
+async def test_the_notice_says_that_a_portal_ends_what_is_under_its_own_identifier(
+    visitor: HttpBrowser,
+) -> None:
     page = await read(visitor, "/donnees-personnelles")
     assert "Un portail ne met fin qu’à ce qui est sous l’identifiant qu’il vous a donné." in page.text
     assert "nous cherchons tous vos identifiants, et mettons fin à tout" in page.text
 
 
-async def test_the_notice_promises_of_a_limitation_what_is_done_by_hand(visitor: Browser) -> None:
+async def test_the_notice_promises_of_a_limitation_what_is_done_by_hand(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/donnees-personnelles")
     assert "à en faire limiter l’usage" in page.text
     assert "Le logiciel ne sait pas garder des données sans s’en servir" in page.text
@@ -163,36 +169,36 @@ async def test_what_an_installation_does_not_say_of_itself_is_not_passed_over(
     assert f"mailto:{CONTACT}" in notice.links
 
 
-async def test_every_page_leads_to_what_the_law_requires(visitor: Browser) -> None:
+async def test_every_page_leads_to_what_the_law_requires(visitor: HttpBrowser) -> None:
     for path in ("/", "/sessions", "/gestion", "/rien"):
-        links = Page((await visitor.get(path, follow_redirects=True)).text).links
+        links = LinkedPage((await visitor.get(path, follow_redirects=True)).text).links
         assert {"/accessibilite", "/mentions-legales", "/donnees-personnelles"} <= set(links), path
 
 
-async def test_the_link_to_a_meeting_is_for_those_who_enrolled(visitor: Browser) -> None:
+async def test_the_link_to_a_meeting_is_for_those_who_enrolled(visitor: HttpBrowser) -> None:
     page = await visitor.get(f"/sessions/{MOOC}")
     assert "mooc.example.org" not in page.text
-    assert "est envoyé aux personnes inscrites" in Page(page.text).text
+    assert "est envoyé aux personnes inscrites" in LinkedPage(page.text).text
 
 
-async def test_enrolling_leads_to_the_portal_of_that_session(visitor: Browser) -> None:
+async def test_enrolling_leads_to_the_portal_of_that_session(visitor: HttpBrowser) -> None:
     page = await read(visitor, f"/sessions/{RENNES}")
     assert f"https://portail.example.org/inscription?session={RENNES}" in page.links
 
 
 async def test_a_page_that_is_not_there_is_a_page_in_french_and_the_api_answers_as_before(
-    visitor: Browser,
+    visitor: HttpBrowser,
 ) -> None:
     for path in ("/rien", f"/sessions/{uuid4()}", "/sessions/abc", "/offres/rien", "/offres/É", "/static/x"):
         page = await read(visitor, path, 404)
-        assert "Page introuvable" in page.text
+        assert "LinkedPage introuvable" in page.text
     assert (await visitor.post("/sessions")).status_code == 405
     answer = await visitor.get("/api/v1/rien")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert (await visitor.get("/openapi.json")).status_code == 200
 
 
-async def test_a_slash_too_many_leads_to_the_page_and_never_to_another_host(visitor: Browser) -> None:
+async def test_a_slash_too_many_leads_to_the_page_and_never_to_another_host(visitor: HttpBrowser) -> None:
     for path in ("/sessions/", "/offres/mooc-fondamentaux-ia/"):
         answer = await visitor.get(path, headers={"host": "catalogue:8001"})
         assert (answer.status_code, answer.headers["location"]) == (308, path.rstrip("/"))
@@ -226,7 +232,7 @@ async def test_a_network_reads_pages_and_api_up_to_a_limit_that_asks_no_database
 
 
 async def test_who_waits_for_a_session_is_led_to_be_told_when_one_of_the_offer_opens(
-    visit: Browser, ask: Ask, an_empty_offer: str
+    visit: HttpBrowser, ask: Ask, an_empty_offer: str
 ) -> None:
     later = await published(ask, an_empty_offer, enrolment_opens_at=in_days(5).isoformat())
     open_now = await published(ask, an_empty_offer, enrolment_opens_at=in_days(-1).isoformat())

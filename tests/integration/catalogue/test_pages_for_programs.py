@@ -16,11 +16,13 @@ from services.catalogue.service import occupancy
 from shared import clock
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, Ask, in_days, published, time_is
-from tests.integration.catalogue.public_pages import MAMOUDZOU, Browser, entries, read
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser
+from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, in_days, published, time_is
+from tests.integration.catalogue.public_pages import MAMOUDZOU, entries, read
 
 
-async def test_a_calendar_can_be_had_by_delegation_and_format(visitor: Browser) -> None:
+async def test_a_calendar_can_be_had_by_delegation_and_format(visitor: HttpBrowser) -> None:
     answer = await visitor.get("/agenda.ics", params={"delegation": "mayotte", "format": "local_event"})
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
     calendar: Any = Calendar.from_ical(answer.content)
@@ -35,7 +37,7 @@ async def test_a_calendar_can_be_had_by_delegation_and_format(visitor: Browser) 
 
 
 async def test_a_calendar_is_not_new_because_somebody_enrolled(
-    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     async with database.transaction() as tx:  # long ago: stamps are of whole seconds
@@ -50,7 +52,7 @@ async def test_a_calendar_is_not_new_because_somebody_enrolled(
 
 
 async def test_a_session_stays_in_the_calendars_for_ninety_days_after_it(
-    an_empty_offer: str, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await published(ask, an_empty_offer)
     for days, found in ((130, 1), (131, 0)):  # it ends after 40.3
@@ -59,7 +61,7 @@ async def test_a_session_stays_in_the_calendars_for_ninety_days_after_it(
 
 
 async def test_a_calendar_that_would_be_too_long_has_what_is_to_come(
-    an_empty_offer: str, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "MAX_IN_A_CALENDAR", 1)
     over = await published(ask, an_empty_offer)
@@ -73,7 +75,7 @@ async def test_a_calendar_that_would_be_too_long_has_what_is_to_come(
         assert [entry["uid"] for entry in entries(await visit.get("/agenda.ics"))] == [f"{to_come}@parcours"]
 
 
-async def test_the_mooc_is_a_matter_of_days_in_the_calendar(visitor: Browser) -> None:
+async def test_the_mooc_is_a_matter_of_days_in_the_calendar(visitor: HttpBrowser) -> None:
     (event,) = entries(await visitor.get(f"/sessions/{MOOC}.ics"))
     first, end = event["dtstart"].dt, event["dtend"].dt
     assert not isinstance(first, datetime)
@@ -81,7 +83,7 @@ async def test_the_mooc_is_a_matter_of_days_in_the_calendar(visitor: Browser) ->
 
 
 async def test_a_cancelled_session_is_cancelled_in_the_calendars_too(
-    an_empty_offer: str, ask: Ask, visit: Browser
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     (before,) = entries(await visit.get("/agenda.ics"))
@@ -95,7 +97,7 @@ async def test_a_cancelled_session_is_cancelled_in_the_calendars_too(
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
-async def test_the_feed_has_the_replays_the_newest_first(visitor: Browser) -> None:
+async def test_the_feed_has_the_replays_the_newest_first(visitor: HttpBrowser) -> None:
     feed = ET.fromstring((await visitor.get("/replays.atom")).content)
     entries = feed.findall(f"{ATOM}entry")
     published_at = [entry.findtext(f"{ATOM}published") or "" for entry in entries]
@@ -107,7 +109,7 @@ async def test_the_feed_has_the_replays_the_newest_first(visitor: Browser) -> No
     assert feed.findtext(f"{ATOM}updated")
 
 
-async def test_the_map_of_the_site_names_every_offer_and_session(visitor: Browser, look: Ask) -> None:
+async def test_the_map_of_the_site_names_every_offer_and_session(visitor: HttpBrowser, look: Ask) -> None:
     answer = await visitor.get("/sitemap.xml")
     names = "{http://www.sitemaps.org/schemas/sitemap/0.9}loc"
     places = {place.text for place in ET.fromstring(answer.content).iter(names)}
@@ -117,7 +119,7 @@ async def test_the_map_of_the_site_names_every_offer_and_session(visitor: Browse
     assert f"{PUBLIC_URL}/sitemap.xml" in (await visitor.get("/robots.txt")).text
 
 
-async def test_search_engines_are_told_of_courses_and_events(visitor: Browser) -> None:
+async def test_search_engines_are_told_of_courses_and_events(visitor: HttpBrowser) -> None:
     (event,) = (await read(visitor, f"/sessions/{RENNES}")).data
     assert (event["@type"], event["eventStatus"]) == (
         "EducationEvent",
@@ -139,7 +141,7 @@ async def test_search_engines_are_told_of_courses_and_events(visitor: Browser) -
     ("session_id", "expected"), [(MOOC, "Mooc structuré"), (RENNES, "Rendez-vous locaux")]
 )
 async def test_search_engines_are_told_what_the_page_says_of_a_session_and_never_that_it_is_free(
-    visitor: Browser, session_id: UUID, expected: str
+    visitor: HttpBrowser, session_id: UUID, expected: str
 ) -> None:
     page = await read(visitor, f"/sessions/{session_id}")
     (event,) = page.data
@@ -149,7 +151,7 @@ async def test_search_engines_are_told_what_the_page_says_of_a_session_and_never
 
 
 async def test_a_replay_is_shown_with_the_session_that_it_recorded(
-    an_empty_offer: str, ask: Ask, visit: Browser
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser
 ) -> None:
     began = {"enrolment_opens_at": in_days(-9), "starts_at": in_days(-0.1), "ends_at": in_days(0.2)}
     session_id = await published(
@@ -164,7 +166,7 @@ async def test_a_replay_is_shown_with_the_session_that_it_recorded(
 
 
 async def test_resources_are_found_by_theme_and_name_no_private_session(
-    offer: object, ask: Ask, visit: Browser, monkeypatch: pytest.MonkeyPatch
+    offer: object, ask: Ask, visit: HttpBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = {"sirets": ["21350238800019"]}
     private = await published(ask, "sur-mesure-enjeux-ia", audience=alone, title="Formation de Rennes")
@@ -179,7 +181,7 @@ async def test_resources_are_found_by_theme_and_name_no_private_session(
         assert "Ce qui se dit" not in (await visit.get(f"/ressources?theme={other}")).text
 
 
-async def themes(visit: Browser) -> list[str]:
+async def themes(visit: HttpBrowser) -> list[str]:
     return re.findall(
         r'<option value="([a-z-]+)"', (await visit.get("/ressources")).text.partition('name="theme"')[2]
     )

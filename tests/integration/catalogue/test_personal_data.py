@@ -18,7 +18,8 @@ from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
 from shared.process.jobs import end_old_rows
-from tests.integration.catalogue.conftest import BRETAGNE, Ask, drafted, time_is
+from tests.conftest import Ask
+from tests.integration.catalogue.conftest import BRETAGNE, drafted, time_is
 from tests.integration.catalogue.test_resources import REPLAY, recorded
 from tests.support.consuming import a_record, received, take
 from tests.support.searching import MARK, columns_with, registered

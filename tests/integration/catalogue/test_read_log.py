@@ -18,20 +18,20 @@ from shared.events.vocabulary import AgentKey, Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.messaging.portals.registry import PortalsFile
-from tests.conftest import settings_of
-from tests.integration.catalogue.browsing import Browser, organiser
-from tests.integration.catalogue.conftest import BRETAGNE, CORSE, Ask
+from tests.conftest import Ask, settings_of
+from tests.integration.catalogue.browsing import HttpBrowser, organiser
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE
 from tests.integration.catalogue.test_bespoke import OFFICER, a_bespoke_request, hear, reply
 from tests.support.builders import an_agent
 from tests.support.consuming import a_record
 
 __all__ = ["organiser"]
 
-Reads = Callable[[], Awaitable[list[tuple[Any, ...]]]]
+RecordedReads = Callable[[], Awaitable[list[tuple[Any, ...]]]]
 
 
 @pytest.fixture
-def reads(database: Database) -> Reads:
+def reads(database: Database) -> RecordedReads:
     """A function that returns who read what, and why, in order."""
 
     async def of() -> list[tuple[Any, ...]]:
@@ -47,7 +47,7 @@ def reads(database: Database) -> Reads:
 
 
 async def test_who_reads_a_bespoke_request_by_the_api_leaves_a_line(
-    ask: Ask, database: Database, reads: Reads
+    ask: Ask, database: Database, reads: RecordedReads
 ) -> None:
     request_id = await hear(database, a_bespoke_request())
     path, usual = f"/bespoke-requests/{request_id}", "organisation de la session"
@@ -62,7 +62,7 @@ async def test_who_reads_a_bespoke_request_by_the_api_leaves_a_line(
 
 
 async def test_who_reads_a_bespoke_request_on_a_page_leaves_a_line(
-    organiser: Browser, database: Database, reads: Reads
+    organiser: HttpBrowser, database: Database, reads: RecordedReads
 ) -> None:
     request_id = await hear(database, a_bespoke_request())
     assert OFFICER["email"] not in (await organiser.get("/gestion/demandes")).text
@@ -75,7 +75,7 @@ async def test_a_dead_letter_that_an_operator_reads_is_a_line_for_each_agent_it_
     database: Database,
     catalogue_url: str,
     portals: PortalsFile,
-    reads: Reads,
+    reads: RecordedReads,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nomination = TraineesNominated(
@@ -100,7 +100,7 @@ async def test_a_dead_letter_that_an_operator_reads_is_a_line_for_each_agent_it_
     assert (line["actor"], line["agent_id"]) == ("anne", "B-1")
 
 
-async def test_the_database_keeps_the_lines(ask: Ask, database: Database, reads: Reads) -> None:
+async def test_the_database_keeps_the_lines(ask: Ask, database: Database, reads: RecordedReads) -> None:
     await hear(database, a_bespoke_request())
     await ask("GET", "/bespoke-requests", by=BRETAGNE)
     before = await reads()

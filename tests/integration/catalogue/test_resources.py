@@ -11,14 +11,14 @@ from sqlalchemy import text
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished
-from tests.integration.catalogue.browsing import Browser, error_of, hidden, log_in, organiser, send
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
     ADMIN,
     AS_OF,
     BRETAGNE,
     CORSE,
     RENNES,
-    Ask,
     EventsOf,
     drafted,
     in_days,
@@ -288,7 +288,7 @@ async def test_what_the_offers_files_give_is_corrected_in_them(
 
 
 async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
-    visit: Browser, offer: object, database: Database, tmp_path: Path
+    visit: HttpBrowser, offer: object, database: Database, tmp_path: Path
 ) -> None:
     resource_id = loaded_resource_id("replay-enjeux-pour-les-collectivites")
     session_id = str(loaded_session_id("webinaires-acculturation-ia", "enjeux-pour-les-collectivites"))
@@ -310,7 +310,7 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
 
 
 async def test_a_replay_is_corrected_from_the_page_of_its_session(
-    organiser: Browser, recorded: str, ask: Ask, events_of: EventsOf
+    organiser: HttpBrowser, recorded: str, ask: Ask, events_of: EventsOf
 ) -> None:
     resource_id = await published_replay(ask, session_id=recorded)
     path = f"/gestion/ressources/{resource_id}"
@@ -330,7 +330,7 @@ async def test_a_replay_is_corrected_from_the_page_of_its_session(
 
 
 async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
-    organiser: Browser, recorded: str, ask: Ask, database: Database
+    organiser: HttpBrowser, recorded: str, ask: Ask, database: Database
 ) -> None:
     path, way = (
         f"/gestion/sessions/{recorded}",
@@ -344,7 +344,7 @@ async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
 
 
 async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
-    organiser: Browser, ask: Ask
+    organiser: HttpBrowser, ask: Ask
 ) -> None:
     path = f"/gestion/ressources/{await published_replay(ask)}"
     await published_replay(ask, url=OTHER_URL)
@@ -359,7 +359,7 @@ async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
 
 
 async def test_a_correction_over_somebody_elses_is_kept_for_another_look(
-    organiser: Browser, ask: Ask
+    organiser: HttpBrowser, ask: Ask
 ) -> None:
     resource_id = await published_replay(ask)
     path = f"/gestion/ressources/{resource_id}"
@@ -375,7 +375,7 @@ async def test_a_correction_over_somebody_elses_is_kept_for_another_look(
 
 
 async def test_the_resources_of_others_are_neither_listed_nor_shown(
-    visit: Browser, offer: object, ask: Ask
+    visit: HttpBrowser, offer: object, ask: Ask
 ) -> None:
     resource_id = await published_replay(ask)
     await log_in(visit, CORSE)

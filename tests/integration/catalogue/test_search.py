@@ -9,8 +9,10 @@ from sqlalchemy import text
 from services.catalogue.pages import browse
 from services.catalogue.store import offers
 from shared.database import Database
-from tests.integration.catalogue.conftest import MOOC, Ask, in_days, published
-from tests.integration.catalogue.public_pages import Browser, found, read, session_links
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser
+from tests.integration.catalogue.conftest import MOOC, in_days, published
+from tests.integration.catalogue.public_pages import found, read, session_links
 
 BESPOKE = {
     f"/offres/sur-mesure-{which}" for which in ("enjeux-ia", "transition-numerique", "evolution-des-metiers")
@@ -18,14 +20,14 @@ BESPOKE = {
 
 
 @pytest.mark.parametrize(
-    "words", ["intelligence artificielle", "l’Intelligence Artificielle", "IA", "formation"]
+    "searched", ["intelligence artificielle", "l’Intelligence Artificielle", "IA", "formation"]
 )
-async def test_the_subject_of_the_site_finds_every_session(visitor: Browser, words: str) -> None:
-    assert await found(visitor, recherche=words, passees="oui") == await found(visitor, passees="oui")
+async def test_the_subject_of_the_site_finds_every_session(visitor: HttpBrowser, searched: str) -> None:
+    assert await found(visitor, recherche=searched, passees="oui") == await found(visitor, passees="oui")
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"),
+    ("searched", "kind"),
     [
         ("mooc", "mooc"),
         ("webinaire", "webinar"),
@@ -34,19 +36,19 @@ async def test_the_subject_of_the_site_finds_every_session(visitor: Browser, wor
         ("Inet", "inet"),
     ],
 )
-async def test_a_format_is_found_by_what_it_is_called(visitor: Browser, words: str, kind: str) -> None:
+async def test_a_format_is_found_by_what_it_is_called(visitor: HttpBrowser, searched: str, kind: str) -> None:
     every = await found(visitor, format=kind, passees="oui")
     assert every
-    assert await found(visitor, recherche=words, passees="oui") >= every
+    assert await found(visitor, recherche=searched, passees="oui") >= every
 
 
-async def test_a_session_is_found_by_the_themes_of_its_offer(visitor: Browser) -> None:
+async def test_a_session_is_found_by_the_themes_of_its_offer(visitor: HttpBrowser) -> None:
     inet = await found(visitor, format="inet", passees="oui")
     assert await found(visitor, recherche="management", passees="oui") == inet
     assert str(MOOC) in await found(visitor, recherche="éthique", passees="oui")
 
 
-async def test_a_search_finds_offers_without_sessions_and_resources(visitor: Browser) -> None:
+async def test_a_search_finds_offers_without_sessions_and_resources(visitor: HttpBrowser) -> None:
     bespoke = await read(visitor, "/sessions?recherche=sur+mesure+pratiques")
     assert "Aucune session à venir ou en cours" in bespoke.text
     assert "/offres/sur-mesure-evolution-des-metiers" in bespoke.links
@@ -56,7 +58,7 @@ async def test_a_search_finds_offers_without_sessions_and_resources(visitor: Bro
     assert "https://ressources.example.org/communautes/environnement" in community.links
 
 
-async def test_an_offer_whose_session_is_listed_is_not_listed_beside_it(visitor: Browser) -> None:
+async def test_an_offer_whose_session_is_listed_is_not_listed_beside_it(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/sessions?recherche=fondamentaux")
     assert f"/sessions/{MOOC}" in page.links
     assert "/offres/mooc-fondamentaux-ia" not in page.links
@@ -65,7 +67,7 @@ async def test_an_offer_whose_session_is_listed_is_not_listed_beside_it(visitor:
 
 
 async def test_the_end_of_a_list_leads_to_no_offer_whose_sessions_came_before(
-    an_empty_offer: str, ask: Ask, visit: Browser, database: Database, monkeypatch: pytest.MonkeyPatch
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(browse, "PAGE", 2)
     copied = "format, title, summary, themes, terms, source, choices"
@@ -88,7 +90,7 @@ async def test_the_end_of_a_list_leads_to_no_offer_whose_sessions_came_before(
     assert [link for link in end.links if link.startswith("/offres/")] == ["/offres/sans-session"]
 
 
-async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: Browser) -> None:
+async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/sessions?recherche=zzz")
     assert {"/sessions?format=bespoke", "/ressources", "/sessions"} <= set(page.links)
     assert "terminée" not in page.text.replace("Thème, dates, sessions terminées", "").replace(
@@ -96,14 +98,16 @@ async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: Br
     )
 
 
-async def test_what_is_over_is_offered_as_such_and_counted(visitor: Browser) -> None:
+async def test_what_is_over_is_offered_as_such_and_counted(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/sessions?recherche=empreinte+environnementale+mesurer")
     assert "Voir la session terminée qui correspond" in page.text
     (link,) = {link for link in page.links if "passees=oui" in link}
     assert "Aucune session" not in (await read(visitor, link)).text
 
 
-async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_for(visitor: Browser) -> None:
+async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_for(
+    visitor: HttpBrowser,
+) -> None:
     answer = await visitor.get("/sessions?format=bespoke")
     assert '<option value="bespoke" selected>' in answer.text
     assert set(re.findall(r'href="(/offres/[^"]+)"', answer.text)) == BESPOKE
@@ -111,7 +115,7 @@ async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_fo
 
 
 async def test_a_title_that_changes_is_found_at_once_by_whatever_it_stands_over(
-    an_empty_offer: str, ask: Ask, visit: Browser, database: Database
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database
 ) -> None:
     session_id = await published(ask, an_empty_offer)
     replay = {"title": "À revoir", "url": "https://video.example/1", "themes": ["enjeux-ia"]}

@@ -1,7 +1,7 @@
 """The running service: two replicas on one database, a real broker, the events as others read them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,17 @@ from local.tansu import TansuBroker
 from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
-from tests.integration.catalogue.conftest import Ask, a_draft_of
+from tests.conftest import Ask, Eventually, RunService
+from tests.integration.catalogue.conftest import a_draft_of
 from tests.support.builders import headers
-from tests.support.kafka import KafkaPortal, Published, collect
+from tests.support.kafka import KafkaPortal, PublishedRecord, collect
 from tests.support.processes import ServiceProcess
-
-RunService = Callable[..., ServiceProcess]
-Eventually = Callable[..., Awaitable[None]]
 
 ADVISOR = "advisor-bretagne"
 LIFE = ["SessionScheduled", "SessionOpened", "SessionClosed", "SessionCompleted"]
 
 
-def of(session_id: str, records: list[Published]) -> list[Published]:
+def of(session_id: str, records: list[PublishedRecord]) -> list[PublishedRecord]:
     return [record for record in records if record.key == session_id]
 
 
@@ -61,7 +59,7 @@ async def test_two_replicas_carry_a_session_through_its_life_once_and_announce_w
         published = await client.post(f"{second.url}/api/v1/sessions/{session_id}/publish")
         assert published.status_code == 200, published.text
 
-        def both_are_over(found: list[Published]) -> bool:
+        def both_are_over(found: list[PublishedRecord]) -> bool:
             return all("SessionCompleted" in types(of(either, found)) for either in (session_id, overdue_id))
 
         records = await collect(kafka, "catalogue.sessions", both_are_over)
@@ -107,5 +105,5 @@ def a_short_life(offer_id: str, seconds: float) -> dict[str, Any]:
     )
 
 
-def types(records: list[Published]) -> list[str]:
+def types(records: list[PublishedRecord]) -> list[str]:
     return [record.type for record in records]

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     a_form,
     created,
@@ -16,7 +17,7 @@ from tests.integration.catalogue.browsing import (
     organiser,
     send,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, Ask, EventsOf, in_days, published, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
 
 __all__ = ["organiser"]
 

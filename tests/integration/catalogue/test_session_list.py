@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.web.paging import read_position, written
-from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, Ask, a_draft_of, published
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser
+from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, a_draft_of, published
 from tests.integration.catalogue.public_pages import (
     MAMOUDZOU,
-    Browser,
-    Page,
+    LinkedPage,
     entries,
     found,
     read,
@@ -21,7 +22,7 @@ from tests.integration.catalogue.public_pages import (
 )
 
 
-async def test_the_list_filters_by_address_as_the_api_does(visitor: Browser, look: Ask) -> None:
+async def test_the_list_filters_by_address_as_the_api_does(visitor: HttpBrowser, look: Ask) -> None:
     whole = (await look("GET", "/sessions", limit=200)).json()["items"]
     now = datetime.now(UTC).isoformat()
 
@@ -38,7 +39,7 @@ async def test_the_list_filters_by_address_as_the_api_does(visitor: Browser, loo
     assert themed == ids(format="inet")
 
 
-async def test_the_dates_of_the_list_are_days_of_paris_both_included(visitor: Browser, look: Ask) -> None:
+async def test_the_dates_of_the_list_are_days_of_paris_both_included(visitor: HttpBrowser, look: Ask) -> None:
     whole = (await look("GET", "/sessions", limit=200)).json()["items"]
     day = next(item for item in whole if item["session_id"] == str(RENNES))["starts_at"][:10]
     on_that_day = await found(visitor, du=day, au=day)
@@ -49,7 +50,7 @@ async def test_the_dates_of_the_list_are_days_of_paris_both_included(visitor: Br
 
 
 async def test_a_period_finds_what_runs_through_it_or_into_it_and_nothing_that_ended_before(
-    visitor: Browser, look: Ask
+    visitor: HttpBrowser, look: Ask
 ) -> None:
     mooc = (await look("GET", f"/sessions/{MOOC}")).json()
     first, last = (
@@ -67,13 +68,13 @@ async def test_a_period_finds_what_runs_through_it_or_into_it_and_nothing_that_e
         assert (str(MOOC) in await found(visitor, **period)) is inside, period
 
 
-async def test_a_search_that_is_cut_says_so(visitor: Browser) -> None:
+async def test_a_search_that_is_cut_says_so(visitor: HttpBrowser) -> None:
     expected = "Seuls les 200 premiers caractères ont été cherchés."
     assert expected in (await read(visitor, "/sessions?recherche=" + "a" * 201)).text
     assert expected not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).text
 
 
-async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: Browser) -> None:
+async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: HttpBrowser) -> None:
     text = (await visitor.get(f"/sessions/{RENNES}")).text
     printed = re.findall(r'<p class="print">[^<]*?(https://[^<]+)</p>', text)
     portal = f"https://portail.example.org/inscription?session={RENNES}"
@@ -92,12 +93,12 @@ async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: Brow
     ],
 )
 async def test_words_are_found_whatever_their_case_accents_and_endings(
-    visitor: Browser, text: str, session: UUID
+    visitor: HttpBrowser, text: str, session: UUID
 ) -> None:
     assert str(session) in await found(visitor, recherche=text, passees="oui")
 
 
-async def test_a_search_finds_experts_and_what_the_offer_says(visitor: Browser) -> None:
+async def test_a_search_finds_experts_and_what_the_offer_says(visitor: HttpBrowser) -> None:
     juriste = await found(visitor, recherche="juriste", passees="oui")
     assert len(juriste) == 1
     # Only the summary of the offer speaks of anticipating; its sessions are found by it.
@@ -132,7 +133,9 @@ RUBBISH = [
 
 
 @pytest.mark.parametrize("query", RUBBISH)
-async def test_rubbish_in_an_address_is_a_list_all_the_same(visitor: Browser, query: dict[str, str]) -> None:
+async def test_rubbish_in_an_address_is_a_list_all_the_same(
+    visitor: HttpBrowser, query: dict[str, str]
+) -> None:
     query = {name: value.encode("utf-16", "surrogatepass").decode("utf-16") for name, value in query.items()}
     for path in ("/sessions", "/ressources"):
         answer = await visitor.get(path, params=query)
@@ -140,20 +143,20 @@ async def test_rubbish_in_an_address_is_a_list_all_the_same(visitor: Browser, qu
         assert len(answer.content) < 40_000
 
 
-async def test_what_makes_no_sense_is_said_beside_its_field(visitor: Browser) -> None:
+async def test_what_makes_no_sense_is_said_beside_its_field(visitor: HttpBrowser) -> None:
     page = await visitor.get("/sessions", params={"du": "hier", "delegation": "atlantide"})
     assert 'id="du-erreur"' in page.text
     assert 'aria-describedby="du-erreur" aria-invalid="true"' in page.text
     assert "Cette valeur n’existe pas" in page.text
 
 
-async def test_filters_out_of_sight_are_shown_when_they_are_used_or_wrong(visitor: Browser) -> None:
+async def test_filters_out_of_sight_are_shown_when_they_are_used_or_wrong(visitor: HttpBrowser) -> None:
     for query in ("theme=enjeux-ia", "du=2026-01-01", "au=hier", "passees=oui"):
         assert "<details open>" in (await visitor.get(f"/sessions?{query}")).text
     assert "<details>" in (await visitor.get("/sessions?format=webinar&recherche=ia")).text
 
 
-async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor: Browser) -> None:
+async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor: HttpBrowser) -> None:
     async def walk(path: str, way: str) -> tuple[list[list[str]], str]:
         parts, following = [], path
         while following:
@@ -177,13 +180,13 @@ def test_a_read_position_the_list_is_read_to_the_microsecond() -> None:
 
 
 async def test_html_in_a_title_is_shown_as_the_text_it_is(
-    an_empty_offer: str, ask: Ask, visit: Browser
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser
 ) -> None:
     title = '</script><script>alert("1")</script> & <b>IA</b> {{ 7*7 }}'
     session_id = await published(ask, an_empty_offer, title=title, venue="<i>Rennes</i>")
     for path in ("/", "/sessions", f"/sessions/{session_id}", f"/offres/{an_empty_offer}"):
         answer = await visit.get(path)
-        page = Page(answer.text)  # which fails at a script of any other kind
+        page = LinkedPage(answer.text)  # which fails at a script of any other kind
         assert title in page.text
         assert "b" not in page.tags
         assert "i" not in page.tags
@@ -191,7 +194,9 @@ async def test_html_in_a_title_is_shown_as_the_text_it_is(
     assert [str(event["summary"]) for event in entries(await visit.get("/agenda.ics"))] == [title]
 
 
-async def test_drafts_and_bespoke_sessions_are_on_no_page(offer: object, ask: Ask, visit: Browser) -> None:
+async def test_drafts_and_bespoke_sessions_are_on_no_page(
+    offer: object, ask: Ask, visit: HttpBrowser
+) -> None:
     draft = await ask("POST", "/sessions", by="advisor-bretagne", **a_draft_of("ia-et-territoires"))
     bespoke = await published(ask, "sur-mesure-enjeux-ia", audience={"sirets": ["21350238800019"]})
     for session_id in (draft.json()["session_id"], bespoke):

@@ -7,16 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from shared.database import Database
-from tests.integration.catalogue.conftest import (
-    ADMIN,
-    BRETAGNE,
-    CORSE,
-    Ask,
-    EventsOf,
-    drafted,
-    in_days,
-    problem,
-)
+from tests.conftest import Ask
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, drafted, in_days, problem
 
 HEADER = "Offre;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\r\n"
 GOOD = "essai;Un {n};2027-03-30 09:30;2027-03-30 17:00;2027-03-01 09:00;{n};Rennes\r\n"

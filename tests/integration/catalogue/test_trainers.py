@@ -12,17 +12,9 @@ from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState, SessionTrainersChanged
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import end_rows
-from tests.integration.catalogue.browsing import Browser, created, organiser, send
-from tests.integration.catalogue.conftest import (
-    ADMIN,
-    BRETAGNE,
-    CORSE,
-    Ask,
-    EventsOf,
-    drafted,
-    in_days,
-    published,
-)
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, created, organiser, send
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, drafted, in_days, published
 
 __all__ = ["organiser"]
 
@@ -148,7 +140,7 @@ async def test_a_copy_has_the_same_trainers_under_ids_of_its_own(ask: Ask, an_em
 
 
 async def test_trainers_are_named_in_the_form_a_person_a_line(
-    organiser: Browser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
     lines = "Zoé Durand <zoe.durand@exemple.fr>\r\n\r\n Léo Petit "
     path = await created(organiser, an_empty_offer, trainers=lines)

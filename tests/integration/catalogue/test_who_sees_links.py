@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import Ask
 from tests.integration.catalogue.browsing import log_in
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, PORTAL, Ask, published
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, PORTAL, published
 from tests.integration.catalogue.public_pages import PAGES
 
 LINK = "https://visio.example/secret-7"

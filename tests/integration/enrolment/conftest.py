@@ -25,8 +25,10 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.messaging.portals.registry import PortalsFile
-from tests.conftest import settings_of
+from tests.conftest import Ask, settings_of
 from tests.support.enrolment_on_postgres import New, sessions_on_postgres
+
+SelectRows = Callable[..., Awaitable[list[Row[Any]]]]
 
 PROBLEM = "application/problem+json"
 
@@ -101,9 +103,6 @@ async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> 
     yield wired
     for process in processes:
         await process.database.close()
-
-
-Ask = Callable[..., Awaitable[httpx.Response]]
 
 
 @pytest.fixture

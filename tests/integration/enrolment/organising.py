@@ -1,15 +1,12 @@
 """What an organiser sends to the API and what comes back: sheets, and the events that follow."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
-from sqlalchemy import Row
 
 from shared.events.catalogue import SessionState
-from tests.integration.enrolment.conftest import Ask, problem
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import SelectRows, problem
 
 BRETAGNE, CORSE, ADMIN, SUPPORT = "advisor-bretagne", "advisor-corse", "siege", "assistance"
 CSV = {"content-type": "text/csv"}
@@ -42,7 +39,7 @@ async def send(ask: Ask, method: str, path: str, sheet: str | bytes, *, by: str 
     return await ask(method, path, by=by, content=content, headers=CSV)
 
 
-async def published_events(rows: Rows, kind: str, agent_id: str = "%") -> list[dict[str, Any]]:
+async def published_events(rows: SelectRows, kind: str, agent_id: str = "%") -> list[dict[str, Any]]:
     """The data of the events of a kind, in order; of one agent, or all."""
     found = await rows(
         "SELECT CAST(data AS jsonb) AS data FROM outbox WHERE type LIKE :kind AND key LIKE :key ORDER BY id",

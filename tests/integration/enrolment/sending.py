@@ -2,16 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from sqlalchemy import Row
 
-from tests.integration.enrolment.conftest import Ask, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import problem
 from tests.support.builders import an_agent, enrolment_request
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
 PORTAL = "portail-bretagne"
 SESSION = uuid.UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11")

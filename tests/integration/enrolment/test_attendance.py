@@ -7,12 +7,12 @@ import pytest
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import (
     BRETAGNE,
     CORSE,
     MODULES,
-    Rows,
     by_line,
     lines,
     listed,
@@ -37,7 +37,9 @@ def seen(agent_id: str, attendance: str, module: int | None = None) -> dict[str,
     return {"agent_id": agent_id, "attendance": attendance} | ({} if module is None else {"module": module})
 
 
-async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: Ask, rows: Rows) -> None:
+async def test_attendance_at_every_module_certifies_who_came(
+    front: Front, ask: Ask, rows: SelectRows
+) -> None:
     session = await a_session_that_ran(front)
     records = [seen("A-0", "attended", 1), seen("A-0", "absent_justified", 2), seen("A-1", "absent", 1)]
     answer = await ask("POST", of(session, "attendance"), by=BRETAGNE, json={"records": records})
@@ -57,7 +59,7 @@ async def test_attendance_at_every_module_certifies_who_came(front: Front, ask: 
 
 
 async def test_a_cancellation_is_told_to_who_attended_a_first_day_and_certifies_what_took_place(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     """Rule 11; what had not begun when the session was cancelled is never recorded."""
     now = datetime.now(UTC)

@@ -2,20 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Row
 
 from shared.events.catalogue import SessionState
 from shared.messaging.erasure import Eraser
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.support.builders import an_agent, open_now
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
 ORGANISER = "advisor-bretagne"
 PERSON = {
@@ -42,7 +39,7 @@ def on_the_day(**changes: Any) -> SessionState:
 
 
 async def test_who_walks_in_on_the_day_gets_a_free_seat_and_its_author_is_kept(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = on_the_day()
     await front.publish(session)
@@ -110,7 +107,7 @@ async def test_where_no_seat_is_free_the_line_is_for_who_is_enrolled_by_hand_too
 
 
 async def test_above_capacity_a_seat_needs_a_reason_that_is_kept_and_is_gone_when_it_is_left(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session, seated = open_now(capacity=1, quota_per_authority=1), an_agent()
     await front.publish(session)
@@ -143,7 +140,7 @@ async def test_a_reason_opens_no_session_that_is_over_or_for_others(front: Front
 
 
 async def test_what_is_refused_leaves_nothing_and_writes_to_nobody(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = open_now(capacity=0, waiting_list="none")
     await front.publish(session)

@@ -21,8 +21,8 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front
-from tests.integration.enrolment.test_issuers import Rows
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.visiting import KEY, enrolled, letter, page, path
 from tests.support.builders import an_agent, open_now
 
@@ -136,7 +136,7 @@ async def test_a_certificate_is_withdrawn_when_attendance_is_corrected(
 
 
 async def test_a_code_that_is_not_ours_is_not_found_and_counts_as_a_wrong_link(
-    ask: Ask, asking: Any, rows: Rows
+    ask: Ask, asking: Any, rows: SelectRows
 ) -> None:
     page(await ask("GET", "/attestations"), 200, "Vérifier une attestation")
     page(await ask("POST", "/attestations", data={"code": "abc"}), 422, "Vérifier une attestation")
@@ -166,7 +166,7 @@ async def test_a_certificate_is_opened_and_nothing_else(front: Front, ask: Ask) 
 
 
 async def test_an_organiser_gets_the_certificates_of_a_session_as_a_zip_a_part_at_a_time(
-    front: Front, ask: Ask, database: Database, rows: Rows
+    front: Front, ask: Ask, database: Database, rows: SelectRows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -211,7 +211,7 @@ async def test_a_zip_of_certificates_that_is_taken_out_stands_in_the_security_lo
 
 
 async def test_why_a_zip_was_taken_out_is_not_told_the_one_person_in_it(
-    front: Front, ask: Ask, database: Database, rows: Rows
+    front: Front, ask: Ask, database: Database, rows: SelectRows
 ) -> None:
     session, agent, _ = await enrolled(front)
     await record(front, database, session, agent, "attended")

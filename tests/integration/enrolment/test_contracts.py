@@ -4,7 +4,8 @@ import json
 
 from shared.events import ANSWERS, portal
 from shared.events.documents import FOLDER
-from tests.integration.enrolment.conftest import Ask, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import problem
 
 
 async def test_the_document_of_portals_is_the_stored_one_without_its_examples(ask: Ask) -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import UNUSED_CORRECTIONS
@@ -20,12 +19,11 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.portal import AgentCorrected, EnrolmentRequested
 from shared.personal_data import end_rows
-from tests.integration.enrolment.conftest import Front
+from tests.conftest import Eventually
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
-Eventually = Callable[..., Awaitable[None]]
 AGENT = an_agent("IEL-1", email="faute@exemple.fr", issuer="iel")
 CORRECTED = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
 
@@ -41,7 +39,7 @@ async def correct(database: Database, issuer: str = "iel", **changes: Any) -> No
 
 
 async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     sessions = open_now(), open_now()
     other = an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
@@ -67,7 +65,7 @@ async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept
 
 
 async def test_it_is_published_once_after_the_decisions_of_before(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -87,7 +85,7 @@ async def test_it_is_published_once_after_the_decisions_of_before(
     assert emails == ["faute@exemple.fr", "zoe@exemple.fr", "zoe@exemple.fr"]
 
 
-async def test_a_bad_address_is_tried_again(database: Database, front: Front, rows: Rows) -> None:
+async def test_a_bad_address_is_tried_again(database: Database, front: Front, rows: SelectRows) -> None:
     session = open_now()
     await front.publish(session)
     await front.enrol(session, AGENT)
@@ -98,7 +96,7 @@ async def test_a_bad_address_is_tried_again(database: Database, front: Front, ro
 
 @pytest.mark.parametrize("issuer", ["iel", "ouest"])
 async def test_of_somebody_who_is_in_no_session_nothing_is_published(
-    database: Database, front: Front, rows: Rows, issuer: str
+    database: Database, front: Front, rows: SelectRows, issuer: str
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -108,7 +106,7 @@ async def test_of_somebody_who_is_in_no_session_nothing_is_published(
 
 
 async def test_a_correction_of_nobody_ends_when_no_request_can_wait_for_it_any_more(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -124,14 +122,14 @@ async def test_a_correction_of_nobody_ends_when_no_request_can_wait_for_it_any_m
 RIGHT = {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
 
 
-async def enrolled_as(rows: Rows) -> list[tuple[str, str, str]]:
+async def enrolled_as(rows: SelectRows) -> list[tuple[str, str, str]]:
     found = await rows("SELECT state, agent->>'email' AS email, agent->>'family_name' AS name FROM enrolment")
     return [(row.state, row.email, row.name) for row in found]
 
 
 @pytest.mark.parametrize("group", [False, True])
 async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_meanwhile(
-    database: Database, front: Front, rows: Rows, group: bool
+    database: Database, front: Front, rows: SelectRows, group: bool
 ) -> None:
     session, namesake = open_now(), an_agent("IEL-1", issuer="ouest", email="autre@exemple.fr")
     asked = uuid4(), clock.now(), session.session_id
@@ -158,7 +156,7 @@ async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_mean
 
 
 async def test_a_request_whose_session_never_comes_is_refused_as_corrected_meanwhile(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     await front.enrol(open_now(), AGENT)
     await correct(database, **RIGHT)
@@ -172,7 +170,7 @@ async def test_a_request_whose_session_never_comes_is_refused_as_corrected_meanw
     [(timedelta(minutes=-1), "zoe@exemple.fr"), (timedelta(minutes=1), "faute@exemple.fr")],
 )
 async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_one_that_is_redriven(
-    database: Database, front: Front, rows: Rows, after: timedelta, email: str
+    database: Database, front: Front, rows: SelectRows, after: timedelta, email: str
 ) -> None:
     """What a portal says later is its newest word."""
     session = open_now()
@@ -184,7 +182,7 @@ async def test_a_request_is_decided_as_corrected_by_what_came_after_it_such_as_o
     assert [row[1] for row in await enrolled_as(rows)] == [email]
 
 
-async def an_hour_ago(rows: Rows) -> None:
+async def an_hour_ago(rows: SelectRows) -> None:
     """Let all requests of before be an hour old."""
     await rows("UPDATE enrolment SET received_at = received_at - interval '1 hour' RETURNING 1")
 
@@ -196,14 +194,14 @@ async def correct_late(database: Database, **changes: Any) -> None:
     await take(router, database, [request], policy=Policy())
 
 
-async def addresses(rows: Rows) -> list[str]:
+async def addresses(rows: SelectRows) -> list[str]:
     return [row[1] for row in await enrolled_as(rows)]
 
 
 STALE = AGENT.model_copy(update={"email": "stale@exemple.fr"})
 
 
-async def in_the_first_of_two(front: Front, rows: Rows) -> tuple[SessionState, SessionState]:
+async def in_the_first_of_two(front: Front, rows: SelectRows) -> tuple[SessionState, SessionState]:
     """Two sessions of an offer; the agent has been in the first for an hour."""
     first = open_now()
     second = open_now(offer_id=first.offer_id)
@@ -214,7 +212,7 @@ async def in_the_first_of_two(front: Front, rows: Rows) -> tuple[SessionState, S
 
 
 async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_that_says(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     """The newest word is what the request says; all services hear the same."""
     _, second = await in_the_first_of_two(front, rows)
@@ -227,7 +225,7 @@ async def test_one_that_is_read_after_a_newer_request_gives_all_enrolments_what_
 
 
 async def test_a_refused_request_says_nothing_of_how_an_agent_is_written_to(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     first, _ = await in_the_first_of_two(front, rows)
     await front.enrol(first, STALE)  # is there already
@@ -237,7 +235,7 @@ async def test_a_refused_request_says_nothing_of_how_an_agent_is_written_to(
 
 @pytest.mark.parametrize("asked", ["for a group", "to move"])
 async def test_who_asks_for_several_or_moves_says_less_of_each_than_a_correction(
-    database: Database, front: Front, rows: Rows, asked: str
+    database: Database, front: Front, rows: SelectRows, asked: str
 ) -> None:
     first, second = await in_the_first_of_two(front, rows)
     if asked == "to move":
@@ -250,7 +248,7 @@ async def test_who_asks_for_several_or_moves_says_less_of_each_than_a_correction
 
 
 async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_not_say(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     """As when it was parked and is redriven: the newest word of a portal is what it said last."""
     session = open_now()
@@ -276,7 +274,9 @@ async def test_one_that_is_read_after_a_newer_one_changes_only_what_that_does_no
     assert len(await rows("SELECT 1 FROM correction")) == 3
 
 
-async def test_a_correction_of_nothing_changes_nothing(database: Database, front: Front, rows: Rows) -> None:
+async def test_a_correction_of_nothing_changes_nothing(
+    database: Database, front: Front, rows: SelectRows
+) -> None:
     session = open_now()
     await front.publish(session)
     await front.enrol(session, AGENT)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from services.enrolment.app import READS, eraser
 from services.enrolment.handlers import router
@@ -43,16 +43,14 @@ from shared.messaging.erasure import Eraser, Erasure
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import PortalsFile
 from shared.read_log import Reading, ReadKind
-from tests.conftest import opened
-from tests.integration.enrolment.conftest import Front
+from tests.conftest import Eventually, opened
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.garbage import alive, without_collecting
 from tests.support.processes import Forked
 from tests.support.searching import MARK, columns_with
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
-Eventually = Callable[..., Awaitable[None]]
 ERASED = "fr.cnfpt.enrolment.AgentErased.v1"
 
 
@@ -141,7 +139,7 @@ async def live_through_everything(
 
 
 async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     agent, next_in_line = marked(), an_agent("B-1", issuer="iel")
     seats, _ = await live_through_everything(database, front, portal, agent)
@@ -163,7 +161,7 @@ async def test_nothing_is_left_of_an_agent_and_the_next_in_line_has_the_seat(
 
 
 async def test_a_replay_of_all_that_was_sent_brings_nothing_back(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     _, letters = await live_through_everything(database, front, portal, marked())
     await forget(database, erasing, portal, marked())
@@ -205,7 +203,7 @@ async def test_what_was_asked_for_after_the_erasure_stays(
 
 
 async def test_who_asks_again_while_they_are_forgotten_has_a_seat_and_keeps_it(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     sessions = [open_now(), open_now()]
     await front.publish(*sessions)
@@ -231,7 +229,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
     portal: ErasurePortal,
     erasing: Eraser,
     *,
-    rows: Rows,
+    rows: SelectRows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fails(*_arguments: object) -> None:
@@ -281,7 +279,7 @@ async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
 
 
 async def test_what_is_on_its_way_is_waited_for(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     async def is_done() -> bool:
         await erasing.run()
@@ -302,7 +300,7 @@ async def test_what_is_on_its_way_is_waited_for(
 
 
 async def test_a_groups_request_is_waited_for_and_that_of_others_is_not(
-    database: Database, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     own, colleague = marked(), an_agent("B-1", issuer="iel")
     contact = Contact(name="Ida Durand", email="ida@exemple.fr")
@@ -345,7 +343,7 @@ async def test_what_another_issuers_portal_sent_by_http_is_not_about_an_agent_wi
 
 
 async def test_attendance_stays_as_a_number(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     now = clock.now()
     session = open_now()
@@ -414,7 +412,11 @@ async def test_what_we_wrote_of_an_agent_after_the_request_ends_too(
 
 
 async def test_of_many_dead_letters_about_an_agent_few_are_in_memory_at_a_time(
-    database: Database, portal: ErasurePortal, erasing: Eraser, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    portal: ErasurePortal,
+    erasing: Eraser,
+    rows: SelectRows,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     size, most = 100_000, 250_000
     monkeypatch.setattr(dead_letters_of_people, "_BYTES_AT_ONCE", most)
@@ -469,7 +471,7 @@ async def test_an_erasure_that_fails_and_may_succeed_later_leaves_nothing_in_mem
 
 
 async def test_the_feed_of_a_portal_passes_over_what_was_erased(
-    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: Rows
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -511,7 +513,7 @@ async def test_an_erasure_that_fails_does_not_stop_the_next(
     front: Front,
     portal: ErasurePortal,
     portals: PortalsFile,
-    rows: Rows,
+    rows: SelectRows,
     *,
     fault: Exception,
 ) -> None:

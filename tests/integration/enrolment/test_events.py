@@ -21,7 +21,8 @@ from shared.messaging.consumer import REJECTED
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.personal_data import end_rows
-from tests.integration.enrolment.conftest import Ask, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import SelectRows, problem
 from tests.integration.enrolment.sending import (
     AGENT,
     DATA,
@@ -29,7 +30,6 @@ from tests.integration.enrolment.sending import (
     PORTAL,
     SESSION,
     TRACE,
-    Rows,
     a_request,
     accepted,
     post,
@@ -42,7 +42,7 @@ from tests.support.builders import an_agent
 # ------------------------------------------------------------------------------------------------ modes
 
 
-async def test_in_binary_mode_the_attributes_are_headers(ask: Ask, rows: Rows) -> None:
+async def test_in_binary_mode_the_attributes_are_headers(ask: Ask, rows: SelectRows) -> None:
     ce_id, data = str(uuid.uuid4()), a_request()
     assert str(accepted(await send(ask, data, id=ce_id, headers={"traceparent": TRACE}))) == ce_id
     [event] = await rows(OUTBOX)
@@ -54,14 +54,16 @@ async def test_in_binary_mode_the_attributes_are_headers(ask: Ask, rows: Rows) -
 
 
 @pytest.mark.parametrize("content_type", [STRUCTURED, f"{STRUCTURED.title()}; charset=UTF-8"])
-async def test_in_structured_mode_the_event_is_the_body(ask: Ask, rows: Rows, content_type: str) -> None:
+async def test_in_structured_mode_the_event_is_the_body(
+    ask: Ask, rows: SelectRows, content_type: str
+) -> None:
     document = structured(traceparent=TRACE)
     assert str(accepted(await post(ask, document, content_type))) == document["id"]
     [event] = await rows(OUTBOX)
     assert (event.type, event.traceparent) == (document["type"], TRACE)
 
 
-async def test_in_a_batch_one_bad_event_does_not_fail_the_others(ask: Ask, rows: Rows) -> None:
+async def test_in_a_batch_one_bad_event_does_not_fail_the_others(ask: Ask, rows: SelectRows) -> None:
     good, again, other = structured(), structured(), structured(a_request(approval={}))
     conflict = again | {"data": a_request(agent=json.loads(an_agent("IEL-2").model_dump_json()))}
     documents = [good, other, again, again, conflict, "no event", structured(source="/portals/portail-deux")]
@@ -101,7 +103,7 @@ async def test_others_are_answered_while_a_large_body_is_read(
     assert (await sending).status_code in (200, 202)
 
 
-async def test_a_batch_has_a_hundred_events_at_most(ask: Ask, rows: Rows) -> None:
+async def test_a_batch_has_a_hundred_events_at_most(ask: Ask, rows: SelectRows) -> None:
     documents = [structured() for _ in range(101)]
     assert rejected(await post(ask, documents, BATCH), 413, "too_large") == [""]
     answer = await post(ask, documents[:100], BATCH)
@@ -121,7 +123,7 @@ async def test_a_batch_has_a_hundred_events_at_most(ask: Ask, rows: Rows) -> Non
     ],
 )
 async def test_attributes_in_headers_are_unquoted_and_percent_decoded_once(
-    ask: Ask, rows: Rows, written: str, read: bool
+    ask: Ask, rows: SelectRows, written: str, read: bool
 ) -> None:
     answer = await send(ask, source=written)
     assert answer.status_code == (202 if read else 400 if "\xe9" in written or "%C0" in written else 403), (
@@ -134,7 +136,9 @@ async def test_attributes_in_headers_are_unquoted_and_percent_decoded_once(
 
 
 @pytest.mark.parametrize("kind", DATA)
-async def test_whatever_a_portal_may_publish_it_may_send_by_http(ask: Ask, rows: Rows, kind: str) -> None:
+async def test_whatever_a_portal_may_publish_it_may_send_by_http(
+    ask: Ask, rows: SelectRows, kind: str
+) -> None:
     key, data = DATA[kind]
     accepted(await send(ask, data, kind))
     [event] = await rows(OUTBOX)
@@ -153,7 +157,7 @@ async def test_whatever_a_portal_may_publish_it_may_send_by_http(ask: Ask, rows:
 # ------------------------------------------------------------------------------------------------ once
 
 
-async def test_the_same_event_again_is_the_same_event(ask: Ask, rows: Rows) -> None:
+async def test_the_same_event_again_is_the_same_event(ask: Ask, rows: SelectRows) -> None:
     ce_id, data = str(uuid.uuid4()), a_request()
     first = accepted(await send(ask, data, id=ce_id))
     later = accepted(await send(ask, dict(reversed(data.items())), id=ce_id.upper(), time=None))
@@ -162,7 +166,7 @@ async def test_the_same_event_again_is_the_same_event(ask: Ask, rows: Rows) -> N
     assert len(await rows(OUTBOX)) == 1
 
 
-async def test_the_same_event_sent_twice_at_once_is_one_event(ask: Ask, rows: Rows) -> None:
+async def test_the_same_event_sent_twice_at_once_is_one_event(ask: Ask, rows: SelectRows) -> None:
     ce_id, data = str(uuid.uuid4()), a_request()
     answers = await asyncio.gather(*(send(ask, data, id=ce_id) for _ in range(8)))
     assert len({accepted(answer) for answer in answers}) == 1
@@ -171,7 +175,7 @@ async def test_the_same_event_sent_twice_at_once_is_one_event(ask: Ask, rows: Ro
 
 @pytest.mark.parametrize("changed", [{"session_id": str(uuid.uuid4())}, {"agent": AGENT}])
 async def test_an_id_that_was_used_for_something_else_is_refused(
-    ask: Ask, rows: Rows, changed: dict[str, Any]
+    ask: Ask, rows: SelectRows, changed: dict[str, Any]
 ) -> None:
     ce_id = str(uuid.uuid4())
     accepted(await send(ask, id=ce_id))
@@ -181,7 +185,7 @@ async def test_an_id_that_was_used_for_something_else_is_refused(
     assert len(await rows(OUTBOX)) == 1
 
 
-async def test_an_id_belongs_to_its_portal(ask: Ask, rows: Rows) -> None:
+async def test_an_id_belongs_to_its_portal(ask: Ask, rows: SelectRows) -> None:
     ce_id = str(uuid.uuid4())
     for by in (PORTAL, "portail-deux"):
         accepted(await send(ask, a_request(approval=None), id=ce_id, by=by))
@@ -191,7 +195,9 @@ async def test_an_id_belongs_to_its_portal(ask: Ask, rows: Rows) -> None:
     ]
 
 
-async def test_what_was_refused_is_counted_and_may_come_mended_with_the_same_id(ask: Ask, rows: Rows) -> None:
+async def test_what_was_refused_is_counted_and_may_come_mended_with_the_same_id(
+    ask: Ask, rows: SelectRows
+) -> None:
     ce_id, count = str(uuid.uuid4()), REJECTED.labels("http", PORTAL, "invalid")
     before = count._value.get()
     assert rejected(await send(ask, {}, id=ce_id), 422, "invalid") == ["/session_id", "/agent"]
@@ -200,7 +206,7 @@ async def test_what_was_refused_is_counted_and_may_come_mended_with_the_same_id(
     assert len(await rows(OUTBOX)) == 1
 
 
-async def test_events_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, database: Database) -> None:
+async def test_events_are_forgotten_after_thirty_days(ask: Ask, rows: SelectRows, database: Database) -> None:
     old, young = str(uuid.uuid4()), str(uuid.uuid4())
     for ce_id in (old, young):
         accepted(await send(ask, id=ce_id))
@@ -220,7 +226,7 @@ async def test_events_are_forgotten_after_thirty_days(ask: Ask, rows: Rows, data
 # ------------------------------------------------------------------------------------------------- who
 
 
-async def test_in_a_trial_an_admin_speaks_for_its_portal(ask: Ask, rows: Rows) -> None:
+async def test_in_a_trial_an_admin_speaks_for_its_portal(ask: Ask, rows: SelectRows) -> None:
     accepted(await send(ask, by="siege", source="/portals/essai"))
     assert [event.source for event in await rows(OUTBOX)] == ["/portals/essai"]
 
@@ -229,21 +235,21 @@ async def test_outside_a_trial_an_admin_speaks_for_no_portal(asking: Callable[..
     problem(await send(asking(parcours_trial=False), by="siege"), 403)
 
 
-async def test_what_could_not_be_signed_is_not_accepted(asking: Callable[..., Ask], rows: Rows) -> None:
+async def test_what_could_not_be_signed_is_not_accepted(asking: Callable[..., Ask], rows: SelectRows) -> None:
     ask = asking(intake_signing_key=None)
     problem(await send(ask), 503)
     accepted(await send(ask, by="siege", source="/portals/essai"))
     assert len(await rows(OUTBOX)) == 1
 
 
-async def test_only_portals_may_send_and_nothing_is_read_before_the_token(ask: Ask, rows: Rows) -> None:
+async def test_only_portals_may_send_and_nothing_is_read_before_the_token(ask: Ask, rows: SelectRows) -> None:
     for by, status in ((None, 401), ("nobody", 401), ("advisor-bretagne", 403)):
         problem(await post(ask, b"{", STRUCTURED, by), status)
     assert await rows(OUTBOX) == []
 
 
 @pytest.mark.parametrize("source", ["/portals/portail-deux", "/portals/none", "/services/enrolment", "x"])
-async def test_a_portal_speaks_for_no_other(ask: Ask, rows: Rows, source: str) -> None:
+async def test_a_portal_speaks_for_no_other(ask: Ask, rows: SelectRows, source: str) -> None:
     assert rejected(await send(ask, source=source), 403, "not_authenticated") == [""]
     assert await rows(OUTBOX) == []
 

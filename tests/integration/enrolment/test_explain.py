@@ -13,12 +13,12 @@ from shared.database import Transaction
 from shared.read_log import Reading
 from shared.references import reference_of
 from tests.support.builders import CLOSES, an_agent
-from tests.support.enrolment_on_postgres import New, Session
+from tests.support.enrolment_on_postgres import New, PostgresSession
 
 READING = Reading.by_command("exploitante")
 
 
-def explained(session: Session, identifier: object) -> str:
+def explained(session: PostgresSession, identifier: object) -> str:
     async def find() -> Sequence[IdExplanation]:
         async with session.world.database.quiet_transaction() as tx:
             return await explain(tx, str(identifier), READING)

@@ -16,7 +16,8 @@ from sqlalchemy import event, text
 
 from services.enrolment.api.feed_watch import POLL_SECONDS, FeedWatch
 from shared.database import Database
-from tests.integration.enrolment.conftest import Ask, ToApplication, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import ToApplication, problem
 
 A, B = "portail-bretagne", "portail-deux"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

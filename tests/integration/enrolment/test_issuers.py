@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from faststream import ContextRepo
-from sqlalchemy import Row
 
 from services.enrolment.explanations import lines_of
 from services.enrolment.handlers import router
@@ -27,20 +26,20 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.read_log import Reading
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_placement, a_record, received, take
 from tests.support.rosters import NANTES
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
-Send = Callable[..., Awaitable[None]]
+SendRecord = Callable[..., Awaitable[None]]
 
 IEL, SIRH = an_agent("1001", issuer="iel"), an_agent("1001", issuer="sirh", family_name="Martin")
 
 
 @pytest.fixture
-def portal(database: Database, tmp_path: Path) -> Send:
+def portal(database: Database, tmp_path: Path) -> SendRecord:
     """``await portal("iel", event, ce_id)``: the portal sends it, and it is admitted and handled."""
     path = tmp_path / "two-portals.json"
     unsigned = {"contact": "equipe@portail.example", "authentication": "none"}
@@ -69,7 +68,7 @@ def asking(session: SessionState, agent: Agent) -> EnrolmentRequested:
 
 
 async def test_two_issuers_identifier_is_two_people_from_their_records_to_both_decisions(
-    front: Front, ask: Ask, rows: Rows, portal: Send
+    front: Front, ask: Ask, rows: SelectRows, portal: SendRecord
 ) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     await front.publish(session)
@@ -108,8 +107,8 @@ async def test_two_issuers_identifier_is_two_people_from_their_records_to_both_d
 )
 async def test_another_portals_word_about_the_same_identifier_changes_nothing(
     front: Front,
-    rows: Rows,
-    portal: Send,
+    rows: SelectRows,
+    portal: SendRecord,
     changes: dict[str, Any],
     others: Callable[[SessionState], Event],
 ) -> None:
@@ -134,7 +133,7 @@ async def test_another_portals_word_about_the_same_identifier_changes_nothing(
 
 @pytest.mark.parametrize("session_is_known", [True, False])
 async def test_a_portal_limited_to_other_authorities_finds_nobody(
-    front: Front, rows: Rows, portal: Send, session_is_known: bool
+    front: Front, rows: SelectRows, portal: SendRecord, session_is_known: bool
 ) -> None:
     session = open_now()
     if session_is_known:
@@ -151,7 +150,9 @@ async def test_a_portal_limited_to_other_authorities_finds_nobody(
     assert answers[0].reason == "not_enrolled"
 
 
-async def test_of_one_id_of_two_portals_each_changes_its_own(front: Front, rows: Rows, portal: Send) -> None:
+async def test_of_one_id_of_two_portals_each_changes_its_own(
+    front: Front, rows: SelectRows, portal: SendRecord
+) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     await front.publish(session)
     await front.enrol(session, IEL, SIRH)
@@ -169,7 +170,9 @@ async def test_of_one_id_of_two_portals_each_changes_its_own(front: Front, rows:
     ]
 
 
-async def test_requests_of_one_id_wait_for_their_session_both(front: Front, rows: Rows, portal: Send) -> None:
+async def test_requests_of_one_id_wait_for_their_session_both(
+    front: Front, rows: SelectRows, portal: SendRecord
+) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     for name in ("iel", "sirh", "iel"):
         await portal(name, asking(session, an_agent("1001")), ce_id)
@@ -177,7 +180,7 @@ async def test_requests_of_one_id_wait_for_their_session_both(front: Front, rows
     assert await front.states(session, IEL, SIRH) == ["enrolled", "enrolled"]
 
 
-async def test_an_operator_reads_of_both(database: Database, front: Front, portal: Send) -> None:
+async def test_an_operator_reads_of_both(database: Database, front: Front, portal: SendRecord) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     await front.publish(session)
     for name in ("iel", "sirh"):

@@ -5,29 +5,27 @@ import itertools
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from local.kafka import KafkaBroker
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested
+from tests.conftest import RunService
+from tests.integration.enrolment.conftest import SelectRows
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import KafkaPortal, Message, Published, collect
-from tests.support.processes import ServiceProcess
+from tests.support.kafka import KafkaMessage, KafkaPortal, PublishedRecord, collect
 
 pytestmark = pytest.mark.kafka
 
-Run = Callable[..., ServiceProcess]
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
-
-def requests_for(session: SessionState, number: int) -> list[Message]:
+def requests_for(session: SessionState, number: int) -> list[KafkaMessage]:
     """Requests in order; the agent's id tells the place in that order."""
     return [
         (
@@ -53,14 +51,14 @@ async def announce(portal: KafkaPortal, *sessions: SessionState) -> None:
     )
 
 
-def mine(found: list[Published], *sessions: SessionState) -> list[Published]:
+def mine(found: list[PublishedRecord], *sessions: SessionState) -> list[PublishedRecord]:
     ids = {str(session.session_id) for session in sessions}
     return [decision for decision in found if decision.data["session_id"] in ids]
 
 
 async def decided_by_three_processes(
-    kafka: KafkaBroker, run: Callable[[], object], session: SessionState, records: Sequence[Message]
-) -> list[Published]:
+    kafka: KafkaBroker, run: Callable[[], object], session: SessionState, records: Sequence[KafkaMessage]
+) -> list[PublishedRecord]:
     """Return the decisions about these requests, once three processes have made all of them."""
     number = len(records)
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
@@ -78,7 +76,7 @@ async def decided_by_three_processes(
 
 
 async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_seat_the_first_hundred(
-    kafka: KafkaBroker, enrolment_url: str, run_service: Run
+    kafka: KafkaBroker, enrolment_url: str, run_service: RunService
 ) -> None:
     session = open_now(capacity=100)
     run = partial(run_service, "enrolment", enrolment_url, kafka.bootstrap_servers)
@@ -94,7 +92,7 @@ async def test_ten_thousand_requests_for_a_hundred_seats_from_three_processes_se
 
 
 async def test_one_session_whose_requests_come_by_every_partition_is_never_oversold(
-    kafka: KafkaBroker, enrolment_url: str, run_service: Run, rows: Rows
+    kafka: KafkaBroker, enrolment_url: str, run_service: RunService, rows: SelectRows
 ) -> None:
     """A portal that forgets the key spreads one session over all partitions, hence over all processes."""
     session = open_now(capacity=50)
@@ -117,7 +115,7 @@ async def test_one_session_whose_requests_come_by_every_partition_is_never_overs
 async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
     kafka: KafkaBroker,
     enrolment_url: str,
-    run_service: Run,
+    run_service: RunService,
     eventually: Any,
     *,
     database: Database,
@@ -172,7 +170,7 @@ async def test_stopping_the_service_in_the_middle_loses_and_doubles_nothing(
 
 
 async def test_the_deadline_is_judged_by_the_time_that_the_broker_received_the_request(
-    kafka: KafkaBroker, enrolment_url: str, run_service: Run, eventually: Any
+    kafka: KafkaBroker, enrolment_url: str, run_service: RunService, eventually: Any
 ) -> None:
     """Asked in time while the service was down: in time. The sender's own clock counts for nothing."""
     closes = datetime.now(UTC) + timedelta(seconds=4)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,14 +12,14 @@ import pytest
 from local.kafka import KafkaBroker
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
+from tests.conftest import RunService
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import KafkaPortal, Message, Published, collect
+from tests.support.kafka import KafkaMessage, KafkaPortal, PublishedRecord, collect
 from tests.support.processes import ServiceProcess
 
 pytestmark = pytest.mark.kafka
 
-Run = Callable[..., ServiceProcess]
 
 LONG_NAME = "é" * 100
 PORTAL = "portail-bretagne"
@@ -43,7 +42,7 @@ def alone(session: SessionState, prefix: str, number: int) -> dict[str, object]:
     return enrolment_request(session.session_id, an_agent(f"{prefix}-alone-{number:02d}"))
 
 
-def record(session: SessionState, event_type: str, data: dict[str, object]) -> Message:
+def record(session: SessionState, event_type: str, data: dict[str, object]) -> KafkaMessage:
     return str(session.session_id), headers(event_type), as_json(data)
 
 
@@ -79,7 +78,7 @@ async def send_by_http(service: ServiceProcess, session: SessionState, prefix: s
 
 
 async def test_a_group_of_500_with_long_names_goes_through_and_single_requests_beside_it_too(
-    kafka: KafkaBroker, enrolment_url: str, run_service: Run, tmp_path: Path
+    kafka: KafkaBroker, enrolment_url: str, run_service: RunService, tmp_path: Path
 ) -> None:
     session = open_now(capacity=2_000)
     service = run_service(
@@ -97,7 +96,7 @@ async def test_a_group_of_500_with_long_names_goes_through_and_single_requests_b
 
     await asyncio.gather(send_by_kafka(kafka, session, by_kafka), send_by_http(service, session, by_http))
 
-    def ours(found: list[Published]) -> list[Published]:
+    def ours(found: list[PublishedRecord]) -> list[PublishedRecord]:
         return [decision for decision in found if decision.data["session_id"] == str(session.session_id)]
 
     decided = ours(

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from shared.events.cloudevents import STRUCTURED, Envelope, Record
 from shared.events.cloudevents_http import BATCH
 from shared.messaging.portals.admission import Rejected
-from tests.integration.enrolment.conftest import Ask
+from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.sending import a_request, post, send, structured
-from tests.integration.messaging.conftest import Eventually
 from tests.support.garbage import alive, without_collecting
 
 KINDS = (Record, Envelope, Rejected, Request)

@@ -11,8 +11,9 @@ from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
-from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.integration.enrolment.organising import BRETAGNE, CORSE, Rows, of, published_events
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.organising import BRETAGNE, CORSE, of, published_events
 from tests.support.builders import an_agent, open_now
 
 TEXT = "Bonjour,\n\nVenez avec un ordinateur portable."
@@ -38,7 +39,7 @@ async def full(front: Front, **changes: Any) -> SessionState:
 
 
 async def test_a_message_leaves_after_a_minute_and_its_event_names_nobody(
-    front: Front, ask: Ask, rows: Rows, database: Database
+    front: Front, ask: Ask, rows: SelectRows, database: Database
 ) -> None:
     session = await full(front)
     planned = (await write(ask, session, audience=["enrolled"])).json()

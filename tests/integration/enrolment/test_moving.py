@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,12 +20,12 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.visiting import KEY, letter, page
 from tests.support.builders import a_question, an_agent, open_now
 
 PORTAL = "portail-bretagne"
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
 
 def a_swap(here: SessionState, there: SessionState, agent: Agent) -> Swap:
@@ -46,7 +46,7 @@ def agents(number: int) -> list[Agent]:
 
 
 async def test_who_cross_from_session_to_session_at_once_never_wait_for_each_other_in_a_circle(
-    front: Front, database: Database, rows: Rows
+    front: Front, database: Database, rows: SelectRows
 ) -> None:
     sessions = [open_now(capacity=12) for _ in range(3)]
     await front.publish(*sessions)
@@ -132,7 +132,7 @@ async def test_a_move_to_a_session_that_nobody_knows_yet_waits_for_it(
 
 
 async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothing(
-    front: Front, database: Database, rows: Rows
+    front: Front, database: Database, rows: SelectRows
 ) -> None:
     here = open_now()
     await front.publish(here)
@@ -150,7 +150,7 @@ async def test_a_move_to_a_session_that_never_comes_is_refused_and_changes_nothi
     assert (rejected.type, rejected.code) == ("fr.cnfpt.enrolment.RequestRejected.v1", "invalid")
 
 
-async def rejections(rows: Rows, request_id: UUID) -> list[Row[Any]]:
+async def rejections(rows: SelectRows, request_id: UUID) -> list[Row[Any]]:
     return await rows(
         "SELECT type, CAST(data AS jsonb)->>'code' AS code FROM outbox "
         "WHERE CAST(data AS jsonb)->>'request_id' = :id",
@@ -174,7 +174,7 @@ async def page_to_move(front: Front, visit: Ask, session: SessionState, agent: A
     return str(found)
 
 
-async def no_letter(rows: Rows) -> bool:
+async def no_letter(rows: SelectRows) -> bool:
     refusals = await rows("SELECT 1 FROM outbox WHERE type = 'fr.cnfpt.enrolment.EnrolmentRefused.v1'")
     return not refusals
 
@@ -215,7 +215,7 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     ],
 )
 async def test_what_the_rules_refuse_the_page_says_and_no_letter_does(
-    front: Front, visit: Ask, rows: Rows, there: dict[str, Any], why: str
+    front: Front, visit: Ask, rows: SelectRows, there: dict[str, Any], why: str
 ) -> None:
     [agent] = agents(1)
     here, other = open_now(), open_now(**there)
@@ -228,7 +228,7 @@ async def test_what_the_rules_refuse_the_page_says_and_no_letter_does(
     assert await no_letter(rows)
 
 
-async def test_what_is_no_session_moves_nobody(front: Front, visit: Ask, rows: Rows) -> None:
+async def test_what_is_no_session_moves_nobody(front: Front, visit: Ask, rows: SelectRows) -> None:
     [agent] = agents(1)
     here = open_now()
     await front.publish(here)
@@ -269,7 +269,7 @@ async def asking(front: Front, visit: Ask) -> tuple[Agent, list[SessionState], s
 
 
 async def test_who_moves_answers_what_is_asked_there_before_they_give_up_anything(
-    front: Front, visit: Ask, rows: Rows
+    front: Front, visit: Ask, rows: SelectRows
 ) -> None:
     agent, (here, there), link, chosen = await asking(front, visit)
     text = page(await visit("POST", link, data=chosen), 200, "Questions de l’organisateur")
@@ -312,7 +312,7 @@ async def test_who_moves_answers_what_is_asked_there_before_they_give_up_anythin
     ],
 )
 async def test_what_is_no_answer_is_said_at_its_question_and_keeps_the_others(
-    front: Front, visit: Ask, rows: Rows, typed: dict[str, Any], wrong: str
+    front: Front, visit: Ask, rows: SelectRows, typed: dict[str, Any], wrong: str
 ) -> None:
     agent, (here, _), link, chosen = await asking(front, visit)
     answer = await visit("POST", link, data=chosen | ANSWERS | {"repondu": "oui"} | typed)
@@ -345,7 +345,7 @@ async def moved(
 
 
 async def test_an_organiser_moves_an_agent_and_is_kept_as_the_author(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     here, there = open_now(), open_now()
     [agent] = agents(1)
@@ -360,7 +360,7 @@ async def test_an_organiser_moves_an_agent_and_is_kept_as_the_author(
 
 
 async def test_an_organiser_gives_the_answers_that_the_other_session_needs(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     [agent] = agents(1)
     here, there = open_now(), open_now(questions=[a_question(required=True)])
@@ -399,7 +399,7 @@ async def test_an_organiser_moves_nobody_to_what_is_not_theirs_or_of_another_off
 
 
 async def test_an_organiser_reads_why_the_rules_refuse_and_nobody_is_written_to(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     here, there = open_now(), open_now(capacity=0)
     agent, gone = agents(2)

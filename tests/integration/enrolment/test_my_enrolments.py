@@ -23,7 +23,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent, Status
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.organising import BRETAGNE, of
 from tests.integration.enrolment.visiting import KEY, letter, links, page, path
 from tests.support.builders import an_agent, open_now

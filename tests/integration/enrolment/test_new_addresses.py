@@ -2,13 +2,11 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row
 
 from services.enrolment.personal_data import NEW_ADDRESSES
 from services.enrolment.service.new_addresses import A_DAY
@@ -19,12 +17,12 @@ from shared.events.enrolment import NewAddressGiven
 from shared.events.vocabulary import Agent
 from shared.personal_data import end_rows
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.test_my_enrolments import PUBLIC, correct
 from tests.integration.enrolment.visiting import KEY, LATER, letter, links, page, path
 from tests.support.builders import an_agent, open_now
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 NEW = "zoe@nouvelle.fr"
 
 
@@ -49,7 +47,7 @@ async def form(front: Front, ask: Ask, session: SessionState, agent: Agent) -> s
     return str(there)
 
 
-async def given(rows: Rows) -> list[NewAddressGiven]:
+async def given(rows: SelectRows) -> list[NewAddressGiven]:
     found = await rows("SELECT data FROM outbox WHERE type = :type ORDER BY id", type=NewAddressGiven.TYPE)
     return [NewAddressGiven.model_validate(json.loads(row.data)) for row in found]
 
@@ -59,12 +57,12 @@ def confirming(request_id: UUID, address: str = NEW, until: datetime = LATER) ->
     return path(Purpose.CONFIRM_ADDRESS, request_id, links().mark(address), until=until)
 
 
-async def addresses(rows: Rows) -> list[str]:
+async def addresses(rows: SelectRows) -> list[str]:
     return [row.email for row in await rows("SELECT DISTINCT agent ->> 'email' AS email FROM enrolment")]
 
 
 async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     sessions = open_now(title="Une"), open_now(title="Autre")
     agent = await enrolled(front, *sessions)
@@ -88,7 +86,9 @@ async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment(
     assert (kept.before, kept.after) == ([{"email": agent.email}], {"email": NEW})
 
 
-async def test_a_second_click_corrects_nothing_and_says_the_same(front: Front, ask: Ask, rows: Rows) -> None:
+async def test_a_second_click_corrects_nothing_and_says_the_same(
+    front: Front, ask: Ask, rows: SelectRows
+) -> None:
     session = open_now()
     agent = await enrolled(front, session)
     await ask("POST", await form(front, ask, session, agent), data={"adresse": NEW})
@@ -100,7 +100,7 @@ async def test_a_second_click_corrects_nothing_and_says_the_same(front: Front, a
 
 
 async def test_a_link_for_another_address_another_request_or_of_yesterday_confirms_nothing(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = open_now()
     agent = await enrolled(front, session)
@@ -119,7 +119,7 @@ async def test_a_link_for_another_address_another_request_or_of_yesterday_confir
 
 
 async def test_an_address_that_was_corrected_otherwise_meanwhile_is_not_undone(
-    front: Front, ask: Ask, rows: Rows, database: Database
+    front: Front, ask: Ask, rows: SelectRows, database: Database
 ) -> None:
     session = open_now()
     agent = await enrolled(front, session)
@@ -132,7 +132,7 @@ async def test_an_address_that_was_corrected_otherwise_meanwhile_is_not_undone(
 
 
 async def test_the_answer_is_the_same_whether_the_address_is_somebodys_or_not(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = open_now()
     agent = await enrolled(front, session)
@@ -149,7 +149,7 @@ async def test_the_answer_is_the_same_whether_the_address_is_somebodys_or_not(
 
 
 async def test_what_is_no_address_is_said_at_the_field_and_goes_nowhere(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = open_now()
     agent = await enrolled(front, session)
@@ -163,7 +163,7 @@ async def test_what_is_no_address_is_said_at_the_field_and_goes_nowhere(
 
 
 async def test_an_agent_gives_a_few_addresses_a_day_whichever_page_they_come_from(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     sessions = open_now(title="Une"), open_now(title="Autre")
     agent = await enrolled(front, *sessions)
@@ -176,7 +176,7 @@ async def test_an_agent_gives_a_few_addresses_a_day_whichever_page_they_come_fro
 
 
 async def test_an_address_that_nobody_confirmed_ends_with_its_link(
-    front: Front, ask: Ask, rows: Rows, database: Database
+    front: Front, ask: Ask, rows: SelectRows, database: Database
 ) -> None:
     session = open_now()
     agent = await enrolled(front, session)

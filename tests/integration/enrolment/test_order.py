@@ -1,6 +1,5 @@
 """Requests for one session lie in one partition, or are refused: nobody passes an earlier one unseen."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +8,6 @@ from uuid import UUID, uuid4
 import pytest
 from faststream import ContextRepo
 from faststream.exceptions import NackMessage
-from sqlalchemy import Row
 
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
@@ -26,16 +24,14 @@ from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
 from shared.messaging.partitions import partition_of
-from tests.integration.enrolment.conftest import Front
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received
-
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 
 KEPT = "SELECT event_id, state, code, portal, error FROM dead_letter ORDER BY id"
 
 
-class Broker:
+class BrokerWithoutPartitions:
     """Says how many partitions there are, and counts how often it is asked."""
 
     def __init__(self) -> None:
@@ -48,16 +44,16 @@ class Broker:
 
 
 @pytest.fixture
-def broker() -> Broker:
-    return Broker()
+def broker() -> BrokerWithoutPartitions:
+    return BrokerWithoutPartitions()
 
 
 @pytest.fixture
-def consumer(database: Database, broker: Broker) -> Consumer:
+def consumer(database: Database, broker: BrokerWithoutPartitions) -> Consumer:
     return a_consumer(database, broker)
 
 
-def a_consumer(database: Database, broker: Broker) -> Consumer:
+def a_consumer(database: Database, broker: BrokerWithoutPartitions) -> Consumer:
     context = ContextRepo({"policy": Policy(), "placement": Placement(broker)})
     return Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context)
 
@@ -86,12 +82,12 @@ def requested(
     return replace(made, record=record, sender=SendingPortal("iel", "iel", unsigned=unsigned))
 
 
-async def decided(rows: Rows) -> list[tuple[UUID, str | None]]:
+async def decided(rows: SelectRows) -> list[tuple[UUID, str | None]]:
     return [tuple(row) for row in await rows("SELECT request_id, outcome FROM request ORDER BY number")]
 
 
 async def test_a_request_for_limited_seats_that_lies_elsewhere_is_refused(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=5)
     await front.publish(session)
@@ -105,7 +101,7 @@ async def test_a_request_for_limited_seats_that_lies_elsewhere_is_refused(
 
 
 async def test_the_same_id_in_the_right_partition_is_a_new_request(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     await front.publish(session)
@@ -117,7 +113,7 @@ async def test_the_same_id_in_the_right_partition_is_a_new_request(
 
 
 async def test_what_was_answered_stays_answered_wherever_it_comes_again(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session, ce_id = open_now(capacity=5), uuid4()
     await front.publish(session)
@@ -128,7 +124,7 @@ async def test_what_was_answered_stays_answered_wherever_it_comes_again(
 
 
 async def test_where_seats_are_not_limited_a_request_is_judged_where_it_lies(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=None)
     await front.publish(session)
@@ -139,7 +135,7 @@ async def test_where_seats_are_not_limited_a_request_is_judged_where_it_lies(
 
 
 async def test_for_a_session_that_is_not_known_yet_only_what_lies_right_waits(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=None)
     misplaced, request = requested(session, wrong(session)), requested(session, right(session))
@@ -150,7 +146,7 @@ async def test_for_a_session_that_is_not_known_yet_only_what_lies_right_waits(
 
 
 async def test_a_portal_that_need_not_sign_is_judged_where_it_lies(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=1)
     await front.publish(session)
@@ -162,7 +158,7 @@ async def test_a_portal_that_need_not_sign_is_judged_where_it_lies(
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_each_answer_to_it_says_where_it_lay_and_no_other_event_does(
-    front: Front, consumer: Consumer, rows: Rows, known: bool
+    front: Front, consumer: Consumer, rows: SelectRows, known: bool
 ) -> None:
     session = open_now(capacity=1)
     if known:
@@ -185,7 +181,7 @@ async def test_each_answer_to_it_says_where_it_lay_and_no_other_event_does(
 
 
 async def test_where_order_does_not_matter_no_answer_says_where_it_lay(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=None)
     await front.publish(session)
@@ -194,7 +190,7 @@ async def test_where_order_does_not_matter_no_answer_says_where_it_lay(
 
 
 async def test_a_refusal_after_waiting_in_vain_says_where_the_request_lay(
-    database: Database, consumer: Consumer, rows: Rows
+    database: Database, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now()
     await consumer.take([requested(session, place(session), unsigned=True) for place in (right, wrong)])
@@ -208,7 +204,7 @@ async def test_a_refusal_after_waiting_in_vain_says_where_the_request_lay(
 
 
 async def test_after_partitions_were_added_both_numbers_count_for_an_hour(
-    database: Database, front: Front, consumer: Consumer, broker: Broker, rows: Rows
+    database: Database, front: Front, consumer: Consumer, broker: BrokerWithoutPartitions, rows: SelectRows
 ) -> None:
     session = next(found for found in iter(open_now, None) if right(found) != right(found, 17))
     await front.publish(session)
@@ -227,7 +223,7 @@ async def test_after_partitions_were_added_both_numbers_count_for_an_hour(
 
 
 async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
-    database: Database, front: Front, consumer: Consumer, broker: Broker
+    database: Database, front: Front, consumer: Consumer, broker: BrokerWithoutPartitions
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -240,7 +236,7 @@ async def test_the_broker_is_asked_only_where_something_may_lie_wrong(
 
 
 async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refused(
-    database: Database, front: Front, rows: Rows
+    database: Database, front: Front, rows: SelectRows
 ) -> None:
     async def away() -> int:
         raise ConnectionError("the partitions are not known")
@@ -257,7 +253,7 @@ async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refus
 
 
 async def test_a_dead_letter_that_lies_elsewhere_is_not_redriven(
-    database: Database, front: Front, consumer: Consumer, rows: Rows
+    database: Database, front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now()
     await front.publish(session)
@@ -273,7 +269,7 @@ async def test_a_dead_letter_that_lies_elsewhere_is_not_redriven(
 # ------------------------------------------------------------------------ what is decided late
 
 
-async def line(rows: Rows) -> list[UUID]:
+async def line(rows: SelectRows) -> list[UUID]:
     waiting = await rows(
         "SELECT request_id FROM enrolment WHERE state = 'waitlisted' ORDER BY priority DESC, ticket"
     )
@@ -286,7 +282,7 @@ def received_ago(request: Received[Any], minutes: float) -> Received[Any]:
 
 
 async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
-    database: Database, front: Front, consumer: Consumer, rows: Rows
+    database: Database, front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=1)
     await front.publish(session)
@@ -310,7 +306,7 @@ async def test_a_redriven_request_has_the_place_in_line_of_its_time_of_receipt(
 
 
 async def test_requests_of_one_batch_that_were_received_in_another_order_wait_by_their_receipt(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=1)
     await front.publish(session)
@@ -321,7 +317,7 @@ async def test_requests_of_one_batch_that_were_received_in_another_order_wait_by
 
 
 async def test_a_lost_session_knows_again_which_receipt_was_the_newest(
-    front: Front, consumer: Consumer, rows: Rows
+    front: Front, consumer: Consumer, rows: SelectRows
 ) -> None:
     session = open_now(capacity=1)
     await front.publish(session)

@@ -14,7 +14,8 @@ from shared import clock, security_log
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import (
     ADMIN,
     BRETAGNE,
@@ -22,7 +23,6 @@ from tests.integration.enrolment.organising import (
     CSV,
     MODULES,
     SUPPORT,
-    Rows,
     lines,
     listed,
     of,
@@ -208,7 +208,7 @@ def path_of(enrolment: Row[Any], rest: str) -> str:
 
 
 async def test_a_priority_moves_somebody_in_line_and_keeps_author_and_reason(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session, agents = await a_full_session(front)
     last = await front.of(session, agents[4])
@@ -248,7 +248,7 @@ async def test_only_who_waits_has_a_priority(front: Front, ask: Ask) -> None:
 
 
 async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session, agents = await a_full_session(front)
     body = {"by": "employer", "reason": "Mutation"}
@@ -270,7 +270,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
 
 
 async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_published(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     now = datetime.now(UTC)
     session, agent = open_now(starts_at=now - timedelta(hours=1)), an_agent()
@@ -289,7 +289,7 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_publ
 
 
 async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the_author(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     agent = an_agent(email="faute@exemple.fr")
     ours, others = open_now(), open_now()
@@ -318,7 +318,7 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
 
 
 async def test_who_organises_only_some_of_an_agents_sessions_may_not_correct_them(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     """Letters about the others would go to an address of this organiser's choice."""
     agent, ours, others = an_agent(), open_now(), open_now(organiser="corse")
@@ -337,7 +337,7 @@ async def test_who_organises_only_some_of_an_agents_sessions_may_not_correct_the
     [{}, {"email": None}, {"email": "zoe"}, {"given_name": "https://x.example"}, {"agent_id": "A-2"}],
 )
 async def test_a_correction_that_says_nothing_or_nonsense_changes_nothing(
-    front: Front, ask: Ask, rows: Rows, body: Any
+    front: Front, ask: Ask, rows: SelectRows, body: Any
 ) -> None:
     session, agent = open_now(), an_agent()
     await front.publish(session)

@@ -20,7 +20,8 @@ from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import Parked
-from tests.integration.enrolment.conftest import Ask, Front
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, as_json, headers, open_now
 from tests.support.consuming import a_placement, admit
 

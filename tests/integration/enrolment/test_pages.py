@@ -12,7 +12,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.vocabulary import Agent
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.visiting import KEY, enrolled, letter, page, path
 from tests.support.builders import an_agent, open_now
 

@@ -1,20 +1,18 @@
 """One person under two issuers in one session: the organiser is shown the pair, and keeps one (rule 22)."""
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Row
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.support.builders import an_agent, open_now
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 ORGANISER = "advisor-bretagne"
 NAMES = {"given_name": "Zoé", "family_name": "Durand"}
 OF_PORTAL = an_agent(issuer="iel", email="zoe@ville.fr", **NAMES)
@@ -66,7 +64,7 @@ async def test_the_roster_shows_who_has_the_same_address_or_names_by_another_iss
 
 
 async def test_of_a_pair_one_stays_and_the_seat_of_the_other_goes_to_the_next(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session, waiting = open_now(capacity=2, waiting_list="automatic"), an_agent(given_name="Yann")
     await front.publish(session)

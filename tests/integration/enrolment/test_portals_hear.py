@@ -28,7 +28,7 @@ from tests.integration.messaging.test_outbox import connected, publish_all
 from tests.support.answers import rows
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_placement, a_record
-from tests.support.kafka import Published, collect
+from tests.support.kafka import PublishedRecord, collect
 
 Send = Callable[..., Awaitable[uuid.UUID]]
 
@@ -65,7 +65,7 @@ async def feed(database: Database, portal: str) -> list[tuple[int, str, str, str
     return sorted((row.cursor, str(row.event_id), row.type.split(".")[3], row.key) for row in heard)
 
 
-def by_key(records: Sequence[Published]) -> dict[str, list[str]]:
+def by_key(records: Sequence[PublishedRecord]) -> dict[str, list[str]]:
     ids: dict[str, list[str]] = {}
     for record in records:
         ids.setdefault(record.key, []).append(record.id)
@@ -109,7 +109,7 @@ async def test_each_portal_hears_its_issuers_agents_and_its_own_rejections_in_on
     for portal in ("iel", "ouest"):
         of_this_run = {event_id for _, event_id, _, _ in heard[portal]}
 
-        def all_came(found: list[Published], ids: set[str] = of_this_run) -> bool:
+        def all_came(found: list[PublishedRecord], ids: set[str] = of_this_run) -> bool:
             return ids <= {record.id for record in found}
 
         records = await collect(broker.bootstrap_servers, answers_topic(portal), all_came)

@@ -14,7 +14,7 @@ from shared.events.cloudevents import STRUCTURED
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import Reason
 from shared.http import CODES
-from tests.integration.enrolment.conftest import Ask
+from tests.conftest import Ask
 from tests.integration.enrolment.sending import PORTAL, post, structured
 
 FRENCH = {"accept-language": "fr-FR,fr;q=0.9,en;q=0.8"}

@@ -1,13 +1,11 @@
 """Answers to a session's questions: read by its organiser alone, and gone when the question says."""
 
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Row
 
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import REGISTER
@@ -20,12 +18,12 @@ from shared.events.portal import EnrolmentRequested
 from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.process.jobs import end_old_rows
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import ADMIN, BRETAGNE, CORSE, lines, listed, of
 from tests.support.builders import a_question, an_agent, enrolment_request, open_now
 from tests.support.consuming import received, take
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 SETTINGS = Settings(
     enrolment_database_url="postgresql://user@localhost/name", kafka_bootstrap_servers="localhost:1"
 )
@@ -60,7 +58,7 @@ async def asking_session(front: Front) -> SessionState:
 
 
 async def test_the_organiser_reads_what_was_answered_and_nobody_else_does(
-    database: Database, asking_session: SessionState, ask: Ask, rows: Rows
+    database: Database, asking_session: SessionState, ask: Ask, rows: SelectRows
 ) -> None:
     agent = an_agent(issuer="portail-bretagne")
     await ask_for_seat(database, asking_session, agent)
@@ -93,7 +91,7 @@ async def test_the_sheet_of_a_roster_has_a_column_for_each_question(
 
 
 async def test_what_became_of_a_request_says_which_question_was_not_answered(
-    database: Database, asking_session: SessionState, ask: Ask, rows: Rows
+    database: Database, asking_session: SessionState, ask: Ask, rows: SelectRows
 ) -> None:
     await ask_for_seat(database, asking_session, an_agent(), {})
     [request] = await rows("SELECT request_id FROM request")
@@ -131,7 +129,7 @@ async def test_a_request_that_waits_for_its_session_keeps_its_answers(
 async def test_an_answer_ends_when_its_question_says(
     database: Database,
     asking_session: SessionState,
-    rows: Rows,
+    rows: SelectRows,
     monkeypatch: pytest.MonkeyPatch,
     *,
     days: int,
@@ -146,7 +144,7 @@ async def test_an_answer_ends_when_its_question_says(
 
 
 async def test_the_answers_of_who_withdraws_are_not_kept(
-    database: Database, asking_session: SessionState, front: Front, rows: Rows
+    database: Database, asking_session: SessionState, front: Front, rows: SelectRows
 ) -> None:
     stays, leaves = an_agent(), an_agent()
     await ask_for_seat(database, asking_session, stays)

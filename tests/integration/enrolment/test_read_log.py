@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.enrolment.rules.requests import GroupRequest, SeatRequest
@@ -19,10 +19,10 @@ from shared.events.vocabulary import Agent
 from shared.messaging.erasure import Eraser
 from shared.personal_data import Subject
 from shared.read_log import Reading
-from tests.integration.enrolment.conftest import Ask, Front
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
 
-Rows = Callable[..., Awaitable[list[Row[Any]]]]
 Reads = Callable[[], Awaitable[list[tuple[Any, ...]]]]
 Filled = tuple[SessionState, Agent]
 
@@ -48,7 +48,7 @@ async def filled(front: Front) -> Filled:
 
 
 @pytest.fixture
-def reads(rows: Rows) -> Reads:
+def reads(rows: SelectRows) -> Reads:
     async def reads() -> list[tuple[Any, ...]]:
         columns = "actor, role, kind, issuer, agent_id, session_id, purpose"
         return [tuple(row) for row in await rows(f"SELECT {columns} FROM read_log ORDER BY id")]
@@ -158,7 +158,7 @@ async def test_an_explanation_is_a_read_too(
 
 
 async def test_an_agent_is_told_who_read_of_them_and_of_the_sessions_they_were_in(
-    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: Rows
+    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: SelectRows
 ) -> None:
     session, agent = filled
     await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=BRETAGNE)
@@ -199,7 +199,7 @@ async def test_why_several_were_read_together_is_told_none_of_them(
 
 
 async def test_staff_are_told_when_they_changed_an_enrolment_and_it_stays(
-    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: Rows
+    filled: Filled, front: Front, ask: Ask, erasing: Eraser, rows: SelectRows
 ) -> None:
     session, agent = filled
     enrolment_id = (await front.of(session, agent)).enrolment_id

@@ -26,7 +26,8 @@ from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected, admit, admit_by_token
 from shared.messaging.portals.registry import Portal, Portals
 from shared.personal_data import end_rows
-from tests.integration.enrolment.conftest import Ask, Front, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, problem
 from tests.support.builders import an_agent, headers, open_now
 
 A, A_IN_CORSICA, B = "portail-bretagne", "portail-corse", "portail-deux"
@@ -87,7 +88,7 @@ async def test_what_is_anothers_is_what_does_not_exist(
         assert of_others.headers.keys() == of_nobody.headers.keys()
         assert str(request.request_id) in of_others.json()["detail"]
         texts = [answer.json()["detail"].split() for answer in (of_others, of_nobody)]
-        assert [len(words) for words in texts] == [len(texts[0])] * 2
+        assert [len(paragraph) for paragraph in texts] == [len(texts[0])] * 2
     lines = [vars(line) for line in caplog.records if line.name == security_log.LOGGER]
     assert [(line["who"], line["where"]) for line in lines if line["event"] == "right"] == [
         (f"portal:{by}", "/api/v1/requests/{ce_id}") for by in (B, A_IN_CORSICA)

@@ -10,7 +10,8 @@ import pytest
 
 from shared.events.cloudevents import STRUCTURED
 from shared.events.cloudevents_http import BATCH
-from tests.integration.enrolment.conftest import Ask, problem
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import SelectRows, problem
 from tests.integration.enrolment.sending import (
     AGENT,
     DATA,
@@ -18,7 +19,6 @@ from tests.integration.enrolment.sending import (
     OUTBOX,
     PORTAL,
     SESSION,
-    Rows,
     a_request,
     accepted,
     attributes,
@@ -45,7 +45,7 @@ from tests.support.builders import as_json
     ],
 )
 async def test_what_the_attributes_do_not_say_is_told_in_either_mode(
-    ask: Ask, rows: Rows, changes: dict[str, Any], status: int, code: str
+    ask: Ask, rows: SelectRows, changes: dict[str, Any], status: int, code: str
 ) -> None:
     assert rejected(await send(ask, **{"source": f"/portals/{PORTAL}"} | changes), status, code) == [""]
     assert rejected(await post(ask, structured(**changes), STRUCTURED), status, code) == [""]
@@ -74,7 +74,7 @@ DEEP = b"[" * 100_000
     ],
 )
 async def test_json_that_can_be_read_in_two_ways_or_in_none_is_a_clear_problem(
-    ask: Ask, rows: Rows, body: bytes
+    ask: Ask, rows: SelectRows, body: bytes
 ) -> None:
     rejected(await send(ask, body), 422, "invalid")
     rejected(await post(ask, body, STRUCTURED), 400, "unreadable")
@@ -142,7 +142,7 @@ BAD_TEXT = AGENT | {"given_name": "Zoé\nDurand", "email": "no address", "agent_
     ],
 )
 async def test_what_breaks_the_contract_is_named_by_json_pointers_and_changes_nothing(
-    ask: Ask, rows: Rows, kind: str, data: dict[str, Any], pointers: list[str]
+    ask: Ask, rows: SelectRows, kind: str, data: dict[str, Any], pointers: list[str]
 ) -> None:
     answer = await send(ask, data, kind)
     assert rejected(answer, 422, "invalid") == pointers
@@ -151,7 +151,7 @@ async def test_what_breaks_the_contract_is_named_by_json_pointers_and_changes_no
     assert await rows(OUTBOX) == await rows("SELECT 1 FROM accepted_event") == []
 
 
-async def test_a_group_of_five_hundred_with_long_accented_names_fits(ask: Ask, rows: Rows) -> None:
+async def test_a_group_of_five_hundred_with_long_accented_names_fits(ask: Ask, rows: SelectRows) -> None:
     employer = AGENT["employer"] | {"name": "é" * 100}
     long_names = {"given_name": "É" * 100, "family_name": "ç" * 100, "employer": employer}
     agents = [AGENT | long_names | {"agent_id": str(number)} for number in range(500)]
@@ -162,7 +162,7 @@ async def test_a_group_of_five_hundred_with_long_accented_names_fits(ask: Ask, r
     assert len(await rows(OUTBOX)) == 2
 
 
-async def test_an_event_has_two_mebibytes_at_most(ask: Ask, rows: Rows) -> None:
+async def test_an_event_has_two_mebibytes_at_most(ask: Ask, rows: SelectRows) -> None:
     filled = as_json(a_request()) + b" " * 2 * 1024 * 1024
     problem(await send(ask, filled), 413)
     accepted(await send(ask, filled[: 2 * 1024 * 1024]))

@@ -15,7 +15,7 @@ from shared.events.portal import EnrolmentRequested, WithdrawalRequested
 from tests.conftest import Broker, running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
-from tests.support.kafka import KafkaPortal, Published, collect
+from tests.support.kafka import KafkaPortal, PublishedRecord, collect
 from tests.support.processes import ServiceProcess
 
 PORTAL = "portail-bretagne"
@@ -52,12 +52,12 @@ def request_record(
     )
 
 
-def decided(session: SessionState, number: int) -> Callable[[list[Published]], bool]:
+def decided(session: SessionState, number: int) -> Callable[[list[PublishedRecord]], bool]:
     """Whether so many decisions about this session have come."""
     return lambda found: len(of(session, found)) >= number
 
 
-def of(session: SessionState, found: list[Published]) -> list[Published]:
+def of(session: SessionState, found: list[PublishedRecord]) -> list[PublishedRecord]:
     return [decision for decision in found if decision.data["session_id"] == str(session.session_id)]
 
 

@@ -9,15 +9,9 @@ from services.enrolment.rules.requests import ApprovalDecision
 from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent, Status
-from tests.integration.enrolment.conftest import Ask, Front, problem
-from tests.integration.enrolment.organising import (
-    BRETAGNE,
-    Rows,
-    by_line,
-    lines,
-    of,
-    send,
-)
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.organising import BRETAGNE, by_line, lines, of, send
 from tests.support.builders import an_agent, open_now
 
 
@@ -30,7 +24,7 @@ async def an_inet_session(front: Front, **changes: Any) -> tuple[SessionState, l
 
 
 async def test_a_ranking_decides_about_all_at_once_and_keeps_its_author(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session, agents = await an_inet_session(front)
     ranking = {"ranked": ["C-2", "C-0"], "not_selected": ["C-1"]}
@@ -42,7 +36,7 @@ async def test_a_ranking_decides_about_all_at_once_and_keeps_its_author(
 
 
 async def test_of_two_steps_a_ranking_decides_about_those_whose_employer_agreed(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     """Rule 16."""
     session = open_now(approval="employer_then_selection", capacity=1)

@@ -28,7 +28,7 @@ from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, MinimumMissed, SessionOccupancyChanged
 from shared.events.vocabulary import Agent, Status
 from tests.support.builders import CLOSES, DURING, STARTS, a_session, an_agent
-from tests.support.enrolment_on_postgres import New, Session
+from tests.support.enrolment_on_postgres import New, PostgresSession
 from tests.support.rosters import NANTES, RENNES, an_agent_of
 
 PARIS = "21750001600019"
@@ -326,7 +326,7 @@ def test_a_group_is_one_request_with_an_answer_for_each_and_an_outcome_for_all(
     assert outcome_of(session, request) == ("mixed", None)
 
 
-def a_group_that_waits(session: Session, *group: Agent) -> list[tuple[str, str]]:
+def a_group_that_waits(session: PostgresSession, *group: Agent) -> list[tuple[str, str]]:
     return session.ask(GroupRequest(*session.members(), group, True, True))
 
 
@@ -505,7 +505,7 @@ def test_attendance_at_every_module_makes_a_certificate_due(a_session_on_postgre
         ]
 
 
-def outcome_of(session: Session, request: Request) -> tuple[str, str | None]:
+def outcome_of(session: PostgresSession, request: Request) -> tuple[str, str | None]:
     async def look() -> Any:
         async with session.world.database.quiet_transaction() as tx:
             return (

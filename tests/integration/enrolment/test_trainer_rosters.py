@@ -12,8 +12,8 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Status
 from shared.messaging.erasure import Eraser
 from shared.web.links import Purpose
-from tests.integration.enrolment.conftest import Ask, Front
-from tests.integration.enrolment.organising import Rows
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.visiting import KEY, links, page, path
 from tests.support.builders import an_agent, open_now
 
@@ -55,7 +55,7 @@ async def test_a_trainer_reads_who_has_a_seat_by_name_and_nothing_else_of_them(
 
 
 async def test_each_look_of_a_trainer_is_kept_and_an_agent_is_told_of_it(
-    front: Front, ask: Ask, rows: Rows, erasing: Eraser
+    front: Front, ask: Ask, rows: SelectRows, erasing: Eraser
 ) -> None:
     session, agent = open_now(trainer_ids=[ZOE]), an_agent()
     await front.publish(session)
@@ -71,7 +71,7 @@ async def test_each_look_of_a_trainer_is_kept_and_an_agent_is_told_of_it(
 
 
 async def test_the_link_opens_nothing_once_the_session_names_the_trainer_no_more(
-    front: Front, ask: Ask, rows: Rows
+    front: Front, ask: Ask, rows: SelectRows
 ) -> None:
     session = open_now(trainer_ids=[ZOE])
     await front.publish(session)

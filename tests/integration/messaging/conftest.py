@@ -1,7 +1,7 @@
 """A database with the mechanisms' tables, and consumers that run inside the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -14,7 +14,6 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.faststream import new_broker
 from shared.messaging.router import Router
 
-Eventually = Callable[..., Awaitable[None]]
 Consuming = Callable[[str, Database, Router], AbstractAsyncContextManager[list[Consumer]]]
 
 

@@ -15,12 +15,12 @@ from shared.messaging.consumer import Delivery, read
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.router import Router, Subscription, Tx
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
-from tests.support.kafka import Headers
+from tests.support.kafka import RecordHeaders
 
-Sent = tuple[str | None, Headers, bytes | None]
+Sent = tuple[str | None, RecordHeaders, bytes | None]
 
 
-Request = Received[EnrolmentRequested]
+ReceivedRequest = Received[EnrolmentRequested]
 
 
 def router_with(handler: Any) -> Router:
@@ -30,7 +30,7 @@ def router_with(handler: Any) -> Router:
     return router
 
 
-class Handler:
+class ConsumerHandler:
     """Takes requests of one session, and keeps their agents in order; ``poison`` always fails."""
 
     def __init__(self, *, poison: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Handler:
     def subscription(self) -> Subscription:
         return self.router.subscriptions[Topic.PORTAL_ENROLMENTS]
 
-    async def take(self, tx: Tx, received: list[Request]) -> None:
+    async def take(self, tx: Tx, received: list[ReceivedRequest]) -> None:
         mine = [request.event for request in received if request.event.session_id == self.session_id]
         self.calls += 1
         for event in mine:

@@ -28,7 +28,7 @@ from shared.messaging.relay import Relay
 from tests.conftest import RunService, opened, settings_of
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.databases import MigratedDatabases
-from tests.support.kafka import Message
+from tests.support.kafka import KafkaMessage
 from tests.support.processes import SERVICES, run_cli
 from tests.support.secured_kafka import ADMIN, SecuredKafka
 from tests.support.smtp import scripted_relay
@@ -104,7 +104,7 @@ async def read(broker: SecuredKafka, user: str, topic: str, group: str) -> None:
             await consumer.getmany(timeout_ms=200)
 
 
-async def write(broker: SecuredKafka, user: str, topic: str, *records: Message, **options: Any) -> None:
+async def write(broker: SecuredKafka, user: str, topic: str, *records: KafkaMessage, **options: Any) -> None:
     producer = AIOKafkaProducer(**client_options(broker.settings(user), "test"), **options)
     try:
         await producer.start()
@@ -206,7 +206,7 @@ async def services(
 
 def signed(
     event: Event, portal: str, *, by: str | None = None, ce_type: str | None = None
-) -> tuple[str, Message]:
+) -> tuple[str, KafkaMessage]:
     """The id and the record of a portal's request; ``by``: whose key signs it."""
     value = event.model_dump_json().encode()
     made = headers(ce_type or event.TYPE, source=f"/portals/{portal}")

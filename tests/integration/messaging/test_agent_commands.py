@@ -42,7 +42,7 @@ from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
 from tests.unit.notifier.builders import a_decision
 
-Here = Callable[..., Awaitable[tuple[int, str]]]
+RunCommand = Callable[..., Awaitable[tuple[int, str]]]
 AGENT = an_agent("IEL-1", given_name="Zoé", family_name="Durand", issuer="iel")
 OF_OWNERS = (
     "What the owner of an address confirmed on our page, or wrote as an officer, is not in this: "
@@ -57,7 +57,9 @@ def read_json(printed: str) -> Any:
 
 
 @pytest.fixture
-def agent(enrolment_url: str, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch) -> Here:
+def agent(
+    enrolment_url: str, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
+) -> RunCommand:
     """The command line inside this process; returns its code and its output."""
     urls = {"enrolment": enrolment_url, "catalogue": catalogue_url, "notifier": notifier_url}
     for service, url in urls.items():
@@ -82,7 +84,7 @@ async def enrol(database: Database) -> None:
 
 
 async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written_to_read(
-    agent: Here, enrolment_database: Database, notifier_database: Database, tmp_path: Path
+    agent: RunCommand, enrolment_database: Database, notifier_database: Database, tmp_path: Path
 ) -> None:
     await enrol(enrolment_database)
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
@@ -110,7 +112,7 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
 
 
 async def test_what_is_not_in_an_export_is_said_beside_the_json(
-    agent: Here, enrolment_database: Database
+    agent: RunCommand, enrolment_database: Database
 ) -> None:
     await enrol(enrolment_database)
     done = await asyncio.to_thread(lambda: CliRunner().invoke(app, ["export", "iel", "IEL-1"]))
@@ -119,7 +121,7 @@ async def test_what_is_not_in_an_export_is_said_beside_the_json(
 
 
 async def test_an_export_is_a_read_that_the_next_one_tells_of(
-    agent: Here, enrolment_database: Database, tmp_path: Path
+    agent: RunCommand, enrolment_database: Database, tmp_path: Path
 ) -> None:
     await enrol(enrolment_database)
     await agent("export", "iel", "IEL-1")
@@ -134,7 +136,7 @@ async def test_an_export_is_a_read_that_the_next_one_tells_of(
 
 
 async def test_the_security_log_tells_of_what_was_done_for_an_agent_without_a_name(
-    agent: Here, caplog: pytest.LogCaptureFixture
+    agent: RunCommand, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await agent("export", "iel", "IEL-1")
@@ -147,14 +149,14 @@ async def test_the_security_log_tells_of_what_was_done_for_an_agent_without_a_na
     ]
 
 
-async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: Here) -> None:
+async def test_of_an_agent_whom_nobody_knows_nothing_is_kept(agent: RunCommand) -> None:
     code, output = await agent("export", "ouest", "IEL-1")
     assert code == 1
     assert "Nothing is kept of IEL-1 of ouest." in output
 
 
 async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
-    agent: Here, enrolment_database: Database, notifier_database: Database
+    agent: RunCommand, enrolment_database: Database, notifier_database: Database
 ) -> None:
     code, output = await agent("erase", "cnfpt", "main-1")
     assert code == 0
@@ -180,7 +182,7 @@ async def test_an_erasure_is_requested_by_the_outbox_and_followed_by_its_id(
 
 
 async def test_an_address_leads_to_its_agents_also_to_who_had_it_and_each_is_told_who_looked(
-    agent: Here, enrolment_database: Database, notifier_database: Database
+    agent: RunCommand, enrolment_database: Database, notifier_database: Database
 ) -> None:
     await enrol(enrolment_database)
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
@@ -214,7 +216,7 @@ async def enrolled_by_hand(database: Database, agent_id: str) -> None:
 
 @pytest.mark.parametrize("command", ["export", "erase"])
 async def test_who_asks_for_an_agent_is_told_of_other_identifiers_with_their_address_and_that_is_recorded(
-    agent: Here, enrolment_database: Database, notifier_database: Database, command: str
+    agent: RunCommand, enrolment_database: Database, notifier_database: Database, command: str
 ) -> None:
     await enrol(enrolment_database)
     for agent_id in ("main-1", "main-2"):
@@ -236,7 +238,7 @@ async def test_who_asks_for_an_agent_is_told_of_other_identifiers_with_their_add
 
 
 async def test_an_address_leads_to_its_agents_also_where_it_stands_in_a_dead_letter_alone(
-    agent: Here, enrolment_database: Database
+    agent: RunCommand, enrolment_database: Database
 ) -> None:
     rejected = [
         (b'{"session_id": 1, "agent": {"agent_id": "IEL-9", "email": "Zoe@rejet.fr"}}', "essai"),
@@ -261,7 +263,9 @@ async def test_an_address_leads_to_its_agents_also_where_it_stands_in_a_dead_let
         assert list(await tx.scalars(text("SELECT agent_id FROM read_log"))) == ["IEL-9"]
 
 
-async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_be_none(agent: Here) -> None:
+async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_be_none(
+    agent: RunCommand,
+) -> None:
     code, output = await agent("find", "personne@exemple.fr")
     assert (code, "No agent is known by this address." in output) == (1, True)
     code, output = await agent("find", "personne")
@@ -270,7 +274,7 @@ async def test_an_address_of_no_agent_leads_to_nobody_and_no_address_is_said_to_
 
 
 async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_and_letters(
-    agent: Here, enrolment_database: Database, notifier_database: Database
+    agent: RunCommand, enrolment_database: Database, notifier_database: Database
 ) -> None:
     await enrol(enrolment_database)
     await take(notifier, notifier_database, [received(a_decision(AgentEnrolled, agent=AGENT))])
@@ -314,7 +318,7 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     [("IEL-2", (), False), ("IEL-2", ("--anyway",), True), ("IEL-1", (), True)],
 )
 async def test_a_correction_of_an_identifier_that_nobody_has_is_requested_of_nobody_unless_one_insists(
-    agent: Here, enrolment_database: Database, agent_id: str, options: tuple[str, ...], is_asked: bool
+    agent: RunCommand, enrolment_database: Database, agent_id: str, options: tuple[str, ...], is_asked: bool
 ) -> None:
     await enrol(enrolment_database)
     code, output = await agent("correct", "iel", agent_id, "--email", "zoe@juste.fr", *options)
@@ -328,7 +332,7 @@ async def test_a_correction_of_an_identifier_that_nobody_has_is_requested_of_nob
 @pytest.mark.parametrize("command", [("erase",), ("correct", "--given-name", "Zoé")])
 @pytest.mark.parametrize(("by", "who"), [((), getpass.getuser()), (("--by", "marie"), "marie")])
 async def test_who_asked_for_a_correction_or_an_erasure_is_known_by_the_request(
-    agent: Here, enrolment_database: Database, command: tuple[str, ...], by: tuple[str, ...], who: str
+    agent: RunCommand, enrolment_database: Database, command: tuple[str, ...], by: tuple[str, ...], who: str
 ) -> None:
     await enrol(enrolment_database)
     code, output = await agent(command[0], "iel", "IEL-1", *command[1:], *by)
@@ -369,7 +373,7 @@ _LAST_OF_OUTBOX = "SELECT event_id, source, topic, data FROM outbox ORDER BY id 
     ],
 )
 async def test_what_cannot_be_right_is_not_requested(
-    agent: Here, enrolment_database: Database, given: tuple[str, ...], output: str
+    agent: RunCommand, enrolment_database: Database, given: tuple[str, ...], output: str
 ) -> None:
     code, answer = await agent("correct", "iel", "IEL-1", *given)
     assert (code, answer.count("\n")) == (2, 1)
@@ -380,7 +384,7 @@ async def test_what_cannot_be_right_is_not_requested(
 
 @pytest.mark.parametrize("command", [("erase",), ("correct", "--email", "zoe@juste.fr", "--anyway")])
 async def test_without_a_key_to_sign_with_nothing_is_requested(
-    agent: Here, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    agent: RunCommand, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INTAKE_SIGNING_KEY")
     code, output = await agent(command[0], "iel", "IEL-1", *command[1:])
@@ -389,7 +393,7 @@ async def test_without_a_key_to_sign_with_nothing_is_requested(
 
 
 async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
-    agent: Here, enrolment_database: Database
+    agent: RunCommand, enrolment_database: Database
 ) -> None:
     await enrol(enrolment_database)
     leaves = WithdrawalRequested(session_id=uuid4(), agent_id="IEL-7", by="agent")
@@ -404,7 +408,7 @@ async def test_an_erasure_of_whom_no_address_is_known_says_what_ends(
 @pytest.mark.parametrize("command", ["export", "correct", "erase"])
 @pytest.mark.parametrize("who", [("iel", "IEL 1"), ("iel", "é"), ("IEL!", "IEL-1"), ("", "IEL-1")])
 async def test_a_mistake_in_a_name_is_said_in_one_line(
-    agent: Here, command: str, who: tuple[str, str]
+    agent: RunCommand, command: str, who: tuple[str, str]
 ) -> None:
     code, output = await agent(command, *who)
     assert code == 2

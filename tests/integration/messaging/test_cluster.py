@@ -20,8 +20,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.cluster import EMBEDDED, Ours
 from shared.messaging.outbox import Outbox
 from shared.messaging.relay import Relay
-from tests.conftest import settings_of
-from tests.integration.messaging.conftest import Eventually
+from tests.conftest import Eventually, settings_of
 from tests.support.processes import run_cli
 
 Run = Callable[..., Any]

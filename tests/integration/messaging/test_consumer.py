@@ -18,11 +18,11 @@ from shared.messaging import watchdog
 from shared.messaging.consumer import FAILURES, STOPPED, Consumer
 from shared.messaging.router import Tx
 from shared.messaging.uncompressing import MAX_BYTES
-from tests.conftest import Broker, settings_of
-from tests.integration.messaging.conftest import Consuming, Eventually
+from tests.conftest import Broker, Eventually, settings_of
+from tests.integration.messaging.conftest import Consuming
 from tests.integration.messaging.consumers import (
-    Handler,
-    Request,
+    ConsumerHandler,
+    ReceivedRequest,
     Sent,
     deliveries,
     effects,
@@ -36,7 +36,7 @@ from tests.support.processes import run_cli
 # ------------------------------------------------------------------------------ bad input on a real broker
 
 
-def bad_records(handler: Handler) -> Iterator[tuple[str, Sent]]:
+def bad_records(handler: ConsumerHandler) -> Iterator[tuple[str, Sent]]:
     """Each way to be unreadable, and a word of the reason that an operator is shown."""
     key = str(handler.session_id)
     good = enrolment_request(handler.session_id)
@@ -75,7 +75,7 @@ def bad_records(handler: Handler) -> Iterator[tuple[str, Sent]]:
 async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_them_are_taken_in_order(
     broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
-    handler = Handler()
+    handler = ConsumerHandler()
     bad = list(bad_records(handler))
     ignored = (str(handler.session_id), headers("fr.cnfpt.portal.Unheard.v1"), b"\xff")
     group = {"session_id": str(handler.session_id), "agents": [an_agent().model_dump(mode="json")],
@@ -134,7 +134,7 @@ async def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> i
 async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_go_on_in_order(
     kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
-    handler = Handler(poison="agent-250")
+    handler = ConsumerHandler(poison="agent-250")
     records = [handler.request(f"agent-{number:03}") for number in range(500)]
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
@@ -179,11 +179,11 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
     kafka: Broker, consuming: Consuming, eventually: Eventually, pauses: list[float]
 ) -> None:
     """Nothing is parked, nothing is lost, and the consumer does not run hot meanwhile."""
-    handler = Handler()
+    handler = ConsumerHandler()
     in_hand, go_on = asyncio.Event(), asyncio.Event()
     plain = handler.take
 
-    async def held(tx: Tx, received: list[Request]) -> None:
+    async def held(tx: Tx, received: list[ReceivedRequest]) -> None:
         await plain(tx, received)
         if any(request.event.session_id == handler.session_id for request in received):
             in_hand.set()
@@ -232,7 +232,7 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
 
 
 async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) -> None:
-    handler = Handler()
+    handler = ConsumerHandler()
     batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
     consumer = Consumer(handler.subscription, database)
 
@@ -243,7 +243,7 @@ async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) 
 
 
 async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Database) -> None:
-    handler = Handler(poison="agent-1")
+    handler = ConsumerHandler(poison="agent-1")
     batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
     consumer = Consumer(handler.subscription, database)
 
@@ -260,7 +260,7 @@ async def test_a_handler_that_fails_on_most_events_parks_none_of_them_until_it_i
     database: Database,
 ) -> None:
     """A fault of ours, not of the records: they come again, and have their effect once it is gone."""
-    handler = Handler()
+    handler = ConsumerHandler()
     batch = deliveries([handler.request(f"agent-{n}") for n in range(60)])
     consumer = Consumer(handler.subscription, database)
     consumer.stopping.set()  # do not pause
@@ -286,7 +286,7 @@ def stopped_gauge() -> float:
 
 async def test_what_cannot_be_read_or_is_rejected_stops_no_consumer(database: Database) -> None:
     """Else whoever sends garbage would stop everybody."""
-    handler = Handler(poison="agent-0")
+    handler = ConsumerHandler(poison="agent-0")
     garbage: list[Sent] = [(None, [], str(number).encode()) for number in range(200)]
     consumer = Consumer(handler.subscription, database)
 
@@ -300,7 +300,7 @@ async def test_what_cannot_be_read_or_is_rejected_stops_no_consumer(database: Da
 async def test_an_event_that_concerns_nobody_here_costs_no_transaction(database: Database) -> None:
     """Most of a compacted topic, for some services: read on an unreachable database, it must still pass."""
     nowhere = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
-    handler = Handler()
+    handler = ConsumerHandler()
     unknown: Sent = (None, headers("fr.cnfpt.portal.Unheard.v1"), b"")
 
     await Consumer(handler.subscription, nowhere).take(deliveries([unknown]))

@@ -14,8 +14,8 @@ from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.router import Subscription, Tx
 from tests.integration.messaging.consumers import (
-    Handler,
-    Request,
+    ConsumerHandler,
+    ReceivedRequest,
     deliveries,
     parked,
     router_with,
@@ -39,7 +39,7 @@ DATA = {
 def failing(statement: str) -> Subscription:
     """A handler that does this and nothing else."""
 
-    async def fail(tx: Tx, _received: list[Request]) -> None:
+    async def fail(tx: Tx, _received: list[ReceivedRequest]) -> None:
         for part in [statement] if "$$" in statement else statement.split(";"):
             await tx.execute(text(part))
 
@@ -50,7 +50,7 @@ def failing(statement: str) -> Subscription:
 async def test_a_failure_of_the_infrastructure_brings_the_batch_again_and_parks_nothing(
     database: Database, statement: str
 ) -> None:
-    batch = deliveries([Handler().request("agent-0")])
+    batch = deliveries([ConsumerHandler().request("agent-0")])
 
     with pytest.raises(NackMessage):
         await Consumer(failing(statement), database).take(batch)
@@ -66,19 +66,19 @@ async def test_whatever_a_falling_connection_raises_brings_the_batch_again(
 ) -> None:
     """Raised by hand: when a connection falls is too short to hit while asyncpg looks its types up."""
 
-    async def fail(_tx: Tx, _received: list[Request]) -> None:
+    async def fail(_tx: Tx, _received: list[ReceivedRequest]) -> None:
         raise error("the connection fell")
 
     subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
     with pytest.raises(NackMessage):
-        await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
+        await Consumer(subscription, database).take(deliveries([ConsumerHandler().request("agent-0")]))
 
     assert await parked(database) == []
 
 
 @pytest.mark.parametrize("statement", DATA.values(), ids=DATA)
 async def test_a_failure_of_the_data_parks_the_record(database: Database, statement: str) -> None:
-    await Consumer(failing(statement), database).take(deliveries([Handler().request("agent-0")]))
+    await Consumer(failing(statement), database).take(deliveries([ConsumerHandler().request("agent-0")]))
 
     assert len(await parked(database)) == 1
 
@@ -89,13 +89,13 @@ async def test_a_failure_of_the_data_parks_the_record(database: Database, statem
 async def test_a_value_that_the_driver_refuses_parks_the_record(database: Database, value: Any) -> None:
     """The driver calls it an interface error, as it does a lost connection."""
 
-    async def fail(tx: Tx, _received: list[Request]) -> None:
+    async def fail(tx: Tx, _received: list[ReceivedRequest]) -> None:
         await tx.execute(
             text(f"SELECT CAST(:value AS {'int' if value == 10**20 else 'text'})"), {"value": value}
         )
 
     subscription = router_with(fail).subscriptions[Topic.PORTAL_ENROLMENTS]
-    await Consumer(subscription, database).take(deliveries([Handler().request("agent-0")]))
+    await Consumer(subscription, database).take(deliveries([ConsumerHandler().request("agent-0")]))
 
     assert len(await parked(database)) == 1
 
@@ -109,7 +109,7 @@ async def test_a_database_that_cannot_be_entered_brings_the_batch_again(
     """A password that was changed, a database that was moved: nothing that a record is to blame for."""
     changed = make_url(enrolment_url).set(**wrong)
     elsewhere = Database(changed.render_as_string(hide_password=False), application_name="test")
-    handler = Handler()
+    handler = ConsumerHandler()
 
     with pytest.raises(NackMessage):
         await Consumer(handler.subscription, elsewhere).take(deliveries([handler.request("agent-0")]))
@@ -125,7 +125,7 @@ async def test_a_record_that_cannot_even_be_parked_comes_again_without_running_h
         raise RuntimeError("nobody foresaw this")
 
     monkeypatch.setattr(dead_letters, "park", broken)
-    handler = Handler(poison="agent-0")
+    handler = ConsumerHandler(poison="agent-0")
     consumer = Consumer(handler.subscription, database)
 
     for _ in range(3):
@@ -142,4 +142,4 @@ async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: 
 
     async with asyncio.timeout(5):
         with pytest.raises(NackMessage):
-            await consumer.take(deliveries([Handler().request("agent-0")]))
+            await consumer.take(deliveries([ConsumerHandler().request("agent-0")]))

@@ -38,7 +38,7 @@ from tests.support.processes import run_cli
 RECEIVED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
 
 
-class Done(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command line printed, and how it ended."""
 
     exit_code: int
@@ -46,7 +46,7 @@ class Done(NamedTuple):
     stderr: str
 
 
-Here = Callable[..., Awaitable[Done]]
+RunOperator = Callable[..., Awaitable[CommandResult]]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -114,16 +114,16 @@ def operator(enrolment_url: str) -> Command:
 
 
 @pytest.fixture
-def operator_here(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> Here:
+def operator_here(enrolment_url: str, monkeypatch: pytest.MonkeyPatch) -> RunOperator:
     """The same command line inside this process, which saves the seconds that a start takes."""
     for name, value in settings_of("enrolment", enrolment_url, "localhost:1").items():
         monkeypatch.setenv(name, value)
     app = service_cli(DEFINITION)
 
-    async def run(*arguments: str) -> Done:
+    async def run(*arguments: str) -> CommandResult:
         # In a thread: the command line runs an event loop of its own.
         done = await asyncio.to_thread(lambda: CliRunner().invoke(app, ["dead-letters", *arguments]))
-        return Done(done.exit_code, done.stdout, done.stderr)
+        return CommandResult(done.exit_code, done.stdout, done.stderr)
 
     return run
 
@@ -236,7 +236,7 @@ async def test_list_shows_each_with_place_type_and_reason_on_one_line(
 
 
 async def test_list_can_be_narrowed_and_says_when_there_is_none(
-    database: Database, operator_here: Here
+    database: Database, operator_here: RunOperator
 ) -> None:
     await park(database, a_record(offset=1), a_record(offset=2))
 
@@ -245,7 +245,9 @@ async def test_list_can_be_narrowed_and_says_when_there_is_none(
     assert (await operator_here("list", "--state", "discarded")).stdout == "0 discarded\n"
 
 
-async def test_show_tells_all_of_one_and_a_wrong_id_is_said(database: Database, operator_here: Here) -> None:
+async def test_show_tells_all_of_one_and_a_wrong_id_is_said(
+    database: Database, operator_here: RunOperator
+) -> None:
     record = a_record(b"\xff\x1b[2J value", [("ce_source", b"\xfe\x1b[2J"), ("ce_id", None)], key=b"the-key")
     await park(database, record, traceback="Traceback (most recent call last):\n  boom")
 
@@ -294,7 +296,7 @@ async def test_redrive_goes_through_the_handler_with_its_own_time_of_receipt_and
 
 
 async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
-    database: Database, operator_here: Here
+    database: Database, operator_here: RunOperator
 ) -> None:
     record = a_request(uuid.uuid4(), "IEL-1", offset=0)
     await park(database, record)
@@ -311,7 +313,7 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
     assert await audit_of(database) == [(1, "nadia", "redriven", None)]
 
 
-async def test_redrive_keeps_the_order_of_a_partition(database: Database, operator_here: Here) -> None:
+async def test_redrive_keeps_the_order_of_a_partition(database: Database, operator_here: RunOperator) -> None:
     session_id = uuid.uuid4()
     agents = [f"IEL-{number}" for number in range(5)]
     records = [a_request(session_id, agent, offset=offset) for offset, agent in enumerate(agents)]
@@ -325,7 +327,7 @@ async def test_redrive_keeps_the_order_of_a_partition(database: Database, operat
 
 
 async def test_what_still_cannot_be_handled_stays_parked_with_the_reason_and_an_audit_line(
-    database: Database, operator_here: Here
+    database: Database, operator_here: RunOperator
 ) -> None:
     await park(
         database,
@@ -349,7 +351,7 @@ async def test_what_still_cannot_be_handled_stays_parked_with_the_reason_and_an_
 
 
 async def test_redrive_lets_nobody_overtake_what_failed_before_it_in_its_key(
-    database: Database, operator_here: Here
+    database: Database, operator_here: RunOperator
 ) -> None:
     session_id, other = uuid.uuid4(), uuid.uuid4()
     unreadable = dataclasses.replace(a_request(session_id, "IEL-1", offset=0), value=b"not JSON")
@@ -387,7 +389,7 @@ async def test_discard_wants_a_reason_and_keeps_it(database: Database, operator:
     "command", [("redrive",), ("discard", "--reason", "x")], ids=lambda arguments: arguments[0]
 )
 async def test_without_ids_nothing_happens_unless_all_is_asked_for(
-    operator_here: Here, command: tuple[str, ...]
+    operator_here: RunOperator, command: tuple[str, ...]
 ) -> None:
     done = await operator_here(*command)
 

@@ -31,7 +31,7 @@ ISSUERS = {"iel": "iel", "ouest": "ouest"}
 
 
 @dataclasses.dataclass(slots=True)
-class Reading:
+class ReadRecords:
     """The records in which a person was looked for, and in which threads."""
 
     records: list[Record] = dataclasses.field(default_factory=list)
@@ -39,8 +39,8 @@ class Reading:
 
 
 @pytest.fixture
-def reading(monkeypatch: pytest.MonkeyPatch) -> Reading:
-    read = Reading()
+def reading(monkeypatch: pytest.MonkeyPatch) -> ReadRecords:
+    read = ReadRecords()
 
     def counted(record: Record, *who: Any) -> bool:
         read.records.append(record)
@@ -74,7 +74,7 @@ async def about(database: Database, subject: Subject) -> Sequence[DeadLetter]:
 
 
 async def test_of_many_rejected_records_only_those_that_may_name_the_agent_are_read_and_in_a_thread(
-    database: Database, reading: Reading
+    database: Database, reading: ReadRecords
 ) -> None:
     of_others = [{"agents": [{"agent_id": f"x{number}-{at}"} for number in range(100)]} for at in range(20)]
     rubbish = [b'{"agent_id": "x%d", broken' % number for number in range(20)]
@@ -91,7 +91,7 @@ async def test_of_many_rejected_records_only_those_that_may_name_the_agent_are_r
 
 
 async def test_of_a_rejected_record_with_thousands_of_names_or_none_that_can_be_read_the_beginning_is_kept(
-    database: Database, reading: Reading
+    database: Database, reading: ReadRecords
 ) -> None:
     many = _raw({"agents": [{"agent_id": f"x{number}"} for number in range(mentions.MAX_NAMES + 1)]})
     await reject(database, many, b"Z-1 \xff" + b" x" * 100_000)
@@ -118,7 +118,7 @@ async def test_what_is_cut_ends_with_a_whole_word_so_that_no_half_of_an_address_
 
 
 async def test_a_parked_record_that_nobody_can_read_is_whole_and_always_read(
-    database: Database, reading: Reading
+    database: Database, reading: ReadRecords
 ) -> None:
     value = b"\xff" + b" x" * 100_000 + b" Z-1"
     async with database.transaction() as tx:

@@ -18,7 +18,7 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.producer import OutgoingRecord
 from shared.messaging.relay import Relay
 from tests.conftest import opened
-from tests.support.kafka import Published, collect
+from tests.support.kafka import PublishedRecord, collect
 
 pytestmark = pytest.mark.kafka
 
@@ -51,7 +51,7 @@ async def connected(database: Database, kafka: KafkaBroker) -> AsyncIterator[Rel
 async def versions_of(kafka: KafkaBroker, session_id: uuid.UUID, last: int) -> list[int]:
     """All versions of a session on the topic, in order, up to the record after ``last`` if one comes."""
 
-    def ours(found: Sequence[Published]) -> list[int]:
+    def ours(found: Sequence[PublishedRecord]) -> list[int]:
         return [record.data["version"] for record in found if record.key == str(session_id)]
 
     return ours(await collect(kafka.bootstrap_servers, TOPIC, lambda found: last in ours(found)))

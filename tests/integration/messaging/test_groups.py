@@ -12,7 +12,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import ConsumerGroups
 from tests.conftest import Broker
 from tests.integration.messaging.conftest import Consuming
-from tests.integration.messaging.consumers import Handler
+from tests.integration.messaging.consumers import ConsumerHandler
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_kafka_knows_who_consumes_and_is_asked_again_where_a_connection_of
 ) -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
     try:
-        async with consuming(kafka.bootstrap_servers, database, Handler().router) as [consumer]:
+        async with consuming(kafka.bootstrap_servers, database, ConsumerHandler().router) as [consumer]:
             asked = [consumer.subscription.group_id, "a group that nobody is in"]
             member_id = consumer.member_id
             assert member_id

@@ -16,7 +16,7 @@ from shared.events.portal import WithdrawalRequested
 from shared.messaging import inbox
 from shared.messaging.personal_data import INBOX
 from shared.personal_data import end_rows
-from tests.integration.messaging.conftest import Eventually
+from tests.conftest import Eventually
 
 
 def received(

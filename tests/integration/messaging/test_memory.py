@@ -19,16 +19,18 @@ from shared.messaging.portals.admission import Rejected, rejected
 from shared.messaging.producer import OutgoingRecord
 from shared.messaging.relay import Relay
 from shared.messaging.sending import SendResult
-from tests.integration.messaging.consumers import Handler, deliveries
+from tests.integration.messaging.consumers import ConsumerHandler, deliveries
 from tests.support.builders import as_json, enrolment_request
 from tests.support.garbage import alive, without_collecting
 
 KINDS = (Record, Envelope, Received, Parked, Rejected)
 
 
-@pytest.mark.parametrize("handler", [Handler(), Handler(poison="poison")], ids=["good", "poison"])
+@pytest.mark.parametrize(
+    "handler", [ConsumerHandler(), ConsumerHandler(poison="poison")], ids=["good", "poison"]
+)
 async def test_nothing_of_a_batch_waits_for_a_garbage_collection(
-    database: Database, handler: Handler
+    database: Database, handler: ConsumerHandler
 ) -> None:
     consumer = Consumer(handler.subscription, database)
     good, poison = handler.request("good"), handler.request("poison")

@@ -26,10 +26,9 @@ from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
 from shared.messaging.personal_data import ANSWERS, SENT
 from shared.messaging.relay import Relay
 from shared.personal_data import Retention, end_rows, statement
-from tests.conftest import Broker, settings_of
+from tests.conftest import Broker, Eventually, settings_of
 from tests.integration.messaging import relay_that_hangs
-from tests.integration.messaging.conftest import Eventually
-from tests.support.kafka import Published, collect
+from tests.support.kafka import PublishedRecord, collect
 from tests.support.processes import Forked, run_cli
 
 TOPIC = SessionOccupancyChanged.TOPIC.value
@@ -53,7 +52,7 @@ async def unsent(database: Database) -> int:
         return (await outbox.unsent(tx))[0]
 
 
-def keyed_by(*session_ids: uuid.UUID) -> Callable[[Sequence[Published]], list[Published]]:
+def keyed_by(*session_ids: uuid.UUID) -> Callable[[Sequence[PublishedRecord]], list[PublishedRecord]]:
     wanted = {str(session_id) for session_id in session_ids}
     return lambda found: [record for record in found if record.key in wanted]
 

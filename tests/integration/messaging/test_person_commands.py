@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -39,14 +38,13 @@ from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.read_log import Reading, ReadKind
 from tests.conftest import settings_of
-from tests.integration.messaging.test_agent_commands import read_json
+from tests.integration.messaging.test_agent_commands import RunCommand, read_json
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import a_record, received, take
 from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import a_decision
 
-Here = Callable[..., Awaitable[tuple[int, str]]]
 ADDRESS = f"{MARK}@exemple.fr"
 OFFICER = Contact(name=MARK, email=ADDRESS)
 OF_AGENTS = (
@@ -66,7 +64,7 @@ def stores(
 @pytest.fixture
 def person(
     catalogue_url: str, enrolment_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Here:
+) -> RunCommand:
     """The command line inside this process; returns its code and its output."""
     for service, url in (
         ("enrolment", enrolment_url), ("catalogue", catalogue_url), ("notifier", notifier_url)
@@ -141,7 +139,7 @@ async def left(stores: dict[str, Database]) -> set[tuple[str, str]]:
 
 
 async def test_what_is_kept_of_who_is_no_agent_is_printed(
-    person: Here, stores: dict[str, Database], tmp_path: Path
+    person: RunCommand, stores: dict[str, Database], tmp_path: Path
 ) -> None:
     await live_through_everything(stores)
     page = tmp_path / "page.html"
@@ -161,7 +159,7 @@ async def test_what_is_kept_of_who_is_no_agent_is_printed(
 
 
 async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_nobody(
-    person: Here, stores: dict[str, Database], caplog: pytest.LogCaptureFixture
+    person: RunCommand, stores: dict[str, Database], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await live_through_everything(stores)
@@ -197,7 +195,7 @@ async def test_who_is_no_agent_is_forgotten_by_all_services_and_the_proof_names_
 
 
 async def test_an_address_that_a_setting_has_written_to_again_is_said(
-    person: Here, monkeypatch: pytest.MonkeyPatch
+    person: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contacts = {"bretagne": {"contact": "other@exemple.fr", "organisers": [ADDRESS.upper()]}}
     monkeypatch.setenv("DELEGATION_CONTACTS", json.dumps(contacts))
@@ -209,7 +207,7 @@ async def test_an_address_that_a_setting_has_written_to_again_is_said(
 
 
 async def test_agents_with_the_address_and_who_did_what_stay(
-    person: Here, stores: dict[str, Database]
+    person: RunCommand, stores: dict[str, Database]
 ) -> None:
     agent = an_agent("B-1", email=ADDRESS, issuer="iel")
     await take(notifier, stores["notifier"], [received(a_decision(AgentEnrolled, agent=agent))])
@@ -241,7 +239,7 @@ async def test_agents_with_the_address_and_who_did_what_stay(
     ],
 )
 async def test_what_is_on_its_way_is_waited_for(
-    person: Here, stores: dict[str, Database], service: str, hold: str, release: str
+    person: RunCommand, stores: dict[str, Database], service: str, hold: str, release: str
 ) -> None:
     await live_through_everything(stores)
     if service == "catalogue":  # as its answer to the officer
@@ -263,7 +261,7 @@ async def test_what_is_on_its_way_is_waited_for(
     assert await left(stores) == set()
 
 
-async def test_what_is_no_address_is_said_in_one_line(person: Here) -> None:
+async def test_what_is_no_address_is_said_in_one_line(person: RunCommand) -> None:
     code, output = await person("erase", "IEL-1")
     assert code == 2
     assert output == "parcours: This is no address: it has one @, and a domain after it.\n"

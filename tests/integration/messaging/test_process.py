@@ -21,14 +21,12 @@ from services.enrolment.app import DEFINITION
 from shared.database import Database
 from shared.messaging import faststream
 from shared.process import CannotRun
-from tests.conftest import Broker, settings_of
-from tests.integration.messaging.conftest import Eventually
+from tests.conftest import Broker, Eventually, RunService, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
-from tests.support.processes import ServiceProcess, run_cli
+from tests.support.processes import run_cli
 
 NOWHERE = "127.0.0.1:1"
-Run = Callable[..., ServiceProcess]
 
 
 def error_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -217,7 +215,7 @@ def request_record(session: Any) -> tuple[str, Any, bytes]:
 
 @pytest.mark.kafka
 async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
-    kafka: Broker, enrolment_url: str, database: Database, run_service: Run, eventually: Eventually
+    kafka: Broker, enrolment_url: str, database: Database, run_service: RunService, eventually: Eventually
 ) -> None:
     service = run_service(
         "enrolment", enrolment_url, kafka.bootstrap_servers, SECURITY_CONTACT="securite@cnfpt.example"
@@ -271,7 +269,7 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
     *,
     kafka: Broker,
     new_database: Callable[[str], str],
-    run_service: Run,
+    run_service: RunService,
     postgres: PostgresServer,
     eventually: Eventually,
 ) -> None:

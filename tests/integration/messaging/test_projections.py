@@ -34,14 +34,13 @@ from shared.events.catalogue import (
 from shared.events.enrolment import AgentEnrolled, SessionOccupancyChanged
 from shared.events.vocabulary import Agent
 from shared.messaging.router import Router
-from tests.conftest import create_topics, settings_of
+from tests.conftest import Broker, create_topics, settings_of
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.consuming import received, take
 from tests.support.kafka import KafkaPortal
 from tests.support.processes import run_cli
 
 POLICY = Policy()
-Broker = TansuBroker | KafkaBroker
 
 
 @pytest.fixture
@@ -52,20 +51,20 @@ def kafka_of_its_own(request: pytest.FixtureRequest) -> Any:
         yield broker
 
 
-Published = tuple[Event, uuid.UUID]
+PublishedEvent = tuple[Event, uuid.UUID]
 
 
-def to_publish(*events: Event) -> list[Published]:
+def to_publish(*events: Event) -> list[PublishedEvent]:
     return [(event, uuid.uuid4()) for event in events]
 
 
-async def take_in(database: Database, router: Router, published: Sequence[Published]) -> None:
+async def take_in(database: Database, router: Router, published: Sequence[PublishedEvent]) -> None:
     """One by one, as they come from a topic."""
     for event, event_id in published:
         await take(router, database, [received(event, event_id)], policy=POLICY)
 
 
-async def publish(broker: Broker, events: Sequence[Published], *, compacted: bool) -> None:
+async def publish(broker: Broker, events: Sequence[PublishedEvent], *, compacted: bool) -> None:
     """Onto the topics, in batches as a relay does; compacted: only the last word on each subject."""
     last = {(event.TOPIC, event.key): (event, event_id) for event, event_id in events}
     records = defaultdict(list)
@@ -110,7 +109,7 @@ async def withdraw(database: Database, session: SessionState, agent: Agent) -> N
         await requests.answer(tx, [requested], POLICY, clock.now())
 
 
-def data_of(events: Sequence[Published], session: SessionState) -> list[dict[str, Any]]:
+def data_of(events: Sequence[PublishedEvent], session: SessionState) -> list[dict[str, Any]]:
     return [event.model_dump() for event, _ in events if event.key == session.key]
 
 
@@ -149,7 +148,7 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     await take_in(database, enrolment.router, later)
     async with database.quiet_transaction() as tx:
         rows = await tx.execute(text("SELECT event_id, data FROM outbox WHERE topic = 'enrolment.occupancy'"))
-        occupancy: list[Published] = [
+        occupancy: list[PublishedEvent] = [
             (SessionOccupancyChanged.model_validate_json(row.data), row.event_id) for row in rows
         ]
     await publish(broker, [*events, *later, *occupancy], compacted=True)

@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse
 from shared.http import new_api
 from shared.process.clients import ImpatientProtocol, Patience
 from shared.process.server import Server
-from tests.integration.messaging.conftest import Eventually
+from tests.conftest import Eventually
 from tests.support.guards import a_guard
 
 SOON = Patience(

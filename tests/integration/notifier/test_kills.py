@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from services.notifier import jobs
 from shared.database import Transaction
 from shared.events.catalogue import SessionScheduled
+from tests.conftest import Eventually
 from tests.integration.notifier.conftest import Notifier, queue_many
 from tests.integration.notifier.test_schedule import changed, session
 from tests.integration.notifier.workers import NAME, deliver, fan_out
@@ -18,7 +19,6 @@ from tests.support.processes import Forked
 from tests.support.smtp import Hang
 from tests.unit.notifier.builders import a_session
 
-Eventually = Callable[..., Awaitable[None]]
 Start = Callable[..., Forked]
 
 

@@ -14,7 +14,7 @@ from services.notifier.settings import SmtpServer
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many, running
 from tests.integration.notifier.test_tls import MAIL, yes
-from tests.support.smtp import Action, Drop, Hang, Reply, ScriptedRelay
+from tests.support.smtp import Drop, Hang, Reply, ScriptedRelay, SmtpAction
 from tests.unit.notifier.builders import a_session
 
 
@@ -348,7 +348,7 @@ async def test_a_relay_too_slow_is_tried_again_before_data_and_ambiguous_after(
     "action", [Reply("421 x"), Reply("451 x"), Reply("550 x"), Reply("252 x"), Drop(), Hang()], ids=str
 )
 async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_another_connection(
-    relay: ScriptedRelay, action: Action
+    relay: ScriptedRelay, action: SmtpAction
 ) -> None:
     relay.script("RCPT", Reply("550 no"))
     relay.script("RSET", action)

@@ -12,11 +12,11 @@ from services.notifier.letters.bounces import ReturnPath
 from services.notifier.settings import ImapServer, Tls
 from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority
-from tests.support.imap import Mailbox, mailbox
+from tests.support.imap import ImapMailbox, mailbox
 from tests.unit.notifier.reports import OUT_OF_OFFICE
 
 PATH = ReturnPath("retours@cnfpt.example", ["a key"])
-Opened = Callable[[ssl.SSLContext], AbstractAsyncContextManager[Mailbox]]
+Opened = Callable[[ssl.SSLContext], AbstractAsyncContextManager[ImapMailbox]]
 WAYS = [
     pytest.param(Tls.IMPLICIT, lambda server: mailbox(OUT_OF_OFFICE, tls=server), id="implicit"),
     pytest.param(Tls.STARTTLS, lambda server: mailbox(OUT_OF_OFFICE, starttls=server), id="starttls"),
@@ -28,7 +28,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
 
 
-async def read(notifier: Notifier, box: Mailbox, tls: Tls) -> None:
+async def read(notifier: Notifier, box: ImapMailbox, tls: Tls) -> None:
     mailbox = ReturnMailbox(ImapServer("127.0.0.1", box.port, tls, "user", "secret", "INBOX"))
     await jobs.read_returns(notifier.database, mailbox, PATH)
 

@@ -29,12 +29,12 @@ def a_state(version: int, *modules: dict[str, Any]) -> dict[str, Any]:
     return a_session(title="IA", version=version, modules=modules, **period).model_dump()
 
 
-Entry = tuple[str, datetime]
+AgendaEntry = tuple[str, datetime]
 
 
-def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, Entry]:
+def calendar_after(mails: Sequence[EmailMessage]) -> dict[str, AgendaEntry]:
     """Summary and start by UID: the highest SEQUENCE decides, whatever comes last (RFC 5546, 2.1.5)."""
-    entries: dict[str, tuple[int, Entry | None]] = {}
+    entries: dict[str, tuple[int, AgendaEntry | None]] = {}
     for mail in mails:
         if "text/calendar" not in [part.get_content_type() for part in mail.walk()]:
             continue

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.oidc import Issuer, running_issuer
+from tests.support.oidc import OidcIssuer, running_issuer
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Issuer]:
+def running() -> Iterator[OidcIssuer]:
     with running_issuer() as issuer:
         yield issuer
 
 
 @pytest.fixture
-def issuer(running: Issuer) -> Issuer:
+def issuer(running: OidcIssuer) -> OidcIssuer:
     """The worker's issuer, as it was at the start."""
     running.forget()
     return running

@@ -35,21 +35,21 @@ from shared.web.logins import by_issuer
 from shared.web.logins.store import LoginTable
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
+from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import BRETAGNE, tokens_file
 from tests.integration.oidc.test_provider import settings_for
 from tests.support.guards import a_guard
-from tests.support.oidc import Issuer
+from tests.support.oidc import OidcIssuer
 from tests.support.searching import MARK, columns_with, registered
 from tests.unit.notifier.builders import SENDER
 
 __all__ = ["tokens_file"]
 
 SITE = "https://parcours.example"
-Browser = httpx.AsyncClient
 
 
 @pytest.fixture
-def provider(issuer: Issuer) -> Provider:
+def provider(issuer: OidcIssuer) -> Provider:
     provider = provider_of(settings_for(issuer))
     assert provider is not None
     return provider
@@ -88,13 +88,13 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
     return web
 
 
-def browser_on(web: FastAPI, address: str = "127.0.0.1") -> Browser:
+def browser_on(web: FastAPI, address: str = "127.0.0.1") -> HttpBrowser:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=web, client=(address, 1)), base_url=SITE)
 
 
 @pytest.fixture
 def operator(
-    issuer: Issuer, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
+    issuer: OidcIssuer, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Awaitable[Result]]:
     """``parcours logins …`` inside this process."""
     for service, url in (("catalogue", catalogue_url), ("notifier", notifier_url)):
@@ -107,21 +107,21 @@ def operator(
 
 
 @pytest.fixture
-async def browser(catalogue: FastAPI) -> AsyncIterator[Browser]:
+async def browser(catalogue: FastAPI) -> AsyncIterator[HttpBrowser]:
     """On the pages of delegations."""
     async with browser_on(catalogue) as browser:
         yield browser
 
 
 @pytest.fixture
-async def zoe(issuer: Issuer) -> str:
+async def zoe(issuer: OidcIssuer) -> str:
     """An organiser of Bretagne."""
     await issuer.know("zoe", email="zoe@cnfpt.example", realm_access={"roles": ["organisateur-bretagne"]})
     return "zoe"
 
 
 async def begun(
-    browser: Browser, issuer: Issuer, subject: str, begin: str = "/gestion/connexion/compte"
+    browser: HttpBrowser, issuer: OidcIssuer, subject: str, begin: str = "/gestion/connexion/compte"
 ) -> str:
     """Log in at the issuer; the address that it leads back to."""
     led = await browser.get(begin)
@@ -138,7 +138,7 @@ def onward(page: httpx.Response) -> str:
 
 
 async def logged_in(
-    browser: Browser, issuer: Issuer, subject: str, begin: str = "/gestion/connexion/compte"
+    browser: HttpBrowser, issuer: OidcIssuer, subject: str, begin: str = "/gestion/connexion/compte"
 ) -> str:
     """Log in; where one is led then."""
     page = await browser.get(await begun(browser, issuer, subject, begin))
@@ -153,7 +153,7 @@ def key_of(page: httpx.Response) -> str:
 
 
 async def test_a_log_in_at_the_issuer_opens_the_page_that_was_asked_for(
-    browser: Browser, issuer: Issuer, zoe: str
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
 ) -> None:
     asked = "/gestion/ressources?etat=x"
     door = await browser.get((await browser.get(asked)).headers["location"])
@@ -165,7 +165,9 @@ async def test_a_log_in_at_the_issuer_opens_the_page_that_was_asked_for(
     assert "(zoe@cnfpt.example)" in page.text
 
 
-async def test_the_request_to_the_issuer_is_as_its_protocol_asks(browser: Browser, issuer: Issuer) -> None:
+async def test_the_request_to_the_issuer_is_as_its_protocol_asks(
+    browser: HttpBrowser, issuer: OidcIssuer
+) -> None:
     led = await browser.get("/gestion/connexion/compte")
     address = urlsplit(led.headers["location"])
     query = dict(parse_qsl(address.query))
@@ -182,7 +184,9 @@ async def test_the_request_to_the_issuer_is_as_its_protocol_asks(browser: Browse
     assert "prompt=login" in again.headers["location"]
 
 
-async def test_who_has_no_role_here_reads_so_and_is_not_logged_in(browser: Browser, issuer: Issuer) -> None:
+async def test_who_has_no_role_here_reads_so_and_is_not_logged_in(
+    browser: HttpBrowser, issuer: OidcIssuer
+) -> None:
     await issuer.know("support", email="<i>@cnfpt.example", groups=["assistance", "autre"])
     page = await browser.get(await begun(browser, issuer, "support"))
     assert page.status_code == 403
@@ -194,7 +198,7 @@ async def test_who_has_no_role_here_reads_so_and_is_not_logged_in(browser: Brows
 
 
 async def test_a_log_in_counts_once_and_in_the_browser_that_began_it(
-    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+    browser: HttpBrowser, catalogue: FastAPI, issuer: OidcIssuer, zoe: str
 ) -> None:
     back = await begun(browser, issuer, zoe)
     async with browser_on(catalogue) as another:
@@ -209,7 +213,11 @@ async def test_a_log_in_counts_once_and_in_the_browser_that_began_it(
 
 
 async def test_a_log_in_that_took_too_long_does_not_count(
-    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, monkeypatch: pytest.MonkeyPatch
+    browser: HttpBrowser,
+    issuer: OidcIssuer,
+    zoe: str,
+    catalogue_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     back = await begun(browser, issuer, zoe)
     later = clock.now() + timedelta(minutes=11)
@@ -221,7 +229,7 @@ async def test_a_log_in_that_took_too_long_does_not_count(
 
 
 async def test_a_wrong_token_logs_nobody_in_and_the_log_names_nobody(
-    browser: Browser, issuer: Issuer, zoe: str, caplog: pytest.LogCaptureFixture
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def for_another(header: dict[str, Any], claims: dict[str, Any]) -> None:
         claims["aud"] = "another"
@@ -240,21 +248,21 @@ async def test_a_wrong_token_logs_nobody_in_and_the_log_names_nobody(
     assert refused.status_code == 403
 
 
-async def test_a_log_in_leads_to_no_other_site(browser: Browser, issuer: Issuer, zoe: str) -> None:
+async def test_a_log_in_leads_to_no_other_site(browser: HttpBrowser, issuer: OidcIssuer, zoe: str) -> None:
     too_long = f"/gestion/{'x' * 2000}"
     for elsewhere in ("https://a.example/", "//a.example", "/gestion//a.example", "/x", too_long):
         begin = f"/gestion/connexion/compte?vers={quote(elsewhere, safe='')}"
         assert await logged_in(browser, issuer, zoe, begin) == "/gestion"
 
 
-async def test_another_site_logs_nobody_in(browser: Browser) -> None:
+async def test_another_site_logs_nobody_in(browser: HttpBrowser) -> None:
     way = await browser.get("/gestion/connexion/compte", headers={"Sec-Fetch-Site": "cross-site"})
     assert way.headers["location"] == "/gestion/connexion"
     assert not browser.cookies
 
 
 async def test_an_issuer_that_is_away_stops_neither_the_pages_nor_tokens(
-    browser: Browser, issuer: Issuer, zoe: str
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
 ) -> None:
     back = await begun(browser, issuer, zoe)
     issuer.failing = True
@@ -265,14 +273,16 @@ async def test_an_issuer_that_is_away_stops_neither_the_pages_nor_tokens(
     assert (await browser.get("/gestion")).status_code == 200
 
 
-async def test_an_issuer_that_was_never_there_is_said_to_be_away(browser: Browser, issuer: Issuer) -> None:
+async def test_an_issuer_that_was_never_there_is_said_to_be_away(
+    browser: HttpBrowser, issuer: OidcIssuer
+) -> None:
     issuer.failing = True
     assert (await browser.get("/gestion/connexion")).status_code == 200
     assert (await browser.get("/gestion/connexion/compte")).status_code == 503
 
 
 async def test_who_begins_log_ins_without_end_keeps_no_neighbour_from_logging_in(
-    catalogue: FastAPI, issuer: Issuer, zoe: str, monkeypatch: pytest.MonkeyPatch
+    catalogue: FastAPI, issuer: OidcIssuer, zoe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(by_issuer, "_BEGINNINGS", Rate(2, 60))
     begin = "/gestion/connexion/compte"
@@ -286,7 +296,7 @@ async def test_who_begins_log_ins_without_end_keeps_no_neighbour_from_logging_in
 
 
 async def test_who_begins_log_ins_from_many_addresses_of_ipv6_is_one_visitor(
-    catalogue: FastAPI, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    catalogue: FastAPI, issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(by_issuer, "_BEGINNINGS", Rate(2, 60))
     statuses = []
@@ -296,7 +306,9 @@ async def test_who_begins_log_ins_from_many_addresses_of_ipv6_is_one_visitor(
     assert statuses == [303, 303, 429, 303]
 
 
-async def test_two_log_ins_begun_in_two_tabs_both_work(browser: Browser, issuer: Issuer, zoe: str) -> None:
+async def test_two_log_ins_begun_in_two_tabs_both_work(
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
+) -> None:
     first, second = (await begun(browser, issuer, zoe), await begun(browser, issuer, zoe))
     assert (await browser.get(first)).status_code == 200
     of_the_first = dict(browser.cookies)["__Host-gestion"]
@@ -308,7 +320,7 @@ async def test_two_log_ins_begun_in_two_tabs_both_work(browser: Browser, issuer:
 
 
 async def test_a_log_in_has_an_id_that_nobody_knew_before(
-    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+    browser: HttpBrowser, catalogue: FastAPI, issuer: OidcIssuer, zoe: str
 ) -> None:
     await browser.post("/gestion/connexion", data={"jeton": BRETAGNE})
     known = browser.cookies["__Host-gestion"]
@@ -321,7 +333,7 @@ async def test_a_log_in_has_an_id_that_nobody_knew_before(
 
 
 async def test_leaving_ends_the_log_in_here_and_leads_to_where_the_issuer_ends_its_own(
-    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+    browser: HttpBrowser, catalogue: FastAPI, issuer: OidcIssuer, zoe: str
 ) -> None:
     await logged_in(browser, issuer, zoe)
     kept = browser.cookies["__Host-gestion"]
@@ -337,7 +349,11 @@ async def test_leaving_ends_the_log_in_here_and_leads_to_where_the_issuer_ends_i
 
 
 async def test_a_log_in_has_ended_here_before_the_issuer_is_asked(
-    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, monkeypatch: pytest.MonkeyPatch
+    browser: HttpBrowser,
+    issuer: OidcIssuer,
+    zoe: str,
+    catalogue_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await logged_in(browser, issuer, zoe)
     form = key_of(await browser.get("/gestion"))
@@ -353,7 +369,7 @@ async def test_a_log_in_has_ended_here_before_the_issuer_is_asked(
 
 
 async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
-    browser: Browser, issuer: Issuer, zoe: str, catalogue_database: Database, tokens: Tokens
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str, catalogue_database: Database, tokens: Tokens
 ) -> None:
     await logged_in(browser, issuer, zoe)
     settings = settings_for(issuer)
@@ -374,7 +390,7 @@ async def test_a_log_in_ends_with_the_rule_that_gave_its_role(
 
 
 async def test_the_mail_log_is_opened_by_who_has_the_role_of_support(
-    notifier: FastAPI, issuer: Issuer, zoe: str
+    notifier: FastAPI, issuer: OidcIssuer, zoe: str
 ) -> None:
     await issuer.know("ali", preferred_username="ali", groups=["x", "assistance"])
     begin = "/courriels/suivi/connexion/compte"
@@ -388,7 +404,7 @@ async def test_the_mail_log_is_opened_by_who_has_the_role_of_support(
 
 @pytest.mark.parametrize("claims", [{"email": "zoe@cnfpt.example", "email_verified": False}, {"name": "Zoé"}])
 async def test_a_name_that_anybody_may_choose_is_told_apart_from_that_of_another(
-    notifier: FastAPI, issuer: Issuer, claims: dict[str, object]
+    notifier: FastAPI, issuer: OidcIssuer, claims: dict[str, object]
 ) -> None:
     await issuer.know("ali", groups=["assistance"], **claims)
     async with browser_on(notifier) as browser:
@@ -398,7 +414,7 @@ async def test_a_name_that_anybody_may_choose_is_told_apart_from_that_of_another
 
 
 async def test_what_is_kept_of_a_log_in_stands_in_the_register(
-    browser: Browser, issuer: Issuer, catalogue_database: Database
+    browser: HttpBrowser, issuer: OidcIssuer, catalogue_database: Database
 ) -> None:
     await issuer.know(MARK, email=f"{MARK}@cnfpt.example", groups=["parcours-admin"])
     await logged_in(browser, issuer, MARK)
@@ -409,7 +425,7 @@ async def test_what_is_kept_of_a_log_in_stands_in_the_register(
 
 
 async def test_the_security_log_tells_of_log_ins_and_log_outs_and_names_nobody(
-    browser: Browser, issuer: Issuer, zoe: str, caplog: pytest.LogCaptureFixture
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger=security_log.LOGGER)
     await browser.get("/gestion/connexion/retour?state=x&code=x")
@@ -432,7 +448,7 @@ LOGINS = "/gestion/connexions"
 
 
 async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
-    browser: Browser, catalogue: FastAPI, issuer: Issuer, zoe: str
+    browser: HttpBrowser, catalogue: FastAPI, issuer: OidcIssuer, zoe: str
 ) -> None:
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
     async with (
@@ -469,7 +485,7 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     *,
     catalogue: FastAPI,
     notifier: FastAPI,
-    issuer: Issuer,
+    issuer: OidcIssuer,
     operator: Callable[..., Awaitable[Result]],
     caplog: pytest.LogCaptureFixture,
     called: str,
@@ -498,7 +514,9 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     assert (again.exit_code, again.output) == (1, f"parcours: {called} is not logged in anywhere.\n")
 
 
-async def test_ending_ones_own_log_in_is_logging_out(browser: Browser, issuer: Issuer, zoe: str) -> None:
+async def test_ending_ones_own_log_in_is_logging_out(
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
+) -> None:
     await logged_in(browser, issuer, zoe)
     page = await browser.get(LOGINS)
     ((_, own),) = listed(page)
@@ -508,14 +526,16 @@ async def test_ending_ones_own_log_in_is_logging_out(browser: Browser, issuer: I
 
 
 async def test_a_list_of_log_ins_ends_nothing_without_its_key(
-    browser: Browser, issuer: Issuer, zoe: str
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
 ) -> None:
     await logged_in(browser, issuer, zoe)
     assert (await browser.post(LOGINS, data={"fin": "toutes"})).status_code == 403
     assert (await browser.get("/gestion")).status_code == 200
 
 
-async def test_who_has_a_token_sees_the_log_ins_with_that_token(browser: Browser, issuer: Issuer) -> None:
+async def test_who_has_a_token_sees_the_log_ins_with_that_token(
+    browser: HttpBrowser, issuer: OidcIssuer
+) -> None:
     for _ in range(2):
         browser.cookies.clear()
         await browser.post("/gestion/connexion", data={"jeton": BRETAGNE})

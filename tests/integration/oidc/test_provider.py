@@ -14,7 +14,7 @@ from shared.auth import Role
 from shared.oidc import provider as provider_module
 from shared.oidc.provider import Identity, LogInRejected, Provider, ProviderAway, provider_of
 from shared.oidc.settings import OidcSettings
-from tests.support.oidc import Claims, Header, Issuer, Tamper
+from tests.support.oidc import Claims, Header, OidcIssuer, Tamper
 
 BACK = "https://parcours.example/gestion/connexion/retour"
 RULES = [
@@ -30,7 +30,7 @@ class Begun:
     verifier: str = "a verifier of at least forty-three characters, as RFC 7636 asks"
 
 
-def settings_for(issuer: Issuer) -> OidcSettings:
+def settings_for(issuer: OidcIssuer) -> OidcSettings:
     return OidcSettings.model_validate(
         {
             "oidc_issuer": issuer.address,
@@ -42,25 +42,25 @@ def settings_for(issuer: Issuer) -> OidcSettings:
 
 
 @pytest.fixture
-def provider(issuer: Issuer) -> Provider:
+def provider(issuer: OidcIssuer) -> Provider:
     provider = provider_of(settings_for(issuer))
     assert provider is not None
     return provider
 
 
-async def answer_of(issuer: Issuer, provider: Provider, begun: Begun, subject: str) -> dict[str, str]:
+async def answer_of(issuer: OidcIssuer, provider: Provider, begun: Begun, subject: str) -> dict[str, str]:
     """What the browser comes back with after somebody has logged in."""
     address = await provider.authorization_address(begun, state="state", return_to=BACK)
     return dict(parse_qsl(urlsplit(await issuer.log_in(address, subject)).query))
 
 
-async def identified(issuer: Issuer, provider: Provider, subject: str = "u-1") -> Identity:
+async def identified(issuer: OidcIssuer, provider: Provider, subject: str = "u-1") -> Identity:
     begun = Begun()
     answer = await answer_of(issuer, provider, begun, subject)
     return await provider.identify(begun, answer, return_to=BACK)
 
 
-async def test_somebody_whom_the_issuer_knows_is_identified(issuer: Issuer, provider: Provider) -> None:
+async def test_somebody_whom_the_issuer_knows_is_identified(issuer: OidcIssuer, provider: Provider) -> None:
     await issuer.know("u-1", email="zoe@cnfpt.example", groups=["assistance"])
     identity = await identified(issuer, provider)
     assert (identity.subject, identity.name) == ("u-1", "zoe@cnfpt.example")
@@ -109,7 +109,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-async def test_a_token_that_is_wrong_is_rejected(issuer: Issuer, provider: Provider, what: str) -> None:
+async def test_a_token_that_is_wrong_is_rejected(issuer: OidcIssuer, provider: Provider, what: str) -> None:
     issuer.tampers = WRONG[what]
     with pytest.raises(LogInRejected):
         await identified(issuer, provider)
@@ -117,14 +117,16 @@ async def test_a_token_that_is_wrong_is_rejected(issuer: Issuer, provider: Provi
     assert (await identified(issuer, provider)).subject == "u-1"
 
 
-async def test_another_key_is_not_the_issuers_even_under_its_name(issuer: Issuer, provider: Provider) -> None:
+async def test_another_key_is_not_the_issuers_even_under_its_name(
+    issuer: OidcIssuer, provider: Provider
+) -> None:
     issuer.tampers = lambda *_token: issuer.foreign_key
     with pytest.raises(LogInRejected, match="BadSignature"):
         await identified(issuer, provider)
 
 
 async def test_no_algorithm_counts_that_others_could_use_even_if_the_issuer_lists_it(
-    issuer: Issuer, provider: Provider
+    issuer: OidcIssuer, provider: Provider
 ) -> None:
     issuer.metadata = {"id_token_signing_alg_values_supported": ["none", "HS256", "RS256"]}
     issuer.tampers = headed(alg="none")
@@ -132,7 +134,7 @@ async def test_no_algorithm_counts_that_others_could_use_even_if_the_issuer_list
         await identified(issuer, provider)
 
 
-async def test_a_code_counts_once_and_with_its_verifier_alone(issuer: Issuer, provider: Provider) -> None:
+async def test_a_code_counts_once_and_with_its_verifier_alone(issuer: OidcIssuer, provider: Provider) -> None:
     begun = Begun()
     answer = await answer_of(issuer, provider, begun, "u-1")
     await provider.identify(begun, answer, return_to=BACK)
@@ -144,7 +146,7 @@ async def test_a_code_counts_once_and_with_its_verifier_alone(issuer: Issuer, pr
         await provider.identify(stolen, answer, return_to=BACK)
 
 
-async def test_what_another_issuer_answers_is_rejected(issuer: Issuer, provider: Provider) -> None:
+async def test_what_another_issuer_answers_is_rejected(issuer: OidcIssuer, provider: Provider) -> None:
     begun = Begun()
     answer = await answer_of(issuer, provider, begun, "u-1")
     for more in ({"iss": "https://another.example"}, {"error": "access_denied"}, {"code": ""}):
@@ -154,19 +156,19 @@ async def test_what_another_issuer_answers_is_rejected(issuer: Issuer, provider:
     await provider.identify(begun, answer | {"iss": issuer.address}, return_to=BACK)
 
 
-async def test_an_issuer_that_says_who_answers_must_say_it(issuer: Issuer, provider: Provider) -> None:
+async def test_an_issuer_that_says_who_answers_must_say_it(issuer: OidcIssuer, provider: Provider) -> None:
     issuer.metadata = {"authorization_response_iss_parameter_supported": True}
     with pytest.raises(LogInRejected, match="which issuer"):
         await identified(issuer, provider)
 
 
-async def test_what_is_said_of_another_person_is_rejected(issuer: Issuer, provider: Provider) -> None:
+async def test_what_is_said_of_another_person_is_rejected(issuer: OidcIssuer, provider: Provider) -> None:
     issuer.userinfo = {"sub": "u-2"}
     with pytest.raises(LogInRejected, match="of another"):
         await identified(issuer, provider)
 
 
-async def test_a_role_may_stand_in_userinfo_alone(issuer: Issuer, provider: Provider) -> None:
+async def test_a_role_may_stand_in_userinfo_alone(issuer: OidcIssuer, provider: Provider) -> None:
     issuer.userinfo = {"realm_access": {"roles": ["x", "organisateur-bretagne"]}}
     grant = provider.grant(await identified(issuer, provider), frozenset(Role))
     assert grant is not None
@@ -182,7 +184,7 @@ async def test_a_role_may_stand_in_userinfo_alone(issuer: Issuer, provider: Prov
     ],
 )
 async def test_a_discovery_document_that_cannot_be_believed_is_not_used(
-    issuer: Issuer, provider: Provider, published: dict[str, str | None]
+    issuer: OidcIssuer, provider: Provider, published: dict[str, str | None]
 ) -> None:
     issuer.metadata = published
     with pytest.raises(ProviderAway):
@@ -190,7 +192,7 @@ async def test_a_discovery_document_that_cannot_be_believed_is_not_used(
 
 
 async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_away(
-    issuer: Issuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    issuer: OidcIssuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def address() -> str:
         return await provider.authorization_address(Begun(), state="state", return_to=BACK)
@@ -209,7 +211,7 @@ async def test_what_the_issuer_publishes_is_asked_for_once_and_kept_while_it_is_
 
 
 async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_nobody(
-    issuer: Issuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    issuer: OidcIssuer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issuer.failing = True
     for _ in range(3):
@@ -223,7 +225,7 @@ async def test_an_issuer_that_is_away_is_asked_again_after_seconds_and_holds_up_
 
 
 async def test_an_issuer_that_says_nothing_is_given_up(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    issuer: OidcIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provider_module, "SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -235,7 +237,7 @@ async def test_an_issuer_that_says_nothing_is_given_up(
             await provider._ask("GET", f"{provider.issuer}/")
 
 
-async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: Issuer, provider: Provider) -> None:
+async def test_a_log_out_at_the_issuer_names_whose_it_is(issuer: OidcIssuer, provider: Provider) -> None:
     there = await provider.log_out_address("token", return_to=BACK)
     assert there is not None
     assert dict(parse_qsl(urlsplit(there).query)) == {

@@ -9,7 +9,7 @@ import pytest
 from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.availability import (
     Access,
-    Availability,
+    SeatAvailability,
     availability,
     last_change_by_clock,
     misses_minimum,
@@ -197,7 +197,7 @@ def test_a_deadline_at_midnight_is_given_by_its_last_day() -> None:
 def test_a_full_webinar_promises_its_replay() -> None:
     webinar = replace(a_published_session(), format=Format.WEBINAR)
     assert (
-        PHRASES.availability_text(webinar, Availability(Access.FULL))
+        PHRASES.availability_text(webinar, SeatAvailability(Access.FULL))
         == "Complet, le replay sera accessible à tous"
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.catalogue.rules import bespoke
 from services.catalogue.rules.bespoke import Answered, BespokeRequest, BespokeState
-from services.catalogue.rules.refusals import RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule
 from services.catalogue.rules.sessions import Session
 from shared.events.catalogue import (
     Audience,
@@ -51,14 +51,14 @@ def a_session(**plan: Any) -> Session:
 
 def answered(
     request: BespokeRequest, given: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
-) -> Answered | Refused:
+) -> Answered | RefusedByRule:
     if session is None and given is AGREED:
         session = a_session()
     return bespoke.answer(request, given, advisor=ADVISOR, message="Bonjour.", session=session, now=now)
 
 
-def refusal(outcome: Answered | Refused) -> tuple[RefusalCode | None, str | None]:
-    assert isinstance(outcome, Refused)
+def refusal(outcome: Answered | RefusedByRule) -> tuple[RefusalCode | None, str | None]:
+    assert isinstance(outcome, RefusedByRule)
     return outcome.violations[0].code, outcome.violations[0].field
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from services.catalogue.rules import changes
 from services.catalogue.rules.loads import changed_for_ever, load, with_presentation
 from services.catalogue.rules.offers import Source
-from services.catalogue.rules.refusals import RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule
 from services.catalogue.rules.sessions import Done, Loaded, Presentation, Session
 from shared.events.catalogue import SessionChanged, SessionScheduled
 from tests.unit.catalogue.builders import BEFORE, STARTS, a_draft, a_plan
@@ -69,7 +69,7 @@ def test_a_cancelled_session_stays_as_it_is() -> None:
 def test_files_that_contradict_what_an_organiser_changed_are_refused() -> None:
     ours = changed(loaded(planned()).session, starts_at=STARTS + timedelta(hours=5))
     refused = load(planned(ends_at=STARTS + timedelta(hours=4)), ours, BEFORE)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedByRule)
     assert [violation.code for violation in refused.violations] == [RefusalCode.DATES_OUT_OF_ORDER]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.catalogue.offer_files import reading
 from services.catalogue.rules import changes, lifecycle, validity
-from services.catalogue.rules.refusals import RefusalCode, Refused
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session
 from services.catalogue.service.commands import QuestionRequest
 from shared.events.catalogue import (
@@ -56,17 +56,17 @@ A_MOMENT = timedelta(microseconds=1)
 SOON = timedelta(hours=1)
 
 
-def done(outcome: Done | Refused) -> Done:
+def done(outcome: Done | RefusedByRule) -> Done:
     assert isinstance(outcome, Done), outcome
     return outcome
 
 
-def refusals(outcome: Done | Refused) -> list[tuple[RefusalCode | None, str | None]]:
-    assert isinstance(outcome, Refused), outcome
+def refusals(outcome: Done | RefusedByRule) -> list[tuple[RefusalCode | None, str | None]]:
+    assert isinstance(outcome, RefusedByRule), outcome
     return [(violation.code, violation.field) for violation in outcome.violations]
 
 
-def kinds(outcome: Done | Refused) -> list[type]:
+def kinds(outcome: Done | RefusedByRule) -> list[type]:
     return [type(event) for event in done(outcome).events]
 
 

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from services.enrolment.api import cells
-from services.enrolment.pages.links import TEMPLATES, Message
+from services.enrolment.pages.links import TEMPLATES, LinkNotice
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import Request, RequestKey
@@ -73,8 +73,8 @@ def test_every_state_that_one_may_withdraw_from_has_its_page(state: State) -> No
         RENDERING.page("withdrawal.html", session=session, state=state, enrolments="")
 
 
-@pytest.mark.parametrize("message", Message)
-def test_a_page_has_a_status_a_title_and_a_lead_without_median_points(message: Message) -> None:
+@pytest.mark.parametrize("message", LinkNotice)
+def test_a_page_has_a_status_a_title_and_a_lead_without_median_points(message: LinkNotice) -> None:
     response = RENDERING.notice(message)
     assert response.status_code in (200, 410, 429)
     (title, lead) = re.findall(r"<h1>(.+)</h1>\n<p class=\"lead\">(.+)</p>", bytes(response.body).decode())[0]

@@ -28,7 +28,7 @@ from tests.support.rosters import (
     states_of,
 )
 
-Begin = Callable[[], tuple[SessionRoster, Agent]]
+BeginSession = Callable[[], tuple[SessionRoster, Agent]]
 Requested = Callable[[SessionRoster, Agent], Request]
 
 OTHERS = [
@@ -90,7 +90,7 @@ CASES = [
 @pytest.mark.parametrize("limits", OTHERS)
 @pytest.mark.parametrize(("begin", "requested", "_state"), CASES)
 def test_a_request_about_anothers_agent_is_answered_like_one_about_nobody(
-    begin: Begin, requested: Requested, _state: State, limits: Limits
+    begin: BeginSession, requested: Requested, _state: State, limits: Limits
 ) -> None:
     roster, agent = begin()
     before, seats = roster.latest[agent.key], roster.numbers()
@@ -107,7 +107,7 @@ def test_a_request_about_anothers_agent_is_answered_like_one_about_nobody(
 @pytest.mark.parametrize("limits", OWN)
 @pytest.mark.parametrize(("begin", "requested", "state"), CASES)
 def test_a_request_about_an_own_agent_has_its_effect(
-    begin: Begin, requested: Requested, state: State, limits: Limits
+    begin: BeginSession, requested: Requested, state: State, limits: Limits
 ) -> None:
     roster, agent = begin()
     assert decided(roster, replace(requested(roster, agent), limits=limits))

@@ -107,9 +107,9 @@ def test_two_who_cross_do_not_get_seats_that_only_the_other_would_free() -> None
 def test_the_answer_says_the_seats_of_the_session_where_one_was_wanted() -> None:
     here, agent = who_has_a_seat()
     there = a_roster(capacity=3)
-    facts = moved(here, there, agent).facts
-    assert (facts["capacity"], facts["enrolled"]) == (3, 0)
-    assert facts["to_session_id"] == str(there.session.session_id)
+    numbers = moved(here, there, agent).facts
+    assert (numbers["capacity"], numbers["enrolled"]) == (3, 0)
+    assert numbers["to_session_id"] == str(there.session.session_id)
 
 
 # ------------------------------------------------------------ anything but a seat: nothing changes

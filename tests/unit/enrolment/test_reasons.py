@@ -52,7 +52,7 @@ from tests.support.rosters import (
 from tests.support.standings import (
     CAME,
     Act,
-    Standing,
+    StandingCase,
     a_pending,
     a_waiting,
     an_enrolled,
@@ -182,7 +182,7 @@ def drop_the_approval(roster: SessionRoster, _agent: Agent) -> None:
     changed(roster, approval="none")
 
 
-def a_trainee() -> Standing:
+def a_trainee() -> StandingCase:
     roster, agent = a_roster(format="bespoke", audience={"sirets": [RENNES]}), an_agent()
     decided(roster, a_nomination(roster, (agent,)))
     return roster, agent
@@ -205,7 +205,7 @@ def join(roster: SessionRoster, agent: Agent) -> None:
     decided(roster, replace(a_withdrawal(roster, agent), joined_to=uuid4()))
 
 
-CAUSES: dict[Cause, tuple[Callable[[], Standing], Act]] = {
+CAUSES: dict[Cause, tuple[Callable[[], StandingCase], Act]] = {
     Cause.WITHDRAWAL: (an_enrolled, withdraw),
     Cause.EMPLOYER: (an_enrolled, end_by_employer),
     Cause.MOVED: (an_enrolled, move_elsewhere),

@@ -13,7 +13,7 @@ from shared.messaging import topics
 from shared.messaging.acls import User, users
 from shared.messaging.portals.registry import Portal
 
-Granted = tuple[str, str, str, bool, str]
+GrantedRight = tuple[str, str, str, bool, str]
 """User, resource, name, whether it is a prefix, operation."""
 
 REQUESTS = ["portal.enrolments", "portal.bespoke", "portal.agents"]
@@ -25,7 +25,7 @@ def a_portal(name: str = "iel", **changes: Any) -> Portal:
     return Portal.model_validate(entry | {"answers": ["kafka", "http"]} | changes)
 
 
-def granted(given: list[User]) -> Iterator[Granted]:
+def granted(given: list[User]) -> Iterator[GrantedRight]:
     for user in given:
         for right in user.rights:
             for name in right.names:
@@ -98,12 +98,12 @@ def test_the_commands_of_kafka_give_just_these_rights() -> None:
     options = {"--topic": "TOPIC", "--group": "GROUP", "--transactional-id": "TRANSACTIONAL_ID"}
     found = []
     for command in written(given, AclFormat.KAFKA_ACLS, "kafka").splitlines():
-        words = shlex.split(command)
-        assert words[:6] == [
+        arguments = shlex.split(command)
+        assert arguments[:6] == [
             *("kafka-acls", "--bootstrap-server", "$KAFKA_BOOTSTRAP_SERVERS"),
             *("--command-config", "admin.properties", "--add"),
         ]
-        pairs = list(zip(words[6::2], words[7::2], strict=True))
+        pairs = list(zip(arguments[6::2], arguments[7::2], strict=True))
         [user] = [value for option, value in pairs if option == "--allow-principal"]
         operations = [value.upper() for option, value in pairs if option == "--operation"]
         prefixed = ("--resource-pattern-type", "prefixed") in pairs

@@ -19,7 +19,7 @@ RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: on, 0 s: what closes the socket resets the connection, as a killed broker's kernel does."""
 
 
-class Broker(asyncio.Protocol):
+class SilentBroker(asyncio.Protocol):
     """A server that says nothing, and resets a connection when it is told to."""
 
     async def __aenter__(self) -> Self:
@@ -49,7 +49,7 @@ def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, "verify", staticmethod(nothing), raising=False)
 
 
-async def _send_until_lost(connection: AIOKafkaConnection, broker: Broker) -> None:
+async def _send_until_lost(connection: AIOKafkaConnection, broker: SilentBroker) -> None:
     await broker.reset()
     async with asyncio.timeout(5):
         while True:
@@ -68,7 +68,7 @@ def test_what_is_sent_over_a_connection_that_was_reset_fails_as_one_that_is_lost
     monkeypatch.setattr(Connection, "_do_version_lookup", no_versions)
 
     async def lose() -> None:
-        async with Broker() as broker:
+        async with SilentBroker() as broker:
             connection = Connection("127.0.0.1", broker.port)
             await connection.connect()
             with pytest.raises(KafkaConnectionError):
@@ -80,7 +80,7 @@ def test_what_is_sent_over_a_connection_that_was_reset_fails_as_one_that_is_lost
 
 async def test_a_connection_that_is_not_set_up_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SETUP_SECONDS", 0.01)
-    async with Broker() as broker:  # it never says which versions it speaks
+    async with SilentBroker() as broker:  # it never says which versions it speaks
         connection = Connection("127.0.0.1", broker.port)
         with pytest.raises(TimeoutError):
             await connection.connect()

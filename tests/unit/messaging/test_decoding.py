@@ -19,10 +19,12 @@ from tests.support.builders import a_session, as_json, enrolment_request, header
 
 READ_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CREATE_TIME, LOG_APPEND_TIME = 0, 1
-Headers = list[tuple[str, bytes | None]]
+RawHeaders = list[tuple[str, bytes | None]]
 
 
-def a_record(record_headers: Headers, value: bytes | None = None, topic: str = "portal.enrolments") -> Record:
+def a_record(
+    record_headers: RawHeaders, value: bytes | None = None, topic: str = "portal.enrolments"
+) -> Record:
     return Record(
         topic=topic,
         partition=3,
@@ -60,7 +62,7 @@ def test_the_case_of_header_names_does_not_matter() -> None:
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3", None])
 @pytest.mark.parametrize("name", ["ce_subject", "x-portal", "traceparent", "ce_time"])
 def test_an_unreadable_header_that_nobody_needs_costs_nothing(name: str, value: bytes | None) -> None:
-    with_it: Headers = [*headers(EnrolmentRequested.TYPE), (name, value)]
+    with_it: RawHeaders = [*headers(EnrolmentRequested.TYPE), (name, value)]
 
     assert isinstance(read(a_record(with_it)), Received)
 

@@ -110,10 +110,10 @@ def test_a_record_that_names_the_agent_in_its_key_or_a_header(
 def test_words_by_which_an_identifier_or_address_is_found_are_words_of_the_record(
     agent_id: str, address: str
 ) -> None:
-    words = set(words_in(record(f"\\n<{agent_id}>\\n{address.upper()}nobody {{".encode())))
+    names = set(words_in(record(f"\\n<{agent_id}>\\n{address.upper()}nobody {{".encode())))
     agent, upper = AgentKey("iel", agent_id), address.encode().upper().lower().decode()
-    assert words.intersection(names_of_agent(agent))
-    assert words.intersection(names_of_addresses([upper]))
+    assert names.intersection(names_of_agent(agent))
+    assert names.intersection(names_of_addresses([upper]))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_what_is_in_base64_is_read_as_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "issuer", "words"),
+    ("raw", "issuer", "shown"),
     [
         (b'{"agents": [{"agent_id": "A-1"}, {"agent_id": "B-1", "given_na', "iel", "… A-1 …"),  # cut
         (b"<agent>A-1</agent><mail>Zoe@exemple.fr \xff</mail><agent>B-1</agent>", None, ZOE),
@@ -249,9 +249,9 @@ def test_what_is_in_base64_is_read_as_what_it_is() -> None:
     ],
 )
 def test_of_what_has_no_parts_the_person_reads_the_words_that_name_them(
-    raw: bytes | str, issuer: str | None, words: str
+    raw: bytes | str, issuer: str | None, shown: str
 ) -> None:
-    assert as_read_by(raw, AGENT, ADDRESSES, issuer) == words
+    assert as_read_by(raw, AGENT, ADDRESSES, issuer) == shown
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ P = TopicPartition("portal.enrolments", 3)
 START = datetime(2025, 3, 20, 10, tzinfo=UTC)
 
 
-class Consumer:
+class FakeConsumer:
     """What is asked of aiokafka's: where the partition ends, and how far it has been handed out."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Watch:
     """Looks at a consumer once a second."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.consumer, self.progress, self.now = Consumer(), ReadProgress(), START
+        self.consumer, self.progress, self.now = FakeConsumer(), ReadProgress(), START
         monkeypatch.setattr(clock, "now", lambda: self.now)
 
     async def look(self, *, busy: bool = False, batches: int = 0) -> float | None:

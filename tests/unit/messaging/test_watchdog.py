@@ -44,7 +44,7 @@ class Watched:
         self.subscription = type("Subscription", (), {"topic": P.topic, "group_id": "enrolment.group"})
 
 
-class Groups:
+class FakeGroups:
     """Kafka, which has one group, or is away."""
 
     def __init__(self, members: set[str] | None) -> None:
@@ -72,7 +72,7 @@ def stopping(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 async def watch(stopping: asyncio.Event, watched: Any, members: set[str] | None) -> str | None:
     consumers: list[Consumer] = [watched]
-    return await watchdog.stalled(consumers, Groups(members), LIMIT, stopping)
+    return await watchdog.stalled(consumers, FakeGroups(members), LIMIT, stopping)
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def body(message: EmailMessage, kind: str) -> str:
     return (content if isinstance(content, str) else content.decode()).replace("\r\n", "\n")
 
 
-class Page(HTMLParser):
+class LetterPage(HTMLParser):
     """The elements, in order, and the text of a page.
 
     ``read`` are its lines with the places of its links, as who hears them: a cell that is hidden from them,

@@ -19,7 +19,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, LetterPage, body, parsed, rendered
 
 CONFIRMING = {Template.CONFIRM_SUBSCRIPTION, Template.CONFIRM_ADDRESS}
 TO_TRAINERS = {t for t in Template if KINDS[t].link is Link.ROSTER}
@@ -40,7 +40,7 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     }[KINDS[template].link or Link.WITHDRAW]
     address = f"https://parcours.example{purpose.value}/"
     (in_text,) = [word for word in body(message, "text/plain").split() if word.startswith(address)]
-    hrefs = [attributes.get("href") for tag, attributes in Page(body(message, "text/html")).attributes]
+    hrefs = [attributes.get("href") for tag, attributes in LetterPage(body(message, "text/html")).attributes]
     assert in_text in hrefs
     token = in_text.removeprefix(address)
     opened = LINKS.read(purpose, token, until - timedelta(seconds=1)).ids

@@ -20,7 +20,7 @@ from shared.auth import Principal, Role
 from shared.events.notifier import BounceKind
 from shared.web import labels
 from shared.web.notices import Error
-from tests.unit.notifier.reading import Page
+from tests.unit.notifier.reading import LetterPage
 
 EVIL = "<script>alert(1)</script>\" onclick='x'"
 NOW = clock.now()
@@ -117,7 +117,7 @@ every_page = pytest.mark.parametrize("response", SHOWN.values(), ids=SHOWN)
 @every_page
 def test_a_page_can_be_read_and_filled_in_by_everyone(response: Response) -> None:
     html = bytes(response.body).decode()
-    page = Page(html)
+    page = LetterPage(html)
     tags = [tag for tag, _ in page.attributes]
     assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
     assert tags.count("h1") == 1
@@ -139,7 +139,7 @@ def test_a_page_can_be_read_and_filled_in_by_everyone(response: Response) -> Non
 
 @every_page
 def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(response: Response) -> None:
-    page = Page(bytes(response.body).decode())
+    page = LetterPage(bytes(response.body).decode())
     for tag, attributes in page.attributes:
         assert tag not in ("script", "iframe", "img", "link", "object", "embed")
         assert not [name for name in attributes if name.startswith("on") or name == "style"]

@@ -12,7 +12,7 @@ import pytest
 from services.notifier.letters import Template
 from services.notifier.render import preview
 from services.notifier.render.preview import Sample, show
-from tests.unit.notifier.reading import Page
+from tests.unit.notifier.reading import LetterPage
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = preview.samples()
@@ -21,7 +21,7 @@ SAMPLES = preview.samples()
 def golden(sample: Sample) -> str:
     """All that the reader sees; of the HTML part the words and links, not the style."""
     letter = show(sample)
-    parts = [f"Subject: {letter.subject}", letter.text, "HTML:", Page(letter.page).read]
+    parts = [f"Subject: {letter.subject}", letter.text, "HTML:", LetterPage(letter.page).read]
     parts.extend(letter.calendars)
     return "\n".join(parts)
 
@@ -44,8 +44,8 @@ def test_no_letter_is_kept_that_is_no_more() -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_letter_shows_no_word_of_the_code(sample: Sample) -> None:
     letter = show(sample)
-    for words in (letter.text, letter.page):
-        assert not [word for word in ("None", "{{", "{%", "undefined", "·e") if word in words]
+    for content in (letter.text, letter.page):
+        assert not [word for word in ("None", "{{", "{%", "undefined", "·e") if word in content]
     assert "\n\n\n" not in letter.text
     assert max(len(line) for line in letter.text.splitlines() if "https://" not in line) < 700
 

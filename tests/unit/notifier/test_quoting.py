@@ -24,7 +24,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, WITHOUT_SESSION, LetterPage, body, parsed, rendered
 
 HEADERS = [
     "From",
@@ -112,7 +112,7 @@ def checked(text_of: dict[str, str]) -> None:
     assert str(event["UID"]) == str(harmless["UID"])
     assert str(event["ATTENDEE"]) == "mailto:zoe.durand@ville-exemple.fr"
 
-    page = Page(body(message, "text/html"))
+    page = LetterPage(body(message, "text/html"))
     assert page.elements == harmless_page().elements
 
 
@@ -133,8 +133,8 @@ def harmless_event() -> Any:
 
 
 @functools.cache
-def harmless_page() -> Page:
-    return Page(body(rendered(Template.CONFIRMED), "text/html"))
+def harmless_page() -> LetterPage:
+    return LetterPage(body(rendered(Template.CONFIRMED), "text/html"))
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
@@ -188,7 +188,7 @@ def every_field(template: Template, text: str) -> EmailMessage:
     return parsed(outgoing.content)
 
 
-class Form(NamedTuple):
+class HtmlForm(NamedTuple):
     """What of a mail no text may change: names of headers, kinds of parts, elements of the page, calendar."""
 
     headers: list[str]
@@ -197,26 +197,26 @@ class Form(NamedTuple):
     calendar: list[tuple[str, ...]]
 
     @classmethod
-    def of(cls, message: EmailMessage) -> "Form":
+    def of(cls, message: EmailMessage) -> "HtmlForm":
         kinds = [part.get_content_type() for part in message.walk()]
         return cls(
             [name for name, _ in message.raw_items()],
             kinds,
-            Page(body(message, "text/html")).elements,
+            LetterPage(body(message, "text/html")).elements,
             lines_of(message) if "text/calendar" in kinds else [],
         )
 
 
 @functools.cache
-def harmless_form(template: Template) -> Form:
-    return Form.of(every_field(template, ""))
+def harmless_form(template: Template) -> HtmlForm:
+    return HtmlForm.of(every_field(template, ""))
 
 
 def checked_everywhere(template: Template, text: str) -> None:
     message = every_field(template, text)
     assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
     nothing_is_decoded_twice(message)
-    assert Form.of(message) == harmless_form(template)
+    assert HtmlForm.of(message) == harmless_form(template)
 
 
 def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:

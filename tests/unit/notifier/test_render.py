@@ -27,7 +27,7 @@ from tests.unit.notifier.builders import (
     some_news,
     the_mooc,
 )
-from tests.unit.notifier.reading import DETAILS, Page, body, parsed, rendered
+from tests.unit.notifier.reading import DETAILS, LetterPage, body, parsed, rendered
 
 OUTCOME = {
     Template.CONFIRMED: "Votre inscription à la session « {title} » est confirmée.",
@@ -83,9 +83,9 @@ def test_every_letter_begins_with_its_outcome_in_both_parts(template: Template) 
     expected = OUTCOME[template].format(title=a_session().title)
     text = body(message, "text/plain").replace("\u00a0", " ")
     assert text.startswith("Bonjour Zoé Durand,\n\n" + expected)
-    words = " ".join(Page(body(message, "text/html")).words.split())
-    assert expected in words
-    assert "None" not in words
+    content = " ".join(LetterPage(body(message, "text/html")).words.split())
+    assert expected in content
+    assert "None" not in content
 
 
 @pytest.mark.parametrize("template", list(Template))
@@ -117,7 +117,7 @@ def test_subjects_are_sentences_without_shouting(template: Template) -> None:
 @pytest.mark.parametrize("template", list(Template))
 def test_every_page_is_accessible_and_asks_nothing_of_other_hosts(template: Template) -> None:
     html = body(rendered(template), "text/html")
-    page = Page(html)
+    page = LetterPage(html)
     tags = [tag for tag, _ in page.elements]
     assert dict(page.attributes[tags.index("html")][1]) == {"lang": "fr"}
     assert tags.count("h1") == 1
@@ -289,8 +289,8 @@ def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
 
 def test_guillemets_inside_guillemets_become_curly_quotes() -> None:
     for kind in ("text/plain", "text/html"):
-        words = body(rendered(Template.CONFIRMED, a_session(title="L’IA, « pour de bon »")), kind)
-        assert "la session «\u00a0L’IA, “pour de bon”\u00a0» est confirmée" in words
+        content = body(rendered(Template.CONFIRMED, a_session(title="L’IA, « pour de bon »")), kind)
+        assert "la session «\u00a0L’IA, “pour de bon”\u00a0» est confirmée" in content
 
 
 def test_no_line_of_a_title_begins_with_its_punctuation() -> None:
@@ -410,7 +410,7 @@ def test_the_day_stands_beside_the_session_and_none_where_it_is_open_for_weeks(
     changes: dict[str, Any], tile: bool
 ) -> None:
     """Who hears the letter hears the date once."""
-    page = Page(body(rendered(Template.CONFIRMED, a_session(**changes)), "text/html"))
+    page = LetterPage(body(rendered(Template.CONFIRMED, a_session(**changes)), "text/html"))
     cells = [attributes for tag, attributes in page.attributes if tag == "td"]
     assert ({"class": "tile", "aria-hidden": "true"} in cells) is tile
     assert ("avr." in page.words) is tile

@@ -211,14 +211,14 @@ def test_an_event_has_its_date_its_place_and_when_to_enrol() -> None:
         ("2025-02-25T16:00+01:00", "à partir du mercredi 26 février 2025"),
     ):
         text = news_of(item, now=now)
-        for words in (
+        for phrase in (
             "« L’IA à Rennes » est annoncé pour le jeudi 3 avril 2025 à 9 h 30, heure de Paris.",
             "Date : jeudi 3 avril 2025 de 9 h 30 à 17 h, heure de Paris",
             "Lieu : Le Couvent des Jacobins, 20 place Sainte-Anne, Rennes",
             f"Inscriptions : {enrolment}",
             f"https://p.example/sessions/{item.item_id}",
         ):
-            assert words in text
+            assert phrase in text
 
 
 def test_other_sessions_are_proposed_with_the_place_where_one_finds_them() -> None:

@@ -102,10 +102,10 @@ def test_on_a_line_of_its_own_an_organiser_has_no_article(code: str, name: str) 
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a et b"), (["a", "b", "c"], "a, b et c")]
+    ("items", "expected"), [([], ""), (["a"], "a"), (["a", "b"], "a et b"), (["a", "b", "c"], "a, b et c")]
 )
-def test_words_are_listed(words: list[str], expected: str) -> None:
-    assert french.listed(words) == expected
+def test_words_are_listed(items: list[str], expected: str) -> None:
+    assert french.listed(items) == expected
 
 
 def test_small_numbers_are_spelt() -> None:

@@ -9,7 +9,7 @@ from services.catalogue.pages import form_errors, session_form
 from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
-from services.catalogue.rules.refusals import Refused
+from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import resources, sessions
 from services.catalogue.service.commands import ReplayRequest, SessionCopy
@@ -61,7 +61,7 @@ async def delete(visit: StaffVisit) -> Response:
 
 
 async def _confirmation(
-    visit: StaffVisit, listed: ListedSession, refused: Refused | None, template: str
+    visit: StaffVisit, listed: ListedSession, refused: RefusedByRule | None, template: str
 ) -> Response:
     """The page that asks for confirmation; or the session's, which says why it is not possible."""
     if refused is not None:

@@ -87,14 +87,14 @@ class PortalServer:
         BY_TYPE[envelope.attribute("type")].model_validate(envelope.data)
         return envelope
 
-    async def hear(self, name: str, **facts: Any) -> None:
+    async def hear(self, name: str, **members: Any) -> None:
         data = {
             "enrolment_id": "1",
             "version": len(self.journal.travels) + 1,
             "request_id": None,
             "session_id": SESSION,
             "agent": ZOE.as_json(),
-            **facts,
+            **members,
         }
         headers = (
             ("ce_id", str(len(self.journal.travels))),
@@ -183,7 +183,7 @@ async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: PortalS
 
 
 @pytest.mark.parametrize(
-    ("path", "fields", "name", "facts"),
+    ("path", "fields", "name", "members"),
     [
         (f"/sessions/{SESSION}/desistement", {"par": "agent"}, "WithdrawalRequested", {"by": "agent"}),
         (
@@ -204,12 +204,12 @@ async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: PortalS
     ],
 )
 async def test_a_button_sends_what_it_says(
-    portal: PortalServer, path: str, fields: dict[str, str], name: str, facts: dict[str, Any]
+    portal: PortalServer, path: str, fields: dict[str, str], name: str, members: dict[str, Any]
 ) -> None:
     await portal.post(path, agent_id="EX-101", **fields)
     asked = portal.asked()
     assert asked.name == name
-    assert asked.data.items() >= ({"session_id": SESSION, "agent_id": "EX-101"} | facts).items()
+    assert asked.data.items() >= ({"session_id": SESSION, "agent_id": "EX-101"} | members).items()
 
 
 async def test_who_has_a_seat_asks_for_one_in_another_session_of_the_offer(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_o
 
 
 @pytest.mark.parametrize(
-    ("name", "facts", "shown"),
+    ("name", "members", "shown"),
     [
         ("AgentWaitlisted", {"position": 2}, "2e place dans la file"),
         ("SeatOffered", {"hold_until": "2026-12-01T11:00:00Z"}, "Accepter la place"),
@@ -291,9 +291,9 @@ async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_o
     ],
 )
 async def test_each_answer_is_said_in_words(
-    portal: PortalServer, name: str, facts: dict[str, Any], shown: str
+    portal: PortalServer, name: str, members: dict[str, Any], shown: str
 ) -> None:
-    await portal.hear(name, **facts)
+    await portal.hear(name, **members)
     assert shown in await portal.get("/agents/EX-101")
 
 

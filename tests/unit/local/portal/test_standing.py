@@ -26,14 +26,14 @@ def sent(request: Request) -> Travel:
     return Travel("sent", made, datetime.now(UTC), (0, 0))
 
 
-def heard(name: str, cause: Travel | None = None, **facts: Any) -> Travel:
+def heard(name: str, cause: Travel | None = None, **members: Any) -> Travel:
     data = {
         "enrolment_id": "1",
         "version": 1,
         "request_id": cause and cause.envelope.id,
         "session_id": SESSION,
         "agent": ZOE.as_json(),
-        **facts,
+        **members,
     }
     headers = (("ce_id", str(uuid.uuid4())), ("ce_type", f"fr.cnfpt.enrolment.{name}.v1"))
     answer = Envelope("portal.answers.exemple", ZOE.agent_id, headers, data)
@@ -83,13 +83,13 @@ def test_an_answer_that_comes_late_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "members",
     [{"asked": "withdrawal", "reason": "deadline_passed"}, {"reason": "already_enrolled"}],
     ids=["a withdrawal", "a second request"],
 )
-def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(facts: dict[str, str]) -> None:
+def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(members: dict[str, str]) -> None:
     asked, again = sent(SEAT), sent(WITHDRAWAL)
-    refusal = heard("EnrolmentRefused", again, version=2, **facts)
+    refusal = heard("EnrolmentRefused", again, version=2, **members)
     standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), again, refusal)
     assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
 
