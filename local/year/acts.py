@@ -13,7 +13,7 @@ from local.demo.people import Agent
 from local.demo.portal import Portal, PortalRequest, RequestKind
 from local.failures import LocalStackError
 from local.readiness import wait_until
-from local.services import ServiceProcess
+from local.services import SupervisedProcess
 from local.stack import READY_SECONDS, Stack
 from local.year.hearing import Letters
 
@@ -71,7 +71,7 @@ class Year:
         return {entry["agent"]["email"]: entry for entry in entries}
 
 
-def start_again(processes: Sequence[ServiceProcess]) -> None:
+def start_again(processes: Sequence[SupervisedProcess]) -> None:
     """Stop processes of the stack, which starts them again, and return once they are ready."""
     for process in processes:
         if process.child is not None:
