@@ -241,7 +241,8 @@ class Renderer:
                 | letters.Template.TRAINER_CHANGED
             ) if session:
                 gone = gone_from(details, session.timezone, "gone")
-                return {"changes": changes_of(details, session), "gone": gone}
+                answer = self._answer(mail, context, session)
+                return {"changes": changes_of(details, session), "gone": gone, "answer": answer}
             case letters.Template.MODULE_CANCELLED if session is not None:
                 return {"gone": gone_from(details, session.timezone)}
             case _:
@@ -363,6 +364,15 @@ class Renderer:
             case letters.Link.CONFIRM_ADDRESS:
                 until = datetime.fromisoformat(str(mail.details["until"]))
                 return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
+
+    def _answer(
+        self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
+    ) -> str | None:
+        """Where its reader answers the offer that stands as the letter is written; None where none does."""
+        enrolment = context.enrolment
+        if enrolment is None or enrolment.standing is not letters.Standing.OFFERED:
+            return None
+        return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
 
     def _enrolments(self, mail: letters.Mail) -> str | None:
         """The address of all enrolments of a letter's reader; None where it is about none."""

@@ -152,7 +152,7 @@ async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelle
     assert sorted(mails) == sorted(
         [
             (str(ZOE), "Vous intervenez dans une session"),
-            (str(ZOE), "La session où vous intervenez a changé"),
+            (str(ZOE), "La session où vous intervenez change de lieu"),
             (str(LEO), "Vous intervenez dans une session"),
             *((str(who), "La session où vous deviez intervenir est annulée") for who in (ZOE, LEO)),
         ]

@@ -1,12 +1,21 @@
 """What letters let their readers do, by signed links that name nobody."""
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from services.notifier.letters import KINDS, LetterContext, Link, NumberedSession, Template
+from services.notifier.letters import (
+    KINDS,
+    EnrolmentState,
+    LetterContext,
+    Link,
+    NumberedSession,
+    Standing,
+    Template,
+)
 from services.notifier.render import Renderer
 from shared.web.links import Expired, Purpose
 from tests.unit.notifier.builders import (
@@ -97,6 +106,23 @@ def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: NumberedSes
 
     assert "DÉSISTER" in says(end - timedelta(seconds=1))
     assert "désist" not in says(end).lower()
+
+
+def test_whoever_is_offered_a_seat_in_a_session_that_changed_answers_from_that_letter() -> None:
+    """By the offer that stands now: the letter may be of an older version of the enrolment."""
+    mail = a_mail(
+        Template.SESSION_CHANGED_WAITING, details=DETAILS[Template.SESSION_CHANGED_WAITING], version=1
+    )
+    renderer = Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
+    for standing, offers in ((Standing.OFFERED, True), (Standing.WAITLISTED, False)):
+        context = LetterContext(a_session(), EnrolmentState(3, standing))
+        html = body(parsed(renderer.render(mail, context).content), "text/html")
+        assert ("Accepter ou refuser cette place" in html) == offers
+        assert ("Renoncer à cette session" in html) != offers
+        found = re.findall(f'href="https://parcours.example{Purpose.OFFER.value}/([^"]*)"', html)
+        assert [LINKS.read(Purpose.OFFER, token, mail.called_for_at).ids[2] for token in found] == [
+            "3"
+        ] * offers
 
 
 def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
