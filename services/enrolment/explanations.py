@@ -13,10 +13,11 @@ from services.enrolment.service.explain import (
     AgentExplanation,
     EnrolmentHistory,
     IdExplanation,
+    OutcomeExplanation,
     RequestExplanation,
     SessionExplanation,
 )
-from services.enrolment.tables import EnrolmentChangeRow, RequestRow, SessionRow
+from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow, SessionRow
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.web.refusals import REFUSALS
@@ -30,6 +31,9 @@ def lines_of(explanation: IdExplanation) -> Iterator[str]:
         case RequestExplanation(request, enrolments):
             yield from _request(request)
             yield from _histories(enrolments)
+        case OutcomeExplanation(request_id, outcomes):
+            yield f"request {request_id}, answered by another service"
+            yield from map(_outcome_of_request, outcomes)
         case SessionExplanation(session, row, answers, changes):
             yield from _session(session, row)
             yield from _answers(answers)
@@ -60,6 +64,11 @@ def _request(request: RequestRow) -> Iterator[str]:
     yield f"  decided  {_moment(request.decided_at)}: {_outcome(request.outcome, request.reason)}"
     if request.facts:
         yield f"  by the numbers just before: {_numbers(request.facts)}"
+
+
+def _outcome_of_request(outcome: RequestOutcomeRow) -> str:
+    why = f", {outcome.code}" if outcome.code else ""
+    return f"  {_moment(outcome.at)}, sent by {outcome.request_source}: {outcome.state}{why}"
 
 
 def _session(session: SessionState, row: SessionRow) -> Iterator[str]:

@@ -166,16 +166,21 @@ _INSTEAD_OF_A_SEAT = {
 def judge_approval(
     session: SessionState, latest: Enrolment | None, received_at: datetime, *, granted: bool
 ) -> Refused | None:
-    """Why a decision of the employer comes to nothing, or None (rule 5)."""
+    """Why a decision of the employer comes to nothing, or None (rule 5).
+
+    An agreement that comes late is late also once the enrolment has ended for want of it.
+    """
+    is_late = granted and received_at >= session.enrolment_closes_at
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
-    if latest is None or not latest.state.is_live:
+    if latest is None:
         return Refused(Reason.NOT_ENROLLED)
+    if not latest.state.is_live:
+        was_denied = latest.reason is Reason.APPROVAL_DENIED
+        return Refused(Reason.DEADLINE_PASSED if is_late and was_denied else Reason.NOT_ENROLLED)
     if latest.state is not State.PENDING_APPROVAL:
         return Refused(Reason.ALREADY_ENROLLED)
-    if granted and received_at >= session.enrolment_closes_at:
-        return Refused(Reason.DEADLINE_PASSED)
-    return None
+    return Refused(Reason.DEADLINE_PASSED) if is_late else None
 
 
 def judge_answer(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.enrolment.service.requests import record_read
-from services.enrolment.store import changes, history, requests, sessions
+from services.enrolment.store import changes, history, request_outcomes, requests, sessions
 from services.enrolment.store.history import EnrolmentHistory
 from services.enrolment.store.sessions import session_of
-from services.enrolment.tables import EnrolmentChangeRow, RequestRow, SessionRow
+from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow, SessionRow
 from shared import read_log
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -21,6 +21,7 @@ __all__ = [
     "AgentExplanation",
     "EnrolmentHistory",
     "IdExplanation",
+    "OutcomeExplanation",
     "RequestExplanation",
     "SessionExplanation",
     "explain",
@@ -57,7 +58,17 @@ class AgentExplanation:
     requests: Sequence[RequestRow]
 
 
-IdExplanation = RequestExplanation | SessionExplanation | AgentExplanation | EnrolmentHistory
+@dataclass(frozen=True, slots=True)
+class OutcomeExplanation:
+    """What another service answered to a request of which nothing else is kept here; it names nobody."""
+
+    request_id: UUID
+    outcomes: Sequence[RequestOutcomeRow]
+
+
+IdExplanation = (
+    RequestExplanation | OutcomeExplanation | SessionExplanation | AgentExplanation | EnrolmentHistory
+)
 
 
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
@@ -82,6 +93,8 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequenc
             answers = await requests.count_by_outcome(tx, known_id)
             last = await changes.last_of_session(tx, known_id, LAST_CHANGES)
             return [SessionExplanation(session_of(session), session, answers, last)]
+        if outcomes := await request_outcomes.of_request(tx, known_id, None):
+            return [OutcomeExplanation(known_id, outcomes)]
     histories = await history.of_agent(tx, identifier)
     by_name = await requests.of_agent(tx, identifier)
     if not histories and not by_name:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
@@ -46,6 +46,28 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
         assert part in published, published
     assert request.agent.email not in published
     assert request.agent.family_name not in published
+
+
+def test_what_another_service_answered_to_a_request_explains_it(a_session_on_postgres: New) -> None:
+    """Such as a request for bespoke training, of which enrolment keeps the answers alone."""
+    session, request_id = a_session_on_postgres(), uuid4()
+
+    async def keep() -> None:
+        async with session.world.database.transaction() as tx:
+            for state, code in (("accepted", None), ("rejected", "not_valid"), ("agreed", None)):
+                await tx.execute(
+                    text(
+                        "INSERT INTO request_outcome (event_id, request_id, request_source, at, state, code) "
+                        "VALUES (gen_random_uuid(), :request, '/portals/iel', now(), :state, :code)"
+                    ),
+                    {"request": request_id, "state": state, "code": code},
+                )
+
+    session.world.runner.run(keep())
+    published = explained(session, request_id)
+    assert published.startswith(f"request {request_id}, answered by another service\n")
+    for part in ("sent by /portals/iel", ": accepted", ": rejected, not_valid", ": agreed"):
+        assert part in published, published
 
 
 def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_where_they_stand(

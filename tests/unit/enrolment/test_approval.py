@@ -165,6 +165,15 @@ def test_an_approval_received_when_enrolment_closes_is_late_and_changes_nothing(
     assert state_of(roster, agent) is P
 
 
+def test_an_approval_that_comes_late_has_one_reason_also_once_the_wait_has_ended() -> None:
+    roster, agent = a_roster(approval="employer"), an_agent()
+    decided(roster, a_seat_request(roster, agent))
+    decided(roster, at=CLOSES + GRACE)
+    assert state_of(roster, agent) is R
+    late = an_approval(roster, agent, received_at=CLOSES)
+    assert answer_to(roster, late, at=CLOSES + GRACE).reason is Reason.DEADLINE_PASSED
+
+
 def test_a_denial_is_never_too_late_for_an_enrolment_that_is_still_pending() -> None:
     roster, agent = a_roster(approval="employer"), an_agent()
     decided(roster, a_seat_request(roster, agent))
