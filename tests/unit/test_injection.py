@@ -84,7 +84,8 @@ def test_no_sheet_has_a_formula_or_a_cell_too_many(field: str, mark: str) -> Non
     def files(text: str) -> list[list[list[str]]]:
         line, session = roster(field, text)
         written = [
-            sheets.roster_heading(session) + sheets.roster_lines([line], session),
+            sheets.roster_heading(session, {"avant": session.questions[0].label})
+            + sheets.roster_lines([line], session, {"avant": ""}),
             sheets.ranking_form([line], session),
             sheets.attendance_form([line], session),
         ]

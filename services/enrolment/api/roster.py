@@ -97,14 +97,15 @@ async def export_roster(
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, reading)
         session, lines = found(streamed, f"session {session_id}")
-        parts = [sheets.roster_heading(session)]
+        asked_before = await roster.asked_before(tx, session)
+        parts = [sheets.roster_heading(session, asked_before)]
         chunk: list[RosterLine] = []
         async for line in lines:
             chunk.append(line)
             if len(chunk) == _CHUNK:
-                parts.append(sheets.roster_lines(chunk, session))
+                parts.append(sheets.roster_lines(chunk, session, asked_before))
                 chunk.clear()
-        parts.append(sheets.roster_lines(chunk, session))
+        parts.append(sheets.roster_lines(chunk, session, asked_before))
     return sheets.exported(request, organiser, b"".join(parts), f"inscriptions-{session_id}.csv")
 
 

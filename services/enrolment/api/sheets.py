@@ -1,7 +1,7 @@
 """Rosters, rankings and attendance as sheets: what is exported can be filled in and sent back."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,6 +47,8 @@ _ROSTER = (
     Column("received_at", "Demande reçue le"),
     Column("hold_until", "Réponse attendue avant le"),
     Column("priority", "Priorité"),
+    Column("same_person", "Aussi inscrite ou inscrit sous"),
+    Column("above_capacity", "Au-delà de la capacité"),
     Column("enrolment_id", "Référence"),
 )
 
@@ -80,22 +82,32 @@ def exported(
 # ------------------------------------------------------------------------------------------- out
 
 
-def roster_heading(session: SessionState) -> bytes:
-    """Return the first line of a roster; its last columns are the modules, then the questions."""
+def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
+    """Return the first line of a roster; its last columns are the modules, then the questions.
+
+    ``asked_before``: those that the session asks no more, by their ids.
+    """
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
     questions = [
         Column(f"question_{question.question_id}", f"Question : {question.label}")
         for question in session.questions
     ]
-    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE]), *questions])
+    removed = [
+        Column(f"question_{question_id}", f"Question retirée : {label}")
+        for question_id, label in asked_before.items()
+    ]
+    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE]), *questions, *removed])
 
 
-def roster_lines(lines: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Return lines of a roster."""
-    return spreadsheets.lines(_roster_line(line, session) for line in lines)
+def roster_lines(
+    lines: Sequence[RosterLine], session: SessionState, asked_before: Mapping[str, str]
+) -> bytes:
+    """Return lines of a roster, with the columns of its heading."""
+    question_ids = [*(question.question_id for question in session.questions), *asked_before]
+    return spreadsheets.lines(_roster_line(line, session, question_ids) for line in lines)
 
 
-def _roster_line(line: RosterLine, session: SessionState) -> list[Cell]:
+def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence[str]) -> list[Cell]:
     enrolment = line.enrolment
     modules = range(max(1, len(session.modules)))
     is_offered = enrolment.state is State.OFFERED
@@ -110,9 +122,11 @@ def _roster_line(line: RosterLine, session: SessionState) -> list[Cell]:
         _local(enrolment.received_at, session),
         _local(enrolment.hold_until, session) if enrolment.hold_until and is_offered else None,
         enrolment.priority or None,
+        ", ".join(map(str, line.same_person)) or None,
+        line.above_capacity,
         str(enrolment.enrolment_id),
         *(_attendance(line, number) for number in modules),
-        *(_answer(line, question.question_id) for question in session.questions),
+        *(_answer(line, question_id) for question_id in question_ids),
     ]
 
 

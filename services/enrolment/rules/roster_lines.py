@@ -33,7 +33,8 @@ class RosterLine:
 
     ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
     ``answers`` are to the session's questions, by their ids. ``same_person``: who is live in the session too,
-    of another issuer, with the same address or the same names (rule 22).
+    of another issuer, with the same address or the same names (rule 22). ``above_capacity``: why an organiser
+    gave them a seat where none was free.
     """
 
     enrolment: Enrolment
@@ -43,6 +44,7 @@ class RosterLine:
     attendance: Mapping[int, Attendance]
     answers: Mapping[str, KeptAnswer]
     same_person: tuple[UUID, ...]
+    above_capacity: str | None = None
 
     @property
     def key(self) -> LineKey:

@@ -1,12 +1,12 @@
 """The roster of a session, for its organisers."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from uuid import UUID
 
 from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
-from services.enrolment.store import roster_lines
+from services.enrolment.store import question_answers, roster_lines
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -47,3 +47,8 @@ async def stream(
         return None
     await read_log.record(tx, reading, ReadKind.SHEET, session_id=session_id)
     return session, roster_lines.stream(tx, session_id, states=states)
+
+
+async def asked_before(tx: Transaction, session: SessionState) -> Mapping[str, str]:
+    """Return the questions that were answered in a session and that it asks no more, by their ids."""
+    return await question_answers.asked_before(tx, session)

@@ -4,9 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from sqlalchemy import text
+
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.tables import QuestionAnswerRow
 from shared.database import Transaction, insert_many
+from shared.events.catalogue import SessionState
+
+
+async def asked_before(tx: Transaction, session: SessionState) -> dict[str, str]:
+    """Return the questions that were answered in a session and that it asks no more, by their ids.
+
+    Each in the words in which it was asked last.
+    """
+    asked = [question.question_id for question in session.questions]
+    rows = await tx.execute(_ASKED_BEFORE, {"session": session.session_id, "asked": asked})
+    return {row.question_id: row.question for row in rows}
 
 
 async def save(tx: Transaction, answers: Mapping[UUID, Sequence[KeptAnswer]]) -> None:
@@ -24,3 +37,11 @@ async def save(tx: Transaction, answers: Mapping[UUID, Sequence[KeptAnswer]]) ->
             for answer in given
         ]
         await insert_many(tx, QuestionAnswerRow, rows)
+
+
+_ASKED_BEFORE = text(
+    "SELECT DISTINCT ON (question_id) question_id, question "
+    "FROM question_answer JOIN enrolment USING (enrolment_id) "
+    "WHERE session_id = :session AND question_id <> ALL(CAST(:asked AS text[])) "
+    "ORDER BY question_id, received_at DESC"
+)

@@ -68,6 +68,7 @@ def _line(row: Row[Any]) -> RosterLine:
         attendance={int(module): Attendance(mark) for module, mark in (row.attendance or {}).items()},
         answers={answer["question_id"]: KeptAnswer(**answer) for answer in row.answers or ()},
         same_person=tuple(row.same_person or ()),
+        above_capacity=row.above_capacity,
     )
 
 
@@ -100,7 +101,9 @@ _DETAILS = (
     "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
     "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance, "
     "(SELECT jsonb_agg(to_jsonb(question_answer) - 'enrolment_id' ORDER BY question_id) FROM question_answer "
-    "WHERE question_answer.enrolment_id = page.enrolment_id) AS answers "
+    "WHERE question_answer.enrolment_id = page.enrolment_id) AS answers, "
+    "(SELECT facts ->> 'above_capacity' FROM request WHERE request.request_id = page.request_id "
+    "AND request.source = page.request_source) AS above_capacity "
     "FROM page LEFT JOIN waiting USING (enrolment_id) LEFT JOIN pairs USING (enrolment_id) "
     "LEFT JOIN bad_address ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id "
 )

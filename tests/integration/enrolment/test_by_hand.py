@@ -12,6 +12,7 @@ from shared.events.catalogue import SessionState
 from shared.messaging.erasure import Eraser
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.organising import lines
 from tests.support.builders import an_agent, open_now
 
 ORGANISER = "advisor-bretagne"
@@ -52,6 +53,20 @@ async def test_who_walks_in_on_the_day_gets_a_free_seat_and_its_author_is_kept(
     [answered] = await rows("SELECT * FROM request")
     assert (answered.portal, answered.facts["author"]) == (None, ORGANISER)
     assert "zoe" not in entry["agent"]["agent_id"]
+
+
+async def test_the_sheet_of_a_roster_says_who_sits_above_capacity_and_why(front: Front, ask: Ask) -> None:
+    session = on_the_day(capacity=1)
+    await front.publish(session)
+    why = "Une chaise de plus a été installée"
+    for changes in ({}, {"email": "lea@ville-exemple.fr", "above_capacity": why}):
+        assert (await enrol(ask, session, **changes)).status_code == 201
+    sheet = lines(await ask("GET", f"/api/v1/sessions/{session.session_id}/roster.csv", by=ORGANISER))
+    column, email = sheet[0].index("Au-delà de la capacité"), sheet[0].index("Courriel")
+    assert {line[email]: line[column] for line in sheet[1:]} == {
+        "zoe@ville-exemple.fr": "",
+        "lea@ville-exemple.fr": why,
+    }
 
 
 async def test_a_person_is_one_agent_in_all_sessions_and_once_in_each(front: Front, ask: Ask) -> None:

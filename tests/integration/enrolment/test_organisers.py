@@ -265,7 +265,7 @@ async def test_an_organiser_withdraws_somebody_and_the_next_is_served(
     assert await front.states(session, agents[3]) == ["offered"]
     [published] = await published_events(rows, "EnrolmentWithdrawn", agent_id="A-0")
     assert (published["by"], published["reason"]) == ("employer", "Mutation")
-    [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = 'withdrawal' AND agent_id = 'A-0'")
+    [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = 'employer' AND agent_id = 'A-0'")
     assert kept.facts["author"] == BRETAGNE
 
 

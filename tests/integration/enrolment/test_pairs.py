@@ -11,6 +11,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.organising import lines
 from tests.support.builders import an_agent, open_now
 
 ORGANISER = "advisor-bretagne"
@@ -31,6 +32,19 @@ async def pairs(ask: Ask, session: SessionState) -> dict[str, set[str]]:
         entry["enrolment_id"]: set(entry["same_person"])
         for entry in answer.json()["items"]
         if entry["same_person"]
+    }
+
+
+async def test_the_sheet_of_a_roster_names_the_pair_too(front: Front, ask: Ask) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, OF_PORTAL, BY_HAND, an_agent(given_name="Ali"))
+    ids = [await id_of(front, session, agent) for agent in (OF_PORTAL, BY_HAND)]
+    sheet = lines(await ask("GET", f"/api/v1/sessions/{session.session_id}/roster.csv", by=ORGANISER))
+    column, reference = sheet[0].index("Aussi inscrite ou inscrit sous"), sheet[0].index("Référence")
+    assert {line[reference]: line[column] for line in sheet[1:] if line[column]} == {
+        ids[0]: ids[1],
+        ids[1]: ids[0],
     }
 
 

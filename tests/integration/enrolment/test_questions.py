@@ -90,6 +90,21 @@ async def test_the_sheet_of_a_roster_has_a_column_for_each_question(
     assert second[-4:] == ["", "sans gluten", "non", ""]
 
 
+async def test_the_sheet_has_the_answers_to_questions_that_were_taken_away_since(
+    database: Database, front: Front, asking_session: SessionState, ask: Ask
+) -> None:
+    await ask_for_seat(database, asking_session, an_agent())
+    kept = [question for question in QUESTIONS if question["question_id"] != "repas"]
+    await front.publish(open_now(session_id=asking_session.session_id, version=2, questions=kept))
+
+    heading, line = lines(await ask("GET", of(asking_session, "roster.csv"), by=BRETAGNE))
+
+    label = QUESTIONS[[question["question_id"] for question in QUESTIONS].index("repas")]["label"]
+    assert heading[-1] == f"Question retirée : {label}"
+    assert line[-1] == "végétarien"
+    assert heading.count(f"Question : {label}") == 0
+
+
 async def test_what_became_of_a_request_says_which_question_was_not_answered(
     database: Database, asking_session: SessionState, ask: Ask, rows: SelectRows
 ) -> None:
