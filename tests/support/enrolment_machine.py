@@ -90,6 +90,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         ),
         quota=st.sampled_from([None, None, 1, 2]),
         minimum=st.sampled_from([None, 1, 2, 4]),
+        session_format=st.sampled_from(["mooc", "local_event"]),
     )
     def publish(
         self,
@@ -100,10 +101,12 @@ class EnrolmentMachine(RuleBasedStateMachine):
         reserved: list[tuple[str, int]],
         quota: int | None,
         minimum: int | None,
+        session_format: str = "local_event",
     ) -> None:
         self.now = self.received_at = OPENS + timedelta(hours=2)
         self.requests_made: list[Request] = []
         session = a_session(
+            format=session_format,
             capacity=capacity,
             waiting_list=waiting_list,
             approval=approval,
@@ -283,6 +286,15 @@ class EnrolmentMachine(RuleBasedStateMachine):
         """Requests come, but nobody reads them for a while."""
         self.now += timedelta(hours=hours)
 
+    @precondition(lambda self: self.model.having("enrolled") and len(self.requests_made) > 5)
+    @rule(data=st.data(), seconds=st.sampled_from([-1, 0]), to_the_end=st.booleans())
+    def withdraw_about_the_start(self, data: st.DataObject, seconds: int, to_the_end: bool) -> None:
+        """Just before the session begins, or when it has; or about its end, which counts for a MOOC."""
+        session = self.model.session
+        moment = session.ends_at if to_the_end else session.starts_at
+        self.now = max(self.now, moment + timedelta(seconds=seconds))
+        self.withdraw(data)
+
     @precondition(lambda self: self.model.having("offered"))
     @rule(seconds=st.sampled_from([-1, 0, 59, 60]))
     def let_an_offer_end(self, seconds: int) -> None:
@@ -408,6 +420,7 @@ class EnrolmentMachine(RuleBasedStateMachine):
         """Take these events in, in order; then check what must be true between transactions."""
         taken_before = len(self.model.taken)
         received_at = {request.request_id: request.received_at for request in self.requests_made}
+        self.model.received_at = received_at
         for event in published:
             note(f"{self.now:%d %H:%M:%S} {type(event).__name__} {_who(event)}")
             if isinstance(event, AgentEnrolled | AgentWaitlisted | EnrolmentPending) and event.version == 1:

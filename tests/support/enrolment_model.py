@@ -85,6 +85,8 @@ class Model:
     passed: set[uuid.UUID] = field(default_factory=set)
     group_order: dict[uuid.UUID, tuple[datetime, int]] = field(default_factory=dict)
     """That of all of a group, by its request."""
+    received_at: dict[uuid.UUID, datetime] = field(default_factory=dict)
+    """When each request was received."""
     being_seated: set[AgentKey] = field(default_factory=set)
     """Those of a group who must be seated before anything else happens."""
 
@@ -235,6 +237,7 @@ class Model:
         before = self.state.get(agent)
         assert not self.being_seated or agent in self.being_seated, "a group was seated in part"
         if isinstance(published, EnrolmentRefused) and self._changes_nothing(published, before):
+            self._may_not_leave(published, before)
             return None
         self._version(published, agent)
         match published:
@@ -264,16 +267,7 @@ class Model:
                 assert before is None or not is_live(before) or before.startswith("pending_")
                 self.state[agent] = "refused"
             case EnrolmentWithdrawn():
-                assert before in (
-                    "enrolled",
-                    "offered",
-                    "waitlisted",
-                    "pending_approval",
-                    "pending_selection",
-                )
-                self.state[agent] = (
-                    "session_cancelled" if published.by is WithdrawnBy.SESSION_CANCELLED else "withdrawn"
-                )
+                self.state[agent] = self._ended(published, before)
             case _:
                 raise AssertionError(f"nobody expected {published}")
         return None
@@ -315,6 +309,28 @@ class Model:
         if published.asked != "enrolment":
             return True
         return published.reason == "already_enrolled" and before is not None and is_live(before)
+
+    def _ended(self, published: EnrolmentWithdrawn, before: str | None) -> str:
+        """Return the state that an enrolment ends in."""
+        assert is_live(before)
+        if published.by is WithdrawnBy.SESSION_CANCELLED:
+            return "session_cancelled"
+        if before == "enrolled" and published.moved_to is None:
+            assert not self._has_begun(published.request_id), "left a session that has begun"
+        return "withdrawn"
+
+    def _may_not_leave(self, published: EnrolmentRefused, before: str | None) -> None:
+        if published.asked == "withdrawal":
+            too_late = before == "enrolled" and self._has_begun(published.request_id)
+            assert published.reason == ("deadline_passed" if too_late else "not_enrolled")
+            assert too_late or not is_live(before), "refused to leave though there was time"
+
+    def _has_begun(self, request_id: uuid.UUID | None) -> bool:
+        """Whether a seat could not be given back when a request was received (rules 8 and 13)."""
+        assert request_id is not None
+        session = self.session
+        end = session.ends_at if session.format == "mooc" else session.starts_at
+        return self.received_at[request_id] >= end
 
     def _is_over(self, agent: AgentKey, now: datetime) -> bool:
         """Whether the agent's offer has ended, or no offer can stand any more."""

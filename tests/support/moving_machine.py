@@ -206,6 +206,7 @@ class MovingMachine(RuleBasedStateMachine):
         for event in published:
             note(f"{self.now:%d %H:%M:%S} {self.sessions.index(event.session_id)} {event}")
             model = self.models[event.session_id]
+            model.received_at = received_at
             if isinstance(event, AgentWaitlisted | EnrolmentPending) and event.version == 1:
                 assert event.request_id is not None
                 self.read += 1
