@@ -118,14 +118,15 @@ class SupervisedProcess:
     def revive(self) -> str | None:
         """Start it again if it has died and its pause is over; return what to say about it.
 
-        The pause doubles with each death that follows soon after a start, up to 15 s.
+        The pause doubles with each death that follows soon after a start, up to 15 s. Who was stopped, and
+        ended as it should, has the shortest.
         """
         if self.child is not None:
             code = self.child.exit_code()
             if code is None:
                 return None
             self.child = None
-            if time.monotonic() - self._started_at > _STABLE_SECONDS:
+            if code == 0 or time.monotonic() - self._started_at > _STABLE_SECONDS:
                 self._pause = _FIRST_PAUSE
             pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
             self._restart_at = time.monotonic() + pause
