@@ -1,6 +1,7 @@
 """What is asked on the portal's pages: a form becomes a request, or comes back with what is wrong in it."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from random import Random
 
 from starlette.exceptions import HTTPException
@@ -8,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from local.portal import questions, requests
-from local.portal.forms import Errors, Form, new_agent, sent_form, whole_number
+from local.portal.forms import NO_ADDRESS, Errors, Form, is_address, new_agent, sent_form, whole_number
 from local.portal.people import Authority, PortalAgent, invented
-from local.portal.site import Site, authority_of, elsewhere, place_of, redirect_to
+from local.portal.site import Site, authority_of, elsewhere, offers_of, place_of, redirect_to
 
 _NOBODY = "Cochez au moins une personne, ou indiquez combien en inventer (500 au plus)."
 
@@ -81,9 +82,56 @@ class Asking:
         sessions, session_id = await self._site.offer.sessions(), request.path_params["session_id"]
         here = sessions.get(session_id)
         others = elsewhere(sessions.values(), here) if here is not None else []
-        if form["vers"] not in [other["session_id"] for other in others]:
+        there = next((other for other in others if other["session_id"] == form["vers"]), None)
+        if there is None:
             raise HTTPException(404)
-        await self._site.exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"]))
+        answers, errors = questions.answers(there, form, agent.function)
+        asked = [
+            question
+            for question in there.get("questions", ())
+            if questions.is_asked(question, agent.function)
+        ]
+        answered = form["repondu"] == "oui"
+        if asked and (errors or not answered):
+            return await self._site.page(
+                "move.html",
+                status=422 if answered else 200,
+                agent=agent,
+                session_id=session_id,
+                there=there,
+                asked=asked,
+                form=form,
+                errors=errors if answered else {},
+            )
+        await self._site.exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"], answers))
+        return redirect_to(place_of(agent, "agent"))
+
+    async def correct(self, request: Request) -> Response:
+        """Correct an agent's address."""
+        form = await sent_form(request)
+        agent = self._site.agent(request.path_params["agent_id"])
+        address = form["courriel"].strip()
+        if not is_address(address):
+            return await self._site.agent_page(agent, {"courriel": NO_ADDRESS}, form)
+        await self._site.exchange.ask(requests.correction(agent.agent_id, address))
+        return redirect_to(place_of(agent, "agent"))
+
+    async def subscribe(self, request: Request) -> Response:
+        """Follow the sessions of an offer, or not any more."""
+        form = await sent_form(request)
+        agent = self._site.agent(request.path_params["agent_id"])
+        if form["offre"] not in offers_of((await self._site.offer.sessions()).values()):
+            raise HTTPException(404)
+        await self._site.exchange.ask(
+            requests.subscription(agent, form["offre"], subscribed=form["suivre"] == "oui")
+        )
+        return redirect_to(place_of(agent, "agent"))
+
+    async def forget(self, request: Request) -> Response:
+        """Ask that what is known of an agent be erased."""
+        await sent_form(request)
+        agent = self._site.agent(request.path_params["agent_id"])
+        await self._site.exchange.ask(requests.erasure(agent.agent_id, datetime.now(UTC)))
         return redirect_to(place_of(agent, "agent"))
 
     async def approve(self, request: Request) -> Response:

@@ -13,6 +13,9 @@ Errors = dict[str, str]
 """What is wrong with a form: a sentence for each field, by the id of its first input."""
 
 
+NO_ADDRESS = "Indiquez une adresse de la forme prenom.nom@ville.example."
+
+
 class Form(Mapping[str, str]):
     """The fields of a form as text; empty for one that was not sent."""
 
@@ -50,12 +53,17 @@ def new_agent(form: Form) -> tuple[PortalAgent | None, Errors]:
         errors["prenom"] = "Indiquez un prénom."
     if not 0 < len(family) <= 100:
         errors["nom"] = "Indiquez un nom."
-    name, _, domain = email.partition("@")
-    if not name or "." not in domain.strip(".") or any(character in email for character in " ,;<>"):
-        errors["courriel"] = "Indiquez une adresse de la forme prenom.nom@ville.example."
+    if not is_address(email):
+        errors["courriel"] = NO_ADDRESS
     if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
         return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
     return PortalAgent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
+
+
+def is_address(text: str) -> bool:
+    """Say whether mails can be sent to what was typed."""
+    name, _, domain = text.partition("@")
+    return bool(name) and "." in domain.strip(".") and not any(character in text for character in " ,;<>")
 
 
 def whole_number(text: str) -> int:

@@ -17,7 +17,7 @@ from local.portal.exchange import Exchange
 from local.portal.journal import Journal
 from local.portal.offer import Offer, OfferAway
 from local.portal.settings import Settings
-from local.portal.site import HEADERS, TEMPLATES, Site, about, authority_of, elsewhere, is_open
+from local.portal.site import HEADERS, TEMPLATES, Site, authority_of, is_open
 
 WAIT_SECONDS = 20.0
 _FILES = {"style.css": "text/css", "script.js": "text/javascript"}
@@ -40,6 +40,9 @@ def pages(settings: Settings, journal: Journal, exchange: Exchange, offer: Offer
             Route("/sessions/{session_id}", shown.session),
             Route("/evenements", shown.events),
             post("/agents", asking.add_agent),
+            post("/agents/{agent_id}/correction", asking.correct),
+            post("/agents/{agent_id}/abonnement", asking.subscribe),
+            post("/agents/{agent_id}/effacement", asking.forget),
             post("/sessions/{session_id}/inscription", asking.ask_for_seat),
             post("/sessions/{session_id}/desistement", asking.withdraw),
             post("/sessions/{session_id}/reponse", asking.answer_offer),
@@ -75,19 +78,7 @@ class _Shown:
 
     async def agent(self, request: Request) -> Response:
         """What an agent asked and was answered, and what else there is."""
-        agent = self._site.agent(request.path_params["agent_id"])
-        sessions = await self._site.offer.sessions()
-        near = [each for each in sessions.values() if is_open(each)]
-        near.sort(key=lambda each: (each["organiser"] != agent.employer.delegation, each["starts_at"]))
-        return await self._site.page(
-            "agent.html",
-            about({agent.agent_id}),
-            agent=agent,
-            sessions=sessions,
-            mine=[each for each in self._site.standings().all() if each.agent["agent_id"] == agent.agent_id],
-            near=near[:4],
-            elsewhere=partial(elsewhere, sessions.values()),
-        )
+        return await self._site.agent_page(self._site.agent(request.path_params["agent_id"]))
 
     async def employer(self, request: Request) -> Response:
         """What an authority decides, asks and has been answered."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from local.portal.people import Authority, PortalAgent
 
-ENROLMENTS, BESPOKE = "portal.enrolments", "portal.bespoke"
+ENROLMENTS, BESPOKE, AGENTS = "portal.enrolments", "portal.bespoke", "portal.agents"
 MAX_GROUP = 500
 
 
@@ -60,9 +61,40 @@ def offer_answer(session_id: str, agent_id: str, *, accepted: bool) -> Request:
     return _of_session("SeatOfferAnswered", session_id, agent_id=agent_id, accepted=accepted)
 
 
-def swap(session_id: str, agent_id: str, to_session_id: str) -> Request:
-    """An agent who has a seat wants one in another session of the same offer instead."""
-    return _of_session("SessionSwapRequested", session_id, agent_id=agent_id, to_session_id=to_session_id)
+def swap(
+    session_id: str, agent_id: str, to_session_id: str, answers: Sequence[dict[str, Any]] = ()
+) -> Request:
+    """An agent who has a seat wants one in another session of the same offer, and answers its questions."""
+    return _of_session(
+        "SessionSwapRequested",
+        session_id,
+        agent_id=agent_id,
+        to_session_id=to_session_id,
+        answers=list(answers),
+    )
+
+
+def correction(agent_id: str, email: str) -> Request:
+    """An agent has another address."""
+    return _of_agent("AgentCorrected", agent_id, email=email)
+
+
+def subscription(agent: PortalAgent, offer_id: str, *, subscribed: bool) -> Request:
+    """An agent wants to hear when a session of an offer opens, or not any more."""
+    return _of_agent(
+        "SubscriptionChanged",
+        agent.agent_id,
+        email=agent.email,
+        given_name=agent.given_name,
+        family_name=agent.family_name,
+        offer=offer_id,
+        subscribed=subscribed,
+    )
+
+
+def erasure(agent_id: str, requested_at: datetime) -> Request:
+    """An agent asks that what is known of them be erased."""
+    return _of_agent("AgentErasureRequested", agent_id, requested_at=requested_at.isoformat())
 
 
 def approval(
@@ -106,6 +138,10 @@ def nomination(session_id: str, agents: Sequence[PortalAgent], authority: Author
 
 def _of_session(name: str, session_id: str, **data: Any) -> Request:
     return Request(ENROLMENTS, session_id, name, {"session_id": session_id, **data})
+
+
+def _of_agent(name: str, agent_id: str, **data: Any) -> Request:
+    return Request(AGENTS, agent_id, name, {"agent_id": agent_id, **data})
 
 
 def _of_authority(name: str, siret: str, **data: Any) -> Request:

@@ -4,6 +4,8 @@ Every page works without script; `script.js` only shows at once what the link «
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,27 @@ class Site:
             bespoke=self.bespoke(authority),
         )
 
+    async def agent_page(
+        self, agent: PortalAgent, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+    ) -> Response:
+        """Return the page of an agent, with what is wrong in the form that was sent."""
+        sessions = await self.offer.sessions()
+        near = [each for each in sessions.values() if is_open(each)]
+        near.sort(key=lambda each: (each["organiser"] != agent.employer.delegation, each["starts_at"]))
+        return await self.page(
+            "agent.html",
+            about({agent.agent_id}),
+            status=422 if errors else 200,
+            errors=errors or {},
+            form=form or {},
+            agent=agent,
+            sessions=sessions,
+            mine=[each for each in self.standings().all() if each.agent["agent_id"] == agent.agent_id],
+            near=near[:4],
+            elsewhere=partial(elsewhere, sessions.values()),
+            offers=offers_of(sessions.values()),
+        )
+
     async def session_page(
         self, request: Request, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
@@ -139,8 +162,16 @@ class Site:
         ]
 
     def agents(self) -> list[PortalAgent]:
-        """Return everybody who is there."""
-        return [*STAFF, *self.journal.newcomers]
+        """Return everybody who is there, each with the address that was corrected last."""
+        corrected = {
+            travel.envelope.data["agent_id"]: travel.envelope.data["email"]
+            for travel in self.journal.travels
+            if travel.way == "sent" and travel.envelope.name == "AgentCorrected"
+        }
+        return [
+            replace(agent, email=corrected.get(agent.agent_id, agent.email))
+            for agent in (*STAFF, *self.journal.newcomers)
+        ]
 
     def staff(self, authority: Authority) -> list[PortalAgent]:
         """Return who works for an authority."""
@@ -188,6 +219,11 @@ def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
     others = [each for each in sessions if each["session_id"] != here["session_id"] and is_open(each)]
     others = [each for each in others if each["offer_id"] == here["offer_id"]]
     return sorted(others, key=lambda each: each["starts_at"])
+
+
+def offers_of(sessions: Iterable[Session]) -> dict[str, str]:
+    """Return the offers of these sessions, each by its id with the title of a session."""
+    return {each["offer_id"]: each["title"] for each in sessions}
 
 
 def place_of(agent: PortalAgent, by: str) -> str:

@@ -221,15 +221,65 @@ async def test_who_has_a_seat_asks_for_one_in_another_session_of_the_offer(tmp_p
         assert "Changer de session" not in await portal.get("/agents/EX-101")
         await portal.hear("AgentEnrolled")
         page = await portal.get("/agents/EX-101")
-        assert re.findall('<option value="([^"]*)">', page) == [ELSEWHERE]
+        others = page.split('name="vers">', 1)[1].split("</select>", 1)[0]
+        assert re.findall('<option value="([^"]*)">', others) == [ELSEWHERE]
         path = f"/sessions/{SESSION}/changement"
         for wrong in ("", SESSION, str(OF_ANOTHER_OFFER["session_id"])):
             answer = await portal.browser.post(path, data={"agent_id": "EX-101", "vers": wrong})
             assert answer.status_code == 404
-        await portal.post(path, agent_id="EX-101", vers=ELSEWHERE)
+        await portal.post(path, agent_id="EX-101", vers=ELSEWHERE, repondu="oui")
         asked = portal.asked()
         assert (asked.name, asked.key) == ("SessionSwapRequested", SESSION)
         assert asked.data["to_session_id"] == ELSEWHERE
+
+
+async def test_who_moves_answers_the_questions_of_the_session_where_they_go(tmp_path: Path) -> None:
+    """Else a session that needs an answer could not be moved to."""
+    there = AN_OTHER | {"questions": [a_question("repas", "choice", required=True)]}
+
+    def two_sessions(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": [A_SESSION, there], "next": None})
+
+    async with a_portal(tmp_path / "journal.jsonl", two_sessions) as portal:
+        path, move = f"/sessions/{SESSION}/changement", {"agent_id": "EX-101", "vers": ELSEWHERE}
+        shown = await portal.browser.post(path, data=move)
+        assert (shown.status_code, "Répondez à la question" in shown.text) == (200, False)
+        assert "Que répondez-vous à « repas »" in shown.text
+        assert (await portal.browser.post(path, data=move | {"repondu": "oui"})).status_code == 422
+        assert portal.journal.travels == []
+        await portal.post(path, **move, repondu="oui", **{"question-repas": "végétarien"})
+        assert portal.asked().data["answers"] == [{"question_id": "repas", "value": "végétarien"}]
+
+
+async def test_an_agent_corrects_their_address_which_the_portal_then_sends(portal: PortalServer) -> None:
+    path = "/agents/EX-101/correction"
+    assert (await portal.browser.post(path, data={"courriel": "zoe"})).status_code == 422
+    await portal.post(path, courriel="zoe@nouvelle.example")
+    asked = portal.asked()
+    assert (asked.topic, asked.key, asked.name) == ("portal.agents", "EX-101", "AgentCorrected")
+    assert asked.data == {"agent_id": "EX-101", "email": "zoe@nouvelle.example"}
+    assert "zoe@nouvelle.example" in await portal.get("/agents/EX-101")
+    await portal.post(f"/sessions/{SESSION}/inscription", agent_id="EX-101")
+    assert portal.journal.travels[-1].envelope.data["agent"]["email"] == "zoe@nouvelle.example"
+
+
+@pytest.mark.parametrize(("answer", "subscribed"), [("oui", True), ("non", False)])
+async def test_an_agent_follows_the_sessions_of_an_offer(
+    portal: PortalServer, answer: str, subscribed: bool
+) -> None:
+    path = "/agents/EX-101/abonnement"
+    assert (await portal.browser.post(path, data={"offre": "autre", "suivre": "oui"})).status_code == 404
+    await portal.post(path, offre="ia-et-territoires", suivre=answer)
+    asked = portal.asked()
+    assert (asked.topic, asked.name) == ("portal.agents", "SubscriptionChanged")
+    assert (asked.data["offer"], asked.data["subscribed"]) == ("ia-et-territoires", subscribed)
+
+
+async def test_an_agent_asks_to_be_forgotten(portal: PortalServer) -> None:
+    await portal.post("/agents/EX-101/effacement")
+    asked = portal.asked()
+    assert (asked.topic, asked.key, asked.name) == ("portal.agents", "EX-101", "AgentErasureRequested")
+    assert "Demande d’effacement" in await portal.get("/agents/EX-101")
 
 
 async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(

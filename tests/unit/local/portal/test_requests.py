@@ -20,6 +20,7 @@ from shared.messaging.portals import registry
 from shared.messaging.portals.admission import Rejected, admit
 
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
+ELSEWHERE = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"
 KEY = SigningKey("demo", b"a secret of thirty-two bytes ...")
 PORTAL = registry.Portal.model_validate(
     {
@@ -36,7 +37,11 @@ ALL_REQUESTS: Sequence[Request] = (
     requests.group(SESSION, STAFF[:3], AUTHORITY, all_or_nothing=True),
     requests.withdrawal(SESSION, ZOE.agent_id, by="employer", reason="Empêchement"),
     requests.offer_answer(SESSION, ZOE.agent_id, accepted=True),
-    requests.swap(SESSION, ZOE.agent_id, "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"),
+    requests.swap(SESSION, ZOE.agent_id, ELSEWHERE),
+    requests.swap(SESSION, ZOE.agent_id, ELSEWHERE, [{"question_id": "repas", "value": "végétarien"}]),
+    requests.correction(ZOE.agent_id, "zoe@ville-exemple.fr"),
+    requests.subscription(ZOE, "les-fondamentaux-de-l-ia", subscribed=True),
+    requests.erasure(ZOE.agent_id, datetime(2026, 11, 27, 9, 0, tzinfo=UTC)),
     requests.approval(SESSION, ZOE.agent_id, AUTHORITY, granted=False, reason=None),
     requests.bespoke(AUTHORITY, "enjeux-ia", 15, None),
     requests.nomination(SESSION, STAFF[:3], AUTHORITY),
