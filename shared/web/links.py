@@ -130,13 +130,22 @@ class Links:
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
     def to_agent(
-        self, purpose: Purpose, enrolment_id: UUID, mark: int, number: int = 0, *, until: datetime
+        self,
+        purpose: Purpose,
+        enrolment_id: UUID,
+        mark: int,
+        number: int = 0,
+        *,
+        until: datetime,
+        back_until: int = 0,
     ) -> str:
         """The address of a page about an enrolment, for who reads mails to the agent's address of ``mark``.
 
-        ``number`` is what else the page has to know.
+        ``number`` is what else the page has to know; ``back_until``: until when it leads back to all
+        enrolments of the agent, in seconds since 1970; 0: it does not.
         """
-        return self.url(purpose, str(enrolment_id), str(mark), str(number), until=until)
+        ids = (enrolment_id, mark, number, *([back_until] if back_until else []))
+        return self.url(purpose, *map(str, ids), until=until)
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
         """The address of who has a seat in a session, in the letter to a trainer of it.

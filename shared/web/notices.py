@@ -47,13 +47,15 @@ class OpenedLink(NamedTuple):
     """A link of ours that somebody opened: the id that it names, and until when it opens.
 
     Of one to an agent also the mark of the address, and the number (:meth:`Links.to_agent`); of one to a
-    subscriber the mark; of one to a trainer the number is their session's id; else 0.
+    subscriber the mark; of one to a trainer the number is their session's id; else 0. ``back_until``: of a
+    page to which another led.
     """
 
     subject: UUID
     until: datetime
     mark: int = 0
     number: int = 0
+    back_until: int = 0
 
 
 async def read_link(
@@ -69,7 +71,7 @@ async def read_link(
     token: str = request.path_params["token"]
     try:
         (subject, *numbers), until = links.read(purpose, token, clock.now())
-        found = OpenedLink(UUID(subject), until, *map(int, numbers[:2]))
+        found = OpenedLink(UUID(subject), until, *map(int, numbers[:3]))
     except Expired as error:
         raise Closed(expired) from error
     except (Forged, ValueError) as error:  # the latter: signed by us, for something else

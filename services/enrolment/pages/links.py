@@ -160,7 +160,7 @@ class _Pages:
         """Show the seat that is held; a POST takes it or leaves it."""
         now = clock.now()
         opened = await self._read(request, Purpose.OFFER, LinkNotice.OFFER_EXPIRED)
-        link, version = self._link(opened), opened.number
+        link, version, back = self._link(opened), opened.number, self._back(opened)
         answer = (await read_form(request, most=10)).typed("reponse") if request.method == "POST" else None
         if answer in ("oui", "non"):
             accepted = answer == "oui"
@@ -172,13 +172,14 @@ class _Pages:
             async with self.database.quiet_transaction() as tx:
                 state, offered = await by_link.offer(tx, link, version, now)
         if offered is None or state is not LinkState.OPEN:
-            return self._notice(LinkNotice(state), offered)
+            return self._notice(LinkNotice(state), offered, **back)
         return self.rendering.page(
             "offer.html",
             status=200 if answer is None else 422,
             session=offered.session,
             hold_until=offered.enrolment.hold_until,
             unanswered=answer is not None,
+            **back,
         )
 
     async def withdrawal(self, request: Request) -> Response:
@@ -331,32 +332,42 @@ class _Pages:
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
         """Return the address of the page where the agent does this about one enrolment.
 
-        From a withdrawal or a move one comes back, for as long as the link of the page opens it.
+        One comes back from it, for as long as the link of the page opens it.
         """
         enrolment, session = seen.enrolment, seen.session
-        number, until = int(page.until.timestamp()), max(session.ends_at, clock.now() + A_VISIT)
+        number, until = 0, max(session.ends_at, clock.now() + A_VISIT)
         if (wanted := Purpose[purpose]) is Purpose.OFFER:
             number, until = enrolment.version, enrolment.hold_until or until
-        return self._to_agent(wanted, enrolment.enrolment_id, page.mark, number, until=until)
+        back_until = int(page.until.timestamp())
+        return self._to_agent(
+            wanted, enrolment.enrolment_id, page.mark, number, until=until, back_until=back_until
+        )
 
     def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
         """Return the address of a page about the agent, from which one comes back."""
-        until = int(page.until.timestamp())
-        return self._to_agent(purpose, page.subject, page.mark, until, until=clock.now() + A_VISIT)
+        until, back_until = clock.now() + A_VISIT, int(page.until.timestamp())
+        return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
         """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
-        if not opened.number:
+        if not opened.back_until:
             return {}
-        until = min(datetime.fromtimestamp(opened.number, UTC), clock.now() + A_VISIT)
+        until = min(datetime.fromtimestamp(opened.back_until, UTC), clock.now() + A_VISIT)
         return {"enrolments": self._to_agent(Purpose.ENROLMENTS, opened.subject, opened.mark, until=until)}
 
     def _to_agent(
-        self, purpose: Purpose, enrolment_id: UUID, mark: int, number: int = 0, *, until: datetime
+        self,
+        purpose: Purpose,
+        enrolment_id: UUID,
+        mark: int,
+        number: int = 0,
+        *,
+        until: datetime,
+        back_until: int = 0,
     ) -> str:
         if self.links is None:
             raise Closed(Error.FORGED)
-        return self.links.to_agent(purpose, enrolment_id, mark, number, until=until)
+        return self.links.to_agent(purpose, enrolment_id, mark, number, until=until, back_until=back_until)
 
     def _link(self, opened: OpenedLink) -> AgentLink:
         return AgentLink(opened.subject, partial(self._is_mark_of, opened.mark))

@@ -168,6 +168,23 @@ async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, 
     assert "Désistement enregistré" in under((await ask("GET", back)).text, "Place")
 
 
+async def test_from_an_answer_to_an_offer_one_comes_back_as_from_a_withdrawal(front: Front, ask: Ask) -> None:
+    agent, other = an_agent(), an_agent()
+    offered = open_now(title="Proposée", capacity=1, waiting_list="offer")
+    await front.publish(offered)
+    await front.enrol(offered, other, agent)
+    await front.withdraw(offered, other)
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, offered, agent))).text
+    [answer] = re.findall(f'href="{PUBLIC}({Purpose.OFFER.value}/[^"]*)"', text)
+
+    asked, done = await ask("GET", answer), await ask("POST", answer, data={"reponse": "oui"})
+
+    for answered in (asked, done):
+        assert "Toutes mes inscriptions" in answered.text
+        [back] = re.findall(f'href="{PUBLIC}({Purpose.ENROLMENTS.value}/[^"]*)"', answered.text)
+        page(await ask("GET", back), 200, "Mes inscriptions")
+
+
 async def test_nothing_is_offered_that_the_rules_would_refuse(front: Front, ask: Ask) -> None:
     now, agent = datetime.now(UTC), an_agent()
     session = open_now(title="Commencée")
@@ -274,7 +291,7 @@ async def test_the_page_leads_to_what_its_reader_follows(front: Front, ask: Ask)
     await front.enrol(session, agent)
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
     [token] = re.findall(f'href="{PUBLIC}{Purpose.SUBSCRIPTIONS.value}/([^"]*)"', text)
-    enrolment_id, mark, _ = links().read(Purpose.SUBSCRIPTIONS, token, clock.now()).ids
+    enrolment_id, mark, *_ = links().read(Purpose.SUBSCRIPTIONS, token, clock.now()).ids
     assert enrolment_id == str((await front.of(session, agent)).enrolment_id)
     assert links().is_mark_of(int(mark), agent.email)
 
@@ -518,6 +535,17 @@ async def test_who_has_nothing_to_come_is_told_so_and_gets_no_empty_calendar(fro
         410,
         "Rien à mettre dans votre agenda",
     )
+
+
+async def test_a_letters_link_to_an_offer_leads_to_that_offer_alone(front: Front, ask: Ask) -> None:
+    session, other, agent = open_now(capacity=1, waiting_list="offer"), an_agent(), an_agent()
+    await front.publish(session)
+    await front.enrol(session, other, agent)
+    await front.withdraw(session, other)
+    version = (await front.of(session, agent)).version
+    enrolment_id, mark = (await front.of(session, agent)).enrolment_id, links().mark(agent.email)
+    link = path(Purpose.OFFER, enrolment_id, mark, version)
+    assert Purpose.ENROLMENTS.value not in (await ask("GET", link)).text
 
 
 async def test_a_letters_link_to_withdraw_leads_to_that_enrolment_alone(front: Front, ask: Ask) -> None:
