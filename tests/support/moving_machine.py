@@ -108,6 +108,7 @@ class MovingMachine(RuleBasedStateMachine):
         model = self.models[there]
         gets_it = (
             not is_live(model.state.get(agent))
+            and model.session.status != "cancelled"
             and self.now < CLOSES
             and model.session.approval == "none"
             and model.may_take_a_seat(agent, self.now)
@@ -150,7 +151,24 @@ class MovingMachine(RuleBasedStateMachine):
         self.now += timedelta(hours=hours)
         self.take_in(self.world.expire(self.now))
 
+    @rule(number=numbers, capacity=st.sampled_from([0, 1, 2, 3, None]))
+    def change_capacity(self, number: int, capacity: int | None) -> None:
+        self.change(number, capacity=capacity)
+
+    @precondition(lambda self: len(self.requests_made) > 15)
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        """Nobody moves from a cancelled session, or to one."""
+        self.change(number, status="cancelled")
+
     # ------------------------------------------------------------------------------------ how it is played
+
+    def change(self, number: int, **changes: object) -> None:
+        model = self.models[self.sessions[number]]
+        before = model.session
+        if before.status != "cancelled":
+            model.session = a_session(**(before.model_dump() | changes | {"version": before.version + 1}))
+            self.take_in(self.world.take_over(model.session, self.now))
 
     def seated(self) -> list[tuple[uuid.UUID, AgentKey]]:
         return [

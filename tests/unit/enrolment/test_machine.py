@@ -160,7 +160,7 @@ class SeveralByRulesAlone:
         self.seen: set[uuid.UUID] = set()
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
-        store = self.stores[session.session_id] = RulesAlone(session)
+        store = self.stores.setdefault(session.session_id, RulesAlone(session))
         return store.take_over(session, now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
