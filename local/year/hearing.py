@@ -22,16 +22,16 @@ _LETTERS = {
     "Votre inscription est confirmée": "inscription confirmée",
     "Inscription confirmée et convocation": "inscription confirmée et convocation",
     "Vous êtes sur la liste d’attente": "liste d’attente",
-    "Une place s’est libérée, à confirmer": "une place s’est libérée",
+    "Une place vous est réservée": "une place s’est libérée",
     "Vous avez obtenu une place": "place obtenue",
     "Place obtenue et convocation": "place obtenue et convocation",
     "La place proposée n’est plus réservée": "offre expirée",
     "Vous n’avez pas obtenu de place": "pas de place obtenue",
     "Votre demande d’inscription n’est pas acceptée": "refus",
     "Votre convocation": "convocation",
-    "Rappel de votre session": "rappel",
-    "Votre session a changé": "modification",
-    "La session demandée a changé": "modification (en attente)",
+    "Votre session commence": "rappel",
+    "Votre session change": "modification",
+    "La session demandée change": "modification (en attente)",
     "Une séance est annulée": "séance annulée",
     "Session annulée": "annulation",
     "Votre désistement est enregistré": "désistement enregistré",
@@ -58,14 +58,18 @@ _LETTERS = {
     "Votre inscription prend fin": "désistement par l’employeur",
     "Votre place est libérée": "place libérée par un changement",
     "Votre demande de formation sur mesure est bien reçue": "accusé d’une demande sur mesure",
-    "Réponse à votre demande de formation sur mesure": "réponse à une demande sur mesure",
+    "Votre demande de formation sur mesure est recevable": "réponse à une demande sur mesure",
+    "Une proposition pour votre formation sur mesure": "réponse à une demande sur mesure",
+    "Votre formation sur mesure est convenue": "réponse à une demande sur mesure",
+    "Votre demande de formation sur mesure n’est pas": "réponse à une demande sur mesure",
     "Votre liste de stagiaires est traitée": "accusé d’une liste de stagiaires",
     "Trop peu de participants, à décider": "trop peu de participants, à décider",
     "Des candidatures sont à classer": "candidatures à classer",
     "Des séances sont annulées": "séance annulée",
     "Vous intervenez dans une session": "intervention annoncée",
-    "La session où vous intervenez a changé": "intervention modifiée",
+    "La session où vous intervenez change": "intervention modifiée",
     "La session où vous deviez intervenir est annulée": "intervention annulée",
+    "Des courriels n’arrivent pas": "des courriels n’arrivent pas",
     "Résumé du jour": "résumé du jour",
 }
 """By how the subject begins: the letter, as the table of mails in DOMAIN.md calls it."""
@@ -73,12 +77,10 @@ _LETTERS = {
 
 def letter_in(subject: str) -> str:
     """Return what a letter is, by its subject; the subject itself where no letter is known by it."""
-    beginning = re.split(r"\s*: «|\s*: \N{NO-BREAK SPACE}?«", subject.replace("\N{NO-BREAK SPACE}", " "))[0]
-    if " nouveautés dans vos abonnements" in beginning:
+    written = subject.replace("\N{NO-BREAK SPACE}", " ")
+    if " nouveautés dans vos abonnements" in written:
         return "plusieurs nouvelles ressources"
-    if beginning.startswith("Des courriels n’arrivent pas"):
-        return "des courriels n’arrivent pas"
-    return _LETTERS.get(beginning.split(" : ")[0].strip(), subject)
+    return next((what for beginning, what in _LETTERS.items() if written.startswith(beginning)), subject)
 
 
 def answer_in(name: str, data: Mapping[str, Any]) -> str:
