@@ -173,7 +173,7 @@ async def record(
 
 
 async def _is_recorded_for(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
-    """Return whether who reads has said this purpose for the agent alone."""
+    """Return whether the reader has read of this agent alone, for this purpose, before."""
     if agent is None:
         return False
     recorded = select(col(ReadLogRow.id)).where(

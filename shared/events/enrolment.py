@@ -244,7 +244,7 @@ class NewAddressGiven(Event):
 
 
 class SessionPart(StrEnum):
-    """What of a session those who are in it must hear when it changes."""
+    """What changed in a session."""
 
     DATES = "dates"
     PLACE = "place"

@@ -348,9 +348,9 @@ def as_read_by(
 def without_others(
     value: Any, agent: AgentKey | None, addresses: AbstractSet[str], issuer: str | None
 ) -> Any:
-    """Return what JSON says without what it says of others, for a person to read.
+    """Return JSON in which every object about another person is empty, for this person to read.
 
-    An object with an identifier or an address is about somebody: about the person where :func:`mentions`
+    An object with an identifier or an address is about somebody: about this person where :func:`mentions`
     finds them in it.
     """
     match value:

@@ -338,10 +338,10 @@ LONGEST_NAME = 200
 
 
 def _name(claims: Claims, subject: str) -> str:
-    """Return what people know somebody by, as others read it in a list of who did what.
+    """Return the name that stands for a person in lists of who did what.
 
-    Of an address that the issuer did not verify, and of a name, it says whose they are: people write there
-    what they like.
+    People choose their name, and an address that the issuer did not verify, themselves: then the subject
+    stands beside it in brackets.
     """
     for claim in ("email", "preferred_username", "name"):
         name = claims.get(claim)

@@ -1,4 +1,4 @@
-"""JSON that a client has already is not sent again: each answer below ``/api/`` has a tag of what it says."""
+"""JSON answers below ``/api/`` have an ETag: what a client has already is not sent again."""
 
 import hashlib
 
@@ -12,9 +12,9 @@ _KEPT = (b"etag", b"cache-control", b"vary", b"content-location")
 
 
 class Revalidated:
-    """Gives an ETag to each JSON of a GET that has none, and 304 to who has it.
+    """Gives each JSON answer to a GET an ETag, and answers 304 to a client that sends the same one.
 
-    What says of itself that nobody may keep it (``no-store``), and what has a tag of its own, is left alone.
+    Answers with ``no-store``, or with an ETag of their own, are left as they are.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -55,7 +55,7 @@ def _is_to_be_tagged(start: Message) -> bool:
 
 
 def _tag(start: Message, message: Message, requested: Headers) -> None:
-    """Give the answer its tag; make it a 304 for who has what it says."""
+    """Add the ETag to an answer; where the client has it already, make the answer a 304 without a body."""
     body = message.get("body", b"")
     # Weak: the same may be sent compressed.
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'

@@ -55,7 +55,7 @@ BOUNDS = Bounds()
 
 
 class Code(StrEnum):
-    """What can be wrong with a sheet or a line of it, for those who say it in other words."""
+    """What can be wrong with a sheet or a line. Pages show a French sentence for each code."""
 
     TOO_LARGE = "too_large"
     NOT_CSV = "not_csv"

@@ -61,7 +61,7 @@ _T = TypeVar("_T", Plan, Presentation)
 
 
 def _with_changes(now: _T, given_before: _T, given: _T) -> _T:
-    """What is, with what the files say otherwise than they did."""
+    """Return ``now`` with the fields in which the files differ from what they had the time before."""
     names = [field.name for field in fields(given)]
     new = {name: getattr(given, name) for name in names}
     return replace(

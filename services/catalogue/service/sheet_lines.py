@@ -1,4 +1,4 @@
-"""What the lines of a sheet do: each changes the session that it names, or drafts a new one (ADR 0041)."""
+"""Decides what each line of a sheet does: change the session that it names, or draft a new one (ADR 0041)."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class SheetLines:
-    """Decides line by line; what the lines before it are about is wrong for a later one."""
+    """Decides line by line. A line about the same session as an earlier line is a fault."""
 
     who: Principal
     offers: Mapping[str, Offer]
@@ -90,7 +90,7 @@ class SheetLines:
     _references: set[tuple[str, str]] = field(default_factory=set)
     _sessions: set[UUID] = field(default_factory=set)
     _equal: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many lines without a name said the same, by organiser."""
+    """By organiser and content, how many equal lines without a name came so far."""
 
     def decide(self, rows: Sequence[SheetRow]) -> "SheetLines":
         """Decide about each row."""
@@ -136,7 +136,7 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CREATED, session, done=Done(session))
 
     def _id_by_content(self, draft: SessionDraft, organiser: str) -> UUID:
-        """The id that the same line has in each file; the second line that says the same has another."""
+        """Return the id of a line without a name: the same for equal lines of two files, not of one file."""
         content = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
         while True:
             number = self._equal[organiser, content]

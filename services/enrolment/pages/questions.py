@@ -42,7 +42,10 @@ def answers_of(
 
 
 def _value(question: Question, form: Form) -> object:
-    """Return what was typed as contracts have it, or as it is where it is no such thing; None: nothing."""
+    """Return what was typed, as the type that contracts have for the question; as text where it is not one.
+
+    None: nothing was typed.
+    """
     if question.kind is QuestionKind.ADJUSTMENT:
         return form.every(field_of(question)) or None
     typed = "\n".join(form.typed(field_of(question)).splitlines())

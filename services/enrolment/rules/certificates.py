@@ -1,4 +1,4 @@
-"""The code of a certificate, and whose it is: what whoever holds one may verify."""
+"""The code of a certificate, and comparing names: by both, anybody can verify a certificate."""
 
 import re
 import unicodedata

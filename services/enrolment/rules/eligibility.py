@@ -42,12 +42,13 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What one session has for one agent.
+    """What decides whether one agent can get a seat in one session.
 
-    ``seat_is_free``: a seat that they may take, and nobody who waits may. ``is_live``: they have an enrolment
-    there already. ``quota_is_reached``: their authority has all the seats it may have. ``overlaps``: they
-    take part in another session at the time. ``line_is_over``: who waits is given no seat any more.
-    ``lacks_prerequisite``: they have no certificate of the offer that it requires.
+    ``seat_is_free``: there is a seat that the agent may take, and that nobody on the waiting list may take.
+    ``is_live``: the agent has an enrolment in the session already. ``quota_is_reached``: the agent's
+    authority has all the seats that it may have. ``overlaps``: the agent takes part in another session at
+    the same time. ``line_is_over``: the waiting list has ended, and gives no seat any more.
+    ``lacks_prerequisite``: the agent has no certificate of the offer that this session requires.
     """
 
     seat_is_free: bool

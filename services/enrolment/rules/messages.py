@@ -27,7 +27,10 @@ STATES: Mapping[MessageAudience, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class OrganiserMessage:
-    """What is to be said, and to whom: who stands so, of all or of these enrolments."""
+    """A message of an organiser to the people of a session.
+
+    ``audience``: in which states their enrolments are. ``enrolment_ids``: only these; None: all of them.
+    """
 
     text: str
     link: str | None

@@ -31,10 +31,11 @@ async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
 
 
 async def returned(tx: Transaction, organiser: str, since: datetime, until: datetime) -> dict[UUID, int]:
-    """By session of an organiser, the next to begin first: of how many people mails came back.
+    """Return of how many people mails came back, by session of an organiser, the next to begin first.
 
-    Those who are in it and still have that address; each is counted once, for as long as mails are kept. A
-    mail counts too if the relay did not know its address, or if it was not tried because others came back.
+    People count who are in the session and still have the address that mails came back from, each once, as
+    long as mails are kept. A mail counts too if the relay did not know its address, or if it was not tried
+    because earlier ones came back.
     """
     rows = await tx.execute(
         _RETURNED,

@@ -60,7 +60,7 @@ class KeptLogins:
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """Return the log-in of a request, while whatever gave it its role does so."""
+        """Return the log-in of a request; None where its token, or the rule that gave its role, has ended."""
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
@@ -70,7 +70,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """Return whose token it is, if these pages are for them."""
+        """Return the owner of a token, if their role may open these pages; else None."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
