@@ -94,7 +94,7 @@ class TokenEntry(_Owner):
     not_after: AwareDatetime | None = None
 
     @model_validator(mode="after")
-    def _says_where(self) -> Self:  # noqa: N804 called on what was built
+    def _says_where(self) -> Self:
         """A delegation that was forgotten, or misspelt, must not make somebody act for all of France."""
         if self.role is Role.ORGANISER and "delegation" not in self.model_fields_set:
             raise ValueError("an organiser's token names its delegation (null: of all)")

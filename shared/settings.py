@@ -165,7 +165,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         return value
 
     @model_validator(mode="after")
-    def _nothing_is_sent_in_clear(self) -> Self:  # noqa: N804 called on what was built
+    def _nothing_is_sent_in_clear(self) -> Self:
         if self.kafka_security_protocol == "SASL_PLAINTEXT" and not self.parcours_trial:
             raise ValueError(
                 "KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT sends personal data, and a PLAIN password, for all "
@@ -181,7 +181,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         return value
 
     @model_validator(mode="after")
-    def _believes_proxies_alone(self) -> Self:  # noqa: N804 called on what was built
+    def _believes_proxies_alone(self) -> Self:
         if not self.parcours_trial and _are_everybody(self.forwarded_allow_ips):
             raise ValueError(
                 "FORWARDED_ALLOW_IPS believes everybody, who could then pass for any visitor: "
@@ -190,7 +190,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         return self
 
     @model_validator(mode="after")
-    def _has_its_own_secrets(self) -> Self:  # noqa: N804 called on what was built
+    def _has_its_own_secrets(self) -> Self:
         if self.parcours_trial:
             return self
         keys = {
@@ -206,7 +206,7 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         return self
 
     @model_validator(mode="after")
-    def _nothing_else_is_unprotected(self) -> Self:  # noqa: N804 called on what was built
+    def _nothing_else_is_unprotected(self) -> Self:
         accepted = UNPROTECTED if self.parcours_trial else _names(self.unprotected_accepted)
         for name, what in self.unprotected.items():
             if name not in accepted:

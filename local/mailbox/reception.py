@@ -18,7 +18,7 @@ class Receiver:
     def __init__(self, keep: Callable[[bytes], str]) -> None:
         self._keep = keep
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 as aiosmtpd calls it
         """Keep the mail as its last server would: with who it came from and who it was for."""
         sender = envelope.mail_from or ""
         head = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
@@ -35,7 +35,7 @@ class Reception(SMTP):
 
     line_length_limit = MAX_MAIL_BYTES  # the size of its reading buffer, despite the name
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 as aiosmtpd calls it
         """Read a mail up to the lone dot (RFC 5321, 4.1.1.4) and keep it."""
         if await self.check_helo_needed():
             return

@@ -200,7 +200,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
         return value
 
     @model_validator(mode="after")
-    def _returns_have_a_signed_address(self) -> Self:  # noqa: N804 called on what was built
+    def _returns_have_a_signed_address(self) -> Self:
         if self.bounce_imap_host and self.return_path is None:
             raise ValueError(
                 "BOUNCE_IMAP_HOST needs BOUNCE_ADDRESS and LINK_SIGNING_KEY: a return counts only at an "
@@ -209,7 +209,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
         return self
 
     @model_validator(mode="after")
-    def _no_password_in_the_clear(self) -> Self:  # noqa: N804 called on what was built
+    def _no_password_in_the_clear(self) -> Self:
         for host, tls, password, name in (
             (self.smtp_host, self.smtp_tls, self.smtp_password, "SMTP"),
             (self.bounce_imap_host, self.bounce_imap_tls, self.bounce_imap_password, "BOUNCE_IMAP"),

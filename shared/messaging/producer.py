@@ -160,7 +160,8 @@ async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
     """Make the producer's epoch known to all partitions of a topic, by the marker of an empty transaction."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
-        producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))  # noqa: SLF001
+        tp = TopicPartition(topic, partition)
+        producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001 aiokafka adds one only as it sends
     try:
         await producer.abort_transaction()
     except TopicAuthorizationFailedError:  # nor can the one that is fenced write there

@@ -34,7 +34,7 @@ class RoleRule(BaseModel):
     delegation: Delegation | None = None
 
     @model_validator(mode="after")
-    def _says_where(self) -> Self:  # noqa: N804 called on what was built
+    def _says_where(self) -> Self:
         """A delegation that was forgotten must not make somebody act for all of France."""
         by_value = _ANY_DELEGATION in self.value
         if by_value and self.delegation is not None:
@@ -107,7 +107,7 @@ class OidcSettings(BaseSettings):
         return issuer
 
     @model_validator(mode="after")
-    def _has_what_an_issuer_needs(self) -> Self:  # noqa: N804 called on what was built
+    def _has_what_an_issuer_needs(self) -> Self:
         if self.oidc_issuer is None:
             return self
         needed = {

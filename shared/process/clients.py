@@ -40,7 +40,7 @@ class ImpatientProtocol(HttpToolsProtocol):
     _received = 0
     _since = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as h11 has it
         super().connection_made(transport)
         self._wait(self.patience.head_seconds, self._head_is_late)
 

@@ -73,26 +73,15 @@ class World(Protocol):
     ) -> tuple[OrganisingFault | None, list[EnrolmentEvent]]: ...
 
 
-class EnrolmentMachine(RuleBasedStateMachine):
-    """Requests, duplicates, answers, organisers, changes of the session and of the clock, in any order."""
+class SessionMachine(RuleBasedStateMachine):
+    """Requests, answers, organisers and the clock in one session, in any order."""
 
     world: World
 
     def new_world(self) -> World:
         raise NotImplementedError
 
-    @initialize(
-        capacity=st.sampled_from([2, 1, 3, 4, 0, None]),
-        waiting_list=st.sampled_from(["offer", "automatic", "none"]),
-        approval=st.sampled_from(["none", "employer", "selection", "employer_then_selection"]),
-        reserved=st.lists(
-            st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.integers(1, 3)), max_size=2
-        ),
-        quota=st.sampled_from([None, None, 1, 2]),
-        minimum=st.sampled_from([None, 1, 2, 4]),
-        session_format=st.sampled_from(["mooc", "local_event"]),
-    )
-    def publish(
+    def open_session(
         self,
         *,
         capacity: int | None,
@@ -147,12 +136,6 @@ class EnrolmentMachine(RuleBasedStateMachine):
     def withdraw(self, data: st.DataObject) -> None:
         agent = data.draw(st.sampled_from(sorted(self.model.having("enrolled"))))
         self.answer([Withdrawal(uuid.uuid4(), self.now, self.session_id, agent, None)])
-
-    @precondition(lambda self: self.requests_made)
-    @rule(data=st.data())
-    def deliver_again(self, data: st.DataObject) -> None:
-        """Kafka delivers at least once."""
-        self.answer([data.draw(st.sampled_from(self.requests_made))], again=True)
 
     @precondition(lambda self: self.model.having("offered"))
     @rule(data=st.data(), accepted=st.booleans())
@@ -228,20 +211,11 @@ class EnrolmentMachine(RuleBasedStateMachine):
             self.model.versions[self.model.enrolment[each]] += 1
         self.take_in(published)
 
-    @rule(agent=agents)
-    def prioritise_somebody_who_does_not_wait(self, agent: Agent) -> None:
-        if self.model.state.get(agent.key) != "waitlisted":
-            assert self.world.prioritise(agent.key, 1, self.now) == (OrganisingFault.NOT_IN_LINE, [])
-
     # ------------------------------------------------------------------------------------ what time does
 
     @rule(capacity=st.sampled_from([0, 1, 2, 3, 5, None]))
     def change_capacity(self, capacity: int | None) -> None:
         self.change(capacity=capacity)
-
-    @rule(quota=st.sampled_from([None, 1, 3]))
-    def change_quota(self, quota: int | None) -> None:
-        self.change(quota_per_authority=quota)
 
     @precondition(lambda self: self.model.having("pending_approval", "pending_selection"))
     @rule()
@@ -249,15 +223,6 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.change(approval="none")
         if self.model.session.status != "cancelled":
             assert not self.model.having("pending_approval", "pending_selection")
-
-    @rule(days=st.integers(-8, 8))
-    def move_the_session(self, days: int) -> None:
-        starts_at = STARTS + timedelta(days=days)
-        self.change(
-            starts_at=starts_at,
-            ends_at=starts_at + timedelta(hours=7),
-            enrolment_closes_at=min(CLOSES, starts_at),
-        )
 
     @precondition(lambda self: self.model.having("offered"))
     @rule(hours=st.integers(1, 60))
@@ -434,7 +399,67 @@ class EnrolmentMachine(RuleBasedStateMachine):
         self.model.check(self.now, taken_before)
 
 
-class GroupsMachine(EnrolmentMachine):
+class EnrolmentMachine(SessionMachine):
+    """Any session; requests come twice too, and its dates and quota change."""
+
+    @initialize(
+        capacity=st.sampled_from([2, 1, 3, 4, 0, None]),
+        waiting_list=st.sampled_from(["offer", "automatic", "none"]),
+        approval=st.sampled_from(["none", "employer", "selection", "employer_then_selection"]),
+        reserved=st.lists(
+            st.tuples(st.sampled_from(["bretagne", "ile-de-france"]), st.integers(1, 3)), max_size=2
+        ),
+        quota=st.sampled_from([None, None, 1, 2]),
+        minimum=st.sampled_from([None, 1, 2, 4]),
+        session_format=st.sampled_from(["mooc", "local_event"]),
+    )
+    def publish(
+        self,
+        *,
+        capacity: int | None,
+        waiting_list: str,
+        approval: str,
+        reserved: list[tuple[str, int]],
+        quota: int | None,
+        minimum: int | None,
+        session_format: str,
+    ) -> None:
+        self.open_session(
+            capacity=capacity,
+            waiting_list=waiting_list,
+            approval=approval,
+            reserved=reserved,
+            quota=quota,
+            minimum=minimum,
+            session_format=session_format,
+        )
+
+    @precondition(lambda self: self.requests_made)
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """Kafka delivers at least once."""
+        self.answer([data.draw(st.sampled_from(self.requests_made))], again=True)
+
+    @rule(agent=agents)
+    def prioritise_somebody_who_does_not_wait(self, agent: Agent) -> None:
+        if self.model.state.get(agent.key) != "waitlisted":
+            assert self.world.prioritise(agent.key, 1, self.now) == (OrganisingFault.NOT_IN_LINE, [])
+
+    @rule(quota=st.sampled_from([None, 1, 3]))
+    def change_quota(self, quota: int | None) -> None:
+        self.change(quota_per_authority=quota)
+
+    @rule(days=st.integers(-8, 8))
+    def move_the_session(self, days: int) -> None:
+        starts_at = STARTS + timedelta(days=days)
+        self.change(
+            starts_at=starts_at,
+            ends_at=starts_at + timedelta(hours=7),
+            enrolment_closes_at=min(CLOSES, starts_at),
+        )
+
+
+class GroupsMachine(SessionMachine):
     """A full session, in which groups may wait together; all else happens there too."""
 
     @initialize(
@@ -453,8 +478,7 @@ class GroupsMachine(EnrolmentMachine):
         quota: int | None,
         sitting: list[Agent],
     ) -> None:
-        EnrolmentMachine.publish(
-            self,
+        self.open_session(
             capacity=capacity,
             waiting_list="automatic",
             approval=approval,
@@ -463,10 +487,6 @@ class GroupsMachine(EnrolmentMachine):
             minimum=None,
         )
         self.ask_for_seats(sitting[:capacity], True)
-
-    # What other machines play enough.
-    publish = deliver_again = move_the_session = change_quota = None  # type: ignore[assignment]
-    prioritise_somebody_who_does_not_wait = None  # type: ignore[assignment]
 
     @rule(several=st.sampled_from(ISSUERS).flatmap(lambda issuer: _groups_of(issuer, least=2)))
     def ask_to_wait_together_again(self, several: tuple[Agent, ...]) -> None:

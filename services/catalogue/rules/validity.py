@@ -17,16 +17,16 @@ def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ..
     return tuple(_inconsistencies(plan, now))
 
 
-def unpublishable(plan: Plan, format: Format) -> tuple[Violation, ...]:  # noqa: A002 a session's
+def unpublishable(plan: Plan, session_format: Format) -> tuple[Violation, ...]:
     """What keeps a plan from being published, whatever the time, such as no venue and no link."""
-    return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, format))
+    return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, session_format))
 
 
-def not_private(plan: Plan, format: Format) -> Iterator[Violation]:  # noqa: A002
+def not_private(plan: Plan, session_format: Format) -> Iterator[Violation]:
     """A bespoke session is private: for the agents of the authority that requested it."""
     audience = plan.audience
     alone = len(audience.sirets) == 1 and not audience.functions and not audience.delegations
-    if format is Format.BESPOKE and not alone:
+    if session_format is Format.BESPOKE and not alone:
         detail = "a bespoke session is for one authority: the audience names its SIRET and nothing else"
         yield Violation(RefusalCode.NOT_PRIVATE, "audience", detail)
 

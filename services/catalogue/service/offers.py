@@ -42,5 +42,7 @@ async def without_sessions(tx: Transaction, search: SessionSearch, most: int) ->
     if search.text is None and search.format is not Format.BESPOKE:
         return []
     listed = await session_lists.offer_ids(tx, search)
-    found = await offers.page(tx, None, most, text=search.text, format=search.format, theme=search.theme)
+    found = await offers.page(
+        tx, None, most, text=search.text, session_format=search.format, theme=search.theme
+    )
     return [offer for offer in found if offer.offer_id not in listed]

@@ -32,7 +32,7 @@ async def page(
     limit: int,
     *,
     text: str | None = None,
-    format: Format | None = None,  # noqa: A002 an offer's
+    session_format: Format | None = None,
     theme: str | None = None,
 ) -> list[Offer]:
     """At most ``limit`` offers by id that come after ``after`` and meet what is given; None: any."""
@@ -41,8 +41,8 @@ async def page(
         query = query.where(col(OfferRow.offer_id) > after)
     if text is not None:
         query = query.where(matches(OfferRow, text))
-    if format is not None:
-        query = query.where(col(OfferRow.format) == format.value)
+    if session_format is not None:
+        query = query.where(col(OfferRow.format) == session_format.value)
     if theme is not None:
         query = query.where(col(OfferRow.themes).contains([theme]))
     return [_offer(row) for row in await tx.scalars(query)]

@@ -256,6 +256,11 @@ class Workers:
                 return
 
     async def _give_back(self, mail: Claimed) -> None:
-        with contextlib.suppress(Exception):  # its lease gives it back as well
+        try:
             async with self._database.quiet_transaction() as tx:
                 await claims.release(tx, self._owner, [mail.claim])
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            # Its lease gives it back as well.
+            log.warning("The mail %s cannot be given back (%s)", mail.claim.mail_id, type(error).__name__)

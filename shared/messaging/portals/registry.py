@@ -172,7 +172,7 @@ class Portal(_FileEntry):
         return sirets
 
     @model_validator(mode="after")
-    def _has_each_key_once(self) -> Self:  # noqa: N804 called on what was built
+    def _has_each_key_once(self) -> Self:
         if len({key.id for key in self.keys}) < len(self.keys):
             raise ValueError("two keys have the same id")
         return self

@@ -1,6 +1,5 @@
 """New dates, a new place or link of a session: said to the portals of each agent in it, slice by slice."""
 
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -103,10 +102,13 @@ async def test_a_large_session_is_told_slice_by_slice_each_agent_once(
     await front.publish(changed(session, venue="Brest, 1 quai du Test"))
 
     # A process that dies within a slice leaves it to be done: nothing of it is kept.
-    with contextlib.suppress(RuntimeError):
+    async def die_within_a_slice() -> None:
         async with database.transaction() as tx:
             assert await session_changes.next_slice(tx, most=2) == 2
             raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        await die_within_a_slice()
     assert [await slice_of(database, most=2) for _ in range(4)] == [2, 2, 1, None]
 
     assert [event.agent for event in await notified(database)] == agents

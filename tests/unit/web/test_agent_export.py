@@ -47,7 +47,7 @@ async def named(kept: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[st
     async def find(_tx: Any, ids: Any) -> Mapping[UUID, Any]:
         return {session_id: SESSIONS[session_id] for session_id in ids}
 
-    await add_sessions(None, kept, find)  # type: ignore[arg-type]
+    await add_sessions(None, kept, find)  # type: ignore[arg-type]  # no transaction is needed
     return kept
 
 
