@@ -6,8 +6,18 @@ from typing import Annotated, Literal
 import typer
 
 from shared import read_log
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, ReaderOption, chosen, find
-from shared.cli.definition import Definition, in_process, stop
+from shared.cli.decisions import (
+    BIGGEST_ID,
+    Actor,
+    Everything,
+    Ids,
+    OfTopic,
+    ReaderOption,
+    chosen,
+    echo_list,
+    echo_whole,
+)
+from shared.cli.definition import Definition, in_process
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.messaging import dead_letters, outcomes
@@ -31,17 +41,16 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         topic: OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
-        letters = find(definition, dead_letters.find, topic=topic, state=state, limit=limit)
-        for letter in letters:
-            typer.echo(_line(letter))
-        typer.echo(f"{len(letters)} {state}")
+        echo_list(definition, dead_letters.find, _line, topic=topic, state=state, limit=limit)
 
     @app.command("show", help="One dead letter, whole: it may hold personal data.")
     def show(dead_letter_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
-        letter = in_process(definition, lambda process: _read(process, dead_letter_id, by))
-        if letter is None:
-            stop(f"There is no dead letter {dead_letter_id}.")
-        typer.echo(_page(letter))
+        echo_whole(
+            definition,
+            lambda process: _read(process, dead_letter_id, by),
+            _page,
+            missing=f"There is no dead letter {dead_letter_id}.",
+        )
 
     @app.command("redrive", help="Handle again, through the same handler and inbox, in order.")
     def redrive(by: Actor, ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:

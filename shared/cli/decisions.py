@@ -49,6 +49,36 @@ def find(
     return in_process(definition, find_in)
 
 
+def echo_list(
+    definition: Definition,
+    query: Find[T],
+    line: Callable[[T], str],
+    *,
+    topic: str | None,
+    state: str,
+    limit: int,
+) -> None:
+    """Print a line for each that is in this state, and how many there are."""
+    items = find(definition, query, topic=topic, state=state, limit=limit)
+    for item in items:
+        typer.echo(line(item))
+    typer.echo(f"{len(items)} {state}")
+
+
+def echo_whole(
+    definition: Definition,
+    read: Callable[[Process], Awaitable[T | None]],
+    page: Callable[[T], str],
+    *,
+    missing: str,
+) -> None:
+    """Print all that is kept of one. Ends the command with ``missing`` where there is none."""
+    item = in_process(definition, read)
+    if item is None:
+        stop(missing)
+    typer.echo(page(item))
+
+
 def chosen(
     definition: Definition,
     query: Find[T],

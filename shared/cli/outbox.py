@@ -8,8 +8,18 @@ import typer
 
 from shared import read_log
 from shared.cli.dead_letters import on_one_line
-from shared.cli.decisions import BIGGEST_ID, Actor, Everything, Ids, OfTopic, ReaderOption, chosen, find
-from shared.cli.definition import Definition, in_process, stop
+from shared.cli.decisions import (
+    BIGGEST_ID,
+    Actor,
+    Everything,
+    Ids,
+    OfTopic,
+    ReaderOption,
+    chosen,
+    echo_list,
+    echo_whole,
+)
+from shared.cli.definition import Definition, in_process
 from shared.database import Transaction
 from shared.messaging import cluster, held, outbox
 from shared.messaging.held import HeldEvent
@@ -70,17 +80,16 @@ def _add_decisions(app: typer.Typer, definition: Definition) -> None:
         topic: OfTopic = None,
         limit: Annotated[int, typer.Option(min=1)] = 100,
     ) -> None:
-        events = find(definition, held.find, topic=topic, state=state, limit=limit)
-        for event in events:
-            typer.echo(_line(event))
-        typer.echo(f"{len(events)} {state}")
+        echo_list(definition, held.find, _line, topic=topic, state=state, limit=limit)
 
     @app.command("show", help="One event that is held back, whole: it may hold personal data.")
     def show(event_id: Annotated[int, typer.Argument(min=1, max=BIGGEST_ID)], by: ReaderOption) -> None:
-        event = in_process(definition, lambda process: _read(process, event_id, by))
-        if event is None:
-            stop(f"No event {event_id} is held back.")
-        typer.echo(_page(event))
+        echo_whole(
+            definition,
+            lambda process: _read(process, event_id, by),
+            _page,
+            missing=f"No event {event_id} is held back.",
+        )
 
     @app.command("redrive", help="Send again what was refused, and then what waits behind it.")
     def redrive(ids: Ids = None, everything: Everything = False, topic: OfTopic = None) -> None:

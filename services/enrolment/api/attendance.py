@@ -66,10 +66,7 @@ async def export_attendance(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
-    async with database.quiet_transaction() as tx:
-        streamed = await roster.stream(tx, session_id, organiser, reading, _SEATED)
-        session, entries = found(streamed, f"session {session_id}")
-        seated = [entry async for entry in entries]
+    session, seated = await sheets.lines_in(database, session_id, organiser, reading, _SEATED)
     return sheets.exported(
         request, organiser, sheets.attendance_form(seated, session), f"presences-{session_id}.csv"
     )

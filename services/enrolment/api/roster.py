@@ -1,6 +1,6 @@
 """HTTP in: rosters, and what organisers do with one enrolment."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -40,6 +40,7 @@ from shared.events.vocabulary import Reason
 from shared.http import Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
+T = TypeVar("T")
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
 _CHUNK = 1000
@@ -141,6 +142,13 @@ async def enrol_by_hand(
     return roster_entry(*enrolled)
 
 
+def _possible(done: T | OrganisingFault | None, name: str) -> T:
+    """Return what was done. Raises the problem of an enrolment that is not there, or that cannot be."""
+    if isinstance(done, OrganisingFault):
+        raise not_possible(done)
+    return found(done, name)
+
+
 def _refused(reason: Reason) -> Problem:
     return Problem(409, "Refused", f"The rules of the session refuse it: {reason.value}.", code=reason.value)
 
@@ -164,11 +172,7 @@ async def change_priority(
             policy=policy,
             now=clock.now(),
         )
-    if changed is None:
-        raise not_found(f"enrolment {enrolment_id}")
-    if isinstance(changed, OrganisingFault):
-        raise not_possible(changed)
-    return roster_entry(*changed)
+    return roster_entry(*_possible(changed, f"enrolment {enrolment_id}"))
 
 
 @router.post("/enrolments/{enrolment_id}/withdrawal", summary="Withdraw somebody")
@@ -217,11 +221,7 @@ async def join(
         joined = await enrolments.join(
             tx, enrolment_id, other.enrolment_id, organiser=organiser, policy=policy, now=clock.now()
         )
-    if joined is None:
-        raise not_found(f"enrolment {enrolment_id}, or {other.enrolment_id}")
-    if isinstance(joined, OrganisingFault):
-        raise not_possible(joined)
-    return roster_entry(*joined)
+    return roster_entry(*_possible(joined, f"enrolment {enrolment_id}, or {other.enrolment_id}"))
 
 
 @router.post("/enrolments/{enrolment_id}/move", summary="Move somebody to another session of the offer")
@@ -246,13 +246,10 @@ async def move(
             policy=policy,
             now=clock.now(),
         )
-        if moved is None:
-            raise not_found(f"enrolment {enrolment_id}")
-        if isinstance(moved, OrganisingFault):
-            raise not_possible(moved)
         if isinstance(moved, Reason):
             raise _refused(moved)
-    return roster_entry(*moved)
+        done = _possible(moved, f"enrolment {enrolment_id}")
+    return roster_entry(*done)
 
 
 @router.patch("/enrolments/{enrolment_id}/agent", summary="Correct an agent's address or names")

@@ -19,7 +19,7 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
-from services.enrolment.service import roster, selection, sessions
+from services.enrolment.service import selection, sessions
 from shared import clock
 from shared.auth import Principal, TokenFirst
 from shared.database import Transaction
@@ -63,10 +63,9 @@ async def export_candidates(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """Write a rank or `non retenu` in each line, and send it back by PUT."""
-    async with database.quiet_transaction() as tx:
-        streamed = await roster.stream(tx, session_id, organiser, reading, [State.PENDING_SELECTION])
-        session, entries = found(streamed, f"session {session_id}")
-        candidates = [entry async for entry in entries]
+    session, candidates = await sheets.lines_in(
+        database, session_id, organiser, reading, [State.PENDING_SELECTION]
+    )
     return sheets.exported(
         request, organiser, sheets.ranking_form(candidates, session), f"candidatures-{session_id}.csv"
     )

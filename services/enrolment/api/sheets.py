@@ -1,23 +1,28 @@
 """Rosters, rankings and attendance as sheets: what is exported can be filled in and sent back."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
 
 from services.enrolment.api import cells
+from services.enrolment.api.access import found
 from services.enrolment.api.bodies import Record, module_title
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.service import roster
 from shared.auth import Principal
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Adjustment
 from shared.guard import Guard
 from shared.http import Problem
+from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import labels, spreadsheets
 from shared.web.refusals import REFUSALS
@@ -80,6 +85,16 @@ def exported(
 
 
 # ------------------------------------------------------------------------------------------- out
+
+
+async def lines_in(
+    database: Database, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State]
+) -> tuple[SessionState, list[RosterLine]]:
+    """Return a session of the organiser and the lines of its roster in these states. Raises a 404."""
+    async with database.quiet_transaction() as tx:
+        streamed = await roster.stream(tx, session_id, organiser, reading, states)
+        session, lines = found(streamed, f"session {session_id}")
+        return session, [line async for line in lines]
 
 
 def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
