@@ -28,8 +28,9 @@ class _Waiter:
 class FeedWatch:
     """Looks at all feeds for all who wait in this process: one small query, however many they are."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._database = database
+        self._poll_seconds = poll_seconds
         self._waiters: set[_Waiter] = set()
         self._look = asyncio.Event()
         self._stopped = False
@@ -64,7 +65,7 @@ class FeedWatch:
         try:
             while not stopping.is_set():
                 looking = asyncio.create_task(self._look.wait())
-                timeout = POLL_SECONDS if self._waiters else None
+                timeout = self._poll_seconds if self._waiters else None
                 await asyncio.wait({looking, stopped}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 looking.cancel()
                 self._look.clear()

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
-from services.enrolment.api.feed_watch import POLL_SECONDS, FeedWatch
+from services.enrolment.api.feed_watch import FeedWatch
 from shared.database import Database
-from tests.conftest import Ask
+from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import ToApplication, problem
 
 A, B = "portail-bretagne", "portail-deux"
@@ -188,19 +187,22 @@ async def waiting(
         yield client, watch, stopping
 
 
+def waited_for(watch: FeedWatch, number: int) -> Callable[[], Awaitable[bool]]:
+    async def is_so() -> bool:
+        return watch.waiting == number
+
+    return is_so
+
+
 Waiting = tuple[httpx.AsyncClient, FeedWatch, asyncio.Event]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 of the service, which tells nobody
-            await asyncio.sleep(0.005)
-
-
-async def test_who_waits_is_answered_as_soon_as_there_is_an_answer(waiting: Waiting, number: Number) -> None:
+async def test_who_waits_is_answered_as_soon_as_there_is_an_answer(
+    waiting: Waiting, number: Number, eventually: Eventually
+) -> None:
     client, watch, _ = waiting
     asked = asyncio.create_task(client.get("/api/v1/answers?after=0&wait=30"))
-    await until(lambda: watch.waiting == 1)
+    await eventually(waited_for(watch, 1), "1 wait")
     await number(B)
     await number(A)
     watch.look()
@@ -223,17 +225,19 @@ async def test_who_waits_in_vain_is_told_where_to_go_on(waiting: Waiting, number
     assert answer.json() == {"items": [], "next": 2}
 
 
-async def test_a_service_that_stops_answers_all_who_wait(waiting: Waiting) -> None:
+async def test_a_service_that_stops_answers_all_who_wait(waiting: Waiting, eventually: Eventually) -> None:
     client, watch, stopping = waiting
     asked = [asyncio.create_task(client.get("/api/v1/answers?after=0&wait=60")) for _ in range(3)]
-    await until(lambda: watch.waiting == 3)
+    await eventually(waited_for(watch, 3), "3 wait")
     stopping.set()
     for answer in await asyncio.wait_for(asyncio.gather(*asked), 10):
         assert answer.json() == {"items": [], "next": 0}
     assert (await asyncio.wait_for(client.get("/api/v1/answers?wait=60"), 10)).json()["items"] == []
 
 
-async def test_a_client_that_goes_away_gives_its_place_back(application: ToApplication) -> None:
+async def test_a_client_that_goes_away_gives_its_place_back(
+    application: ToApplication, eventually: Eventually
+) -> None:
     api = application()
     watch: FeedWatch = api.state.watch
     gone = asyncio.Event()
@@ -253,33 +257,47 @@ async def test_a_client_that_goes_away_gives_its_place_back(application: ToAppli
         "headers": [(b"authorization", f"Bearer {A}".encode())],
     }
     asked = asyncio.create_task(api(scope, receive, send))
-    await until(lambda: watch.waiting == 1)
+    await eventually(waited_for(watch, 1), "1 wait")
     gone.set()
     await asyncio.wait_for(asked, 10)
     assert watch.waiting == 0
 
 
-async def test_a_thousand_portals_that_wait_cost_a_look_each_quarter_of_a_second(
-    enrolment_url: str, number: Number
+async def test_a_thousand_portals_that_wait_cost_one_look_until_the_next(
+    enrolment_url: str, number: Number, eventually: Eventually
 ) -> None:
     database = Database(enrolment_url, application_name="test")
     statements = []
     engine = database._engine.sync_engine
     event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    watch = FeedWatch(database)
+    watch = FeedWatch(database, poll_seconds=3600)
+
+    async def has_looked() -> bool:
+        return len(statements) > 0
+
     async with watched(watch):
         waiters = [asyncio.create_task(watch.news(f"portal-{n}", 0, 60)) for n in range(1000)]
-        await until(lambda: watch.waiting == 1000 and len(statements) > 0)
-        begun = time.monotonic()
-        looked = len(statements)
-        await until(lambda: len(statements) >= looked + 2)
-        assert time.monotonic() - begun > POLL_SECONDS  # two looks are that far apart
+        await eventually(waited_for(watch, 1000), "all wait")
+        await eventually(has_looked, "a look at the feeds")
         await number("portal-7")
         watch.look()
         assert await asyncio.wait_for(waiters[7], 10)
         assert watch.waiting == 999
+        assert len(statements) == 2, "one look when they came, one when it was said that there is more"
         assert all("portal_feed" in statement for statement in statements)
     assert [await waiter for waiter in waiters].count(True) == 1
+    await database.close()
+
+
+async def test_what_another_process_numbered_is_found_at_the_next_look(
+    enrolment_url: str, number: Number
+) -> None:
+    database = Database(enrolment_url, application_name="test")
+    watch = FeedWatch(database, poll_seconds=0.01)
+    async with watched(watch):
+        waiter = asyncio.create_task(watch.news(A, 0, 60))
+        await number(A)
+        assert await asyncio.wait_for(waiter, 10)
     await database.close()
 
 
