@@ -346,6 +346,17 @@ class AttendanceRow(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
+class LastListRow(EnrolmentTable, table=True):
+    """When the last list of trainees was received for an authority's session."""
+
+    __tablename__ = "last_list"
+
+    session_id: UUID = Field(primary_key=True)
+    siret: str = Field(primary_key=True)
+    issuer: str = Field(primary_key=True, description="Of its agents: each names its own.")
+    received_at: datetime = Field(sa_type=Timestamp)
+
+
 class QuestionAnswerRow(EnrolmentTable, table=True):
     """What an agent answered to a question of the session; its organiser alone reads it."""
 

@@ -407,6 +407,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_certificate_code")),
     )
     op.create_table(
+        "last_list",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("siret", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", "siret", "issuer", name=op.f("pk_last_list")),
+    )
+    op.create_table(
         "message",
         sa.Column("message_id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),

@@ -22,7 +22,19 @@ from shared.events.enrolment import (
     NominationOutcome,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Reason
+from shared.events.vocabulary import EARLIEST, Reason
+
+
+def comes_late(roster: SessionRoster, request: Nomination) -> bool:
+    """Whether a newer list has been answered, as when one that could not be handled is redriven.
+
+    Lists are whole: the newer one says all. Else it is kept as the newest.
+    """
+    senders = {(request.siret, agent.issuer) for agent in request.agents}
+    if any(request.received_at < roster.last_lists.get(sender, EARLIEST) for sender in senders):
+        return True
+    roster.last_lists |= dict.fromkeys(senders, request.received_at)
+    return False
 
 
 def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:

@@ -425,6 +425,24 @@ def test_a_list_of_trainees_sent_anew_replaces_one_by_another(a_session_on_postg
     ]
 
 
+def test_a_list_that_is_redriven_after_a_newer_one_changes_nothing(a_session_on_postgres: New) -> None:
+    """Lists are whole: else those whom the newer one names would lose their seats to the older."""
+    session = a_session_on_postgres(format="bespoke", capacity=12, audience={"sirets": [RENNES]})
+    first, second, third = an_agent(), an_agent(), an_agent()
+    older = Nomination(*session.members(), (first, second), RENNES)
+    of_another = Nomination(*session.members(), (an_agent(issuer="ouest"),), RENNES)
+    session.now += timedelta(minutes=1)
+    session.ask(Nomination(*session.members(), (second, third), RENNES))
+
+    assert session.ask(older) == []
+    assert session.ask(of_another) == [("AgentEnrolled", of_another.agents[0].agent_id)]
+    session.now += timedelta(minutes=1)
+    assert session.ask(Nomination(*session.members(), (first, third), RENNES)) == [
+        ("EnrolmentWithdrawn", second.agent_id),
+        ("AgentEnrolled", first.agent_id),
+    ]
+
+
 def test_who_withdrew_after_the_close_is_replaced_once_by_who_is_named_later(
     a_session_on_postgres: New,
 ) -> None:

@@ -1,0 +1,39 @@
+"""Lists of trainees: when the last of each authority and issuer was received, by session."""
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from services.enrolment.rules.session_roster import SessionRoster
+from services.enrolment.tables import LastListRow
+from shared.database import Transaction, insert_many
+
+
+async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
+    """Give each of these rosters when the last lists for its session were received."""
+    by_session: dict[UUID, SessionRoster] = {roster.session.session_id: roster for roster in rosters}
+    for row in await tx.scalars(select(LastListRow).where(col(LastListRow.session_id).in_(by_session))):
+        by_session[row.session_id].last_lists[row.siret, row.issuer] = row.received_at
+
+
+async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
+    """Keep when the last lists for the sessions of these rosters were received."""
+    rows = [
+        {
+            "session_id": roster.session.session_id,
+            "siret": siret,
+            "issuer": issuer,
+            "received_at": received_at,
+        }
+        for roster in rosters
+        for (siret, issuer), received_at in roster.last_lists.items()
+    ]
+    if rows:
+        await insert_many(
+            tx,
+            LastListRow,
+            rows,
+            then="ON CONFLICT (session_id, siret, issuer) DO UPDATE SET received_at = excluded.received_at",
+        )
