@@ -339,6 +339,17 @@ async def test_a_session_that_is_over_is_not_offered_for_cancelling(
         await _refused(organiser, path, "La session est terminée")
 
 
+async def test_whoever_cancels_a_session_under_way_is_told_to_record_attendance_first(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whom none is recorded nothing can be recorded any more (ADR 0042)."""
+    path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
+    assert "enregistrez d’abord les présences" not in (await organiser.get(path)).text
+    async with time_is(monkeypatch, in_days(40.1)):
+        await log_in(organiser)
+        assert "enregistrez d’abord les présences" in (await organiser.get(path)).text
+
+
 async def _refused(organiser: HttpBrowser, path: str, why: str) -> None:
     answer = await organiser.get(path)
     assert (answer.status_code, why in answer.text) == (422, True), answer.text
