@@ -1,4 +1,4 @@
-// A small portal with Apache Kafka's own client: java -cp … Portal ask | withdraw | move | accept | decline | hear
+// A small portal with Apache Kafka's own client: java -cp … Portal ask | withdraw | move | correct | accept | decline | hear
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.time.Duration;
@@ -24,6 +24,9 @@ public class Portal {
     static final String TO_SESSION_ID = System.getenv("TO_SESSION_ID");
     static final String AGENT_ID = System.getenv().getOrDefault("AGENT_ID", "EX-1");
 
+    static final String EMAIL = System.getenv("EMAIL");
+    static final String ANSWERS = System.getenv().getOrDefault("ANSWERS", "[]");
+
     static final String AGENT = """
         {"agent_id": "%s", "email": "%s@ville-exemple.fr", "given_name": "Zoé", "family_name": "Durand",
          "function": "agent",
@@ -32,15 +35,18 @@ public class Portal {
 
     public static void main(String[] arguments) throws Exception {
         switch (arguments.length == 1 ? arguments[0] : "") {
-            case "ask" -> send("EnrolmentRequested", "\"agent\": " + AGENT + ", \"approval\": null");
+            case "ask" -> send("EnrolmentRequested", 
+                "\"agent\": " + AGENT + ", \"approval\": null, \"answers\": " + ANSWERS);
             case "withdraw" -> send("WithdrawalRequested", "\"agent_id\": \"" + AGENT_ID + "\"");
             case "move" -> send("SessionSwapRequested",
-                "\"agent_id\": \"" + AGENT_ID + "\", \"to_session_id\": \"" + TO_SESSION_ID + "\"");
+                "\"agent_id\": \"" + AGENT_ID + "\", \"to_session_id\": \"" + TO_SESSION_ID + "\", \"answers\": " + ANSWERS);
+            case "correct" -> send("AgentCorrected",
+                "\"agent_id\": \"" + AGENT_ID + "\", \"email\": \"" + EMAIL + "\"");
             case "accept" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": true");
             case "decline" -> send("SeatOfferAnswered", "\"agent_id\": \"" + AGENT_ID + "\", \"accepted\": false");
             case "hear" -> hear();
             default -> {
-                System.err.println("java -cp … Portal ask | withdraw | move | accept | decline | hear");
+                System.err.println("java -cp … Portal ask | withdraw | move | correct | accept | decline | hear");
                 System.exit(2);
             }
         }
@@ -74,13 +80,16 @@ public class Portal {
 
     /** Sends a request and prints its ce_id, once the broker has it. */
     static void send(String name, String facts) throws Exception {
-        String value = "{\"session_id\": \"" + SESSION_ID + "\", " + facts + "}";
+        // What is about an agent alone has a topic of its own, and the agent as its key.
+        boolean ofAgent = name.equals("AgentCorrected");
+        String topic = ofAgent ? "portal.agents" : "portal.enrolments", key = ofAgent ? AGENT_ID : SESSION_ID;
+        String value = "{" + (ofAgent ? "" : "\"session_id\": \"" + SESSION_ID + "\", ") + facts + "}";
         String id = UUID.randomUUID().toString();
         String source = "/portals/" + PORTAL;
         String type = "fr.cnfpt.portal." + name + ".v1";
         String time = Instant.now().toString();
-        // The key is the session's id and the partitioner murmur2, this client's own: order in line depends on it.
-        var record = new ProducerRecord<>("portal.enrolments", SESSION_ID, value);
+        // The key is the session's id, or the agent's, and the partitioner murmur2, this client's own: order in line depends on it.
+        var record = new ProducerRecord<>(topic, key, value);
         Map.of(
             "ce_specversion", "1.0", "ce_id", id, "ce_source", source, "ce_type", type, "ce_time", time,
             "content-type", "application/json", "ce_keyid", KEY_ID,

@@ -1,10 +1,11 @@
-// A small portal with KafkaJS: node portal.js ask | withdraw | move | accept | decline | hear
+// A small portal with KafkaJS: node portal.js ask | withdraw | move | correct | accept | decline | hear
 "use strict";
 const { readFileSync } = require("node:fs");
 const { createHmac, randomUUID } = require("node:crypto");
 const { Kafka, Partitioners, logLevel } = require("kafkajs");
 
 const { KAFKA_BOOTSTRAP_SERVERS, PORTAL, KEY_ID, SECRET, SESSION_ID, TO_SESSION_ID, AGENT_ID = "EX-1" } = process.env;
+const { EMAIL, ANSWERS = "[]" } = process.env;
 const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_CA_FILE } = process.env;
 
 const agent = {
@@ -15,10 +16,12 @@ const agent = {
   function: "agent",
   employer: { siret: "21350238800019", name: "Ville de Rennes", delegation: "bretagne" },
 };
+const answers = JSON.parse(ANSWERS);
 const commands = {
-  ask: ["EnrolmentRequested", { agent, approval: null }],
+  ask: ["EnrolmentRequested", { agent, approval: null, answers }],
   withdraw: ["WithdrawalRequested", { agent_id: AGENT_ID }],
-  move: ["SessionSwapRequested", { agent_id: AGENT_ID, to_session_id: TO_SESSION_ID }],
+  move: ["SessionSwapRequested", { agent_id: AGENT_ID, to_session_id: TO_SESSION_ID, answers }],
+  correct: ["AgentCorrected", { agent_id: AGENT_ID, email: EMAIL }],
   accept: ["SeatOfferAnswered", { agent_id: AGENT_ID, accepted: true }],
   decline: ["SeatOfferAnswered", { agent_id: AGENT_ID, accepted: false }],
 };
@@ -40,7 +43,10 @@ function sign({ id, source, type, time }, value) {
 }
 
 async function send([name, facts]) {
-  const value = Buffer.from(JSON.stringify({ session_id: SESSION_ID, ...facts }));
+  // What is about an agent alone has a topic of its own, and the agent as its key.
+  const ofAgent = name === "AgentCorrected";
+  const [topic, key] = ofAgent ? ["portal.agents", AGENT_ID] : ["portal.enrolments", SESSION_ID];
+  const value = Buffer.from(JSON.stringify(ofAgent ? facts : { session_id: SESSION_ID, ...facts }));
   const attributes = {
     specversion: "1.0",
     id: randomUUID(),
@@ -53,7 +59,7 @@ async function send([name, facts]) {
   // DefaultPartitioner is murmur2, as Kafka's own clients have it: order in line depends on it.
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
-  await producer.send({ topic: "portal.enrolments", acks: -1, messages: [{ key: SESSION_ID, value, headers }] });
+  await producer.send({ topic, acks: -1, messages: [{ key, value, headers }] });
   await producer.disconnect();
   console.log(attributes.id);
 }
@@ -72,7 +78,7 @@ async function hear() {
 
 const command = process.argv[2];
 if (command !== "hear" && !(command in commands)) {
-  console.error("node portal.js ask | withdraw | move | accept | decline | hear");
+  console.error("node portal.js ask | withdraw | move | correct | accept | decline | hear");
   process.exit(2);
 }
 (command === "hear" ? hear() : send(commands[command])).catch((error) => {

@@ -1,4 +1,4 @@
-"""A small portal with aiokafka: portal.py ask | withdraw | move | accept | decline | hear."""
+"""A small portal with aiokafka: portal.py ask | withdraw | move | correct | accept | decline | hear."""
 
 import asyncio
 import base64
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 PORTAL = os.environ["PORTAL"]
 KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["SECRET"]
 AGENT_ID = os.environ.get("AGENT_ID", "EX-1")
+ANSWERS = json.loads(os.environ.get("ANSWERS", "[]"))
 
 CONNECTION = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
 if "KAFKA_SASL_USERNAME" in os.environ:
@@ -34,12 +35,13 @@ AGENT = {
     "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"},
 }
 COMMANDS = {
-    "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None}),
+    "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None, "answers": ANSWERS}),
     "withdraw": ("WithdrawalRequested", {"agent_id": AGENT_ID}),
     "move": (
         "SessionSwapRequested",
-        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID")},
+        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID"), "answers": ANSWERS},
     ),
+    "correct": ("AgentCorrected", {"agent_id": AGENT_ID, "email": os.environ.get("EMAIL")}),
     "accept": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": True}),
     "decline": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": False}),
 }
@@ -56,8 +58,11 @@ def sign(attributes: dict[str, str], value: bytes) -> str:
 async def send(command: str) -> str:
     """Send a request and return its ce_id, once the broker has it."""
     name, facts = COMMANDS[command]
-    session_id = os.environ["SESSION_ID"]
-    value = json.dumps({"session_id": session_id, **facts}).encode()
+    topic, key = "portal.agents", AGENT_ID
+    if command != "correct":  # what is about an agent alone has a topic of its own
+        topic, key = "portal.enrolments", os.environ["SESSION_ID"]
+        facts = {"session_id": key, **facts}
+    value = json.dumps(facts).encode()
     attributes = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -71,12 +76,13 @@ async def send(command: str) -> str:
         "ce_keyid": KEY_ID,
         "ce_signature": sign(attributes, value),
     }
-    # The key is the session's id and the partitioner murmur2, aiokafka's own: order in line depends on it.
+    # The key is the session's id, or the agent's, and the partitioner murmur2, aiokafka's own: order in line
+    # depends on it.
     async with AIOKafkaProducer(**CONNECTION, acks="all") as producer:
         await producer.send_and_wait(
-            "portal.enrolments",
+            topic,
             value,
-            key=session_id.encode(),
+            key=key.encode(),
             headers=[(name, content.encode()) for name, content in headers.items()],
         )
     return attributes["id"]

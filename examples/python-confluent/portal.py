@@ -1,4 +1,4 @@
-"""A portal with confluent-kafka (librdkafka): portal.py ask | withdraw | move | accept | decline | hear."""
+"""A portal with confluent-kafka: portal.py ask | withdraw | move | correct | accept | decline | hear."""
 
 import base64
 import hmac
@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 PORTAL = os.environ["PORTAL"]
 KEY_ID, SECRET = os.environ["KEY_ID"], os.environ["SECRET"]
 AGENT_ID = os.environ.get("AGENT_ID", "EX-1")
+ANSWERS = json.loads(os.environ.get("ANSWERS", "[]"))
 
 CONNECTION = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
 if "KAFKA_SASL_USERNAME" in os.environ:
@@ -33,12 +34,13 @@ AGENT = {
     "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"},
 }
 COMMANDS = {
-    "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None}),
+    "ask": ("EnrolmentRequested", {"agent": AGENT, "approval": None, "answers": ANSWERS}),
     "withdraw": ("WithdrawalRequested", {"agent_id": AGENT_ID}),
     "move": (
         "SessionSwapRequested",
-        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID")},
+        {"agent_id": AGENT_ID, "to_session_id": os.environ.get("TO_SESSION_ID"), "answers": ANSWERS},
     ),
+    "correct": ("AgentCorrected", {"agent_id": AGENT_ID, "email": os.environ.get("EMAIL")}),
     "accept": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": True}),
     "decline": ("SeatOfferAnswered", {"agent_id": AGENT_ID, "accepted": False}),
 }
@@ -55,8 +57,11 @@ def sign(attributes: dict[str, str], value: bytes) -> str:
 def send(command: str) -> str:
     """Send a request and return its ce_id, once the broker has it."""
     name, facts = COMMANDS[command]
-    session_id = os.environ["SESSION_ID"]
-    value = json.dumps({"session_id": session_id, **facts}).encode()
+    topic, key = "portal.agents", AGENT_ID
+    if command != "correct":  # what is about an agent alone has a topic of its own
+        topic, key = "portal.enrolments", os.environ["SESSION_ID"]
+        facts = {"session_id": key, **facts}
+    value = json.dumps(facts).encode()
     attributes = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -74,9 +79,9 @@ def send(command: str) -> str:
     producer = Producer({**CONNECTION, "partitioner": "murmur2_random", "acks": "all"})
     failures = []
     producer.produce(
-        "portal.enrolments",
+        topic,
         value,
-        key=session_id,
+        key=key,
         headers=headers,
         on_delivery=lambda error, _record: failures.append(error) if error else None,
     )

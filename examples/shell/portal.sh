@@ -1,10 +1,11 @@
 #!/bin/sh
-# A small portal without Kafka: portal.sh ask | withdraw | move | accept | decline | hear | sign
+# A small portal without Kafka: portal.sh ask | withdraw | move | correct | accept | decline | hear | sign
 # HTTP needs no signature but a token. `sign` makes one with openssl, for those who send by kcat.
 set -eu
 
 agent_id=${AGENT_ID:-EX-1}
 address=$(printf %s "$agent_id" | tr A-Z a-z)@ville-exemple.fr
+answers=${ANSWERS:-[]}
 
 # post TYPE DATA: send a request and print its ce_id, once Parcours has it.
 post() {
@@ -13,8 +14,13 @@ post() {
     curl -sS --fail-with-body --retry 3 "$ENROLMENT_URL/api/v1/events" \
         -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
         -H 'ce-specversion: 1.0' -H "ce-id: $id" -H "ce-source: /portals/$PORTAL" -H "ce-type: fr.cnfpt.portal.$1.v1" \
-        --data-binary "{\"session_id\": \"$SESSION_ID\", $2}" >/dev/null
+        --data-binary "{$2}" >/dev/null
     echo "$id"
+}
+
+# About a session: post TYPE DATA, with its id.
+about_session() {
+    post "$1" '"session_id": "'"$SESSION_ID"'", '"$2"
 }
 
 # Print each answer as it comes; `next` is where to go on, and a real portal keeps it.
@@ -37,14 +43,15 @@ sign() {
 }
 
 case ${1:-} in
-    ask) post EnrolmentRequested '"agent": {"agent_id": "'"$agent_id"'", "email": "'"$address"'", "given_name": "Zoé",
+    ask) about_session EnrolmentRequested '"agent": {"agent_id": "'"$agent_id"'", "email": "'"$address"'", "given_name": "Zoé",
         "family_name": "Durand", "function": "agent",
-        "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}, "approval": null' ;;
-    withdraw) post WithdrawalRequested '"agent_id": "'"$agent_id"'"' ;;
-    move) post SessionSwapRequested '"agent_id": "'"$agent_id"'", "to_session_id": "'"$TO_SESSION_ID"'"' ;;
-    accept) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": true' ;;
-    decline) post SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": false' ;;
+        "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}, "approval": null, "answers": '"$answers" ;;
+    withdraw) about_session WithdrawalRequested '"agent_id": "'"$agent_id"'"' ;;
+    move) about_session SessionSwapRequested '"agent_id": "'"$agent_id"'", "to_session_id": "'"$TO_SESSION_ID"'", "answers": '"$answers" ;;
+    correct) post AgentCorrected '"agent_id": "'"$agent_id"'", "email": "'"$EMAIL"'"' ;;
+    accept) about_session SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": true' ;;
+    decline) about_session SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": false' ;;
     hear) hear ;;
     sign) shift; sign "$@" ;;
-    *) echo 'portal.sh ask | withdraw | move | accept | decline | hear | sign' >&2; exit 2 ;;
+    *) echo 'portal.sh ask | withdraw | move | correct | accept | decline | hear | sign' >&2; exit 2 ;;
 esac

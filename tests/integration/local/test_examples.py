@@ -24,9 +24,10 @@ from local.kafka import KafkaBroker
 from local.places import LOCAL, PROJECT
 from local.readiness import wait_until
 from shared.events.catalogue import SessionScheduled
+from shared.events.portal import AgentCorrected
 from shared.messaging.broker import client_options
 from tests.conftest import create_topics, running_services, settings_of
-from tests.support.builders import headers, open_now
+from tests.support.builders import a_question, headers, open_now
 from tests.support.kafka import KafkaPortal
 from tests.support.lacking import lacking, program
 from tests.support.processes import run_cli
@@ -83,14 +84,14 @@ def java() -> list[str]:
     folder = fetched(
         "java",
         [maven, "-q", "dependency:copy-dependencies", "-DoutputDirectory=libs"],
-        [compiler, "-cp", "libs/*", "KafkaPortal.java"],
+        [compiler, "-cp", "libs/*", "Portal.java"],
     )
     return [
         runtime,
         "-XX:TieredStopAtLevel=1",
         "-cp",
         f"{folder}/libs/*:{folder}",
-        "KafkaPortal",
+        "Portal",
     ]  # starts sooner
 
 
@@ -128,9 +129,9 @@ class Parcours:
     kafka: str
     url: str
 
-    def a_session_of_one_seat(self) -> str:
+    def a_session_of_one_seat(self, **changes: Any) -> str:
         """Publish a session that offers its seat to the next in line; all are of one offer."""
-        session = open_now(capacity=1, waiting_list="offer")
+        session = open_now(capacity=1, waiting_list="offer", **changes)
         head = headers(SessionScheduled.TYPE, source="/services/catalogue")
         record = str(session.session_id), head, session.model_dump_json().encode()
 
@@ -260,8 +261,35 @@ def test_an_example_moves_an_agent_to_another_session_of_the_offer(
 ) -> None:
     asked = example.run("ask", "EX-9")
     example.wait_for(("AgentEnrolled", asked, "EX-9"))
-    moved = example.run("move", "EX-9", TO_SESSION_ID=parcours.a_session_of_one_seat())
+    there = parcours.a_session_of_one_seat(questions=[a_question("repas", "choice", required=True)])
+    answers = json.dumps([{"question_id": "repas", "value": "végétarien"}])
+    moved = example.run("move", "EX-9", TO_SESSION_ID=there, ANSWERS=answers)
     example.wait_for(("AgentEnrolled", moved, "EX-9"), ("EnrolmentWithdrawn", None, "EX-9"))
+
+
+def test_an_example_answers_the_questions_of_a_session_and_corrects_an_address(
+    example: Example, parcours: Parcours
+) -> None:
+    session = parcours.a_session_of_one_seat(questions=[a_question("train", "yes_no", required=True)])
+    answers = json.dumps([{"question_id": "train", "value": True}])
+    asked = example.run("ask", "EX-8", SESSION_ID=session, ANSWERS=answers)
+    example.wait_for(("AgentEnrolled", asked, "EX-8"))
+    corrected = example.run("correct", "EX-8", EMAIL="zoe@nouvelle-ville.fr")
+    key, value = asyncio.run(a_request_about_agents(parcours.kafka, corrected))
+    assert key == b"EX-8"
+    assert AgentCorrected.model_validate_json(value).email == "zoe@nouvelle-ville.fr"
+
+
+async def a_request_about_agents(kafka: str, ce_id: str) -> tuple[bytes, bytes]:
+    """The key and the value of this request."""
+    consumer = AIOKafkaConsumer(
+        "portal.agents", bootstrap_servers=kafka, group_id=None, auto_offset_reset="earliest"
+    )
+    async with asyncio.timeout(30), consumer:
+        while True:
+            record = await consumer.getone()
+            if dict(record.headers)["ce_id"].decode() == ce_id:
+                return record.key, record.value
 
 
 # ------------------------------------------------------------------------------ log-in, rights, partitions
