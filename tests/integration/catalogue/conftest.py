@@ -144,14 +144,14 @@ async def visiting(
 
 @pytest.fixture
 async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """StaffVisit the shared catalogue, and leave it as it is."""
+    """Visit the shared catalogue, and leave it as it is."""
     async with opened(loaded_url) as database, visiting(database, tokens_file) as browser:
         yield browser
 
 
 @pytest.fixture
 async def visit(database: Database, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """StaffVisit the test's own catalogue."""
+    """Visit the test's own catalogue."""
     async with visiting(database, tokens_file) as browser:
         yield browser
 

@@ -191,7 +191,7 @@ async def test_a_page_that_is_not_there_is_a_page_in_french_and_the_api_answers_
 ) -> None:
     for path in ("/rien", f"/sessions/{uuid4()}", "/sessions/abc", "/offres/rien", "/offres/É", "/static/x"):
         page = await read(visitor, path, 404)
-        assert "LinkedPage introuvable" in page.text
+        assert "Page introuvable" in page.text
     assert (await visitor.post("/sessions")).status_code == 405
     answer = await visitor.get("/api/v1/rien")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

@@ -58,7 +58,7 @@ async def to_come(notifier: Notifier) -> dict[str, datetime]:
     """When time will call for each letter to the one who is enrolled."""
     rows = await notifier.query(
         "SELECT task, due_at FROM fan_out JOIN enrolment ON session_id = subject_id "
-        "WHERE begun_at IS NULL AND standing = 'enrolled' AND since < called_for_at"
+        "WHERE fan_out.begun_at IS NULL AND standing = 'enrolled' AND since < called_for_at"
     )
     assert len({row.task for row in rows}) == len(rows)
     return {TEMPLATE_OF[FanOutTask(row.task)]: row.due_at for row in rows}
