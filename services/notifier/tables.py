@@ -103,7 +103,7 @@ class EnrolmentRow(_Base, table=True):
             postgresql_where=text("standing IN ('waitlisted', 'offered', 'pending')"),
         ),
         # These serve the digest: who is new, and who has left.
-        Index("ix_enrolment_begun", "begun_at", postgresql_using="brin"),
+        Index("ix_enrolment_known_since", "known_since", postgresql_using="brin"),
         Index("ix_enrolment_withdrawn", "since", postgresql_where=text("standing = 'withdrawn'")),
     )
     enrolment_id: UUID = Field(primary_key=True)
@@ -126,7 +126,7 @@ class EnrolmentRow(_Base, table=True):
         description="When that was read: its letter says what was known of the session then.",
     )
     event_id: UUID = Field(description="The ce_id of that decision.")
-    begun_at: datetime = Field(
+    known_since: datetime = Field(
         sa_type=Timestamp,
         sa_column_kwargs={"server_default": func.now()},
         description="When the first decision about it was received.",

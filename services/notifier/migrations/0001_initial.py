@@ -196,12 +196,14 @@ def upgrade() -> None:
             "read_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("begun_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("known_since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("enrolment_id", name=op.f("pk_enrolment")),
     )
     op.create_index("ix_enrolment_address", "enrolment", [sa.literal_column("lower(address)")], unique=False)
     op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
-    op.create_index("ix_enrolment_begun", "enrolment", ["begun_at"], unique=False, postgresql_using="brin")
+    op.create_index(
+        "ix_enrolment_known_since", "enrolment", ["known_since"], unique=False, postgresql_using="brin"
+    )
     op.create_index(
         "ix_enrolment_enrolled",
         "enrolment",

@@ -59,7 +59,7 @@ async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision],
                     "family_name": received.event.agent.family_name,
                     "since": received.received_at,
                     "event_id": received.id,
-                    "begun_at": received.received_at,
+                    "known_since": received.received_at,
                 }
                 for enrolment_id, (received, standing) in sorted(changed.items())
             ],

@@ -159,7 +159,7 @@ _SINCE_LAST = text(
     """
     SELECT session_id, count(*) FILTER (WHERE is_new) AS new, count(*) FILTER (WHERE NOT is_new) AS left
       FROM (SELECT session_id, true AS is_new FROM enrolment
-             WHERE begun_at >= :since AND begun_at < :until AND standing <> 'refused'
+             WHERE known_since >= :since AND known_since < :until AND standing <> 'refused'
              UNION ALL
             SELECT session_id, false FROM enrolment
              WHERE standing = 'withdrawn' AND since >= :since AND since < :until) AS move

@@ -231,7 +231,7 @@ async def test_the_digest_tells_who_is_new_and_who_left_since_the_last(
         ("max", NIGHT_BEFORE, "refused", NIGHT_BEFORE),
     ):
         await seated.change(
-            "UPDATE enrolment SET begun_at = :begun, standing = :standing, since = :since "
+            "UPDATE enrolment SET known_since = :begun, standing = :standing, since = :since "
             "WHERE agent_id = :name",
             name=name,
             begun=begun,
@@ -246,12 +246,12 @@ async def test_the_digest_tells_who_is_new_and_who_left_since_the_last(
 
 
 async def test_a_later_decision_makes_nobody_new_again(seated: Notifier) -> None:
-    before = await seated.query("SELECT begun_at FROM enrolment WHERE agent_id = 'zoe'")
+    before = await seated.query("SELECT known_since FROM enrolment WHERE agent_id = 'zoe'")
     ((enrolment_id,),) = await seated.query("SELECT enrolment_id FROM enrolment WHERE agent_id = 'zoe'")
     agent = an_agent(agent_id="zoe", email="zoe@ville.example")
     gone = {"enrolment_id": enrolment_id, "version": 2, "by": WithdrawnBy.AGENT, "agent": agent}
     await seated.hear(a_decision(EnrolmentWithdrawn, **gone))
-    assert await seated.query("SELECT begun_at FROM enrolment WHERE agent_id = 'zoe'") == before
+    assert await seated.query("SELECT known_since FROM enrolment WHERE agent_id = 'zoe'") == before
 
 
 async def test_on_a_day_without_anything_to_say_there_is_no_digest(
