@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from shared.database import Database
+from tests.support.attendance_machine import AttendanceMachine, RecordingWorld
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY
 from tests.support.enrolment_on_postgres import OnPostgres, a_clock_to_set
@@ -65,6 +66,14 @@ def test_the_store_keeps_what_the_rules_promise_who_is_nominated(new_world: NewW
             return new_world(self.session.session_id)
 
     run_state_machine_as_test(StoreOfNominations, settings=SETTINGS)
+
+
+def test_the_store_keeps_what_the_rules_promise_who_attends(new_world: NewWorld) -> None:
+    class StoreOfAttendance(AttendanceMachine):
+        def new_world(self) -> RecordingWorld:
+            return new_world(self.session.session_id)
+
+    run_state_machine_as_test(StoreOfAttendance, settings=SETTINGS)
 
 
 def test_the_store_keeps_what_the_rules_promise_who_moves(new_world: NewWorld) -> None:

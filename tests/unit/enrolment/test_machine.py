@@ -3,15 +3,23 @@
 import os
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.expiry import expire
-from services.enrolment.rules.organising import OrganisingFault, RankingFault, prioritise
+from services.enrolment.rules.organising import (
+    AttendanceMark,
+    OrganisingFault,
+    RankingFault,
+    prioritise,
+    record_attendance,
+)
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.session_changes import take_over
@@ -21,6 +29,7 @@ from services.enrolment.rules.waiting_list import WaitingGroup
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import OrganiserNotice
 from shared.events.vocabulary import AgentKey
+from tests.support.attendance_machine import AttendanceMachine, RecordingWorld
 from tests.support.enrolment_machine import EnrolmentMachine, GroupsMachine, World
 from tests.support.enrolment_model import POLICY, EnrolmentEvent
 from tests.support.moving_machine import MovingMachine, SeveralSessions
@@ -40,6 +49,8 @@ class RulesAlone:
         self.seen: set[uuid.UUID] = set()
         self.groups: dict[int, WaitingGroup] = {}
         self.changed_at: dict[uuid.UUID, datetime] = {}
+        self.attendance: dict[uuid.UUID, dict[int, str]] = {}
+        self.cancelled_at: datetime | None = None
 
     def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
@@ -74,6 +85,13 @@ class RulesAlone:
         fault = prioritise(roster, agent, priority, "Anne Conseil", "Reporté de la session précédente")
         return fault, self._close(roster)
 
+    def record(
+        self, marks: Sequence[AttendanceMark], now: datetime
+    ) -> tuple[Mapping[int, OrganisingFault], list[EnrolmentEvent]]:
+        roster = self._open(now)
+        faults = record_attendance(roster, marks, "Anne Conseil")
+        return faults, self._close(roster)
+
     def _open(self, now: datetime) -> SessionRoster:
         everybody = list(self.enrolments.values())
         seats = Seats(
@@ -95,6 +113,8 @@ class RulesAlone:
             occupancy_version=self.occupancy_version,
             close_judged_for=self.close_judged_for,
             vacancies=self._vacancies(),
+            attendance=self.attendance,
+            cancelled_at=self.cancelled_at,
             latest=ended
             | {enrolment.agent.key: enrolment for enrolment in everybody if enrolment.state.is_live},
         )
@@ -122,6 +142,7 @@ class RulesAlone:
             self.enrolments[enrolment_id] = enrolment
             self.changed_at[enrolment_id] = roster.now
         self.close_judged_for = roster.close_judged_for
+        self.attendance, self.cancelled_at = roster.attendance, roster.cancelled_at
         self.groups = roster.waiting_list.groups
         decisions = [decision for decision, _ in roster.decisions]
         notices = [notice for notice in roster.notices if isinstance(notice, OrganiserNotice)]
@@ -149,6 +170,13 @@ class NominationsByRules(NominationsMachine):
     """Lists of trainees, by the rules alone."""
 
     def new_world(self) -> World:
+        return RulesAlone(self.session)
+
+
+class AttendanceByRules(AttendanceMachine):
+    """Attendance, by the rules alone."""
+
+    def new_world(self) -> RecordingWorld:
         return RulesAlone(self.session)
 
 
@@ -183,12 +211,15 @@ class MovesByRules(MovingMachine):
         return SeveralByRulesAlone()
 
 
-TestMoves = MovesByRules.TestCase
-TestRules = RulesMachine.TestCase
-TestGroups = GroupsByRules.TestCase
-TestNominations = NominationsByRules.TestCase
-TestMoves.settings = TestRules.settings = TestGroups.settings = TestNominations.settings = settings(
+SETTINGS = settings(
     max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+
+
+@pytest.mark.parametrize(
+    "machine", [RulesMachine, GroupsByRules, NominationsByRules, AttendanceByRules, MovesByRules]
+)
+def test_the_rules_do_what_the_naive_model_says(machine: type[RuleBasedStateMachine]) -> None:
+    run_state_machine_as_test(machine, settings=SETTINGS)
