@@ -2,7 +2,8 @@
 
 `command.py` owns the beginning, the end and the exit code. `day.py` plays the day: `requests.py` writes what
 is requested for `people.py` in `sessions.py`, and `portal.py` sends it. `model.py` says what should become of
-it, `observed.py` reads what did, `comparison.py` finds the differences and `summary.py` shows them.
+it, in each session by `session_model.py`; `observed.py` reads what did, `comparison.py` finds the differences
+and `summary.py` shows them.
 
 Nothing here imports a service or the contracts: what checks the services shares no code with them.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 from local.demo.api_client import ApiClient, submit_page
 from local.demo.comparison import Observed
-from local.demo.model import CatalogueSession, ReferenceModel
+from local.demo.model import ReferenceModel
 from local.demo.observed import (
     DecisionLog,
     ReceivedMails,
@@ -23,6 +23,7 @@ from local.demo.observed import (
 from local.demo.people import Population
 from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
 from local.demo.requests import RequestScript
+from local.demo.session_model import CatalogueSession
 from local.demo.sessions import DemoSessions, choose_sessions, private_session, small_sessions
 from local.failures import LocalStackError
 from local.portal.signing import SigningKey

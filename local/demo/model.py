@@ -5,143 +5,19 @@ who has a seat, who has an offer, who waits and who is pending, each in order. P
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from local.demo.people import Agent
 from local.demo.portal import PortalRequest, RequestKind, SentRequest, officer_of
+from local.demo.session_model import Answer, CatalogueSession, SessionModel
 
 UNKNOWN_FORMAT = "unknown"
-
-
-@dataclass(frozen=True)
-class CatalogueSession:
-    """A session as the catalogue's API showed it. `reserved`: seats by delegation, until their release."""
-
-    session_id: str
-    format: str
-    title: str
-    organiser: str
-    capacity: int | None
-    waiting_list: str
-    opens_at: datetime
-    closes_at: datetime
-    starts_at: datetime
-    functions: tuple[str, ...]
-    approval: str = "none"
-    sirets: tuple[str, ...] = ()
-    reserved: tuple[tuple[str, int], ...] = ()
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "CatalogueSession":
-        """Read a session of the catalogue's API."""
-        return cls(
-            session_id=document["session_id"],
-            format=document["format"],
-            title=document["title"],
-            organiser=document["organiser"],
-            capacity=document["capacity"],
-            waiting_list=document["waiting_list"],
-            opens_at=datetime.fromisoformat(document["enrolment_opens_at"]),
-            closes_at=datetime.fromisoformat(document["enrolment_closes_at"]),
-            starts_at=datetime.fromisoformat(document["starts_at"]),
-            functions=tuple(document["audience"]["functions"]),
-            approval=document["approval"],
-            sirets=tuple(document["audience"]["sirets"]),
-            reserved=tuple((seats["delegation"], seats["seats"]) for seats in document["reserved_seats"]),
-        )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was decided: an outcome, and a reason where it is a refusal."""
-
-    outcome: str
-    reason: str | None = None
-
 
 AnswerKey = tuple[str, str]
 """A request's id and an agent: a request about several agents is answered to each."""
 Decision = tuple[Answer, str, str]
 """What was decided about an agent in a session: answer, session_id, agent_id."""
-
-
-@dataclass
-class SessionModel:
-    """Who has a seat, has an offer, waits and is pending in a session, each in order, by agent_id."""
-
-    terms: CatalogueSession
-    enrolled: dict[str, Agent] = field(default_factory=dict)
-    offered: dict[str, Agent] = field(default_factory=dict)
-    waiting: dict[str, Agent] = field(default_factory=dict)
-    pending: dict[str, Agent] = field(default_factory=dict)
-    together: dict[str, str] = field(default_factory=dict)
-    """Of who waits with a group, its request."""
-    cancelled: bool = False
-    released: bool = False
-
-    def has_room_for(self, agent: Agent) -> bool:
-        """Say whether a seat is free that this agent may take: offers and others' reserved seats are not."""
-        if self.terms.capacity is None:
-            return True
-        taken = Counter(holder.delegation for holder in (*self.enrolled.values(), *self.offered.values()))
-        reserved = Counter({} if self.released else dict(self.terms.reserved)) - taken
-        kept = 0 if reserved[agent.delegation] else reserved.total()
-        return taken.total() + kept < self.terms.capacity
-
-    def has_live_enrolment(self, agent: Agent) -> bool:
-        """Say whether the agent has a seat, an offer or a place in line, or is pending."""
-        return any(agent.agent_id in group for group in self._live())
-
-    def has_room_for_all(self, agents: Sequence[Agent]) -> bool:
-        """Say whether each of these agents could have a seat, one after the other."""
-        trial = SessionModel(self.terms, dict(self.enrolled), self.offered, released=self.released)
-        for agent in agents:
-            if not trial.has_room_for(agent):
-                return False
-            trial.enrolled[agent.agent_id] = agent
-        return True
-
-    def places_in_line(self) -> list[list[Agent]]:
-        """Return who waits, in order: a group is one place."""
-        places: dict[str, list[Agent]] = {}
-        for agent in self.waiting.values():
-            places.setdefault(self.together.get(agent.agent_id, agent.agent_id), []).append(agent)
-        return list(places.values())
-
-    def keeps_seats(self) -> bool:
-        """Say whether the first in line is a group, for which free seats are kept."""
-        first = self.places_in_line()[:1]
-        return any(len(place) > 1 for place in first)
-
-    def end_all(self) -> list[Agent]:
-        """End every live enrolment and return whose they were."""
-        agents = [agent for group in self._live() for agent in group.values()]
-        for group in self._live():
-            group.clear()
-        return agents
-
-    def reason_to_refuse(self, agent: Agent, received_at: datetime) -> str | None:
-        """Return why a request for a seat is refused, if it is."""
-        terms = self.terms
-        if self.cancelled:
-            return "session_cancelled"
-        if self.has_live_enrolment(agent):
-            return "already_enrolled"
-        if received_at < terms.opens_at:
-            return "not_open_yet"
-        if received_at >= terms.closes_at:
-            return "deadline_passed"
-        if terms.functions and agent.function not in terms.functions:
-            return "not_eligible"
-        if terms.sirets and agent.siret not in terms.sirets:
-            return "not_eligible"
-        return None
-
-    def _live(self) -> tuple[dict[str, Agent], ...]:
-        return self.enrolled, self.offered, self.waiting, self.pending
 
 
 class ReferenceModel:
@@ -208,7 +84,7 @@ class ReferenceModel:
         session = self.sessions[session_id]
         for agent_id in ranked:
             agent = session.pending.pop(agent_id)
-            answer = self._place(session, agent)
+            answer = session.place(agent)
             self.selection[answer.outcome] += 1
             self._follow(session, answer, agent)
         for agent_id in not_selected:
@@ -316,17 +192,7 @@ class ReferenceModel:
         if "selection" in approval or (approval == "employer" and not approved):
             session.pending[agent.agent_id] = agent
             return Answer("pending")
-        return self._place(session, agent)
-
-    def _place(self, session: SessionModel, agent: Agent) -> Answer:
-        """Give a seat or a place in line."""
-        if session.has_room_for(agent) and not session.keeps_seats():
-            session.enrolled[agent.agent_id] = agent
-            return Answer("enrolled")
-        if session.terms.waiting_list == "none":
-            return Answer("refused", "session_full")
-        session.waiting[agent.agent_id] = agent
-        return Answer("waitlisted")
+        return session.place(agent)
 
     def _enrol_group(self, session: SessionModel, request: PortalRequest, received_at: datetime) -> None:
         """Enrol all agents of a group or none, or each alone in the order given."""
@@ -383,7 +249,7 @@ class ReferenceModel:
 
     def _approve(self, session: SessionModel, agent: Agent, *, granted: bool) -> Answer:
         del session.pending[agent.agent_id]
-        return self._place(session, agent) if granted else Answer("refused", "approval_denied")
+        return session.place(agent) if granted else Answer("refused", "approval_denied")
 
     def _answer_offer(self, session: SessionModel, agent: Agent, *, accepted: bool) -> Answer:
         del session.offered[agent.agent_id]
@@ -393,21 +259,10 @@ class ReferenceModel:
         return Answer("enrolled" if accepted else "lapsed")
 
     def _promote(self, session: SessionModel) -> None:
-        """Give, or offer, each free seat to the first in line who may take it; a group has all or waits.
-
-        No group of the demonstration waits for seven days: nobody passes it.
-        """
-        while agents := self._next_in_line(session):
+        """Give, or offer, each free seat to the first in line who may take it."""
+        while agents := session.next_in_line():
             for agent in agents:
                 self._seat_from_line(session, agent)
-
-    def _next_in_line(self, session: SessionModel) -> list[Agent]:
-        for place in session.places_in_line():
-            if session.has_room_for_all(place):
-                return place
-            if len(place) > 1:
-                return []  # it keeps what is free
-        return []
 
     def _seat_from_line(self, session: SessionModel, agent: Agent) -> None:
         del session.waiting[agent.agent_id]

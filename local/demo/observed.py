@@ -17,7 +17,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from local.demo.model import Answer, AnswerKey, Decision
+from local.demo.model import AnswerKey, Decision
+from local.demo.session_model import Answer
 from local.mailbox.reading import open_mail
 from local.topic_events import following
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from local.demo.model import CatalogueSession, ReferenceModel, SessionModel
+from local.demo.model import ReferenceModel
 from local.demo.people import Agent, Population
 from local.demo.portal import ContentMode, PortalRequest, RequestKind
+from local.demo.session_model import CatalogueSession, SessionModel
 from local.demo.sessions import DemoSessions
 
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.

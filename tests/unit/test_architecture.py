@@ -61,7 +61,7 @@ SHARED = [
 ]
 
 
-DEMO = ("comparison", "model", "people", "portal", "requests", "sessions", "summary")
+DEMO = ("comparison", "model", "people", "portal", "requests", "session_model", "sessions", "summary")
 
 
 @pytest.fixture

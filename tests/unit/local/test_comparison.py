@@ -19,10 +19,11 @@ from local.demo.comparison import (
     compare_seats,
     compare_selection,
 )
-from local.demo.model import Answer, CatalogueSession, ReferenceModel
+from local.demo.model import ReferenceModel
 from local.demo.observed import DecisionLog, OrderedDecision, ReceivedMails
 from local.demo.people import Agent, Population
 from local.demo.portal import PortalRequest, RequestKind, SentRequest
+from local.demo.session_model import Answer, CatalogueSession
 
 NOW = datetime(2025, 3, 20, 12, tzinfo=UTC)
 SESSION = CatalogueSession(

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from local.demo.model import Answer, CatalogueSession, ReferenceModel
+from local.demo.model import ReferenceModel
 from local.demo.people import Agent
 from local.demo.portal import PortalRequest, RequestKind, SentRequest
+from local.demo.session_model import Answer, CatalogueSession
 
 NOW = datetime(2025, 3, 20, 12, tzinfo=UTC)
 WEBINAR = CatalogueSession(

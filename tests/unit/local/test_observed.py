@@ -5,9 +5,9 @@ from random import Random
 
 from stdnum.fr import siret as official
 
-from local.demo.model import Answer
 from local.demo.observed import DecisionLog, ReceivedMails, answer_in
 from local.demo.people import Population, siret
+from local.demo.session_model import Answer
 
 
 def a_decision(request_id: str | None = "r", **more: object) -> dict[str, object]:
