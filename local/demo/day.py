@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -60,7 +61,7 @@ class Day:
         self.model = ReferenceModel(())
         self._decisions = decisions
         self._mails = ReceivedMails(stack.mailbox.directory)
-        self._selection: dict[str, int] = {}
+        self._selection: Counter[str] = Counter()
         self._malformed = 0
         self._random = Random(2025)
         self._people = Population(secrets.token_hex(3), self._random)
@@ -122,11 +123,12 @@ class Day:
         sessions = await self._publish_sessions()
         script = RequestScript(sessions, self._people, self._random)
         await self._request_seats(script, sessions)
-        await self._rank(script, sessions.of_part("selection"))
+        await self._rank(script, sessions, "selection")
         withdrawals = [*script.withdrawals(self.model), *script.approvals(self.model)]
         await self._publish([*withdrawals, script.withdrawal_from(self.model, "selection")])
         await self._publish(script.moves(self.model))
         await self._answer_offers(script)
+        await self._rank(script, sessions, "two_steps")
         await self._cancel(sessions.of_part("to_cancel"))
         await self._release_reserved_seats(sessions.of_part("reserved"))
         await self._let_offers_lapse(script, sessions.of_part("offers"))
@@ -189,13 +191,16 @@ class Day:
         self.model.add_session(session)
         return session
 
-    async def _rank(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Let the organiser rank the candidates."""
-        ranked, not_selected = script.ranking(self.model)
-        self._selection = await self._enrolment.call(
-            "PUT",
-            f"/api/v1/sessions/{session.session_id}/selection",
-            {"ranked": ranked, "not_selected": not_selected},
+    async def _rank(self, script: RequestScript, sessions: DemoSessions, part: str) -> None:
+        """Let the organiser of a small session rank the candidates."""
+        session = sessions.of_part(part)
+        ranked, not_selected = script.ranking(self.model, part)
+        self._selection += Counter(
+            await self._enrolment.call(
+                "PUT",
+                f"/api/v1/sessions/{session.session_id}/selection",
+                {"ranked": ranked, "not_selected": not_selected},
+            )
         )
         self.model.select(session.session_id, ranked, not_selected)
 

@@ -83,13 +83,13 @@ class ReferenceModel:
         """Rank the candidates: they get seats in this order, then places in line; the others are refused."""
         session = self.sessions[session_id]
         for agent_id in ranked:
-            agent = session.pending.pop(agent_id)
+            agent = session.candidates.pop(agent_id)
             answer = session.place(agent)
             self.selection[answer.outcome] += 1
             self._follow(session, answer, agent)
         for agent_id in not_selected:
             self.selection["refused"] += 1
-            self._follow(session, Answer("refused", "not_selected"), session.pending.pop(agent_id))
+            self._follow(session, Answer("refused", "not_selected"), session.candidates.pop(agent_id))
 
     def cancel(self, session_id: str) -> None:
         """Cancel a session: every live enrolment ends, and each agent is notified."""
@@ -186,13 +186,7 @@ class ReferenceModel:
 
     def _enrol(self, session: SessionModel, agent: Agent, received_at: datetime, *, approved: bool) -> Answer:
         reason = session.reason_to_refuse(agent, received_at)
-        if reason is not None:
-            return Answer("refused", reason)
-        approval = session.terms.approval
-        if "selection" in approval or (approval == "employer" and not approved):
-            session.pending[agent.agent_id] = agent
-            return Answer("pending")
-        return session.place(agent)
+        return session.admit(agent, approved=approved) if reason is None else Answer("refused", reason)
 
     def _enrol_group(self, session: SessionModel, request: PortalRequest, received_at: datetime) -> None:
         """Enrol all agents of a group or none, or each alone in the order given."""
@@ -249,7 +243,7 @@ class ReferenceModel:
 
     def _approve(self, session: SessionModel, agent: Agent, *, granted: bool) -> Answer:
         del session.pending[agent.agent_id]
-        return session.place(agent) if granted else Answer("refused", "approval_denied")
+        return session.admit(agent, approved=True) if granted else Answer("refused", "approval_denied")
 
     def _answer_offer(self, session: SessionModel, agent: Agent, *, accepted: bool) -> Answer:
         del session.offered[agent.agent_id]

@@ -16,7 +16,7 @@ from local.demo.session_model import CatalogueSession, SessionModel
 from local.demo.sessions import DemoSessions
 
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
-_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "groups", "together", "moving")
+_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "two_steps", "groups", "together", "moving")
 
 
 class RequestScript:
@@ -57,7 +57,7 @@ class RequestScript:
         requests += [PortalRequest(str(uuid.uuid4()), self._people.agent()) for _ in range(15)]
         requests += [
             self._request(session, self._people.agent(function=function))
-            for session in (sessions.of_part("selection"), *sessions.selective)
+            for session in (sessions.of_part("selection"), sessions.of_part("two_steps"), *sessions.selective)
             for function in ("encadrant", "chef_de_service", "dirigeant")
             for _ in range(4)
         ]
@@ -112,11 +112,12 @@ class RequestScript:
 
     # ------------------------------------------------------------------ second act: seats change hands
 
-    def ranking(self, model: ReferenceModel) -> tuple[list[str], list[str]]:
-        """Of twelve who applied eight are ranked, for five seats, and four are not selected."""
-        candidates = sorted(self._modelled(model, "selection").pending)
+    def ranking(self, model: ReferenceModel, part: str) -> tuple[list[str], list[str]]:
+        """Two thirds of the candidates are ranked, more than there are seats; the others are not selected."""
+        candidates = sorted(self._modelled(model, part).candidates)
         self._random.shuffle(candidates)
-        return candidates[:8], candidates[8:]
+        ranked = len(candidates) * 2 // 3
+        return candidates[:ranked], candidates[ranked:]
 
     def withdrawals(self, model: ReferenceModel) -> list[PortalRequest]:
         """Some give up a seat or a place in line; some of them change their mind and queue anew."""
@@ -131,12 +132,18 @@ class RequestScript:
         return requests + [self._withdrawal(offers, agent) for agent in self._some(offers.enrolled, most=3)]
 
     def approvals(self, model: ReferenceModel) -> list[PortalRequest]:
-        """Employers decide: of six agents who are pending two may come, one may not, three still wait."""
-        session = self._modelled(model, "approval")
-        return [
-            PortalRequest(session.terms.session_id, agent, RequestKind.APPROVAL, says_yes=granted)
-            for agent, granted in zip(self._some(session.pending, most=3), (True, True, False), strict=True)
-        ]
+        """Employers decide: of some agents who are pending all but the last may come; others still wait.
+
+        Two of six may come. Nine of twelve may be ranked, who then have no seat yet.
+        """
+        requests: list[PortalRequest] = []
+        for part, granted in (("approval", 2), ("two_steps", 9)):
+            session = self._modelled(model, part)
+            requests += [
+                PortalRequest(session.terms.session_id, agent, RequestKind.APPROVAL, says_yes=n < granted)
+                for n, agent in enumerate(self._some(session.pending, most=granted + 1))
+            ]
+        return requests
 
     def moves(self, model: ReferenceModel) -> list[PortalRequest]:
         """All three who have a seat in one session want another, which has two: who waits gets theirs."""

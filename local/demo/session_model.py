@@ -57,13 +57,17 @@ class Answer:
 
 @dataclass
 class SessionModel:
-    """Who has a seat, has an offer, waits and is pending in a session, each in order, by agent_id."""
+    """Who has a seat, has an offer, waits and is pending in a session, each in order, by agent_id.
+
+    `pending` is who waits for their employer's word, `candidates` who waits for the organiser's ranking.
+    """
 
     terms: CatalogueSession
     enrolled: dict[str, Agent] = field(default_factory=dict)
     offered: dict[str, Agent] = field(default_factory=dict)
     waiting: dict[str, Agent] = field(default_factory=dict)
     pending: dict[str, Agent] = field(default_factory=dict)
+    candidates: dict[str, Agent] = field(default_factory=dict)
     together: dict[str, str] = field(default_factory=dict)
     """Of who waits with a group, its request."""
     cancelled: bool = False
@@ -102,6 +106,17 @@ class SessionModel:
         """Say whether the first in line is a group, for which free seats are kept."""
         first = self.places_in_line()[:1]
         return any(len(place) > 1 for place in first)
+
+    def admit(self, agent: Agent, *, approved: bool) -> Answer:
+        """Have an agent wait for whose word is needed, the employer's before the ranking; else place them."""
+        approval = self.terms.approval
+        if approval.startswith("employer") and not approved:
+            self.pending[agent.agent_id] = agent
+            return Answer("pending")
+        if approval.endswith("selection"):
+            self.candidates[agent.agent_id] = agent
+            return Answer("pending")
+        return self.place(agent)
 
     def place(self, agent: Agent) -> Answer:
         """Give a seat or a place in line."""
@@ -150,4 +165,4 @@ class SessionModel:
         return None
 
     def _live(self) -> tuple[dict[str, Agent], ...]:
-        return self.enrolled, self.offered, self.waiting, self.pending
+        return self.enrolled, self.offered, self.waiting, self.pending, self.candidates

@@ -148,6 +148,20 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
                 {"capacity": 5, "organiser": "inet", "approval": "selection", "venue": "Inet, Strasbourg"},
             )
         ],
+        "two_steps": [
+            _draft(
+                INET_OFFER,
+                "Conduire la transition numérique, après l’accord de l’employeur",
+                opened,
+                24,
+                {
+                    "capacity": 4,
+                    "organiser": "inet",
+                    "approval": "employer_then_selection",
+                    "venue": "Inet, Strasbourg",
+                },
+            )
+        ],
         "groups": [event(17, "L’IA en équipe, atelier local", 8)],
         "together": [event(23, "L’IA ensemble, atelier local", 3, waiting_list="automatic")],
         "reserved": [

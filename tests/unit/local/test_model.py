@@ -222,6 +222,17 @@ def test_an_employer_s_yes_gives_a_seat_and_their_no_refuses() -> None:
     assert outcomes(model, *decided) == ["enrolled", "approval_denied"]
 
 
+def test_an_employer_s_yes_makes_a_candidate_where_the_organiser_ranks_too() -> None:
+    model = ReferenceModel([replace(WEBINAR, approval="employer_then_selection", capacity=1)])
+    assert outcomes(model, *map(a_request, "abcd")) == ["pending"] * 4
+    decided = [a_request(name, kind=RequestKind.APPROVAL, yes=name != "d") for name in "bad"]
+    assert outcomes(model, *decided) == ["pending", "pending", "approval_denied"]
+    assert outcomes(model, a_request("a")) == ["already_enrolled"]
+    model.select("s", ["a", "b"], [])
+    assert consequences(model) == ["a: enrolled", "b: waitlisted"]
+    assert list(model.sessions["s"].pending) == ["c"], "without the employer's word nobody is ranked"
+
+
 def test_reserved_seats_are_for_their_delegation_until_they_are_released() -> None:
     model = ReferenceModel([replace(WEBINAR, reserved=(("bretagne", 1),))])
     others = [sent(PortalRequest("s", an_agent(name, delegation="corse"))) for name in "xyz"]
