@@ -1,7 +1,7 @@
 """What differs from the reference model: lost, duplicated, overbooked or otherwise wrong. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,11 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
     """Compare everything."""
     databases = observed.databases
     capacities = {session_id: session.terms.capacity for session_id, session in model.sessions.items()}
+    added = {
+        (session_id, agent_id)
+        for session_id, session in model.sessions.items()
+        for agent_id in session.above_capacity
+    }
     differences = Differences()
     for found in (
         compare_answers(model, observed.decisions),
@@ -66,7 +71,7 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
         compare_selection(model, observed.selection),
         compare_mails(model, observed.mails, databases.superseded_mails),
         compare_seats(model, databases.seats),
-        compare_moments(capacities, databases.decisions),
+        compare_moments(capacities, databases.decisions, added),
     ):
         differences += found
     answered = sum(request.kind is not RequestKind.BESPOKE for request in model.requests.values())
@@ -95,16 +100,17 @@ def compare_answers(model: ReferenceModel, decisions: DecisionLog) -> Difference
         if key in model.answers and given[0] != model.answers[key]
     ]
     differences.add("wrong", len(different), f"answers that should be others, such as {different[:3]}")
-    # The page behind a link gives its requests ids of its own, which nobody knows from outside.
+    # The page behind a link, and the API, give requests ids of their own, which nobody knows from outside.
     unexpected = Counter(
         (given[0], decisions.sessions[key], key[1])
         for key, given in decisions.answers.items()
         if key not in model.answers
     )
-    strangers, silent = unexpected - model.link_answers, model.link_answers - unexpected
+    others = model.other_answers()
+    strangers, silent = unexpected - others, others - unexpected
     what = f"answers to requests nobody sent, such as {list(strangers)[:3]}"
     differences.add("wrong", strangers.total(), what)
-    differences.add("lost", silent.total(), f"answers to what was said by a link: {list(silent)[:3]}")
+    differences.add("lost", silent.total(), f"answers by a link or to an organiser: {list(silent)[:3]}")
     expected, seen = model.consequences, decisions.consequences
     for kind, differing in (("lost", expected - seen), ("duplicated", seen - expected)):
         what = "seats passed on, offers, lapses, selections and cancellations"
@@ -186,21 +192,24 @@ def compare_seats(
 def compare_moments(
     capacities: Mapping[str, int | None],
     decisions: Iterable[OrderedDecision],
+    added: Collection[tuple[str, str]] = (),
 ) -> Differences:
-    """Go through the decisions in their order: at no moment are more seats taken than there are.
+    """Go through the decisions in their order: nobody takes a seat when all are taken.
 
-    A seat that is offered is taken. Counts by how many seats each session was ever exceeded.
+    A seat that is offered is taken. `added`: who was given a seat above the capacity, as (session_id,
+    agent_id); nobody else may be. Counts by how many seats each session was ever exceeded.
     """
     differences = Differences()
     holders: defaultdict[str, set[str]] = defaultdict(set)
     most: Counter[str] = Counter()
     for decision in decisions:
         taken = holders[decision.session_id]
-        if decision.outcome in ("enrolled", "offered"):
-            taken.add(decision.enrolment_id)
-        else:
+        if decision.outcome not in ("enrolled", "offered"):
             taken.discard(decision.enrolment_id)
-        most[decision.session_id] = max(most[decision.session_id], len(taken))
+        elif decision.enrolment_id not in taken:
+            taken.add(decision.enrolment_id)
+            if (decision.session_id, decision.agent_id) not in added:
+                most[decision.session_id] = max(most[decision.session_id], len(taken))
     for session_id, peak in most.items():
         capacity = capacities.get(session_id)
         if capacity is not None:
@@ -212,7 +221,7 @@ def compare_moments(
 def answers_received(model: ReferenceModel, decisions: DecisionLog) -> int:
     """Return how many of the answers that are due have come."""
     to_requests = sum(key in model.answers for key in decisions.answers)
-    return to_requests + min(model.link_answers.total(), len(decisions.answers) - to_requests)
+    return to_requests + min(model.other_answers().total(), len(decisions.answers) - to_requests)
 
 
 def figures(model: ReferenceModel, observed: Observed, differences: Differences) -> dict[str, Any]:
@@ -247,6 +256,8 @@ def figures(model: ReferenceModel, observed: Observed, differences: Differences)
         "approvals": kinds[RequestKind.APPROVAL],
         "moves": kinds[RequestKind.SWAP],
         "offers_answered": kinds[RequestKind.OFFER_ANSWER] + model.link_answers.total(),
+        "by_hand": model.answers_by_hand.total(),
+        "above_capacity": sum(len(session.above_capacity) for session in model.sessions.values()),
         "reserved_seats_released": model.released,
         "selection": observed.selection,
         "mails_expected": model.mails.total() - superseded,

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -123,6 +124,7 @@ class Day:
         sessions = await self._publish_sessions()
         script = RequestScript(sessions, self._people, self._random)
         await self._request_seats(script, sessions)
+        await self._enrol_by_hand(script, sessions.of_part("by_hand"))
         await self._rank(script, sessions, "selection")
         withdrawals = [*script.withdrawals(self.model), *script.approvals(self.model)]
         await self._publish([*withdrawals, script.withdrawal_from(self.model, "selection")])
@@ -203,6 +205,19 @@ class Day:
             )
         )
         self.model.select(session.session_id, ranked, not_selected)
+
+    async def _enrol_by_hand(self, script: RequestScript, session: CatalogueSession) -> None:
+        """Let the organiser enrol by hand, by the rules or with a reason above the capacity."""
+        for agent, reason in script.by_hand():
+            wanted = {name: value for name, value in agent.as_json().items() if name != "agent_id"}
+            entry = await self._enrolment.call(
+                "POST",
+                f"/api/v1/sessions/{session.session_id}/enrolments",
+                {**wanted, "above_capacity": reason},
+            )
+            enrolled = replace(agent, agent_id=entry["agent"]["agent_id"])  # one of the service's own
+            self.model.enrol_by_hand(session.session_id, enrolled, above_capacity=reason is not None)
+        await self._publish([script.after_hand(self.model)])
 
     async def _answer_offers(self, script: RequestScript) -> None:
         """Let agents decline their offers, the next ones accept theirs, and one agent not answer."""

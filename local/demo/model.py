@@ -24,8 +24,9 @@ class ReferenceModel:
     """Every session of the demonstration, and what should happen in it.
 
     `answers` are to requests. `consequences` have no request: the clock, an organiser or somebody else's
-    request led to them. `link_answers` answer the link in a mail, whose requests have ids that only the page
-    knows. `mails` counts the letters that are due, by address.
+    request led to them. `link_answers` answer the link in a mail, and `answers_by_hand` an organiser at the
+    API: these requests have ids that only the services know. `mails` counts the letters that are due, by
+    address.
     """
 
     def __init__(self, sessions: Iterable[CatalogueSession]) -> None:
@@ -34,6 +35,7 @@ class ReferenceModel:
         self.answers: dict[AnswerKey, Answer] = {}
         self.consequences: Counter[Decision] = Counter()
         self.link_answers: Counter[Decision] = Counter()
+        self.answers_by_hand: Counter[Decision] = Counter()
         self.offers: Counter[str] = Counter()
         self.selection: Counter[str] = Counter()
         self.released = 0
@@ -61,6 +63,13 @@ class ReferenceModel:
         self.link_answers[answer, session_id, agent.agent_id] += 1
         self._mail(session_id, agent)
         self._promote(session)
+
+    def enrol_by_hand(self, session_id: str, agent: Agent, *, above_capacity: bool) -> None:
+        """Enrol an agent for the organiser: by the rules, or with a seat where none is free."""
+        session = self.sessions[session_id]
+        answer = session.place_above_capacity(agent) if above_capacity else session.place(agent)
+        self.answers_by_hand[answer, session_id, agent.agent_id] += 1
+        self._mail(session_id, agent)
 
     def let_offers_lapse(self, session_id: str) -> None:
         """End every offer of a session: each seat goes to the next in line."""
@@ -112,7 +121,11 @@ class ReferenceModel:
 
     def answers_due(self) -> int:
         """Return how many answers are due: one to each request, to a request about several one per agent."""
-        return len(self.answers) + self.link_answers.total()
+        return len(self.answers) + self.other_answers().total()
+
+    def other_answers(self) -> Counter[Decision]:
+        """Return the answers to requests that no portal sent."""
+        return self.link_answers + self.answers_by_hand
 
     def consequences_of(self, outcome: str) -> Counter[Decision]:
         """Return the consequences with this outcome."""
@@ -128,7 +141,7 @@ class ReferenceModel:
     def demands(self) -> Counter[str]:
         """Return how many seats were requested in each session: a group requests one for each agent.
 
-        A move requests one where it got one.
+        A move requests one where it got one, and so does an organiser.
         """
         kinds = (RequestKind.ENROLMENT, RequestKind.GROUP, RequestKind.NOMINATION)
         requests = [(self.requests[ce_id], answer) for (ce_id, _), answer in self.answers.items()]
@@ -137,9 +150,9 @@ class ReferenceModel:
             for request, answer in requests
             if request.kind is RequestKind.SWAP and answer.outcome == "enrolled"
         )
-        return Counter(request.session_id for request, _ in requests if request.kind in kinds) + Counter(
-            moves
-        )
+        by_hand = (session_id for _, session_id, _ in self.answers_by_hand.elements())
+        asked = (request.session_id for request, _ in requests if request.kind in kinds)
+        return Counter([*asked, *moves, *by_hand])
 
     # ------------------------------------------------------------------------------------- requests
 

@@ -175,6 +175,7 @@ class OrderedDecision:
 
     session_id: str
     enrolment_id: str
+    agent_id: str
     outcome: str
 
 
@@ -225,7 +226,12 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
         seats=seats,
         decided=decided,
         decisions=[
-            OrderedDecision(data["session_id"], data["enrolment_id"], answer_in(name, data).outcome)
+            OrderedDecision(
+                data["session_id"],
+                data["enrolment_id"],
+                data["agent"]["agent_id"],
+                answer_in(name, data).outcome,
+            )
             for name, data in decisions
             if changes_an_enrolment(data)
         ],

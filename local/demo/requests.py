@@ -16,7 +16,9 @@ from local.demo.session_model import CatalogueSession, SessionModel
 from local.demo.sessions import DemoSessions
 
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
-_OF_THEIR_OWN = ("reserved", "offers", "by_link", "selection", "two_steps", "groups", "together", "moving")
+_OF_THEIR_OWN = (
+    "reserved", "offers", "by_link", "selection", "two_steps", "groups", "together", "moving", "by_hand",
+)  # fmt: skip
 
 
 class RequestScript:
@@ -50,6 +52,7 @@ class RequestScript:
                 (sessions.of_part(part), number)
                 for part, number in (
                     ("recorded", 60), ("to_cancel", 25), ("offers", 8), ("by_link", 4), ("approval", 6),
+                    ("by_hand", 2),
                 )
             ),
         ]  # fmt: skip
@@ -152,6 +155,17 @@ class RequestScript:
             PortalRequest(here.session_id, agent, RequestKind.SWAP, to_session_id=there.session_id)
             for agent in model.sessions[here.session_id].enrolled.values()
         ]
+
+    def by_hand(self) -> list[tuple[Agent, str | None]]:
+        """Three telephone the organiser: for the last seat, for one above the capacity, and to wait."""
+        organiser = self._sessions.of_part("by_hand").organiser
+        reasons = (None, "Une chaise de plus a été installée", None)
+        return [(self._people.agent(organiser), reason) for reason in reasons]
+
+    def after_hand(self, model: ReferenceModel) -> PortalRequest:
+        """The first leaves their seat, which was one too many: nobody follows."""
+        session = self._modelled(model, "by_hand")
+        return self._withdrawal(session, next(iter(session.enrolled.values())))
 
     def withdrawal_from(self, model: ReferenceModel, part: str) -> PortalRequest:
         """One who has a seat withdraws."""

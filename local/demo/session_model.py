@@ -70,6 +70,8 @@ class SessionModel:
     candidates: dict[str, Agent] = field(default_factory=dict)
     together: dict[str, str] = field(default_factory=dict)
     """Of who waits with a group, its request."""
+    above_capacity: set[str] = field(default_factory=set)
+    """Who was given a seat though none was free."""
     cancelled: bool = False
     released: bool = False
 
@@ -127,6 +129,13 @@ class SessionModel:
             return Answer("refused", "session_full")
         self.waiting[agent.agent_id] = agent
         return Answer("waitlisted")
+
+    def place_above_capacity(self, agent: Agent) -> Answer:
+        """Give a seat, also where none is free."""
+        if not self.has_room_for(agent):
+            self.above_capacity.add(agent.agent_id)
+        self.enrolled[agent.agent_id] = agent
+        return Answer("enrolled")
 
     def next_in_line(self) -> list[Agent]:
         """Return the first in line who may take a seat now: a group has all its seats or waits.

@@ -164,6 +164,7 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
         ],
         "groups": [event(17, "L’IA en équipe, atelier local", 8)],
         "together": [event(23, "L’IA ensemble, atelier local", 3, waiting_list="automatic")],
+        "by_hand": [event(25, "L’IA et l’accessibilité, atelier local", 3)],
         "reserved": [
             event(
                 18,

@@ -53,7 +53,8 @@ def summary(
         ),
         (
             f"{figures['groups']} groups, {figures['nominations']} lists of a bespoke session, "
-            f"{figures['reserved_seats_released']} reserved seats released to who waited"
+            f"{figures['reserved_seats_released']} reserved seats released to who waited, "
+            f"{figures['by_hand']} enrolled by hand, {figures['above_capacity']} of them above the capacity"
         ),
         (
             f"{figures['mails_received']} of {figures['mails_expected']} mails received, "

@@ -121,6 +121,13 @@ def test_an_answer_by_a_link_is_owed_once(day: OneSeat) -> None:
     assert compare_answers(day.model, day.decisions).none
 
 
+def test_an_answer_to_an_organiser_is_owed_once(day: OneSeat) -> None:
+    day.model.enrol_by_hand("s", day.agents[0], above_capacity=True)
+    assert compare_answers(day.model, day.decisions).lost == 1
+    day.decide("AgentEnrolled", day.agents[0], "the API's own id")
+    assert compare_answers(day.model, day.decisions).none
+
+
 def test_an_agent_of_a_group_without_an_answer_is_lost_though_others_have_theirs(day: OneSeat) -> None:
     people = Population("def", Random(1))
     group = tuple(people.agent() for _ in range(2))
@@ -190,13 +197,32 @@ def test_who_has_a_seat_or_an_offer_or_waits_elsewhere_than_in_the_model_is_foun
     ],
 )
 def test_a_seat_too_many_for_a_moment_is_found_though_the_end_is_right(history: str, exceeded: int) -> None:
-    decisions = [OrderedDecision("s", *step.split()) for step in history.split(", ")]
-    differences = compare_moments({"s": 1}, decisions)
-    assert differences.overbooked == exceeded
+    assert compare_moments({"s": 1}, in_order(history)).overbooked == exceeded
+
+
+@pytest.mark.parametrize(
+    ("history", "exceeded"),
+    [
+        ("a enrolled, d enrolled, e enrolled, a withdrawn", 0),
+        ("a offered, d enrolled, a enrolled", 0),
+        ("a enrolled, d enrolled, a withdrawn, b enrolled", 1),
+        ("d enrolled, b enrolled", 1),
+        ("a enrolled, d enrolled, b enrolled", 2),
+    ],
+)
+def test_a_seat_above_the_capacity_is_theirs_alone_to_whom_it_was_given(history: str, exceeded: int) -> None:
+    added = [("s", "d"), ("s", "e")]
+    assert compare_moments({"s": 1}, in_order(history), added).overbooked == exceeded
+
+
+def in_order(history: str) -> list[OrderedDecision]:
+    """Decisions about agents, each of whom has one enrolment."""
+    steps = (step.split() for step in history.split(", "))
+    return [OrderedDecision("s", f"enrolment of {agent}", agent, outcome) for agent, outcome in steps]
 
 
 def test_a_session_without_a_limit_is_never_overbooked() -> None:
-    differences = compare_moments({"s": None}, [OrderedDecision("s", str(n), "enrolled") for n in range(9)])
+    differences = compare_moments({"s": None}, in_order("a enrolled, b enrolled"))
     assert differences.none
 
 

@@ -248,6 +248,30 @@ def test_who_a_seat_is_reserved_for_takes_it_past_a_line_of_others() -> None:
     assert outcomes(model, *others, a_request("a")) == ["enrolled", "waitlisted", "enrolled"]
 
 
+# ------------------------------------------------------------------------------------------ by hand
+
+
+def test_an_organiser_gives_a_free_seat_by_the_rules_and_one_more_with_a_reason() -> None:
+    model = ReferenceModel([WEBINAR])
+    model.receive([a_request("a")])
+    for name, above_capacity in (("b", True), ("c", False), ("d", True)):
+        model.enrol_by_hand("s", an_agent(name), above_capacity=above_capacity)
+    session = model.sessions["s"]
+    assert (list(session.enrolled), list(session.waiting)) == (["a", "b", "d"], ["c"])
+    assert session.above_capacity == {"d"}, "b has a seat that was free"
+    assert (model.demands(), model.answers_due()) == ({"s": 4}, 4)
+    assert model.mails["d@ville.example"] == 1
+
+
+def test_a_seat_above_the_capacity_is_passed_on_to_nobody() -> None:
+    model = ReferenceModel([replace(WEBINAR, capacity=1)])
+    model.receive([a_request("a"), a_request("b")])
+    model.enrol_by_hand("s", an_agent("c"), above_capacity=True)
+    model.receive([a_request("a", kind=RequestKind.WITHDRAWAL)])
+    assert list(model.sessions["s"].enrolled) == ["c"]
+    assert list(model.sessions["s"].waiting) == ["b"]
+
+
 # -------------------------------------------------------------------------------- groups and lists
 
 
