@@ -66,6 +66,7 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
     differences = Differences()
     for found in (
         compare_answers(model, observed.decisions),
+        compare_corrections(model, observed.decisions),
         compare_offers(model, observed.decisions),
         compare_enrolments(model, observed.decisions),
         compare_selection(model, observed.selection),
@@ -74,7 +75,8 @@ def compare(model: ReferenceModel, observed: Observed) -> Differences:
         compare_moments(capacities, databases.decisions, added),
     ):
         differences += found
-    answered = sum(request.kind is not RequestKind.BESPOKE for request in model.requests.values())
+    unanswered = (RequestKind.BESPOKE, RequestKind.CORRECTION)  # they are about no seat
+    answered = sum(request.kind not in unanswered for request in model.requests.values())
     differences.add("wrong", answered - databases.decided, "requests without an outcome in the database")
     malformed, parked = observed.malformed, databases.parked
     differences.add("lost", max(0, malformed - parked), "unreadable records that were not parked")
@@ -115,6 +117,18 @@ def compare_answers(model: ReferenceModel, decisions: DecisionLog) -> Difference
     for kind, differing in (("lost", expected - seen), ("duplicated", seen - expected)):
         what = "seats passed on, offers, lapses, selections and cancellations"
         differences.add(kind, differing.total(), f"{what}, such as {list(differing)[:3]}")
+    return differences
+
+
+def compare_corrections(model: ReferenceModel, decisions: DecisionLog) -> Differences:
+    """Check that each address was corrected, once."""
+    differences = Differences()
+    missing, extra = (
+        model.corrections - decisions.corrections,
+        decisions.corrections - model.corrections,
+    )
+    differences.add("lost", missing.total(), "addresses that were not corrected")
+    differences.add("duplicated", extra.total(), "addresses that were corrected though nobody asked")
     return differences
 
 
@@ -254,6 +268,7 @@ def figures(model: ReferenceModel, observed: Observed, differences: Differences)
         "nominations": kinds[RequestKind.NOMINATION],
         "withdrawals": kinds[RequestKind.WITHDRAWAL],
         "approvals": kinds[RequestKind.APPROVAL],
+        "corrections": kinds[RequestKind.CORRECTION],
         "moves": kinds[RequestKind.SWAP],
         "offers_answered": kinds[RequestKind.OFFER_ANSWER] + model.link_answers.total(),
         "by_hand": model.answers_by_hand.total(),

@@ -134,6 +134,7 @@ class Day:
         await self._cancel(sessions.of_part("to_cancel"))
         await self._release_reserved_seats(sessions.of_part("reserved"))
         await self._let_offers_lapse(script, sessions.of_part("offers"))
+        await self._correct(script)
         await self._accept_by_link(script, sessions.of_part("by_link"))
         await self._publish(script.after_cancellation())
         await self._wait_for_answers()
@@ -262,6 +263,23 @@ class Day:
         link = self._mails.link_to(agent.email, OFFER_PAGE) or ""
         await self._wait_until("the page of an offer", lambda: submit_page(link, reponse="oui"))
         self.model.answer_by_link(session.session_id, agent, accepted=True)
+
+    async def _correct(self, script: RequestScript) -> None:
+        """Correct addresses, once the mails to the old ones have been sent."""
+        agents = script.with_new_addresses(self.model)
+
+        async def all_came() -> bool:
+            self._mails.look()
+            came = self._mails.by_address + await superseded_mails(self._stack.database_url("notifier"))
+            return all(came[agent.email] >= self.model.mails[agent.email] for agent in agents)
+
+        await self._wait_until("mails to addresses that change", all_came)
+        await self._publish(script.corrections(agents))
+
+        async def all_corrected() -> bool:
+            return self.model.corrections <= self._decisions.corrections
+
+        await self._wait_until("corrections", all_corrected)
 
     async def _publish_replay(self, session: CatalogueSession) -> None:
         replay = {

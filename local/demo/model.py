@@ -18,6 +18,8 @@ AnswerKey = tuple[str, str]
 """A request's id and an agent: a request about several agents is answered to each."""
 Decision = tuple[Answer, str, str]
 """What was decided about an agent in a session: answer, session_id, agent_id."""
+Correction = tuple[str, str]
+"""An agent_id and the address that is theirs from now on."""
 
 
 class ReferenceModel:
@@ -36,6 +38,7 @@ class ReferenceModel:
         self.consequences: Counter[Decision] = Counter()
         self.link_answers: Counter[Decision] = Counter()
         self.answers_by_hand: Counter[Decision] = Counter()
+        self.corrections: Counter[Correction] = Counter()
         self.offers: Counter[str] = Counter()
         self.selection: Counter[str] = Counter()
         self.released = 0
@@ -160,6 +163,9 @@ class ReferenceModel:
         if request.kind is RequestKind.BESPOKE:
             self.answer_officer(officer_of(request.agent)["email"])  # no enrolment: the delegation answers it
             return
+        if request.kind is RequestKind.CORRECTION:
+            self._correct(request.agent)
+            return
         session = self.sessions.get(request.session_id)
         if session is None:
             self._answer(request, request.agent, Answer("refused", "unknown_session"))
@@ -196,6 +202,12 @@ class ReferenceModel:
         """Expect one letter for a decision."""
         self.mails[agent.email] += 1
         self.format_of_address[agent.email] = self.format_of(session_id)
+
+    def _correct(self, agent: Agent) -> None:
+        """Expect what follows at the agent's new address, and no letter about it."""
+        self.corrections[agent.agent_id, agent.email] += 1
+        for session in self.sessions.values():
+            session.correct(agent)
 
     def _enrol(self, session: SessionModel, agent: Agent, received_at: datetime, *, approved: bool) -> Answer:
         reason = session.reason_to_refuse(agent, received_at)

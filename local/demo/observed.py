@@ -17,7 +17,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from local.demo.model import AnswerKey, Decision
+from local.demo.model import AnswerKey, Correction, Decision
 from local.demo.session_model import Answer
 from local.mailbox.reading import open_mail
 from local.topic_events import following
@@ -45,6 +45,7 @@ GROUPS = {
         "catalogue.trainers",
     ),
 }
+_CORRECTED = "AgentDetailsCorrected"
 _OUTCOMES = {
     "AgentEnrolled": "enrolled",
     "AgentWaitlisted": "waitlisted",
@@ -83,13 +84,15 @@ def changes_an_enrolment(decision: Mapping[str, Any]) -> bool:
 class DecisionLog:
     """The decisions topic, read as it is written; each event counts once, by its id.
 
-    `answers` are to requests, by the request's id and the agent; `consequences` have no request. An
+    `answers` are to requests, by the request's id and the agent; `consequences` have no request;
+    `corrections` are of agents' addresses. An
     enrolment's events are in order, since an agent's are in one partition: `offers` counts what became of
     each offer.
     """
 
     answers: dict[AnswerKey, list[Answer]] = field(default_factory=lambda: defaultdict(list))
     consequences: Counter[Decision] = field(default_factory=Counter)
+    corrections: Counter[Correction] = field(default_factory=Counter)
     sessions: dict[AnswerKey, str] = field(default_factory=dict)
     enrolments: dict[str, LastDecision] = field(default_factory=dict)
     offers: Counter[str] = field(default_factory=Counter)
@@ -103,7 +106,10 @@ class DecisionLog:
             yield log
 
     def add(self, name: str, decision: Mapping[str, Any]) -> None:
-        """Count a decision, named as its type."""
+        """Count a decision, or the correction of an address, named as its type."""
+        if name == _CORRECTED:
+            self.corrections[decision["agent_id"], decision["email"]] += 1
+            return
         session_id, agent_id = decision["session_id"], decision["agent"]["agent_id"]
         answer = answer_in(name, decision)
         if decision["request_id"] is None:
@@ -233,7 +239,7 @@ async def read_databases(enrolment_url: str, notifier_url: str, request_ids: Ite
                 answer_in(name, data).outcome,
             )
             for name, data in decisions
-            if changes_an_enrolment(data)
+            if name != _CORRECTED and changes_an_enrolment(data)
         ],
         parked=parked,
         unsent_mails={row["state"]: row["count"] for row in unsent},

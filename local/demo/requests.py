@@ -189,6 +189,18 @@ class RequestScript:
         session = self._modelled(model, "offers")
         return [self._answer(session, agent, accepts=True) for agent in session.offered.values()]
 
+    def with_new_addresses(self, model: ReferenceModel) -> list[Agent]:
+        """Return who gets a new address: who is next for an offer, and one who will hear of a replay."""
+        waiting = self._modelled(model, "by_link").waiting
+        return [next(iter(waiting.values())), *self._some(self._modelled(model, "recorded").enrolled, most=1)]
+
+    def corrections(self, agents: Sequence[Agent]) -> list[PortalRequest]:
+        """A portal corrects their addresses."""
+        return [
+            PortalRequest("", replace(agent, email=f"nouvelle.{agent.email}"), RequestKind.CORRECTION)
+            for agent in agents
+        ]
+
     def after_cancellation(self) -> list[PortalRequest]:
         """Some want a seat in the cancelled session all the same."""
         return [self._request(self._sessions.of_part("to_cancel")) for _ in range(15)]

@@ -149,6 +149,12 @@ class SessionModel:
                 return []  # it keeps what is free
         return []
 
+    def correct(self, agent: Agent) -> None:
+        """Know the agent, if they are here, by another address."""
+        for group in self._live():
+            if agent.agent_id in group:
+                group[agent.agent_id] = agent
+
     def end_all(self) -> list[Agent]:
         """End every live enrolment and return whose they were."""
         agents = [agent for group in self._live() for agent in group.values()]

@@ -41,7 +41,7 @@ def summary(
             f"{figures['requests']} answers due, {figures['answers']} given: {figures['demands']} demands, "
             f"{figures['withdrawals']} withdrawals, {figures['moves']} moves, "
             f"{figures['approvals']} decisions of employers, "
-            f"{figures['offers_answered']} answers to offers"
+            f"{figures['offers_answered']} answers to offers, {figures['corrections']} corrected addresses"
         ),
         (
             f"offers: {offers['made']} made = {offers['accepted']} accepted + {offers['declined']} declined "

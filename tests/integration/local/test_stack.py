@@ -432,8 +432,8 @@ def test_a_part_that_cannot_start_stops_the_others_and_says_why(tmp_path: Path) 
 STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
 FIGURES = {
     "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
-    "withdrawals", "moves", "approvals", "offers_answered", "reserved_seats_released", "by_hand",
-    "above_capacity", "mails_expected", "mails_received", "mails_superseded", "lost", "duplicated",
+    "withdrawals", "moves", "approvals", "corrections", "offers_answered", "reserved_seats_released",
+    "by_hand", "above_capacity", "mails_expected", "mails_received", "mails_superseded", "lost", "duplicated",
     "overbooked", "parked", "seconds",
 }  # fmt: skip
 REASONS = {
@@ -470,6 +470,6 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -
     assert figures["refused"]["group_does_not_fit"] == 5
     assert (figures["groups"], figures["nominations"], figures["approvals"]) == (4, 2, 13)
     assert figures["reserved_seats_released"] == 2
-    assert (figures["by_hand"], figures["above_capacity"]) == (3, 1)
+    assert (figures["by_hand"], figures["above_capacity"], figures["corrections"]) == (3, 1, 2)
     assert figures["pending"] > 0
     assert not (tmp_path / "local" / "stack.json").exists()

@@ -12,6 +12,7 @@ from local.demo.comparison import (
     Differences,
     answers_received,
     compare_answers,
+    compare_corrections,
     compare_enrolments,
     compare_mails,
     compare_moments,
@@ -126,6 +127,16 @@ def test_an_answer_to_an_organiser_is_owed_once(day: OneSeat) -> None:
     assert compare_answers(day.model, day.decisions).lost == 1
     day.decide("AgentEnrolled", day.agents[0], "the API's own id")
     assert compare_answers(day.model, day.decisions).none
+
+
+def test_an_address_is_corrected_once_and_only_where_it_was_asked_for(day: OneSeat) -> None:
+    correction = {"agent_id": day.agents[0].agent_id, "email": day.agents[0].email}
+    day.receive(PortalRequest("", day.agents[0], RequestKind.CORRECTION))
+    assert compare_corrections(day.model, day.decisions).lost == 1
+    day.decisions.add("AgentDetailsCorrected", correction)
+    assert compare_corrections(day.model, day.decisions).none
+    day.decisions.add("AgentDetailsCorrected", correction)
+    assert compare_corrections(day.model, day.decisions).duplicated == 1
 
 
 def test_an_agent_of_a_group_without_an_answer_is_lost_though_others_have_theirs(day: OneSeat) -> None:

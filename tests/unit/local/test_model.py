@@ -272,6 +272,20 @@ def test_a_seat_above_the_capacity_is_passed_on_to_nobody() -> None:
     assert list(model.sessions["s"].waiting) == ["b"]
 
 
+# --------------------------------------------------------------------------------------- corrections
+
+
+def test_what_follows_a_correction_is_written_to_the_new_address() -> None:
+    model = ReferenceModel([replace(WEBINAR, capacity=1)])
+    model.receive([a_request("a"), a_request("b")])
+    corrected = replace(an_agent("b"), email="new@ville.example")
+    model.receive([sent(PortalRequest("", corrected, RequestKind.CORRECTION))])
+    assert model.corrections == {("b", "new@ville.example"): 1}
+    assert not model.mails["new@ville.example"]
+    model.receive([a_request("a", kind=RequestKind.WITHDRAWAL)])
+    assert (model.mails["b@ville.example"], model.mails["new@ville.example"]) == (1, 1)
+
+
 # -------------------------------------------------------------------------------- groups and lists
 
 
