@@ -11,6 +11,7 @@ from local.demo.comparison import compare, figures
 from local.demo.day import Day, Say
 from local.demo.observed import is_empty
 from local.demo.portal import signing_keys
+from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
 from local.failures import LocalStackError
 from local.folder import remove_data
@@ -39,6 +40,8 @@ def demo(options: StackOptions, say: Say) -> int:
     portals = credentials.portals_file(options.directory, PORTALS, issuer="demo")
     impatience = {name: options.environment.get(name, seconds) for name, seconds in IMPATIENCE.items()}
     extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
+    contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
+    extra["DELEGATION_CONTACTS"] = json.dumps(contacts)
     options = replace(options, data=options.directory / "demo", fresh=True, extra=extra)
     with signals_interrupt():
         try:

@@ -115,7 +115,7 @@ def compare_answers(model: ReferenceModel, decisions: DecisionLog) -> Difference
     differences.add("lost", silent.total(), f"answers by a link or to an organiser: {list(silent)[:3]}")
     expected, seen = model.consequences, decisions.consequences
     for kind, differing in (("lost", expected - seen), ("duplicated", seen - expected)):
-        what = "seats passed on, offers, lapses, selections and cancellations"
+        what = "seats passed on, offers, lapses, selections, cancellations and ends of lines"
         differences.add(kind, differing.total(), f"{what}, such as {list(differing)[:3]}")
     return differences
 
@@ -260,6 +260,7 @@ def figures(model: ReferenceModel, observed: Observed, differences: Differences)
                 "withdrawn",
                 "cancelled",
                 "lapsed",
+                "not_obtained",
             )
         },
         "refused": dict(sorted(reasons.items())),
@@ -274,6 +275,7 @@ def figures(model: ReferenceModel, observed: Observed, differences: Differences)
         "by_hand": model.answers_by_hand.total(),
         "above_capacity": sum(len(session.above_capacity) for session in model.sessions.values()),
         "reserved_seats_released": model.released,
+        "minimums_missed": model.minimums_missed,
         "selection": observed.selection,
         "mails_expected": model.mails.total() - superseded,
         "mails_received": observed.mails.by_address.total(),

@@ -26,7 +26,13 @@ from local.demo.people import Population
 from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
 from local.demo.requests import RequestScript
 from local.demo.session_model import CatalogueSession
-from local.demo.sessions import DemoSessions, choose_sessions, private_session, small_sessions
+from local.demo.sessions import (
+    ORGANISERS_ADDRESS,
+    DemoSessions,
+    choose_sessions,
+    private_session,
+    small_sessions,
+)
 from local.failures import LocalStackError
 from local.portal.signing import SigningKey
 from local.stack import Stack
@@ -133,10 +139,13 @@ class Day:
         await self._rank(script, sessions, "two_steps")
         await self._cancel(sessions.of_part("to_cancel"))
         await self._release_reserved_seats(sessions.of_part("reserved"))
+        await self._close_enrolment([sessions.of_part("full"), sessions.of_part("too_few")])
         await self._let_offers_lapse(script, sessions.of_part("offers"))
         await self._correct(script)
         await self._accept_by_link(script, sessions.of_part("by_link"))
         await self._publish(script.after_cancellation())
+        await self._wait_for_consequences("not_obtained")
+        await self._publish(script.after_close())
         await self._wait_for_answers()
         await self._wait_for_consequences("enrolled", "withdrawn")
         await self._wait_for_mails()
@@ -243,6 +252,17 @@ class Day:
             "PATCH", f"/api/v1/sessions/{session.session_id}", {"reserved_seats": reserved}
         )
         self.model.release_reserved_seats(session.session_id)
+
+    async def _close_enrolment(self, sessions: Sequence[CatalogueSession]) -> None:
+        """Let enrolment end in sessions that have started, sooner than was planned."""
+        closes_at = datetime.now(UTC) + timedelta(seconds=2)
+        for session in sessions:
+            await self._catalogue.call(
+                "PATCH",
+                f"/api/v1/sessions/{session.session_id}",
+                {"enrolment_closes_at": closes_at.isoformat()},
+            )
+            self.model.close_enrolment(session.session_id, closes_at, ORGANISERS_ADDRESS)
 
     async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
         """Let an offer without an answer lapse, and the next agent take the seat."""

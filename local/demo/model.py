@@ -6,6 +6,7 @@ who has a seat, who has an offer, who waits and who is pending, each in order. P
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from local.demo.people import Agent
@@ -42,6 +43,7 @@ class ReferenceModel:
         self.offers: Counter[str] = Counter()
         self.selection: Counter[str] = Counter()
         self.released = 0
+        self.minimums_missed = 0
         self.mails: Counter[str] = Counter()
         self.format_of_address: dict[str, str] = {}
 
@@ -90,6 +92,21 @@ class ReferenceModel:
         before = len(session.enrolled)
         self._promote(session)
         self.released += len(session.enrolled) - before
+
+    def close_enrolment(self, session_id: str, closes_at: datetime, organiser: str) -> None:
+        """Close enrolment in a session that has started: who waits has no seat, and nobody follows them.
+
+        The organiser, at this address, is notified where fewer take part than are needed.
+        """
+        session = self.sessions[session_id]
+        session.terms = replace(session.terms, closes_at=closes_at)
+        for agent in list(session.waiting.values()):
+            del session.waiting[agent.agent_id]
+            self._follow(session, Answer("not_obtained"), agent)
+        if session.misses_minimum():
+            self.minimums_missed += 1
+            self.mails[organiser] += 1
+            self.format_of_address[organiser] = session.terms.format
 
     def select(self, session_id: str, ranked: Sequence[str], not_selected: Sequence[str]) -> None:
         """Rank the candidates: they get seats in this order, then places in line; the others are refused."""

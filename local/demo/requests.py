@@ -18,6 +18,7 @@ from local.demo.sessions import DemoSessions
 # Small sessions whose seats and lines are for one purpose, which withdrawals at random would spoil.
 _OF_THEIR_OWN = (
     "reserved", "offers", "by_link", "selection", "two_steps", "groups", "together", "moving", "by_hand",
+    "full", "too_few",
 )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ class RequestScript:
                 (sessions.of_part(part), number)
                 for part, number in (
                     ("recorded", 60), ("to_cancel", 25), ("offers", 8), ("by_link", 4), ("approval", 6),
-                    ("by_hand", 2),
+                    ("by_hand", 2), ("full", 5), ("too_few", 2),
                 )
             ),
         ]  # fmt: skip
@@ -204,6 +205,10 @@ class RequestScript:
     def after_cancellation(self) -> list[PortalRequest]:
         """Some want a seat in the cancelled session all the same."""
         return [self._request(self._sessions.of_part("to_cancel")) for _ in range(15)]
+
+    def after_close(self) -> list[PortalRequest]:
+        """One comes too late."""
+        return [self._request(self._sessions.of_part("full"))]
 
     # ------------------------------------------------------------------------------------------ one request
 

@@ -26,6 +26,7 @@ class CatalogueSession:
     approval: str = "none"
     sirets: tuple[str, ...] = ()
     reserved: tuple[tuple[str, int], ...] = ()
+    minimum: int = 0
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "CatalogueSession":
@@ -44,6 +45,7 @@ class CatalogueSession:
             approval=document["approval"],
             sirets=tuple(document["audience"]["sirets"]),
             reserved=tuple((seats["delegation"], seats["seats"]) for seats in document["reserved_seats"]),
+            minimum=document["minimum"] or 0,
         )
 
 
@@ -154,6 +156,10 @@ class SessionModel:
         for group in self._live():
             if agent.agent_id in group:
                 group[agent.agent_id] = agent
+
+    def misses_minimum(self) -> bool:
+        """Say whether fewer have a seat, or may still have one, than the session needs."""
+        return len(self.enrolled) + len(self.offered) + len(self.candidates) < self.terms.minimum
 
     def end_all(self) -> list[Agent]:
         """End every live enrolment and return whose they were."""

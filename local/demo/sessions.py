@@ -14,6 +14,9 @@ WEBINAR_OFFER = "webinaires-acculturation-ia"
 INET_OFFER = "inet-conduire-transition-numerique"
 BESPOKE_OFFER = "sur-mesure-enjeux-ia"
 RESERVED_FOR = "bretagne"
+WITH_CONTACT = "inset-angers"
+ORGANISERS_ADDRESS = "organisation.angers@cnfpt.example"
+"""Of the only organiser here who has one, where it is written what their sessions need."""
 
 # How far a session's dates must be from now, so that no clock decides what the model cannot know.
 _MARGIN = timedelta(minutes=10)
@@ -114,6 +117,14 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
         usual = {"join_url": link, "capacity": capacity, "waiting_list": "none"}
         return _draft(WEBINAR_OFFER, title, opened, number, {**usual, **terms})
 
+    # Enrolment goes on for a while after the start: then nobody hears of it when its end is moved.
+    begun = {
+        "organiser": WITH_CONTACT,
+        "minimum": 3,
+        "starts_at": _iso(now - timedelta(minutes=30)),
+        "ends_at": _iso(now + timedelta(hours=2)),
+        "enrolment_closes_at": _iso(now + timedelta(hours=1)),
+    }
     reserved = {"delegation": RESERVED_FOR, "seats": 3, "release_at": _iso(now + timedelta(days=20))}
     return {
         "events": [
@@ -165,6 +176,8 @@ def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
         "groups": [event(17, "L’IA en équipe, atelier local", 8)],
         "together": [event(23, "L’IA ensemble, atelier local", 3, waiting_list="automatic")],
         "by_hand": [event(25, "L’IA et l’accessibilité, atelier local", 3)],
+        "full": [event(26, "L’IA en salle comble, atelier local", 3, **begun)],
+        "too_few": [event(27, "L’IA en petit comité, atelier local", 8, **begun)],
         "reserved": [
             event(
                 18,

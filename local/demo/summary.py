@@ -25,6 +25,7 @@ COLUMNS = {
     "withdrawn": "withdrawn",
     "cancelled": "cancelled",
     "lapsed": "lapsed",
+    "not_obtained": "no seat",
 }
 """Where a demand for a seat may stand, and its column: in each row they add up to the demands."""
 _WIDTH = 100
@@ -54,7 +55,8 @@ def summary(
         (
             f"{figures['groups']} groups, {figures['nominations']} lists of a bespoke session, "
             f"{figures['reserved_seats_released']} reserved seats released to who waited, "
-            f"{figures['by_hand']} enrolled by hand, {figures['above_capacity']} of them above the capacity"
+            f"{figures['by_hand']} enrolled by hand, {figures['above_capacity']} of them above the capacity, "
+            f"{figures['minimums_missed']} session with too few"
         ),
         (
             f"{figures['mails_received']} of {figures['mails_expected']} mails received, "

@@ -429,12 +429,21 @@ def test_a_part_that_cannot_start_stops_the_others_and_says_why(tmp_path: Path) 
 
 # --------------------------------------------------------------------------------- the demonstration, whole
 
-STANDING = ("enrolled", "waitlisted", "offered", "pending", "withdrawn", "cancelled", "lapsed")
+STANDING = (
+    "enrolled",
+    "waitlisted",
+    "offered",
+    "pending",
+    "withdrawn",
+    "cancelled",
+    "lapsed",
+    "not_obtained",
+)
 FIGURES = {
     "requests", "answers", "demands", *STANDING, "refused", "offers", "selection", "groups", "nominations",
     "withdrawals", "moves", "approvals", "corrections", "offers_answered", "reserved_seats_released",
-    "by_hand", "above_capacity", "mails_expected", "mails_received", "mails_superseded", "lost", "duplicated",
-    "overbooked", "parked", "seconds",
+    "by_hand", "above_capacity", "minimums_missed", "mails_expected", "mails_received", "mails_superseded",
+    "lost", "duplicated", "overbooked", "parked", "seconds",
 }  # fmt: skip
 REASONS = {
     "already_enrolled", "approval_denied", "deadline_passed", "group_does_not_fit", "not_eligible",
@@ -471,5 +480,6 @@ def test_the_demonstration_loses_doubles_and_overbooks_nothing(tmp_path: Path) -
     assert (figures["groups"], figures["nominations"], figures["approvals"]) == (4, 2, 13)
     assert figures["reserved_seats_released"] == 2
     assert (figures["by_hand"], figures["above_capacity"], figures["corrections"]) == (3, 1, 2)
+    assert (figures["not_obtained"], figures["minimums_missed"]) == (2, 1)
     assert figures["pending"] > 0
     assert not (tmp_path / "local" / "stack.json").exists()

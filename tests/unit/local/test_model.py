@@ -286,6 +286,27 @@ def test_what_follows_a_correction_is_written_to_the_new_address() -> None:
     assert (model.mails["b@ville.example"], model.mails["new@ville.example"]) == (1, 1)
 
 
+# --------------------------------------------------------------------------- the close of enrolment
+
+
+def test_who_waits_at_the_close_has_no_seat_and_who_comes_after_it_is_refused() -> None:
+    model = ReferenceModel([replace(WEBINAR, capacity=1, minimum=1)])
+    model.receive([a_request(name) for name in "abc"])
+    model.close_enrolment("s", NOW, "inset@cnfpt.example")
+    assert consequences(model) == ["b: not_obtained", "c: not_obtained"]
+    assert outcomes(model, a_request("d")) == ["deadline_passed"]
+    assert not model.minimums_missed, "the one seat is taken"
+    assert "inset@cnfpt.example" not in model.mails
+
+
+def test_the_organiser_hears_at_the_close_that_too_few_take_part() -> None:
+    model = ReferenceModel([replace(WEBINAR, minimum=2)])
+    model.receive([a_request("a")])
+    model.close_enrolment("s", NOW, "inset@cnfpt.example")
+    assert model.minimums_missed == model.mails["inset@cnfpt.example"] == 1
+    assert list(model.sessions["s"].enrolled) == ["a"], "nothing else follows"
+
+
 # -------------------------------------------------------------------------------- groups and lists
 
 
