@@ -8,9 +8,10 @@ from pathlib import Path
 
 from local import credentials
 from local.demo.comparison import compare, figures
-from local.demo.day import Day, Say
+from local.demo.day import Day
 from local.demo.observed import is_empty
 from local.demo.portal import signing_keys
+from local.demo.progress import Say
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
 from local.demo.summary import summary
 from local.failures import LocalStackError

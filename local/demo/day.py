@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from local.demo.observed import (
 )
 from local.demo.people import Population
 from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
+from local.demo.progress import Progress, Say
 from local.demo.requests import RequestScript
 from local.demo.session_model import CatalogueSession
 from local.demo.sessions import (
@@ -42,7 +42,6 @@ from shared.messaging.broker import KafkaSettings, client_options
 PATIENCE_SECONDS = 90.0
 """A day ends when so long nothing has come of what is awaited: longer than `make faults` holds a seat."""
 OFFER_PAGE = "/inscriptions/offre"
-Say = Callable[[str], None]
 
 
 class TimeIsUp(Exception):
@@ -387,39 +386,6 @@ class Day:
             )
 
         self._progress.show(counts, last=last)
-
-
-class Progress:
-    """Says how far it is: on a terminal in one line that changes, else every few seconds.
-
-    ``made_at``: the monotonic time at which the counts had last changed.
-    """
-
-    def __init__(self, say: Say, began: float) -> None:
-        self.say = say
-        self.records = 0
-        self.made_at = 0.0
-        self._began = began
-        self._shown = ""
-        self._shown_at = 0.0
-        self._terminal = sys.stdout.isatty()
-
-    def show(self, counts: Callable[[], str], *, last: bool) -> None:
-        """Show the counts, unless they were shown a moment ago; the last ones always."""
-        now = time.monotonic()
-        if now - self._shown_at < (0.25 if self._terminal else 3) and not last:
-            return
-        self._shown_at = now
-        text = f"{self.records} records published, {counts()}"
-        if text != self._shown:
-            self.made_at = now
-        line = f"{now - self._began:5.0f} s  {text}"
-        if self._terminal:
-            sys.stdout.write(f"\r\033[K{line}" + ("\n" if last else ""))
-            sys.stdout.flush()
-        elif text != self._shown:
-            self.say(line)
-        self._shown = text
 
 
 def connection_of(stack: Stack, client_id: str) -> dict[str, Any]:
