@@ -254,8 +254,8 @@ class Day:
 
     async def _close_enrolment(self, sessions: Sequence[CatalogueSession]) -> None:
         """Let enrolment end in sessions that have started, sooner than was planned."""
-        closes_at = datetime.now(UTC) + timedelta(seconds=2)
         for session in sessions:
+            closes_at = datetime.now(UTC) + timedelta(seconds=2)
             await self._catalogue.call(
                 "PATCH",
                 f"/api/v1/sessions/{session.session_id}",
