@@ -44,14 +44,20 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
-    """The letters that time will call for in these sessions, each with its session: not begun yet."""
-    rows = await tx.execute(_TO_COME, {"ids": list(session_ids)}) if session_ids else ()
+    """The letters that time will call for in these sessions, each with its session: not begun yet.
+
+    Those that only newer processes know are left to them.
+    """
+    rows = await tx.execute(_TO_COME, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def drop_to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
-    """Have nothing to come in these sessions any more. Returns what there was."""
-    rows = await tx.execute(_DROP, {"ids": list(session_ids)}) if session_ids else ()
+    """Have nothing to come in these sessions any more. Returns what there was.
+
+    What only newer processes know is left to them.
+    """
+    rows = await tx.execute(_DROP, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
@@ -71,9 +77,8 @@ async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
 async def lock_oldest(tx: Transaction) -> FanOutRow | None:
     """The oldest that is begun, not done, and that no other process works on; news after all others."""
     is_news = col(FanOutRow.task) == FanOutTask.NEWS.value
-    known = col(FanOutRow.task).in_([task.value for task in FanOutTask])
     is_open = col(FanOutRow.begun_at).is_not(None) & col(FanOutRow.done_at).is_(None)
-    oldest = select(FanOutRow).where(is_open, known)
+    oldest = select(FanOutRow).where(is_open, col(FanOutRow.task).in_(_KNOWN))
     order = oldest.order_by(is_news, col(FanOutRow.begun_at)).limit(1)
     return (await tx.scalars(order.with_for_update(skip_locked=True))).one_or_none()
 
@@ -184,6 +189,8 @@ def of(template: Template) -> dict[str, Any]:
     return {"template": template.value, "priority": int(KINDS[template].priority)}
 
 
+_KNOWN = [task.value for task in FanOutTask]
+"""A process that was upgraded before the others may have stored others."""
 _BEGIN = text(
     """
     INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, after, begun_at)
@@ -204,8 +211,9 @@ _BEGIN = text(
     """
 )
 _OF_SESSIONS_TO_COME = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
-_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_OF_SESSIONS_TO_COME}")  # noqa: S608 our own words
-_DROP = text(f"DELETE FROM fan_out WHERE {_OF_SESSIONS_TO_COME} RETURNING subject_id, task")  # noqa: S608 our own words
+_KNOWN_TO_COME = f"{_OF_SESSIONS_TO_COME} AND task = ANY(CAST(:known AS varchar[]))"
+_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_KNOWN_TO_COME}")  # noqa: S608 our own words
+_DROP = text(f"DELETE FROM fan_out WHERE {_KNOWN_TO_COME} RETURNING subject_id, task")  # noqa: S608 our own words
 _DUE = text(
     "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
     "AND due_at <= now() ORDER BY due_at LIMIT :most) AS due"

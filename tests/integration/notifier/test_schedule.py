@@ -96,6 +96,21 @@ async def test_the_letters_of_an_enrolment_that_overtook_its_session_are_planned
     assert set(await to_come(notifier)) == ALL
 
 
+async def test_what_a_newer_process_has_planned_stays_and_stops_nothing(notifier: Notifier) -> None:
+    """As in a rolling upgrade that brings a letter which this process does not know."""
+    await notifier.hear(session())
+    await notifier.change(
+        "INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, after) "
+        "SELECT event_id, 'a-newer-letter', subject_id, details, called_for_at, due_at, after FROM fan_out "
+        "WHERE task = 'joining'"
+    )
+    await notifier.hear(a_decision(AgentEnrolled))
+    await notifier.hear(changed(50))
+    assert await notifier.query("SELECT 1 FROM dead_letter") == []
+    tasks = await notifier.query("SELECT task FROM fan_out WHERE begun_at IS NULL ORDER BY task")
+    assert tasks == [("a-newer-letter",), ("joining",), ("reminder-day",), ("reminder-week",)]
+
+
 async def planned(notifier: Notifier) -> set[str]:
     """The letters that time calls for which are still to be sent, those due by now too."""
     rows = await notifier.rows(where="state = 'pending'")
