@@ -103,7 +103,7 @@ class EnrolmentRow(_Base, table=True):
             postgresql_where=text("standing IN ('waitlisted', 'offered', 'pending')"),
         ),
         # These serve the digest: who is new, and who has left.
-        Index("ix_enrolment_known_since", "known_since", postgresql_using="brin"),
+        Index("ix_enrolment_known_since", "known_since"),
         Index("ix_enrolment_withdrawn", "since", postgresql_where=text("standing = 'withdrawn'")),
     )
     enrolment_id: UUID = Field(primary_key=True)

@@ -201,9 +201,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_enrolment_address", "enrolment", [sa.literal_column("lower(address)")], unique=False)
     op.create_index("ix_enrolment_agent", "enrolment", ["agent_id", "issuer"], unique=False)
-    op.create_index(
-        "ix_enrolment_known_since", "enrolment", ["known_since"], unique=False, postgresql_using="brin"
-    )
+    op.create_index("ix_enrolment_known_since", "enrolment", ["known_since"], unique=False)
     op.create_index(
         "ix_enrolment_enrolled",
         "enrolment",
