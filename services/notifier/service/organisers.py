@@ -9,13 +9,19 @@ from services.notifier.settings import DelegationContacts
 from services.notifier.store import organisers, queue
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
+from shared.events.topics import Topic
+from shared.messaging import progress
 
 
 async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationContacts, now: datetime) -> int:
     """Write the digest to who wants it, and to the others what came back, once for each day.
 
-    These are no agents: their recipient is named after the organiser. Returns how many letters.
+    These are no agents: their recipient is named after the organiser. Returns how many letters: none while
+    something that was decided in the day may still have to be read.
     """
+    read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
+    if read is None or read < day.until:
+        return 0
     since = await organisers.begin_day(tx, day)
     if since is None:
         return 0

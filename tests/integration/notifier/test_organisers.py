@@ -18,6 +18,8 @@ from services.notifier.settings import DelegationContacts
 from shared import clock
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
+from shared.events.topics import Topic
+from shared.messaging import progress
 from shared.web.links import Links, Purpose
 from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
@@ -59,7 +61,13 @@ async def write(
     notifier: Notifier, now: datetime, monkeypatch: pytest.MonkeyPatch, to: Mapping[str, DelegationContacts]
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: now)
+    await decisions_are_read(notifier, until=now)
     await jobs.write_to_organisers(notifier.database, to)
+
+
+async def decisions_are_read(notifier: Notifier, *, until: datetime) -> None:
+    async with notifier.database.transaction() as tx:
+        await progress.save(tx, Topic.ENROLMENT_DECISIONS, {0: until})
 
 
 async def mails(notifier: Notifier) -> list[Any]:
@@ -252,6 +260,21 @@ async def test_a_later_decision_makes_nobody_new_again(seated: Notifier) -> None
     gone = {"enrolment_id": enrolment_id, "version": 2, "by": WithdrawnBy.AGENT, "agent": agent}
     await seated.hear(a_decision(EnrolmentWithdrawn, **gone))
     assert await seated.query("SELECT known_since FROM enrolment WHERE agent_id = 'zoe'") == before
+
+
+async def test_a_day_waits_until_all_that_was_decided_in_it_is_read(
+    seated: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a night in which no notifier ran: what was received in time is stored late."""
+    monkeypatch.setattr(clock, "now", lambda: MORNING)
+    await jobs.write_to_organisers(seated.database, DIGEST)
+    await decisions_are_read(seated, until=NIGHT_BEFORE)
+    await jobs.write_to_organisers(seated.database, DIGEST)
+    agent = an_agent(agent_id="lea", email="lea@ville.example")
+    await seated.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent), at=NIGHT_BEFORE)
+    await write(seated, MORNING, monkeypatch, DIGEST)
+    (digest,) = await digests(seated)
+    assert [row["new"] for row in digest.details["sessions"]] == [1]
 
 
 async def test_on_a_day_without_anything_to_say_there_is_no_digest(
