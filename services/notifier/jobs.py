@@ -74,7 +74,7 @@ async def write_to_organisers(database: Database, contacts: Mapping[str, Delegat
     for organiser, found in contacts.items():
         now = clock.now()
         day = day_of(organiser, now)
-        if day is not None and (found.organisers or found.digest):
+        if day is not None:
             async with database.transaction() as tx:
                 await organisers.write_day(tx, day, found, now)
 

@@ -260,8 +260,7 @@ REGISTER = (
                 whose=Whose.STAFF,
                 columns={"address": "empreinte du courriel"},
                 purpose="Ne plus envoyer le résumé du jour à qui n’en veut plus.",
-                until="la personne le demande de nouveau",
-                of_agent=_BY_DIGEST,
+                until="la personne le demande de nouveau, ou que la délégation ne lui destine plus ce résumé",
                 of_address=_BY_DIGEST,
             ),
             PersonalData(

@@ -17,7 +17,8 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
     """Write the digest to who wants it, and to the others what came back, once for each day.
 
     These are no agents: their recipient is named after the organiser. Returns how many letters: none while
-    something that was decided in the day may still have to be read.
+    something that was decided in the day may still have to be read. Who has ended the digest is forgotten
+    where the settings do not name them any more.
     """
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
     if read is None or read < day.until:
@@ -27,6 +28,7 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
         return 0
     returned = await organisers.returned(tx, day.organiser, since, day.until)
     alone = returned_letter(returned)
+    await organisers.keep_ended(tx, day.organiser, contacts.digest)
     ended = await organisers.without_digest(tx, day.organiser, contacts.digest)
     wanting = [address for address in contacts.digest if address not in ended]
     digest = await _digest(tx, day, since, returned, now) if wanting else None

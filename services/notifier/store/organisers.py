@@ -99,6 +99,16 @@ async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
     return resumed.rowcount > 0
 
 
+async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]) -> None:
+    """Forget who has ended the digest of an organiser, but for the owners of these addresses."""
+    kept = [digest_of(tx, address) for address in addresses]
+    await tx.execute(
+        delete(EndedDigestRow).where(
+            col(EndedDigestRow.organiser) == organiser, col(EndedDigestRow.address).not_in(kept)
+        )
+    )
+
+
 async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
     """Return those of these addresses whose owners want the digest of an organiser no more."""
     ended = set(

@@ -186,6 +186,25 @@ async def test_that_a_former_address_failed_ends_too(
     assert await columns_with(notifier.database, metadata) == set()
 
 
+async def test_who_is_forgotten_as_an_agent_has_still_ended_the_digest(
+    notifier: Notifier, forget: Forget
+) -> None:
+    """The digest is about the delegation for which they work, and would be written again."""
+    await notifier.hear(SESSION)
+    await notifier.hear(a_decision(AgentEnrolled, agent=an_agent(AGENT, email=ADDRESS, issuer="iel")))
+    await notifier.change(
+        "INSERT INTO ended_digest (organiser, address, ended_at) VALUES ('bretagne', :address, now())",
+        address=digest_of(ADDRESS, b""),
+    )
+    await notifier.deliver()
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+
+    assert await forget()
+
+    assert len(await notifier.query("SELECT 1 FROM ended_digest")) == 1
+
+
 async def test_a_correction_and_the_former_address_that_are_kept_while_the_erasure_waits_end_too(
     notifier: Notifier, forget: Forget
 ) -> None:

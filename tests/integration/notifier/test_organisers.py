@@ -314,10 +314,10 @@ async def test_one_click_ends_the_digest_and_nothing_else(
     """RFC 8058: opening the link changes nothing, the POST does."""
     both = {"bretagne": DelegationContacts(organisers=(YANN,), digest=(YANN, ANNE))}
     monkeypatch.setattr(clock, "now", lambda: MORNING)
+    await come_back(seated, "zoe")
     for method in ("GET", "GET", "POST", "POST"):
         answer = await client.request(method, ending(), data={"List-Unsubscribe": "One-Click"})
         assert answer.status_code == 200
-        await come_back(seated, "zoe")
     await write(seated, MORNING, monkeypatch, both)
     assert [row.address for row in await digests(seated)] == [ANNE]
     assert [row.address for row in await mails(seated)] == [YANN]
