@@ -345,3 +345,15 @@ async def test_a_link_of_another_digest_or_of_who_has_none_ends_nothing(
     links = (ending(address=ANNE), ending("corse"), ending(days=-1))
     assert [(await client.post(link)).status_code for link in links] == [410] * 3
     assert await notifier.query("SELECT * FROM ended_digest") == []
+
+
+async def test_that_somebody_ended_the_digest_is_kept_while_the_settings_name_them(
+    seated: Notifier, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.post(ending())
+    await seated.change("INSERT INTO ended_digest SELECT 'corse', address, ended_at FROM ended_digest")
+    await write(seated, MORNING, monkeypatch, DIGEST)
+    assert len(await seated.query("SELECT * FROM ended_digest")) == 2
+    without = {"bretagne": DelegationContacts(contact="formations@cnfpt.example")}
+    await write(seated, MORNING + timedelta(days=1), monkeypatch, without)
+    assert await seated.query("SELECT organiser FROM ended_digest") == [("corse",)]
