@@ -124,9 +124,8 @@ def _text_in(table: str, name: str, value: Any) -> str:
         case "action", str():
             begins = next((known for known in labels.MAIL_DECISIONS if value.startswith(known)), "")
             return value.replace(begins, labels.MAIL_DECISIONS[begins], 1) if begins else value
-        case _, str() if value in (labels_of := _WORDS.get((table, name)) or _WORDS_ANYWHERE.get(name, {})):
-            return labels_of[value]
-    return text_of(value)
+    known_labels = _LABELS.get((table, name)) or _LABELS_ANYWHERE.get(name, {})
+    return known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value)
 
 
 def text_of(value: Any) -> str:
@@ -150,8 +149,8 @@ def text_of(value: Any) -> str:
 
 
 def _text_of_field(name: str, value: Any) -> str:
-    labels_of = _WORDS_ANYWHERE.get(name, {})
-    return labels_of[value] if isinstance(value, str) and value in labels_of else text_of(value)
+    known_labels = _LABELS_ANYWHERE.get(name, {})
+    return known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value)
 
 
 def _text_of_json(text: str) -> str:
@@ -248,7 +247,7 @@ _INTERESTS: Mapping[str, Mapping[str, str]] = {
     "delegation": labels.DELEGATIONS,
     "offer": labels.OFFERS,
 }
-_WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {
+_LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("bespoke_request", "state"): labels.BESPOKE_STATES,
     ("bounce", "kind"): labels.RETURNS,
     ("enrolment", "state"): labels.ENROLMENT_STATES,
@@ -259,7 +258,7 @@ _WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("suppression", "kind"): labels.RETURNS,
 }
 """What the codes of a column are called."""
-_WORDS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
+_LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "attendance": labels.ATTENDANCE,
     "delegation": labels.DELEGATIONS,
     "function": labels.FUNCTIONS,
