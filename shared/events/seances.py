@@ -18,7 +18,7 @@ MAX_GONE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class NumberedModule:
     """One entry of a calendar: a séance, or the session itself where it has none (``title`` is None)."""
 
     number: int
@@ -28,25 +28,25 @@ class Occasion:
 
 
 class NumberedSession(SessionState):
-    """The newest state of a session and the numbers of its occasions, in their order."""
+    """The newest state of a session and the numbers of its modules in calendars, in their order."""
 
     numbers: tuple[int, ...] = Field(
         default=(), description="Empty where nothing has changed yet: each has that of its place."
     )
     last_number: int = Field(default=0, description="The highest that was ever given: none is used twice.")
-    gone: tuple[Occasion, ...] = Field(
+    gone: tuple[NumberedModule, ...] = Field(
         default=(), description="What was dropped: some calendars may hold it still, so it is cancelled too."
     )
 
     @property
-    def occasions(self) -> tuple[Occasion, ...]:
+    def numbered_modules(self) -> tuple[NumberedModule, ...]:
         """What of it stands in a calendar."""
         if not self.modules:
             (number,) = self.numbers or (0,)
-            return (Occasion(number, None, self.starts_at, self.ends_at),)
+            return (NumberedModule(number, None, self.starts_at, self.ends_at),)
         numbers = self.numbers or range(1, len(self.modules) + 1)
         return tuple(
-            Occasion(number, module.title, module.starts_at, module.ends_at)
+            NumberedModule(number, module.title, module.starts_at, module.ends_at)
             for number, module in zip(numbers, self.modules, strict=True)
         )
 
@@ -56,26 +56,26 @@ def numbered(event: SessionState, before: NumberedSession | None) -> NumberedSes
     fresh = NumberedSession.model_validate(dict(event))
     if before is None:
         return fresh
-    left = list(before.occasions)
-    last = max(before.last_number, *(occasion.number for occasion in left))
+    left = list(before.numbered_modules)
+    last = max(before.last_number, *(module.number for module in left))
     numbers: dict[int, int] = {}
-    occasions = fresh.occasions
+    numbered_modules = fresh.numbered_modules
     for are_alike in _ALIKE:
-        for place, occasion in enumerate(occasions):
-            old = next((known for known in left if are_alike(known, occasion)), None)
+        for place, module in enumerate(numbered_modules):
+            old = next((known for known in left if are_alike(known, module)), None)
             if place not in numbers and old is not None:
                 numbers[place] = old.number
                 left.remove(old)
-    for place in range(len(occasions)):
+    for place in range(len(numbered_modules)):
         if place not in numbers:
             last += 1
             numbers[place] = last
-    ordered = tuple(numbers[place] for place in range(len(occasions)))
+    ordered = tuple(numbers[place] for place in range(len(numbered_modules)))
     gone = (*before.gone, *left)[-MAX_GONE:]
     return fresh.model_copy(update={"numbers": ordered, "last_number": last, "gone": gone})
 
 
-_ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (
+_ALIKE: tuple[Callable[[NumberedModule, NumberedModule], bool], ...] = (
     lambda old, new: (old.title, old.starts_at) == (new.title, new.starts_at),
     lambda old, new: old.title == new.title,
     lambda old, new: old.starts_at == new.starts_at,
@@ -84,7 +84,7 @@ _ALIKE: tuple[Callable[[Occasion, Occasion], bool], ...] = (
 """How a séance is known again, the surest sign first: moved, it has its title; renamed, its time."""
 
 
-def dropped(before: NumberedSession, after: NumberedSession) -> tuple[Occasion, ...]:
+def dropped(before: NumberedSession, after: NumberedSession) -> tuple[NumberedModule, ...]:
     """What stood in calendars before and does not any more."""
-    kept = {occasion.number for occasion in after.occasions}
-    return tuple(occasion for occasion in before.occasions if occasion.number not in kept)
+    kept = {module.number for module in after.numbered_modules}
+    return tuple(module for module in before.numbered_modules if module.number not in kept)

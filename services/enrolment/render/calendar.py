@@ -25,17 +25,17 @@ def _events(seen: AgentEnrolment) -> Iterator[CalendarEvent]:
     link = session.join_url if has_seat else None
     online = labels.ONLINE if session.join_url else None
     title = session.title if has_seat else f"{labels.ENROLMENT_STATES[enrolment.state]} : {session.title}"
-    for occasion in seen.occasions:
+    for module in seen.numbered_modules:
         yield CalendarEvent(
-            calendars.uid(enrolment.enrolment_id, occasion.number),
+            calendars.uid(enrolment.enrolment_id, module.number),
             calendars.sequence(enrolment.version, session.version),
             seen.updated_at,
             Details(
                 format=session.format,
-                starts_at=occasion.starts_at,
-                ends_at=occasion.ends_at,
+                starts_at=module.starts_at,
+                ends_at=module.ends_at,
                 timezone=session.timezone,
-                summary=title if occasion.title is None else f"{title} : {occasion.title}",
+                summary=title if module.title is None else f"{title} : {module.title}",
                 location=session.venue or link or online,
                 url=link,
                 tentative=not has_seat,

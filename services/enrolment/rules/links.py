@@ -11,7 +11,7 @@ from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.seances import Occasion
+from shared.events.seances import NumberedModule
 from shared.events.vocabulary import LATEST, Agent, Format, Status
 
 ROSTER_FOR = timedelta(days=14)
@@ -117,13 +117,13 @@ class PastChange:
 class EnrolmentNow:
     """An enrolment in its session, its changes in order, and the numbers of now.
 
-    ``occasions`` are the session's in a calendar.
+    ``numbered_modules`` are the session's in a calendar.
     ``position`` is the place in line, of who waits; ``updated_at`` is when the enrolment changed last;
     ``taken`` counts the seats of the session that are taken or held.
     """
 
     found: EnrolmentInSession
-    occasions: Sequence[Occasion]
+    numbered_modules: Sequence[NumberedModule]
     changes: Sequence[PastChange]
     position: int | None
     updated_at: datetime
@@ -139,7 +139,7 @@ class AgentEnrolment:
 
     enrolment: Enrolment
     session: SessionState
-    occasions: Sequence[Occasion]
+    numbered_modules: Sequence[NumberedModule]
     changes: Sequence[PastChange]
     position: int | None
     updated_at: datetime
@@ -183,7 +183,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     return AgentEnrolment(
         enrolment,
         session,
-        known.occasions,
+        known.numbered_modules,
         known.changes,
         known.position,
         known.updated_at,

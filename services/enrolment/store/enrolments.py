@@ -104,7 +104,7 @@ async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNo
     return [
         EnrolmentNow(
             EnrolmentInSession(enrolment_of(row), known[row.session_id]),
-            known[row.session_id].occasions,
+            known[row.session_id].numbered_modules,
             changed[row.enrolment_id],
             row.position,
             row.updated_at,

@@ -30,7 +30,7 @@ from services.notifier.settings import SmtpServer, Tls
 
 CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
 
-Begin = Callable[[], Awaitable[bool]]
+MarkDataStart = Callable[[], Awaitable[bool]]
 """Stores durably that DATA is about to be sent; False forbids it."""
 
 
@@ -114,7 +114,7 @@ class SmtpConnection:
             self.drop()
             raise
 
-    async def send(self, mail: Outgoing, begin: Begin) -> SendOutcome:
+    async def send(self, mail: Outgoing, mark_data_start: MarkDataStart) -> SendOutcome:
         """Send one mail in one SMTP transaction.
 
         Raises :class:`StaleConnection` when the connection had ended before it, and
@@ -139,7 +139,7 @@ class SmtpConnection:
             refused = await self._command(b"RCPT TO:<" + mail.recipient.encode() + b">")
             if refused is not None:
                 return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
-            if not await begin():
+            if not await mark_data_start():
                 await self._reset()
                 return SendOutcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
             begun = True

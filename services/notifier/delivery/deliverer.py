@@ -86,7 +86,7 @@ class Deliverer:
                     continue
                 try:
                     were_idle, room = self._workers.idle.is_set(), self._workers.priorities_with_capacity()
-                    claimed, is_all = await self._claim(room) if room else ([], True)
+                    claimed, queue_is_empty = await self._claim(room) if room else ([], True)
                 except Exception as error:
                     if not is_temporary(error):
                         raise
@@ -94,7 +94,7 @@ class Deliverer:
                     await asyncio.wait([stop], timeout=random.uniform(0.5, 1.5))  # noqa: S311 jitter
                     continue
                 self._workers.submit(claimed)
-                if is_all:
+                if queue_is_empty:
                     if were_idle and not claimed:
                         self.idle.set()
                     await self._wait_for_work(stop)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-Held = TypeVar("Held")
+QueuedJob = TypeVar("QueuedJob")
 
 MAX_HELD = 200
 """Jobs of one domain that wait here for a slot."""
@@ -39,12 +39,12 @@ class Later:
 
 
 @dataclass(slots=True)
-class _Domain(Generic[Held]):
+class _Domain(Generic[QueuedJob]):
     """The jobs of one domain, and its pace while jobs waited for a slot."""
 
     most: int
     under_way: int = 0
-    held: deque[Held] = field(default_factory=deque)
+    held: deque[QueuedJob] = field(default_factory=deque)
     seconds: float = 0.0
     ended: float = 0.0
     last: float = 0.0
@@ -60,12 +60,12 @@ class _Domain(Generic[Held]):
     def is_slow(self, now: float) -> bool:
         return len(self.held) * self.pace(now) > HOLD_SECONDS
 
-    def hold(self, job: Held, now: float) -> None:
+    def hold(self, job: QueuedJob, now: float) -> None:
         if not self.held:
             self.last = now
         self.held.append(job)
 
-    def take(self, now: float) -> Held:
+    def take(self, now: float) -> QueuedJob:
         self.seconds += now - self.last
         self.ended += 1
         self.last = now
@@ -75,15 +75,15 @@ class _Domain(Generic[Held]):
         return self.held.popleft()
 
 
-class Domains(Generic[Held]):
+class Domains(Generic[QueuedJob]):
     """``most`` mails of one domain under way at once; 0 is no limit."""
 
     def __init__(self, *, most: int = 0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._monotonic = monotonic
-        self._domains: dict[str, _Domain[Held]] = {}
+        self._domains: dict[str, _Domain[QueuedJob]] = {}
 
-    def enter(self, name: str, job: Held) -> Admitted | Later:
+    def enter(self, name: str, job: QueuedJob) -> Admitted | Later:
         """Ask for a slot of this domain. After ``NOW``, :meth:`leave` must follow."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
@@ -95,7 +95,7 @@ class Domains(Generic[Held]):
             return Admitted.HELD
         return self._refuse(domain, now)
 
-    def leave(self, name: str) -> Held | None:
+    def leave(self, name: str) -> QueuedJob | None:
         """Give a slot back. Returns the job that has it now, if one was held."""
         domain = self._domains[name]
         if domain.held:
@@ -117,7 +117,7 @@ class Domains(Generic[Held]):
         for domain in self._domains.values():
             domain.held.clear()
 
-    def _refuse(self, domain: _Domain[Held], now: float) -> Later:
+    def _refuse(self, domain: _Domain[QueuedJob], now: float) -> Later:
         """Say when those before it will have had a slot: the domain has work, and no job comes in vain."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace

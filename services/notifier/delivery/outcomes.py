@@ -112,7 +112,7 @@ RETRY_FIRST: dict[int | None, timedelta] = {
 """How long to wait after the first attempt, by the relay's code (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
-UNHEARD = "given up: its session is not known as it was when this was called for"
+SESSION_STATE_MISSING = "given up: its session is not known as it was when this was called for"
 
 OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
 SUPERSEDED = Counter(
@@ -165,9 +165,9 @@ def suppressed(claimed: Claimed) -> Settlement:
     return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
 
 
-def unheard(claimed: Claimed) -> Settlement:
+def session_state_missing(claimed: Claimed) -> Settlement:
     """The settlement of a notice whose session was not heard of in time."""
-    return Settlement(claimed.claim, MailState.FAILED, None, UNHEARD)
+    return Settlement(claimed.claim, MailState.FAILED, None, SESSION_STATE_MISSING)
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:

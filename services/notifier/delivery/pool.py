@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter
 
-from services.notifier.delivery.connection import Begin, SmtpConnection, StaleConnection
+from services.notifier.delivery.connection import MarkDataStart, SmtpConnection, StaleConnection
 from services.notifier.delivery.outcomes import RelayUnreachable, SendOutcome, Timeouts, Verdict
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
@@ -68,10 +68,10 @@ class SmtpPool:
                     return
         yield
 
-    async def send(self, mail: Outgoing, begin: Begin) -> SendOutcome:
+    async def send(self, mail: Outgoing, mark_data_start: MarkDataStart) -> SendOutcome:
         """Try once.
 
-        Raises only what ``begin`` raises, nothing having been sent then, and ``CancelledError``.
+        Raises only what ``mark_data_start`` raises, nothing having been sent then, and ``CancelledError``.
         """
         async with self._slots:
             while True:
@@ -82,7 +82,7 @@ class SmtpPool:
                     return SendOutcome(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
                 try:
-                    outcome = await connection.send(mail, begin)
+                    outcome = await connection.send(mail, mark_data_start)
                     if refusing and outcome.code not in (None, 421):
                         self._refusing = False
                         self._outage.over()

@@ -196,8 +196,8 @@ class Workers:
             match letters.revalidate(mail, claimed.context, now):
                 case letters.Superseded(why):
                     return outcomes.superseded(claimed, why)
-                case letters.Unheard():
-                    return outcomes.unheard(claimed)
+                case letters.SessionStateMissing():
+                    return outcomes.session_state_missing(claimed)
                 case letters.Postponed(until):
                     return outcomes.postponed(claimed, "its time has not come", until - now)
             # An address from which mails came back may be right again: its owner is to say so.
@@ -217,11 +217,11 @@ class Workers:
         return outcomes.settled(claimed, outcome) if outcome is not None else None
 
     async def _send(self, claim: Claim, outgoing: Outgoing) -> SendOutcome | None:
-        async def begin() -> bool:
+        async def mark_data_start() -> bool:
             return claim in await self._marks.put(claim)
 
         try:
-            return await self._pool.send(outgoing, begin)
+            return await self._pool.send(outgoing, mark_data_start)
         except Exception as error:
             if not is_temporary(error):
                 raise

@@ -37,7 +37,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
     WithdrawnBy,
 )
-from shared.events.seances import NumberedSession, Occasion, dropped
+from shared.events.seances import NumberedModule, NumberedSession, dropped
 from shared.events.vocabulary import Reason, Status
 
 
@@ -217,7 +217,7 @@ def change_of(before: NumberedSession | None, after: NumberedSession, now: datet
     if before.join_url != after.join_url:
         details["link_changed"] = True
     called_for = [Letter(Template.SESSION_CHANGED, details)] if details else []
-    gone = [{"title": occasion.title or after.title, **_row(occasion)} for occasion in dropped(before, after)]
+    gone = [{"title": module.title or after.title, **_row(module)} for module in dropped(before, after)]
     if gone:
         called_for.append(Letter(Template.MODULE_CANCELLED, {"modules": gone}))
     # Who has no seat has no link, and no calendar from which something must be taken.
@@ -235,30 +235,30 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
 
 def _moved_or_new(before: NumberedSession, after: NumberedSession) -> list[DetailRow]:
     """The séances with other dates than before, which the row has, and the new ones."""
-    old = {occasion.number: occasion for occasion in before.occasions}
+    old = {module.number: module for module in before.numbered_modules}
     return [
-        _row(old[occasion.number]) if occasion.number in old else {"number": occasion.number}
-        for occasion in after.occasions
-        if occasion.number not in old or _dates(old[occasion.number]) != _dates(occasion)
+        _row(old[module.number]) if module.number in old else {"number": module.number}
+        for module in after.numbered_modules
+        if module.number not in old or _dates(old[module.number]) != _dates(module)
     ]
 
 
-def _dates(occasion: Occasion) -> tuple[datetime, datetime]:
-    return occasion.starts_at, occasion.ends_at
+def _dates(module: NumberedModule) -> tuple[datetime, datetime]:
+    return module.starts_at, module.ends_at
 
 
-def _row(occasion: Occasion) -> DetailRow:
+def _row(module: NumberedModule) -> DetailRow:
     return {
-        "number": occasion.number,
-        "starts_at": occasion.starts_at.isoformat(),
-        "ends_at": occasion.ends_at.isoformat(),
+        "number": module.number,
+        "starts_at": module.starts_at.isoformat(),
+        "ends_at": module.ends_at.isoformat(),
     }
 
 
-def occasions_in(details: LetterDetails, name: str = "modules") -> list[Occasion]:
+def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedModule]:
     """The séances that a letter says are cancelled, as :func:`change_of` wrote them into its details."""
     return [
-        Occasion(
+        NumberedModule(
             int(row["number"]),
             str(row["title"]),
             datetime.fromisoformat(str(row["starts_at"])),
@@ -268,9 +268,9 @@ def occasions_in(details: LetterDetails, name: str = "modules") -> list[Occasion
     ]
 
 
-def occasions_after(session: NumberedSession, moment: datetime) -> list[Occasion]:
+def modules_after(session: NumberedSession, moment: datetime) -> list[NumberedModule]:
     """The séances that had not ended by then, also those that were dropped."""
-    return [occasion for occasion in (*session.occasions, *session.gone) if occasion.ends_at > moment]
+    return [module for module in (*session.numbered_modules, *session.gone) if module.ends_at > moment]
 
 
 def bespoke_receipt(received: BespokeRequestReceived) -> Letter:

@@ -109,8 +109,8 @@ def digest_letter(
     ]
     to_decide = [row for row in rows if row["to_rank"] or row["minimum_missed"]]
     soon = [row for row in rows if row["soon"] and row not in to_decide]
-    has_news = [row for row in rows if row["new"] or row["left"] or row["people"]]
-    others = [row for row in has_news if row not in to_decide and row not in soon]
+    with_news = [row for row in rows if row["new"] or row["left"] or row["people"]]
+    others = [row for row in with_news if row not in to_decide and row not in soon]
     listed = [*to_decide, *soon, *others]
     if not listed:
         return None

@@ -141,8 +141,8 @@ class Superseded:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
-    """What the letter is about was never heard of, and it has waited for as long as it may."""
+class SessionStateMissing:
+    """The state of the session that called for the letter has not come, and the letter waits no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +152,21 @@ class Postponed:
     until: datetime
 
 
-def revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | Unheard | None:
-    """Whether a letter whose turn has come must not be sent any more, or not yet; None where it must.
+def revalidate(
+    mail: Mail, context: LetterContext, now: datetime
+) -> Superseded | Postponed | SessionStateMissing | None:
+    """Look once more at a letter whose turn has come. Returns None: send it.
 
-    One about a move always must: it takes the session that was left out of the calendar (:func:`is_true`).
-    None must to an address that its reader has no more, where the one of now is not known.
+    A letter about a move is sent whatever has changed since: it takes the session that was left out of the
+    calendar (:func:`is_true`). There is one exception: no letter goes to an old address while the new one is
+    unknown.
     """
     if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
     if mail.template is Template.DIGEST and now >= mail.called_for_at + _DAY:
         return Superseded("there is another day's digest")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
-        return Unheard()
+        return SessionStateMissing()
     if mail.template is Template.ORGANISER_MESSAGE and not _is_addressed(mail, context):
         return Superseded("the organiser does not write to who stands where the agent does now")
     return None if mail.template is Template.MOVED else _revalidate(mail, context, now)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.notifier.letters import NumberedSession, Occasion
+from services.notifier.letters import NumberedModule, NumberedSession
 from services.notifier.render import mime
 from shared.events.vocabulary import Format
 from shared.web import calendars, labels
@@ -55,26 +55,28 @@ class CalendarWriter:
 
         All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
         """
-        occasions = session.occasions
-        published = session.format is Format.MOOC or len(occasions) > 1
+        numbered_modules = session.numbered_modules
+        published = session.format is Format.MOOC or len(numbered_modules) > 1
         method = "PUBLISH" if published else "REQUEST"
-        return self._part(session, occasions, method, invitee, tuple(trainers))
+        return self._part(session, numbered_modules, method, invitee, tuple(trainers))
 
     def cancellation(self, session: NumberedSession, invitee: Invitee) -> CalendarPart:
         """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
 
         The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
         """
-        return self._part(session, [*session.occasions, *session.gone], "CANCEL", invitee)
+        return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee)
 
-    def removal(self, session: NumberedSession, gone: Sequence[Occasion], invitee: Invitee) -> CalendarPart:
+    def removal(
+        self, session: NumberedSession, gone: Sequence[NumberedModule], invitee: Invitee
+    ) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
         return self._part(session, gone, "CANCEL", invitee)
 
     def _part(
         self,
         session: NumberedSession,
-        occasions: Sequence[Occasion],
+        numbered_modules: Sequence[NumberedModule],
         method: str,
         invitee: Invitee,
         trainers: tuple[str, ...] = (),
@@ -84,38 +86,48 @@ class CalendarWriter:
         attendee = None if method == "PUBLISH" else Person(name, address)
         events = [
             CalendarEvent(
-                calendars.uid(invitee.enrolment_id, occasion.number),
+                calendars.uid(invitee.enrolment_id, module.number),
                 invitee.sequence,
                 invitee.stamp,
-                self._details(session, occasion, trainers, cancelled=method == "CANCEL"),
+                self._details(session, module, trainers, cancelled=method == "CANCEL"),
                 attendee,
             )
-            for occasion in occasions
+            for module in numbered_modules
         ]
         return CalendarPart(method, calendars.write(events, product=PRODUCT, method=method))
 
     def _details(
-        self, session: NumberedSession, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+        self,
+        session: NumberedSession,
+        module: NumberedModule,
+        trainers: tuple[str, ...],
+        *,
+        cancelled: bool,
     ) -> Details:
-        key = (session.session_id, session.version, occasion, trainers, cancelled)
+        key = (session.session_id, session.version, module, trainers, cancelled)
         details = self._prepared.get(key)
         if details is None:
-            details = self._prepared[key] = self._describe(session, occasion, trainers, cancelled=cancelled)
+            details = self._prepared[key] = self._describe(session, module, trainers, cancelled=cancelled)
             if len(self._prepared) > self._keep:
                 self._prepared.popitem(last=False)
         return details
 
     def _describe(
-        self, session: NumberedSession, occasion: Occasion, trainers: tuple[str, ...], *, cancelled: bool
+        self,
+        session: NumberedSession,
+        module: NumberedModule,
+        trainers: tuple[str, ...],
+        *,
+        cancelled: bool,
     ) -> Details:
         # A cancellation goes to people who have no seat, or not any more.
         link = None if cancelled else session.join_url
         place = session.venue or link or (labels.ONLINE if session.join_url else None)
-        title = session.title if occasion.title is None else f"{session.title} : {occasion.title}"
+        title = session.title if module.title is None else f"{session.title} : {module.title}"
         return Details(
             format=session.format,
-            starts_at=occasion.starts_at,
-            ends_at=occasion.ends_at,
+            starts_at=module.starts_at,
+            ends_at=module.ends_at,
             timezone=session.timezone,
             summary=mime.one_line(title),
             location=None if place is None else mime.one_line(place),

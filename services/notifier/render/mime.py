@@ -182,12 +182,12 @@ def _fold(tokens: Sequence[str]) -> str:
     """Words on lines of at most 76 characters or one word, however long it is, up to the limit of a line."""
     lines: list[str] = []
     current = ""
-    for word in tokens:
-        if current and len(current) + 1 + len(word) > 60:
+    for token in tokens:
+        if current and len(current) + 1 + len(token) > 60:
             lines.append(current)
-            current = word
+            current = token
         else:
-            current = f"{current} {word}" if current else word
+            current = f"{current} {token}" if current else token
     lines.append(current)
     return "\r\n ".join(lines)
 
@@ -204,4 +204,5 @@ def _encoded_words(line: str) -> str:
         else:
             current += encoded
     pieces.append(current)
-    return "\r\n ".join(f"=?utf-8?b?{binascii.b2a_base64(word, newline=False).decode()}?=" for word in pieces)
+    encoded_pieces = (binascii.b2a_base64(piece, newline=False).decode() for piece in pieces)
+    return "\r\n ".join(f"=?utf-8?b?{piece}?=" for piece in encoded_pieces)

@@ -443,12 +443,12 @@ class Renderer:
             case letters.CalendarAction.INVITE:
                 parts = [self._calendar.invitation(session, invitee, context.trainers)]
             case letters.CalendarAction.CANCEL if mail.details.get("attendance_kept"):
-                to_come = letters.occasions_after(session, mail.called_for_at)
+                to_come = letters.modules_after(session, mail.called_for_at)
                 parts = [self._calendar.removal(session, to_come, invitee)] if to_come else []
             case letters.CalendarAction.CANCEL:
                 parts = [self._calendar.cancellation(session, invitee)]
             case letters.CalendarAction.REMOVE:
-                parts = [self._calendar.removal(session, letters.occasions_in(mail.details), invitee)]
+                parts = [self._calendar.removal(session, letters.modules_in(mail.details), invitee)]
             case letters.CalendarAction.REPLACE:
                 has_seat = letters.is_true(mail, context, self._now())
                 parts = [self._calendar.invitation(session, invitee, context.trainers)] if has_seat else []

@@ -147,13 +147,13 @@ def changes_of(details: letters.LetterDetails, session: letters.NumberedSession)
         old_dates = _period(details, "starts_before", "ends_before", zone_before)
         changes.append(ChangeView(ChangeKind.DATES, now, old_dates))
     rows = {row["number"]: row for row in letters.rows_of(details, "modules")}
-    for occasion in session.occasions:
-        if (row := rows.get(occasion.number)) is not None:
-            now = french.period(occasion.starts_at, occasion.ends_at, session.timezone)
+    for module in session.numbered_modules:
+        if (row := rows.get(module.number)) is not None:
+            now = french.period(module.starts_at, module.ends_at, session.timezone)
             is_new = "starts_at" not in row
             before = None if is_new else _period(row, "starts_at", "ends_at", session.timezone)
-            module = occasion.title or session.title
-            changes.append(ChangeView(ChangeKind.MODULES, now, before, module, is_new))
+            title = module.title or session.title
+            changes.append(ChangeView(ChangeKind.MODULES, now, before, title, is_new))
     if "venue_before" in details:
         old = details["venue_before"]
         changes.append(ChangeView(ChangeKind.PLACE, session.venue, str(old) if old else None))
@@ -165,8 +165,11 @@ def changes_of(details: letters.LetterDetails, session: letters.NumberedSession)
 def gone_from(details: letters.LetterDetails, timezone: str, name: str = "modules") -> list[tuple[str, str]]:
     """The séances that a letter says are cancelled, with their dates."""
     return [
-        (typeset(str(occasion.title)), french.period(occasion.starts_at, occasion.ends_at, timezone))
-        for occasion in letters.occasions_in(details, name)
+        (
+            typeset(str(module.title)),
+            french.period(module.starts_at, module.ends_at, timezone),
+        )
+        for module in letters.modules_in(details, name)
     ]
 
 
@@ -209,12 +212,12 @@ def explanation_of(
     enrolment_is_over: bool,
 ) -> refusals.Explanation:
     """Why something was refused, with the dates of its session."""
-    refused = _REFUSED.get(mail.template, "enrolment")
-    if refused == "swap" and session is not None and mail.session_id == session.session_id:
-        refused = "withdrawal"  # it was too late to leave the session, whatever the other one had
+    requested = _REQUESTED.get(mail.template, "enrolment")
+    if requested == "swap" and session is not None and mail.session_id == session.session_id:
+        requested = "withdrawal"  # it was too late to leave the session, whatever the other one had
     found = refusals.explanation(
         Reason(str(mail.details["reason"])),
-        asked=refused,
+        asked=requested,
         session_format=session.format if session else None,
         enrolment_is_over=enrolment_is_over,
     )
@@ -229,7 +232,7 @@ def explanation_of(
     return refusals.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
 
 
-_REFUSED = {
+_REQUESTED = {
     letters.Template.WITHDRAWAL_REFUSED: "withdrawal",
     letters.Template.OFFER_REFUSED: "offer",
     letters.Template.MOVE_REFUSED: "swap",

@@ -28,16 +28,16 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
 
     What is read late, such as when it is redriven, is read with the corrections that came after it.
     """
-    statements = [(_agent_of(record.event), record.received_at) for record in received]
+    agents_and_moments = [(_agent_of(record.event), record.received_at) for record in received]
     made = [
         Correction(agent, moment, changes(record.event))
-        for record, (agent, moment) in zip(received, statements, strict=True)
+        for record, (agent, moment) in zip(received, agents_and_moments, strict=True)
         if isinstance(record.event, AgentDetailsCorrected)
     ]
     await kept_corrections.lock(tx, exclusive=bool(made))
-    newer = await kept_corrections.newer(tx, Topic.ENROLMENT_DECISIONS, statements)
+    newer = await kept_corrections.newer(tx, Topic.ENROLMENT_DECISIONS, agents_and_moments)
     decisions: list[Received[Decision]] = []
-    for record, (agent, moment) in zip(received, statements, strict=True):
+    for record, (agent, moment) in zip(received, agents_and_moments, strict=True):
         if isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []

@@ -63,9 +63,9 @@ async def take_over(
     if not received:
         return
     await subscriptions.lock(tx)
-    statements = [(_agent_of(record), record.received_at) for record in received]
-    newer = await corrections.newer(tx, Topic.PORTAL_AGENTS, statements)
-    for record, (agent, moment) in zip(received, statements, strict=True):
+    agents_and_moments = [(_agent_of(record), record.received_at) for record in received]
+    newer = await corrections.newer(tx, Topic.PORTAL_AGENTS, agents_and_moments)
+    for record, (agent, moment) in zip(received, agents_and_moments, strict=True):
         if isinstance(record.event, SubscriptionChanged):
             as_stated_last = record.event.model_copy(update=dict(newer.since(agent, moment)))
             await _change(tx, as_stated_last, agent, moment)
@@ -73,7 +73,7 @@ async def take_over(
             await _correct(tx, still_right(record.event, agent, moment, newer), agent, moment)
     details = [
         Correction(agent, moment, changes(record.event))
-        for record, (agent, moment) in zip(received, statements, strict=True)
+        for record, (agent, moment) in zip(received, agents_and_moments, strict=True)
         if isinstance(record.event, AgentCorrected) or record.event.subscribed
     ]
     await corrections.keep(tx, Topic.PORTAL_AGENTS, details)

@@ -107,7 +107,7 @@ async def claim(
         },
     )
     due = sorted((_ClaimedRow(*row) for row in rows), key=lambda row: (row.priority, row.due_at))
-    is_all = len(due) < most
+    queue_is_empty = len(due) < most
     mails = {row.mail_id: mail_of(row, json.loads(row.details)) for row in due}
     if due and domain_rate:
         domains = {mail_id: domain_of(mail) for mail_id, mail in mails.items()}
@@ -124,7 +124,7 @@ async def claim(
             time_left=row.time_left,
         )
         for row, context in zip(due, found, strict=True)
-    ], is_all
+    ], queue_is_empty
 
 
 def domain_of(mail: Mail) -> str:

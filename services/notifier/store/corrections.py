@@ -27,14 +27,14 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 
 
 async def newer(
-    tx: Transaction, topic: Topic, statements: Iterable[tuple[AgentKey, datetime]]
+    tx: Transaction, topic: Topic, agents_and_moments: Iterable[tuple[AgentKey, datetime]]
 ) -> Corrections:
-    """Return what was stated on this topic of these agents after each of these statements of theirs.
+    """Return what was stated on this topic of these agents after each of these moments.
 
     Only those of one topic are in the order of that topic.
     """
     first: dict[AgentKey, datetime] = {}
-    for agent, moment in statements:
+    for agent, moment in agents_and_moments:
         first[agent] = min(first.get(agent, moment), moment)
     if not first:
         return Corrections()

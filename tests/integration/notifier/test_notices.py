@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.notifier import handlers
-from services.notifier.delivery.outcomes import UNHEARD
+from services.notifier.delivery.outcomes import SESSION_STATE_MISSING
 from services.notifier.settings import Settings
 from services.notifier.store import mails
 from shared import clock
@@ -116,7 +116,8 @@ async def test_a_notice_whose_session_is_never_heard_of_fails_in_the_end(
     await hear(notifier, missed(session_version=2**31 - 1))
     await notifier.change("UPDATE mail SET give_up_at = now()")
     await notifier.deliver()
-    assert [(row.state, row.smtp_answer) for row in await notifier.rows()] == [("failed", UNHEARD)] * 2
+    answers = [(row.state, row.smtp_answer) for row in await notifier.rows()]
+    assert answers == [("failed", SESSION_STATE_MISSING)] * 2
     assert notifier.relay.taken == []
 
 

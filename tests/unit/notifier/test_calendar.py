@@ -65,7 +65,7 @@ def test_several_dates_are_published_since_a_request_is_about_one() -> None:
 
 def test_a_seance_that_is_dropped_is_cancelled_alone_under_the_uid_it_had() -> None:
     before = the_mooc()
-    _, middle, _ = before.occasions
+    _, middle, _ = before.numbered_modules
     later = Invitee(ZOE.enrolment_id, 5, ZOE.stamp, ZOE.attendee)
     part = CalendarWriter("formations@cnfpt.example").removal(before, [middle], later)
     assert part.method == "CANCEL"

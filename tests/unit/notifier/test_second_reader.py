@@ -10,7 +10,7 @@ import pytest
 from dateutil.tz import tzical
 from pydantic import TypeAdapter
 
-from services.notifier.letters import KINDS, CalendarAction, Occasion, Template
+from services.notifier.letters import KINDS, CalendarAction, NumberedModule, Template
 from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
@@ -21,7 +21,7 @@ WITH_CALENDAR = [
     and sample.details.get("had_seat") is not False
 ]
 IDS = [sample.name for sample in WITH_CALENDAR]
-ROWS = TypeAdapter(list[Occasion])
+ROWS = TypeAdapter(list[NumberedModule])
 EVENTS = {
     "inscription-confirmee": ("REQUEST", 1),
     "inscription-confirmee-mooc": ("PUBLISH", 3),
@@ -85,16 +85,16 @@ def test_dates_are_read_in_the_zone_that_the_calendar_explains(sample: Sample) -
         zone = tzical(StringIO(of(sample))).get(sample.session.timezone)
     events = [(event.begin.naive, event.end.naive) for event in read(sample).events]
     found = sorted((begin.replace(tzinfo=zone), end.replace(tzinfo=zone)) for begin, end in events)
-    assert found == sorted((occasion.starts_at, occasion.ends_at) for occasion in occasions(sample))
+    assert found == sorted((module.starts_at, module.ends_at) for module in numbered_modules(sample))
 
 
-def occasions(sample: Sample) -> Sequence[Occasion]:
+def numbered_modules(sample: Sample) -> Sequence[NumberedModule]:
     assert sample.session is not None
     match KINDS[sample.template].calendar:
         case CalendarAction.INVITE:
-            return sample.session.occasions
+            return sample.session.numbered_modules
         case CalendarAction.CANCEL:
-            return [*sample.session.occasions, *sample.session.gone]
+            return [*sample.session.numbered_modules, *sample.session.gone]
         case _:
             return ROWS.validate_python(sample.details["modules"])
 
@@ -103,7 +103,7 @@ def occasions(sample: Sample) -> Sequence[Occasion]:
 def test_what_ends_a_seat_has_its_uids_and_a_higher_sequence(sample: Sample) -> None:
     assert sample.session is not None
     events = read(sample).events
-    numbers = {occasion.number for occasion in occasions(sample)}
+    numbers = {module.number for module in numbered_modules(sample)}
     (enrolment,) = {event.uid[:36] for event in events}
     assert {event.uid for event in events} == {f"{enrolment}-{n}" if n else enrolment for n in numbers}
     (sequence,) = {int(value(event, "SEQUENCE")) for event in events}

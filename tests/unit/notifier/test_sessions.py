@@ -31,7 +31,7 @@ def after(*states: list[Module]) -> NumberedSession:
 
 
 def numbers(session: NumberedSession) -> dict[str | None, int]:
-    return {occasion.title: occasion.number for occasion in session.occasions}
+    return {module.title: module.number for module in session.numbered_modules}
 
 
 def test_seances_are_numbered_by_their_place_at_first() -> None:
@@ -65,13 +65,13 @@ def test_a_session_that_gets_seances_or_loses_them_keeps_its_entry() -> None:
 def test_a_session_stored_before_there_were_numbers_has_those_of_its_places() -> None:
     stored = the_mooc().model_dump(mode="json", exclude={"numbers", "last_number", "gone"})
     session = NumberedSession.model_validate(stored)
-    assert [occasion.number for occasion in session.occasions] == [1, 2, 3]
+    assert [module.number for module in session.numbered_modules] == [1, 2, 3]
     assert session.gone == ()
 
 
 def test_what_is_dropped_is_kept_with_its_number_and_dates_also_when_stored() -> None:
     session = after([A, B, C], [A, C], [a_module("A", 9)])
-    assert [(occasion.number, occasion.title, occasion.starts_at) for occasion in session.gone] == [
+    assert [(module.number, module.title, module.starts_at) for module in session.gone] == [
         (2, "B", B.starts_at),
         (3, "C", C.starts_at),
     ]
@@ -99,12 +99,12 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
     for version, modules in enumerate(states, start=1):
         event = a_session(version=version, modules=[module.model_dump() for module in modules])
         before, known = known, numbered(event, known)
-        found = [occasion.number for occasion in known.occasions]
+        found = [module.number for module in known.numbered_modules]
         assert len(set(found)) == len(found) == max(1, len(modules))
         assert not gone & set(found)
         if before is not None:
-            gone |= {occasion.number for occasion in dropped(before, known)}
-        assert {occasion.number for occasion in known.gone} == gone
+            gone |= {module.number for module in dropped(before, known)}
+        assert {module.number for module in known.gone} == gone
 
 
 # ------------------------------------------------------------------- the letters about it

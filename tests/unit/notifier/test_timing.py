@@ -16,10 +16,10 @@ from services.notifier.letters import (
     LetterContext,
     Postponed,
     Priority,
+    SessionStateMissing,
     Standing,
     Superseded,
     Template,
-    Unheard,
 )
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
@@ -110,7 +110,7 @@ def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
 # ------------------------------------------------------------------- looking again, when its turn has come
 
 
-def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | Unheard | None:
+def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | SessionStateMissing | None:
     enrolled = EnrolmentState(1, Standing.ENROLLED)
     return letters.revalidate(a_mail(template), LetterContext(a_session(**session), enrolled), at(now))
 

@@ -11,8 +11,8 @@ from services.notifier.letters import (
     InterestKind,
     NewsItem,
     NewsKind,
+    NumberedModule,
     NumberedSession,
-    Occasion,
     Standing,
     Template,
 )
@@ -285,7 +285,7 @@ def _next(session: NumberedSession, **changes: Any) -> NumberedSession:
 
 def _ends() -> list[Sample]:
     cancelled = _next(_EVENT, status="cancelled")
-    dropped = Occasion(4, "Atelier", _INET.ends_at, _INET.ends_at + timedelta(hours=2))
+    dropped = NumberedModule(4, "Atelier", _INET.ends_at, _INET.ends_at + timedelta(hours=2))
     one_less = _next(_INET, status="cancelled", gone=(dropped,))
     sat, waited = {"had_seat": True}, {"had_seat": False}
     by_employer = sat | {"by": "employer"}
