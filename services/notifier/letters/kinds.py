@@ -116,12 +116,12 @@ class Standing(StrEnum):
 class Kind:
     """What all letters of one template share.
 
-    ``says`` is where the letter says that its reader stands: once they stand elsewhere it is not true any
-    more, and is not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
+    ``valid_while`` is where the reader must stand for the letter to be true: once they stand elsewhere it is
+    not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
     ``as_given``: it is about the address that it goes to, also where that is not its reader's (any more).
     """
 
-    says: Standing | None = None
+    valid_while: Standing | None = None
     priority: Priority = Priority.ANSWER
     calendar: CalendarAction | None = None
     link: Link | None = None
@@ -133,70 +133,70 @@ class Kind:
 
 KINDS: Mapping[Template, Kind] = {
     Template.CONFIRMED: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
     Template.SEAT_ASSIGNED: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
     Template.MOVED: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         calendar=CalendarAction.REPLACE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
-    Template.WAITLISTED: Kind(says=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
-    Template.SEAT_OFFERED: Kind(says=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
-    Template.OFFER_LAPSED: Kind(says=Standing.LAPSED, tone=Tone.ENDED),
+    Template.WAITLISTED: Kind(valid_while=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
+    Template.SEAT_OFFERED: Kind(valid_while=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
+    Template.OFFER_LAPSED: Kind(valid_while=Standing.LAPSED, tone=Tone.ENDED),
     # A line of thousands ends at once: answers to what others have just asked go first.
-    Template.SEAT_NOT_OBTAINED: Kind(says=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED),
-    Template.PENDING: Kind(says=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
-    Template.REFUSED: Kind(says=Standing.REFUSED, tone=Tone.ENDED),
+    Template.SEAT_NOT_OBTAINED: Kind(valid_while=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED),
+    Template.PENDING: Kind(valid_while=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
+    Template.REFUSED: Kind(valid_while=Standing.REFUSED, tone=Tone.ENDED),
     Template.ALREADY_ENROLLED: Kind(),
     Template.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
     Template.OFFER_REFUSED: Kind(tone=Tone.ENDED),
     Template.MOVE_REFUSED: Kind(tone=Tone.ENDED),
-    Template.WITHDRAWN: Kind(says=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
+    Template.WITHDRAWN: Kind(valid_while=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
     Template.SESSION_CANCELLED: Kind(
         calendar=CalendarAction.CANCEL, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
     Template.JOINING: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.REMINDER_WEEK: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.REMINDER_DAY: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.SESSION_CHANGED: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     Template.MODULE_CANCELLED: Kind(
-        says=Standing.ENROLLED,
+        valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.REMOVE,
         link=Link.WITHDRAW,

@@ -184,8 +184,8 @@ def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
 
 def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
     session, known = context.session, context.enrolment
-    says = KINDS[mail.template].says
-    if says is not None and known is not None and known.version > mail.version and known.standing != says:
+    valid_while = KINDS[mail.template].valid_while
+    if valid_while is not None and known is not None and known.version > mail.version and known.standing != valid_while:
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
     if _awaits_employer(mail) and known is not None and known.version > mail.version:
         return Superseded("the employer has agreed since")
@@ -218,8 +218,8 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
 
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     """Why nothing of what a letter announces can happen any more."""
-    says = KINDS[mail.template].says
-    is_live = says in _LIVE or mail.template in (Template.ALREADY_ENROLLED, Template.SESSION_CHANGED_WAITING)
+    valid_while = KINDS[mail.template].valid_while
+    is_live = valid_while in _LIVE or mail.template in (Template.ALREADY_ENROLLED, Template.SESSION_CHANGED_WAITING)
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
     is_decided = session.status is Status.CANCELLED or now < session.enrolment_closes_at
@@ -229,7 +229,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         return "the session is over"
     if mail.template in (Template.TRAINER_NAMED, Template.TRAINER_CHANGED):
         return _is_no_trainer_of(session, mail, now)
-    if says in _WAITING:
+    if valid_while in _WAITING:
         closes = session.enrolment_closes_at
         if now >= (closes if _awaits_employer(mail) else max(closes, session.starts_at)):
             return "there is nothing to wait for any more"

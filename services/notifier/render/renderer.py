@@ -325,7 +325,7 @@ class Renderer:
             # In confirmations too: some agents enrol too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES and not over,
             "withdrawable": kind.link is letters.Link.WITHDRAW
-            and kind.says is letters.Standing.ENROLLED
+            and kind.valid_while is letters.Standing.ENROLLED
             and session is not None
             and now < session.withdrawal_ends_at,
         }

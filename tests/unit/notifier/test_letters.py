@@ -213,20 +213,20 @@ def not_any_more(template: Template, known: EnrolmentState | None, **changes: An
     return letters.revalidate(mail, LetterContext(session, known), now) is not None
 
 
-SAYS = [
-    (template, kind.says)
+VALID_WHILE = [
+    (template, kind.valid_while)
     for template, kind in KINDS.items()
-    if kind.says is not None and template is not Template.MOVED
+    if kind.valid_while is not None and template is not Template.MOVED
 ]
 
 
-@pytest.mark.parametrize(("template", "says"), SAYS)
+@pytest.mark.parametrize(("template", "valid_while"), VALID_WHILE)
 @pytest.mark.parametrize("standing", list(Standing))
 def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
-    template: Template, says: Standing, standing: Standing
+    template: Template, valid_while: Standing, standing: Standing
 ) -> None:
     hold = {"hold_until": "2025-03-17T08:30:00+00:00"}
-    assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not says)
+    assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not valid_while)
     assert not not_any_more(template, EnrolmentState(1, standing), **hold), "the letter's own decision"
     assert not not_any_more(template, None, **hold)
 

@@ -217,7 +217,7 @@ def test_what_can_happen_no_more_is_not_announced(
     template: Template, details: dict[str, Any], until: str
 ) -> None:
     def seen(now: datetime) -> Any:
-        known = EnrolmentState(1, KINDS[template].says or Standing.ENROLLED)
+        known = EnrolmentState(1, KINDS[template].valid_while or Standing.ENROLLED)
         return letters.revalidate(a_mail(template, details=details), LetterContext(a_session(), known), now)
 
     assert seen(at(until) - SECOND) is None
