@@ -27,7 +27,7 @@ from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.notifier.letters import LetterContext, Template
+from services.notifier.letters import LetterContext, LetterType
 from shared.auth import Tokens
 from shared.events.catalogue import Module, Question
 from shared.events.vocabulary import QuestionKind
@@ -100,9 +100,9 @@ IN_LETTERS = ["given_name", "family_name", "title", "venue"]
 IN_DETAILS = ["advisor", "message", "replay_title", "news", "modules"]
 
 
-def letter(template: Template, field: str, text: str) -> EmailMessage:
+def letter(template: LetterType, field: str, text: str) -> EmailMessage:
     details: dict[str, Any] = dict(DETAILS[template])
-    news = [some_news()] if template is Template.NEWS else []
+    news = [some_news()] if template is LetterType.NEWS else []
     if field == "news":
         news = [replace(item, title=text, summary=text) for item in news]
     elif field == "modules" and field in details:
@@ -126,7 +126,7 @@ def shape(letter: EmailMessage) -> Shape:
 
 
 @cache
-def harmless(template: Template, field: str, text: str) -> Shape:
+def harmless(template: LetterType, field: str, text: str) -> Shape:
     """What a letter must look like; most marks are harmless in the same way."""
     return shape(letter(template, field, text))
 

@@ -201,7 +201,7 @@ class Workers:
                 case letters.Postponed(until):
                     return outcomes.postponed(claimed, "its time has not come", until - now)
             # An address from which mails came back may be right again: its owner is to say so.
-            if claimed.context.suppressed and mail.template is not letters.Template.CONFIRM_ADDRESS:
+            if claimed.context.suppressed and mail.template is not letters.LetterType.CONFIRM_ADDRESS:
                 return outcomes.suppressed(claimed)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:

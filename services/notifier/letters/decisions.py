@@ -10,9 +10,9 @@ from services.notifier.letters.kinds import (
     EnrolmentState,
     Letter,
     LetterDetails,
+    LetterType,
     Mail,
     Standing,
-    Template,
     rows_of,
 )
 from shared.events.catalogue import (
@@ -53,31 +53,31 @@ def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ..
             return (_letter_of_seat(decision),)
         case AgentWaitlisted(position=position, together=together):
             group = {"together": together} if together is not None and together > 1 else {}
-            return (Letter(Template.WAITLISTED, {"position": position, **group}),)
+            return (Letter(LetterType.WAITLISTED, {"position": position, **group}),)
         case SeatOffered(hold_until=hold_until):
-            return (Letter(Template.SEAT_OFFERED, {"hold_until": hold_until.isoformat()}),)
+            return (Letter(LetterType.SEAT_OFFERED, {"hold_until": hold_until.isoformat()}),)
         case SeatOfferLapsed(cause=cause):
-            return (Letter(Template.OFFER_LAPSED, {"cause": cause.value}),)
+            return (Letter(LetterType.OFFER_LAPSED, {"cause": cause.value}),)
         case SeatNotObtained():
-            return (Letter(Template.SEAT_NOT_OBTAINED),)
+            return (Letter(LetterType.SEAT_NOT_OBTAINED),)
         case EnrolmentPending(awaiting=awaiting):
-            return (Letter(Template.PENDING, {"awaiting": awaiting.value}),)
+            return (Letter(LetterType.PENDING, {"awaiting": awaiting.value}),)
         case EnrolmentRefused():
             return _letters_of_refusal(decision)
         case EnrolmentWithdrawn():
             return _letters_of_end(decision, had_seat=had_seat)
         case AttendanceRecorded(certified=True):
-            return (Letter(Template.CERTIFICATE),)
+            return (Letter(LetterType.CERTIFICATE),)
         case AttendanceRecorded(attendance=Attendance.ATTENDED):
-            return (Letter(Template.EVALUATION, once=True),)
+            return (Letter(LetterType.EVALUATION, once=True),)
         case _:
             return ()  # attendance alone, and what later versions publish
 
 
 def _letter_of_seat(enrolled: AgentEnrolled) -> Letter:
     if enrolled.moved_from is not None:
-        return Letter(Template.MOVED, _names_of(enrolled.moved_from))
-    return Letter(Template.SEAT_ASSIGNED if enrolled.from_waiting_list else Template.CONFIRMED)
+        return Letter(LetterType.MOVED, _names_of(enrolled.moved_from))
+    return Letter(LetterType.SEAT_ASSIGNED if enrolled.from_waiting_list else LetterType.CONFIRMED)
 
 
 def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[Letter, ...]:
@@ -86,9 +86,9 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
     if withdrawn.by is WithdrawnBy.SESSION_CANCELLED:
         kept = withdrawn.attendance_kept
         seen = {"attendance_kept": True} if kept else {}
-        return (Letter(Template.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
+        return (Letter(LetterType.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
     joined = {"joined": True} if withdrawn.joined_to is not None else {}
-    return (Letter(Template.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat, **joined}),)
+    return (Letter(LetterType.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat, **joined}),)
 
 
 def _names_of(left: SeatLeft) -> LetterDetails:
@@ -106,7 +106,7 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
     if refused.reason is Reason.NOT_ENROLLED:
         return ()  # there was nothing to withdraw: the portal has its answer, the agent needs none
     if refused.reason is Reason.ALREADY_ENROLLED and refused.asked == "enrolment":
-        return (Letter(Template.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
+        return (Letter(LetterType.ALREADY_ENROLLED),)  # a refusal, but not one of the seat they have
     known = refused.reason is not Reason.UNKNOWN_SESSION
     details = {"reason": refused.reason.value}
     if refused.to_session_id is not None:
@@ -115,10 +115,10 @@ def _letters_of_refusal(refused: EnrolmentRefused) -> tuple[Letter, ...]:
 
 
 _REFUSALS = {
-    "enrolment": Template.REFUSED,
-    "withdrawal": Template.WITHDRAWAL_REFUSED,
-    "offer": Template.OFFER_REFUSED,
-    "swap": Template.MOVE_REFUSED,
+    "enrolment": LetterType.REFUSED,
+    "withdrawal": LetterType.WITHDRAWAL_REFUSED,
+    "offer": LetterType.OFFER_REFUSED,
+    "swap": LetterType.MOVE_REFUSED,
 }
 """The letter of refusal, by what was requested."""
 
@@ -216,15 +216,15 @@ def change_of(before: NumberedSession | None, after: NumberedSession, now: datet
         details["venue_before"] = before.venue
     if before.join_url != after.join_url:
         details["link_changed"] = True
-    called_for = [Letter(Template.SESSION_CHANGED, details)] if details else []
+    called_for = [Letter(LetterType.SESSION_CHANGED, details)] if details else []
     gone = [{"title": module.title or after.title, **_row(module)} for module in dropped(before, after)]
     if gone:
-        called_for.append(Letter(Template.MODULE_CANCELLED, {"modules": gone}))
+        called_for.append(Letter(LetterType.MODULE_CANCELLED, {"modules": gone}))
     # Who has no seat has no link, and no calendar from which something must be taken.
     to_who_waits = {name: value for name, value in details.items() if name != "link_changed"}
     if to_who_waits or gone:
         to_who_waits |= {"gone": gone} if gone else {}
-        called_for.append(Letter(Template.SESSION_CHANGED_WAITING, to_who_waits))
+        called_for.append(Letter(LetterType.SESSION_CHANGED_WAITING, to_who_waits))
     moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
     return SessionConsequences(tuple(called_for), reschedule=moved)
 
@@ -284,7 +284,7 @@ def bespoke_receipt(received: BespokeRequestReceived) -> Letter:
         "reference": str(received.request_id),
         **{name: None if day is None else day.isoformat() for name, day in wished.items()},
     }
-    return Letter(Template.BESPOKE_RECEIVED, details, needs_session=False)
+    return Letter(LetterType.BESPOKE_RECEIVED, details, needs_session=False)
 
 
 def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
@@ -296,7 +296,7 @@ def bespoke_letter(answered: BespokeRequestAnswered) -> Letter:
         "advisor_address": answered.advisor.email,
         "reference": str(answered.request_id),
     }
-    return Letter(Template.BESPOKE_ANSWERED, details, needs_session=False)
+    return Letter(LetterType.BESPOKE_ANSWERED, details, needs_session=False)
 
 
 def nomination_letter(answered: NominationAnswered) -> Letter:
@@ -307,7 +307,7 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
         for trainee in answered.trainees
     ]
     return Letter(
-        Template.NOMINATION_ANSWERED,
+        LetterType.NOMINATION_ANSWERED,
         {
             "session_version": answered.session_version,
             "trainees": trainees,
@@ -319,7 +319,7 @@ def nomination_letter(answered: NominationAnswered) -> Letter:
 def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
     """The letter to who was named as a trainer of a session, by that state of it and that event."""
     details: LetterDetails = {"session_version": session_version, "cause_id": str(event_id)}
-    return to_trainer(Letter(Template.TRAINER_NAMED, details), trainer_id)
+    return to_trainer(Letter(LetterType.TRAINER_NAMED, details), trainer_id)
 
 
 def change_for_trainers(
@@ -329,12 +329,12 @@ def change_for_trainers(
     if before is None or after.version <= before.version:
         return None
     if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:
-        return Letter(Template.TRAINER_CANCELLED)
+        return Letter(LetterType.TRAINER_CANCELLED)
     details_of = {letter.template: letter.details for letter in change.letters}
-    details = dict(details_of.get(Template.SESSION_CHANGED, {}))
-    if Template.MODULE_CANCELLED in details_of:
-        details["gone"] = details_of[Template.MODULE_CANCELLED]["modules"]
-    return Letter(Template.TRAINER_CHANGED, details) if details else None
+    details = dict(details_of.get(LetterType.SESSION_CHANGED, {}))
+    if LetterType.MODULE_CANCELLED in details_of:
+        details["gone"] = details_of[LetterType.MODULE_CANCELLED]["modules"]
+    return Letter(LetterType.TRAINER_CHANGED, details) if details else None
 
 
 def to_trainer(letter: Letter, trainer_id: UUID) -> Letter:
@@ -358,4 +358,4 @@ def replay_letter(replay: ReplayPublished) -> Letter | None:
     """The letter to everyone enrolled in the session that was recorded; None where there was none here."""
     if replay.session_id is None:
         return None
-    return Letter(Template.REPLAY_AVAILABLE, {"replay_title": replay.title, "replay_url": replay.url})
+    return Letter(LetterType.REPLAY_AVAILABLE, {"replay_title": replay.title, "replay_url": replay.url})

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from services.notifier.letters.kinds import LetterDetails, Template
+from services.notifier.letters.kinds import LetterDetails, LetterType
 from services.notifier.letters.timing import schedule
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import ParticipantsMessaged
@@ -29,14 +29,14 @@ class FanOutTask(StrEnum):
 
 
 TEMPLATE_OF = {
-    FanOutTask.REPLAY: Template.REPLAY_AVAILABLE,
-    FanOutTask.CHANGE: Template.SESSION_CHANGED,
-    FanOutTask.REMOVAL: Template.MODULE_CANCELLED,
-    FanOutTask.CHANGE_WAITING: Template.SESSION_CHANGED_WAITING,
-    FanOutTask.JOINING: Template.JOINING,
-    FanOutTask.REMINDER_WEEK: Template.REMINDER_WEEK,
-    FanOutTask.REMINDER_DAY: Template.REMINDER_DAY,
-    FanOutTask.MESSAGE: Template.ORGANISER_MESSAGE,
+    FanOutTask.REPLAY: LetterType.REPLAY_AVAILABLE,
+    FanOutTask.CHANGE: LetterType.SESSION_CHANGED,
+    FanOutTask.REMOVAL: LetterType.MODULE_CANCELLED,
+    FanOutTask.CHANGE_WAITING: LetterType.SESSION_CHANGED_WAITING,
+    FanOutTask.JOINING: LetterType.JOINING,
+    FanOutTask.REMINDER_WEEK: LetterType.REMINDER_WEEK,
+    FanOutTask.REMINDER_DAY: LetterType.REMINDER_DAY,
+    FanOutTask.MESSAGE: LetterType.ORGANISER_MESSAGE,
 }
 TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 """By what each letter to all who are in a session reaches them."""
@@ -81,7 +81,7 @@ def fan_outs_to_come(
     """
     found = []
     for planned in schedule(session):
-        is_owed = is_new or (owes_joining and planned.template is Template.JOINING)
+        is_owed = is_new or (owes_joining and planned.template is LetterType.JOINING)
         if now < planned.until and (now < planned.moment or is_owed):
             before = planned.moment if is_new else max(planned.moment, now)
             details = {"moment": planned.moment.isoformat()}

@@ -54,7 +54,7 @@ class Tone(StrEnum):
     ENDED = "ended"
 
 
-class Template(StrEnum):
+class LetterType(StrEnum):
     """Every letter, by the name of its templates."""
 
     CONFIRMED = "enrolment-confirmed"
@@ -131,102 +131,104 @@ class Kind:
     tone: Tone = Tone.PLAIN
 
 
-KINDS: Mapping[Template, Kind] = {
-    Template.CONFIRMED: Kind(
+KINDS: Mapping[LetterType, Kind] = {
+    LetterType.CONFIRMED: Kind(
         valid_while=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
-    Template.SEAT_ASSIGNED: Kind(
+    LetterType.SEAT_ASSIGNED: Kind(
         valid_while=Standing.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
-    Template.MOVED: Kind(
+    LetterType.MOVED: Kind(
         valid_while=Standing.ENROLLED,
         calendar=CalendarAction.REPLACE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
-    Template.WAITLISTED: Kind(valid_while=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
-    Template.SEAT_OFFERED: Kind(valid_while=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
-    Template.OFFER_LAPSED: Kind(valid_while=Standing.LAPSED, tone=Tone.ENDED),
+    LetterType.WAITLISTED: Kind(valid_while=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
+    LetterType.SEAT_OFFERED: Kind(valid_while=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
+    LetterType.OFFER_LAPSED: Kind(valid_while=Standing.LAPSED, tone=Tone.ENDED),
     # A line of thousands ends at once: answers to what others have just asked go first.
-    Template.SEAT_NOT_OBTAINED: Kind(valid_while=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED),
-    Template.PENDING: Kind(valid_while=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
-    Template.REFUSED: Kind(valid_while=Standing.REFUSED, tone=Tone.ENDED),
-    Template.ALREADY_ENROLLED: Kind(),
-    Template.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
-    Template.OFFER_REFUSED: Kind(tone=Tone.ENDED),
-    Template.MOVE_REFUSED: Kind(tone=Tone.ENDED),
-    Template.WITHDRAWN: Kind(valid_while=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
+    LetterType.SEAT_NOT_OBTAINED: Kind(
+        valid_while=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED
+    ),
+    LetterType.PENDING: Kind(valid_while=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
+    LetterType.REFUSED: Kind(valid_while=Standing.REFUSED, tone=Tone.ENDED),
+    LetterType.ALREADY_ENROLLED: Kind(),
+    LetterType.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
+    LetterType.OFFER_REFUSED: Kind(tone=Tone.ENDED),
+    LetterType.MOVE_REFUSED: Kind(tone=Tone.ENDED),
+    LetterType.WITHDRAWN: Kind(valid_while=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
-    Template.SESSION_CANCELLED: Kind(
+    LetterType.SESSION_CANCELLED: Kind(
         calendar=CalendarAction.CANCEL, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
-    Template.JOINING: Kind(
+    LetterType.JOINING: Kind(
         valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.REMINDER_WEEK: Kind(
+    LetterType.REMINDER_WEEK: Kind(
         valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.REMINDER_DAY: Kind(
+    LetterType.REMINDER_DAY: Kind(
         valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.SESSION_CHANGED: Kind(
+    LetterType.SESSION_CHANGED: Kind(
         valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.MODULE_CANCELLED: Kind(
+    LetterType.MODULE_CANCELLED: Kind(
         valid_while=Standing.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.REMOVE,
         link=Link.WITHDRAW,
         access=True,
     ),
-    Template.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
-    Template.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
-    Template.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
-    Template.EVALUATION: Kind(priority=Priority.REMINDER),
-    Template.BESPOKE_RECEIVED: Kind(tone=Tone.WAITING),
-    Template.BESPOKE_ANSWERED: Kind(),
-    Template.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
-    Template.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
-    Template.MY_ENROLMENTS: Kind(),
-    Template.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
-    Template.ADDRESS_GIVEN: Kind(as_given=True),
-    Template.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
-    Template.SELECTION_DUE: Kind(tone=Tone.URGENT),
+    LetterType.SESSION_CHANGED_WAITING: Kind(priority=Priority.REMINDER, link=Link.WITHDRAW),
+    LetterType.REPLAY_AVAILABLE: Kind(priority=Priority.NEWS),
+    LetterType.CERTIFICATE: Kind(link=Link.CERTIFICATE, tone=Tone.GOOD),
+    LetterType.EVALUATION: Kind(priority=Priority.REMINDER),
+    LetterType.BESPOKE_RECEIVED: Kind(tone=Tone.WAITING),
+    LetterType.BESPOKE_ANSWERED: Kind(),
+    LetterType.NEWS: Kind(priority=Priority.NEWS, subscribed=True),
+    LetterType.CONFIRM_SUBSCRIPTION: Kind(link=Link.CONFIRM, tone=Tone.URGENT),
+    LetterType.MY_ENROLMENTS: Kind(),
+    LetterType.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
+    LetterType.ADDRESS_GIVEN: Kind(as_given=True),
+    LetterType.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
+    LetterType.SELECTION_DUE: Kind(tone=Tone.URGENT),
     # To all who are in a session: answers to what others have just asked go first.
-    Template.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
-    Template.NOMINATION_ANSWERED: Kind(),
-    Template.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
-    Template.TRAINER_NAMED: Kind(calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True),
-    Template.TRAINER_CHANGED: Kind(
+    LetterType.ORGANISER_MESSAGE: Kind(priority=Priority.REMINDER),
+    LetterType.NOMINATION_ANSWERED: Kind(),
+    LetterType.MAILS_RETURNED: Kind(priority=Priority.REMINDER, tone=Tone.URGENT),
+    LetterType.TRAINER_NAMED: Kind(calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True),
+    LetterType.TRAINER_CHANGED: Kind(
         priority=Priority.REMINDER, calendar=CalendarAction.INVITE, link=Link.ROSTER, access=True
     ),
-    Template.TRAINER_CANCELLED: Kind(
+    LetterType.TRAINER_CANCELLED: Kind(
         priority=Priority.REMINDER, calendar=CalendarAction.CANCEL, tone=Tone.ENDED
     ),
-    Template.DIGEST: Kind(priority=Priority.REMINDER, subscribed=True),
+    LetterType.DIGEST: Kind(priority=Priority.REMINDER, subscribed=True),
 }
 
 
@@ -238,7 +240,7 @@ class Letter:
     ``once``: an enrolment has one, whatever calls for it again.
     """
 
-    template: Template
+    template: LetterType
     details: LetterDetails = field(default_factory=dict)
     needs_session: bool = True
     once: bool = False
@@ -253,7 +255,7 @@ class Mail:
     """
 
     mail_id: UUID
-    template: Template
+    template: LetterType
     details: LetterDetails
     message_id: str
     address: str
@@ -309,6 +311,6 @@ _OTHERS_MAY_HELP = frozenset(
 
 def suggests_others(mail: Mail) -> bool:
     """Whether a letter names other sessions of the same offer: another one could be the answer."""
-    if mail.template is Template.REFUSED:
+    if mail.template is LetterType.REFUSED:
         return mail.details.get("reason") in _OTHERS_MAY_HELP
-    return mail.template in (Template.SESSION_CANCELLED, Template.SEAT_NOT_OBTAINED)
+    return mail.template in (LetterType.SESSION_CANCELLED, LetterType.SEAT_NOT_OBTAINED)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import DetailRow, Letter, LetterDetails, Standing, Template
+from services.notifier.letters.kinds import DetailRow, Letter, LetterDetails, LetterType, Standing
 from shared.events.seances import NumberedSession
 from shared.events.zones import zone_of
 
@@ -73,7 +73,7 @@ def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
         "in_all": len(rows),
         "people": sum(returned.values()),
     }
-    return Letter(Template.MAILS_RETURNED, details, needs_session=False)
+    return Letter(LetterType.MAILS_RETURNED, details, needs_session=False)
 
 
 Counts = Mapping[Standing, int]
@@ -123,7 +123,7 @@ def digest_letter(
         "new": sum(number.new for number in since_last.values()),
         "left": sum(number.left for number in since_last.values()),
     }
-    return Letter(Template.DIGEST, details, needs_session=False)
+    return Letter(LetterType.DIGEST, details, needs_session=False)
 
 
 def _digest_row(session: NumberedSession, counts: Counts, now: datetime) -> DetailRow:

@@ -11,7 +11,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from services.notifier.letters.context import LetterContext
-from services.notifier.letters.kinds import KINDS, Mail, Priority, Standing, Template
+from services.notifier.letters.kinds import KINDS, LetterType, Mail, Priority, Standing
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
@@ -23,17 +23,23 @@ HOME = "Europe/Paris"
 EVENING = time(19)
 """When a letter goes out whose moment lies in the night after."""
 
-SCHEDULED = frozenset({Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY})
+SCHEDULED = frozenset({LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY})
 """The letters that time calls for."""
-_TIMED = SCHEDULED | {Template.EVALUATION}
+_TIMED = SCHEDULED | {LetterType.EVALUATION}
 
-NOTICES = frozenset({Template.MINIMUM_MISSED, Template.SELECTION_DUE})
+NOTICES = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
 
-_OF_A_VERSION = NOTICES | {Template.ORGANISER_MESSAGE, Template.NOMINATION_ANSWERED, Template.TRAINER_NAMED}
+_OF_A_VERSION = NOTICES | {
+    LetterType.ORGANISER_MESSAGE,
+    LetterType.NOMINATION_ANSWERED,
+    LetterType.TRAINER_NAMED,
+}
 """The letters that name the state of their session that called for them."""
 
-_CHANGES = frozenset({Template.SESSION_CHANGED, Template.MODULE_CANCELLED, Template.SESSION_CHANGED_WAITING})
+_CHANGES = frozenset(
+    {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED, LetterType.SESSION_CHANGED_WAITING}
+)
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
 _WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
@@ -53,7 +59,7 @@ class ScheduledLetter:
     night. From ``until`` on it helps nobody.
     """
 
-    template: Template
+    template: LetterType
     moment: datetime
     due_at: datetime
     until: datetime
@@ -69,13 +75,13 @@ def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     start = session.starts_at
     day_before = _days_before(session, 1)
     if session.format is Format.MOOC:
-        joining = _scheduled(session, Template.JOINING, start, session.ends_at)
+        joining = _scheduled(session, LetterType.JOINING, start, session.ends_at)
     else:
-        joining = _scheduled(session, Template.JOINING, _days_before(session, 15), start)
+        joining = _scheduled(session, LetterType.JOINING, _days_before(session, 15), start)
     return (
         joining,
-        _scheduled(session, Template.REMINDER_WEEK, _days_before(session, 7), day_before),
-        _scheduled(session, Template.REMINDER_DAY, day_before, start),
+        _scheduled(session, LetterType.REMINDER_WEEK, _days_before(session, 7), day_before),
+        _scheduled(session, LetterType.REMINDER_DAY, day_before, start),
     )
 
 
@@ -84,8 +90,8 @@ def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
 
     It is for who was given the seat when joining instructions had gone to the others already.
     """
-    joining = next((planned for planned in schedule(session) if planned.template is Template.JOINING), None)
-    gives_seat = mail.template in (Template.CONFIRMED, Template.SEAT_ASSIGNED, Template.MOVED)
+    joining = next((planned for planned in schedule(session) if planned.template is LetterType.JOINING), None)
+    gives_seat = mail.template in (LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED, LetterType.MOVED)
     return gives_seat and joining is not None and joining.moment <= mail.called_for_at and now < joining.until
 
 
@@ -107,7 +113,7 @@ def _days_after(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def _scheduled(
-    session: SessionState, template: Template, moment: datetime, until: datetime
+    session: SessionState, template: LetterType, moment: datetime, until: datetime
 ) -> ScheduledLetter:
     return ScheduledLetter(template, moment, by_day(moment, session.timezone), until)
 
@@ -163,13 +169,13 @@ def revalidate(
     """
     if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
-    if mail.template is Template.DIGEST and now >= mail.called_for_at + _DAY:
+    if mail.template is LetterType.DIGEST and now >= mail.called_for_at + _DAY:
         return Superseded("there is another day's digest")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
         return SessionStateMissing()
-    if mail.template is Template.ORGANISER_MESSAGE and not _is_addressed(mail, context):
+    if mail.template is LetterType.ORGANISER_MESSAGE and not _is_addressed(mail, context):
         return Superseded("the organiser does not write to who stands where the agent does now")
-    return None if mail.template is Template.MOVED else _revalidate(mail, context, now)
+    return None if mail.template is LetterType.MOVED else _revalidate(mail, context, now)
 
 
 def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
@@ -185,28 +191,33 @@ def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
 def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded | Postponed | None:
     session, known = context.session, context.enrolment
     valid_while = KINDS[mail.template].valid_while
-    if valid_while is not None and known is not None and known.version > mail.version and known.standing != valid_while:
+    if (
+        valid_while is not None
+        and known is not None
+        and known.version > mail.version
+        and known.standing != valid_while
+    ):
         return Superseded(f"the agent stands elsewhere since: {known.standing}")
     if _awaits_employer(mail) and known is not None and known.version > mail.version:
         return Superseded("the employer has agreed since")
-    if mail.template is Template.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
+    if mail.template is LetterType.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
         return Superseded(f"the agent has no seat or request any more: {known.standing}")
     waits = known is None or known.standing in _WITHOUT_SEAT
-    if mail.template is Template.SESSION_CHANGED_WAITING and not waits:
+    if mail.template is LetterType.SESSION_CHANGED_WAITING and not waits:
         return Superseded("the agent waits no more")
     if session is not None and (past := _is_past(mail, session, now)) is not None:
         return Superseded(past)
-    if mail.template is Template.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
+    if mail.template is LetterType.CONFIRM_SUBSCRIPTION and now >= mail.called_for_at + CONFIRM_FOR:
         return Superseded("its link has expired")
-    if mail.template is Template.CONFIRM_ADDRESS and now >= datetime.fromisoformat(
+    if mail.template is LetterType.CONFIRM_ADDRESS and now >= datetime.fromisoformat(
         str(mail.details["until"])
     ):
         return Superseded("its link has expired")
-    if mail.template is Template.SEAT_OFFERED and now >= datetime.fromisoformat(
+    if mail.template is LetterType.SEAT_OFFERED and now >= datetime.fromisoformat(
         str(mail.details["hold_until"])
     ):
         return Superseded("the offer has ended")
-    if mail.template is Template.NEWS and not context.news:
+    if mail.template is LetterType.NEWS and not context.news:
         return Superseded("nothing of it is followed, or open, any more")
     if mail.template in _TIMED and session is not None:
         return _by_the_clock(mail, context, session, now)
@@ -219,7 +230,10 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     """Why nothing of what a letter announces can happen any more."""
     valid_while = KINDS[mail.template].valid_while
-    is_live = valid_while in _LIVE or mail.template in (Template.ALREADY_ENROLLED, Template.SESSION_CHANGED_WAITING)
+    is_live = valid_while in _LIVE or mail.template in (
+        LetterType.ALREADY_ENROLLED,
+        LetterType.SESSION_CHANGED_WAITING,
+    )
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
     is_decided = session.status is Status.CANCELLED or now < session.enrolment_closes_at
@@ -227,7 +241,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
         return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"
-    if mail.template in (Template.TRAINER_NAMED, Template.TRAINER_CHANGED):
+    if mail.template in (LetterType.TRAINER_NAMED, LetterType.TRAINER_CHANGED):
         return _is_no_trainer_of(session, mail, now)
     if valid_while in _WAITING:
         closes = session.enrolment_closes_at
@@ -258,7 +272,7 @@ def _by_the_clock(
     mail: Mail, context: LetterContext, session: SessionState, now: datetime
 ) -> Superseded | Postponed | None:
     known = context.enrolment
-    if mail.template is Template.EVALUATION:
+    if mail.template is LetterType.EVALUATION:
         return _after_session(context, session, now)
     if known is not None and known.version > mail.version and "moment" in mail.details:
         return Superseded("the enrolment has begun anew")
@@ -290,7 +304,7 @@ def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | P
     for planned in schedule(session):
         if planned.template is mail.template:
             has_moved = mail.details.get("moment", planned.moment.isoformat()) != planned.moment.isoformat()
-            if has_moved and (now < planned.moment or mail.template is not Template.JOINING):
+            if has_moved and (now < planned.moment or mail.template is not LetterType.JOINING):
                 return Superseded("the session has moved")
             if now >= planned.until:
                 return Superseded("its time is over")

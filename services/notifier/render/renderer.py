@@ -181,7 +181,7 @@ class Renderer:
     ) -> Explanation:
         """Why something was refused: a move by the other session, unless it was too late to leave."""
         session, is_over = context.session, bool(variables["enrolment_is_over"])
-        if mail.template is letters.Template.MOVE_REFUSED and session is not None:
+        if mail.template is letters.LetterType.MOVE_REFUSED and session is not None:
             too_late = mail.called_for_at >= session.withdrawal_ends_at
             session, is_over = (session if too_late else context.other), False
         view = self._view(session) if session is not None else None
@@ -193,40 +193,40 @@ class Renderer:
         """What the templates of some letters may name beside."""
         session, details = context.session, mail.details
         match mail.template:
-            case letters.Template.NEWS:
+            case letters.LetterType.NEWS:
                 return {
                     "items": [self._item(item) for item in context.news],
                     "links": self._subscriber_links(mail),
                 }
-            case letters.Template.CONFIRM_SUBSCRIPTION:
+            case letters.LetterType.CONFIRM_SUBSCRIPTION:
                 chosen, until = _texts(details["interests"]), mail.called_for_at + letters.CONFIRM_FOR
                 return {
                     "interests": _texts(details.get("titles")) or interests.titles(chosen),
                     "until": french.moment(_to_the_minute(until), _zone(view)),
                 }
             case (
-                letters.Template.MINIMUM_MISSED
-                | letters.Template.SELECTION_DUE
-                | letters.Template.MAILS_RETURNED
-                | letters.Template.DIGEST
+                letters.LetterType.MINIMUM_MISSED
+                | letters.LetterType.SELECTION_DUE
+                | letters.LetterType.MAILS_RETURNED
+                | letters.LetterType.DIGEST
             ):
                 return self._to_organisers(mail, context)
-            case letters.Template.BESPOKE_RECEIVED:
+            case letters.LetterType.BESPOKE_RECEIVED:
                 return self._of_bespoke_request(mail)
-            case letters.Template.CERTIFICATE:
+            case letters.LetterType.CERTIFICATE:
                 evaluates = (
                     session is not None
                     and session.evaluation_url is not None
                     and not context.evaluation_asked
                 )
                 return {"evaluates": evaluates}
-            case letters.Template.SEAT_OFFERED:
+            case letters.LetterType.SEAT_OFFERED:
                 return {"hold_until": french.deadline(_hold_until(mail), _zone(view))}
-            case letters.Template.MOVED:
+            case letters.LetterType.MOVED:
                 return self._after_move(mail, context)
-            case letters.Template.MOVE_REFUSED:
+            case letters.LetterType.MOVE_REFUSED:
                 return {"other": self._view(context.other) if context.other is not None else None}
-            case letters.Template.NOMINATION_ANSWERED:
+            case letters.LetterType.NOMINATION_ANSWERED:
                 return {
                     "trainees": trainees_by_outcome(details, context.people),
                     "replaced": [
@@ -236,14 +236,14 @@ class Renderer:
                     ],
                 }
             case (
-                letters.Template.SESSION_CHANGED
-                | letters.Template.SESSION_CHANGED_WAITING
-                | letters.Template.TRAINER_CHANGED
+                letters.LetterType.SESSION_CHANGED
+                | letters.LetterType.SESSION_CHANGED_WAITING
+                | letters.LetterType.TRAINER_CHANGED
             ) if session:
                 gone = gone_from(details, session.timezone, "gone")
                 answer = self._answer(mail, context, session)
                 return {"changes": changes_of(details, session), "gone": gone, "answer": answer}
-            case letters.Template.MODULE_CANCELLED if session is not None:
+            case letters.LetterType.MODULE_CANCELLED if session is not None:
                 return {"gone": gone_from(details, session.timezone)}
             case _:
                 return {}
@@ -403,7 +403,7 @@ class Renderer:
         if self._links is None:
             return None
         until = self._now() + SUBSCRIBER_FOR
-        if mail.template is letters.Template.DIGEST:
+        if mail.template is letters.LetterType.DIGEST:
             ended = UUID(str(mail.details["digest"]))
             return {"unsubscribe": self._links.end_digest(ended, mail.address, until)}
         if "subscriber" not in mail.details:
@@ -486,10 +486,10 @@ _FILES = {"REQUEST": "inscription.ics", "PUBLISH": "inscription.ics", "CANCEL": 
 
 _ACCOMMODATES = frozenset(
     {
-        letters.Template.CONFIRMED,
-        letters.Template.SEAT_ASSIGNED,
-        letters.Template.MOVED,
-        letters.Template.JOINING,
+        letters.LetterType.CONFIRMED,
+        letters.LetterType.SEAT_ASSIGNED,
+        letters.LetterType.MOVED,
+        letters.LetterType.JOINING,
     }
 )
 """The letters that say whom to ask for what a handicap makes necessary."""

@@ -233,7 +233,7 @@ def explanation_of(
 
 
 _REQUESTED = {
-    letters.Template.WITHDRAWAL_REFUSED: "withdrawal",
-    letters.Template.OFFER_REFUSED: "offer",
-    letters.Template.MOVE_REFUSED: "swap",
+    letters.LetterType.WITHDRAWAL_REFUSED: "withdrawal",
+    letters.LetterType.OFFER_REFUSED: "offer",
+    letters.LetterType.MOVE_REFUSED: "swap",
 }

@@ -91,7 +91,7 @@ def _environments() -> tuple[Environment, Environment]:
 
 
 @functools.cache
-def templates_of(name: letters.Template) -> tuple[Template, Template]:
+def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
     """A letter's one template, to be filled as text and as HTML."""
     text, html = (environment.get_template(f"{name}.jinja") for environment in _environments())
     for template in (text, html):
@@ -105,7 +105,7 @@ def preview_page(**values: Any) -> str:
     return environment.get_template("preview.html").render(values)
 
 
-def headline_of(name: letters.Template, variables: Mapping[str, Any]) -> str:
+def headline_of(name: letters.LetterType, variables: Mapping[str, Any]) -> str:
     """What a letter announces, in a few words: its block ``headline``, else its label."""
     template, _ = templates_of(name)
     block = template.blocks.get("headline")

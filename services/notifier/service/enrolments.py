@@ -8,7 +8,7 @@ from typing import TypeGuard
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import Letter, ScheduledLetter, Template
+from services.notifier.letters import Letter, LetterType, ScheduledLetter
 from services.notifier.service import corrections, new_addresses
 from services.notifier.store import corrections as kept_corrections
 from services.notifier.store import enrolments, fan_outs, queue, replays, sessions
@@ -95,14 +95,16 @@ async def _without_useless(
 ) -> list[tuple[Received[Decision], Letter]]:
     """The letters but those that ask what somebody thought of a session that has no link for it."""
     attended = {
-        decision.event.session_id for decision, letter in called_for if letter.template is Template.EVALUATION
+        decision.event.session_id
+        for decision, letter in called_for
+        if letter.template is LetterType.EVALUATION
     }
     known = await sessions.find(tx, attended) if attended else {}
     unasked = {session_id for session_id, session in known.items() if session.evaluation_url is None}
     return [
         (decision, letter)
         for decision, letter in called_for
-        if letter.template is not Template.EVALUATION or decision.event.session_id not in unasked
+        if letter.template is not LetterType.EVALUATION or decision.event.session_id not in unasked
     ]
 
 

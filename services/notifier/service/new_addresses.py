@@ -1,6 +1,6 @@
 """An agent gave another address: who reads it is asked to confirm it, and the present one is notified."""
 
-from services.notifier.letters import Letter, Template
+from services.notifier.letters import Letter, LetterType
 from services.notifier.store import queue
 from services.notifier.store.queue import Addressee
 from shared.database import Transaction
@@ -21,8 +21,8 @@ async def write(tx: Transaction, given: Received[NewAddressGiven]) -> None:
     present = Addressee(agent.agent_id, agent.email, agent.given_name, agent.family_name, issuer=agent.issuer)
     notice = {"reference": str(event.enrolment_id), "until": until}
     for template, details, to in (
-        (Template.CONFIRM_ADDRESS, confirm, new),
-        (Template.ADDRESS_GIVEN, notice, present),
+        (LetterType.CONFIRM_ADDRESS, confirm, new),
+        (LetterType.ADDRESS_GIVEN, notice, present),
     ):
         letter = Letter(template, details, needs_session=False)
         await queue.add_letter(tx, given.id, letter, to, called_for_at=given.received_at)

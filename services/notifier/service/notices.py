@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import EnrolmentState, Letter, LetterContext, Mail, Standing, Template
+from services.notifier.letters import EnrolmentState, Letter, LetterContext, LetterType, Mail, Standing
 from services.notifier.store import fan_outs, queue, sessions
 from services.notifier.store.queue import Addressee
 from shared import clock
@@ -64,7 +64,7 @@ async def _write_to_organisers(
     event: OrganiserNotice,
     organisers: Mapping[str, Sequence[str]],
 ) -> None:
-    template = Template.MINIMUM_MISSED if isinstance(event, MinimumMissed) else Template.SELECTION_DUE
+    template = LetterType.MINIMUM_MISSED if isinstance(event, MinimumMissed) else LetterType.SELECTION_DUE
     letter = Letter(template, event.model_dump(exclude=_ABOUT_THE_SESSION))
     for number, address in enumerate(organisers.get(event.organiser, ()), start=1):
         await queue.add_letter(
@@ -95,7 +95,7 @@ async def preview(
         return None
     mail = Mail(
         mail_id=UUID(int=0),
-        template=Template.ORGANISER_MESSAGE,
+        template=LetterType.ORGANISER_MESSAGE,
         details={"text": text, "link": link},
         message_id="",
         address="prenom.nom@exemple.invalid",

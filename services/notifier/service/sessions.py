@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import TASK_OF, FanOut, NumberedSession, Template
+from services.notifier.letters import TASK_OF, FanOut, LetterType, NumberedSession
 from services.notifier.service import news, trainers
 from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
@@ -45,7 +45,7 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
             for letter in changes[session_id].letters
         ]
         if changes[session_id].reschedule:
-            owes_joining = (session_id, Template.JOINING) in dropped
+            owes_joining = (session_id, LetterType.JOINING) in dropped
             begun += letters.fan_outs_to_come(
                 session.id, session.event, now, is_new=is_new, owes_joining=owes_joining
             )

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from prometheus_client import Counter
 
-from services.notifier.letters import Interest, InterestKind, Letter, Template
+from services.notifier.letters import Interest, InterestKind, Letter, LetterType
 from services.notifier.letters.addresses import folded
 from services.notifier.service.corrections import still_right
 from services.notifier.store import corrections, enrolments, news, queue, subscriptions
@@ -230,7 +230,7 @@ async def request(
     request_id = uuid4()
     await subscriptions.add_request(tx, request_id, address, interests)
     letter = Letter(
-        Template.CONFIRM_SUBSCRIPTION,
+        LetterType.CONFIRM_SUBSCRIPTION,
         {"request": str(request_id), "interests": list(interests), "titles": list(titles)},
         needs_session=False,
     )

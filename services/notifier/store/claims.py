@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from services.notifier.letters import LetterContext, LetterDetails, Mail, Priority, Template
+from services.notifier.letters import LetterContext, LetterDetails, LetterType, Mail, Priority
 from services.notifier.store import bounces, rate_limiter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import PUBLISHED, PublishedMail, bounced, ended, outbox
@@ -18,7 +18,7 @@ from shared.database import Transaction
 from shared.events import Event
 from shared.events.notifier import BounceKind
 
-_TEMPLATES = [template.value for template in Template]
+_TEMPLATES = [template.value for template in LetterType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def mail_of(row: _ClaimedRow | MailRow, details: LetterDetails) -> Mail:
     """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,
-        template=Template(row.template),
+        template=LetterType(row.template),
         details=details,
         message_id=row.message_id or "",
         address=row.address,

@@ -9,11 +9,11 @@ from sqlalchemy import text
 from services.notifier.letters import (
     EnrolmentState,
     LetterContext,
+    LetterType,
     Mail,
     NewsItem,
     NumberedSession,
     Standing,
-    Template,
     items_of,
     other_session,
     sessions_listed,
@@ -45,7 +45,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
     teaching = {trainer_id for session in session_of.values() for trainer_id in session.trainer_ids}
     name_of = await trainers.names(tx, teaching)
     evaluation_asked, people = await _evaluation_asked(tx, mails), await _people(tx, mails)
-    news_of = await _news(tx, [mail for mail in mails if mail.template is Template.NEWS], now)
+    news_of = await _news(tx, [mail for mail in mails if mail.template is LetterType.NEWS], now)
     return [
         LetterContext(
             session_of.get(mail.session_id) if mail.session_id is not None else None,
@@ -84,7 +84,9 @@ async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
     """Of letters that ask what their reader thought of a session, those beside which another one does."""
-    asking = [mail.mail_id for mail in mails if mail.template in (Template.CERTIFICATE, Template.EVALUATION)]
+    asking = [
+        mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
+    ]
     return set(await tx.scalars(_EVALUATION_ASKED, {"mails": asking})) if asking else set()
 
 

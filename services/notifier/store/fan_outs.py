@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from services.notifier.letters import KINDS, TEMPLATE_OF, Edition, FanOut, FanOutTask, Template
+from services.notifier.letters import KINDS, TEMPLATE_OF, Edition, FanOut, FanOutTask, LetterType
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE, ONCE_KEY, PATIENCE
 from services.notifier.tables import FanOutRow
 from shared.database import Transaction
@@ -43,7 +43,7 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
         )
 
 
-async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
+async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
     """The letters that time will call for in these sessions, each with its session: not begun yet.
 
     Those that only newer processes know are left to them.
@@ -52,7 +52,7 @@ async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[U
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
-async def drop_to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, Template]]:
+async def drop_to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
     """Have nothing to come in these sessions any more. Returns what there was.
 
     What only newer processes know is left to them.
@@ -111,7 +111,7 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
 
 
 async def queue_letters(
-    tx: Transaction, fan_out: FanOutRow, template: Template, ids: Sequence[UUID], *, only_before: bool
+    tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], *, only_before: bool
 ) -> None:
     """Queue a letter to each of these enrolments; ``only_before``: if it was read before the fact."""
     before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
@@ -134,7 +134,7 @@ async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]
     await tx.execute(
         _TO_ADDRESSED,
         {
-            **of(Template.ORGANISER_MESSAGE),
+            **of(LetterType.ORGANISER_MESSAGE),
             **_addressed(fan_out),
             "ids": ids,
             "event_id": fan_out.event_id,
@@ -151,7 +151,7 @@ def _addressed(fan_out: FanOutRow) -> dict[str, Any]:
 
 async def queue_scheduled(
     tx: Transaction,
-    template: Template,
+    template: LetterType,
     ids: Sequence[UUID],
     *,
     moment: str,
@@ -179,12 +179,12 @@ async def queue_news(tx: Transaction, fan_out: FanOutRow, edition: Edition, ids:
             "due_at": edition.due_at,
             "patience": PATIENCE,
             "called_for_at": fan_out.called_for_at,
-            **of(Template.NEWS),
+            **of(LetterType.NEWS),
         },
     )
 
 
-def of(template: Template) -> dict[str, Any]:
+def of(template: LetterType) -> dict[str, Any]:
     """What all letters of a template have in common, as parameters of a statement."""
     return {"template": template.value, "priority": int(KINDS[template].priority)}
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import text
 
-from services.notifier.letters import KINDS, Letter, Template
+from services.notifier.letters import KINDS, Letter, LetterType
 from services.notifier.tables import MailRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
@@ -110,8 +110,8 @@ async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) 
         _QUEUE_LINKS,
         {
             "request": request_id,
-            "template": Template.MY_ENROLMENTS.value,
-            "priority": int(KINDS[Template.MY_ENROLMENTS].priority),
+            "template": LetterType.MY_ENROLMENTS.value,
+            "priority": int(KINDS[LetterType.MY_ENROLMENTS].priority),
             "address": address,
             "most": most,
         },

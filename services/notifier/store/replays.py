@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import select
 
-from services.notifier.letters import FanOut, FanOutTask, Letter, Template
+from services.notifier.letters import FanOut, FanOutTask, Letter, LetterType
 from services.notifier.store.fan_outs import of
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import ReplayRow
@@ -79,7 +79,7 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
         newer = {
             "event_ids": [replay.event_id for replay in replays],
             "details": [json.dumps(replay.details) for replay in replays],
-            "template": Template.REPLAY_AVAILABLE.value,
+            "template": LetterType.REPLAY_AVAILABLE.value,
         }
         await tx.execute(_CORRECT_FAN_OUTS, newer)
         await tx.execute(_CORRECT_MAILS, newer)
@@ -88,7 +88,7 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
 async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
     """Write to those whose enrolment was heard of after the replay: their event was late, not they."""
     if enrolment_ids:
-        await tx.execute(_REPLAY_LATE, of(Template.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
+        await tx.execute(_REPLAY_LATE, of(LetterType.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 
 
 _NEWER = "unnest(CAST(:event_ids AS uuid[]), CAST(:details AS jsonb[])) AS newer (event_id, details)"

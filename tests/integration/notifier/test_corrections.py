@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from services.notifier.delivery.deliverer import CLAIM_LEASE
-from services.notifier.letters import Priority, Template
+from services.notifier.letters import LetterType, Priority
 from services.notifier.letters.bounces import digest_of
 from services.notifier.personal_data import AGENT_DETAILS, ENDED_SUBSCRIPTIONS
 from services.notifier.service import corrections, enrolments, fan_outs, mails, subscriptions
@@ -266,7 +266,7 @@ async def test_a_slice_that_is_open_beside_a_correction_writes_to_the_new_addres
         lambda: notifier.take(corrected()),
     )
     await notifier.deliver()
-    changed = await notifier.rows(where=f"template = '{Template.SESSION_CHANGED}'")
+    changed = await notifier.rows(where=f"template = '{LetterType.SESSION_CHANGED}'")
     assert [(row.state, row.address) for row in changed] == [("sent", RIGHT)]
 
 

@@ -16,7 +16,7 @@ from services.notifier import jobs
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
-from services.notifier.letters import EnrolmentState, Priority, Standing, Template
+from services.notifier.letters import EnrolmentState, LetterType, Priority, Standing
 from services.notifier.letters.bounces import ReturnPath, digest_of
 from services.notifier.render import Renderer
 from services.notifier.service import bounces as service
@@ -266,7 +266,7 @@ async def test_each_letter_has_the_context_of_its_own_reader_and_address(notifie
         a_decision(AgentWaitlisted, enrolment_id=waiting, position=1, version=4),
     )
     mails = [
-        a_mail(Template.CONFIRMED, enrolment_id=enrolment_id, address=address)
+        a_mail(LetterType.CONFIRMED, enrolment_id=enrolment_id, address=address)
         for enrolment_id, address in (
             (waiting, "good@ville.example"),
             (seated, "Bad@ville.example"),

@@ -8,7 +8,7 @@ from typing import Any
 import icalendar
 import pytest
 
-from services.notifier.letters import Template
+from services.notifier.letters import LetterType
 from shared.events.catalogue import SessionCancelled, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
 from tests.integration.notifier.conftest import Notifier
@@ -63,8 +63,8 @@ async def test_calendars_follow_the_seances_of_a_session(notifier: Notifier) -> 
     await notifier.hear(SessionChanged.model_validate(a_state(2, FIRST, THIRD)))
     after_one_less = await all_mails(notifier)
     assert [row.template for row in await notifier.rows(where="state = 'sent'")] == [
-        Template.CONFIRMED,
-        Template.MODULE_CANCELLED,
+        LetterType.CONFIRMED,
+        LetterType.MODULE_CANCELLED,
     ]
     assert str(after_one_less[-1]["Subject"]) == "Une séance est annulée : « IA »"
     del invited[uids["IA : B"]]
@@ -100,5 +100,5 @@ async def test_a_dropped_seance_is_cancelled_with_the_rest_when_its_own_letter_d
         await notifier.hear(SessionCancelled.model_validate(cancelled))
     await notifier.hear(a_decision(EnrolmentWithdrawn, version=2, by=by))
     assert calendar_after(await all_mails(notifier)) == {}
-    (row,) = await notifier.rows(where=f"template = '{Template.MODULE_CANCELLED}'")
+    (row,) = await notifier.rows(where=f"template = '{LetterType.MODULE_CANCELLED}'")
     assert row.state == "superseded"

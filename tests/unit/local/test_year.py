@@ -15,7 +15,7 @@ from local.year.people import MARK, listens, person
 from local.year.script import stops
 from local.year.situation import Situation
 from local.year.timeline import MISSING, NOT_BUILT, UNEXPECTED, Heard, compare, parse, shown
-from services.notifier.letters import Template
+from services.notifier.letters import LetterType
 from services.notifier.render import preview
 from services.notifier.render.preview import show
 from shared.events import events_on
@@ -162,8 +162,8 @@ def test_a_year_that_is_not_as_expected_is_the_result_of_both() -> None:
     assert in_turn(["embedded", "kafka"], lambda broker: broker == "embedded", lambda _: None) == 1
 
 
-@pytest.mark.parametrize("template", Template)
-def test_every_letter_is_heard_in_a_situation(template: Template) -> None:
+@pytest.mark.parametrize("template", LetterType)
+def test_every_letter_is_heard_in_a_situation(template: LetterType) -> None:
     subjects = [show(sample).subject for sample in preview.samples() if sample.template is template]
     heard = {letter_in(subject) for subject in subjects}
     assert not heard & set(subjects), "a letter has no name in hearing.py"

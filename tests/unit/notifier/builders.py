@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from services.notifier.letters import (
     Interest,
     InterestKind,
+    LetterType,
     Mail,
     NewsItem,
     NewsKind,
     NumberedSession,
-    Template,
 )
 from services.notifier.render import Renderer, Sender
 from shared.events.enrolment import Decision
@@ -119,7 +119,7 @@ def some_news(**changes: Any) -> NewsItem:
     return NewsItem(**(fields | changes))
 
 
-def a_mail(template: Template, **changes: Any) -> Mail:
+def a_mail(template: LetterType, **changes: Any) -> Mail:
     fields: dict[str, Any] = {
         "mail_id": MAIL_ID,
         "template": template,

@@ -6,7 +6,7 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 from typing import Any
 
-from services.notifier.letters import LetterContext, NumberedSession, Template
+from services.notifier.letters import LetterContext, LetterType, NumberedSession
 from shared.web.links import Links, Purpose
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -17,33 +17,33 @@ from tests.unit.notifier.builders import (
     some_news,
 )
 
-DETAILS: dict[Template, dict[str, Any]] = {
-    Template.WAITLISTED: {"position": 3},
-    Template.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
-    Template.OFFER_LAPSED: {"cause": "expired"},
-    Template.PENDING: {"awaiting": "employer_approval"},
-    Template.REFUSED: {"reason": "deadline_passed"},
-    Template.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
-    Template.OFFER_REFUSED: {"reason": "deadline_passed"},
-    Template.MOVED: {
+DETAILS: dict[LetterType, dict[str, Any]] = {
+    LetterType.WAITLISTED: {"position": 3},
+    LetterType.SEAT_OFFERED: {"hold_until": "2025-03-17T08:30:00+00:00"},
+    LetterType.OFFER_LAPSED: {"cause": "expired"},
+    LetterType.PENDING: {"awaiting": "employer_approval"},
+    LetterType.REFUSED: {"reason": "deadline_passed"},
+    LetterType.WITHDRAWAL_REFUSED: {"reason": "deadline_passed"},
+    LetterType.OFFER_REFUSED: {"reason": "deadline_passed"},
+    LetterType.MOVED: {
         "left_session": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",
         "left_enrolment": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c02",
         "left_version": 2,
     },
-    Template.MOVE_REFUSED: {
+    LetterType.MOVE_REFUSED: {
         "reason": "session_full",
         "to_session": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",
     },
-    Template.WITHDRAWN: {"by": "agent", "had_seat": True},
-    Template.SESSION_CANCELLED: {"had_seat": True},
-    Template.SESSION_CHANGED: {
+    LetterType.WITHDRAWN: {"by": "agent", "had_seat": True},
+    LetterType.SESSION_CANCELLED: {"had_seat": True},
+    LetterType.SESSION_CHANGED: {
         "starts_before": "2025-04-02T07:30:00+00:00",
         "ends_before": "2025-04-02T15:00:00+00:00",
         "timezone_before": "Europe/Paris",
         "venue_before": "Salle des fêtes",
         "link_changed": True,
     },
-    Template.SESSION_CHANGED_WAITING: {
+    LetterType.SESSION_CHANGED_WAITING: {
         "venue_before": "Salle des fêtes",
         "gone": [
             {
@@ -54,7 +54,7 @@ DETAILS: dict[Template, dict[str, Any]] = {
             }
         ],
     },
-    Template.MODULE_CANCELLED: {
+    LetterType.MODULE_CANCELLED: {
         "modules": [
             {
                 "number": 2,
@@ -64,13 +64,13 @@ DETAILS: dict[Template, dict[str, Any]] = {
             }
         ]
     },
-    Template.TRAINER_NAMED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07", "session_version": 1},
-    Template.TRAINER_CHANGED: {
+    LetterType.TRAINER_NAMED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07", "session_version": 1},
+    LetterType.TRAINER_CHANGED: {
         "trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07",
         "venue_before": "Salle des fêtes",
     },
-    Template.TRAINER_CANCELLED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07"},
-    Template.BESPOKE_RECEIVED: {
+    LetterType.TRAINER_CANCELLED: {"trainer": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c07"},
+    LetterType.BESPOKE_RECEIVED: {
         "authority": "Ville de Rennes",
         "delegation": "bretagne",
         "theme": "enjeux-ia",
@@ -79,26 +79,26 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "wished_from": "2025-09-01T00:00:00+02:00",
         "wished_until": None,
     },
-    Template.BESPOKE_ANSWERED: {
+    LetterType.BESPOKE_ANSWERED: {
         "answer": "proposed",
         "message": "Deux journées à Rennes.\n\nDates à convenir.",
         "advisor": "Yann Le Goff",
         "advisor_address": "yann.legoff@cnfpt.example",
         "reference": str(MAIL_ID),
     },
-    Template.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
-    Template.NOMINATION_ANSWERED: {
+    LetterType.NEWS: {"items": ["4a1c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"], "subscriber": str(MAIL_ID)},
+    LetterType.NOMINATION_ANSWERED: {
         "session_version": 1,
         "trainees": [{"enrolment": str(MAIL_ID), "outcome": "enrolled"}],
         "replaced": [],
     },
-    Template.ORGANISER_MESSAGE: {
+    LetterType.ORGANISER_MESSAGE: {
         "text": "Venez avec un ordinateur portable.\n\nÀ bientôt !",
         "link": "https://ressources.example/ateliers?a=1&b=2",
         "audience": ["enrolled"],
         "session_version": 1,
     },
-    Template.DIGEST: {
+    LetterType.DIGEST: {
         "sessions": [
             {
                 "session": str(SESSION_ID),
@@ -121,45 +121,45 @@ DETAILS: dict[Template, dict[str, Any]] = {
         "left": 0,
         "soon": 1,
     },
-    Template.MAILS_RETURNED: {
+    LetterType.MAILS_RETURNED: {
         "sessions": [{"session": str(SESSION_ID), "people": 2}],
         "in_all": 1,
         "people": 2,
     },
-    Template.SELECTION_DUE: {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
-    Template.MINIMUM_MISSED: {
+    LetterType.SELECTION_DUE: {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
+    LetterType.MINIMUM_MISSED: {
         "session_version": 1,
         "minimum": 12,
         "enrolled": 7,
         "offered": 1,
         "candidates": 0,
     },
-    Template.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
-    Template.CONFIRM_ADDRESS: {
+    LetterType.CONFIRM_SUBSCRIPTION: {"request": str(MAIL_ID), "interests": ["theme:enjeux-ia"]},
+    LetterType.CONFIRM_ADDRESS: {
         "request": str(MAIL_ID),
         "until": "2025-03-11T13:05:00+00:00",
     },
-    Template.ADDRESS_GIVEN: {"reference": str(MAIL_ID), "until": "2025-03-11T13:05:00+00:00"},
-    Template.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
+    LetterType.ADDRESS_GIVEN: {"reference": str(MAIL_ID), "until": "2025-03-11T13:05:00+00:00"},
+    LetterType.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }
 
 
 WITHOUT_SESSION = {
-    Template.BESPOKE_RECEIVED,
-    Template.BESPOKE_ANSWERED,
-    Template.NEWS,
-    Template.CONFIRM_SUBSCRIPTION,
-    Template.MY_ENROLMENTS,
-    Template.MAILS_RETURNED,
-    Template.CONFIRM_ADDRESS,
-    Template.ADDRESS_GIVEN,
-    Template.DIGEST,
+    LetterType.BESPOKE_RECEIVED,
+    LetterType.BESPOKE_ANSWERED,
+    LetterType.NEWS,
+    LetterType.CONFIRM_SUBSCRIPTION,
+    LetterType.MY_ENROLMENTS,
+    LetterType.MAILS_RETURNED,
+    LetterType.CONFIRM_ADDRESS,
+    LetterType.ADDRESS_GIVEN,
+    LetterType.DIGEST,
 }
 
 
-def rendered(template: Template, session: NumberedSession | None = None, **changes: Any) -> EmailMessage:
+def rendered(template: LetterType, session: NumberedSession | None = None, **changes: Any) -> EmailMessage:
     changes.setdefault("details", DETAILS.get(template, {}))
-    news = [some_news()] if template is Template.NEWS else []
+    news = [some_news()] if template is LetterType.NEWS else []
     about_a_session = template not in WITHOUT_SESSION
     about = session or a_session()
     outgoing = a_renderer().render(

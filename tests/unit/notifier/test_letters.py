@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.notifier import letters
-from services.notifier.letters import KINDS, EnrolmentState, Letter, LetterContext, Standing, Template
+from services.notifier.letters import KINDS, EnrolmentState, Letter, LetterContext, LetterType, Standing
 from services.notifier.letters.decisions import letters_for
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
@@ -26,83 +26,83 @@ from shared.web import labels, refusals
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
 ELSEWHERE = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
-CALLS_FOR: list[tuple[type[Decision], dict[str, Any], Template | None, dict[str, Any]]] = [
-    (AgentEnrolled, {}, Template.CONFIRMED, {}),
-    (AgentEnrolled, {"from_waiting_list": True}, Template.SEAT_ASSIGNED, {}),
+CALLS_FOR: list[tuple[type[Decision], dict[str, Any], LetterType | None, dict[str, Any]]] = [
+    (AgentEnrolled, {}, LetterType.CONFIRMED, {}),
+    (AgentEnrolled, {"from_waiting_list": True}, LetterType.SEAT_ASSIGNED, {}),
     (
         AgentEnrolled,
         {"moved_from": {"session_id": ELSEWHERE, "enrolment_id": ENROLMENT_ID, "version": 2}},
-        Template.MOVED,
+        LetterType.MOVED,
         {"left_session": str(ELSEWHERE), "left_enrolment": str(ENROLMENT_ID), "left_version": 2},
     ),
     (EnrolmentWithdrawn, {"moved_to": ELSEWHERE}, None, {}),
     (
         EnrolmentRefused,
         {"reason": "session_full", "asked": "swap", "to_session_id": ELSEWHERE},
-        Template.MOVE_REFUSED,
+        LetterType.MOVE_REFUSED,
         {"reason": "session_full", "to_session": str(ELSEWHERE)},
     ),
     (EnrolmentRefused, {"reason": "not_enrolled", "asked": "swap", "to_session_id": ELSEWHERE}, None, {}),
-    (AgentWaitlisted, {"position": 3}, Template.WAITLISTED, {"position": 3}),
+    (AgentWaitlisted, {"position": 3}, LetterType.WAITLISTED, {"position": 3}),
     (
         AgentWaitlisted,
         {"position": 2, "together": 5},
-        Template.WAITLISTED,
+        LetterType.WAITLISTED,
         {"position": 2, "together": 5},
     ),
     (
         SeatOffered,
         {"hold_until": at("2025-03-17T09:30+01:00")},
-        Template.SEAT_OFFERED,
+        LetterType.SEAT_OFFERED,
         {"hold_until": "2025-03-17T08:30:00+00:00"},
     ),
-    (SeatOfferLapsed, {"cause": "declined"}, Template.OFFER_LAPSED, {"cause": "declined"}),
-    (EnrolmentPending, {"awaiting": "selection"}, Template.PENDING, {"awaiting": "selection"}),
-    (EnrolmentRefused, {"reason": "session_full"}, Template.REFUSED, {"reason": "session_full"}),
-    (EnrolmentRefused, {"reason": "already_enrolled"}, Template.ALREADY_ENROLLED, {}),
+    (SeatOfferLapsed, {"cause": "declined"}, LetterType.OFFER_LAPSED, {"cause": "declined"}),
+    (EnrolmentPending, {"awaiting": "selection"}, LetterType.PENDING, {"awaiting": "selection"}),
+    (EnrolmentRefused, {"reason": "session_full"}, LetterType.REFUSED, {"reason": "session_full"}),
+    (EnrolmentRefused, {"reason": "already_enrolled"}, LetterType.ALREADY_ENROLLED, {}),
     (
         EnrolmentRefused,
         {"reason": "deadline_passed", "asked": "withdrawal"},
-        Template.WITHDRAWAL_REFUSED,
+        LetterType.WITHDRAWAL_REFUSED,
         {"reason": "deadline_passed"},
     ),
     (EnrolmentRefused, {"reason": "not_enrolled", "asked": "withdrawal"}, None, {}),
     (
         EnrolmentRefused,
         {"reason": "no_offer", "asked": "offer"},
-        Template.OFFER_REFUSED,
+        LetterType.OFFER_REFUSED,
         {"reason": "no_offer"},
     ),
     (
         EnrolmentRefused,
         {"reason": "already_enrolled", "asked": "offer"},
-        Template.OFFER_REFUSED,
+        LetterType.OFFER_REFUSED,
         {"reason": "already_enrolled"},
     ),
     (EnrolmentRefused, {"reason": "deadline_passed", "asked": "approval"}, None, {}),
-    (EnrolmentWithdrawn, {}, Template.WITHDRAWN, {"by": "agent", "had_seat": True}),
+    (EnrolmentWithdrawn, {}, LetterType.WITHDRAWN, {"by": "agent", "had_seat": True}),
     (
         EnrolmentWithdrawn,
         {"joined_to": ENROLMENT_ID},
-        Template.WITHDRAWN,
+        LetterType.WITHDRAWN,
         {"by": "agent", "had_seat": True, "joined": True},
     ),
-    (EnrolmentWithdrawn, {"by": "employer"}, Template.WITHDRAWN, {"by": "employer", "had_seat": True}),
-    (EnrolmentWithdrawn, {"by": "session_cancelled"}, Template.SESSION_CANCELLED, {"had_seat": True}),
+    (EnrolmentWithdrawn, {"by": "employer"}, LetterType.WITHDRAWN, {"by": "employer", "had_seat": True}),
+    (EnrolmentWithdrawn, {"by": "session_cancelled"}, LetterType.SESSION_CANCELLED, {"had_seat": True}),
     (
         EnrolmentWithdrawn,
         {"by": "session_cancelled", "attendance_kept": True},
-        Template.SESSION_CANCELLED,
+        LetterType.SESSION_CANCELLED,
         {"had_seat": True, "attendance_kept": True},
     ),
     (AttendanceRecorded, {"attendance": "absent"}, None, {}),
-    (AttendanceRecorded, {"attendance": "attended", "certified": True}, Template.CERTIFICATE, {}),
+    (AttendanceRecorded, {"attendance": "attended", "certified": True}, LetterType.CERTIFICATE, {}),
 ]
 
 
 @pytest.mark.parametrize(("kind", "fields", "template", "details"), CALLS_FOR)
 def test_each_decision_calls_for_its_letter(
-    kind: type[Decision], fields: dict[str, Any], template: Template | None, details: dict[str, Any]
+    kind: type[Decision], fields: dict[str, Any], template: LetterType | None, details: dict[str, Any]
 ) -> None:
     called_for = letters_for(a_decision(kind, **fields), Standing.ENROLLED)
     expected = [Letter(template, details)] if template else []
@@ -111,11 +111,11 @@ def test_each_decision_calls_for_its_letter(
 
 def test_who_attended_is_asked_once_what_they_thought_of_it() -> None:
     (asks,) = letters_for(a_decision(AttendanceRecorded, attendance="attended"), Standing.ENROLLED)
-    assert asks == Letter(Template.EVALUATION, once=True)
+    assert asks == Letter(LetterType.EVALUATION, once=True)
 
 
 def test_every_letter_has_a_kind_and_a_label() -> None:
-    assert set(letters.KINDS) == set(labels.LETTERS) == set(Template)
+    assert set(letters.KINDS) == set(labels.LETTERS) == set(LetterType)
 
 
 def test_a_full_webinar_promises_the_replay() -> None:
@@ -149,9 +149,9 @@ def test_decisions_are_read_in_order() -> None:
     ]
     read = letters.read_decisions({}, batch)
     assert [(place, letter.template) for place, letter in read.letters] == [
-        (0, Template.WAITLISTED),
-        (1, Template.SEAT_ASSIGNED),
-        (2, Template.WITHDRAWN),
+        (0, LetterType.WAITLISTED),
+        (1, LetterType.SEAT_ASSIGNED),
+        (2, LetterType.WITHDRAWN),
     ]
     assert read.letters[2][1].details["had_seat"] is True
     assert read.standings == {ENROLMENT_ID: (2, Standing.WITHDRAWN)}
@@ -196,7 +196,7 @@ def a_replay(**changes: Any) -> ReplayPublished:
 def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
     letter = letters.replay_letter(a_replay())
     assert letter == Letter(
-        Template.REPLAY_AVAILABLE, {"replay_title": "Replay", "replay_url": "https://replay.example/1"}
+        LetterType.REPLAY_AVAILABLE, {"replay_title": "Replay", "replay_url": "https://replay.example/1"}
     )
     assert letters.replay_letter(a_replay(session_id=None)) is None
 
@@ -204,7 +204,7 @@ def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
 # ------------------------------------------------------------------- what is not sent any more
 
 
-def not_any_more(template: Template, known: EnrolmentState | None, **changes: Any) -> bool:
+def not_any_more(template: LetterType, known: EnrolmentState | None, **changes: Any) -> bool:
     session = a_session(**changes.pop("session", {}))
     now = changes.pop("now", at("2025-03-12T10:00+01:00"))
     if template in letters.SCHEDULED:
@@ -216,14 +216,14 @@ def not_any_more(template: Template, known: EnrolmentState | None, **changes: An
 VALID_WHILE = [
     (template, kind.valid_while)
     for template, kind in KINDS.items()
-    if kind.valid_while is not None and template is not Template.MOVED
+    if kind.valid_while is not None and template is not LetterType.MOVED
 ]
 
 
 @pytest.mark.parametrize(("template", "valid_while"), VALID_WHILE)
 @pytest.mark.parametrize("standing", list(Standing))
 def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
-    template: Template, valid_while: Standing, standing: Standing
+    template: LetterType, valid_while: Standing, standing: Standing
 ) -> None:
     hold = {"hold_until": "2025-03-17T08:30:00+00:00"}
     assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not valid_while)
@@ -236,14 +236,14 @@ def test_a_letter_about_a_move_is_always_sent_since_it_takes_the_old_session_out
     standing: Standing,
 ) -> None:
     known = EnrolmentState(2, standing)
-    assert not not_any_more(Template.MOVED, known)
-    assert not not_any_more(Template.MOVED, known, session={"status": "cancelled"})
+    assert not not_any_more(LetterType.MOVED, known)
+    assert not not_any_more(LetterType.MOVED, known, session={"status": "cancelled"})
 
 
 def test_a_letter_about_a_move_says_that_its_reader_has_the_seat_only_while_they_have_it() -> None:
     def has_seat(standing: Standing, **session: Any) -> bool:
         context = LetterContext(a_session(**session), EnrolmentState(2, standing))
-        return letters.is_true(a_mail(Template.MOVED, version=1), context, at("2025-03-12T10:00+01:00"))
+        return letters.is_true(a_mail(LetterType.MOVED, version=1), context, at("2025-03-12T10:00+01:00"))
 
     assert has_seat(Standing.ENROLLED)
     assert not has_seat(Standing.WITHDRAWN)
@@ -252,9 +252,9 @@ def test_a_letter_about_a_move_says_that_its_reader_has_the_seat_only_while_they
 
 def test_a_confirmation_that_comes_after_the_cancellation_of_its_session_is_not_sent() -> None:
     known = EnrolmentState(1, Standing.ENROLLED)
-    assert not_any_more(Template.CONFIRMED, known, session={"status": "cancelled"})
+    assert not_any_more(LetterType.CONFIRMED, known, session={"status": "cancelled"})
     assert not not_any_more(
-        Template.SESSION_CANCELLED, EnrolmentState(2, Standing.WITHDRAWN), session={"status": "cancelled"}
+        LetterType.SESSION_CANCELLED, EnrolmentState(2, Standing.WITHDRAWN), session={"status": "cancelled"}
     )
 
 
@@ -262,5 +262,5 @@ def test_an_offer_is_not_sent_after_its_end() -> None:
     offered = EnrolmentState(1, Standing.OFFERED)
     end = at("2025-03-17T09:30+01:00")
     hold = {"hold_until": end.isoformat()}
-    assert not not_any_more(Template.SEAT_OFFERED, offered, now=end - timedelta(seconds=1), **hold)
-    assert not_any_more(Template.SEAT_OFFERED, offered, now=end, **hold)
+    assert not not_any_more(LetterType.SEAT_OFFERED, offered, now=end - timedelta(seconds=1), **hold)
+    assert not_any_more(LetterType.SEAT_OFFERED, offered, now=end, **hold)

@@ -11,10 +11,10 @@ from services.notifier.letters import (
     KINDS,
     EnrolmentState,
     LetterContext,
+    LetterType,
     Link,
     NumberedSession,
     Standing,
-    Template,
 )
 from services.notifier.render import Renderer
 from shared.web.links import Expired, Purpose
@@ -30,13 +30,13 @@ from tests.unit.notifier.builders import (
 )
 from tests.unit.notifier.reading import DETAILS, LINKS, WITHOUT_SESSION, LetterPage, body, parsed, rendered
 
-CONFIRMING = {Template.CONFIRM_SUBSCRIPTION, Template.CONFIRM_ADDRESS}
-TO_TRAINERS = {t for t in Template if KINDS[t].link is Link.ROSTER}
-LINKED = [t for t in Template if KINDS[t].link is not None and t not in CONFIRMING | TO_TRAINERS]
+CONFIRMING = {LetterType.CONFIRM_SUBSCRIPTION, LetterType.CONFIRM_ADDRESS}
+TO_TRAINERS = {t for t in LetterType if KINDS[t].link is Link.ROSTER}
+LINKED = [t for t in LetterType if KINDS[t].link is not None and t not in CONFIRMING | TO_TRAINERS]
 
 
 @pytest.mark.parametrize("template", LINKED)
-def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Template) -> None:
+def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: LetterType) -> None:
     session = a_session()
     mail = a_mail(template, details=DETAILS.get(template, {}), version=7)
     message = parsed(
@@ -56,12 +56,12 @@ def test_a_letter_lets_its_reader_act_by_a_link_that_names_nobody(template: Temp
     assert opened == (str(ENROLMENT_ID), str(LINKS.mark(mail.address)), number)
     with pytest.raises(Expired):
         LINKS.read(purpose, token, until)
-    assert "depuis votre portail" not in body(message, "text/plain") or template is Template.SEAT_OFFERED
+    assert "depuis votre portail" not in body(message, "text/plain") or template is LetterType.SEAT_OFFERED
 
 
 @pytest.mark.parametrize("template", sorted(TO_TRAINERS))
 def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_that_moves(
-    template: Template,
+    template: LetterType,
 ) -> None:
     session, trainer_id = a_session(), UUID(int=7)
     mail = a_mail(template, details=DETAILS[template] | {"trainer": str(trainer_id)})
@@ -73,9 +73,9 @@ def test_a_trainers_link_names_their_id_and_the_session_and_outlives_a_session_t
 
 
 @pytest.mark.parametrize(("catalogue", "times"), [("https://offre.example", 1), ("", 0)])
-@pytest.mark.parametrize("template", [Template.CONFIRMED, Template.CONFIRM_SUBSCRIPTION])
+@pytest.mark.parametrize("template", [LetterType.CONFIRMED, LetterType.CONFIRM_SUBSCRIPTION])
 def test_a_letter_leads_to_the_rights_of_its_reader_where_the_catalogue_has_an_address(
-    template: Template, catalogue: str, times: int
+    template: LetterType, catalogue: str, times: int
 ) -> None:
     mail = a_mail(template, details=DETAILS.get(template, {}))
     renderer = Renderer(replace(SENDER, catalogue=catalogue), now=lambda: mail.called_for_at)
@@ -85,7 +85,7 @@ def test_a_letter_leads_to_the_rights_of_its_reader_where_the_catalogue_has_an_a
 
 
 @pytest.mark.parametrize("template", LINKED)
-def test_without_a_key_letters_send_their_reader_to_the_portal(template: Template) -> None:
+def test_without_a_key_letters_send_their_reader_to_the_portal(template: LetterType) -> None:
     message = rendered(template)
     for kind in ("text/plain", "text/html"):
         assert "depuis votre portail" in body(message, kind)
@@ -101,7 +101,8 @@ def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: NumberedSes
     def says(now: datetime) -> str:
         renderer = Renderer(SENDER, LINKS, now=lambda: now)
         return body(
-            parsed(renderer.render(a_mail(Template.CONFIRMED), LetterContext(session)).content), "text/plain"
+            parsed(renderer.render(a_mail(LetterType.CONFIRMED), LetterContext(session)).content),
+            "text/plain",
         )
 
     assert "DÉSISTER" in says(end - timedelta(seconds=1))
@@ -111,7 +112,7 @@ def test_a_letter_offers_to_withdraw_for_as_long_as_one_may(session: NumberedSes
 def test_whoever_is_offered_a_seat_in_a_session_that_changed_answers_from_that_letter() -> None:
     """By the offer that stands now: the letter may be of an older version of the enrolment."""
     mail = a_mail(
-        Template.SESSION_CHANGED_WAITING, details=DETAILS[Template.SESSION_CHANGED_WAITING], version=1
+        LetterType.SESSION_CHANGED_WAITING, details=DETAILS[LetterType.SESSION_CHANGED_WAITING], version=1
     )
     renderer = Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
     for standing, offers in ((Standing.OFFERED, True), (Standing.WAITLISTED, False)):
@@ -127,7 +128,7 @@ def test_whoever_is_offered_a_seat_in_a_session_that_changed_answers_from_that_l
 
 def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
     """RFC 8058: an https address that a POST ends it with, without login or cookie."""
-    for template in Template:
+    for template in LetterType:
         mail = a_mail(template, details=DETAILS.get(template, {}))
         session = None if template in WITHOUT_SESSION else a_session()
         message = parsed(
@@ -135,31 +136,31 @@ def test_only_what_one_subscribes_to_has_a_way_out_with_one_click() -> None:
             .render(mail, LetterContext(session, news=[some_news()]))
             .content
         )
-        if template not in (Template.NEWS, Template.DIGEST):
+        if template not in (LetterType.NEWS, LetterType.DIGEST):
             assert message["List-Unsubscribe"] is None, template
             continue
         address = str(message["List-Unsubscribe"])
         assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-        purpose = Purpose.UNSUBSCRIBE if template is Template.NEWS else Purpose.DIGEST
+        purpose = Purpose.UNSUBSCRIBE if template is LetterType.NEWS else Purpose.DIGEST
         base = f"https://parcours.example{purpose.value}/"
         assert address.startswith(f"<{base}")
         token = address.removeprefix(f"<{base}").removesuffix(">")
         assert LINKS.read(purpose, token, at("2025-03-10T14:07+01:00")).ids[0] == str(MAIL_ID)
         for kind in ("text/plain", "text/html"):
             assert base in body(message, kind)
-            if template is Template.DIGEST:
+            if template is LetterType.DIGEST:
                 continue
             assert f"{Purpose.PREFERENCES.value}/" in body(message, kind)
 
 
 def test_without_a_key_one_unsubscribes_by_mail() -> None:
-    message = rendered(Template.NEWS)
+    message = rendered(LetterType.NEWS)
     assert message["List-Unsubscribe"] == "<mailto:formations@cnfpt.example?subject=desabonnement>"
     assert "Pour ne plus le recevoir, écrivez à" in body(message, "text/plain")
 
 
 def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
-    mail = a_mail(Template.CONFIRM_SUBSCRIPTION, details=DETAILS[Template.CONFIRM_SUBSCRIPTION])
+    mail = a_mail(LetterType.CONFIRM_SUBSCRIPTION, details=DETAILS[LetterType.CONFIRM_SUBSCRIPTION])
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext()).content
     )
@@ -173,9 +174,9 @@ def test_the_confirmation_of_a_subscription_is_a_link_for_two_days() -> None:
 
 
 def test_the_confirmation_of_an_address_is_a_link_that_names_the_request_and_marks_the_new_address() -> None:
-    details = DETAILS[Template.CONFIRM_ADDRESS]
+    details = DETAILS[LetterType.CONFIRM_ADDRESS]
     end = datetime.fromisoformat(str(details["until"]))
-    mail = a_mail(Template.CONFIRM_ADDRESS, details=details)
+    mail = a_mail(LetterType.CONFIRM_ADDRESS, details=details)
     message = parsed(
         Renderer(SENDER, LINKS, now=lambda: mail.called_for_at).render(mail, LetterContext()).content
     )

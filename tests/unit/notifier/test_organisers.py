@@ -9,11 +9,11 @@ import pytest
 from services.notifier.letters import (
     DetailRow,
     LetterContext,
+    LetterType,
     NumberedSession,
     SinceLast,
     Standing,
     Superseded,
-    Template,
     day_of,
     digest_letter,
     returned_letter,
@@ -174,7 +174,7 @@ def test_who_is_new_or_left_since_the_last_is_told_of_any_session() -> None:
 
 
 def test_a_digest_that_could_not_leave_for_a_day_is_not_sent() -> None:
-    digest = a_mail(Template.DIGEST, session_id=None, enrolment_id=None, called_for_at=NOW)
+    digest = a_mail(LetterType.DIGEST, session_id=None, enrolment_id=None, called_for_at=NOW)
     context = LetterContext(listed={SESSION_ID: a_session()})
     assert revalidate(digest, context, NOW + timedelta(hours=23)) is None
     assert isinstance(revalidate(digest, context, NOW + timedelta(hours=24)), Superseded)

@@ -9,7 +9,7 @@ from pathlib import Path
 import icalendar
 import pytest
 
-from services.notifier.letters import Template
+from services.notifier.letters import LetterType
 from services.notifier.render import preview
 from services.notifier.render.preview import Sample, show
 from tests.unit.notifier.reading import LetterPage
@@ -27,7 +27,7 @@ def golden(sample: Sample) -> str:
 
 
 def test_every_letter_has_a_sample() -> None:
-    assert {sample.template for sample in SAMPLES} == set(Template)
+    assert {sample.template for sample in SAMPLES} == set(LetterType)
     assert len({sample.name for sample in SAMPLES}) == len(SAMPLES)
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from services.notifier.letters import LetterContext, Template
+from services.notifier.letters import LetterContext, LetterType
 from services.notifier.render import mime
 from tests.unit.notifier.builders import (
     MAIL_ID,
@@ -88,7 +88,7 @@ OUTSIDE = st.builds("".join, st.lists(PIECES, min_size=1, max_size=3)).map(lambd
 def checked(text_of: dict[str, str]) -> None:
     """Render with these texts, past the contracts' own checks, and compare with a harmless mail."""
     session = a_session().model_copy(update={"title": text_of["title"], "venue": text_of["venue"] or "v"})
-    mail = a_mail(Template.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
+    mail = a_mail(LetterType.CONFIRMED, given_name=text_of["given"], family_name=text_of["family"])
     content = a_renderer().render(mail, LetterContext(session)).content
     message = parsed(content)
 
@@ -126,7 +126,7 @@ def nothing_is_decoded_twice(message: EmailMessage) -> None:
 
 @functools.cache
 def harmless_event() -> Any:
-    (event,) = icalendar.Calendar.from_ical(body(rendered(Template.CONFIRMED), "text/calendar")).walk(
+    (event,) = icalendar.Calendar.from_ical(body(rendered(LetterType.CONFIRMED), "text/calendar")).walk(
         "VEVENT"
     )
     return event
@@ -134,7 +134,7 @@ def harmless_event() -> Any:
 
 @functools.cache
 def harmless_page() -> LetterPage:
-    return LetterPage(body(rendered(Template.CONFIRMED), "text/html"))
+    return LetterPage(body(rendered(LetterType.CONFIRMED), "text/html"))
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
@@ -155,7 +155,7 @@ URL_NEVER = re.compile(r"[\s<>\"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What the contract of a URL refuses (shared.events.vocabulary)."""
 
 
-def every_field(template: Template, text: str) -> EmailMessage:
+def every_field(template: LetterType, text: str) -> EmailMessage:
     """A letter in which every text that comes from outside is this one."""
     some = "s " + text  # contracts have no empty text
     url = "https://x.example/" + URL_NEVER.sub("", text)
@@ -171,9 +171,9 @@ def every_field(template: Template, text: str) -> EmailMessage:
         details["replay_url"] = url
     if "message" in details:
         details["message"] = "m" + " ".join(text.split())  # each of its lines is a paragraph
-    if template is Template.MODULE_CANCELLED:
+    if template is LetterType.MODULE_CANCELLED:
         details["modules"] = [row | {"title": some} for row in details["modules"]]
-    if template is Template.SESSION_CHANGED:
+    if template is LetterType.SESSION_CHANGED:
         details["modules"] = [{"number": 1}]
     item = some_news(title=some, summary="s" + " ".join(text.split()), url=url)
     mail = a_mail(template, details=details, given_name=some, family_name=some)
@@ -208,11 +208,11 @@ class HtmlForm(NamedTuple):
 
 
 @functools.cache
-def harmless_form(template: Template) -> HtmlForm:
+def harmless_form(template: LetterType) -> HtmlForm:
     return HtmlForm.of(every_field(template, ""))
 
 
-def checked_everywhere(template: Template, text: str) -> None:
+def checked_everywhere(template: LetterType, text: str) -> None:
     message = every_field(template, text)
     assert [box.addr_spec for box in message["To"].addresses] == ["zoe.durand@ville-exemple.fr"]
     nothing_is_decoded_twice(message)
@@ -226,13 +226,13 @@ def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(list(Template)), OUTSIDE)
-def test_nothing_that_any_letter_quotes_breaks_it(template: Template, text: str) -> None:
+@given(st.sampled_from(list(LetterType)), OUTSIDE)
+def test_nothing_that_any_letter_quotes_breaks_it(template: LetterType, text: str) -> None:
     checked_everywhere(template, text)
 
 
-@pytest.mark.parametrize("template", list(Template))
-def test_what_is_known_to_break_mails_breaks_no_letter(template: Template) -> None:
+@pytest.mark.parametrize("template", list(LetterType))
+def test_what_is_known_to_break_mails_breaks_no_letter(template: LetterType) -> None:
     for evil in EVIL:
         checked_everywhere(template, evil[:300])
 

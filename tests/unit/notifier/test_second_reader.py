@@ -10,7 +10,7 @@ import pytest
 from dateutil.tz import tzical
 from pydantic import TypeAdapter
 
-from services.notifier.letters import KINDS, CalendarAction, NumberedModule, Template
+from services.notifier.letters import KINDS, CalendarAction, LetterType, NumberedModule
 from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
 
@@ -107,7 +107,7 @@ def test_what_ends_a_seat_has_its_uids_and_a_higher_sequence(sample: Sample) -> 
     (enrolment,) = {event.uid[:36] for event in events}
     assert {event.uid for event in events} == {f"{enrolment}-{n}" if n else enrolment for n in numbers}
     (sequence,) = {int(value(event, "SEQUENCE")) for event in events}
-    ends = sample.template in (Template.WITHDRAWN, Template.SESSION_CANCELLED)
+    ends = sample.template in (LetterType.WITHDRAWN, LetterType.SESSION_CANCELLED)
     assert (sequence > 40_000) is ends
     assert {event.status for event in events} == {
         "CANCELLED" if KINDS[sample.template].calendar is not CalendarAction.INVITE else "CONFIRMED"

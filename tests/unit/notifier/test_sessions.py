@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier import letters
-from services.notifier.letters import NumberedSession, Template, numbered
+from services.notifier.letters import LetterType, NumberedSession, numbered
 from shared.events.catalogue import Module
 from shared.events.seances import MAX_GONE, dropped
 from tests.unit.notifier.builders import a_session, at, the_mooc
@@ -110,10 +110,10 @@ def test_whatever_happens_no_number_is_given_twice(states: list[list[Module]]) -
 # ------------------------------------------------------------------- the letters about it
 
 NOW = at("2025-03-12T10:00+01:00")
-TO_WHO_WAITS = Template.SESSION_CHANGED_WAITING
+TO_WHO_WAITS = LetterType.SESSION_CHANGED_WAITING
 
 
-def letters_about(*states: list[Module]) -> dict[Template, object]:
+def letters_about(*states: list[Module]) -> dict[LetterType, object]:
     before, now = after(*states[:-1]), after(*states)
     change = letters.change_of(before, now, NOW)
     to_the_enrolled = [letter for letter in change.letters if letter.template is not TO_WHO_WAITS]
@@ -122,13 +122,13 @@ def letters_about(*states: list[Module]) -> dict[Template, object]:
 
 def test_a_dropped_seance_alone_is_mailed_by_the_letter_that_cancels_it() -> None:
     gone = {"title": "B", "number": 2, "starts_at": B.starts_at.isoformat(), "ends_at": B.ends_at.isoformat()}
-    assert letters_about([A, B, C], [A, C]) == {Template.MODULE_CANCELLED: [gone]}
+    assert letters_about([A, B, C], [A, C]) == {LetterType.MODULE_CANCELLED: [gone]}
 
 
 def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
     found = letters_about([A, B, C], [a_module("A", 7), C])
-    assert set(found) == {Template.SESSION_CHANGED, Template.MODULE_CANCELLED}
-    assert found[Template.SESSION_CHANGED] == [
+    assert set(found) == {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED}
+    assert found[LetterType.SESSION_CHANGED] == [
         {"number": 1, "starts_at": A.starts_at.isoformat(), "ends_at": A.ends_at.isoformat()}
     ]
 
@@ -136,9 +136,9 @@ def test_what_moved_and_what_was_dropped_have_a_letter_each() -> None:
 def test_who_waits_hears_of_both_in_one_letter() -> None:
     before, now = after([A, B, C]), after([A, B, C], [a_module("A", 7), C])
     details = {letter.template: letter.details for letter in letters.change_of(before, now, NOW).letters}
-    assert details[TO_WHO_WAITS]["modules"] == details[Template.SESSION_CHANGED]["modules"]
-    assert details[TO_WHO_WAITS]["gone"] == details[Template.MODULE_CANCELLED]["modules"]
+    assert details[TO_WHO_WAITS]["modules"] == details[LetterType.SESSION_CHANGED]["modules"]
+    assert details[TO_WHO_WAITS]["gone"] == details[LetterType.MODULE_CANCELLED]["modules"]
 
 
 def test_a_new_seance_is_mailed() -> None:
-    assert letters_about([A, C], [A, B, C]) == {Template.SESSION_CHANGED: [{"number": 3}]}
+    assert letters_about([A, C], [A, B, C]) == {LetterType.SESSION_CHANGED: [{"number": 3}]}

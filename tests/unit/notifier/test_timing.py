@@ -14,12 +14,12 @@ from services.notifier.letters import (
     KINDS,
     EnrolmentState,
     LetterContext,
+    LetterType,
     Postponed,
     Priority,
     SessionStateMissing,
     Standing,
     Superseded,
-    Template,
 )
 from services.notifier.letters.timing import next_morning
 from tests.unit.notifier.builders import a_mail, a_session, at, some_news, the_mooc
@@ -30,20 +30,20 @@ ZONES = ["Europe/Paris", "Indian/Reunion", "America/Guadeloupe", "America/Cayenn
 MOMENTS = st.integers(0, 2 * 365 * 24 * 60).map(lambda n: at("2025-01-01T00:00+00:00") + timedelta(minutes=n))
 
 
-def due(session: Any) -> dict[Template, datetime]:
+def due(session: Any) -> dict[LetterType, datetime]:
     return {letter.template: letter.due_at for letter in letters.schedule(session)}
 
 
 def test_joining_instructions_come_15_days_before_and_reminders_7_and_1() -> None:
     assert due(a_session()) == {  # Thursday 3 April, 9:30, after the change of clocks of 30 March
-        Template.JOINING: at("2025-03-19T09:30+01:00"),
-        Template.REMINDER_WEEK: at("2025-03-27T09:30+01:00"),
-        Template.REMINDER_DAY: at("2025-04-02T09:30+02:00"),
+        LetterType.JOINING: at("2025-03-19T09:30+01:00"),
+        LetterType.REMINDER_WEEK: at("2025-03-27T09:30+01:00"),
+        LetterType.REMINDER_DAY: at("2025-04-02T09:30+02:00"),
     }
 
 
 def test_the_mooc_sends_its_joining_instructions_when_it_opens_by_day() -> None:
-    assert due(the_mooc())[Template.JOINING] == at("2025-03-17T08:00+01:00")  # it opens at midnight
+    assert due(the_mooc())[LetterType.JOINING] == at("2025-03-17T08:00+01:00")  # it opens at midnight
 
 
 @pytest.mark.parametrize("status", ["cancelled", "draft"])
@@ -73,44 +73,46 @@ def test_the_night_ends_at_eight_in_the_morning(zone: str, moment: datetime) -> 
 @pytest.mark.parametrize(
     ("enrolled_at", "to_come"),
     [
-        ("2025-03-19T09:29+01:00", {Template.JOINING, Template.REMINDER_WEEK, Template.REMINDER_DAY}),
-        ("2025-03-19T09:30+01:00", {Template.REMINDER_WEEK, Template.REMINDER_DAY}),
-        ("2025-03-27T09:30+01:00", {Template.REMINDER_DAY}),
+        ("2025-03-19T09:29+01:00", {LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY}),
+        ("2025-03-19T09:30+01:00", {LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY}),
+        ("2025-03-27T09:30+01:00", {LetterType.REMINDER_DAY}),
         ("2025-04-02T09:30+02:00", set()),
     ],
 )
 def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
-    enrolled_at: str, to_come: set[Template]
+    enrolled_at: str, to_come: set[LetterType]
 ) -> None:
     found = letters.scheduled_letters(a_session(), at(enrolled_at), at(enrolled_at))
     assert {letter.template for letter in found} == to_come
 
 
-@pytest.mark.parametrize("template", [Template.CONFIRMED, Template.SEAT_ASSIGNED])
+@pytest.mark.parametrize("template", [LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED])
 @pytest.mark.parametrize("session", [a_session(), the_mooc()], ids=["15 days before", "a MOOC, once open"])
 def test_whoever_gets_a_seat_has_joining_instructions_in_a_letter_of_their_own_or_with_it(
-    session: letters.NumberedSession, template: Template
+    session: letters.NumberedSession, template: LetterType
 ) -> None:
-    [joining] = [planned for planned in letters.schedule(session) if planned.template is Template.JOINING]
+    [joining] = [planned for planned in letters.schedule(session) if planned.template is LetterType.JOINING]
     for enrolled_at in (joining.moment - SECOND, joining.moment, joining.until - SECOND):
         comes = joining in letters.scheduled_letters(session, enrolled_at, enrolled_at)
         seat = a_mail(template, called_for_at=enrolled_at)
         assert comes is not letters.includes_joining(seat, session, enrolled_at)
     late = a_mail(template, called_for_at=joining.moment)
     assert not letters.includes_joining(late, session, joining.until), "sent when it helps nobody any more"
-    assert not letters.includes_joining(a_mail(Template.REMINDER_DAY), session, joining.moment)
+    assert not letters.includes_joining(a_mail(LetterType.REMINDER_DAY), session, joining.moment)
 
 
 def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
     enrolled, read = at("2025-03-01T09:30+01:00"), at("2025-04-02T10:00+02:00")
     found = letters.scheduled_letters(a_session(), enrolled, read)
-    assert {letter.template for letter in found} == {Template.JOINING, Template.REMINDER_DAY}
+    assert {letter.template for letter in found} == {LetterType.JOINING, LetterType.REMINDER_DAY}
 
 
 # ------------------------------------------------------------------- looking again, when its turn has come
 
 
-def look(template: Template, now: str, **session: Any) -> Superseded | Postponed | SessionStateMissing | None:
+def look(
+    template: LetterType, now: str, **session: Any
+) -> Superseded | Postponed | SessionStateMissing | None:
     enrolled = EnrolmentState(1, Standing.ENROLLED)
     return letters.revalidate(a_mail(template), LetterContext(a_session(**session), enrolled), at(now))
 
@@ -121,16 +123,16 @@ LATER = {"starts_at": at("2025-05-22T09:30+02:00"), "ends_at": at("2025-05-22T17
 @pytest.mark.parametrize(
     ("template", "now", "session", "found"),
     [
-        (Template.REMINDER_DAY, "2025-04-02T09:30+02:00", {}, None),
-        (Template.REMINDER_DAY, "2025-04-02T09:29:30+02:00", {}, None),  # clocks differ
-        (Template.REMINDER_DAY, "2025-04-03T09:30+02:00", {}, Superseded),
-        (Template.REMINDER_DAY, "2025-04-02T23:00+02:00", {}, at("2025-04-03T08:00+02:00")),
-        (Template.REMINDER_WEEK, "2025-04-02T09:30+02:00", {}, Superseded),  # the day before it is
-        (Template.REMINDER_WEEK, "2025-03-27T09:30+01:00", LATER, at("2025-05-15T09:30+02:00")),
-        (Template.JOINING, "2025-03-19T09:30+01:00", {"status": "cancelled"}, Superseded),
+        (LetterType.REMINDER_DAY, "2025-04-02T09:30+02:00", {}, None),
+        (LetterType.REMINDER_DAY, "2025-04-02T09:29:30+02:00", {}, None),  # clocks differ
+        (LetterType.REMINDER_DAY, "2025-04-03T09:30+02:00", {}, Superseded),
+        (LetterType.REMINDER_DAY, "2025-04-02T23:00+02:00", {}, at("2025-04-03T08:00+02:00")),
+        (LetterType.REMINDER_WEEK, "2025-04-02T09:30+02:00", {}, Superseded),  # the day before it is
+        (LetterType.REMINDER_WEEK, "2025-03-27T09:30+01:00", LATER, at("2025-05-15T09:30+02:00")),
+        (LetterType.JOINING, "2025-03-19T09:30+01:00", {"status": "cancelled"}, Superseded),
         # In the night before a session that begins early, waiting for the morning would be too late.
         (
-            Template.REMINDER_DAY,
+            LetterType.REMINDER_DAY,
             "2025-04-03T06:00+02:00",
             {"starts_at": at("2025-04-03T07:30+02:00")},
             None,
@@ -138,7 +140,7 @@ LATER = {"starts_at": at("2025-05-22T09:30+02:00"), "ends_at": at("2025-05-22T17
     ],
 )
 def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
-    template: Template, now: str, session: dict[str, Any], found: Any
+    template: LetterType, now: str, session: dict[str, Any], found: Any
 ) -> None:
     seen = look(template, now, **session)
     if isinstance(found, datetime):
@@ -150,7 +152,7 @@ def test_a_letter_whose_session_moved_or_whose_time_is_over_is_not_sent(
 @pytest.mark.parametrize("template", sorted(letters.SCHEDULED))
 @pytest.mark.parametrize("has_passed", [False, True])
 def test_what_other_dates_called_for_is_not_sent_for_these_but_late_joining_instructions(
-    template: Template, *, has_passed: bool
+    template: LetterType, *, has_passed: bool
 ) -> None:
     session = a_session()
     moment = {planned.template: planned.moment for planned in letters.schedule(session)}[template]
@@ -159,7 +161,7 @@ def test_what_other_dates_called_for_is_not_sent_for_these_but_late_joining_inst
     found = letters.revalidate(
         mail, LetterContext(session, EnrolmentState(1, Standing.ENROLLED)), moment + minute
     )
-    is_sent = has_passed and template is Template.JOINING
+    is_sent = has_passed and template is LetterType.JOINING
     assert found == (None if is_sent else Superseded("the session has moved"))
 
 
@@ -173,26 +175,26 @@ def test_what_other_dates_called_for_is_not_sent_for_these_but_late_joining_inst
     ],
 )
 def test_a_replay_is_not_told_in_the_night_of_its_session(now: str, zone: str, until: str | None) -> None:
-    seen = look(Template.REPLAY_AVAILABLE, now, timezone=zone)
+    seen = look(LetterType.REPLAY_AVAILABLE, now, timezone=zone)
     assert seen == (Postponed(at(until)) if until is not None else None)
 
 
 def test_news_waits_for_the_morning_in_paris() -> None:
-    item, news = some_news(), a_mail(Template.NEWS)
+    item, news = some_news(), a_mail(LetterType.NEWS)
     seen = letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T03:00+01:00"))
     assert seen == Postponed(at("2025-03-11T08:00+01:00"))
     assert letters.revalidate(news, LetterContext(news=[item]), at("2025-03-11T16:00+01:00")) is None
 
 
-_BY_THE_CLOCK = letters.SCHEDULED | {Template.EVALUATION}
+_BY_THE_CLOCK = letters.SCHEDULED | {LetterType.EVALUATION}
 URGENT = {template for template, kind in KINDS.items() if kind.priority is not Priority.NEWS} - _BY_THE_CLOCK
 
 
 @pytest.mark.parametrize("template", sorted(URGENT))
-def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: Template) -> None:
+def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: LetterType) -> None:
     later = "2025-03-17T08:30:00+00:00"
     details = {"hold_until": later, "until": later, "audience": ["enrolled"], "trainer": str(UUID(int=7))}
-    written_to = template is Template.ORGANISER_MESSAGE
+    written_to = template is LetterType.ORGANISER_MESSAGE
     reader = EnrolmentState(1, Standing.ENROLLED) if written_to else None
     closed = template in letters.NOTICES  # which the close calls for
     night = at("2025-03-29T03:00+01:00" if closed else "2025-03-11T03:00+01:00")
@@ -206,15 +208,15 @@ CLOSES, STARTS, ENDS = "2025-03-29T00:00+01:00", "2025-04-03T09:30+02:00", "2025
 @pytest.mark.parametrize(
     ("template", "details", "until"),
     [
-        (Template.PENDING, {"awaiting": "employer_approval"}, CLOSES),
-        (Template.PENDING, {"awaiting": "selection"}, STARTS),
-        (Template.WAITLISTED, {"position": 3}, STARTS),
-        (Template.SESSION_CHANGED, {"venue_before": "Salle des fêtes"}, ENDS),
-        (Template.MODULE_CANCELLED, {}, ENDS),
+        (LetterType.PENDING, {"awaiting": "employer_approval"}, CLOSES),
+        (LetterType.PENDING, {"awaiting": "selection"}, STARTS),
+        (LetterType.WAITLISTED, {"position": 3}, STARTS),
+        (LetterType.SESSION_CHANGED, {"venue_before": "Salle des fêtes"}, ENDS),
+        (LetterType.MODULE_CANCELLED, {}, ENDS),
     ],
 )
 def test_what_can_happen_no_more_is_not_announced(
-    template: Template, details: dict[str, Any], until: str
+    template: LetterType, details: dict[str, Any], until: str
 ) -> None:
     def seen(now: datetime) -> Any:
         known = EnrolmentState(1, KINDS[template].valid_while or Standing.ENROLLED)
@@ -226,7 +228,7 @@ def test_what_can_happen_no_more_is_not_announced(
 
 def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
     mooc, waits = the_mooc(), EnrolmentState(1, Standing.WAITLISTED)
-    mail = a_mail(Template.WAITLISTED, details={"position": 1})
+    mail = a_mail(LetterType.WAITLISTED, details={"position": 1})
     assert letters.revalidate(mail, LetterContext(mooc, waits), mooc.starts_at) is None
     assert isinstance(
         letters.revalidate(mail, LetterContext(mooc, waits), mooc.enrolment_closes_at), Superseded
@@ -235,7 +237,7 @@ def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
 
 def test_who_waits_for_the_selection_by_now_is_not_told_to_wait_for_the_employer() -> None:
     """Rule 16: the second acknowledgement overtook the first."""
-    mail = a_mail(Template.PENDING, details={"awaiting": "employer_approval"})
+    mail = a_mail(LetterType.PENDING, details={"awaiting": "employer_approval"})
     now = at("2025-03-12T10:00+01:00")
     for version, superseded in ((mail.version, False), (mail.version + 1, True)):
         known = EnrolmentState(version, Standing.PENDING)
@@ -247,14 +249,14 @@ def test_who_waits_for_the_selection_by_now_is_not_told_to_wait_for_the_employer
 def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
     now = at("2025-03-12T10:00+01:00")
     seen = letters.revalidate(
-        a_mail(Template.ALREADY_ENROLLED), LetterContext(a_session(), EnrolmentState(2, standing)), now
+        a_mail(LetterType.ALREADY_ENROLLED), LetterContext(a_session(), EnrolmentState(2, standing)), now
     )
     has_ended = standing not in (Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
     assert isinstance(seen, Superseded) is has_ended
 
 
 def test_a_request_to_confirm_is_not_sent_once_its_link_has_expired() -> None:
-    mail = a_mail(Template.CONFIRM_SUBSCRIPTION)
+    mail = a_mail(LetterType.CONFIRM_SUBSCRIPTION)
     end = mail.called_for_at + letters.CONFIRM_FOR
     assert letters.revalidate(mail, LetterContext(), end - SECOND) is None
     assert isinstance(letters.revalidate(mail, LetterContext(), end), Superseded)
@@ -302,17 +304,17 @@ def test_a_module_that_moves_is_mailed_and_one_that_is_renamed_is_not() -> None:
 def test_a_new_link_is_told_to_who_has_a_seat_alone() -> None:
     link = {"join_url": "https://visio.example/1"}
     [letter] = letters.change_of(a_session(), a_session(version=2, **link), NOON).letters
-    assert letter.template is Template.SESSION_CHANGED
+    assert letter.template is LetterType.SESSION_CHANGED
     both = letters.change_of(a_session(), a_session(version=2, venue="Salle neuve", **link), NOON).letters
     assert {letter.template: set(letter.details) for letter in both} == {
-        Template.SESSION_CHANGED: {"venue_before", "link_changed"},
-        Template.SESSION_CHANGED_WAITING: {"venue_before"},
+        LetterType.SESSION_CHANGED: {"venue_before", "link_changed"},
+        LetterType.SESSION_CHANGED_WAITING: {"venue_before"},
     }
 
 
 @pytest.mark.parametrize("standing", list(Standing))
 def test_a_change_is_told_to_who_waits_only_while_they_wait(standing: Standing) -> None:
-    mail, known = a_mail(Template.SESSION_CHANGED_WAITING), EnrolmentState(2, standing)
+    mail, known = a_mail(LetterType.SESSION_CHANGED_WAITING), EnrolmentState(2, standing)
     waits = standing in (Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
     assert (letters.revalidate(mail, LetterContext(a_session(), known), NOON) is None) is waits
     cancelled = LetterContext(a_session(status="cancelled"), known)
@@ -336,7 +338,7 @@ URL = "https://avis.example/ia"
 
 def revalidated(now: str, *, asks: bool = False, **session: Any) -> object:
     context = LetterContext(a_session(**{"evaluation_url": URL} | session), evaluation_asked=asks)
-    return letters.revalidate(a_mail(Template.EVALUATION), context, at(now))
+    return letters.revalidate(a_mail(LetterType.EVALUATION), context, at(now))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from services.notifier.letters import EnrolmentState, LetterContext, Mail, Template
+from services.notifier.letters import EnrolmentState, LetterContext, LetterType, Mail
 from services.notifier.render import Renderer, Sender
 from services.notifier.render.preview.samples import Sample, samples
 from services.notifier.render.writing import preview_page
@@ -37,15 +37,15 @@ def show(sample: Sample) -> Shown:
     )
     links = Links(["a key for samples only"], dict.fromkeys(Purpose, "https://parcours.example"))
     about_session = sample.session is not None and sample.template not in (
-        Template.BESPOKE_ANSWERED,
-        Template.MINIMUM_MISSED,
-        Template.SELECTION_DUE,
-        Template.NOMINATION_ANSWERED,
-        Template.TRAINER_NAMED,
-        Template.TRAINER_CHANGED,
-        Template.TRAINER_CANCELLED,
+        LetterType.BESPOKE_ANSWERED,
+        LetterType.MINIMUM_MISSED,
+        LetterType.SELECTION_DUE,
+        LetterType.NOMINATION_ANSWERED,
+        LetterType.TRAINER_NAMED,
+        LetterType.TRAINER_CHANGED,
+        LetterType.TRAINER_CANCELLED,
     )
-    about_enrolment = about_session or sample.template in (Template.REFUSED, Template.MY_ENROLMENTS)
+    about_enrolment = about_session or sample.template in (LetterType.REFUSED, LetterType.MY_ENROLMENTS)
     mail = Mail(
         mail_id=_MAIL,
         template=sample.template,

@@ -9,12 +9,12 @@ from uuid import UUID
 from services.notifier.letters import (
     Interest,
     InterestKind,
+    LetterType,
     NewsItem,
     NewsKind,
     NumberedModule,
     NumberedSession,
     Standing,
-    Template,
 )
 from services.notifier.render.preview.sessions import event, inet, mooc, webinar
 from shared.events.vocabulary import Reason
@@ -48,7 +48,7 @@ class Sample:
     """A letter to show: its name is that of its files."""
 
     name: str
-    template: Template
+    template: LetterType
     details: dict[str, Any] = field(default_factory=dict)
     session: NumberedSession | None = None
     others: Sequence[NumberedSession] = ()
@@ -74,29 +74,29 @@ def _answers() -> list[Sample]:
     automatic = event(waiting_list="automatic")
     two_steps = inet(approval="employer_then_selection")
     return [
-        Sample("accuse-employeur", Template.PENDING, {"awaiting": "employer_approval"}, _EVENT),
-        Sample("accuse-selection", Template.PENDING, {"awaiting": "selection"}, _INET),
-        Sample("accuse-premiere-etape", Template.PENDING, {"awaiting": "employer_approval"}, two_steps),
-        Sample("accuse-seconde-etape", Template.PENDING, {"awaiting": "selection"}, two_steps),
-        Sample("inscription-confirmee", Template.CONFIRMED, {}, _EVENT),
-        Sample("inscription-confirmee-mooc", Template.CONFIRMED, {}, _MOOC),
-        Sample("inscription-confirmee-mooc-ouvert", Template.CONFIRMED, {}, _MOOC, now=_during(_MOOC)),
-        Sample("inscription-confirmee-inet", Template.CONFIRMED, {}, _INET),
-        Sample("inscription-confirmee-webinaire", Template.CONFIRMED, {}, _WEBINAR),
-        Sample("liste-d-attente-offre", Template.WAITLISTED, {"position": 3}, _EVENT),
-        Sample("liste-d-attente-automatique", Template.WAITLISTED, {"position": 1}, automatic),
-        Sample("liste-d-attente-groupe", Template.WAITLISTED, {"position": 2, "together": 5}, automatic),
-        Sample("place-liberee", Template.SEAT_OFFERED, hold, _EVENT),
-        Sample("place-attribuee", Template.SEAT_ASSIGNED, {}, _EVENT),
-        Sample("inscription-confirmee-convocation", Template.CONFIRMED, {}, _EVENT, now=_SOON),
-        Sample("place-attribuee-convocation", Template.SEAT_ASSIGNED, {}, _EVENT, now=_SOON),
-        Sample("offre-expiree", Template.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
-        Sample("offre-refusee", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
-        Sample("offre-refusee-tard", Template.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
-        Sample("pas-de-place", Template.SEAT_NOT_OBTAINED, {}, _EVENT, [_ELSEWHERE], now=_CLOSED),
-        Sample("pas-de-place-sans-autre", Template.SEAT_NOT_OBTAINED, {}, _EVENT, now=_CLOSED),
-        Sample("pas-de-place-webinaire", Template.SEAT_NOT_OBTAINED, {}, _WEBINAR, now=_during(_WEBINAR)),
-        Sample("inscription-confirmee-tard", Template.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),
+        Sample("accuse-employeur", LetterType.PENDING, {"awaiting": "employer_approval"}, _EVENT),
+        Sample("accuse-selection", LetterType.PENDING, {"awaiting": "selection"}, _INET),
+        Sample("accuse-premiere-etape", LetterType.PENDING, {"awaiting": "employer_approval"}, two_steps),
+        Sample("accuse-seconde-etape", LetterType.PENDING, {"awaiting": "selection"}, two_steps),
+        Sample("inscription-confirmee", LetterType.CONFIRMED, {}, _EVENT),
+        Sample("inscription-confirmee-mooc", LetterType.CONFIRMED, {}, _MOOC),
+        Sample("inscription-confirmee-mooc-ouvert", LetterType.CONFIRMED, {}, _MOOC, now=_during(_MOOC)),
+        Sample("inscription-confirmee-inet", LetterType.CONFIRMED, {}, _INET),
+        Sample("inscription-confirmee-webinaire", LetterType.CONFIRMED, {}, _WEBINAR),
+        Sample("liste-d-attente-offre", LetterType.WAITLISTED, {"position": 3}, _EVENT),
+        Sample("liste-d-attente-automatique", LetterType.WAITLISTED, {"position": 1}, automatic),
+        Sample("liste-d-attente-groupe", LetterType.WAITLISTED, {"position": 2, "together": 5}, automatic),
+        Sample("place-liberee", LetterType.SEAT_OFFERED, hold, _EVENT),
+        Sample("place-attribuee", LetterType.SEAT_ASSIGNED, {}, _EVENT),
+        Sample("inscription-confirmee-convocation", LetterType.CONFIRMED, {}, _EVENT, now=_SOON),
+        Sample("place-attribuee-convocation", LetterType.SEAT_ASSIGNED, {}, _EVENT, now=_SOON),
+        Sample("offre-expiree", LetterType.OFFER_LAPSED, {"cause": "expired"}, _EVENT),
+        Sample("offre-refusee", LetterType.OFFER_LAPSED, {"cause": "declined"}, _EVENT),
+        Sample("offre-refusee-tard", LetterType.OFFER_LAPSED, {"cause": "declined"}, _EVENT, now=_CLOSED),
+        Sample("pas-de-place", LetterType.SEAT_NOT_OBTAINED, {}, _EVENT, [_ELSEWHERE], now=_CLOSED),
+        Sample("pas-de-place-sans-autre", LetterType.SEAT_NOT_OBTAINED, {}, _EVENT, now=_CLOSED),
+        Sample("pas-de-place-webinaire", LetterType.SEAT_NOT_OBTAINED, {}, _WEBINAR, now=_during(_WEBINAR)),
+        Sample("inscription-confirmee-tard", LetterType.CONFIRMED, {}, _EVENT, now=_EVENT.ends_at),
     ]
 
 
@@ -117,10 +117,10 @@ def _moves() -> list[Sample]:
     ]
     too_late = "changement-refuse-trop-tard", Reason.DEADLINE_PASSED, _LATER, _during(_EVENT)
     return [
-        Sample("changement-de-session", Template.MOVED, left, _LATER, other=_EVENT, version=1),
+        Sample("changement-de-session", LetterType.MOVED, left, _LATER, other=_EVENT, version=1),
         Sample(
             "changement-et-convocation",
-            Template.MOVED,
+            LetterType.MOVED,
             left,
             _LATER,
             other=_EVENT,
@@ -129,7 +129,7 @@ def _moves() -> list[Sample]:
         ),
         Sample(
             "changement-puis-desistement",
-            Template.MOVED,
+            LetterType.MOVED,
             left,
             _LATER,
             other=_EVENT,
@@ -137,7 +137,7 @@ def _moves() -> list[Sample]:
             standing=Standing.WITHDRAWN,
         ),
         *(
-            Sample(name, Template.MOVE_REFUSED, _to(there, reason), _EVENT, other=there, now=now)
+            Sample(name, LetterType.MOVE_REFUSED, _to(there, reason), _EVENT, other=there, now=now)
             for name, reason, there, now in (*refused, too_late)
         ),
     ]
@@ -151,7 +151,7 @@ def _refusals() -> list[Sample]:
     refused = [
         Sample(
             f"refus-{_slug(reason)}",
-            Template.REFUSED,
+            LetterType.REFUSED,
             {"reason": reason.value},
             _where_refused(reason),
             [_ELSEWHERE],
@@ -160,21 +160,21 @@ def _refusals() -> list[Sample]:
         if reason not in (Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED, Reason.NO_OFFER)
     ]
     answers = [
-        Sample(f"reponse-refusee-{_slug(reason)}", Template.OFFER_REFUSED, {"reason": reason.value}, _EVENT)
+        Sample(f"reponse-refusee-{_slug(reason)}", LetterType.OFFER_REFUSED, {"reason": reason.value}, _EVENT)
         for reason in (Reason.DEADLINE_PASSED, Reason.NO_OFFER, Reason.ALREADY_ENROLLED)
     ]
     late, early = {"reason": "deadline_passed"}, {"reason": "not_open_yet"}
     at_midnight = event(enrolment_opens_at="2025-03-17T00:00:00+01:00")
     return [
         *refused,
-        Sample("refus-ouverture-a-minuit", Template.REFUSED, early, at_midnight),
-        Sample("refus-ouverture-lu-tard", Template.REFUSED, early, _EVENT, now=_CLOSED),
-        Sample("refus-webinaire-complet", Template.REFUSED, {"reason": "session_full"}, _WEBINAR),
-        Sample("deja-inscrit", Template.ALREADY_ENROLLED, {}, _EVENT),
+        Sample("refus-ouverture-a-minuit", LetterType.REFUSED, early, at_midnight),
+        Sample("refus-ouverture-lu-tard", LetterType.REFUSED, early, _EVENT, now=_CLOSED),
+        Sample("refus-webinaire-complet", LetterType.REFUSED, {"reason": "session_full"}, _WEBINAR),
+        Sample("deja-inscrit", LetterType.ALREADY_ENROLLED, {}, _EVENT),
         *answers,
-        Sample("reponse-refusee-tard", Template.OFFER_REFUSED, late, _EVENT, now=_CLOSED),
-        Sample("desistement-refuse", Template.WITHDRAWAL_REFUSED, late, _EVENT, now=_during(_EVENT)),
-        Sample("desistement-refuse-mooc", Template.WITHDRAWAL_REFUSED, late, _MOOC, now=_MOOC.ends_at),
+        Sample("reponse-refusee-tard", LetterType.OFFER_REFUSED, late, _EVENT, now=_CLOSED),
+        Sample("desistement-refuse", LetterType.WITHDRAWAL_REFUSED, late, _EVENT, now=_during(_EVENT)),
+        Sample("desistement-refuse-mooc", LetterType.WITHDRAWAL_REFUSED, late, _MOOC, now=_MOOC.ends_at),
     ]
 
 
@@ -200,27 +200,27 @@ def _where_refused(reason: Reason) -> NumberedSession | None:
 
 def _to_come() -> list[Sample]:
     return [
-        Sample("convocation", Template.JOINING, {}, _EVENT),
+        Sample("convocation", LetterType.JOINING, {}, _EVENT),
         Sample(
             "convocation-intervention",
-            Template.JOINING,
+            LetterType.JOINING,
             {},
             _next(_EVENT, trainer_ids=[UUID(int=1), UUID(int=2)]),
             trainers=("Cécile L’Hostis", "Nadia Benali"),
         ),
-        Sample("convocation-mooc", Template.JOINING, {}, _MOOC, now=_MOOC.starts_at),
-        Sample("convocation-webinaire", Template.JOINING, {}, _WEBINAR),
+        Sample("convocation-mooc", LetterType.JOINING, {}, _MOOC, now=_MOOC.starts_at),
+        Sample("convocation-webinaire", LetterType.JOINING, {}, _WEBINAR),
         *(
             Sample(name, template, {}, session, now=session.starts_at - timedelta(days=days))
             for name, template, session, days in (
-                ("rappel-une-semaine", Template.REMINDER_WEEK, _EVENT, 7),
-                ("rappel-une-semaine-mooc", Template.REMINDER_WEEK, _MOOC, 7),
-                ("rappel-un-jour", Template.REMINDER_DAY, _EVENT, 1),
-                ("rappel-un-jour-webinaire", Template.REMINDER_DAY, _WEBINAR, 1),
-                ("rappel-un-jour-mooc", Template.REMINDER_DAY, _MOOC, 1),
+                ("rappel-une-semaine", LetterType.REMINDER_WEEK, _EVENT, 7),
+                ("rappel-une-semaine-mooc", LetterType.REMINDER_WEEK, _MOOC, 7),
+                ("rappel-un-jour", LetterType.REMINDER_DAY, _EVENT, 1),
+                ("rappel-un-jour-webinaire", LetterType.REMINDER_DAY, _WEBINAR, 1),
+                ("rappel-un-jour-mooc", LetterType.REMINDER_DAY, _MOOC, 1),
             )
         ),
-        Sample("rappel-le-jour-meme", Template.REMINDER_DAY, {}, _EVENT, now=_morning_of(_EVENT)),
+        Sample("rappel-le-jour-meme", LetterType.REMINDER_DAY, {}, _EVENT, now=_morning_of(_EVENT)),
     ]
 
 
@@ -247,34 +247,34 @@ def _changes() -> list[Sample]:
         for number in (4, 5)
     ]
     return [
-        Sample("modification-dates-et-lieu", Template.SESSION_CHANGED, moved | place, _next(_EVENT)),
+        Sample("modification-dates-et-lieu", LetterType.SESSION_CHANGED, moved | place, _next(_EVENT)),
         Sample(
             "modification-en-attente",
-            Template.SESSION_CHANGED_WAITING,
+            LetterType.SESSION_CHANGED_WAITING,
             moved | place,
             _next(_EVENT),
             standing=Standing.WAITLISTED,
         ),
         Sample(
             "modification-place-proposee",
-            Template.SESSION_CHANGED_WAITING,
+            LetterType.SESSION_CHANGED_WAITING,
             moved,
             _next(_EVENT),
             standing=Standing.OFFERED,
         ),
         Sample(
             "modification-candidature",
-            Template.SESSION_CHANGED_WAITING,
+            LetterType.SESSION_CHANGED_WAITING,
             days | {"gone": gone},
             _next(_INET),
             standing=Standing.PENDING,
         ),
-        Sample("modification-lieu", Template.SESSION_CHANGED, place, _next(_EVENT)),
-        Sample("modification-seance", Template.SESSION_CHANGED, {"modules": [second_day]}, _next(_INET)),
-        Sample("modification-seances", Template.SESSION_CHANGED, days, _next(_INET)),
-        Sample("modification-lien", Template.SESSION_CHANGED, {"link_changed": True}, _next(_WEBINAR)),
-        Sample("seance-annulee", Template.MODULE_CANCELLED, {"modules": gone[:1]}, _next(_INET)),
-        Sample("seances-annulees", Template.MODULE_CANCELLED, {"modules": gone}, _next(_INET)),
+        Sample("modification-lieu", LetterType.SESSION_CHANGED, place, _next(_EVENT)),
+        Sample("modification-seance", LetterType.SESSION_CHANGED, {"modules": [second_day]}, _next(_INET)),
+        Sample("modification-seances", LetterType.SESSION_CHANGED, days, _next(_INET)),
+        Sample("modification-lien", LetterType.SESSION_CHANGED, {"link_changed": True}, _next(_WEBINAR)),
+        Sample("seance-annulee", LetterType.MODULE_CANCELLED, {"modules": gone[:1]}, _next(_INET)),
+        Sample("seances-annulees", LetterType.MODULE_CANCELLED, {"modules": gone}, _next(_INET)),
     ]
 
 
@@ -296,26 +296,28 @@ def _ends() -> list[Sample]:
     }
     evaluated = event(evaluation_url="https://avis.example/ia-et-territoires")
     return [
-        Sample("annulation", Template.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE], version=4),
-        Sample("annulation-avec-seance-annulee", Template.SESSION_CANCELLED, sat, one_less, version=4),
+        Sample("annulation", LetterType.SESSION_CANCELLED, sat, cancelled, [_ELSEWHERE], version=4),
+        Sample("annulation-avec-seance-annulee", LetterType.SESSION_CANCELLED, sat, one_less, version=4),
         Sample(
             "annulation-apres-un-jour",
-            Template.SESSION_CANCELLED,
+            LetterType.SESSION_CANCELLED,
             sat | {"attendance_kept": True},
             _next(_INET, status="cancelled"),
             version=4,
         ),
-        Sample("annulation-sans-place", Template.SESSION_CANCELLED, waited, cancelled),
-        Sample("desistement-enregistre", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, version=4),
-        Sample("desistement-tard", Template.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED, version=4),
-        Sample("desistement-mooc", Template.WITHDRAWN, sat | {"by": "agent"}, _MOOC, version=4),
-        Sample("desistement-sans-place", Template.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
-        Sample("inscriptions-reunies", Template.WITHDRAWN, joined, _EVENT, version=4),
-        Sample("desistement-par-l-employeur", Template.WITHDRAWN, by_employer, _EVENT, version=4),
-        Sample("replay-disponible", Template.REPLAY_AVAILABLE, replay, _WEBINAR),
-        Sample("attestation", Template.CERTIFICATE, {}, _EVENT),
-        Sample("attestation-et-avis", Template.CERTIFICATE, {}, evaluated),
-        Sample("avis", Template.EVALUATION, {}, evaluated, now=evaluated.ends_at),
+        Sample("annulation-sans-place", LetterType.SESSION_CANCELLED, waited, cancelled),
+        Sample("desistement-enregistre", LetterType.WITHDRAWN, sat | {"by": "agent"}, _EVENT, version=4),
+        Sample(
+            "desistement-tard", LetterType.WITHDRAWN, sat | {"by": "agent"}, _EVENT, now=_CLOSED, version=4
+        ),
+        Sample("desistement-mooc", LetterType.WITHDRAWN, sat | {"by": "agent"}, _MOOC, version=4),
+        Sample("desistement-sans-place", LetterType.WITHDRAWN, waited | {"by": "agent"}, _EVENT),
+        Sample("inscriptions-reunies", LetterType.WITHDRAWN, joined, _EVENT, version=4),
+        Sample("desistement-par-l-employeur", LetterType.WITHDRAWN, by_employer, _EVENT, version=4),
+        Sample("replay-disponible", LetterType.REPLAY_AVAILABLE, replay, _WEBINAR),
+        Sample("attestation", LetterType.CERTIFICATE, {}, _EVENT),
+        Sample("attestation-et-avis", LetterType.CERTIFICATE, {}, evaluated),
+        Sample("avis", LetterType.EVALUATION, {}, evaluated, now=evaluated.ends_at),
     ]
 
 
@@ -335,26 +337,28 @@ def _news() -> list[Sample]:
         "until": (NOW + timedelta(days=1)).isoformat(),
     }
     return [
-        Sample("nouveau-replay", Template.NEWS, follows, news=items[:1]),
-        Sample("nouveau-dossier", Template.NEWS, follows, news=items[1:2]),
-        Sample("nouvel-evenement", Template.NEWS, follows, news=[replace(items[2], event=not_yet)]),
-        Sample("nouvelle-communaute", Template.NEWS, follows, news=items[3:4]),
-        Sample("inscriptions-ouvertes", Template.NEWS, follows, news=items[4:]),
-        Sample("nouveautes", Template.NEWS, follows, news=items[:3], named=False),
-        Sample("abonnement-a-confirmer", Template.CONFIRM_SUBSCRIPTION, requested, named=False),
-        Sample("lien-perdu", Template.MY_ENROLMENTS, {}),
-        Sample("adresse-a-confirmer", Template.CONFIRM_ADDRESS, given, named=False),
-        Sample("adresse-indiquee", Template.ADDRESS_GIVEN, {"reference": str(_ID), "until": given["until"]}),
+        Sample("nouveau-replay", LetterType.NEWS, follows, news=items[:1]),
+        Sample("nouveau-dossier", LetterType.NEWS, follows, news=items[1:2]),
+        Sample("nouvel-evenement", LetterType.NEWS, follows, news=[replace(items[2], event=not_yet)]),
+        Sample("nouvelle-communaute", LetterType.NEWS, follows, news=items[3:4]),
+        Sample("inscriptions-ouvertes", LetterType.NEWS, follows, news=items[4:]),
+        Sample("nouveautes", LetterType.NEWS, follows, news=items[:3], named=False),
+        Sample("abonnement-a-confirmer", LetterType.CONFIRM_SUBSCRIPTION, requested, named=False),
+        Sample("lien-perdu", LetterType.MY_ENROLMENTS, {}),
+        Sample("adresse-a-confirmer", LetterType.CONFIRM_ADDRESS, given, named=False),
+        Sample(
+            "adresse-indiquee", LetterType.ADDRESS_GIVEN, {"reference": str(_ID), "until": given["until"]}
+        ),
         Sample(
             "trop-peu-de-participants",
-            Template.MINIMUM_MISSED,
+            LetterType.MINIMUM_MISSED,
             {"session_version": 1, "minimum": 12, "enrolled": 7, "offered": 1, "candidates": 0},
             _EVENT,
             named=False,
         ),
         Sample(
             "liste-de-stagiaires",
-            Template.NOMINATION_ANSWERED,
+            LetterType.NOMINATION_ANSWERED,
             {
                 "session_version": 1,
                 "trainees": [
@@ -373,10 +377,10 @@ def _news() -> list[Sample]:
                 )
             },
         ),
-        Sample("message-de-l-organisation", Template.ORGANISER_MESSAGE, _MESSAGE, _EVENT),
+        Sample("message-de-l-organisation", LetterType.ORGANISER_MESSAGE, _MESSAGE, _EVENT),
         Sample(
             "message-a-la-liste-d-attente",
-            Template.ORGANISER_MESSAGE,
+            LetterType.ORGANISER_MESSAGE,
             _MESSAGE | {"link": None},
             _EVENT,
             standing=Standing.WAITLISTED,
@@ -385,7 +389,7 @@ def _news() -> list[Sample]:
         *_to_trainers(),
         Sample(
             "candidatures-a-classer",
-            Template.SELECTION_DUE,
+            LetterType.SELECTION_DUE,
             {"session_version": 1, "candidates": 34, "capacity": 20, "enrolled": 2},
             _INET,
             named=False,
@@ -415,14 +419,14 @@ def _by_the_day() -> list[Sample]:
         details = {"sessions": sessions, "in_all": len(rows), "to_decide": to_decide, "soon": soon}
         details["digest"] = str(UUID(int=1))
         details |= {name: sum(row.get(name, 0) for _, row in rows) for name in ("new", "left")}
-        return sample(name, Template.DIGEST, details, *(session for session, _ in rows))
+        return sample(name, LetterType.DIGEST, details, *(session for session, _ in rows))
 
     def returned(name: str, *rows: tuple[NumberedSession, int]) -> Sample:
         sessions = [{"session": str(session.session_id), "people": people} for session, people in rows]
         details = {"sessions": sessions, "in_all": len(rows), "people": sum(people for _, people in rows)}
-        return sample(name, Template.MAILS_RETURNED, details, *(session for session, _ in rows))
+        return sample(name, LetterType.MAILS_RETURNED, details, *(session for session, _ in rows))
 
-    def sample(name: str, template: Template, details: dict[str, Any], *listed: NumberedSession) -> Sample:
+    def sample(name: str, template: LetterType, details: dict[str, Any], *listed: NumberedSession) -> Sample:
         return Sample(name, template, details, named=False, listed=listed, now=_MORNING)
 
     few = {"enrolled": 2, "pending": 5, "to_rank": 5, "minimum_missed": 12, "people": 1}
@@ -444,17 +448,19 @@ def _to_trainers() -> list[Sample]:
     named = {"trainer": str(UUID(int=1)), "session_version": 1}
     names = ("Zoé Durand", "Nadia Benali")
     return [
-        Sample("intervention", Template.TRAINER_NAMED, named, _EVENT, trainers=names),
-        Sample("intervention-webinaire", Template.TRAINER_NAMED, named, _WEBINAR, trainers=names[:1]),
-        Sample("intervention-plusieurs-dates", Template.TRAINER_NAMED, named, _INET),
+        Sample("intervention", LetterType.TRAINER_NAMED, named, _EVENT, trainers=names),
+        Sample("intervention-webinaire", LetterType.TRAINER_NAMED, named, _WEBINAR, trainers=names[:1]),
+        Sample("intervention-plusieurs-dates", LetterType.TRAINER_NAMED, named, _INET),
         Sample(
             "intervention-modifiee",
-            Template.TRAINER_CHANGED,
+            LetterType.TRAINER_CHANGED,
             named | {"venue_before": "Salle des fêtes, Rennes"},
             _EVENT,
             trainers=names,
         ),
-        Sample("intervention-annulee", Template.TRAINER_CANCELLED, named, _next(_EVENT, status="cancelled")),
+        Sample(
+            "intervention-annulee", LetterType.TRAINER_CANCELLED, named, _next(_EVENT, status="cancelled")
+        ),
     ]
 
 
@@ -498,15 +504,15 @@ def _bespoke() -> list[Sample]:
         "wished_until": None,
     }
     return [
-        Sample("sur-mesure-recue", Template.BESPOKE_RECEIVED, request),
-        Sample("sur-mesure-recue-outre-mer", Template.BESPOKE_RECEIVED, request | elsewhere),
+        Sample("sur-mesure-recue", LetterType.BESPOKE_RECEIVED, request),
+        Sample("sur-mesure-recue-outre-mer", LetterType.BESPOKE_RECEIVED, request | elsewhere),
         *_answers_to_bespoke(answered, agreed),
     ]
 
 
 def _answers_to_bespoke(answered: dict[str, Any], agreed: NumberedSession) -> list[Sample]:
     return [
-        Sample(name, Template.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
+        Sample(name, LetterType.BESPOKE_ANSWERED, answered | {"answer": answer}, session, now=now)
         for name, answer, session, now in (
             ("sur-mesure-recevable", "qualified", None, NOW),
             ("sur-mesure-proposition", "proposed", None, NOW),
