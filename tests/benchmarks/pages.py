@@ -42,19 +42,18 @@ PAGES = {
     "calendar": "/agenda.ics?delegation=bretagne",
 }
 
+_COLUMNS = [column.name for column in tables.metadata.tables["session"].columns if column.computed is None]
 # Copies of the loaded sessions, spread over two years around today; every seat state occurs.
-_MANY = """
-INSERT INTO session (session_id, offer_id, format, organiser, version, status, announced,
-    next_announcement_at, title, enrolment_opens_at, enrolment_closes_at, starts_at, ends_at, timezone,
-    modules, capacity,
-    waiting_list, offer_hold_hours, approval, audience, reserved_seats, venue, join_url, summary, experts,
-    source, choices)
-SELECT gen_random_uuid(), offer_id, format, organiser, version, status, 3, NULL, title || ' – ' || n,
-    now() + d - interval '60 days', now() + d - interval '5 days', now() + d, now() + d + interval '7 hours',
-    timezone, modules, capacity, waiting_list, offer_hold_hours, approval, audience, '[]', venue, join_url,
-    summary, experts, source, choices
+_MANY = f"""
+INSERT INTO session ({", ".join(_COLUMNS)})
+SELECT {", ".join(f"copy.{name}" for name in _COLUMNS)}
 FROM session, LATERAL generate_series(1, :copies) AS n,
-    LATERAL (SELECT (n * 73 % 730 - 365) * interval '1 day' AS d) AS days
+    LATERAL (SELECT now() + (n * 73 % 730 - 365) * interval '1 day' AS start) AS days,
+    LATERAL jsonb_populate_record(session, jsonb_build_object(
+        'session_id', gen_random_uuid(), 'reference', NULL, 'title', title || ' – ' || n,
+        'announced', 3, 'next_announcement_at', NULL, 'reserved_seats', '[]'::jsonb,
+        'enrolment_opens_at', start - interval '60 days', 'enrolment_closes_at', start - interval '5 days',
+        'starts_at', start, 'ends_at', start + interval '7 hours')) AS copy
 """
 _OCCUPANCY = """
 INSERT INTO occupancy (session_id, version, capacity, enrolled, waiting, offered)
