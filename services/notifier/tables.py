@@ -261,7 +261,11 @@ class FanOutRow(_Base, table=True):
         # Serve what begins when it is due: by time, and as the only one of its letter for a session.
         Index("ix_fan_out_due", "due_at", postgresql_where=text("begun_at IS NULL")),
         Index(
-            "uq_fan_out_to_come", "subject_id", "task", unique=True, postgresql_where=text("begun_at IS NULL")
+            "uq_fan_out_not_started",
+            "subject_id",
+            "task",
+            unique=True,
+            postgresql_where=text("begun_at IS NULL"),
         ),
         Index(
             "ix_fan_out_open",
@@ -276,7 +280,7 @@ class FanOutRow(_Base, table=True):
     details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     called_for_at: datetime = Field(sa_type=Timestamp)
     due_at: datetime | None = Field(sa_type=Timestamp, description="Of what time calls for: when it begins.")
-    after: UUID = Field(description="Done up to this id; zero at first.")
+    last_id_done: UUID = Field(description="Done up to this id; zero at first.")
     created_at: datetime = Field(
         sa_type=Timestamp,
         sa_column_kwargs={"server_default": func.clock_timestamp()},

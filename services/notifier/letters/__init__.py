@@ -24,8 +24,8 @@ from services.notifier.letters.fan_outs import (
     TEMPLATE_OF,
     FanOut,
     FanOutTask,
-    fan_outs_to_come,
     message_fan_out,
+    scheduled_fan_outs,
 )
 from services.notifier.letters.kinds import (
     KINDS,
@@ -128,7 +128,6 @@ __all__ = [
     "day_of",
     "digest_id",
     "digest_letter",
-    "fan_outs_to_come",
     "includes_joining",
     "is_fresh",
     "is_true",
@@ -149,6 +148,7 @@ __all__ = [
     "revalidate",
     "rows_of",
     "schedule",
+    "scheduled_fan_outs",
     "scheduled_letters",
     "sessions_listed",
     "still_announced",

@@ -44,11 +44,11 @@ TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """A fact about a session that concerns everyone in it, or news for all who follow it.
+    """One letter to everyone in a session, or to all who follow some news.
 
-    ``event_id`` is the event that said so, ``subject_id`` the session's or the item's id. Whose enrolment is
-    read later has the fact from their confirmation (but a replay is for everyone). ``due_at`` is when what
-    time calls for begins, None where that is at once: for those who enrolled before ``called_for_at``.
+    ``event_id`` is the event that called for it. ``subject_id`` is the id of the session or of the item of
+    news. ``due_at`` is when it begins; None: at once. It is for those whose enrolment was read before
+    ``called_for_at``: who comes later knows from the confirmation. A replay is for everyone.
     """
 
     event_id: UUID
@@ -71,10 +71,10 @@ def message_fan_out(event_id: UUID, event: ParticipantsMessaged, received_at: da
     return FanOut(event_id, FanOutTask.MESSAGE, event.session_id, details, received_at)
 
 
-def fan_outs_to_come(
+def scheduled_fan_outs(
     event_id: UUID, session: SessionState, now: datetime, *, is_new: bool = False, owes_joining: bool = False
 ) -> list[FanOut]:
-    """The letters that time will call for, as the dates of a session are now.
+    """Return a fan-out for each letter that time will call for, as the dates of a session are now.
 
     Of a session that ``is_new`` those whose moment has passed are owed too: decisions may be heard before it.
     Of one that has moved, joining instructions that were to come (``owes_joining``), to who is enrolled now.

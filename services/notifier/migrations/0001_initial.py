@@ -232,7 +232,7 @@ def upgrade() -> None:
         sa.Column("details", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("called_for_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("after", sa.Uuid(), nullable=False),
+        sa.Column("last_id_done", sa.Uuid(), nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -258,7 +258,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("begun_at IS NOT NULL AND done_at IS NULL"),
     )
     op.create_index(
-        "uq_fan_out_to_come",
+        "uq_fan_out_not_started",
         "fan_out",
         ["subject_id", "task"],
         unique=True,

@@ -114,13 +114,13 @@ async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decis
     What is to come will find them. Where the session is not known yet, all of it is to come.
     """
     known = await sessions.find(tx, {decision.event.session_id for decision in seated})
-    to_come = await fan_outs.to_come(tx, known)
+    not_started = await fan_outs.not_started(tx, known)
     begun: defaultdict[ScheduledLetter, list[UUID]] = defaultdict(list)
     for decision in seated:
         session = known.get(decision.event.session_id)
         if session is not None:
             for planned in letters.scheduled_letters(session, decision.received_at, now):
-                if (session.session_id, planned.template) not in to_come:
+                if (session.session_id, planned.template) not in not_started:
                     begun[planned].append(decision.event.enrolment_id)
     for planned, ids in begun.items():
         await fan_outs.queue_scheduled(

@@ -26,7 +26,7 @@ async def announce(tx: Transaction, received: Sequence[ReceivedResource], now: d
         tx, {replay.event.session_id for replay, _ in called_for if replay.event.session_id}, exclusive=True
     )
     saved = await replays.save(tx, called_for)
-    await fan_outs.begin(tx, [replay.announcement for replay in saved if replay.is_new])
+    await fan_outs.store(tx, [replay.announcement for replay in saved if replay.is_new])
     await replays.correct(tx, [replay.announcement for replay in saved if not replay.is_new])
     for resource in received:
         item = letters.news_of(resource.event)
@@ -39,7 +39,7 @@ async def announce(tx: Transaction, received: Sequence[ReceivedResource], now: d
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
     """Write to all who follow it, once; a later version corrects what is still to be sent."""
     if await news.save(tx, event_id, item):
-        await fan_outs.begin(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
+        await fan_outs.store(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
 
 def replay_letters(received: Sequence[ReceivedResource]) -> list[tuple[Received[ReplayPublished], Letter]]:

@@ -55,7 +55,7 @@ async def write(
             await _write_to_organisers(tx, notice, notice.event, organisers)
     if messages:
         await sessions.lock(tx, {message.subject_id for message in messages}, exclusive=True)
-        await fan_outs.begin(tx, messages)
+        await fan_outs.store(tx, messages)
 
 
 async def _write_to_organisers(

@@ -36,9 +36,9 @@ async def restore(
     await replays.save(tx, replay_letters(resources))
     for resource in resources:
         await news.save(tx, resource.id, letters.news_of(resource.event))
-    await fan_outs.begin(
+    await fan_outs.store(
         tx,
-        [fan_out for state in unknown for fan_out in letters.fan_outs_to_come(state.id, state.event, now)],
+        [fan_out for state in unknown for fan_out in letters.scheduled_fan_outs(state.id, state.event, now)],
     )
 
 

@@ -34,7 +34,7 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
         letter = letters.change_for_trainers(before.get(session_id), after[session_id], changes[session_id])
         if letter is not None:
             await trainers.notify(tx, session, letter)
-    dropped = await fan_outs.drop_to_come(
+    dropped = await fan_outs.drop_not_started(
         tx, [session_id for session_id, change in changes.items() if change.reschedule]
     )
     begun: list[FanOut] = []
@@ -46,13 +46,13 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
         ]
         if changes[session_id].reschedule:
             owes_joining = (session_id, LetterType.JOINING) in dropped
-            begun += letters.fan_outs_to_come(
+            begun += letters.scheduled_fan_outs(
                 session.id, session.event, now, is_new=is_new, owes_joining=owes_joining
             )
         item = letters.news_of_session(session.event, now) if is_new else None
         if item is not None:
             await news.publish(tx, session.id, item, called_for_at=session.received_at)
-    await fan_outs.begin(tx, begun)
+    await fan_outs.store(tx, begun)
     for session in received:
         if isinstance(session.event, SessionOpened):
             await _announce_opening(tx, session, now)

@@ -23,15 +23,15 @@ from services.notifier.tables import FanOutRow
 from shared.database import Transaction
 
 
-async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
-    """Have these done, slice by slice, at once or when they are due. Their sessions are locked exclusively.
+async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
+    """Store these fan-outs. Their sessions are locked exclusively.
 
-    At once, those about sessions in which nobody is whom they are for are nothing. Of those to come a
-    session has one for each letter: where there is one, it stays.
+    One due now is skipped when the session has no recipient (news and messages never are). One due later is
+    stored once per session and letter; an existing one is kept.
     """
     if fan_outs:
         await tx.execute(
-            _BEGIN,
+            _STORE,
             {
                 "event_ids": [fan_out.event_id for fan_out in fan_outs],
                 "tasks": [fan_out.task.value for fan_out in fan_outs],
@@ -43,17 +43,17 @@ async def begin(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
         )
 
 
-async def to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """The letters that time will call for in these sessions, each with its session: not begun yet.
+async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
+    """Return the letters of fan-outs in these sessions that have not begun, each with its session.
 
     Those that only newer processes know are left to them.
     """
-    rows = await tx.execute(_TO_COME, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
+    rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
-async def drop_to_come(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Have nothing to come in these sessions any more. Returns what there was.
+async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
+    """Delete the fan-outs in these sessions that have not begun. Returns their letters, with the session.
 
     What only newer processes know is left to them.
     """
@@ -95,7 +95,11 @@ async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UU
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
         FanOutTask.MESSAGE: _ADDRESSED,
     }.get(FanOutTask(fan_out.task), _ENROLLED)
-    place: dict[str, Any] = {"subject_id": fan_out.subject_id, "after": fan_out.after, "most": most}
+    place: dict[str, Any] = {
+        "subject_id": fan_out.subject_id,
+        "last_id_done": fan_out.last_id_done,
+        "most": most,
+    }
     if statement is _ADDRESSED:
         place |= _addressed(fan_out)
     return list((await tx.execute(statement, place)).scalars())
@@ -103,8 +107,9 @@ async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UU
 
 async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, done: bool) -> None:
     """Keep how far a fan-out has come."""
-    after = ids[-1] if ids else fan_out.after
-    await tx.execute(_ADVANCE, {"fan_out_id": fan_out.fan_out_id, "after": after, "done": done})
+    last_id_done = ids[-1] if ids else fan_out.last_id_done
+    parameters = {"fan_out_id": fan_out.fan_out_id, "last_id_done": last_id_done, "done": done}
+    await tx.execute(_ADVANCE, parameters)
 
 
 # ------------------------------------------------------------------------------------------ slices
@@ -191,9 +196,9 @@ def of(template: LetterType) -> dict[str, Any]:
 
 _KNOWN = [task.value for task in FanOutTask]
 """A process that was upgraded before the others may have stored others."""
-_BEGIN = text(
+_STORE = text(
     """
-    INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, after, begun_at)
+    INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, last_id_done, begun_at)
     SELECT event_id, task, subject_id, details, called_for_at, due_at, '00000000-0000-0000-0000-000000000000',
            CASE WHEN due_at > now() THEN NULL ELSE now() END
       FROM unnest(CAST(:event_ids AS uuid[]), CAST(:tasks AS varchar[]), CAST(:subject_ids AS uuid[]),
@@ -210,28 +215,28 @@ _BEGIN = text(
         ON CONFLICT (subject_id, task) WHERE begun_at IS NULL DO NOTHING
     """
 )
-_OF_SESSIONS_TO_COME = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
-_KNOWN_TO_COME = f"{_OF_SESSIONS_TO_COME} AND task = ANY(CAST(:known AS varchar[]))"
-_TO_COME = text(f"SELECT subject_id, task FROM fan_out WHERE {_KNOWN_TO_COME}")  # noqa: S608 our own words
-_DROP = text(f"DELETE FROM fan_out WHERE {_KNOWN_TO_COME} RETURNING subject_id, task")  # noqa: S608 our own words
+_NOT_STARTED_IN = "subject_id = ANY(CAST(:ids AS uuid[])) AND begun_at IS NULL"
+_KNOWN_NOT_STARTED = f"{_NOT_STARTED_IN} AND task = ANY(CAST(:known AS varchar[]))"
+_NOT_STARTED = text(f"SELECT subject_id, task FROM fan_out WHERE {_KNOWN_NOT_STARTED}")  # noqa: S608 our own words
+_DROP = text(f"DELETE FROM fan_out WHERE {_KNOWN_NOT_STARTED} RETURNING subject_id, task")  # noqa: S608 our own words
 _DUE = text(
     "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
     "AND due_at <= now() ORDER BY due_at LIMIT :most) AS due"
 )
 _BEGIN_DUE = text(
-    f"UPDATE fan_out SET begun_at = now() WHERE {_OF_SESSIONS_TO_COME} AND due_at <= now()"  # noqa: S608 our own words
+    f"UPDATE fan_out SET begun_at = now() WHERE {_NOT_STARTED_IN} AND due_at <= now()"  # noqa: S608 our own words
 )
 _HOLD = text(
     "SELECT FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL ORDER BY fan_out_id FOR SHARE"
 )
 _ENROLLED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id AND standing = 'enrolled' "
-    "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+    "AND enrolment_id > :last_id_done ORDER BY enrolment_id LIMIT :most"
 )
 _WITHOUT_SEAT = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id "
     "AND standing IN ('waitlisted', 'offered', 'pending') "
-    "AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+    "AND enrolment_id > :last_id_done ORDER BY enrolment_id LIMIT :most"
 )
 _IS_ADDRESSED = (
     "{0}.standing = ANY(CAST(:audience AS varchar[])) "
@@ -239,16 +244,17 @@ _IS_ADDRESSED = (
 )
 _ADDRESSED = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :subject_id "  # noqa: S608 our own words
-    f"AND {_IS_ADDRESSED.format('enrolment')} AND enrolment_id > :after ORDER BY enrolment_id LIMIT :most"
+    f"AND {_IS_ADDRESSED.format('enrolment')} AND enrolment_id > :last_id_done "
+    "ORDER BY enrolment_id LIMIT :most"
 )
 _SUBSCRIBERS = text(
     "SELECT DISTINCT subscriber_id FROM subscription "
     "WHERE interest = ANY(SELECT unnest(interests) FROM news WHERE item_id = :subject_id) "
-    "AND subscriber_id > :after ORDER BY subscriber_id LIMIT :most"
+    "AND subscriber_id > :last_id_done ORDER BY subscriber_id LIMIT :most"
 )
 _ADVANCE = text(
-    "UPDATE fan_out SET after = :after, done_at = CASE WHEN CAST(:done AS boolean) THEN now() END "
-    "WHERE fan_out_id = :fan_out_id"
+    "UPDATE fan_out SET last_id_done = :last_id_done, "
+    "done_at = CASE WHEN CAST(:done AS boolean) THEN now() END WHERE fan_out_id = :fan_out_id"
 )
 _WHO = "issuer, agent_id, address, given_name, family_name, session_id, enrolment_id, version"
 _TO = f"""

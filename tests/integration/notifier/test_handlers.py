@@ -230,7 +230,7 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
         await enrolments.save(tx, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
         await replays.announce_late(tx, [event.enrolment_id])
         (saved,) = await replays.save(other, news.replay_letters([received(replay)]))
-        await fan_outs.begin(other, [saved.announcement])
+        await fan_outs.store(other, [saved.announcement])
     assert await recipients(notifier, "replay-available") == []
 
 

@@ -100,9 +100,9 @@ async def test_what_a_newer_process_has_planned_stays_and_stops_nothing(notifier
     """As in a rolling upgrade that brings a letter which this process does not know."""
     await notifier.hear(session())
     await notifier.change(
-        "INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, after) "
-        "SELECT event_id, 'a-newer-letter', subject_id, details, called_for_at, due_at, after FROM fan_out "
-        "WHERE task = 'joining'"
+        "INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, last_id_done) "
+        "SELECT event_id, 'a-newer-letter', subject_id, details, called_for_at, due_at, last_id_done "
+        "FROM fan_out WHERE task = 'joining'"
     )
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.hear(changed(50))
@@ -465,7 +465,7 @@ async def test_two_processes_do_not_work_on_one_fan_out(notifier: Notifier) -> N
     await notifier.hear(session())
     await notifier.hear(enrolled(1))
     async with notifier.database.transaction() as tx:
-        await fan_outs.begin(tx, [FanOut(uuid4(), FanOutTask.CHANGE, SESSION_ID, {}, clock.now())])
+        await fan_outs.store(tx, [FanOut(uuid4(), FanOutTask.CHANGE, SESSION_ID, {}, clock.now())])
     async with notifier.database.transaction() as tx, notifier.database.transaction() as other:
         assert await next_slice(tx, clock.now(), most=10) == 1
         assert await next_slice(other, clock.now(), most=10) is None
