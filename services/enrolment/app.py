@@ -11,7 +11,7 @@ from services.enrolment.personal_data import REGISTER
 from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import erasure, sessions
-from services.enrolment.service.order import Placement
+from services.enrolment.service.order import PartitionCheck
 from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.cli import Definition
@@ -44,7 +44,7 @@ def compose(settings: Settings) -> Process:
     http = api.build(
         database, tokens, guard, registry=registry, watch=watch, settings=settings, signature=signature
     )
-    placement = Placement(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
+    partition_check = PartitionCheck(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
     pages.links.add_to(
         http,
         database,
@@ -65,7 +65,7 @@ def compose(settings: Settings) -> Process:
         database=database,
         router=handlers.router,
         admit=Admission(registry, settings.intake_keys),
-        context=ContextRepo({"policy": settings.policy, "placement": placement}),
+        context=ContextRepo({"policy": settings.policy, "partition_check": partition_check}),
         projections=handlers.projections(settings.policy),
         register=REGISTER,
         revisions=REVISIONS,

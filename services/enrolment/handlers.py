@@ -12,7 +12,7 @@ from services.enrolment.service import addresses, corrections, outcomes, request
 from services.enrolment.service import erasure as forgetting
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
-from services.enrolment.service.order import Placement
+from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
@@ -40,7 +40,7 @@ ThePolicy = Annotated[Policy, Context("policy")]
 """A handler's parameter: the policy of the settings, which ``app.py`` puts into FastStream's context."""
 
 
-ThePlacement = Annotated[Placement, Context("placement")]
+ThePartitionCheck = Annotated[PartitionCheck, Context("partition_check")]
 """A handler's parameter: how many partitions there are. Also from ``app.py``."""
 
 
@@ -48,14 +48,14 @@ ThePlacement = Annotated[Placement, Context("placement")]
 async def on_requests(
     tx: Tx,
     policy: ThePolicy,
-    placement: ThePlacement,
+    partition_check: ThePartitionCheck,
     rejections: Rejections,
     received: list[Received[EnrolmentRequest]],
 ) -> int:
     """Answer a batch of portal requests, in the order in which the broker received them."""
-    placed = await placement.place(tx, received)
-    rejections.extend(placed.refused)
-    return await _answer(tx, policy, placed.requests)
+    checked = await partition_check.check(tx, received)
+    rejections.extend(checked.refused)
+    return await _answer(tx, policy, checked.requests)
 
 
 @router.subscriber(Topic.PORTAL_BESPOKE, own_inbox=True)

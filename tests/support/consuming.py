@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from faststream import ContextRepo
 
-from services.enrolment.service.order import Placement
+from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -57,13 +57,13 @@ admit = Admission(PortalsFile(None, trial=True), intake_keys=[])
 """Reads portals' records as a service on trial does, which knows the portal of the trial alone."""
 
 
-def a_placement(number: int = 1) -> Placement:
+def a_partition_check(number: int = 1) -> PartitionCheck:
     """Of a topic with so many partitions; with one, every request lies right."""
 
     async def broker() -> int:
         return number
 
-    return Placement(broker)
+    return PartitionCheck(broker)
 
 
 async def take(
@@ -72,5 +72,7 @@ async def take(
     """Have events of one topic taken in, in one batch, by the service whose ``router`` it is."""
     (topic,) = {delivery.topic for delivery in deliveries}
     await Consumer(
-        router.subscriptions[Topic(topic)], database, ContextRepo({"placement": a_placement(), **context})
+        router.subscriptions[Topic(topic)],
+        database,
+        ContextRepo({"partition_check": a_partition_check(), **context}),
     ).take(deliveries)

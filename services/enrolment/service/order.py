@@ -24,14 +24,14 @@ RequestReceived = Received[PortalRequest]
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedRequests:
+class CheckedRequests:
     """What is to be judged, in order of receipt, and what is refused since it lies in a wrong partition."""
 
     requests: list[Request]
     refused: list[Rejected]
 
 
-class Placement:
+class PartitionCheck:
     """Knows how many partitions the topic of requests has; ``ask_broker`` says it.
 
     The broker is asked before anything is refused: partitions may have been added a moment ago. While all
@@ -43,7 +43,7 @@ class Placement:
         self._numbers: list[PartitionNumber] = []
         self._read_at = float("-inf")
 
-    async def place(self, tx: Transaction, received: Sequence[RequestReceived]) -> PlacedRequests:
+    async def check(self, tx: Transaction, received: Sequence[RequestReceived]) -> CheckedRequests:
         """Return the requests that these records make, without those that are refused for their place.
 
         Raises ``ConnectionError`` where the broker must be asked and does not answer.
@@ -51,7 +51,7 @@ class Placement:
         elsewhere = await self._elsewhere(tx, received)
         requests = [request_of(record) for record in received]
         if not elsewhere:
-            return PlacedRequests(requests, [])
+            return CheckedRequests(requests, [])
         limited = await sessions.limited(tx, {requests[index].session_id for index in elsewhere})
         known = await store.known(tx, [requests[index] for index in elsewhere])
         refused: dict[int, Rejected] = {}
@@ -64,7 +64,7 @@ class Placement:
                 requests[index] = replace(request, misrouted=True)
             elif request.key not in known:  # what was answered stays answered
                 refused[index] = self._refusal(received[index])
-        return PlacedRequests(
+        return CheckedRequests(
             [request for index, request in enumerate(requests) if index not in refused],
             list(refused.values()),
         )

@@ -30,7 +30,7 @@ from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front, SelectRows, problem
 from tests.integration.enrolment.organising import BRETAGNE, lines, of, send
 from tests.support.builders import an_agent, open_now
-from tests.support.consuming import a_placement, a_record, received, take
+from tests.support.consuming import a_partition_check, a_record, received, take
 from tests.support.rosters import NANTES
 
 SendRecord = Callable[..., Awaitable[None]]
@@ -53,7 +53,7 @@ def portal(database: Database, tmp_path: Path) -> SendRecord:
     consumer = Consumer(
         router.subscriptions[Topic.PORTAL_ENROLMENTS],
         database,
-        ContextRepo({"policy": Policy(), "placement": a_placement()}),
+        ContextRepo({"policy": Policy(), "partition_check": a_partition_check()}),
         admit,
     )
 

@@ -12,7 +12,7 @@ from faststream.exceptions import NackMessage
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import requests as service
-from services.enrolment.service.order import Placement
+from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Database
 from shared.events import Event
@@ -54,7 +54,7 @@ def consumer(database: Database, broker: BrokerWithoutPartitions) -> Consumer:
 
 
 def a_consumer(database: Database, broker: BrokerWithoutPartitions) -> Consumer:
-    context = ContextRepo({"policy": Policy(), "placement": Placement(broker)})
+    context = ContextRepo({"policy": Policy(), "partition_check": PartitionCheck(broker)})
     return Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context)
 
 
@@ -243,7 +243,7 @@ async def test_while_the_broker_does_not_say_how_many_there_are_nothing_is_refus
 
     session = open_now()
     await front.publish(session)
-    context = ContextRepo({"policy": Policy(), "placement": Placement(away)})
+    context = ContextRepo({"policy": Policy(), "partition_check": PartitionCheck(away)})
     consumer = Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context)
     consumer.stopping.set()
     with pytest.raises(NackMessage):

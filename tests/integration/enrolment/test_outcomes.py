@@ -23,7 +23,7 @@ from shared.messaging.dead_letters import Parked
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, as_json, headers, open_now
-from tests.support.consuming import a_placement, admit
+from tests.support.consuming import a_partition_check, admit
 
 
 async def published(front: Front, ask: Ask, request: Request) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def a_group(*agent_ids: str) -> dict[str, Any]:
 
 
 async def take_in(database: Database, *records: Record) -> None:
-    context = ContextRepo({"policy": Policy(), "placement": a_placement()})
+    context = ContextRepo({"policy": Policy(), "partition_check": a_partition_check()})
     consumer = Consumer(router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context, admit)
     await consumer.take([consumer.read(record) for record in records])
 

@@ -27,7 +27,7 @@ from tests.conftest import Broker
 from tests.integration.messaging.test_outbox import connected, publish_all
 from tests.support.answers import rows
 from tests.support.builders import an_agent, open_now
-from tests.support.consuming import a_placement, a_record
+from tests.support.consuming import a_partition_check, a_record
 from tests.support.kafka import PublishedRecord, collect
 
 Send = Callable[..., Awaitable[uuid.UUID]]
@@ -36,7 +36,7 @@ Send = Callable[..., Awaitable[uuid.UUID]]
 @pytest.fixture
 def send(answering: Database, portals: PortalsFile) -> Send:
     """``await send(event, by="iel")``: its record is taken in; ``data`` replaces the record's value."""
-    context = ContextRepo({"policy": Policy(), "placement": a_placement()})
+    context = ContextRepo({"policy": Policy(), "partition_check": a_partition_check()})
     admission = Admission(portals, intake_keys=[])
     offsets = iter(range(1_000))
 

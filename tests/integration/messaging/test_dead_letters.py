@@ -32,7 +32,7 @@ from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.personal_data import end_rows
 from tests.conftest import settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
-from tests.support.consuming import a_placement
+from tests.support.consuming import a_partition_check
 from tests.support.processes import run_cli
 
 RECEIVED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
@@ -300,7 +300,7 @@ async def test_a_redriven_event_that_was_handled_meanwhile_has_no_second_effect(
 ) -> None:
     record = a_request(uuid.uuid4(), "IEL-1", offset=0)
     await park(database, record)
-    context = ContextRepo({"policy": Policy(), "placement": a_placement()})
+    context = ContextRepo({"policy": Policy(), "partition_check": a_partition_check()})
     await Consumer(handlers.router.subscriptions[Topic.PORTAL_ENROLMENTS], database, context).take(
         [read(record)]
     )
