@@ -110,7 +110,7 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
         members = roster.members(candidate, request.key)
         roster.publish(EnrolmentPending(**members, awaiting=Awaiting.SELECTION))
         return candidate.state, None
-    placed = roster.place(latest, Cause.APPROVAL_GRANTED, request.key)
+    placed = roster.settle_pending(latest, Cause.APPROVAL_GRANTED, request.key)
     return placed.state, placed.reason
 
 

@@ -84,7 +84,7 @@ def rank(
     roster.promote()
     for agent in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
-        roster.place(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
+        roster.settle_pending(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
         roster.add_facts(author=author)
     for agent in not_selected:
         denied = roster.move(applied[agent], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)

@@ -65,10 +65,10 @@ class Seats:
     def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
         """Whether an agent of this employer may take one more seat.
 
-        A delegation's agents fill its reserved seats first; as many as are left of them are kept from the
-        others until the release date, but not from another delegation that has some left itself: where more
-        is reserved than there is, by mistake or since the capacity was lowered, no seat may stay empty.
-        A lowered capacity may be exceeded already.
+        A delegation's agents fill its reserved seats first. Reserved seats that nobody has taken are kept
+        from the others until the release date. They are not kept from another delegation that still has reserved
+        seats itself. More seats may be reserved than there are, by mistake or since the capacity was lowered,
+        and then no seat stays empty. A lowered capacity may be exceeded already.
         """
         if self.reaches_quota(session, employer):
             return False
@@ -94,14 +94,14 @@ class Seats:
         return quota is not None and self.by_siret[employer.siret] >= quota
 
     def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
-        """Return how many reserved seats are left that this delegation's agents may not take."""
+        """Return how many reserved seats nobody has taken that this delegation's agents may not take."""
         reserved: dict[str, int] = {}
         for reservation in session.reserved_seats:
             if now < reservation.release_at:
                 before = reserved.get(reservation.delegation, 0)
                 reserved[reservation.delegation] = before + reservation.seats
-        left = {name: max(0, seats - self.by_delegation[name]) for name, seats in reserved.items()}
-        return 0 if left.get(delegation) else sum(left.values())
+        unused = {name: max(0, seats - self.by_delegation[name]) for name, seats in reserved.items()}
+        return 0 if unused.get(delegation) else sum(unused.values())
 
 
 def counts_by_employer(session: SessionState) -> bool:

@@ -58,7 +58,7 @@ def _place_pending(roster: SessionRoster) -> None:
     """Place all who are pending, in order of receipt: nobody's agreement is needed any more."""
     for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
         for pending in roster.in_state(state):
-            roster.place(pending, Cause.APPROVAL_DROPPED, None)
+            roster.settle_pending(pending, Cause.APPROVAL_DROPPED, None)
 
 
 def _shorten_offers(roster: SessionRoster) -> None:

@@ -128,7 +128,7 @@ class SessionRoster:
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
             seat_is_free=not self._waiting_list_comes_first()
-            and self._left_at(place).may_take(self.session, agent.employer, self.now),
+            and self._seats_for(place).may_take(self.session, agent.employer, self.now),
             is_live=latest is not None and latest.state.is_live,
             line_is_over=self.line_is_over(),
             quota_is_reached=self.seats.reaches_quota(self.session, agent.employer),
@@ -204,7 +204,7 @@ class SessionRoster:
                     seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
                     self.publish(AgentEnrolled(**self.members(seated), from_waiting_list=True))
 
-    def place(
+    def settle_pending(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
         """Give who is pending a seat, their place in line, or neither (rule 5). Needs those behind it."""
@@ -250,37 +250,37 @@ class SessionRoster:
         return ()
 
     def _next_party(self) -> Sequence[Enrolment]:
-        session, left = self.session, self.seats
+        session, seats = self.session, self.seats
         for party in self.waiting_list.parties():
-            if session.capacity is not None and left.taken >= session.capacity:
+            if session.capacity is not None and seats.taken >= session.capacity:
                 return ()
             if not party[0].waits_together:
-                if left.may_take(session, party[0].agent.employer, self.now):
+                if seats.may_take(session, party[0].agent.employer, self.now):
                     return party
                 continue
             employers = [member.agent.employer for member in party]
-            theirs = left.for_all(session, employers, self.now)
+            theirs = seats.for_all(session, employers, self.now)
             if theirs.enrolled == len(party):
                 return party
             if theirs.enrolled and self._keeps(party[0].ticket, employers):
                 self.kept.append((party[0].place, theirs))
-                left = left.and_kept(theirs)
+                seats = seats.and_kept(theirs)
         return ()
 
-    def _left_at(self, place: Place | None) -> Seats:
-        """Return the seats, with those that groups keep which stand before this place in line.
+    def _seats_for(self, place: Place | None) -> Seats:
+        """Return the seats as who stands at this place in line finds them: groups before it keep some.
 
-        That of the request that is being answered, unless another is given.
+        Without a place, that of the request that is being answered.
         """
         if not self.kept:
             return self.seats
         if place is None and self.answering is not None:
             place = 0, self._ticket(self.answering.received_at)
-        left = self.seats
+        seats = self.seats
         for of_group, kept in self.kept:
             if place is None or of_group < place:
-                left = left.and_kept(kept)
-        return left
+                seats = seats.and_kept(kept)
+        return seats
 
     def _keeps(self, ticket: int | None, employers: Sequence[Employer]) -> bool:
         """Whether a group that does not fit keeps the seats that it may take (rule 17).

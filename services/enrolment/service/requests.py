@@ -37,7 +37,7 @@ async def answer(
     for one that waits.
     """
     rows = await sessions.lock(tx, {session_id for request in requests for session_id in request.session_ids})
-    new = await store.unknown(tx, requests)
+    new = await store.not_taken_in(tx, requests)
     answerable = await store.undecided(tx, rows)
     waiting: list[Request] = []
     for request in new:

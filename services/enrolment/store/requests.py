@@ -37,7 +37,7 @@ class AnsweredMeanwhile(Exception):
     """
 
 
-async def unknown(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
+async def not_taken_in(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
     """Return those of ``requests`` that were never taken in, each once, in the same order.
 
     The rows of requests are this service's inbox. They are read once the sessions are locked: whoever took in
