@@ -68,7 +68,7 @@ class _Passage(NamedTuple):
         return is_whole or ((self.is_raw or len(identifier) > _SHORT) and _has_word(self.text, identifier))
 
     def with_text(self, text: str) -> Iterator["_Passage"]:
-        """Yield what is said in the same place by another text, in each way to read it."""
+        """Yield passages with this text, in the same place: one for each way to read the text."""
         yield self._replace(text=text)
         if "\0" in text or "\\u" in text:  # broken UTF-16, or escapes of broken JSON
             read = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text.replace("\0", ""))

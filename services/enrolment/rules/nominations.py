@@ -102,7 +102,7 @@ def nominate(
 
 
 def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrolment]) -> None:
-    """Tell who sent a list of trainees what became of each (rule 14)."""
+    """Notify who sent a list of trainees what became of each (rule 14)."""
     if request.nominated_by is None:
         return
     trainees = []

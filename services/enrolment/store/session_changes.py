@@ -54,7 +54,7 @@ async def of_session(tx: Transaction, session_id: UUID) -> UnpublishedChange | N
 
 
 async def next_agents(tx: Transaction, change: UnpublishedChange, most: int) -> list[Enrolment]:
-    """Return the next live enrolments to tell of, in the order of their agents."""
+    """Return the next live enrolments to be notified of the change, in the order of their agents."""
     parameters: dict[str, Any] = {
         "session": change.session_id,
         "issuer": change.issuer,

@@ -1,4 +1,4 @@
-"""Organisers hear by the day, by letter, what there is to tell of their sessions."""
+"""One letter a day to each organiser, with what there is to report of their sessions."""
 
 from collections.abc import Mapping
 from datetime import datetime

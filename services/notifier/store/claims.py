@@ -83,8 +83,7 @@ async def claim(
 ) -> tuple[list[Claimed], bool]:
     """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
 
-    A mail gets the address and names that its reader has now, however it came into the queue, or back; what
-    its row has is for who is not known (any more).
+    Uses the reader's current address and names; the row's own copy only when the reader is no longer stored.
 
     Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
     A notice waits for the state of its session that called for it; it is taken when it is to be given up.
@@ -92,8 +91,8 @@ async def claim(
     same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
     (0: any number): those above it go back into the queue until their time.
 
-    Returns them with the context of their letters at ``now``, and whether no more of these priorities are
-    due.
+    Returns them with the context of their letters at ``now``, and whether the queue is empty: no more of
+    these priorities are due.
     """
     rows = await tx.execute(
         _CLAIM,

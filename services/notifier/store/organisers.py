@@ -20,7 +20,8 @@ from shared.database import Transaction
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
     """Begin a day's letters, once. Returns since when nobody was notified; None where all were.
 
-    Another process that begins the same day waits for this transaction, and then has nothing to do.
+    A second process that begins the same day waits until this transaction ends. It then finds the day begun,
+    and gets None.
     """
     await tx.execute(_FIRST, {"organiser": day.organiser, "before": day.before})
     notified_until: datetime | None = await tx.scalar(_LOCK, {"organiser": day.organiser, "until": day.until})
