@@ -346,10 +346,10 @@ class AttendanceRow(EnrolmentTable, table=True):
     recorded_at: datetime = Field(sa_type=Timestamp)
 
 
-class LastListRow(EnrolmentTable, table=True):
+class LastNominationRow(EnrolmentTable, table=True):
     """When the last list of trainees was received for an authority's session."""
 
-    __tablename__ = "last_list"
+    __tablename__ = "last_nomination"
 
     session_id: UUID = Field(primary_key=True)
     siret: str = Field(primary_key=True)

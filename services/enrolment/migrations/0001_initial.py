@@ -407,12 +407,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("code", name=op.f("uq_certificate_code")),
     )
     op.create_table(
-        "last_list",
+        "last_nomination",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("siret", sa.String(), nullable=False),
         sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("session_id", "siret", "issuer", name=op.f("pk_last_list")),
+        sa.PrimaryKeyConstraint("session_id", "siret", "issuer", name=op.f("pk_last_nomination")),
     )
     op.create_table(
         "message",

@@ -31,9 +31,9 @@ def comes_late(roster: SessionRoster, request: Nomination) -> bool:
     Lists are whole: the newer one says all. Else it is kept as the newest.
     """
     senders = {(request.siret, agent.issuer) for agent in request.agents}
-    if any(request.received_at < roster.last_lists.get(sender, EARLIEST) for sender in senders):
+    if any(request.received_at < roster.last_nominations.get(sender, EARLIEST) for sender in senders):
         return True
-    roster.last_lists |= dict.fromkeys(senders, request.received_at)
+    roster.last_nominations |= dict.fromkeys(senders, request.received_at)
     return False
 
 

@@ -101,7 +101,7 @@ class SessionRoster:
     """What those who are in the session must hear of its newer state."""
     vacancies: Counter[str] = field(default_factory=Counter)
     """How many trainees have left since the close and are not replaced (rule 14), by SIRET."""
-    last_lists: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    last_nominations: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When the last list of trainees was received, by SIRET and issuer; of those that are to be answered."""
     seats_were_added: bool = False
     """An organiser gave somebody a seat above the capacity, or above a quota (rule 22)."""

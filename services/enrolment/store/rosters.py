@@ -31,7 +31,7 @@ from services.enrolment.store import (
     attendance,
     changes,
     enrolments,
-    last_lists,
+    last_nominations,
     question_answers,
     session_changes,
     sessions,
@@ -125,7 +125,7 @@ async def load(
         if any(isinstance(request, Nomination) for request in requests.get(session_id, ()))
     ]
     await _load_vacancies(tx, nominated)
-    await last_lists.load(tx, nominated)
+    await last_nominations.load(tx, nominated)
     return rosters
 
 
@@ -339,7 +339,7 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await attendance.save(tx, recorded, now)
     answered = {key: kept for roster in rosters for key, kept in roster.question_answers.items()}
     await question_answers.save(tx, answered)
-    await last_lists.save(tx, rosters)
+    await last_nominations.save(tx, rosters)
     occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
     await _save_sessions(tx, rosters)
     await session_changes.add(

@@ -7,15 +7,17 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.tables import LastListRow
+from services.enrolment.tables import LastNominationRow
 from shared.database import Transaction, insert_many
 
 
 async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     """Give each of these rosters when the last lists for its session were received."""
     by_session: dict[UUID, SessionRoster] = {roster.session.session_id: roster for roster in rosters}
-    for row in await tx.scalars(select(LastListRow).where(col(LastListRow.session_id).in_(by_session))):
-        by_session[row.session_id].last_lists[row.siret, row.issuer] = row.received_at
+    for row in await tx.scalars(
+        select(LastNominationRow).where(col(LastNominationRow.session_id).in_(by_session))
+    ):
+        by_session[row.session_id].last_nominations[row.siret, row.issuer] = row.received_at
 
 
 async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
@@ -28,12 +30,12 @@ async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
             "received_at": received_at,
         }
         for roster in rosters
-        for (siret, issuer), received_at in roster.last_lists.items()
+        for (siret, issuer), received_at in roster.last_nominations.items()
     ]
     if rows:
         await insert_many(
             tx,
-            LastListRow,
+            LastNominationRow,
             rows,
             then="ON CONFLICT (session_id, siret, issuer) DO UPDATE SET received_at = excluded.received_at",
         )
