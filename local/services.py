@@ -118,8 +118,8 @@ class SupervisedProcess:
     def revive(self) -> str | None:
         """Start it again if it has died and its pause is over; return what to say about it.
 
-        The pause doubles with each end that follows soon after a start, up to 15 s. A service that was stopped
-        and ended without an error has the shortest pause.
+        The pause doubles with each end that follows soon after a start, up to 15 s. A service that was
+        stopped and ended without an error has the shortest pause.
         """
         if self.child is not None:
             code = self.child.exit_code()

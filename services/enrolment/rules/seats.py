@@ -66,9 +66,9 @@ class Seats:
         """Whether an agent of this employer may take one more seat.
 
         A delegation's agents fill its reserved seats first. Reserved seats that nobody has taken are kept
-        from the others until the release date. They are not kept from another delegation that still has reserved
-        seats itself. More seats may be reserved than there are, by mistake or since the capacity was lowered,
-        and then no seat stays empty. A lowered capacity may be exceeded already.
+        from the others until the release date. They are not kept from another delegation that still has
+        reserved seats itself. More seats may be reserved than there are, by mistake or since the capacity was
+        lowered, and then no seat stays empty. A lowered capacity may be exceeded already.
         """
         if self.reaches_quota(session, employer):
             return False
