@@ -60,7 +60,7 @@ _EVENTS: Mapping[str, type[Decision]] = {
 class Move(BaseModel):
     """An enrolment that moved because of the request; of the agent's own, or of somebody who follows."""
 
-    cause: str = Field(description="Such as withdrawal, offer_accepted, seat_freed.")
+    cause: str = Field(description="Such as withdrawal, employer, offer_accepted, seat_freed.")
     state: str = Field(description="What the enrolment came to.")
     event: str | None = Field(default=None, description="The type of the event that tells of it.")
 
