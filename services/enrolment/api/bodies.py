@@ -72,6 +72,9 @@ class RosterEntry(BaseModel):
         description="Enrolments of this session that may be the same person's, by another issuer: the same "
         "address, or the same names. To be joined, or left."
     )
+    above_capacity: str | None = Field(
+        description="Why they were enrolled by hand though no seat was free for them. Null: they were not."
+    )
     answers: list[AnsweredQuestion] = Field(
         description="To the session's questions, for you alone; they end as the questions say."
     )
@@ -107,6 +110,7 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
             for number, attendance in sorted(line.attendance.items())
         ],
         same_person=list(line.same_person),
+        above_capacity=line.above_capacity,
         answers=[
             AnsweredQuestion(question_id=name, question=answer.question, value=answer.value)
             for name, answer in line.answers.items()

@@ -97,6 +97,7 @@ EXAMPLES: dict[str, Any] = {
         "hold_until": None,
         "attendance": [],
         "same_person": [],
+        "above_capacity": None,
         "answers": [],
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},

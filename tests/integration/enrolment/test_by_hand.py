@@ -55,12 +55,17 @@ async def test_who_walks_in_on_the_day_gets_a_free_seat_and_its_author_is_kept(
     assert "zoe" not in entry["agent"]["agent_id"]
 
 
-async def test_the_sheet_of_a_roster_says_who_sits_above_capacity_and_why(front: Front, ask: Ask) -> None:
+async def test_a_roster_and_its_sheet_say_who_sits_above_capacity_and_why(front: Front, ask: Ask) -> None:
     session = on_the_day(capacity=1)
     await front.publish(session)
     why = "Une chaise de plus a été installée"
     for changes in ({}, {"email": "lea@ville-exemple.fr", "above_capacity": why}):
         assert (await enrol(ask, session, **changes)).status_code == 201
+    roster = await ask("GET", f"/api/v1/sessions/{session.session_id}/roster", by=ORGANISER)
+    assert {entry["agent"]["email"]: entry["above_capacity"] for entry in roster.json()["items"]} == {
+        "zoe@ville-exemple.fr": None,
+        "lea@ville-exemple.fr": why,
+    }
     sheet = lines(await ask("GET", f"/api/v1/sessions/{session.session_id}/roster.csv", by=ORGANISER))
     column, email = sheet[0].index("Au-delà de la capacité"), sheet[0].index("Courriel")
     assert {line[email]: line[column] for line in sheet[1:]} == {
