@@ -28,8 +28,11 @@ from shared.events.vocabulary import EARLIEST, Reason
 def comes_late(roster: SessionRoster, request: Nomination) -> bool:
     """Whether a newer list has been answered, as when one that could not be handled is redriven.
 
-    Lists are whole: the newer one says all. Else it is kept as the newest.
+    Lists are whole: the newer one says all. Else it is kept as the newest, if the session
+    takes it.
     """
+    if not takes_nominations(roster.session, request.siret):
+        return False
     senders = {(request.siret, agent.issuer) for agent in request.agents}
     if any(request.received_at < roster.last_nominations.get(sender, EARLIEST) for sender in senders):
         return True

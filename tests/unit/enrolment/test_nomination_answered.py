@@ -1,11 +1,12 @@
 """Who sent a list of trainees is told what became of each of them, once per list (rule 14)."""
 
+from datetime import timedelta
 from typing import Any
 
 from services.enrolment.rules.requests import Nomination
 from services.enrolment.rules.session_roster import SessionRoster
 from shared.events.enrolment import NominationAnswered, NominationOutcome
-from shared.events.vocabulary import Agent, Contact, Reason
+from shared.events.vocabulary import EARLIEST, Agent, Contact, Reason
 from tests.support.rosters import NANTES, RENNES, a_nomination, a_roster, agents, an_agent_of, decided
 
 OFFICER = Contact(name="Marie Le Bihan", email="formation@ville-exemple.fr")
@@ -60,6 +61,16 @@ def test_an_authority_for_which_the_session_is_not_is_told_so() -> None:
     _, notice = sent(roster, [an_agent_of(NANTES)], siret=NANTES)
     [trainee] = notice.trainees
     assert (trainee.outcome, trainee.reason) == (REFUSED, Reason.NOT_ELIGIBLE)
+
+
+def test_a_list_for_which_the_session_is_not_is_the_newest_of_none() -> None:
+    """Each is refused, whichever is read first: none has an effect that another could undo."""
+    roster, later = a_private_session(), EARLIEST + timedelta(days=1)
+    sent(roster, [an_agent_of(NANTES)], siret=NANTES, received_at=later)
+    assert roster.last_nominations == {}
+    _, notice = sent(roster, [an_agent_of(NANTES)], siret=NANTES, received_at=EARLIEST)
+    assert [trainee.reason for trainee in notice.trainees] == [Reason.NOT_ELIGIBLE]
+    assert len(roster.notices) == 2
 
 
 def test_it_names_no_trainee() -> None:
