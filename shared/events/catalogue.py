@@ -168,7 +168,7 @@ class SessionState(Event):
 
 
 class SessionScheduled(SessionState):
-    """A session was published. First event of every session; drafts are never published."""
+    """A session was published. First event of every session. A draft has no event."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionScheduled.v1"
 
