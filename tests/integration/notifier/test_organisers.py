@@ -327,7 +327,8 @@ async def test_opening_the_link_does_not_end_the_digest_and_an_operator_resumes_
     seated: Notifier, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await come_back(seated, "zoe")
-    assert (await client.get(ending())).status_code == 200
+    shown = await client.get(ending())
+    assert (shown.status_code, "Si vous confirmez" in shown.text) == (200, True)
     await write(seated, MORNING, monkeypatch, DIGEST)
     assert len(await digests(seated)) == 1
     await client.post(ending())
