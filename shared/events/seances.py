@@ -2,7 +2,8 @@
 
 Contracts give a séance no identifier. What an agent's calendar holds is found again by a UID, so each séance
 gets a number here when it is first seen, and keeps it whatever is moved, renamed, added or removed around it
-(docs/adr/0014). The notifier and enrolment each number a session as its states come: they come to the same.
+(docs/adr/0014). The notifier and enrolment each number a session as its states come: they come
+to the same where they read the same states.
 """
 
 from collections.abc import Callable

@@ -339,7 +339,6 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
     return await tx.scalar(parked)
 
 
-"""Where a portal speaks for others, its identifiers are theirs."""
 _EMPTY = text(
     "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', names = '[]', error = 'erased', "
     "traceback = NULL, problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "

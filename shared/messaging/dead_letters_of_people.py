@@ -143,3 +143,4 @@ _MAY_NAME = text(
     "OR names ?| CAST(:by_agent AS text[]) AND (portal IS NULL OR portal <> ALL(CAST(:others AS text[]))) "
     "ORDER BY id"
 )
+"""Where a portal speaks for others, its identifiers are theirs."""

@@ -144,8 +144,10 @@ class Links:
         ``number`` is what else the page has to know; ``back_until``: until when it leads back to all
         enrolments of the agent, in seconds since 1970; 0: it does not.
         """
-        ids = (enrolment_id, mark, number, *([back_until] if back_until else []))
-        return self.url(purpose, *map(str, ids), until=until)
+        ids = [str(enrolment_id), str(mark), str(number)]
+        if back_until:
+            ids.append(str(back_until))
+        return self.url(purpose, *ids, until=until)
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
         """The address of who has a seat in a session, in the letter to a trainer of it.

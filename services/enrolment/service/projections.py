@@ -13,9 +13,6 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging.projections import Compared
 
-_PUBLISHED = set(SessionState.model_fields)
-"""Of a session, what its topic says; the numbers of its séances follow from all of its states."""
-
 
 async def compare(
     tx: Transaction, states: Sequence[SessionState], occupancies: Sequence[SessionOccupancyChanged]
@@ -39,7 +36,7 @@ async def compare(
     }
     stored = {
         str(row.session_id): {
-            **session_of(row).model_dump(include=_PUBLISHED),
+            **session_of(row).model_dump(),
             "closes_for_the_clock": row.enrolment_closes_at,
             "enrolled": row.enrolled,
             "offered": row.offered,
