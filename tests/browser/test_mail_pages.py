@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from services.notifier.app import compose
+from services.notifier.letters import digest_id
 from services.notifier.settings import Settings
 from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
@@ -56,6 +57,7 @@ def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathF
         settings = Settings.model_validate(
             {name.lower(): value for name, value in given.items()}
             | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY}
+            | {"delegation_contacts": {"bretagne": {"digest": [ADDRESS]}}}
         )
         process = compose(settings)
         await fill(Notifier(process.database, ScriptedRelay()))
@@ -68,6 +70,7 @@ def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathF
             Purpose.PREFERENCES: (subscriber, mark),
             Purpose.UNSUBSCRIBE: (subscriber,),
             Purpose.CONFIRM: (request,),
+            Purpose.DIGEST: (digest_id("bretagne"), mark),
         }
         until = clock.now() + timedelta(hours=1)
         for purpose, what in subjects.items():
@@ -116,7 +119,9 @@ def looks_right(page: Page, heading: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_axe_finds_nothing_on_the_pages_of_subscribers(tab: Page, mails: Mails) -> None:
+def test_axe_finds_nothing_on_the_pages_of_subscribers_and_of_who_has_a_digest(
+    tab: Page, mails: Mails
+) -> None:
     tab.goto("/courriels/abonnement")
     looks_right(tab, "S’abonner aux nouveautés")
     expect(tab.get_by_role("group", name="E-communautés").get_by_role("checkbox")).to_have_count(1)
@@ -130,6 +135,7 @@ def test_axe_finds_nothing_on_the_pages_of_subscribers(tab: Page, mails: Mails) 
         (Purpose.CONFIRM, "Confirmer votre abonnement"),
         (Purpose.PREFERENCES, "Vos abonnements"),
         (Purpose.UNSUBSCRIBE, "Se désabonner"),
+        (Purpose.DIGEST, "Ne plus recevoir le résumé du jour"),
     ):
         tab.goto(mails.links[purpose])
         looks_right(tab, heading)
