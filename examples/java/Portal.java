@@ -34,6 +34,10 @@ public class Portal {
         .formatted(AGENT_ID, AGENT_ID.toLowerCase());
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length == 1 && arguments[0].equals("correct") && (EMAIL == null || EMAIL.isEmpty())) {
+            System.err.println("correct needs EMAIL: the address from now on");
+            System.exit(2);
+        }
         switch (arguments.length == 1 ? arguments[0] : "") {
             case "ask" -> send("EnrolmentRequested", 
                 "\"agent\": " + AGENT + ", \"approval\": null, \"answers\": " + ANSWERS);

@@ -81,6 +81,10 @@ if (command !== "hear" && !(command in commands)) {
   console.error("node portal.js ask | withdraw | move | correct | accept | decline | hear");
   process.exit(2);
 }
+if (command === "correct" && !EMAIL) {
+  console.error("correct needs EMAIL: the address from now on");
+  process.exit(2);
+}
 (command === "hear" ? hear() : send(commands[command])).catch((error) => {
   console.error(error.message);
   process.exit(1);

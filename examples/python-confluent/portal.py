@@ -116,6 +116,8 @@ def hear() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["hear"]:
         hear()
+    elif sys.argv[1:] == ["correct"] and not os.environ.get("EMAIL"):
+        sys.exit("correct needs EMAIL: the address from now on")
     elif len(sys.argv) == 2 and sys.argv[1] in COMMANDS:
         print(send(sys.argv[1]))
     else:

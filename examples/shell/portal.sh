@@ -48,7 +48,7 @@ case ${1:-} in
         "employer": {"siret": "21350238800019", "name": "Ville de Rennes", "delegation": "bretagne"}}, "approval": null, "answers": '"$answers" ;;
     withdraw) about_session WithdrawalRequested '"agent_id": "'"$agent_id"'"' ;;
     move) about_session SessionSwapRequested '"agent_id": "'"$agent_id"'", "to_session_id": "'"$TO_SESSION_ID"'", "answers": '"$answers" ;;
-    correct) post AgentCorrected '"agent_id": "'"$agent_id"'", "email": "'"$EMAIL"'"' ;;
+    correct) post AgentCorrected '"agent_id": "'"$agent_id"'", "email": "'"${EMAIL:?the address from now on}"'"' ;;
     accept) about_session SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": true' ;;
     decline) about_session SeatOfferAnswered '"agent_id": "'"$agent_id"'", "accepted": false' ;;
     hear) hear ;;

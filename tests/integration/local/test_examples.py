@@ -280,6 +280,26 @@ def test_an_example_answers_the_questions_of_a_session_and_corrects_an_address(
     assert AgentCorrected.model_validate_json(value).email == "zoe@nouvelle-ville.fr"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_example_corrects_nothing_where_it_is_not_told_the_address(name: str) -> None:
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "ENROLMENT_URL": "http://127.0.0.1:1",
+    }
+    environment |= {"TOKEN": name, "PORTAL": name, "KEY_ID": "essai", "SECRET": SECRET}
+    done = subprocess.run(
+        [*COMMANDS[name](), "correct"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "EMAIL: the address from now on" in done.stderr
+
+
 async def a_request_about_agents(kafka: str, ce_id: str) -> tuple[bytes, bytes]:
     """The key and the value of this request."""
     consumer = AIOKafkaConsumer(
