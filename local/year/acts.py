@@ -1,6 +1,7 @@
 """What is done in the year, each with its moment, on a running stack (`Year`); what is asked by a portal."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 from local.demo.api_client import ApiClient
+from local.demo.observed import reading
 from local.demo.people import Agent
 from local.demo.portal import Portal, PortalRequest, RequestKind
 from local.failures import LocalStackError
@@ -16,8 +18,10 @@ from local.readiness import wait_until
 from local.services import SupervisedProcess
 from local.stack import READY_SECONDS, Stack
 from local.year.hearing import Letters
+from local.year.quiet import PATIENCE_SECONDS
 
 PARIS = ZoneInfo("Europe/Paris")
+_DECISIONS_ARE_READ = "SELECT min(read_until) >= $1 FROM read_progress WHERE topic = 'enrolment.decisions'"
 
 
 def paris(written: str) -> datetime:
@@ -64,6 +68,15 @@ class Year:
         for process in processes:
             process.env = {**process.env, **settings}
         await asyncio.to_thread(start_again, processes)
+
+    async def wait_until_decisions_are_read(self, moment: datetime) -> None:
+        """Return once the notifier knows that it has read all that was decided before a moment."""
+        began = time.monotonic()
+        async with reading(self.stack.database_url("notifier")) as database:
+            while not await database.fetchval(_DECISIONS_ARE_READ, moment):
+                if time.monotonic() - began > PATIENCE_SECONDS:
+                    raise LocalStackError("some decisions are never read")
+                await asyncio.sleep(0.1)
 
     async def roster(self, session: str) -> dict[str, dict[str, Any]]:
         """Return the entries of a session's roster, by the agents' addresses."""

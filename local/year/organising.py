@@ -6,7 +6,7 @@ from typing import Any
 
 from local.demo.people import Agent
 from local.failures import LocalStackError
-from local.year.acts import Act, Year, iso, request_id
+from local.year.acts import Act, Year, iso, paris, request_id
 
 _ADVISOR = {"name": "Claire Hébrard", "email": "conseil@cnfpt.example"}
 
@@ -176,6 +176,13 @@ def answers_authority(at: str, name: str, answer: str, session: Mapping[str, Any
 
 
 def wants_letters(at: str, delegation: str, **contacts: Sequence[str]) -> Act:
-    """Who of a delegation's staff is written to is set; the notifier writes the letters of the morning."""
-    settings = json.dumps({delegation: contacts})
-    return Act(at, lambda year: year.start_notifier_again(DELEGATION_CONTACTS=settings))
+    """Who of a delegation's staff is written to is set; the notifier writes the letters of the morning.
+
+    It does so once it has read what was decided before, and looks once a minute.
+    """
+
+    async def begin(year: Year) -> None:
+        await year.wait_until_decisions_are_read(paris(at))
+        await year.start_notifier_again(DELEGATION_CONTACTS=json.dumps({delegation: contacts}))
+
+    return Act(at, begin)
