@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -17,7 +18,9 @@ HEADERS = [
 ]
 
 
-async def test_reading_ends_also_where_the_broker_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_reading_ends_also_where_the_broker_is_gone(
+    caplog: pytest.LogCaptureFixture, eventually: Callable[..., Awaitable[None]]
+) -> None:
     with TansuBroker.start() as broker:
         await create_topic(broker.bootstrap_servers, "answers")
         producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
@@ -32,6 +35,9 @@ async def test_reading_ends_also_where_the_broker_is_gone(caplog: pytest.LogCapt
             read.append(name)
             came.set()
 
+        async def it_is_missed() -> bool:
+            return "Failed fetch messages" in caplog.text  # aiokafka says it nowhere else
+
         with caplog.at_level(logging.ERROR):
             async with (
                 asyncio.timeout(30),
@@ -39,6 +45,5 @@ async def test_reading_ends_also_where_the_broker_is_gone(caplog: pytest.LogCapt
             ):
                 await came.wait()
                 broker.kill()
-                while "Failed fetch messages" not in caplog.text:  # noqa: ASYNC110 its log is all there is
-                    await asyncio.sleep(0)
+                await eventually(it_is_missed, "the reader misses the broker")
     assert read == ["SeatOffered"]
