@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from faststream import Context
-
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, request_of
 from services.enrolment.service import addresses, corrections, outcomes, requests, sessions
@@ -23,7 +21,7 @@ from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.events.topics import Topic
 from shared.messaging import erasure
 from shared.messaging.projections import Compared, Latest, Projections
-from shared.messaging.router import Rejections, Router, Tx
+from shared.messaging.router import FromContext, Rejections, Router, Tx
 
 EnrolmentRequest = (
     portal.EnrolmentRequested
@@ -36,11 +34,11 @@ EnrolmentRequest = (
 
 router = Router("enrolment")
 
-ThePolicy = Annotated[Policy, Context("policy")]
+ThePolicy = Annotated[Policy, FromContext("policy")]
 """A handler's parameter: the policy of the settings, which ``app.py`` puts into FastStream's context."""
 
 
-ThePartitionCheck = Annotated[PartitionCheck, Context("partition_check")]
+ThePartitionCheck = Annotated[PartitionCheck, FromContext("partition_check")]
 """A handler's parameter: how many partitions there are. Also from ``app.py``."""
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeGuard
 
-from faststream import Context
-
 from services.notifier.service import (
     bespoke,
     enrolments,
@@ -33,7 +31,7 @@ from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.messaging import erasure
 from shared.messaging.projections import Compared, Latest, Projections
-from shared.messaging.router import Router, Tx
+from shared.messaging.router import FromContext, Router, Tx
 
 router = Router("notifier")
 
@@ -70,7 +68,7 @@ async def on_trainers(tx: Tx, received: list[Received[SessionTrainersChanged]]) 
     await trainers.take_over(tx, received)
 
 
-Organisers = Annotated[Mapping[str, Sequence[str]], Context("organisers")]
+Organisers = Annotated[Mapping[str, Sequence[str]], FromContext("organisers")]
 """A handler's parameter: the addresses of the staff to write to, by organiser. From ``app.py``."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from faststream import Context
+from fast_depends.library import CustomField
 
 from shared.database import Transaction
 from shared.events import EVENTS, Event
@@ -13,10 +13,30 @@ from shared.events.cloudevents import Received
 from shared.events.topics import TOPICS, Topic, is_of_portals
 from shared.messaging.portals.admission import Rejected
 
-Tx = Annotated[Transaction, Context("tx")]
+
+class FromContext(CustomField):
+    """A handler's parameter: the value that has this ``name`` in FastStream's context.
+
+    ``faststream.Context`` does the same, but takes a thread for each parameter of each batch: a tenth of the
+    work of a service at 200 requests a second.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(cast=False)
+        self._name = name
+
+    async def use(self, /, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # it is awaited
+        """Return the arguments with this one. Raises ``LookupError`` where the context has no such value."""
+        value = kwargs["context__"].get(self._name)
+        if value is None:
+            raise LookupError(f"FastStream's context has no {self._name}")
+        return kwargs | {str(self.param_name): value}
+
+
+Tx = Annotated[Transaction, FromContext("tx")]
 """A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
 
-Rejections = Annotated[list[Rejected], Context("rejections")]
+Rejections = Annotated[list[Rejected], FromContext("rejections")]
 """A handler's parameter: where it puts the records that it rejects. They have no effect, and are in no inbox.
 
 Only for a topic whose rejections the service keeps, with ``own_inbox``.

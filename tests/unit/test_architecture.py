@@ -191,7 +191,12 @@ def imported(*folders: Path) -> dict[str, Path]:
 
 
 # Comes with a declared package that promises it as its own interface.
-COMES_WITH = {"starlette": "fastapi", "mako": "alembic", "markupsafe": "jinja2"}
+COMES_WITH = {
+    "starlette": "fastapi",
+    "mako": "alembic",
+    "markupsafe": "jinja2",
+    "fast_depends": "faststream",
+}
 
 
 def undeclared(found: dict[str, Path], allowed: set[str]) -> dict[str, Path]:
