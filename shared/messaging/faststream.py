@@ -53,19 +53,21 @@ RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a broker that has nothing new is polled, in milliseconds.
+    """How often a broker that has little new is polled, in milliseconds.
 
     aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds: those
-    wait until that fetch is answered, at most ``fetch_wait``. After an empty poll FastStream sleeps
-    ``poll_wait``.
+    wait until that fetch is answered, which is as soon as there are ``fetch_bytes``, and after ``fetch_wait``
+    at the latest. After an empty poll FastStream sleeps ``poll_wait``.
     """
 
     fetch_wait: int
+    fetch_bytes: int
     poll_wait: int
 
 
-AWAITED = Pace(fetch_wait=50, poll_wait=25)
-UNHURRIED = Pace(fetch_wait=500, poll_wait=200)
+AWAITED = Pace(fetch_wait=50, fetch_bytes=32 * 1024, poll_wait=25)
+"""A fetch for every two records would cost a quarter more CPU at 200 requests a second, and save 30 ms."""
+UNHURRIED = Pace(fetch_wait=500, fetch_bytes=1, poll_wait=200)
 """Each topic has a consumer of its own: with the faster pace for all, idle services cost 50 % more."""
 
 
@@ -141,6 +143,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
         isolation_level="read_committed",
         max_records=BATCH,
         fetch_max_wait_ms=pace.fetch_wait,
+        fetch_min_bytes=pace.fetch_bytes,
         batch_timeout_ms=pace.poll_wait,
         session_timeout_ms=10_000,
         no_reply=True,

@@ -117,7 +117,9 @@ def test_records_come_in_batches_to_one_worker(service: str, subscriber: Any) ->
 def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
     paces = {
         (service, topic_of(subscriber)): Pace(
-            subscriber._connection_args["fetch_max_wait_ms"], subscriber.batch_timeout_ms
+            subscriber._connection_args["fetch_max_wait_ms"],
+            subscriber._connection_args["fetch_min_bytes"],
+            subscriber.batch_timeout_ms,
         )
         for service, subscriber in SUBSCRIBERS
     }
