@@ -6,7 +6,6 @@ DATA. Nothing is known here of where mails come from.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -20,6 +19,7 @@ from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Admitted, Domains, Later
 from services.notifier.delivery.outcomes import SendOutcome, Verdict
 from services.notifier.delivery.pool import SmtpPool
+from services.notifier.delivery.work_queue import WorkQueue
 from services.notifier.letters import Priority
 from services.notifier.render import Outgoing, Renderer
 from services.notifier.render.mime import UnsendableAddress
@@ -68,9 +68,7 @@ class Workers:
         self._domains: Domains[Claimed] = Domains(most=per_domain)
         self._on_capacity = on_capacity
         self._refused: Priority | None = None
-        self._queue: asyncio.PriorityQueue[tuple[int, int, Claimed | None]] = asyncio.PriorityQueue()
-        self._places = itertools.count()
-        self._waiting = dict.fromkeys(Priority, 0)
+        self._queue = WorkQueue(number)
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self.idle = asyncio.Event()
@@ -81,7 +79,7 @@ class Workers:
 
     def open(self) -> None:
         """Begin to take mails."""
-        self._drop_queue()  # of an earlier run
+        self._queue = WorkQueue(self._number)  # that of an earlier run is closed
         self._in_hand = 0
         self.idle.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
@@ -91,8 +89,7 @@ class Workers:
         for mail in mails:
             self._in_hand += 1
             self.idle.clear()
-            self._waiting[mail.priority] += 1
-            self._queue.put_nowait((mail.priority, next(self._places), mail))
+            self._queue.put(mail)
 
     def priorities_with_capacity(self) -> list[Priority]:
         """The priorities of which a mail would soon be sent; ``on_capacity`` says when there are more."""
@@ -101,8 +98,7 @@ class Workers:
         return [priority for priority in Priority if priority not in refused]
 
     def _has_capacity_for(self, priority: Priority) -> bool:
-        ahead = sum(waiting for other, waiting in self._waiting.items() if other <= priority)
-        return ahead + self._domains.waiting() <= ENOUGH
+        return self._queue.waiting(priority) + self._domains.waiting() <= ENOUGH
 
     def have_died(self) -> bool:
         """Whether one has ended by a fault: :meth:`close` raises it."""
@@ -111,8 +107,8 @@ class Workers:
     async def close(self, seconds: float) -> None:
         """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
         self._domains.drop_held()
-        self._drop_queue()
-        self._end_when_idle()
+        self._queue.clear()
+        self._queue.close()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
             task.cancel()
@@ -123,15 +119,6 @@ class Workers:
         for task in done:
             task.result()
 
-    def _drop_queue(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._waiting = dict.fromkeys(Priority, 0)
-
-    def _end_when_idle(self) -> None:
-        for _ in self._tasks:
-            self._queue.put_nowait((len(Priority), next(self._places), None))
-
     # ------------------------------------------------------------------------------------- one worker
 
     async def _work(self) -> None:
@@ -140,11 +127,14 @@ class Workers:
         So a kill leaves at most two mails of a worker ambiguous.
         """
         written: asyncio.Future[None] | None = None
-        while (mail := await self._next()) is not None:
+        while (mail := await self._queue.get()) is not None:
+            self._report_capacity()
             match self._domains.enter(mail.domain, mail):
                 case Admitted.HELD:
+                    self._queue.finished(mail)
                     continue
                 case Later(seconds):
+                    self._queue.finished(mail)
                     delay = timedelta(seconds=seconds)
                     self._finish(self._settlements.put(outcomes.postponed(mail, "its domain is slow", delay)))
                     continue
@@ -161,17 +151,13 @@ class Workers:
                         await written
                     written = self._settlements.put(settlement) if settlement is not None else None
                     self._finish(written)
+                self._queue.finished(following)
                 following = self._domains.leave(mail.domain)
+                if following is not None:
+                    self._queue.begun(following)
                 self._report_capacity()
         if written is not None:
             await written
-
-    async def _next(self) -> Claimed | None:
-        _, _, mail = await self._queue.get()
-        if mail is not None:
-            self._waiting[mail.priority] -= 1
-            self._report_capacity()
-        return mail
 
     def _finish(self, written: "asyncio.Future[None] | None") -> None:
         """Count a mail as finished, once what became of it is stored."""
