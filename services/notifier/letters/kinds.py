@@ -266,6 +266,11 @@ class Mail:
     version: int
     called_for_at: datetime
 
+    @property
+    def name(self) -> str:
+        """Its reader's name in full; empty where it is written to nobody by name."""
+        return f"{self.given_name} {self.family_name}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentState:
@@ -290,6 +295,11 @@ def rows_of(details: LetterDetails, name: str) -> tuple[DetailRow, ...]:
 def sessions_listed(mail: Mail) -> tuple[UUID, ...]:
     """The sessions of an organiser that a letter lists, in its order."""
     return tuple(UUID(str(row["session"])) for row in rows_of(mail.details, "sessions"))
+
+
+def hold_until(mail: Mail) -> datetime:
+    """Until when the seat is kept that a letter offers."""
+    return datetime.fromisoformat(str(mail.details["hold_until"]))
 
 
 def other_session(mail: Mail) -> UUID | None:

@@ -11,7 +11,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from services.notifier.letters.context import LetterContext
-from services.notifier.letters.kinds import KINDS, LetterType, Mail, Priority, Standing
+from services.notifier.letters.kinds import KINDS, LetterType, Mail, Priority, Standing, hold_until
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
@@ -213,9 +213,7 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
         str(mail.details["until"])
     ):
         return Superseded("its link has expired")
-    if mail.template is LetterType.SEAT_OFFERED and now >= datetime.fromisoformat(
-        str(mail.details["hold_until"])
-    ):
+    if mail.template is LetterType.SEAT_OFFERED and now >= hold_until(mail):
         return Superseded("the offer has ended")
     if mail.template is LetterType.NEWS and not context.news:
         return Superseded("nothing of it is followed, or open, any more")

@@ -3,12 +3,9 @@
 Does no I/O but reading the templates, once.
 """
 
-from services.notifier.render.renderer import (
-    SUBSCRIBER_FOR,
-    Outgoing,
-    Renderer,
-    Sender,
-)
+from services.notifier.render.letter_links import SUBSCRIBER_FOR
+from services.notifier.render.renderer import Outgoing, Renderer
+from services.notifier.render.sender import Sender
 from services.notifier.render.writing import THEMES
 
 __all__ = ["SUBSCRIBER_FOR", "THEMES", "Outgoing", "Renderer", "Sender"]

@@ -5,14 +5,24 @@ Sources: RFC 5546 (methods), RFC 6047 (in a mail); `shared.web.calendars` writes
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.notifier.letters import NumberedModule, NumberedSession
+from services.notifier.letters import (
+    KINDS,
+    CalendarAction,
+    LetterContext,
+    Mail,
+    NumberedModule,
+    NumberedSession,
+    is_true,
+    modules_after,
+    modules_in,
+)
 from services.notifier.render import mime
 from shared.events.vocabulary import Format
 from shared.web import calendars, labels
-from shared.web.calendars import CalendarEvent, Details, Person
+from shared.web.calendars import CalendarEvent, Details, Person, sequence
 
 PRODUCT = "-//CNFPT//Parcours//FR"
 
@@ -46,6 +56,34 @@ class CalendarWriter:
         self._prepared: OrderedDict[tuple[object, ...], Details] = OrderedDict()
         self._keep = keep
 
+    def of_letter(
+        self, mail: Mail, context: LetterContext, attendee: Person, now: datetime
+    ) -> list[CalendarPart]:
+        """What a letter does to the calendar of its reader, what it puts in first."""
+        kind, session = KINDS[mail.template], context.session
+        if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
+            return []
+        invitee = Invitee(
+            str(mail.details.get("trainer") or mail.enrolment_id),
+            sequence=sequence(mail.version, session.version),
+            stamp=mail.called_for_at,
+            attendee=attendee,
+        )
+        match kind.calendar:
+            case CalendarAction.INVITE:
+                return [self.invitation(session, invitee, context.trainers)]
+            case CalendarAction.CANCEL if mail.details.get("attendance_kept"):
+                to_come = modules_after(session, mail.called_for_at)
+                return [self.removal(session, to_come, invitee)] if to_come else []
+            case CalendarAction.CANCEL:
+                return [self.cancellation(session, invitee)]
+            case CalendarAction.REMOVE:
+                return [self.removal(session, modules_in(mail.details), invitee)]
+            case CalendarAction.REPLACE:
+                has_seat = is_true(mail, context, now)
+                parts = [self.invitation(session, invitee, context.trainers)] if has_seat else []
+                return parts + self._removal_of_left(mail, context.other, invitee)
+
     def invitation(
         self, session: NumberedSession, invitee: Invitee, trainers: Sequence[str] = ()
     ) -> CalendarPart:
@@ -72,6 +110,16 @@ class CalendarWriter:
     ) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
         return self._part(session, gone, "CANCEL", invitee)
+
+    def _removal_of_left(
+        self, mail: Mail, left: NumberedSession | None, invitee: Invitee
+    ) -> list[CalendarPart]:
+        """What takes the session that the agent left out of their calendar; none where it is not known."""
+        if left is None:
+            return []
+        decided = sequence(int(str(mail.details["left_version"])), left.version)
+        old = replace(invitee, enrolment_id=str(mail.details["left_enrolment"]), sequence=decided)
+        return [self.cancellation(left, old)]
 
     def _part(
         self,

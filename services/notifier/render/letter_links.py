@@ -1,0 +1,87 @@
+"""The links of a letter: what its reader can do, each signed for its reader and for so long."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.notifier import letters
+from shared.web.links import ENROLMENTS_FOR, Links, Purpose
+
+CERTIFICATE_FOR = timedelta(days=2 * 365)
+"""How long the link to a certificate opens it."""
+SUBSCRIBER_FOR = timedelta(days=365)
+"""How long the links to preferences and out of a subscription work."""
+
+
+class LetterLinks:
+    """Writes the addresses. ``links`` signs; without it there are none, and ``now`` is the clock."""
+
+    def __init__(self, links: Links | None, now: Callable[[], datetime]) -> None:
+        self._links = links
+        self._now = now
+
+    def button(
+        self, link: letters.Link | None, mail: letters.Mail, session: letters.NumberedSession | None
+    ) -> str | None:
+        """The address of the one thing that a letter lets its reader do."""
+        if self._links is None or link is None:
+            return None
+        match link:
+            case letters.Link.WITHDRAW:
+                if session is None:
+                    return None
+                return self._to_agent(Purpose.WITHDRAW, mail, until=session.ends_at)
+            case letters.Link.OFFER:
+                return self._to_agent(Purpose.OFFER, mail, mail.version, until=letters.hold_until(mail))
+            case letters.Link.CERTIFICATE:
+                until = mail.called_for_at + CERTIFICATE_FOR
+                return self._to_agent(Purpose.CERTIFICATE, mail, until=until)
+            case letters.Link.CONFIRM:
+                until = mail.called_for_at + letters.CONFIRM_FOR
+                return self._links.url(Purpose.CONFIRM, str(mail.details["request"]), until=until)
+            case letters.Link.ROSTER:
+                if session is None:
+                    return None
+                trainer_id = letters.trainer_of(mail)
+                return self._links.to_trainer(trainer_id, session.session_id, session.ends_at)
+            case letters.Link.CONFIRM_ADDRESS:
+                until = datetime.fromisoformat(str(mail.details["until"]))
+                return self._links.confirm_address(str(mail.details["request"]), mail.address, until)
+
+    def answer(
+        self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
+    ) -> str | None:
+        """Where its reader answers the offer that stands as the letter is written; None where none does."""
+        enrolment = context.enrolment
+        if enrolment is None or enrolment.standing is not letters.Standing.OFFERED:
+            return None
+        return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
+
+    def enrolments(self, mail: letters.Mail) -> str | None:
+        """The address of all enrolments of a letter's reader; None where it is about none."""
+        return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
+
+    def _to_agent(
+        self, purpose: Purpose, mail: letters.Mail, number: int | None = None, *, until: datetime
+    ) -> str | None:
+        """The address of a page about the letter's enrolment, for its reader; None where it is about none."""
+        if self._links is None or mail.enrolment_id is None:
+            return None
+        mark = self._links.mark(mail.address)
+        return self._links.to_agent(purpose, mail.enrolment_id, mark, number or 0, until=until)
+
+    def of_subscriber(self, mail: letters.Mail) -> Mapping[str, str] | None:
+        """The addresses of a subscriber's pages, by their names; None where its reader is none."""
+        if self._links is None:
+            return None
+        until = self._now() + SUBSCRIBER_FOR
+        if mail.template is letters.LetterType.DIGEST:
+            ended = UUID(str(mail.details["digest"]))
+            return {"unsubscribe": self._links.end_digest(ended, mail.address, until)}
+        if "subscriber" not in mail.details:
+            return None
+        subscriber = str(mail.details["subscriber"])
+        return {
+            "preferences": self._links.preferences(subscriber, mail.address, until),
+            "unsubscribe": self._links.url(Purpose.UNSUBSCRIBE, subscriber, until=until),
+        }

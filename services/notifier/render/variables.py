@@ -1,0 +1,309 @@
+"""What the templates may name, for each letter: its session, its reader's links, what can be done now."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from services.notifier import letters
+from services.notifier.letters.timing import HOME
+from services.notifier.render import interests
+from services.notifier.render.letter_links import LetterLinks
+from services.notifier.render.sender import Sender
+from services.notifier.render.typography import quoted, typeset
+from services.notifier.render.views import (
+    ItemView,
+    ListedView,
+    SessionView,
+    changes_of,
+    explanation_of,
+    gone_from,
+    trainees_by_outcome,
+)
+from services.notifier.render.writing import THEMES, headline_of
+from shared.events.vocabulary import Status
+from shared.events.zones import zone_of
+from shared.references import reference_of
+from shared.web import french, labels
+from shared.web.refusals import Explanation
+
+
+class LetterVariables:
+    """Collects them. Keeps the views of the last sessions: many letters are about the same one."""
+
+    def __init__(self, sender: Sender, links: LetterLinks, now: Callable[[], datetime], *, keep: int) -> None:
+        self._sender = sender
+        self._links = links
+        self._now = now
+        self._views: OrderedDict[tuple[Any, int], SessionView] = OrderedDict()
+        self._keep = keep
+
+    def of(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+        """What the templates may name."""
+        session, details, kind = context.session, mail.details, letters.KINDS[mail.template]
+        view = self._view(session) if session is not None else None
+        variables: dict[str, Any] = {
+            "label": labels.LETTERS[mail.template],
+            "name": mail.name,
+            "others": [self._view(other) for other in context.alternatives]
+            if letters.suggests_others(mail)
+            else [],
+            "session": view,
+            "details": details,
+            "show_access": kind.access,
+            "trainers": _trainers(context),
+            "standing": context.enrolment.standing if context.enrolment is not None else None,
+            "reference": reference_of(_subject_of(mail)),
+            "advisor": details.get("advisor"),
+            "catalogue": self._sender.catalogue,
+            "contact": str(details.get("advisor_address") or self._sender.contact_of(session)),
+            "themes": THEMES,
+            "tone": kind.tone,
+            "link": self._links.button(kind.link, mail, session),
+            "enrolments": self._links.enrolments(mail),
+            "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
+            **self._phase(mail, session),
+        }
+        variables |= self._variables_of_some(mail, context, view)
+        if "until" in details:
+            until = datetime.fromisoformat(str(details["until"]))
+            variables["until"] = french.moment(_to_the_minute(until), _zone(view))
+        if "reason" in details:
+            variables["explanation"] = self._explanation(mail, context, variables)
+        headline, title = headline_of(mail.template, variables), _title(variables)
+        subject = f"{headline} : {quoted(title)}" if title else headline
+        return variables | {"headline": headline, "subject": subject}
+
+    def _explanation(
+        self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
+    ) -> Explanation:
+        """Why something was refused: a move by the other session, unless it was too late to leave."""
+        session, is_over = context.session, bool(variables["enrolment_is_over"])
+        if mail.template is letters.LetterType.MOVE_REFUSED and session is not None:
+            too_late = mail.called_for_at >= session.withdrawal_ends_at
+            session, is_over = (session if too_late else context.other), False
+        view = self._view(session) if session is not None else None
+        return explanation_of(mail, session, view, enrolment_is_over=is_over)
+
+    def _variables_of_some(
+        self, mail: letters.Mail, context: letters.LetterContext, view: SessionView | None
+    ) -> dict[str, Any]:
+        """What the templates of some letters may name beside."""
+        session, details = context.session, mail.details
+        match mail.template:
+            case letters.LetterType.NEWS:
+                return {
+                    "items": [self._item(item) for item in context.news],
+                    "links": self._links.of_subscriber(mail),
+                }
+            case letters.LetterType.CONFIRM_SUBSCRIPTION:
+                chosen, until = _texts(details["interests"]), mail.called_for_at + letters.CONFIRM_FOR
+                return {
+                    "interests": _texts(details.get("titles")) or interests.titles(chosen),
+                    "until": french.moment(_to_the_minute(until), _zone(view)),
+                }
+            case (
+                letters.LetterType.MINIMUM_MISSED
+                | letters.LetterType.SELECTION_DUE
+                | letters.LetterType.MAILS_RETURNED
+                | letters.LetterType.DIGEST
+            ):
+                return self._to_organisers(mail, context)
+            case letters.LetterType.BESPOKE_RECEIVED:
+                return self._of_bespoke_request(mail)
+            case letters.LetterType.CERTIFICATE:
+                evaluates = (
+                    session is not None
+                    and session.evaluation_url is not None
+                    and not context.evaluation_asked
+                )
+                return {"evaluates": evaluates}
+            case letters.LetterType.SEAT_OFFERED:
+                return {"hold_until": french.deadline(letters.hold_until(mail), _zone(view))}
+            case letters.LetterType.MOVED:
+                return self._after_move(mail, context)
+            case letters.LetterType.MOVE_REFUSED:
+                return {"other": self._view(context.other) if context.other is not None else None}
+            case letters.LetterType.NOMINATION_ANSWERED:
+                return {
+                    "trainees": trainees_by_outcome(details, context.people),
+                    "replaced": [
+                        name
+                        for enrolment_id in _texts(details["replaced"])
+                        if (name := context.people.get(UUID(enrolment_id)))
+                    ],
+                }
+            case (
+                letters.LetterType.SESSION_CHANGED
+                | letters.LetterType.SESSION_CHANGED_WAITING
+                | letters.LetterType.TRAINER_CHANGED
+            ) if session:
+                gone = gone_from(details, session.timezone, "gone")
+                answer = self._links.answer(mail, context, session)
+                return {"changes": changes_of(details, session), "gone": gone, "answer": answer}
+            case letters.LetterType.MODULE_CANCELLED if session is not None:
+                return {"gone": gone_from(details, session.timezone)}
+            case _:
+                return {}
+
+    def _of_bespoke_request(self, mail: letters.Mail) -> dict[str, Any]:
+        """What a letter to an officer says of what they requested, by the clocks of who will answer."""
+        details = mail.details
+        delegation = str(details["delegation"])
+        zone = zone_of(delegation)
+        wished = {
+            name: french.local_day(datetime.fromisoformat(str(details[name])), zone)
+            if details[name]
+            else None
+            for name in ("wished_from", "wished_until")
+        }
+        return {
+            "delegation": labels.organiser(delegation),
+            "theme": interests.title(letters.Interest(letters.InterestKind.THEME, str(details["theme"]))),
+            "received": french.moment(_to_the_minute(mail.called_for_at), zone),
+            "contact": self._sender.contacts.get(delegation, self._sender.contact),
+            **wished,
+        }
+
+    def _to_organisers(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+        """What a letter to organisers says: sessions as they are now, and where all of it is managed."""
+        page = f"{self._sender.catalogue}/gestion" if self._sender.catalogue else None
+        rows, ids = letters.rows_of(mail.details, "sessions"), letters.sessions_listed(mail)
+        listed = [
+            ListedView(
+                self._view(session),
+                page and f"{page}/sessions/{session_id}",
+                row,
+                session.capacity,
+                session.enrolment_closes_at <= self._now(),
+                session.approval.by_employer,
+                session.approval.by_selection,
+            )
+            for row, session_id in zip(rows, ids, strict=True)
+            if (session := context.listed.get(session_id)) is not None
+        ]
+        (about,) = ids if len(ids) == 1 else (mail.session_id,)
+        return {
+            "listed": listed,
+            "management": f"{page}/sessions/{about}" if page and about else page,
+            # Not the delegation's own address: that is where the letter arrives.
+            "contact": self._sender.contact,
+            "links": self._links.of_subscriber(mail),
+        }
+
+    def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
+        """What a letter about a move says: of the session that was left alone, where the new seat is gone."""
+        left = self._view(context.other) if context.other is not None else None
+        if letters.is_true(mail, context, self._now()):
+            return {"left": left, "has_seat": True}
+        alone = {
+            "show_access": False,
+            "trainers": None,
+            "accommodates": False,
+            "withdrawable": False,
+            "tone": letters.Tone.PLAIN,
+        }
+        return {"left": left, "has_seat": False, "session": left, **alone}
+
+    def _phase(
+        self, mail: letters.Mail, session: letters.NumberedSession | None
+    ) -> dict[str, bool | int | None]:
+        """What can be done now and what cannot any more: a letter may leave days after its event."""
+        now, kind = self._now(), letters.KINDS[mail.template]
+        begun = session is not None and now >= session.starts_at
+        over = session is not None and now >= session.ends_at
+        return {
+            "days_before": _days_before(session, now) if session is not None else None,
+            "begun": begun,
+            "over": over,
+            "includes_joining": session is not None and letters.includes_joining(mail, session, now),
+            "list_is_closed": session is not None and now >= session.enrolment_closes_at,
+            "enrolment_is_over": session is not None
+            and (now >= session.enrolment_closes_at or session.status is Status.CANCELLED),
+            # In confirmations too: some agents enrol too late for joining instructions.
+            "accommodates": mail.template in _ACCOMMODATES and not over,
+            "withdrawable": kind.link is letters.Link.WITHDRAW
+            and kind.valid_while is letters.Standing.ENROLLED
+            and session is not None
+            and now < session.withdrawal_ends_at,
+        }
+
+    def _item(self, item: letters.NewsItem) -> ItemView:
+        event = item.event
+        view = self._view(event) if event is not None else None
+        return ItemView(
+            kind=item.kind,
+            title=view.title if view is not None else typeset(item.title),
+            summary=item.summary,
+            url=item.url or f"{self._sender.catalogue}/sessions/{item.announced}",
+            session=view,
+            is_open=event is not None and self._now() >= event.enrolment_opens_at,
+        )
+
+    def _view(self, session: letters.NumberedSession) -> SessionView:
+        key = (session.session_id, session.version)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = SessionView.of(session)
+            if len(self._views) > self._keep:
+                self._views.popitem(last=False)
+        return view
+
+
+_ACCOMMODATES = frozenset(
+    {
+        letters.LetterType.CONFIRMED,
+        letters.LetterType.SEAT_ASSIGNED,
+        letters.LetterType.MOVED,
+        letters.LetterType.JOINING,
+    }
+)
+"""The letters that say whom to ask for what a handicap makes necessary."""
+
+
+def _trainers(context: letters.LetterContext) -> str | None:
+    """Who speaks or teaches in a session that takes place, as a list in words; None: nobody known."""
+    session = context.session
+    if session is None or session.status is Status.CANCELLED or not context.trainers:
+        return None
+    return french.listed([typeset(name) for name in context.trainers])
+
+
+def _days_before(session: letters.NumberedSession, now: datetime) -> int:
+    """How many midnights of the session's zone lie between now and its start."""
+    zone = ZoneInfo(session.timezone)
+    return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
+
+
+def _title(variables: Mapping[str, Any]) -> str | None:
+    """The title of what a letter is about: the recording, the session, or the only item of news."""
+    recording, session, items = (
+        variables["details"].get("replay_title"),
+        variables["session"],
+        variables.get("items", ()),
+    )
+    if recording:
+        return str(recording)
+    if session is not None:
+        return str(session.title)
+    return str(items[0].title) if len(items) == 1 else None
+
+
+def _zone(view: SessionView | None) -> str:
+    return view.timezone if view is not None else HOME
+
+
+def _subject_of(mail: letters.Mail) -> UUID:
+    """The id that the letter's reference stands for: an enrolment's, a bespoke request's, or its own."""
+    requested = mail.details.get("reference")
+    return UUID(str(requested)) if requested else mail.enrolment_id or mail.mail_id
+
+
+def _texts(value: object) -> list[str]:
+    return [str(text) for text in value] if isinstance(value, Sequence) else []
+
+
+def _to_the_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
