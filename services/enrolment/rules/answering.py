@@ -11,7 +11,13 @@ from uuid import UUID
 
 from services.enrolment.rules.about_enrolments import answer_offer, approve, swap, withdraw
 from services.enrolment.rules.group_requests import answer_group
-from services.enrolment.rules.nominations import acknowledge, comes_late, leaving_by, nominate
+from services.enrolment.rules.nominations import (
+    acknowledge,
+    is_outdated,
+    keep_as_newest,
+    leaving_by,
+    nominate,
+)
 from services.enrolment.rules.outcomes import nothing_new
 from services.enrolment.rules.requests import (
     Answer,
@@ -75,9 +81,10 @@ def _outcomes(
         case GroupRequest():
             return answer_group(roster, request)
         case Nomination():
-            if comes_late(roster, request):
+            if is_outdated(roster, request):
                 roster.publish_outcome(request, nothing_new(request))
                 return []
+            keep_as_newest(roster, request)
             leaving = leaving_by(roster, request)
             outcomes = nominate(roster, request, leaving)
             acknowledge(roster, request, leaving)

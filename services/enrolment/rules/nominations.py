@@ -25,19 +25,25 @@ from shared.events.enrolment import (
 from shared.events.vocabulary import EARLIEST, Reason
 
 
-def comes_late(roster: SessionRoster, request: Nomination) -> bool:
+def is_outdated(roster: SessionRoster, request: Nomination) -> bool:
     """Whether a newer list has been answered, as when one that could not be handled is redriven.
 
-    Lists are whole: the newer one says all. Else it is kept as the newest, if the session
-    takes it.
+    Lists are whole: the newer one says all.
     """
-    if not takes_nominations(roster.session, request.siret):
-        return False
-    senders = {(request.siret, agent.issuer) for agent in request.agents}
-    if any(request.received_at < roster.last_nominations.get(sender, EARLIEST) for sender in senders):
-        return True
-    roster.last_nominations |= dict.fromkeys(senders, request.received_at)
-    return False
+    newest = (roster.last_nominations.get(sender, EARLIEST) for sender in _senders(request))
+    return takes_nominations(roster.session, request.siret) and any(
+        request.received_at < received_at for received_at in newest
+    )
+
+
+def keep_as_newest(roster: SessionRoster, request: Nomination) -> None:
+    """Keep when the list came, for the lists that may come after it though they were sent before."""
+    if takes_nominations(roster.session, request.siret):
+        roster.last_nominations |= dict.fromkeys(_senders(request), request.received_at)
+
+
+def _senders(request: Nomination) -> set[tuple[str, str]]:
+    return {(request.siret, agent.issuer) for agent in request.agents}
 
 
 def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
