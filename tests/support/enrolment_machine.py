@@ -413,26 +413,8 @@ class EnrolmentMachine(SessionMachine):
         minimum=st.sampled_from([None, 1, 2, 4]),
         session_format=st.sampled_from(["mooc", "local_event"]),
     )
-    def publish(
-        self,
-        *,
-        capacity: int | None,
-        waiting_list: str,
-        approval: str,
-        reserved: list[tuple[str, int]],
-        quota: int | None,
-        minimum: int | None,
-        session_format: str,
-    ) -> None:
-        self.open_session(
-            capacity=capacity,
-            waiting_list=waiting_list,
-            approval=approval,
-            reserved=reserved,
-            quota=quota,
-            minimum=minimum,
-            session_format=session_format,
-        )
+    def publish(self, **session: Any) -> None:
+        self.open_session(**session)
 
     @precondition(lambda self: self.requests_made)
     @rule(data=st.data())
@@ -469,23 +451,8 @@ class GroupsMachine(SessionMachine):
         quota=st.sampled_from([None, None, 2]),
         sitting=st.permutations(AGENTS),
     )
-    def publish_full(
-        self,
-        *,
-        capacity: int,
-        approval: str,
-        reserved: list[tuple[str, int]],
-        quota: int | None,
-        sitting: list[Agent],
-    ) -> None:
-        self.open_session(
-            capacity=capacity,
-            waiting_list="automatic",
-            approval=approval,
-            reserved=reserved,
-            quota=quota,
-            minimum=None,
-        )
+    def publish_full(self, *, capacity: int, sitting: list[Agent], **session: Any) -> None:
+        self.open_session(capacity=capacity, waiting_list="automatic", minimum=None, **session)
         self.ask_for_seats(sitting[:capacity], True)
 
     @rule(several=st.sampled_from(ISSUERS).flatmap(lambda issuer: _groups_of(issuer, least=2)))
