@@ -68,8 +68,12 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
     forwarded_allow_ips: str = Field(
         default="127.0.0.1", description="Proxies whose X-Forwarded-For is believed: addresses, networks."
     )
-    log_format: Literal["json", "console"] = "console"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = Field(
+        default="console", description="Lines of the log for programs, or for people."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What is of less weight is not logged."
+    )
     api_tokens_file: Path | None = Field(default=None, description="JSON list of hashed bearer tokens.")
     refused_rate: str = Field(
         default="100/10 minutes",

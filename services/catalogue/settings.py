@@ -16,7 +16,7 @@ class Settings(
     """Where its database is, which port it listens on, where its pages lead, and what they say."""
 
     catalogue_database_url: str = Field(description="postgresql://user:password@host:port/name")
-    catalogue_port: int = 8001
+    catalogue_port: int = Field(default=8001, description="The port that the catalogue listens on.")
     catalogue_operations_port: int | None = Field(
         default=None, description="Health and metrics have this port; unset: that of all."
     )
@@ -44,13 +44,13 @@ class Settings(
         description="The body that publishes the pages and answers for the data.",
     )
     publisher_address: str | None = Field(default=None, description="Its postal address, in one line.")
-    publisher_phone: str | None = None
+    publisher_phone: str | None = Field(default=None, description="Its telephone number.")
     publication_director: str | None = Field(
         default=None, description="Who answers for what the pages say: a name, and in what office."
     )
     hosting_provider: str | None = Field(default=None, description="Who hosts the pages, by their full name.")
     hosting_address: str | None = Field(default=None, description="Their postal address, in one line.")
-    hosting_phone: str | None = None
+    hosting_phone: str | None = Field(default=None, description="Their telephone number.")
     dpo_contact: Email | None = Field(
         default=None, description="The address of the data protection officer, for the people concerned."
     )

@@ -15,7 +15,7 @@ class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetentio
     """The database and the port, how long the service waits, and what each installation may choose."""
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")
-    enrolment_port: int = 8002
+    enrolment_port: int = Field(default=8002, description="The port that enrolment listens on.")
     enrolment_operations_port: int | None = Field(
         default=None, description="Health and metrics have this port; unset: that of all."
     )

@@ -69,17 +69,17 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
     """Where its database and its relay are, and in whose name it writes."""
 
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
-    notifier_port: int = 8003
+    notifier_port: int = Field(default=8003, description="The port that the notifier listens on.")
     notifier_operations_port: int | None = Field(
         default=None, description="Health and metrics have this port; unset: that of all."
     )
     smtp_host: str = Field(
         min_length=1, description="The relay; also the name that its certificate must have."
     )
-    smtp_port: int = Field(default=25, ge=1, le=65535)
-    smtp_tls: Tls = Tls.NONE
-    smtp_username: str = ""
-    smtp_password: str = Field(default="", repr=False)
+    smtp_port: int = Field(default=25, ge=1, le=65535, description="The port of the relay.")
+    smtp_tls: Tls = Field(default=Tls.NONE, description="How the connection to the relay is protected.")
+    smtp_username: str = Field(default="", description="Our name at the relay; empty: no log-in.")
+    smtp_password: str = Field(default="", repr=False, description="Our password at the relay.")
     smtp_sender: str = Field(description="Who mails come from: Name <address>, or an address.")
     smtp_contact: str = Field(
         default="", description="Whom agents may write to; default: the sender's address."
@@ -93,11 +93,15 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
         default="", description="The mailbox that mails come back to; it must accept address+detail."
     )
     bounce_imap_host: str = Field(default="", description="Where that mailbox is read; without: by a pipe.")
-    bounce_imap_port: int = Field(default=993, ge=1, le=65535)
-    bounce_imap_tls: Tls = Tls.IMPLICIT
-    bounce_imap_username: str = ""
-    bounce_imap_password: str = Field(default="", repr=False)
-    bounce_imap_mailbox: str = Field(default="INBOX", pattern=r'^[^"\\\r\n]+$')
+    bounce_imap_port: int = Field(default=993, ge=1, le=65535, description="The port of its server.")
+    bounce_imap_tls: Tls = Field(
+        default=Tls.IMPLICIT, description="How the connection to that server is protected."
+    )
+    bounce_imap_username: str = Field(default="", description="The name to read it with.")
+    bounce_imap_password: str = Field(default="", repr=False, description="The password to read it with.")
+    bounce_imap_mailbox: str = Field(
+        default="INBOX", pattern=r'^[^"\\\r\n]+$', description="Which folder of it is read."
+    )
     smtp_connections: int = Field(default=32, ge=1, le=200, description="Mails in the relay's hands at once.")
     smtp_per_domain: int = Field(
         default=28, ge=0, description="Of those, most for one domain, so that a slow one leaves some; 0: all."

@@ -18,10 +18,14 @@ class KafkaSettings(BaseSettings):
     """How to reach Kafka, from the environment."""
 
     kafka_bootstrap_servers: str = Field(description="host:port[,host:port …]", min_length=1)
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
-    kafka_sasl_username: str = ""
-    kafka_sasl_password: str = Field(default="", repr=False)
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="Whether Kafka asks for TLS, and for a name and password."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN", description="How the password is proved to Kafka."
+    )
+    kafka_sasl_username: str = Field(default="", description="Our name at Kafka, by SASL.")
+    kafka_sasl_password: str = Field(default="", repr=False, description="Our password at Kafka.")
     kafka_ca_file: FilePath | None = Field(
         default=None, description="CA certificates (PEM); default: the system's."
     )
