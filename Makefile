@@ -70,6 +70,7 @@ check: $(VENV)/.dev-ready .local/audit/.ready ## Lint, format, types, import con
 	.local/audit/bin/hadolint Dockerfile
 	$(PY) -m services.contracts check
 	$(PY) -m services.register check
+	$(PY) -m services.deployment check
 	$(PY) -m tests.support.migration_drift
 
 .PHONY: audit
@@ -89,9 +90,10 @@ format: $(VENV)/.dev-ready ## Format the code and mend what can be mended safely
 	$(VENV)/bin/ruff format .
 
 .PHONY: contracts
-contracts: $(VENV)/.dev-ready ## Write docs/asyncapi and docs/personal-data.md anew from the code
+contracts: $(VENV)/.dev-ready ## Write docs/asyncapi, docs/personal-data.md and what is for deployment anew from the code
 	$(PY) -m services.contracts write
 	$(PY) -m services.register write
+	$(PY) -m services.deployment write
 
 .PHONY: faults
 faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faults.json

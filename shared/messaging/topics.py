@@ -56,7 +56,7 @@ async def _create(
                 name,
                 num_partitions=agreed.partitions,
                 replication_factor=replication_factor,
-                topic_configs=agreed.broker_config | _durable(replication_factor),
+                topic_configs=agreed.broker_config | durable(replication_factor),
             )
         ]
     )
@@ -68,7 +68,7 @@ async def _create(
     return True
 
 
-def _durable(replication_factor: int) -> dict[str, str]:
+def durable(replication_factor: int) -> dict[str, str]:
     """Return what makes an acknowledgement outlive one of three brokers."""
     return {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
 

@@ -1,0 +1,174 @@
+"""What is written for whoever deploys the services, from their settings, the topics and the rights on them.
+
+``python -m services.deployment write`` writes it, ``check`` says whether it is as the code is: an example of
+``.env``, and the topics and users as resources of Strimzi.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from services.catalogue.settings import Settings as Catalogue
+from services.enrolment.settings import Settings as Enrolment
+from services.notifier.settings import Settings as Notifier
+from shared.cli.acls import AclFormat, written
+from shared.messaging import acls, topics
+from shared.settings import ServiceSettings
+
+ROOT = Path(__file__).parents[1]
+SERVICES: Mapping[str, type[ServiceSettings]] = {
+    "catalogue": Catalogue,
+    "enrolment": Enrolment,
+    "notifier": Notifier,
+}
+_WRITTEN = "Written by `make contracts`, from the code: not by hand."
+
+# ------------------------------------------------------------------------------------- the settings, by name
+
+
+def fields_of(service: str) -> dict[str, FieldInfo]:
+    """The settings of a service, by the name that the environment has for them."""
+    return {name.upper(): field for name, field in SERVICES[service].model_fields.items()}
+
+
+def all_fields() -> dict[str, FieldInfo]:
+    """The settings of all services."""
+    return {name: field for service in SERVICES for name, field in fields_of(service).items()}
+
+
+def is_secret(name: str, field: FieldInfo) -> bool:
+    """Whether nobody but the services may read a setting: the URL of a database has a password in it."""
+    return not field.repr or "SecretStr" in str(field.annotation) or name.endswith("_DATABASE_URL")
+
+
+# ----------------------------------------------------------------------------------------- .env.example
+
+_OF_COMPOSE = {
+    "CATALOGUE_DB_PASSWORD": "The password of the catalogue in the database of docker-compose.yml.",
+    "ENROLMENT_DB_PASSWORD": "That of enrolment.",
+    "NOTIFIER_DB_PASSWORD": "That of the notifier.",
+    "POSTGRES_PASSWORD": "That of the database's own administrator.",
+    "OFFER_DATES": "How the dates of the offer are moved when it is loaded; a space: not at all.",
+    "EXAMPLE_PORTAL": "As which portal the example portal signs.",
+    "EXAMPLE_PORTAL_KEY_ID": "The id of its key.",
+    "EXAMPLE_PORTAL_SECRET": "The secret of its key.",
+    "LOGNAME": "Who types the commands of the service console, for the log of reads.",
+}
+"""What docker-compose.yml takes from the environment that is no setting of a service."""
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
+
+
+def env_example() -> str:
+    """The example of ``.env``: every line is a comment, so that a copy of it changes nothing."""
+    compose = (ROOT / "docker-compose.yml").read_text()
+    services = yaml.safe_load(compose)["services"]
+    handed_on = {name: "" for service in SERVICES for name in _unset(services[service]["environment"])}
+    taken = handed_on | dict(_VARIABLE.findall(compose))
+    fields = all_fields()
+    text = [
+        "# What docker-compose.yml and the services take from the environment; docs/operations.md says more.",
+        "# Copy it to .env, and take the # away where you set something.",
+        f"# {_WRITTEN}",
+        "",
+        "# ---- docker-compose.yml alone",
+    ]
+    for name, meaning in _OF_COMPOSE.items():
+        text += _lines(name, meaning, "" if re.search("PASSWORD|SECRET", name) else taken[name])
+    text += ["", "# ---- settings that docker-compose.yml hands on to services"]
+    for name in (name for name in fields if name in taken):
+        text += _lines(name, _meaning(name), taken[name] or _default(name, fields[name]))
+    text += ["", "# ---- settings that docker-compose.yml leaves or sets itself: for services run otherwise"]
+    for name in (name for name in fields if name not in taken):
+        text += _lines(name, _meaning(name), _default(name, fields[name]))
+    return "\n".join([*text, ""])
+
+
+def _unset(environment: Mapping[str, str | None]) -> list[str]:
+    return [name for name, value in environment.items() if value is None]
+
+
+def _lines(name: str, meaning: str, value: str) -> Iterator[str]:
+    field = all_fields().get(name)
+    yield f"# {meaning}"
+    yield f"#{name}=" + ("" if field is not None and is_secret(name, field) else value)
+
+
+def _meaning(name: str) -> str:
+    of = [service for service in SERVICES if name in fields_of(service)]
+    return f"{all_fields()[name].description} ({'all' if len(of) == len(SERVICES) else ', '.join(of)})"
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value is PydanticUndefined or is_secret(name, field):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# ----------------------------------------------------------------------------------------------- Strimzi
+
+STRIMZI_CLUSTER = "kafka"
+_REPLICAS = 3
+
+
+def strimzi_topics() -> str:
+    """Every topic but those of the portals' answers, as a ``KafkaTopic``."""
+    documents = [
+        {
+            "apiVersion": "kafka.strimzi.io/v1",
+            "kind": "KafkaTopic",
+            "metadata": {"name": name, "labels": {"strimzi.io/cluster": STRIMZI_CLUSTER}},
+            "spec": {
+                "partitions": agreed.partitions,
+                "replicas": _REPLICAS,
+                "config": agreed.broker_config | topics.durable(_REPLICAS),
+            },
+        }
+        for name, agreed in topics.names([]).items()
+    ]
+    return f"# {_WRITTEN}\n{yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True)}"
+
+
+def strimzi_users() -> str:
+    """Every user but those of the portals, as a ``KafkaUser``."""
+    return f"# {_WRITTEN}\n{written(acls.users([]), AclFormat.STRIMZI, STRIMZI_CLUSTER)}\n"
+
+
+# ----------------------------------------------------------------------------------------- write and check
+
+
+def documents() -> dict[Path, str]:
+    """Every file, by its path in the project."""
+    return {
+        Path(".env.example"): env_example(),
+        Path("deploy/kubernetes/kafka-topics.yaml"): strimzi_topics(),
+        Path("deploy/kubernetes/kafka-users.yaml"): strimzi_users(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; returns the exit code."""
+    if arguments not in (["write"], ["check"]):
+        sys.stderr.write("usage: python -m services.deployment write|check\n")
+        return 2
+    different = {
+        path: text
+        for path, text in documents().items()
+        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    }
+    if arguments == ["check"]:
+        for path in different:
+            sys.stderr.write(f"{path} is not as the code is: run 'make contracts'\n")
+        return 1 if different else 0
+    for path, text in different.items():
+        (ROOT / path).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
