@@ -157,6 +157,7 @@ class Probes:
 
     live: Callable[[], str | None]
     ready: Callable[[], Awaitable[str | None]]
+    consuming: Callable[[], str | None]
 
 
 def new_api(
@@ -292,7 +293,7 @@ def operations_api() -> FastAPI:
 
 
 def add_operations(api: FastAPI, probes: Probes) -> None:
-    """``/health/live``, ``/health/ready`` and ``/metrics``, the same in every service."""
+    """``/health/live``, ``/health/ready``, ``/health/consuming``, ``/metrics``: the same in every service."""
 
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
     async def live() -> Response:
@@ -301,6 +302,14 @@ def add_operations(api: FastAPI, probes: Probes) -> None:
     @api.get("/health/ready", tags=["operations"], summary="Whether the process can do its work")
     async def ready() -> Response:
         return _health(await probes.ready())
+
+    @api.get(
+        "/health/consuming",
+        tags=["operations"],
+        summary="Whether all that Kafka has for this service is read",
+    )
+    async def consuming() -> Response:
+        return _health(probes.consuming())
 
     @api.get("/metrics", tags=["operations"], summary="Prometheus metrics")
     async def metrics() -> Response:

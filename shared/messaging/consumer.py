@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter as Count
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -82,8 +83,9 @@ class Consumer:
     portals; without it they are read like all others. ``limit`` is that on failing handlers, which consumers
     of one topic share. ``subscriber`` is FastStream's subscriber of the topic,
     None where no broker is used. The watchdog and the read progress look at
-    ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled, and
-    ``batches``, how many are done.
+    ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled,
+    ``batches``, how many are done, and ``taken_until``, when the last record was received that was taken in,
+    by partition.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Consumer:
         self.since = time.monotonic()
         self.busy = False
         self.batches = 0
+        self.taken_until: dict[int, datetime] = {}
         self._failures = 0
         self._limit = FailureLimit() if limit is None else limit
         self._outbox = Outbox(subscription.service)

@@ -181,6 +181,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
 
         records = cast("list[Record]", await msg.decode())
         await self._consumer.take([self._consumer.read(record) for record in records], handler)
+        self._consumer.taken_until |= {record.partition: record.received_at for record in records}
 
 
 async def _parse(

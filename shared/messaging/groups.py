@@ -1,16 +1,50 @@
-"""Consumer groups as Kafka sees them: who is a member of which."""
+"""Consumer groups as Kafka sees them: who is a member of which, and which partitions somebody reads."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
+from shared.messaging import cluster
 from shared.messaging.broker import KafkaSettings, client_options
 
 _SECONDS = 5.0
 """How long an answer may take; a healthy broker takes milliseconds."""
+_STABLE = "Stable"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group that reads one topic.
+
+    ``partitions`` are those of the topic, none where it does not exist; ``owned`` are those that a member
+    reads, None where the broker does not say: the embedded one does not.
+    """
+
+    state: str
+    members: frozenset[str]
+    partitions: frozenset[int]
+    owned: frozenset[int] | None
+
+    @property
+    def unowned(self) -> frozenset[int]:
+        """The partitions that nobody reads."""
+        return frozenset() if self.owned is None else self.partitions - self.owned
+
+    def trouble(self) -> str | None:
+        """Return why something of the topic is not read; None: all of it is."""
+        if not self.partitions:
+            return "the topic does not exist"
+        if self.state != _STABLE:
+            return f"its group is in the state {self.state}"
+        if self.unowned:
+            return f"nobody reads partition {', '.join(map(str, sorted(self.unowned)))}"
+        return None
 
 
 class ConsumerGroups:
@@ -23,14 +57,17 @@ class ConsumerGroups:
         self._settings = settings
         self._admin: AIOKafkaAdminClient | None = None
 
-    async def members(self, group_ids: Iterable[str]) -> Collection[str] | None:
-        """Return the ids of all members of these groups; None: Kafka does not answer."""
-        groups = list(group_ids)
+    async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
+        """Return these groups by their ids, each with the topic it reads; None: Kafka does not answer."""
         for _ in range(2):
             try:
                 async with asyncio.timeout(_SECONDS):
                     admin = await self._connected()
-                    return {member for group in groups for member in await _members(admin, group)}
+                    partitions = await _partitions(admin, set(topics.values()))
+                    return {
+                        group: await _group(admin, group, topic, partitions[topic])
+                        for group, topic in topics.items()
+                    }
             except (KafkaError, OSError, TimeoutError):
                 await self.close()
         return None
@@ -50,10 +87,36 @@ class ConsumerGroups:
         return self._admin
 
 
-async def _members(admin: AIOKafkaAdminClient, group_id: str) -> list[str]:
+async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
+    found: dict[str, frozenset[int]] = {}
+    for topic in await admin.describe_topics(list(topics)):
+        if topic["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
+            raise for_code(topic["error_code"])(topic["topic"])
+        found[topic["topic"]] = frozenset(partition["partition"] for partition in topic["partitions"])
+    return found
+
+
+async def _group(admin: AIOKafkaAdminClient, group_id: str, topic: str, partitions: frozenset[int]) -> Group:
     # One group a request: aiokafka 0.14 reads version 3 as if it were 2, and loses its way after the first.
     [answer] = await admin.describe_consumer_groups([group_id])
-    [(error, _, _, _, _, members, *_)] = answer.groups
+    [(error, _, state, _, _, members, *_)] = answer.groups
     if error:
         raise for_code(error)(group_id)
-    return [member_id for member_id, *_ in members]
+    assignments = [assignment for *_, assignment in members]
+    return Group(
+        state=state,
+        members=frozenset(member_id for member_id, *_ in members),
+        partitions=partitions,
+        owned=None if cluster.is_embedded() else _owned(assignments, topic),
+    )
+
+
+def _owned(assignments: Collection[Any], topic: str) -> frozenset[int]:
+    """Return the partitions of a topic that are assigned; a member that has none yet says nothing."""
+    return frozenset(
+        partition.partition
+        for assignment in assignments
+        if assignment
+        for partition in ConsumerProtocolMemberAssignment.decode(assignment).partitions()
+        if partition.topic == topic
+    )

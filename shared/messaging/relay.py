@@ -33,6 +33,9 @@ MAX_BACKOFF_SECONDS = 10.0
 TOPICS_SECONDS = 2.0
 """How often is looked for topics that events wait for."""
 
+SLOW_SECONDS = 15.0
+"""A pass that takes so long is in trouble."""
+
 RELAYED = Counter("parcours_outbox_relayed_total", "Events published and marked sent.")
 RELAY_FAILURES = Counter("parcours_outbox_failures_total", "Passes that failed and will be tried again.")
 RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
@@ -54,6 +57,8 @@ class Relay:
         self._settings = settings
         self._service = service
         self._producer: Producer | None = None
+        self._has_failed = False
+        self._pass_began: float | None = None
         self._topics_at = 0.0
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -61,6 +66,14 @@ class Relay:
     def wake(self) -> None:
         """Publish soon: something was committed."""
         self._woken.set()
+
+    def trouble(self) -> str | None:
+        """Return why the outbox is not published; None: it is."""
+        if self._has_failed:
+            return "the outbox could not be published at the last try"
+        if self._pass_began is not None and time.monotonic() - self._pass_began > SLOW_SECONDS:
+            return f"the outbox waits for Kafka or the database for more than {SLOW_SECONDS:.0f} s"
+        return None
 
     async def start(self) -> None:
         """Connect. Raises ``KafkaError``, and what the database raises."""
@@ -80,19 +93,21 @@ class Relay:
         failures = 0
         while not self._stopping.is_set():
             self._woken.clear()
+            self._pass_began = time.monotonic()
             try:
                 published = await self.publish_unsent()
                 if time.monotonic() >= self._topics_at:
                     self._topics_at = time.monotonic() + TOPICS_SECONDS
                     await self.release_waiting()
-                failures = 0
+                failures, self._has_failed = 0, False
                 RELAY_UP.set(1)
                 if published:
                     self.on_published()
             except Exception as error:  # noqa: BLE001 whatever it is, the outbox must be tried again
-                failures += 1
+                failures, self._has_failed, self._pass_began = failures + 1, True, None
                 await self._after_failure(error, failures)
                 continue
+            self._pass_began = None
             if published < PASS:  # the rest is another process's, and a commit meanwhile wakes us
                 await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()

@@ -1,4 +1,4 @@
-"""The watchdog: notices a consumer that hangs in a batch, takes nothing, or is in no group any more.
+"""The watchdog: knows whether all is read, and ends a process whose consumer hangs or is in no group.
 
 aiokafka does not always find its way back: after a broker was killed under load, a consumer may wait for ever
 for an answer, and its process hear nothing, with all its probes green.
@@ -6,56 +6,172 @@ for an answer, and its process hear nothing, with all its probes green.
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
 
 from shared import clock
 from shared.messaging.consumer import Consumer
+from shared.messaging.groups import Group
+
+LOOK_SECONDS = 5.0
+"""How often the watchdog looks."""
+OUTDATED_SECONDS = 30.0
+"""What was seen so long ago says nothing any more: a look takes 10 s at most where Kafka hangs."""
+
+CONSUMING = Gauge(
+    "parcours_consuming",
+    "1 while all topics of this process are read, each partition by somebody, and its outbox is published.",
+)
+OWNED = Gauge(
+    "parcours_consumer_owned_partitions", "Partitions of the topic that this process reads.", ["topic"]
+)
+UNOWNED = Gauge(
+    "parcours_consumer_unowned_partitions", "Partitions of the topic that no process reads.", ["topic"]
+)
+LAG = Gauge(
+    "parcours_consumer_lag_records", "Records that wait in the partitions that this process reads.", ["topic"]
+)
+LAG_SECONDS = Gauge(
+    "parcours_consumer_lag_seconds",
+    "How far behind this process is in the partition where it is most: "
+    "the age of the last record that it took in, 0 where it has all.",
+    ["topic"],
+)
+
+Lags = Mapping[TopicPartition, int]
+"""How many records wait in each partition that a consumer reads."""
 
 
 class Groups(Protocol):
     """Kafka's groups. See :class:`shared.messaging.groups.ConsumerGroups`."""
 
-    async def members(self, group_ids: Collection[str]) -> Collection[str] | None:
-        """Return the ids of all members of these groups; None: Kafka does not answer."""
+    async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
+        """Return these groups by their ids, each with the topic it reads; None: Kafka does not answer."""
 
 
-async def stalled(
-    consumers: Sequence[Consumer], groups: Groups, limit: float, stopping: asyncio.Event
-) -> str | None:
-    """Wait until a consumer has made no progress for ``limit`` seconds and return a sentence that names it.
+class Watchdog:
+    """Watches the consumers of a process.
 
-    While Kafka does not answer nobody stalls: no restart of ours would bring it back. Returns None once
-    ``stopping`` is set.
+    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer none is: no
+    restart would bring it back. ``relay_trouble`` says why the outbox is not published; None: it is.
     """
-    while not stopping.is_set():
-        await clock.pause(stopping, min(5.0, limit / 4))
-        members = await groups.members({consumer.subscription.group_id for consumer in consumers})
-        for consumer in consumers:
-            if not consumer.busy and (
-                consumer.kafka is None
-                or members is None
-                or (consumer.member_id in members and await _has_caught_up(consumer.kafka))
-            ):
+
+    def __init__(
+        self,
+        consumers: Sequence[Consumer],
+        groups: Groups,
+        *,
+        limit: float,
+        relay_trouble: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._consumers = consumers
+        self._groups = groups
+        self._limit = limit
+        self._relay_trouble = relay_trouble
+        self._trouble: str | None = "Kafka has not been asked yet"
+        self._began = self._looked_at = time.monotonic()
+        self._at_end: dict[TopicPartition, float] = {}
+        CONSUMING.set_function(lambda: self.trouble() is None)
+
+    def trouble(self) -> str | None:
+        """Return why something is not read, or not published; None: all is."""
+        age = time.monotonic() - self._looked_at
+        if age > OUTDATED_SECONDS:
+            return f"what Kafka says is not known for {age:.0f} s"
+        return self._trouble or self._relay_trouble()
+
+    async def stalled(self, stopping: asyncio.Event) -> str | None:
+        """Look until a consumer is stalled; return a sentence about it, None once ``stopping`` is set."""
+        while not stopping.is_set():
+            await self._look()
+            for consumer in self._consumers:
+                idle = time.monotonic() - consumer.since
+                if idle > self._limit:
+                    topic = consumer.subscription.topic
+                    return f"the consumer of {topic} has made no progress for {idle:.0f} s"
+            await clock.pause(stopping, min(LOOK_SECONDS, self._limit / 4))
+        return None
+
+    async def _look(self) -> None:
+        consumers = self._consumers
+        groups = await self._groups.look(
+            {consumer.subscription.group_id: consumer.subscription.topic for consumer in consumers}
+        )
+        if groups is None:
+            lags: Sequence[Lags | None] = [None] * len(consumers)
+        else:
+            lags = await asyncio.gather(*(_lags(consumer.kafka) for consumer in consumers))
+        for consumer, lag in zip(consumers, lags, strict=True):
+            if not consumer.busy and self._is_well(consumer, groups, lag):
                 consumer.since = time.monotonic()
-            idle = time.monotonic() - consumer.since
-            if idle > limit:
-                topic = consumer.subscription.topic
-                return f"the consumer of {topic} has made no progress for {idle:.0f} s"
-    return None
+        self._trouble = self._found(groups)
+        self._looked_at = time.monotonic()
+        if groups is not None:
+            self._measure(groups, lags)
+
+    def _is_well(self, consumer: Consumer, groups: Mapping[str, Group] | None, lag: Lags | None) -> bool:
+        """Whether a consumer that is not busy does what it can: it has all, or cannot have more."""
+        if consumer.kafka is None or groups is None:
+            return True
+        is_member = consumer.member_id in groups[consumer.subscription.group_id].members
+        return is_member and lag is not None and not any(lag.values())
+
+    def _found(self, groups: Mapping[str, Group] | None) -> str | None:
+        if groups is None:
+            return "Kafka does not answer"
+        for consumer in self._consumers:
+            group = groups[consumer.subscription.group_id]
+            trouble = group.trouble()
+            if trouble is None and consumer.member_id not in group.members:
+                trouble = "this process is not in its group"
+            if trouble is not None:
+                return f"{consumer.subscription.topic}: {trouble}"
+        return None
+
+    def _measure(self, groups: Mapping[str, Group], lags: Sequence[Lags | None]) -> None:
+        by_topic: dict[str, list[tuple[int, float]]] = {}
+        for consumer, lag in zip(self._consumers, lags, strict=True):
+            behind = by_topic.setdefault(consumer.subscription.topic, [])
+            behind += [
+                (records, self._seconds_behind(consumer, partition, records))
+                for partition, records in (lag or {}).items()
+            ]
+            UNOWNED.labels(consumer.subscription.topic).set(
+                len(groups[consumer.subscription.group_id].unowned)
+            )
+        for topic, behind in by_topic.items():
+            OWNED.labels(topic).set(len(behind))
+            LAG.labels(topic).set(sum(records for records, _ in behind))
+            LAG_SECONDS.labels(topic).set(max((seconds for _, seconds in behind), default=0))
+
+    def _seconds_behind(self, consumer: Consumer, partition: TopicPartition, records: int) -> float:
+        """The age of the last record taken in; no more than the time since the consumer had all."""
+        now = time.monotonic()
+        if not records:
+            self._at_end[partition] = now
+            return 0.0
+        ages = [now - self._at_end[partition]] if partition in self._at_end else []
+        if (taken := consumer.taken_until.get(partition.partition)) is not None:
+            ages.append((clock.now() - taken).total_seconds())
+        return min(ages, default=now - self._began)
 
 
-async def _has_caught_up(kafka: AIOKafkaConsumer) -> bool:
-    """Whether the consumer has taken all that the broker has for it; False as well if its client hangs.
+async def _lags(kafka: AIOKafkaConsumer | None) -> Lags | None:
+    """Return how many records a consumer has not taken yet; None if its client does not answer.
 
     The broker is asked, since a consumer that hangs does not learn of new records.
     """
+    if kafka is None:
+        return None
     try:
         async with asyncio.timeout(5):
             ends = await kafka.end_offsets(kafka.assignment())  # of what is committed, for read_committed
-            return all([await kafka.position(partition) >= end for partition, end in ends.items()])
+            return {
+                partition: max(0, end - await kafka.position(partition)) for partition, end in ends.items()
+            }
     except (KafkaError, TimeoutError):
-        return False
+        return None

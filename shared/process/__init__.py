@@ -22,7 +22,7 @@ from shared import migrations
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_asyncapi, add_operations, operations_api
-from shared.messaging import asyncapi, cluster, erasure, faststream, progress, watchdog
+from shared.messaging import asyncapi, cluster, erasure, faststream, progress
 from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer
 from shared.messaging.erasure import Eraser
@@ -30,6 +30,7 @@ from shared.messaging.groups import ConsumerGroups
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
+from shared.messaging.watchdog import Watchdog
 from shared.personal_data import Register
 from shared.process.jobs import Job, housekeeping, repeat
 from shared.process.server import CannotListen, Server, listen
@@ -98,8 +99,8 @@ class Process:
             async with (
                 self._database(),
                 self._cluster(),
-                self._relay(),
-                self._consumers(),
+                self._relay() as relay,
+                self._consumers(relay),
                 self._jobs_and_workers(),
             ):
                 await self._http(listeners)
@@ -156,7 +157,7 @@ class Process:
         )
 
     @contextlib.asynccontextmanager
-    async def _relay(self) -> AsyncIterator[None]:
+    async def _relay(self) -> AsyncIterator[Relay]:
         relay = Relay(self.database, self.settings, self.name, self.settings.intake_key)
         relay.on_published = self.on_published
         with self._kafka_errors():
@@ -164,24 +165,29 @@ class Process:
         self.database.after_commit = relay.wake
         task = self._start("the relay", relay.run())
         try:
-            yield
+            yield relay
         finally:
             await relay.stop()
             await task
             await relay.close()
 
     @contextlib.asynccontextmanager
-    async def _consumers(self) -> AsyncIterator[None]:
+    async def _consumers(self, relay: Relay) -> AsyncIterator[None]:
         broker, consumers = faststream.new_broker(
             self.settings, self.router, self.database, self.context, self.admit
         )
         document = asyncapi.document(broker, self.router)
-        add_operations(self.operations, Probes(live=lambda: self._fault, ready=self._ready))
+        groups = ConsumerGroups(self.settings)
+        watchdog = Watchdog(
+            consumers, groups, limit=self.settings.stalled_seconds, relay_trouble=relay.trouble
+        )
+        probes = Probes(live=lambda: self._fault, ready=self._ready, consuming=watchdog.trouble)
+        add_operations(self.operations, probes)
         add_asyncapi(self.api, document)
         security_txt.add_to(self.api, self.settings)
         with self._kafka_errors():
             await broker.start()
-        watching = [self._start("the watchdog", self._watch(consumers))]
+        watching = [self._start("the watchdog", self._watch(watchdog))]
         followed = [consumer for consumer in consumers if consumer.subscription.topic in self.follows]
         if followed:
             keep = progress.keeping(self.database)
@@ -195,6 +201,7 @@ class Process:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
+            await groups.close()
             await broker.stop()
 
     @contextlib.asynccontextmanager
@@ -243,12 +250,8 @@ class Process:
             log.exception("%s failed", what)
             self._fail(f"{what} failed; see the log above")
 
-    async def _watch(self, consumers: Sequence[Consumer]) -> None:
-        groups = ConsumerGroups(self.settings)
-        try:
-            stalled = await watchdog.stalled(consumers, groups, self.settings.stalled_seconds, self._stopping)
-        finally:
-            await groups.close()
+    async def _watch(self, watchdog: Watchdog) -> None:
+        stalled = await watchdog.stalled(self._stopping)
         if stalled is not None:
             self._fail(stalled)
 

@@ -14,7 +14,7 @@ from shared.http import Probes, add_asyncapi, add_operations
 from tests.conftest import settings_of
 
 SETTINGS = settings_of("catalogue", "postgresql://x@localhost/x", "x:1")
-PATHS = ("/health/live", "/health/ready", "/metrics")
+PATHS = ("/health/live", "/health/ready", "/health/consuming", "/metrics")
 
 
 def served(**settings: Any) -> tuple[FastAPI, FastAPI]:
@@ -25,7 +25,7 @@ def served(**settings: Any) -> tuple[FastAPI, FastAPI]:
     async def ready() -> str | None:
         return None
 
-    add_operations(process.operations, Probes(live=lambda: None, ready=ready))
+    add_operations(process.operations, Probes(live=lambda: None, ready=ready, consuming=lambda: None))
     add_asyncapi(process.api, {})
     return process.api, process.operations
 

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from local.ports import free_port
 from shared.database import Database
+from shared.events.topics import TOPICS
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import ConsumerGroups
 from tests.conftest import Broker
@@ -24,7 +25,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaAdminClient]:
 
     async def describe_twice(client: AIOKafkaAdminClient, group_ids: list[str]) -> Any:
         asked.append(client)
-        if len(asked) > 2 and client is asked[0]:
+        if len(asked) > 3 and client is asked[0]:
             clients.append(client)
             raise KafkaConnectionError
         return await describe(client, group_ids)
@@ -34,25 +35,33 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaAdminClient]:
 
 
 @pytest.mark.kafka
-async def test_kafka_knows_who_consumes_and_is_asked_again_where_a_connection_of_ours_is_lost(
+async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_of_ours_is_lost(
     kafka: Broker, database: Database, consuming: Consuming, lost: list[AIOKafkaAdminClient]
 ) -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
     try:
         async with consuming(kafka.bootstrap_servers, database, ConsumerHandler().router) as [consumer]:
-            asked = [consumer.subscription.group_id, "a group that nobody is in"]
-            member_id = consumer.member_id
-            assert member_id
-            assert await groups.members(asked) == {member_id}
-            assert not lost
-            assert await groups.members(asked) == {member_id}
-            assert len(lost) == 1
+            group_id, topic = consumer.subscription.group_id, consumer.subscription.topic
+            topics = {group_id: topic, "a group that nobody is in": topic, "a group of no topic": "no.topic"}
+            for times_lost in (0, 1):
+                found = await groups.look(topics)
+                assert found is not None
+                group = found[group_id]
+                assert (group.state, set(group.members)) == ("Stable", {consumer.member_id})
+                assert group.owned == group.partitions == set(range(TOPICS[topic].partitions))
+                assert group.trouble() is None
+                assert found["a group that nobody is in"].trouble() == "its group is in the state Dead"
+                assert found["a group of no topic"].trouble() == "the topic does not exist"
+                assert len(lost) == times_lost
         assert consumer.member_id == ""
-        assert await groups.members(asked) == set()
+        left = await groups.look({group_id: topic})
+        assert left is not None
+        assert not left[group_id].members
+        assert left[group_id].owned == frozenset()
     finally:
         await groups.close()
 
 
 async def test_who_gets_no_answer_knows_nothing() -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=f"127.0.0.1:{free_port()}"))
-    assert await groups.members(["enrolment.portal.enrolments"]) is None
+    assert await groups.look({"enrolment.portal.enrolments": "portal.enrolments"}) is None
