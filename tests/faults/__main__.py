@@ -4,7 +4,8 @@ Once the portals publish, something dies every few seconds: enrolment by SIGKILL
 Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave
 a mail *ambiguous*, of which the demonstration's model cannot know; ``tests/integration/notifier`` proves
 that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
-On Apache Kafka a relay is stopped within a pass first, and must publish nothing when it wakes.
+On Apache Kafka a service's topics are made again first, its servers hang and die, and a relay is stopped
+within a pass, which must publish nothing when it wakes.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.kafka import missing_tools
-from tests.faults import sleeping_relay
+from tests.faults import outages, sleeping_relay
 
 LOCAL = Path(".local")
 PAUSE_SECONDS = (2.0, 5.0)
@@ -36,7 +37,11 @@ def main() -> int:
     """Play with faults; returns the exit code."""
     arguments = _arguments()
     LOCAL.mkdir(exist_ok=True)
-    stale = sleeping_relay.play() if arguments.broker == "kafka" else []
+    on_kafka = arguments.broker == "kafka"
+    deaf = outages.play() if on_kafka else []
+    for line in deaf:
+        print(f"a service did not say that it was cut off, or did not heal: {line}")
+    stale = sleeping_relay.play() if on_kafka else []
     for line in stale:
         print(f"a relay that slept published what is old: {line}")
     with TemporaryDirectory(prefix="parcours-faults-") as folder:
@@ -53,9 +58,7 @@ def main() -> int:
         threading.Thread(target=_print_output, args=(demo, publishing), daemon=True).start()
         publishing.wait()
         choices = random.Random(arguments.seed)
-        faults = _cause_faults(
-            demo, directory / "stack.json", choices, with_broker=arguments.broker == "kafka"
-        )
+        faults = _cause_faults(demo, directory / "stack.json", choices, with_broker=on_kafka)
         exit_code = demo.wait()
         figures = directory / "demo.json"
         result = json.loads(figures.read_text()) if figures.exists() else {}
@@ -64,12 +67,13 @@ def main() -> int:
         "broker": arguments.broker,
         "faults": faults,
         "exit_code": exit_code,
+        "outages_not_healed": deaf,
         "stale_keys_of_a_sleeping_relay": len(stale),
         **result,
     }
     (LOCAL / "faults.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"seed {arguments.seed}: {faults.total()} faults {dict(faults)}, exit code {exit_code}")
-    return exit_code if faults and not stale else 1
+    return exit_code if faults and not stale and not deaf else 1
 
 
 def _print_output(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:

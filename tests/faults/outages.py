@@ -1,0 +1,220 @@
+"""A service whose topics are made again or grow, whose servers hang or die: does it say so, and heal?
+
+Each time ``/health/consuming`` must turn 503, or not, as the contract says, pages must stay up, and once the
+cause has ended a new request must be answered within so many seconds (DESIGN, "Deaf is not healthy"). On an
+Apache Kafka and a Postgres of their own; the service runs as a process.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+
+from local.kafka import KafkaBroker
+from local.postgres import PostgresServer
+from local.server import LocalServer
+from services.enrolment import app, tables
+from shared import migrations
+from shared.events.catalogue import SessionScheduled
+from shared.events.portal import EnrolmentRequested
+from shared.events.topics import TOPICS, Topic
+from shared.messaging.watchdog import LOOK_SECONDS
+from tests.conftest import create_topics, settings_of
+from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
+from tests.support.kafka import KafkaPortal
+from tests.support.processes import ServiceProcess
+
+AFTER_TOPICS_SECONDS = 60.0
+"""In which a new request is answered after topics were made again."""
+HEALED_SECONDS = 15.0
+"""In which it is answered after any other cause has ended."""
+KNOWN_SECONDS = 30.0
+"""In which ``/health/consuming`` knows."""
+HUNG_SECONDS = 70.0
+"""For how long a server hangs: longer than every timeout of a connection that is asked something."""
+
+
+@dataclass
+class _Trial:
+    """A service on its own servers; what went wrong is in ``faults``."""
+
+    kafka: KafkaBroker
+    postgres: PostgresServer
+    service: ServiceProcess
+    faults: list[str] = field(default_factory=list)
+    agents: int = 0
+
+    async def status(self, path: str) -> int:
+        """The status of a health endpoint; 0 where nothing answers."""
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+                return (await client.get(self.service.url + path)).status_code
+        except httpx.HTTPError:
+            return 0
+
+    async def metrics(self) -> str:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            return (await client.get(f"{self.service.url}/metrics")).text
+
+    async def becomes(self, path: str, status: int, what: str, seconds: float = KNOWN_SECONDS) -> None:
+        """Wait until a health endpoint has this status; a fault if it takes longer."""
+        begun = time.monotonic()
+        while await self.status(path) != status:
+            if time.monotonic() - begun > seconds:
+                self.faults.append(f"{what}: {path} is not {status} after {seconds:.0f} s")
+                return
+            await asyncio.sleep(0.2)
+        print(f"        {what}: {path} is {status} after {time.monotonic() - begun:.1f} s", flush=True)
+
+    async def answers(self, what: str, seconds: float) -> None:
+        """Request a seat, and wait until it is answered; a fault if it takes longer."""
+        begun = time.monotonic()
+        session = open_now(capacity=10)
+        key = str(session.session_id)
+        self.agents += 1
+        async with KafkaPortal(self.kafka.bootstrap_servers) as portal:
+            made = headers(SessionScheduled.TYPE, source="/services/catalogue")
+            await portal.send(Topic.CATALOGUE_SESSIONS, [(key, made, session.model_dump_json().encode())])
+            asked = headers(EnrolmentRequested.TYPE)
+            request = enrolment_request(key, an_agent(f"agent-{self.agents}"))
+            await portal.send(Topic.PORTAL_ENROLMENTS, [(key, asked, as_json(request))])
+        request_id = dict(asked)["ce_id"]
+        assert request_id is not None
+        while not await self._is_answered(request_id.decode()):
+            if time.monotonic() - begun > seconds:
+                self.faults.append(f"{what}: a request is not answered within {seconds:.0f} s")
+                return
+            await asyncio.sleep(0.1)
+        print(f"        {what}: answered after {time.monotonic() - begun:.1f} s", flush=True)
+
+    async def _is_answered(self, request_id: str) -> bool:
+        query = f"SELECT count(*) FROM request WHERE request_id = '{request_id}' AND decided_at IS NOT NULL"
+        return (await asyncio.to_thread(self.postgres.execute, query, "enrolment")).strip() == "1"
+
+
+def play() -> list[str]:
+    """Play all on servers of their own. Returns what went wrong; empty: nothing."""
+    with (
+        TemporaryDirectory() as folder,
+        PostgresServer.temporary() as postgres,
+        KafkaBroker.temporary() as kafka,
+    ):
+        create_topics(kafka)
+        url = postgres.create_database("enrolment")
+        migrations.upgrade(url, app.REVISIONS, tables.metadata)
+        settings = settings_of("enrolment", url, kafka.bootstrap_servers)
+        service = ServiceProcess("enrolment", settings, Path(folder) / "enrolment.log").start()
+        trial = _Trial(kafka, postgres, service)
+        try:
+            asyncio.run(_play(trial))
+        finally:
+            service.stop()
+            if trial.faults:
+                print(service.log.read_text()[-6000:], flush=True)
+        return trial.faults
+
+
+async def _play(trial: _Trial) -> None:
+    await trial.becomes("/health/consuming", 200, "at the start")
+    await trial.answers("at the start", HEALED_SECONDS)
+    for what, cause in _CAUSES.items():
+        print(f"        --- {what}", flush=True)
+        await cause(trial, what)
+        await trial.becomes("/health/consuming", 200, f"{what}, after it")
+
+
+async def _topics_made_again(trial: _Trial, what: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=trial.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        names = [Topic.PORTAL_ENROLMENTS.value, Topic.CATALOGUE_SESSIONS.value]
+        await admin.delete_topics(names)
+        await trial.becomes("/health/consuming", 503, what)
+        if await trial.status("/health/ready") != 200:
+            trial.faults.append(f"{what}: the pages are away")
+        await admin.create_topics([NewTopic(name, TOPICS[Topic(name)].partitions, 1) for name in names])
+    finally:
+        await admin.close()
+    await trial.answers(what, AFTER_TOPICS_SECONDS)
+
+
+async def _more_partitions(trial: _Trial, what: str) -> None:
+    topic = Topic.CATALOGUE_SESSIONS.value
+    number = TOPICS[Topic.CATALOGUE_SESSIONS].partitions + 4
+    admin = AIOKafkaAdminClient(bootstrap_servers=trial.kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(total_count=number)})
+    finally:
+        await admin.close()
+    begun = time.monotonic()
+    owned = f'parcours_consumer_owned_partitions{{topic="{topic}"}} {number:.1f}'
+    while owned not in await trial.metrics():
+        if time.monotonic() - begun > HEALED_SECONDS + LOOK_SECONDS:
+            trial.faults.append(f"{what}: nobody reads the new ones")
+            return
+        await asyncio.sleep(0.2)
+    print(f"        {what}: all are read after {time.monotonic() - begun:.1f} s", flush=True)
+    await trial.answers(what, HEALED_SECONDS)
+
+
+async def _kafka_hangs(trial: _Trial, what: str) -> None:
+    async with _stopped(trial.kafka):
+        await trial.becomes("/health/consuming", 503, what)
+        if await trial.status("/health/ready") != 200:
+            trial.faults.append(f"{what}: the pages are away")
+        await asyncio.sleep(HUNG_SECONDS)
+    await trial.answers(what, HEALED_SECONDS)
+
+
+async def _postgres_hangs(trial: _Trial, what: str) -> None:
+    async with _stopped(trial.postgres):
+        await trial.becomes("/health/ready", 503, what)
+        await trial.becomes("/health/consuming", 503, what)
+        await asyncio.sleep(HUNG_SECONDS)
+    await trial.answers(what, HEALED_SECONDS)
+
+
+async def _kafka_dies(trial: _Trial, what: str) -> None:
+    trial.kafka.kill()
+    await trial.becomes("/health/consuming", 503, what)
+    await asyncio.to_thread(trial.kafka.restart)
+    await trial.answers(what, HEALED_SECONDS)
+
+
+async def _postgres_dies(trial: _Trial, what: str) -> None:
+    trial.postgres.kill()
+    await trial.becomes("/health/ready", 503, what)
+    await asyncio.to_thread(trial.postgres.restart)
+    await trial.answers(what, HEALED_SECONDS)
+
+
+@asynccontextmanager
+async def _stopped(server: LocalServer) -> AsyncIterator[None]:
+    """Stop a server and its processes: connections stay open, and nothing comes."""
+    leader = psutil.Process(server.pid)
+    processes = [leader, *leader.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+_CAUSES: dict[str, Callable[[_Trial, str], Awaitable[None]]] = {
+    "topics made again": _topics_made_again,
+    "partitions added": _more_partitions,
+    "Kafka hangs": _kafka_hangs,
+    "Postgres hangs": _postgres_hangs,
+    "Kafka dies": _kafka_dies,
+    "Postgres dies": _postgres_dies,
+}
