@@ -76,6 +76,7 @@ class Deliverer:
     async def _fill(self, stopping: asyncio.Event) -> None:
         """Keep the workers busy: claim what they would soon send. Ends early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
+        stop.add_done_callback(lambda _: self._workers.begin_no_more())
         try:
             while not stopping.is_set() and not self._workers.have_died():
                 self._woken.clear()

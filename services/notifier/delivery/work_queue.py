@@ -31,7 +31,9 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
-        """Queue a mail, behind those that are as urgent."""
+        """Queue a mail, behind those that are as urgent; once the queue is closed, forget it."""
+        if self._is_closed:
+            return
         self._waiting[mail.priority].append(mail)
         self._wake_worker()
 
@@ -63,14 +65,11 @@ class WorkQueue:
         """How many mails wait that are as urgent, or more."""
         return sum(len(mails) for other, mails in self._waiting.items() if other <= priority)
 
-    def clear(self) -> None:
-        """Forget the mails that wait: their claims are released elsewhere."""
+    def close(self) -> None:
+        """Forget the mails that wait, whose claims are released elsewhere; each worker ends when it asks."""
+        self._is_closed = True
         for mails in self._waiting.values():
             mails.clear()
-
-    def close(self) -> None:
-        """Let each worker end when it asks for a mail and gets none."""
-        self._is_closed = True
         while self._idle:
             self._wake_worker()
 

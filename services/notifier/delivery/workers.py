@@ -104,11 +104,14 @@ class Workers:
         """Whether one has ended by a fault: :meth:`close` raises it."""
         return any(task.done() for task in self._tasks)
 
+    def begin_no_more(self) -> None:
+        """Drop the mails that are not begun, and those that are still submitted."""
+        self._domains.drop_held()
+        self._queue.close()
+
     async def close(self, seconds: float) -> None:
         """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
-        self._domains.drop_held()
-        self._queue.clear()
-        self._queue.close()
+        self.begin_no_more()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
             task.cancel()

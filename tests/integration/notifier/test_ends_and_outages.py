@@ -40,10 +40,11 @@ async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None
     queued.relay.script("RCPT", hang)
     work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("RCPT")
-    await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
+    await queued.change(
+        "UPDATE mail SET lease_until = now() - interval '1 second', due_at = now() + interval '1 hour'"
+    )
     await jobs.expire_leases(queued.database)
     assert await queued.states() == ["pending"]
-    await queued.change("UPDATE mail SET due_at = now() + interval '1 hour'")
     hang.release.set()
     await work
     assert "DATA" not in queued.relay.commands

@@ -80,8 +80,8 @@ async def test_a_worker_that_waits_is_woken(event: str) -> None:
         case "finished":
             queue.finished(to_many[0])
         case "closed":
-            queue.clear()
             queue.close()
+            queue.put(answer)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
