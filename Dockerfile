@@ -1,5 +1,6 @@
 # One image per service, each with that service's packages (hash-checked) and code alone:
 #   docker build --target catalogue -t parcours-catalogue .      (or enrolment, notifier)
+# --build-arg COMMIT=$(git rev-parse HEAD) has the metric parcours_build_info name the commit.
 # The target `console` holds the commands that concern all services. The target `local` holds the mailbox and the example portal that docker-compose.yml uses to try things out.
 ARG PYTHON_IMAGE=python:3.13-slim
 
@@ -42,6 +43,8 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HTTP_HOST=
 WORKDIR /app
 COPY --from=code /code/services/__init__.py services/
 COPY --from=code /code/shared shared
+ARG COMMIT=
+ENV PARCOURS_COMMIT=${COMMIT}
 USER 10001
 
 # The health check asks the service itself: /health/live fails when it has stopped making progress.

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import asyncpg
+from prometheus_client import Gauge
 from sqlalchemy import DateTime, MetaData, Row, TextClause, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import registry
+from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 Rows = CursorResult[*tuple[Any, ...]]
@@ -35,6 +37,11 @@ class Transaction(AsyncSession):
         """Run one SQL statement. Returns its rows, or how many it changed (``rowcount``)."""
         return cast("Rows", await super().execute(statement, params, **options))
 
+
+CONNECTIONS = Gauge("parcours_database_connections", "Connections of the pool that are in use.")
+MOST_CONNECTIONS = Gauge(
+    "parcours_database_connections_most", "Connections that the pool may have; who wants another waits."
+)
 
 Timestamp: Any = DateTime(timezone=True)
 """Column type of every moment. ``Any``: SQLModel's ``sa_type`` wants a class but takes an instance."""
@@ -100,6 +107,13 @@ class Database:
 
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "connect", _look_up_array_types)
+
+    def export_pool(self) -> None:
+        """Have the metrics say how many connections of this database are in use."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 for the type checker: nothing else is made above
+        CONNECTIONS.set_function(pool.checkedout)
+        MOST_CONNECTIONS.set(pool.size())
 
     async def check(self) -> None:
         """Connect once. Raises :class:`DatabaseUnreachable`."""

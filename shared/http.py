@@ -24,7 +24,7 @@ from shared.events.cloudevents_http import BATCH
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
-from shared.middleware import HeadIsGet, NoPageUnlessItSays, RefusedRights
+from shared.middleware import Counted, HeadIsGet, NoPageUnlessItSays, RefusedRights
 from shared.openapi import PROBLEM_JSON
 from shared.web import api_docs
 from shared.web.responses import NO_PAGE
@@ -196,6 +196,7 @@ def new_api(
         GZipMiddleware, minimum_size=1024, compresslevel=6, exclude_content_types=NOT_COMPRESSED
     )
     api.add_middleware(_BoundedBodies)
+    api.add_middleware(Counted)
     api.add_middleware(HeadIsGet)
     api.add_middleware(NoPageUnlessItSays)
     openapi.document(api, schemas or {}, examples or {}, CODES)

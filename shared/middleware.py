@@ -1,9 +1,11 @@
 """What stands around an application and needs to know nothing of what a request is about."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +14,50 @@ from shared import security_log
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.responses import NO_PAGE
+
+REQUESTS = Counter(
+    "parcours_http_requests_total", "Requests that were answered.", ["method", "route", "status"]
+)
+SECONDS = Histogram(
+    "parcours_http_seconds",
+    "Time until an answer is sent whole.",
+    ["route"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+OPERATIONS = frozenset(("/health/live", "/health/ready", "/health/consuming", "/metrics"))
+NO_ROUTE = "none"
+"""The route of what is nobody's: never the path, which anybody may choose."""
+
+
+class Counted:
+    """Counts requests and their time by route; not those for health and metrics themselves.
+
+    Of an application that raises, an answer with status 500 is counted, which who stands outside gives.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            if route not in OPERATIONS:
+                REQUESTS.labels(scope["method"], route, status).inc()
+                SECONDS.labels(route).observe(time.perf_counter() - begun)
 
 
 class HeadIsGet:

@@ -8,11 +8,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from prometheus_client import Info
 from pythonjsonlogger.json import JsonFormatter
 
+from shared import VERSION
 from shared.security_log import LOGGER
 
 NOT_AGAIN_SECONDS = 10.0
+
+BUILD = Info("parcours_build", "What the process was built from.")
 
 
 LogFormat = Literal["json", "console"]
@@ -41,6 +45,11 @@ def configure_security_log(log_format: LogFormat) -> None:
     """Send what the security log says of a command to standard error, and nothing else."""
     config = _to_standard_error(log_format, "parcours")
     logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
+
+
+def export_build(service: str, commit: str) -> None:
+    """Have the metrics say what runs; ``commit`` is empty where that is not known."""
+    BUILD.info({"service": service, "version": VERSION, "commit": commit})
 
 
 def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:

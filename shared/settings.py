@@ -96,6 +96,10 @@ class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
         default=120, gt=0, description="A consumer that has records but makes no progress ends the process."
     )
 
+    parcours_commit: str = Field(
+        default="", description="The commit that the process was built from; the image names its own."
+    )
+
     @property
     def database_url(self) -> str:
         """This service's own ``<SERVICE>_DATABASE_URL``."""

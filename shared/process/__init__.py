@@ -31,6 +31,7 @@ from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
 from shared.messaging.watchdog import Watchdog
+from shared.observability import export_build
 from shared.personal_data import Register
 from shared.process.jobs import Job, housekeeping, repeat
 from shared.process.server import CannotListen, Server, listen
@@ -80,6 +81,8 @@ class Process:
 
     def __post_init__(self) -> None:
         """Serve health and metrics on the port of all, or on one of their own."""
+        export_build(self.name, self.settings.parcours_commit)
+        self.database.export_pool()
         self.operations = self.api if self.settings.operations_port is None else operations_api()
 
     async def run(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from shared import VERSION
+
 ROOT = Path(__file__).parents[2]
 OFFICIAL_TEXT = "57fb42fbcd0b037ce528ed8f72f1ec095d67bc6825ecf1448ff39be1fe68a4b4"
 """SHA-256 of the English text of the EUPL 1.2, as the SPDX list of licences has it."""
@@ -28,6 +30,10 @@ def test_the_description_for_catalogues_has_the_version_and_licence_of_the_proje
     public = yaml.safe_load((ROOT / "publiccode.yml").read_text())
     assert public["legal"]["license"] == project()["license"] == "EUPL-1.2"
     assert public["softwareVersion"] == project()["version"]
+
+
+def test_a_process_says_the_version_of_the_project() -> None:
+    assert project()["version"] == VERSION
 
 
 SECURITY = [ROOT / "docs" / name for name in ("security.md", "security-asvs.md")]

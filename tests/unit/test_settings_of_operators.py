@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = [("catalogue", Catalogue), ("enrolment", Enrolment), ("notifier", Notifier)]
 NOT_IN_COMPOSE = {
     "HTTP_HOST",  # the image's own
+    "PARCOURS_COMMIT",  # the same
     "PUBLIC_BASE_URL",  # each service has an address of its own there
     "KAFKA_GROUP_INSTANCE_ID",  # must differ from replica to replica
     # Its broker is the one beside it, on a network of their own.

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
@@ -124,3 +125,14 @@ async def test_a_connection_whose_task_was_cancelled_in_a_transaction_is_not_use
         await task
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT pg_backend_pid()")) not in used
+
+
+async def test_the_metrics_say_how_many_connections_of_the_pool_are_in_use(database: Database) -> None:
+    database.export_pool()
+    in_use = []
+    for _ in range(2):
+        async with database.transaction(), database.transaction():
+            in_use.append(REGISTRY.get_sample_value("parcours_database_connections"))
+        in_use.append(REGISTRY.get_sample_value("parcours_database_connections"))
+    assert in_use == [2, 0, 2, 0]
+    assert REGISTRY.get_sample_value("parcours_database_connections_most") == 10

@@ -1,0 +1,101 @@
+"""What a process says of its build and its requests; which metrics there are is what operators read."""
+
+import importlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Response
+from prometheus_client import REGISTRY
+
+from services.catalogue import app as catalogue
+from services.catalogue.settings import Settings
+from shared import VERSION
+from shared.http import Probes, add_operations, new_api
+from tests.conftest import settings_of
+from tests.support.guards import a_guard
+
+
+def test_a_process_says_what_it_was_built_from() -> None:
+    given = settings_of("catalogue", "postgresql://x@localhost/x", "x:1")
+    settings: dict[str, Any] = {name.lower(): value for name, value in given.items()}
+    catalogue.compose(Settings(**settings, parcours_commit="a1"))
+    labels = {"service": "catalogue", "version": VERSION, "commit": "a1"}
+    assert REGISTRY.get_sample_value("parcours_build_info", labels) == 1
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    api: FastAPI = new_api("test", "Tests.", a_guard())
+
+    @api.get("/counted/{number}")
+    async def answer(number: int) -> Response:
+        return Response(status_code=number)
+
+    @api.get("/counted-fails")
+    async def fail() -> None:
+        raise RuntimeError
+
+    async def ready() -> str | None:
+        return None
+
+    add_operations(api, Probes(live=lambda: None, ready=ready, consuming=lambda: None))
+    transport = httpx.ASGITransport(app=api, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+def counted(method: str, route: str, status: int) -> float:
+    labels = {"method": method, "route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("parcours_http_requests_total", labels) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kept"),
+    [
+        ("GET", "/counted/204", ("GET", "/counted/{number}", 204)),
+        ("HEAD", "/counted/404", ("GET", "/counted/{number}", 404)),
+        ("GET", "/counted/no-number", ("GET", "/counted/{number}", 422)),
+        ("POST", "/counted/204", ("POST", "/counted/{number}", 405)),
+        ("GET", "/counted-fails", ("GET", "/counted-fails", 500)),
+        ("GET", "/of-nobody/12345", ("GET", "none", 404)),
+    ],
+)
+async def test_a_request_is_counted_by_its_route_and_never_by_its_path(
+    client: httpx.AsyncClient, method: str, path: str, kept: tuple[str, str, int]
+) -> None:
+    before = counted(*kept)
+    timed = REGISTRY.get_sample_value("parcours_http_seconds_count", {"route": kept[1]}) or 0.0
+    await client.request(method, path)
+    assert counted(*kept) == before + 1
+    assert REGISTRY.get_sample_value("parcours_http_seconds_count", {"route": kept[1]}) == timed + 1
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/health/consuming", "/metrics"])
+async def test_health_and_metrics_are_not_counted(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+    assert counted("GET", path, 200) == 0
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def existing() -> set[str]:
+    """The names of the metrics of all services."""
+    for service in ("catalogue", "enrolment", "notifier"):
+        importlib.import_module(f"services.{service}.app")
+    return {
+        {"counter": f"{family.name}_total", "info": f"{family.name}_info"}.get(family.type, family.name)
+        for family in REGISTRY.collect()
+        if family.name.startswith("parcours_")
+    }
+
+
+def test_the_operators_guide_lists_each_metric_and_no_other() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| (`parcours_[^|]+)\|", guide, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`(parcours_\w+)`", row)]
+    assert sorted(listed) == sorted(existing())
