@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import asyncpg
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 from sqlalchemy import DateTime, MetaData, Row, TextClause, event, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
@@ -32,6 +32,19 @@ class Transaction(AsyncSession):
     ``scalars`` runs a statement made from the classes of ``tables.py`` and returns their instances, which are
     read and never written to; ``execute`` runs a named SQL statement, for many rows at once.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._counted: list[tuple[Counter, int]] = []
+
+    def count(self, metric: Counter, number: int = 1) -> None:
+        """Add to a metric once the transaction is committed, and nothing where it is not."""
+        self._counted.append((metric, number))
+
+    def committed(self) -> None:
+        """Add what was counted: the transaction is committed."""
+        for metric, number in self._counted:
+            metric.inc(number)
 
     async def execute(self, statement: Any, params: Any = None, **options: Any) -> Rows:
         """Run one SQL statement. Returns its rows, or how many it changed (``rowcount``)."""
@@ -150,6 +163,7 @@ class Database:
                     # Before the rollback: that gives the connection back to the pool.
                     await asyncio.shield(tx.invalidate())
                     raise
+            tx.committed()
         finally:
             await asyncio.shield(tx.close())
 

@@ -2,11 +2,12 @@
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import messages, requests, session_changes, sessions
+from services.enrolment.service import enrolments, messages, requests, session_changes, sessions
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database, is_temporary
@@ -18,6 +19,8 @@ from shared.process.jobs import Job
 log = logging.getLogger(__name__)
 
 FAILURES = Counter("parcours_expiry_failures_total", "Sessions in which what is due cannot be done.")
+LAPSING = Gauge("parcours_offers_lapsing", "Seats offered whose hold ends within 24 hours.")
+OVERDUE = Gauge("parcours_offers_overdue_seconds", "For how long an offer whose hold is over has not lapsed.")
 
 SLICE = 1_000
 """Agents who are notified of a change of their session in one transaction."""
@@ -55,7 +58,16 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
         Job("expire", 1.0, expire_what_is_due),
         Job("settle-pending", 1.0, settle_pending),
         Job("tell-session-changes", 1.0, tell_changes),
+        Job("measure-offers", 10.0, partial(measure, database)),
     )
+
+
+async def measure(database: Database) -> None:
+    """Set the gauges."""
+    async with database.quiet_transaction() as tx:
+        to_come, overdue = await enrolments.lapsing(tx, clock.now(), timedelta(days=1))
+    LAPSING.set(to_come)
+    OVERDUE.set(overdue)
 
 
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:

@@ -53,6 +53,9 @@ STOPPED = Gauge(
     "parcours_consumer_stopped", "1 while a handler fails on most events, and nothing is parked.", ["topic"]
 )
 SECONDS = Histogram("parcours_batch_seconds", "Time to take a batch in.", ["topic"])
+RECORDS = Histogram(
+    "parcours_batch_records", "Records of a batch.", ["topic"], buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
 
 Delivery = Received[Event] | Parked | Rejected | None
 """A record as it was read: an event, one to park or to reject, None where its type is not known here."""
@@ -131,6 +134,7 @@ class Consumer:
         topic = self.subscription.topic
         self.since = time.monotonic()
         self.busy = True
+        RECORDS.labels(topic).observe(len(deliveries))
         try:
             with SECONDS.labels(topic).time():
                 await self._take_batch(deliveries, handler or self._handler)
@@ -211,8 +215,8 @@ class Consumer:
                 letter.error.partition(":")[0],
             )
         async with self.database.transaction() as tx:
-            await dead_letters.park(tx, failed)
-        PARKED.labels(self.subscription.topic).inc(len(failed))
+            number = await dead_letters.park(tx, failed)
+        PARKED.labels(self.subscription.topic).inc(number)
 
     async def _commit(self, wanted: Sequence[Delivery], handler: Call) -> None:
         """Park the records to park and handle the events, in one transaction."""
@@ -222,13 +226,13 @@ class Consumer:
         events = [delivery for delivery in wanted if isinstance(delivery, Received)]
         if parked or rejected or events:
             async with self.database.transaction() as tx:
-                await dead_letters.park(tx, parked)
+                newly_parked = await dead_letters.park(tx, parked)
                 effects, rejections = await self._handle(tx, events, handler)
                 unknown = await dead_letters.keep_rejected(tx, [*rejected, *rejections])
                 await self._publish(tx, map(outcomes.of_rejected, unknown))
             HANDLED.labels(topic).inc(effects)
             DUPLICATES.labels(topic).inc(len(events) - effects - len(rejections))
-            PARKED.labels(topic).inc(len(parked))
+            PARKED.labels(topic).inc(newly_parked)
             for rejection in (*rejected, *rejections):
                 REJECTED.labels(topic, rejection.portal or "", rejection.code).inc()
             record_refusals(topic, (*rejected, *rejections))

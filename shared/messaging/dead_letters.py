@@ -117,10 +117,11 @@ class DeadLetter(Parked):
         return replace(bare, traceback=None, event_type=None, source=None)  # as large as its sender liked
 
 
-async def park(tx: Transaction, parked: Sequence[Parked]) -> None:
-    """Park records. A record that comes again is kept once."""
-    if parked:
-        await _keep(tx, await asyncio.to_thread(lambda: [_parked_row(letter) for letter in parked]))
+async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
+    """Park records. A record that comes again is kept once. Returns how many were not known."""
+    if not parked:
+        return 0
+    return len(await _keep(tx, await asyncio.to_thread(lambda: [_parked_row(letter) for letter in parked])))
 
 
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
@@ -339,6 +340,12 @@ async def oldest_parked(tx: Transaction) -> datetime | None:
     return await tx.scalar(parked)
 
 
+async def decided(tx: Transaction, since: datetime) -> dict[str, int]:
+    """Return how often operators did what about dead letters since then, by their actions."""
+    return {row.action: row.number for row in await tx.execute(_DECIDED, {"since": since})}
+
+
+_DECIDED = text("SELECT action, count(*) AS number FROM dead_letter_audit WHERE at >= :since GROUP BY action")
 _EMPTY = text(
     "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', names = '[]', error = 'erased', "
     "traceback = NULL, problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "

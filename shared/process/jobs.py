@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from prometheus_client import Counter, Gauge
 
@@ -22,6 +23,10 @@ DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator
 DEAD_LETTERS_AGE = Gauge(
     "parcours_dead_letters_oldest_seconds", "For how long a record has waited for an operator."
 )
+DECIDED = Gauge(
+    "parcours_dead_letters_decided", "What was done about dead letters in the last 24 hours.", ["action"]
+)
+ACTIONS = ("redriven", "redrive failed", "discarded")
 UNSENT = Gauge("parcours_outbox_unsent", "Events that wait to be published.")
 REFUSED = Gauge("parcours_outbox_refused", "Events that the broker refused, which wait for an operator.")
 WAITING = Gauge("parcours_outbox_waiting", "Events that wait for a topic, or behind a refused one.")
@@ -69,6 +74,9 @@ def housekeeping(
             refused, waiting = await held.count(tx)
             DEAD_LETTERS.set(await dead_letters.count_parked(tx))
             oldest = await dead_letters.oldest_parked(tx)
+            decided = await dead_letters.decided(tx, clock.now() - timedelta(days=1))
+        for action in ACTIONS:
+            DECIDED.labels(action).set(decided.get(action, 0))
         DEAD_LETTERS_AGE.set(0 if oldest is None else (clock.now() - oldest).total_seconds())
         UNSENT.set(unsent)
         REFUSED.set(refused)

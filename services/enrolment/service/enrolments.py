@@ -1,7 +1,7 @@
 """What organisers do with one enrolment, and portals read of their agents'."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
@@ -31,6 +31,11 @@ async def find_own(
     """Return the enrolment if its session is the organiser's, else None."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     return found if found is not None and organiser.finds(found.session.organiser) else None
+
+
+async def lapsing(tx: Transaction, now: datetime, within: timedelta) -> tuple[int, float]:
+    """Return how many offers lapse within this time, and for how long the oldest should have lapsed."""
+    return await enrolments.lapsing(tx, now, now + within)
 
 
 async def of_agent(

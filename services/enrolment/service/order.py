@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from prometheus_client import Counter
+
 from services.enrolment.rules.requests import PortalRequest, Request, request_of
 from services.enrolment.store import partition_numbers, sessions
 from services.enrolment.store import requests as store
@@ -19,6 +21,12 @@ from shared.messaging.partitions import PartitionNumber, lies_right, partition_o
 from shared.messaging.portals.admission import Rejected, rejected
 
 _READ_AGAIN_SECONDS = 60.0
+
+MISROUTED = Counter(
+    "parcours_requests_misrouted_total",
+    "New requests that lay in another partition than their session's, refused or not.",
+    ["portal"],
+)
 
 RequestReceived = Received[PortalRequest]
 
@@ -57,6 +65,8 @@ class PartitionCheck:
         refused: dict[int, Rejected] = {}
         for index in elsewhere:
             request = requests[index]
+            if request.key not in known:
+                tx.count(MISROUTED.labels(received[index].portal or ""))
             if not limited.get(request.session_id, True):
                 continue
             sender = received[index].sender

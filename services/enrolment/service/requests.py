@@ -14,9 +14,16 @@ from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey, Swap
 from services.enrolment.rules.states import State
-from services.enrolment.store import accepted_events, changes, enrolments, request_outcomes, rosters, sessions
+from services.enrolment.store import (
+    accepted_events,
+    changes,
+    enrolments,
+    outbox,
+    request_outcomes,
+    rosters,
+    sessions,
+)
 from services.enrolment.store import requests as store
-from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow
 from shared import read_log
 from shared.database import Transaction
@@ -78,15 +85,13 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
     ]
     await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
     await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
-    decisions = [
-        answer_event(refusal_event(enrolment, 0, request.key), request) for enrolment, request in refused
-    ]
+    decisions = [(refusal_event(enrolment, 0, request.key), request) for enrolment, request in refused]
     outcomes = [
-        answer_event(outcome, request)
+        (outcome, request)
         for request in requests
         if not isinstance(request, RequestForSeats) and (outcome := no_session(request)) is not None
     ]
-    await OUTBOX.publish(tx, [*decisions, *outcomes])
+    await outbox.publish(tx, [*decisions, *outcomes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,12 @@ async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enr
     return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
 
 
+async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int, float]:
+    """Return how many offers lapse from now until then, and for how long the oldest should have lapsed."""
+    row = (await tx.execute(_LAPSING, {"now": now, "until": until})).one()
+    return int(row.to_come), float(row.overdue)
+
+
 async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
     """Return how many have left each session since its close, given with it, less those who came since.
 
@@ -334,6 +340,11 @@ _OFFERS = text(
     "SELECT enrolment.* "
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
     "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
+)
+_LAPSING = text(
+    "SELECT count(*) FILTER (WHERE hold_until > :now) AS to_come, "
+    "coalesce(extract(epoch FROM :now - min(hold_until) FILTER (WHERE hold_until <= :now)), 0) AS overdue "
+    "FROM enrolment WHERE state = 'offered' AND hold_until <= :until"
 )
 _LIVE_OF_AGENT = text(
     "SELECT enrolment_id FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "

@@ -1,20 +1,63 @@
 """What this service publishes, and what of it is still to be sent."""
 
-from collections.abc import Collection
+from collections import Counter as Count
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy import text
 
 from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.requests import Request
 from shared.database import Transaction
-from shared.events.enrolment import Decision, SessionOccupancyChanged
+from shared.events import Event
+from shared.events.enrolment import (
+    Decision,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatNotObtained,
+    SeatOfferLapsed,
+    SessionOccupancyChanged,
+)
 from shared.events.topics import Topic
 from shared.messaging.outbox import Outbox, OutboxEvent
 
 OUTBOX = Outbox("enrolment")
+
+
+DECISIONS = Counter(
+    "parcours_decisions_total",
+    "Decisions about enrolments, and why where there is a reason.",
+    ["decision", "reason"],
+)
+
+DecisionOrOutcome = tuple[Decision | PortalOutcome, Request | None]
+"""What was decided, and the request that it follows from; None: time."""
+
+
+async def publish(
+    tx: Transaction, answers: Sequence[DecisionOrOutcome], others: Sequence[Event] = ()
+) -> None:
+    """Publish decisions and outcomes, then other events, and count the decisions."""
+    await OUTBOX.publish(tx, [*(answer_event(*answer) for answer in answers), *others])
+    decided = Count(_labels(event) for event, _ in answers if isinstance(event, Decision))
+    for labels, number in decided.items():
+        tx.count(DECISIONS.labels(*labels), number)
+
+
+def _labels(decision: Decision) -> tuple[str, str]:
+    """Return the name of a decision, and why: a code, never what somebody wrote."""
+    match decision:
+        case EnrolmentRefused(reason=why) | SeatNotObtained(reason=why):
+            reason: str = why
+        case SeatOfferLapsed(cause=why) | EnrolmentWithdrawn(by=why) | EnrolmentPending(awaiting=why):
+            reason = why
+        case _:
+            reason = ""
+    return type(decision).__name__, reason
 
 
 def answer_event(event: Decision | PortalOutcome, request: Request | None) -> OutboxEvent:

@@ -32,6 +32,7 @@ from services.enrolment.store import (
     changes,
     enrolments,
     last_nominations,
+    outbox,
     question_answers,
     session_changes,
     sessions,
@@ -46,7 +47,6 @@ from services.enrolment.store.load_plans import (
     place_of_newest,
     plan_for,
 )
-from services.enrolment.store.outbox import OUTBOX, answer_event
 from services.enrolment.store.sessions import LockedSession
 from services.enrolment.store.waiting_lists import LineSearch
 from shared.database import Transaction
@@ -345,10 +345,10 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     await session_changes.add(
         tx, {roster.session.session_id: roster.parts_changed for roster in rosters if roster.parts_changed}
     )
-    decisions = [answer_event(*decision) for roster in rosters for decision in roster.decisions]
-    outcomes = [answer_event(*outcome) for roster in rosters for outcome in roster.outcomes]
+    decisions = [decision for roster in rosters for decision in roster.decisions]
+    outcomes = [outcome for roster in rosters for outcome in roster.outcomes]
     notices = [notice for roster in rosters for notice in roster.notices]
-    await OUTBOX.publish(tx, [*decisions, *outcomes, *occupancies, *notices])
+    await outbox.publish(tx, [*decisions, *outcomes], [*occupancies, *notices])
 
 
 async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:

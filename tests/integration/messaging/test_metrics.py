@@ -1,0 +1,65 @@
+"""What the metrics say of batches, and of dead letters that come and go."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from services.enrolment.handlers import router
+from services.enrolment.personal_data import REGISTER
+from services.enrolment.settings import Settings
+from shared import clock
+from shared.database import Database
+from shared.events.topics import Topic
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.process.jobs import housekeeping
+from tests.conftest import settings_of
+from tests.integration.messaging.consumers import ConsumerHandler, Sent, deliveries
+from tests.support.metrics import metric
+
+TOPIC = Topic.PORTAL_ENROLMENTS.value
+
+
+def batches(most: str) -> float:
+    """How many batches had so many records at most."""
+    return metric("parcours_batch_records_bucket", topic=TOPIC, le=most)
+
+
+async def test_the_size_of_each_batch_is_counted(database: Database) -> None:
+    handler = ConsumerHandler()
+    consumer = Consumer(handler.subscription, database)
+    before = [batches(most) for most in ("1.0", "5.0", "500.0")]
+    await consumer.take(deliveries([handler.request("A-1")]))
+    await consumer.take(deliveries([handler.request(f"B-{number}") for number in range(6)]))
+    after = [batches(most) for most in ("1.0", "5.0", "500.0")]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2]
+
+
+async def test_a_dead_letter_is_counted_once_however_often_its_record_comes(database: Database) -> None:
+    handler = ConsumerHandler(poison="poison")
+    batch = deliveries([handler.request("poison"), (str(handler.session_id), [], b"no event")])
+    before = metric("parcours_events_parked_total", topic=TOPIC)
+    for _ in range(2):
+        await Consumer(handler.subscription, database).take(batch)
+    assert metric("parcours_events_parked_total", topic=TOPIC) == before + 2
+
+
+async def test_what_operators_did_about_dead_letters_in_the_last_day_is_known(database: Database) -> None:
+    handler = ConsumerHandler()
+    garbage: list[Sent] = [(None, [], f"no event {number}".encode()) for number in range(4)]
+    await Consumer(handler.subscription, database).take(deliveries(garbage))
+    async with database.transaction() as tx:
+        letters = [letter.id for letter in await dead_letters.find(tx, limit=4)]
+        await dead_letters.discard(tx, letters[:2], actor="nadia", reason="no event")
+        await dead_letters.settle(tx, letters[2], state="redriven", actor="nadia", note=None)
+        await dead_letters.audit(tx, letters[3], action="redrive failed", actor="nadia", note=None)
+        long_ago = {"at": clock.now() - timedelta(hours=25), "id": letters[0]}
+        await tx.execute(text("UPDATE dead_letter_audit SET at = :at WHERE dead_letter_id = :id"), long_ago)
+    given: dict[str, Any] = settings_of("enrolment", "postgresql://x@localhost/x", "x:1")
+    settings = Settings(**{name.lower(): value for name, value in given.items()})
+    *_, measure = housekeeping(database, router, REGISTER, settings)
+    await measure.run()
+    actions = ("redriven", "redrive failed", "discarded")
+    assert [metric("parcours_dead_letters_decided", action=action) for action in actions] == [1, 1, 1]
+    assert metric("parcours_dead_letters") == 1
