@@ -8,23 +8,41 @@ FILES = ("portals", "tokens")
 """Files that all services read, and that have commands of their own."""
 ACROSS = ("agent", "person", "logins")
 """What an operator does about one person in several services."""
+CONSOLE = ("status", "lag", "topics", "dead-letters", "outbox", "mails")
+"""How all services are, and what waits in them."""
+_OURS = ("services", "shared")
 
 
 def main() -> None:
     """Hand over to the service that is named; each needs only its own dependencies."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name in SERVICES:
+    if name in SERVICES or name in ACROSS:
         module = f"services.{name}"
     elif name in FILES:
         module = f"shared.cli.{name}"
-    elif name in ACROSS:
-        module = f"services.{name}"
+    elif name in CONSOLE:
+        module = "services.console"
     else:
-        sys.stderr.write(f"usage: parcours {{{','.join((*SERVICES, *FILES, *ACROSS))}}} COMMAND …\n")
+        names = ",".join((*SERVICES, *FILES, *ACROSS, *CONSOLE))
+        sys.stderr.write(f"usage: parcours {{{names}}} COMMAND …\n")
         raise SystemExit(2)
-    del sys.argv[1]
-    sys.argv[0] = f"parcours {name}"
-    runpy.run_module(module, run_name="__main__", alter_sys=False)
+    if name in CONSOLE:
+        sys.argv[0] = "parcours"
+    else:
+        del sys.argv[1]
+        sys.argv[0] = f"parcours {name}"
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=False)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in _OURS:
+            raise
+        extras = name if name in SERVICES else ",".join(SERVICES)
+        sys.stderr.write(
+            f"parcours: {name} needs the package of {missing!r}, which is not installed: "
+            f"pip install 'parcours[{extras}]'\n"
+        )
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

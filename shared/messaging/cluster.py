@@ -14,10 +14,12 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 from sqlalchemy import text
+from sqlmodel import select
 
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.messaging import connections
 from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.tables import ClusterRow
 
 EMBEDDED = "tansu_cluster"
 """The id of every embedded broker, which keeps nothing: from or to one, a trial may change at any time."""
@@ -70,6 +72,12 @@ async def keep(database: Database, found: str) -> str:
     """Keep this cluster as ours if none is kept yet. Returns the id of ours."""
     [row] = await database.execute_alone(_KEEP, {"found": found, "embedded": EMBEDDED})
     return str(row.cluster_id)
+
+
+async def kept(tx: Transaction) -> str | None:
+    """Return the id of the cluster that is kept as ours, None where none is yet."""
+    found: str | None = await tx.scalar(select(ClusterRow.cluster_id))
+    return found
 
 
 async def accept(database: Database, found: str) -> None:

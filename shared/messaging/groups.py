@@ -63,9 +63,9 @@ class ConsumerGroups:
             try:
                 async with asyncio.timeout(_SECONDS):
                     admin = await self._connected()
-                    partitions = await _partitions(admin, set(topics.values()))
+                    partitions = await partitions_of(admin, set(topics.values()))
                     return {
-                        group: await _group(admin, group, topic, partitions[topic])
+                        group: await describe(admin, group, topic, partitions[topic])
                         for group, topic in topics.items()
                     }
             except (KafkaError, OSError, TimeoutError):
@@ -87,7 +87,8 @@ class ConsumerGroups:
         return self._admin
 
 
-async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
+async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
+    """Return the partitions of each topic, none where it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
     for topic in await admin.describe_topics(list(topics)):
         if topic["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
@@ -96,7 +97,10 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Collection[str]) -> di
     return found
 
 
-async def _group(admin: AIOKafkaAdminClient, group_id: str, topic: str, partitions: frozenset[int]) -> Group:
+async def describe(
+    admin: AIOKafkaAdminClient, group_id: str, topic: str, partitions: frozenset[int]
+) -> Group:
+    """Return a group that reads this topic. Raises ``KafkaError``."""
     # One group a request: aiokafka 0.14 reads version 3 as if it were 2, and loses its way after the first.
     [answer] = await admin.describe_consumer_groups([group_id])
     [(error, _, state, _, _, members, *_)] = answer.groups

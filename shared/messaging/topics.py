@@ -1,10 +1,12 @@
-"""Creating the topics, by an explicit and idempotent command alone."""
+"""Creating the topics, by an explicit and idempotent command alone; and how they are on the broker."""
 
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.events.topics import TOPICS, Topic, TopicSettings
@@ -16,6 +18,22 @@ METADATA_SECONDS = 15.0
 
 class TopicsDiffer(Exception):
     """A topic exists with fewer partitions than agreed; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is on the broker. ``partitions``: 0 where it does not exist; ``replicas``: the fewest.
+
+    ``differences`` are the settings that are not as agreed: what each is, and what it has to be.
+    """
+
+    name: str
+    agreed: TopicSettings
+    partitions: int = 0
+    replicas: int = 0
+    differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    unknown: str = ""
+    """Why the broker does not tell; empty: it does."""
 
 
 async def create(
@@ -45,6 +63,46 @@ def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
     answers = [portal.answers_topic for portal in portals if portal.answers_topic is not None]
     fixed = {topic.value: agreed for topic, agreed in TOPICS.items() if topic is not Topic.PORTAL_ANSWERS}
     return fixed | dict.fromkeys(answers, TOPICS[Topic.PORTAL_ANSWERS])
+
+
+async def states(settings: KafkaSettings, portals: Iterable[Portal] = ()) -> list[TopicState]:
+    """Return how every topic of the system is on the broker. Creates and changes nothing.
+
+    Raises ``KafkaError`` where the broker cannot be used.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
+    try:
+        await admin.start()
+        # Of all topics: some brokers create one that they are asked about.
+        existing = set(await admin.list_topics())
+        return [await _state(admin, name, agreed, existing) for name, agreed in names(portals).items()]
+    finally:
+        await admin.close()
+
+
+async def _state(
+    admin: AIOKafkaAdminClient, name: str, agreed: TopicSettings, existing: set[str]
+) -> TopicState:
+    if name not in existing:
+        return TopicState(name, agreed)
+    [described] = await admin.describe_topics([name])
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    [(code, message, _, _, entries)] = answer.resources
+    if code:
+        return TopicState(name, agreed, unknown=f"{for_code(code).__name__}: {message}")
+    config = {entry[0]: str(entry[1]) for entry in entries}
+    partitions = described["partitions"]
+    return TopicState(
+        name,
+        agreed,
+        len(partitions),
+        min((len(partition["replicas"]) for partition in partitions), default=0),
+        {
+            setting: (config.get(setting, "not set"), wanted)
+            for setting, wanted in agreed.broker_config.items()
+            if config.get(setting) != wanted
+        },
+    )
 
 
 async def _create(

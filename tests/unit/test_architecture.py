@@ -69,7 +69,7 @@ def an_empty_project(tmp_path: Path) -> Path:
     """Lay out every room with nothing in it, under the project's own contracts."""
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
     modules += [f"services/notifier/{room}" for room in ("letters", "render", "delivery")]
-    modules += ["services/enrolment/explanations", "services/catalogue/import_queue"]
+    modules += ["services/enrolment/explanations", "services/catalogue/import_queue", "services/console"]
     modules += [f"local/demo/{module}" for module in DEMO]
     modules += ["local/portal", "local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
@@ -104,6 +104,9 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.enrolment.api", "services.enrolment.store", "asks it, never the store"),
         ("services.notifier.jobs", "services.notifier.store", "asks it, never the store"),
         ("services.notifier.app", "services.notifier.store", "asks it, never the store"),
+        ("services.console", "services.notifier.store", "asks it, never the store"),
+        ("services.console", "services.notifier.service, services.catalogue.app", None),
+        ("services.notifier.app", "services.console", "Nothing imports the operators' console"),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
         ("local", "asyncio, shared.clock", None),
         ("local.demo.model", "shared.events.portal", "What checks the services shares no code with them"),
@@ -213,6 +216,10 @@ def undeclared(found: dict[str, Path], allowed: set[str]) -> dict[str, Path]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_imports_only_what_its_image_holds(service: str) -> None:
     assert not undeclared(imported(ROOT / "services" / service), declared(service))
+
+
+def test_the_console_imports_only_what_its_image_holds() -> None:
+    assert not undeclared(imported(ROOT / "services" / "console"), declared(*SERVICES))
 
 
 def test_shared_code_imports_only_what_every_image_holds() -> None:

@@ -1,0 +1,156 @@
+"""Whom the console asks: the services whose database URLs are set, and the broker; each may not answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from aiokafka.errors import KafkaError
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from sqlalchemy.exc import DBAPIError
+
+from services.catalogue.app import DEFINITION as CATALOGUE
+from services.console.findings import Finding, Mark
+from services.enrolment.app import DEFINITION as ENROLMENT
+from services.notifier.app import DEFINITION as NOTIFIER
+from shared.cli import Definition, load, stop
+from shared.database import FAILURES, Database, DatabaseUnreachable, async_url, is_temporary
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.portals import registry
+from shared.messaging.portals.registry import Portals, PortalSettings, UnreadablePortals
+from shared.secret_files import SecretFiles
+
+DEFINITIONS = (CATALOGUE, ENROLMENT, NOTIFIER)
+BROKER_SECONDS = 30.0
+"""How long the broker may take for all that it is asked at once."""
+_NO_SUCH_TABLE = "42P01"
+
+
+class ServiceName(StrEnum):
+    """A service, as an option of the console names it."""
+
+    CATALOGUE = "catalogue"
+    ENROLMENT = "enrolment"
+    NOTIFIER = "notifier"
+
+
+T = TypeVar("T")
+
+
+class ConsoleSettings(KafkaSettings, PortalSettings):
+    """What the console needs to ask: every part may be left out, and is then not asked."""
+
+    kafka_bootstrap_servers: str = Field(default="", description="host:port[,host:port …]")
+    catalogue_database_url: str = ""
+    enrolment_database_url: str = ""
+    notifier_database_url: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As the services read theirs."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+    def url_of(self, service: str) -> str:
+        """Return the database URL of a service, empty where it is not set."""
+        return str(getattr(self, f"{service}_database_url"))
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _hosts_and_ports(cls, value: str) -> str:
+        return super()._hosts_and_ports(value) if value else value
+
+    @field_validator("catalogue_database_url", "enrolment_database_url", "notifier_database_url")
+    @classmethod
+    def _database_urls(cls, value: str) -> str:
+        if value:
+            async_url(value)
+        return value
+
+
+def settings() -> ConsoleSettings:
+    """Read the settings, or say which is wrong and end with 2."""
+    return load(ConsoleSettings)
+
+
+def portals(of: PortalSettings) -> Portals:
+    """Return the portals of ``PORTALS_FILE``, or say what is wrong with it and end with 2."""
+    try:
+        return registry.read(of.portals_file, trial=of.parcours_trial)
+    except UnreadablePortals as error:
+        stop(str(error), 2)
+
+
+def named(services: Sequence[str] | None) -> list[Definition]:
+    """Return the services of these names; of none: all."""
+    return [definition for definition in DEFINITIONS if not services or definition.name in services]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """What a service answered, or why it could not be asked."""
+
+    service: str
+    answer: T | None
+    why_not: str = ""
+
+    def finding(self, what: str) -> Finding:
+        """Return the line that says why it could not be asked."""
+        return Finding(self.service, what, Mark.UNKNOWN, self.why_not)
+
+
+async def ask(
+    services: Sequence[Definition],
+    urls: ConsoleSettings,
+    question: Callable[[Definition, Database], Awaitable[T]],
+) -> list[Asked[T]]:
+    """Ask each service's database, by the URL that is set; whoever cannot be asked says why."""
+    return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
+
+
+async def _ask(
+    definition: Definition, url: str, question: Callable[[Definition, Database], Awaitable[T]]
+) -> Asked[T]:
+    name = definition.name
+    if not url:
+        return Asked(name, None, f"{name.upper()}_DATABASE_URL is not set")
+    database = Database(url, application_name="console", pool_size=1)
+    try:
+        await database.check()
+        return Asked(name, await question(definition, database))
+    except FAILURES as error:
+        if not is_temporary(error):
+            raise
+        return Asked(name, None, _why(definition, error))
+    finally:
+        await database.close()
+
+
+def _why(definition: Definition, error: Exception) -> str:
+    if isinstance(error, DatabaseUnreachable):
+        return str(error)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    line = (str(cause).splitlines() or [type(error).__name__])[0]
+    if getattr(cause, "sqlstate", None) == _NO_SUCH_TABLE:
+        return f"its database is not at this version: run 'python -m services.{definition.name} migrate'"
+    return line
+
+
+async def broker_answers(kafka: KafkaSettings, question: Coroutine[Any, Any, T]) -> T | str:
+    """Return what the broker answered, or why it could not be asked."""
+    if not kafka.kafka_bootstrap_servers:
+        question.close()
+        return "KAFKA_BOOTSTRAP_SERVERS is not set"
+    try:
+        async with asyncio.timeout(BROKER_SECONDS):
+            return await question
+    except (KafkaError, OSError, TimeoutError) as error:
+        return f"Kafka at {kafka.kafka_bootstrap_servers} cannot be used ({error or type(error).__name__})"

@@ -1,0 +1,106 @@
+"""What Kafka tells: how far each consumer group is behind, and how the topics are."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from services.console.asking import ConsoleSettings, broker_answers, portals
+from services.console.findings import Finding, Mark, duration
+from services.contracts import ROUTERS
+from shared import clock
+from shared.cli import Definition
+from shared.messaging import lag as lags
+from shared.messaging import topics
+from shared.messaging.lag import GroupLag
+from shared.messaging.topics import TopicState
+
+LATE = timedelta(minutes=1)
+"""How long a record, an event or a mail may wait before somebody looks: the services need a second or two."""
+_CREATE = "python -m services.catalogue topics create"
+
+
+async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
+    """Return a line for each consumer group of these services."""
+    subscriptions = [
+        subscription
+        for definition in services
+        for subscription in ROUTERS[definition.name].subscriptions.values()
+    ]
+    answered = await broker_answers(settings, lags.of_groups(settings, subscriptions))
+    if isinstance(answered, str):
+        return [Finding("kafka", "consumer groups", Mark.UNKNOWN, answered)]
+    return [of_group(group, clock.now()) for group in answered]
+
+
+def of_group(group: GroupLag, now: datetime) -> Finding:
+    """Return the line of a group."""
+    waits = None if group.oldest is None else now - group.oldest
+    found, remedy = _judged(group, waits)
+    mark = Mark.UNKNOWN if group.group is None else Mark.ACT if remedy else Mark.OK
+    known = group.group
+    figures = {
+        "service": group.service,
+        "topic": group.topic,
+        "members": None if known is None else len(known.members),
+        "partitions": None if known is None else len(known.partitions),
+        "unowned": [] if known is None else sorted(known.unowned),
+        "lag": group.records,
+        "oldest_seconds": None if waits is None else round(waits.total_seconds(), 1),
+    }
+    return Finding(group.service, group.group_id, mark, found, remedy, figures)
+
+
+def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
+    """Return what is so of a group, and what to do about it: empty where nothing is."""
+    service, group = lag_of.service, lag_of.group
+    if group is None:
+        return f"the broker does not tell: {lag_of.unknown}", ""
+    behind = "" if waits is None else f", {lag_of.records} records behind, the first for {duration(waits)}"
+    if not group.partitions:
+        return f"the topic {lag_of.topic} does not exist", f"run '{_CREATE}'"
+    if not group.members:
+        return f"nobody reads it{behind}", f"start {service}; where it runs, read its log"
+    if (trouble := group.trouble()) is not None:
+        return f"{trouble}{behind}", f"ask again in a minute: it may be settling; then restart {service}"
+    reads = f"{len(group.members)} read {len(group.partitions)} partitions"
+    if waits is None:
+        return f"{reads}, nothing waits", ""
+    late = f"read the log of {service}: its database may be away, or it needs more processes"
+    return f"{reads}{behind}", late if waits > LATE else ""
+
+
+async def all_topics(settings: ConsoleSettings) -> list[Finding]:
+    """Return a line for each topic of the system, those of the portals' answers too."""
+    answered = await broker_answers(settings, topics.states(settings, portals(settings)))
+    if isinstance(answered, str):
+        return [Finding("kafka", "topics", Mark.UNKNOWN, answered)]
+    return [of_topic(state) for state in answered]
+
+
+def of_topic(state: TopicState) -> Finding:
+    """Return the line of a topic: whether it is as agreed."""
+    figures = {"partitions": state.partitions, "replicas": state.replicas}
+    if state.unknown:
+        return Finding("kafka", state.name, Mark.UNKNOWN, f"the broker does not tell: {state.unknown}")
+    wrong = list(_not_as_agreed(state))
+    if wrong:
+        found, remedies = zip(*wrong, strict=True)
+        return Finding("kafka", state.name, Mark.ACT, "; ".join(found), "; ".join(remedies), figures)
+    policy = state.agreed.broker_config["cleanup.policy"]
+    found_so = f"{state.partitions} partitions, {policy}, replicated {state.replicas} times"
+    return Finding("kafka", state.name, Mark.OK, found_so, figures=figures)
+
+
+def _not_as_agreed(state: TopicState) -> Iterator[tuple[str, str]]:
+    if not state.partitions:
+        yield "does not exist: events for it wait", f"run '{_CREATE}'"
+        return
+    if state.partitions < state.agreed.partitions:
+        yield (
+            f"has {state.partitions} partitions, fewer than {state.agreed.partitions}",
+            f"kafka-topics --alter --topic {state.name} --partitions {state.agreed.partitions}",
+        )
+    for setting, (found, wanted) in state.differences.items():
+        yield (
+            f"{setting} is {found}, not {wanted}",
+            f"kafka-configs --alter --topic {state.name} --add-config {setting}={wanted}",
+        )

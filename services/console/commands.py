@@ -1,0 +1,65 @@
+"""``parcours status | lag | topics | dead-letters | outbox | mails``, and so ``python -m services …``."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+
+from services.console import asking, broker, waiting
+from services.console.asking import ServiceName
+from services.console.findings import Finding, report
+
+app = typer.Typer(
+    name="parcours",
+    help="How all services are, and what waits for somebody. Each command ends with 0 where all is well, 1 "
+    "where something must be done, 2 where something could not be asked.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="For a script.")]
+Services = Annotated[
+    list[ServiceName] | None, typer.Option("--service", help="Only this one; may be repeated.")
+]
+
+
+def _report(asking_all: Coroutine[Any, Any, list[Finding]], *, as_json: bool) -> None:
+    report(asyncio.run(asking_all), as_json=as_json)
+
+
+@app.command("status", help="What waits in each service, by its database.")
+def status(services: Services = None, as_json: Json = False) -> None:
+    """Print some lines for each service."""
+    _report(waiting.status(asking.settings(), asking.named(services)), as_json=as_json)
+
+
+@app.command("lag", help="Who reads each topic, and what waits there, as Kafka tells.")
+def lag(services: Services = None, as_json: Json = False) -> None:
+    """Print a line for each consumer group."""
+    _report(broker.lag(asking.settings(), asking.named(services)), as_json=as_json)
+
+
+@app.command("topics", help="Whether the topics are on the broker as agreed. To create: topics of a service.")
+def topics(as_json: Json = False) -> None:
+    """Print a line for each topic."""
+    _report(broker.all_topics(asking.settings()), as_json=as_json)
+
+
+@app.command("dead-letters", help="Records that wait for a decision, of all services.")
+def dead_letters(services: Services = None, as_json: Json = False) -> None:
+    """Print a line for each."""
+    _report(waiting.all_dead_letters(asking.settings(), asking.named(services)), as_json=as_json)
+
+
+@app.command("outbox", help="Events that are held back, of all services.")
+def outbox(services: Services = None, as_json: Json = False) -> None:
+    """Print a line for each."""
+    _report(waiting.all_held_events(asking.settings(), asking.named(services)), as_json=as_json)
+
+
+@app.command("mails", help="How many mails are in each state, and those that wait for a decision.")
+def mails(as_json: Json = False) -> None:
+    """Print a line for each state, and for each ambiguous mail."""
+    _report(waiting.all_mails(asking.settings()), as_json=as_json)

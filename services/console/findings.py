@@ -1,0 +1,98 @@
+"""What the console found out, line by line, and what a script is told of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+class Mark(StrEnum):
+    """What a line comes to."""
+
+    OK = "ok"
+    ACT = "act"
+    """Somebody must do something; the line says what."""
+    UNKNOWN = "unknown"
+    """It could not be asked."""
+    SKIPPED = "skipped"
+    """Not looked at, for a reason that is no fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line: what it is about, what was found, and what to do. ``figures`` are for scripts."""
+
+    about: str
+    what: str
+    mark: Mark
+    found: str
+    remedy: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """Return 1 where somebody must do something, else 2 where something could not be asked, else 0."""
+    marks = {finding.mark for finding in findings}
+    if Mark.ACT in marks:
+        return 1
+    return 2 if Mark.UNKNOWN in marks else 0
+
+
+def report(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """Print the lines, as a table or for a script, and end the command with their exit code."""
+    if as_json:
+        lines = [
+            {
+                "about": finding.about,
+                "what": finding.what,
+                "mark": finding.mark,
+                "found": finding.found,
+                "remedy": finding.remedy,
+                **finding.figures,
+            }
+            for finding in findings
+        ]
+        typer.echo(json.dumps({"code": exit_code(findings), "findings": lines}, indent=2, default=str))
+    else:
+        _print_table(findings)
+    raise SystemExit(exit_code(findings))
+
+
+_STYLES = {Mark.OK: "green", Mark.ACT: "bold red", Mark.UNKNOWN: "yellow", Mark.SKIPPED: "dim"}
+
+
+def _print_table(findings: Sequence[Finding]) -> None:
+    table = Table("", "about", "what", "found", "do", box=None, pad_edge=False, header_style="bold")
+    for finding in findings:
+        # No markup: what was found may be anybody's text.
+        cells = [finding.about, finding.what, finding.found, finding.remedy]
+        table.add_row(f"[{_STYLES[finding.mark]}]{finding.mark}[/]", *map(_plain, cells))
+    Console(soft_wrap=False).print(table)
+
+
+def _plain(text: str) -> str:
+    return escape("".join(char if char.isprintable() else " " for char in text))
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as people read it, in UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + "Z"
+
+
+def duration(length: timedelta) -> str:
+    """Return a duration as people read it: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 d 2 h``."""
+    seconds = max(round(length.total_seconds()), 0)
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,136 @@
+"""How far consumer groups are behind their topics, as Kafka tells it: no process of ours is asked.
+
+The markers of transactions have offsets too, and no group commits them: so the difference between a group's
+offset and a partition's end is no lag by itself. Where there is one, the first record behind it is looked
+for. The end that the embedded broker reports is the first record of its last batch, which is not seen to
+wait.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.messaging import cluster, fetched, groups
+from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.cluster import Ours
+from shared.messaging.groups import Group
+from shared.messaging.router import Subscription
+
+_SECONDS = 10.0
+"""How long all answers about a group may take; a healthy broker takes milliseconds."""
+_POLL_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLag:
+    """A group on its topic, and what waits there.
+
+    ``records`` counts markers of transactions too, so it is what waits at most; ``oldest`` is the moment of
+    the first record that waits. ``group`` is None where the broker does not tell: ``unknown`` says why.
+    """
+
+    service: str
+    topic: str
+    group_id: str
+    group: Group | None
+    records: int = 0
+    oldest: datetime | None = None
+    unknown: str = ""
+
+
+async def of_groups(settings: KafkaSettings, subscriptions: Iterable[Subscription]) -> list[GroupLag]:
+    """Ask about the groups of these subscriptions. Raises ``KafkaError``, ``TimeoutError``.
+
+    What this user of the broker may not ask is unknown, each group by itself.
+    """
+    fetched.tolerate()
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-lag"))
+    try:
+        async with asyncio.timeout(_SECONDS):
+            found = await cluster.id_at(settings)
+            await admin.start()
+            existing = set(await admin.list_topics())
+        with cluster.belonging_to(Ours(found, lambda _: None)):
+            return [
+                await _of_group(settings, admin, subscription, existing) for subscription in subscriptions
+            ]
+    finally:
+        await admin.close()
+
+
+async def _of_group(
+    settings: KafkaSettings, admin: AIOKafkaAdminClient, subscription: Subscription, existing: set[str]
+) -> GroupLag:
+    topic, group_id = subscription.topic.value, subscription.group_id
+    try:
+        async with asyncio.timeout(_SECONDS):
+            # Asked about a topic that does not exist, some brokers create it.
+            numbers = (
+                (await groups.partitions_of(admin, [topic]))[topic] if topic in existing else frozenset()
+            )
+            group = await groups.describe(admin, group_id, topic, numbers)
+            partitions = [TopicPartition(topic, number) for number in numbers]
+            waiting = await _waiting(settings, await _committed(admin, group_id, partitions))
+    except (KafkaError, TimeoutError) as error:
+        why = str(error) or type(error).__name__
+        return GroupLag(subscription.service, topic, group_id, None, unknown=why)
+    return GroupLag(
+        subscription.service,
+        topic,
+        group_id,
+        group,
+        records=sum(number for number, _ in waiting),
+        oldest=min((moment for _, moment in waiting), default=None),
+    )
+
+
+async def _committed(
+    admin: AIOKafkaAdminClient, group_id: str, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    if not partitions:
+        return {}
+    committed = await admin.list_consumer_group_offsets(group_id, partitions=partitions)
+    return {partition: known.offset for partition, known in committed.items()}
+
+
+async def _waiting(
+    settings: KafkaSettings, offsets: Mapping[TopicPartition, int]
+) -> list[tuple[int, datetime]]:
+    """Return, of each partition with records behind its offset, how many at most, and the first's moment."""
+    if not offsets:
+        return []
+    consumer = AIOKafkaConsumer(
+        **client_options(settings, "parcours-lag"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(list(offsets))
+        beginnings = await consumer.beginning_offsets(list(offsets))
+        # A group without an offset begins with the first record, as one whose next record is gone does.
+        starts = {part: max(offset, beginnings[part]) for part, offset in offsets.items()}
+        behind = {part for part, start in starts.items() if start < ends[part]}
+        found: list[tuple[int, datetime]] = []
+        if behind:
+            consumer.assign(list(behind))
+        for part in behind:
+            consumer.seek(part, starts[part])
+        while behind:
+            fetched_now = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
+            for part, records in fetched_now.items():
+                if records:
+                    found.append(
+                        (ends[part] - starts[part], datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+                    )
+                    behind.discard(part)
+            behind = {part for part in behind if await consumer.position(part) < ends[part]}
+    finally:
+        await consumer.stop()
+    return found

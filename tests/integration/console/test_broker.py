@@ -1,0 +1,136 @@
+"""``parcours lag | topics``: what Kafka itself tells."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from local.tansu import TansuBroker
+from services.console.broker import of_group
+from services.console.findings import Mark
+from shared import clock
+from shared.database import Database
+from shared.events.topics import TOPICS, Topic
+from shared.messaging import lag
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.groups import Group
+from shared.messaging.lag import GroupLag
+from tests.conftest import Broker, Eventually, create_topics
+from tests.integration.console.conftest import RunConsole
+from tests.integration.messaging.conftest import Consuming, consuming
+from tests.integration.messaging.consumers import ConsumerHandler
+
+__all__ = ["consuming"]
+READ = Group("Stable", frozenset({"somebody"}), frozenset(range(6)), frozenset(range(6)))
+GROUP = GroupLag("enrolment", "portal.agents", "enrolment.portal.agents", READ)
+
+
+def settings_of_broker(broker: Broker) -> KafkaSettings:
+    return KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
+
+
+async def test_topics_as_agreed_are_well(
+    console: RunConsole, in_environment: pytest.MonkeyPatch, tansu: TansuBroker
+) -> None:
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", tansu.bootstrap_servers)
+    done = await console("topics")
+    assert {line["mark"] for line in done.findings} == {"ok"}
+    assert len(done.findings) == len(TOPICS)  # with the answers to the portal of a trial
+    assert done.code == 0
+
+
+async def test_a_topic_that_is_missing_or_otherwise_is_named_with_what_mends_it(
+    console: RunConsole, in_environment: pytest.MonkeyPatch, spoilt: TansuBroker
+) -> None:
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", spoilt.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=spoilt.bootstrap_servers)
+    await admin.start()
+    config = TOPICS[Topic.CATALOGUE_SESSIONS].broker_config | {"cleanup.policy": "delete"}
+    await admin.create_topics([NewTopic("catalogue.sessions", 3, 1, topic_configs=config)])
+    await admin.close()
+    done = await console("topics")
+    assert done.code == 1
+    assert done.about("kafka", "portal.agents")["remedy"].endswith("topics create'")
+    line = done.about("kafka", "catalogue.sessions")
+    assert line["found"] == "has 3 partitions, fewer than 6; cleanup.policy is delete, not compact"
+    assert "kafka-topics --alter --topic catalogue.sessions --partitions 6" in line["remedy"]
+    assert "--add-config cleanup.policy=compact" in line["remedy"]
+    # Being asked about it has created nothing.
+    assert done.about("kafka", "portal.agents")["mark"] == "act"
+    assert (await console("topics")).about("kafka", "portal.agents")["partitions"] == 0
+
+
+@pytest.mark.parametrize("command", ["topics", "lag"])
+async def test_a_broker_that_cannot_be_asked_is_said(
+    console: RunConsole, in_environment: pytest.MonkeyPatch, command: str
+) -> None:
+    done = await console(command)
+    assert (done.code, done.findings[0]["mark"]) == (2, "unknown")
+    assert "127.0.0.1:1 cannot be used" in done.findings[0]["found"]
+    in_environment.delenv("KAFKA_BOOTSTRAP_SERVERS")
+    done = await console(command)
+    assert done.findings[0]["found"] == "KAFKA_BOOTSTRAP_SERVERS is not set"
+
+
+async def test_a_group_that_nobody_is_in_has_what_waits_counted(
+    console: RunConsole, in_environment: pytest.MonkeyPatch, spoilt: TansuBroker
+) -> None:
+    await asyncio.to_thread(create_topics, spoilt)
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", spoilt.bootstrap_servers)
+    producer = AIOKafkaProducer(bootstrap_servers=spoilt.bootstrap_servers)
+    await producer.start()
+    for _ in range(3):
+        await producer.send_and_wait("enrolment.decisions", b"{}", partition=4)
+    await producer.stop()
+    done = await console("lag", "--service", "notifier")
+    line = done.about("notifier", "notifier.enrolment.decisions")
+    assert (done.code, line["mark"], line["members"]) == (1, "act", 0)
+    assert line["lag"] >= 2  # the embedded broker does not tell of the last
+    assert line["remedy"] == "start notifier; where it runs, read its log"
+    assert done.about("notifier", "notifier.portal.agents")["lag"] == 0
+
+
+async def test_a_group_that_keeps_up_is_well_whatever_markers_lie_behind_its_offsets(
+    broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    router = ConsumerHandler().router
+    [subscription] = router.subscriptions.values()
+    settings = settings_of_broker(broker)
+    is_embedded = isinstance(broker, TansuBroker)  # which has no transactions
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker.bootstrap_servers, transactional_id=None if is_embedded else "console"
+    )
+    async with consuming(broker.bootstrap_servers, database, router):
+        await producer.start()
+        if not is_embedded:
+            await producer.begin_transaction()
+        await producer.send_and_wait(subscription.topic.value, b"unreadable", partition=1)
+        if not is_embedded:
+            await producer.commit_transaction()
+        await producer.stop()
+
+        async def has_caught_up() -> bool:
+            [group] = await lag.of_groups(settings, [subscription])
+            return of_group(group, clock.now()).mark is Mark.OK and not group.records
+
+        await eventually(has_caught_up, "the group has caught up")
+
+
+@pytest.mark.parametrize(
+    ("group", "mark"),
+    [
+        (GROUP, Mark.OK),
+        (replace(GROUP, records=3, oldest=clock.now()), Mark.OK),
+        (replace(GROUP, records=3, oldest=clock.now() - timedelta(minutes=2)), Mark.ACT),
+        (replace(GROUP, group=replace(READ, owned=frozenset({0, 1}))), Mark.ACT),
+        (replace(GROUP, group=replace(READ, state="PreparingRebalance")), Mark.ACT),
+        (replace(GROUP, group=replace(READ, members=frozenset())), Mark.ACT),
+        (replace(GROUP, group=replace(READ, partitions=frozenset())), Mark.ACT),
+        (replace(GROUP, group=None, unknown="GroupAuthorizationFailedError"), Mark.UNKNOWN),
+    ],
+)
+def test_what_a_group_comes_to(group: GroupLag, mark: Mark) -> None:
+    assert of_group(group, clock.now()).mark is mark

@@ -1,0 +1,166 @@
+"""``parcours status | dead-letters | outbox | mails``: what waits, with an exit code for scripts."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from services.console.commands import app
+from services.console.findings import duration
+from shared.database import Database
+from shared.messaging import dead_letters, held
+from shared.messaging.dead_letters import Parked
+from tests.integration.console.conftest import NOWHERE, RunConsole
+from tests.integration.messaging.test_dead_letters import a_record
+from tests.integration.messaging.test_held import write
+
+MAIL = (
+    "INSERT INTO mail (event_id, template, issuer, recipient, address, given_name, family_name, details, "
+    "priority, version, needs_session, state, called_for_at, due_at) VALUES (gen_random_uuid(), "
+    "'withdrawn', 'iel', 'IEL-1', 'zoe.durand@ville.example', 'Zoé', 'Durand', '{}', 1, 1, false, "
+    "'{state}', now(), now() - interval '{age}')"
+)
+
+
+async def park(database: Database) -> None:
+    async with database.quiet_transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(offset=7), None, "ValueError: x")])
+
+
+async def refuse(database: Database) -> None:
+    await write(database, ("key", "{}"))
+    async with database.quiet_transaction() as tx:
+        await held.hold(tx, {1: "MessageSizeTooLargeError"}, {})
+
+
+async def execute(database: Database, statement: str) -> None:
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text(statement))
+
+
+async def test_where_nothing_waits_all_is_well(console: RunConsole) -> None:
+    code, findings = await console("status")
+    assert {line["mark"] for line in findings} == {"ok"}
+    assert [line["about"] for line in findings] == ["catalogue"] * 3 + ["enrolment"] * 3 + ["notifier"] * 4
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "remedy"),
+    [
+        (park, "dead letters", "parcours enrolment dead-letters redrive | discard"),
+        (refuse, "outbox", "parcours outbox, then parcours enrolment outbox"),
+    ],
+    ids=["parked", "refused"],
+)
+async def test_what_waits_for_a_decision_is_said_with_the_command(
+    console: RunConsole, database: Database, spoil: object, what: str, remedy: str
+) -> None:
+    assert callable(spoil)
+    await spoil(database)
+    done = await console("status")
+    line = done.about("enrolment", what)
+    assert (done.code, line["mark"]) == (1, "act")
+    assert remedy in line["remedy"]
+
+
+async def test_events_that_nobody_publishes_are_late_after_a_minute(
+    console: RunConsole, database: Database
+) -> None:
+    await write(database, ("key", "{}"))
+    assert (await console("status")).about("enrolment", "outbox")["mark"] == "ok"
+    await execute(database, "UPDATE outbox SET created_at = now() - interval '61 seconds'")
+    done = await console("status")
+    assert (done.code, done.about("enrolment", "outbox")["mark"]) == (1, "act")
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "mark"),
+    [("pending", "9 minutes", "ok"), ("pending", "11 minutes", "act"), ("ambiguous", "0", "act")],
+)
+async def test_mails_that_are_late_or_ambiguous_want_somebody(
+    console: RunConsole, notifier_database: Database, state: str, age: str, mark: str
+) -> None:
+    await execute(notifier_database, MAIL.replace("{state}", state).replace("{age}", age))
+    assert (await console("status")).about("notifier", "mails")["mark"] == mark
+
+
+async def test_a_service_that_cannot_be_asked_is_named_and_the_others_are_asked(
+    console: RunConsole, in_environment: pytest.MonkeyPatch
+) -> None:
+    in_environment.delenv("CATALOGUE_DATABASE_URL")
+    in_environment.setenv("NOTIFIER_DATABASE_URL", NOWHERE)
+    done = await console("status")
+    assert done.about("catalogue", "database")["found"] == "CATALOGUE_DATABASE_URL is not set"
+    assert "cannot be used" in done.about("notifier", "database")["found"]
+    assert done.about("enrolment", "database")["mark"] == "ok"
+    assert done.code == 2
+    assert (await console("status", "--service", "enrolment")).code == 0
+
+
+async def test_a_database_that_is_not_at_this_version_wants_its_migration(
+    console: RunConsole, in_environment: pytest.MonkeyPatch, postgres: object
+) -> None:
+    in_environment.setenv("ENROLMENT_DATABASE_URL", postgres.create_database("console_empty"))  # type: ignore[attr-defined]
+    done = await console("status")
+    assert done.about("enrolment", "database")["remedy"] == "run 'python -m services.enrolment migrate'"
+    assert done.code == 1
+    assert "migrate" in (await console("dead-letters")).about("enrolment", "dead letters")["found"]
+
+
+async def test_dead_letters_of_all_services_stand_in_one_list(
+    console: RunConsole, database: Database, notifier_database: Database
+) -> None:
+    await park(database)
+    await park(notifier_database)
+    code, findings = await console("dead-letters")
+    assert [(line["about"], line["mark"]) for line in findings] == [
+        ("catalogue", "ok"),
+        ("enrolment", "act"),
+        ("notifier", "act"),
+    ]
+    assert findings[1]["remedy"] == f"parcours enrolment dead-letters redrive {findings[1]['id']}"
+    assert code == 1
+
+
+async def test_events_that_are_held_back_stand_in_one_list(console: RunConsole, database: Database) -> None:
+    await refuse(database)
+    code, findings = await console("outbox")
+    assert [line["mark"] for line in findings] == ["ok", "act", "ok"]
+    assert "refused for enrolment.occupancy: MessageSizeTooLargeError" in findings[1]["found"]
+    assert code == 1
+
+
+async def test_mails_are_counted_and_ambiguous_ones_listed_without_the_address(
+    console: RunConsole, notifier_database: Database
+) -> None:
+    await execute(notifier_database, MAIL.replace("{state}", "ambiguous").replace("{age}", "0"))
+    done = await console("mails")
+    assert done.about("notifier", "mails pending")["number"] == 0
+    [line] = [line for line in done.findings if line["mark"] == "act"]
+    assert f"parcours notifier mails resolve {line['mail_id']}" in line["remedy"]
+    assert "zoe" not in str(done.findings)
+    async with notifier_database.quiet_transaction() as tx:
+        [kind] = await tx.scalars(text("SELECT kind FROM read_log"))
+    assert kind == "mails"
+    assert done.code == 1
+
+
+async def test_a_table_for_people_has_the_same_lines_and_the_same_code(
+    console: RunConsole, database: Database
+) -> None:
+    await park(database)
+    done = await asyncio.to_thread(lambda: CliRunner(env={"COLUMNS": "200"}).invoke(app, ["status"]))
+    assert done.exit_code == 1
+    assert "1 parked" in done.stdout
+    assert "{" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(-3, "0 s"), (119, "119 s"), (3600, "60 min"), (12_000, "3 h 20 min"), (440_000, "5 d 2 h")],
+)
+def test_how_long_is_written_as_people_say_it(seconds: int, written: str) -> None:
+    assert duration(timedelta(seconds=seconds)) == written
