@@ -60,8 +60,10 @@ async def figures(definition: Definition, database: Database) -> ServiceFigures:
         refused, waiting = await held.count(tx)
         mails = None
         if definition is NOTIFIER:
-            due, oldest, ambiguous = await queue.measure(tx)
-            mails = MailFigures(due, timedelta(seconds=oldest), ambiguous)
+            waiting_mails = await queue.measure(tx)
+            mails = MailFigures(
+                waiting_mails.due, timedelta(seconds=waiting_mails.age), waiting_mails.ambiguous
+            )
         return ServiceFigures(
             None,
             unsent,

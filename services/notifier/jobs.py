@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 EXPIRED = Counter("parcours_mail_leases_expired_total", "Leases that ran out.", ["became"])
 FANNED_OUT = Counter("parcours_mails_fanned_out_total", "Agents that fan-outs have gone through.")
+FAN_OUTS = Gauge("parcours_fan_outs_in_progress", "Letters to many that are on their way into the queue.")
+FAN_OUTS_AGE = Gauge("parcours_fan_outs_oldest_seconds", "For how long the oldest of them has been.")
+OPEN = Gauge("parcours_mails_open", "Mails that are due, under way or ambiguous.", ["template", "state"])
 DUE = Gauge("parcours_mails_due", "Mails that are due and wait.")
 DUE_AGE = Gauge(
     "parcours_mails_oldest_due_seconds",
@@ -114,7 +117,13 @@ async def expire_leases(database: Database) -> None:
 async def measure(database: Database) -> None:
     """Set the gauges."""
     async with database.quiet_transaction() as tx:
-        due, age, ambiguous = await queue.measure(tx)
-    DUE.set(due)
-    DUE_AGE.set(age)
-    AMBIGUOUS.set(ambiguous)
+        figures = await queue.measure(tx)
+        begun, age = await fan_outs.in_progress(tx)
+    OPEN.clear()
+    for (state, template), number in figures.mails.items():
+        OPEN.labels(template, state).set(number)
+    DUE.set(figures.due)
+    DUE_AGE.set(figures.age)
+    AMBIGUOUS.set(figures.ambiguous)
+    FAN_OUTS.set(begun)
+    FAN_OUTS_AGE.set(age)

@@ -10,11 +10,13 @@ from datetime import timedelta
 from enum import StrEnum
 
 import aiosmtplib
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
+from services.notifier.letters import Priority
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.store.claims import Claimed, Settlement
 from services.notifier.tables import MailState
+from shared import clock
 
 
 class Verdict(StrEnum):
@@ -114,9 +116,13 @@ RETRY_MOST = timedelta(hours=4)
 
 SESSION_STATE_MISSING = "given up: its session is not known as it was when this was called for"
 
-OUTCOMES = Counter("parcours_mails_total", "Attempts to send a mail, by what they came to.", ["outcome"])
-SUPERSEDED = Counter(
-    "parcours_mails_superseded_total", "Letters not sent because they are not so any more.", ["template"]
+OUTCOMES = Counter(
+    "parcours_mails_total", "Mails taken from the queue, by what came of it.", ["template", "outcome"]
+)
+ANSWER_SECONDS = Histogram(
+    "parcours_event_to_mail_seconds",
+    "From when what called for an answer was received until its mail was sent, or failed for good.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400),
 )
 
 
@@ -128,13 +134,14 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
 
 def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
     """The settlement of an attempt. None where there is none: another process has the mail."""
-    OUTCOMES.labels(outcome.verdict).inc()
+    _count(claimed, outcome.verdict)
     match outcome.verdict:
         case Verdict.NOT_OURS:
             return None
         case Verdict.RETRY:
             delay = retry_delay(claimed.attempts, outcome.code)
             if delay > claimed.time_left:
+                _observe_answer(claimed)
                 answer = f"given up after {claimed.attempts} attempts: {outcome.answer}"
                 return Settlement(claimed.claim, MailState.FAILED, outcome.code, answer)
             return Settlement(
@@ -145,6 +152,8 @@ def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
                 delay * random.uniform(0.9, 1.1),  # noqa: S311 jitter
             )
         case verdict:
+            if verdict is not Verdict.AMBIGUOUS:
+                _observe_answer(claimed)
             return Settlement(
                 claimed.claim,
                 MailState(verdict.value),
@@ -154,19 +163,31 @@ def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
             )
 
 
+def _count(claimed: Claimed, outcome: str) -> None:
+    OUTCOMES.labels(claimed.mail.template, outcome).inc()
+
+
+def _observe_answer(claimed: Claimed) -> None:
+    """Observe how long an answer took; not of a letter that was sent once more, long after the first."""
+    if claimed.priority is Priority.ANSWER and "cause_id" not in claimed.mail.details:
+        ANSWER_SECONDS.observe((clock.now() - claimed.mail.called_for_at).total_seconds())
+
+
 def superseded(claimed: Claimed, why: str) -> Settlement:
     """The settlement of a letter that is not true any more."""
-    SUPERSEDED.labels(claimed.mail.template).inc()
+    _count(claimed, MailState.SUPERSEDED)
     return Settlement(claimed.claim, MailState.SUPERSEDED, None, why)
 
 
 def suppressed(claimed: Claimed) -> Settlement:
     """The settlement of a mail to an address from which mails came back."""
+    _count(claimed, "suppressed")
     return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
 
 
 def session_state_missing(claimed: Claimed) -> Settlement:
     """The settlement of a notice whose session was not heard of in time."""
+    _count(claimed, Verdict.FAILED)
     return Settlement(claimed.claim, MailState.FAILED, None, SESSION_STATE_MISSING)
 
 

@@ -5,16 +5,28 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from services.notifier.delivery.connection import MarkDataStart, SmtpConnection, StaleConnection
 from services.notifier.delivery.outcomes import RelayUnreachable, SendOutcome, Timeouts, Verdict
+from services.notifier.delivery.providers import provider_of
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
 
 CONNECT_FAILURES = Counter(
     "parcours_smtp_connect_failures_total", "Times the relay could not be reached, or took no mail of ours."
 )
+SECONDS = Histogram(
+    "parcours_smtp_seconds",
+    "From MAIL to what an attempt came to.",
+    ["provider"],
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+ANSWERS = Counter(
+    "parcours_smtp_answers_total", "What the relay answered in the end to an attempt.", ["provider", "code"]
+)
+_CODES = frozenset((250, 251, 421, 450, 451, 452, 455, 500, 501, 503, 550, 551, 552, 553, 554, 555, 556))
+"""Those of RFC 5321, 4.2.3, and RFC 7504, that a mail may get: a relay could invent hundreds."""
 
 
 class SmtpPool:
@@ -81,8 +93,10 @@ class SmtpPool:
                 except RelayUnreachable as error:
                     return SendOutcome(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
+                asked = time.monotonic()
                 try:
                     outcome = await connection.send(mail, mark_data_start)
+                    _count(mail, outcome, time.monotonic() - asked)
                     if refusing and outcome.code not in (None, 421):
                         self._refusing = False
                         self._outage.over()
@@ -136,6 +150,21 @@ class SmtpPool:
             self._idle.append(connection)
         else:
             connection.drop()
+
+
+def _count(mail: Outgoing, outcome: SendOutcome, seconds: float) -> None:
+    """Count an attempt to which the relay gave an answer, or owes one."""
+    if outcome.code is None and outcome.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
+        return
+    provider = provider_of(mail.recipient)
+    SECONDS.labels(provider).observe(seconds)
+    ANSWERS.labels(provider, _code(outcome.code)).inc()
+
+
+def _code(code: int | None) -> str:
+    if code is None:
+        return "none"
+    return str(code) if code in _CODES else f"{code // 100}xx"
 
 
 class Outage:

@@ -8,6 +8,11 @@ from services.notifier.store import fan_outs, sessions
 from shared.database import Transaction
 
 
+async def in_progress(tx: Transaction) -> tuple[int, float]:
+    """How many are begun and not done, and for how many seconds the oldest has been."""
+    return await fan_outs.in_progress(tx)
+
+
 async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
     """Put the next slice of the oldest fan-out into the queue; how many agents it was, None if none is left.
 

@@ -1,6 +1,7 @@
 """The upkeep of the queue: leases that have run out, and its figures."""
 
 from services.notifier.store import claims, mails
+from services.notifier.store.mails import QueueFigures
 from shared.database import Transaction
 
 
@@ -9,6 +10,6 @@ async def expire_leases(tx: Transaction) -> tuple[int, int]:
     return await claims.expire_leases(tx)
 
 
-async def measure(tx: Transaction) -> tuple[int, float, int]:
-    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous."""
+async def measure(tx: Transaction) -> QueueFigures:
+    """The figures of the queue."""
     return await mails.measure(tx)

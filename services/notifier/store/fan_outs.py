@@ -83,6 +83,12 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
     return (await tx.scalars(order.with_for_update(skip_locked=True))).one_or_none()
 
 
+async def in_progress(tx: Transaction) -> tuple[int, float]:
+    """How many are begun and not done, and for how many seconds the oldest has been."""
+    number, age = (await tx.execute(_IN_PROGRESS)).one()
+    return int(number), float(age)
+
+
 async def hold(tx: Transaction) -> None:
     """Let no slice be open until the end of the transaction: what the last one queued is seen from here."""
     await tx.execute(_HOLD)
@@ -225,6 +231,10 @@ _DUE = text(
 )
 _BEGIN_DUE = text(
     f"UPDATE fan_out SET begun_at = now() WHERE {_NOT_STARTED_IN} AND due_at <= now()"  # noqa: S608 our own words
+)
+_IN_PROGRESS = text(
+    "SELECT count(*), coalesce(extract(epoch FROM now() - min(begun_at)), 0) FROM fan_out "
+    "WHERE begun_at IS NOT NULL AND done_at IS NULL"
 )
 _HOLD = text(
     "SELECT FROM fan_out WHERE begun_at IS NOT NULL AND done_at IS NULL ORDER BY fan_out_id FOR SHARE"

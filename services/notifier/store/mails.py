@@ -1,6 +1,7 @@
 """Mails as operators list them and decide about them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -130,21 +131,50 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
     return {state: found.get(state.value, 0) for state in MailState}
 
 
-async def measure(tx: Transaction) -> tuple[int, float, int]:
-    """How many mails are due and wait, for how many seconds the oldest does, and how many are ambiguous.
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """How many mails are due, under way or ambiguous, by state and template.
+
+    ``age``: for how many seconds the oldest that is due has been.
+    """
+
+    mails: Mapping[tuple[MailState, str], int]
+    age: float
+
+    @property
+    def due(self) -> int:
+        """How many wait."""
+        return self._number(*DUE_STATES)
+
+    @property
+    def ambiguous(self) -> int:
+        """About how many an operator must decide."""
+        return self._number(MailState.AMBIGUOUS)
+
+    def _number(self, *states: MailState) -> int:
+        return sum(number for (state, _), number in self.mails.items() if state in states)
+
+
+async def measure(tx: Transaction) -> QueueFigures:
+    """The figures of the queue.
 
     Letters that time calls for wait from when they are due, also before they are all in the queue.
     """
-    row = (await tx.execute(_OPEN)).one()
-    return int(row.due), float(row.age), int(row.ambiguous)
+    *of_mails, fan_outs = await tx.execute(_OPEN)
+    due = [row.age for row in of_mails if row.state in DUE_STATES]
+    return QueueFigures(
+        {(MailState(row.state), row.template): row.number for row in of_mails},
+        float(max((age for age in (*due, fan_outs.age) if age is not None), default=0)),
+    )
 
 
+DUE_STATES = (MailState.PENDING, MailState.RETRY)
 _OPEN = text(
-    "SELECT count(*) FILTER (WHERE state IN ('pending', 'retry') AND due_at <= now()) AS due, "
-    "coalesce(extract(epoch FROM now() - least(min(due_at) FILTER (WHERE state IN ('pending', 'retry') "
-    "AND due_at <= now()), (SELECT min(due_at) FROM fan_out WHERE done_at IS NULL AND due_at <= now()))), 0) "
-    "AS age, count(*) FILTER (WHERE state = 'ambiguous') AS ambiguous "
-    "FROM mail WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state = 'ambiguous'"
+    "SELECT state, template, count(*) AS number, extract(epoch FROM now() - min(due_at)) AS age FROM mail "
+    "WHERE (state IN ('pending', 'retry') AND due_at <= now()) OR state IN ('claimed', 'data_started') "
+    "OR state = 'ambiguous' GROUP BY state, template "
+    "UNION ALL SELECT NULL, NULL, 0, extract(epoch FROM now() - min(due_at)) FROM fan_out "
+    "WHERE done_at IS NULL AND due_at <= now() ORDER BY state NULLS LAST"
 )
 # The first one is locked: an erasure, which locks it too, sees the copy, or has ended both.
 _COPY = text(

@@ -401,10 +401,10 @@ async def test_the_age_of_the_queue_counts_from_when_a_reminder_was_due(notifier
         "UPDATE fan_out SET due_at = due_at - interval '1 hour' WHERE task = 'reminder-day'"
     )
     async with notifier.database.transaction() as tx:
-        assert (await queue.measure(tx))[1] == pytest.approx(3600, abs=60)
+        assert (await queue.measure(tx)).age == pytest.approx(3600, abs=60)
     await notifier.fan_out()
     async with notifier.database.transaction() as tx:
-        assert (await queue.measure(tx))[1] == 0
+        assert (await queue.measure(tx)).age == 0
 
 
 async def test_a_change_is_told_to_who_had_a_seat_and_not_to_who_enrolled_after(notifier: Notifier) -> None:
