@@ -38,13 +38,15 @@ RUN /venv/bin/python -m compileall -q /code
 
 # -------------------------------------------------------------------------------------------- runtime
 FROM ${PYTHON_IMAGE} AS runtime
-RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin parcours
+RUN groupadd --system --gid 10001 parcours && useradd --system --uid 10001 --gid parcours --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin parcours
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HTTP_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=code /code/services/__init__.py services/
 COPY --from=code /code/shared shared
 ARG COMMIT=
 ENV PARCOURS_COMMIT=${COMMIT}
+# `make images` adds the version, and the SHA-256 of the bill of materials.
+LABEL org.opencontainers.image.title=Parcours org.opencontainers.image.licenses=EUPL-1.2 org.opencontainers.image.revision=${COMMIT}
 USER 10001
 
 # The health check asks the service itself: /health/live fails when it has stopped making progress.

@@ -16,6 +16,8 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 
 SERVICES := catalogue enrolment notifier
 SBOMS := $(SERVICES:%=.local/sbom/%.cdx.json)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE = docker build --build-arg COMMIT=$(shell git rev-parse HEAD) --label org.opencontainers.image.version=$(VERSION)
 
 # What `make run`, `make demo` and `make year` hand on.
 BROKER ?=
@@ -79,6 +81,14 @@ audit: .local/audit/.ready $(VENV)/.dev-ready ## Ask whether a locked package ha
 
 .PHONY: sbom
 sbom: $(SBOMS) ## Write what each image is made of to .local/sbom, in CycloneDX JSON with licences
+
+.PHONY: images
+images: $(SBOMS) ## Build the images with Docker; their labels name version, commit, and what make sbom wrote by its SHA-256
+	@for service in $(SERVICES); do \
+	    sum=$$(sha256sum .local/sbom/$$service.cdx.json | cut -c 1-64); \
+	    $(IMAGE) --target $$service --tag parcours-$$service:$(VERSION) --label parcours.sbom.sha256=$$sum . || exit 1; \
+	done
+	$(IMAGE) --target console --tag parcours-console:$(VERSION) .
 
 .PHONY: licences
 licences: $(VENV)/.dev-ready ## Write docs/licences.md anew, after a change of dependencies
