@@ -79,6 +79,10 @@ check: $(VENV)/.dev-ready .local/audit/.ready ## Lint, format, types, import con
 audit: .local/audit/.ready $(VENV)/.dev-ready ## Ask whether a locked package has a known vulnerability; fails where it cannot ask
 	$(PY) -m tests.support.audit .local/audit/bin/pip-audit $(ARGS)
 
+.PHONY: chart
+chart: .local/chart/.ready $(VENV)/.dev-ready ## Check the Helm chart for each of its files of values; builds helm with Go where there is none
+	$(PY) -m tests.support.chart .local/chart/bin/kubernetes-validate
+
 .PHONY: sbom
 sbom: $(SBOMS) ## Write what each image is made of to .local/sbom, in CycloneDX JSON with licences
 
@@ -154,11 +158,11 @@ $(VENV)/.dev-ready: requirements/dev.txt pyproject.toml | $(PY)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(VENV)/.local-ready $@
 
-# What looks at packages has many of its own: they stay out of .venv.
-.local/audit/.ready: requirements/audit.txt | $(PY)
+# What looks at packages, and at the chart, has many of its own: they stay out of .venv.
+.local/audit/.ready .local/chart/.ready: .local/%/.ready: requirements/%.txt | $(PY)
 	@echo "Installing $< (hashes checked)"
-	@$(PY) -m venv .local/audit
-	@.local/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PY) -m venv .local/$*
+	@.local/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The packages of one service alone, as its image has them, then what they are. Without times and random ids, the same
@@ -185,7 +189,10 @@ lock: .local/uv/bin/uv ## Pin the dependencies anew (LOCK_ARGS=--upgrade for new
 	    echo "requirements/$$extra.txt"; \
 	    $(LOCK) --extra $$extra --constraint requirements/dev.txt -o requirements/$$extra.txt || exit 1; \
 	done
-	$(COMPILE) --python-version 3.11 --group audit -o requirements/audit.txt
+	@for group in audit chart; do \
+	    echo "requirements/$$group.txt"; \
+	    $(COMPILE) --python-version 3.11 --group $$group -o requirements/$$group.txt || exit 1; \
+	done
 
 .local/uv/bin/uv: | $(PY)
 	$(PY) -m venv .local/uv

@@ -1,13 +1,15 @@
 """What is written for whoever deploys the services, from their settings, the topics and the rights on them.
 
 ``python -m services.deployment write`` writes it, ``check`` says whether it is as the code is: an example of
-``.env``, and the topics and users as resources of Strimzi.
+``.env``, the settings that the Helm chart knows, and the topics and users as resources of Strimzi.
 """
 
+import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -17,6 +19,7 @@ from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
 from shared.cli.acls import AclFormat, written
+from shared.events.topics import TOPICS
 from shared.messaging import acls, topics
 from shared.settings import ServiceSettings
 
@@ -44,6 +47,11 @@ def all_fields() -> dict[str, FieldInfo]:
 def is_secret(name: str, field: FieldInfo) -> bool:
     """Whether nobody but the services may read a setting: the URL of a database has a password in it."""
     return not field.repr or "SecretStr" in str(field.annotation) or name.endswith("_DATABASE_URL")
+
+
+def is_path(field: FieldInfo) -> bool:
+    """Whether a setting is the path of a file, and no text that may stand in one."""
+    return "Path" in str(field.annotation)
 
 
 # ----------------------------------------------------------------------------------------- .env.example
@@ -110,6 +118,76 @@ def _default(name: str, field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# ----------------------------------------------------------------------------------------------- the chart
+
+CHART = Path("deploy/helm/parcours")
+NOT_IN_CHART = {
+    "HTTP_HOST": "the image has it",
+    "PARCOURS_COMMIT": "the image has it",
+    "KAFKA_GROUP_INSTANCE_ID": "it would have to differ from replica to replica",
+    **{
+        f"{service.upper()}_{port}": "the chart sets it"
+        for service in SERVICES
+        for port in ("PORT", "OPERATIONS_PORT")
+    },
+}
+"""Settings that nobody sets by the chart's values, and why."""
+_OF_LIBRARIES = {
+    "PGSSLROOTCERT": "The certificate authority of the database (PEM), for sslmode=verify-full.",
+    "SSL_CERT_FILE": "The certificate authorities of the issuer, where they are not public ones (PEM).",
+}
+"""Files that libraries look for themselves."""
+
+
+def chart_settings() -> str:
+    """What the chart's templates ask: the settings of a service by kind, and which topics it hears."""
+    known = {
+        service: _kinds(_of_chart(service))
+        | {"topics": [topic.value for topic, agreed in TOPICS.items() if service in agreed.listeners]}
+        for service in SERVICES
+    }
+    known["console"] = _kinds(field for service in SERVICES for field in _of_chart(service))
+    return f"# {_WRITTEN}\n{yaml.safe_dump(known, sort_keys=False)}"
+
+
+def _kinds(settings: Iterable[tuple[str, FieldInfo]]) -> dict[str, list[str]]:
+    fields = dict(settings)
+    return {
+        "settings": [name for name, field in fields.items() if not _is_file(name, field)],
+        "secrets": [name for name, field in fields.items() if is_secret(name, field)],
+        "files": [name for name, field in fields.items() if is_path(field)] + list(_OF_LIBRARIES),
+        "required": [name for name, field in fields.items() if field.is_required()],
+    }
+
+
+def chart_schema() -> str:
+    """The schema of the chart's values, in which the names of settings are those of the code."""
+    schema = json.loads((ROOT / CHART / "values.schema.json").read_text())
+    fields = dict(field for service in SERVICES for field in _of_chart(service))
+    from_values = {name: _text_of(name, field) for name, field in fields.items() if not _is_file(name, field)}
+    schema["definitions"]["settings"]["properties"] = from_values
+    schema["definitions"]["secrets"]["properties"] = {
+        name: {"description": meaning, "$ref": "#/definitions/secret"}
+        for name, meaning in ({name: _meaning(name) for name in fields} | _OF_LIBRARIES).items()
+    }
+    return json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
+
+
+def _of_chart(service: str) -> Iterator[tuple[str, FieldInfo]]:
+    return ((name, field) for name, field in fields_of(service).items() if name not in NOT_IN_CHART)
+
+
+def _is_file(name: str, field: FieldInfo) -> bool:
+    """Whether the chart takes a setting from a secret alone, mounted as a file."""
+    return is_secret(name, field) or is_path(field)
+
+
+def _text_of(name: str, field: FieldInfo) -> dict[str, Any]:
+    described = {"type": "string", "description": _meaning(name)}
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return described | ({"enum": list(choices)} if choices else {})
+
+
 # ----------------------------------------------------------------------------------------------- Strimzi
 
 STRIMZI_CLUSTER = "kafka"
@@ -146,6 +224,8 @@ def documents() -> dict[Path, str]:
     """Every file, by its path in the project."""
     return {
         Path(".env.example"): env_example(),
+        CHART / "settings.yaml": chart_settings(),
+        CHART / "values.schema.json": chart_schema(),
         Path("deploy/kubernetes/kafka-topics.yaml"): strimzi_topics(),
         Path("deploy/kubernetes/kafka-users.yaml"): strimzi_users(),
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOCKS = ("dev", "audit")
+LOCKS = ("dev", "audit", "chart")
 """The locks that hold every package: ``dev`` has those of the services too."""
 VULNERABLE = 1
 NOT_ASKED = 2

@@ -239,8 +239,8 @@ def test_tests_import_only_what_is_declared() -> None:
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
-EXTRAS = [lock for lock in LOCKS if lock.stem != "audit"]
-"""``audit`` is a group with an environment of its own, whose versions may be others."""
+EXTRAS = [lock for lock in LOCKS if lock.stem not in PROJECT["dependency-groups"]]
+"""A group has an environment of its own, and its versions may be others."""
 
 
 def test_there_is_a_lock_for_each_extra() -> None:

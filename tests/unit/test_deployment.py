@@ -1,16 +1,21 @@
 """What is written for whoever deploys the services names every setting, topic and user."""
 
+import json
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from services import deployment
-from services.deployment import SERVICES, all_fields, fields_of, is_secret
+from services.deployment import NOT_IN_CHART, SERVICES, all_fields, fields_of, is_secret
 from shared.events.topics import TOPICS, Topic
+from shared.web.links import Purpose
+from tests.support.chart import OLDEST, NoHelm, helm
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -118,3 +123,99 @@ def test_each_service_has_a_database_of_its_own_and_nobody_elses_is_open() -> No
         *(f"hostssl {service} {service} all scram-sha-256" for service in SERVICES),
         "host all all all reject",
     ]
+
+
+# ------------------------------------------------------------------------------------------------ the chart
+
+CHART = ROOT / deployment.CHART
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = sorted(CHART.glob("values*.yaml"))
+
+
+def known_to_chart(service: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = yaml.safe_load((CHART / "settings.yaml").read_text())[service]
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_chart_has_every_setting_of_a_service_or_says_why_not(service: str) -> None:
+    known = known_to_chart(service)
+    listed = [*known["settings"], *known["secrets"], *known["files"]]
+    assert len(listed) == len(set(listed))
+    assert set(fields_of(service)) == (set(listed) | set(NOT_IN_CHART)) & set(fields_of(service))
+    assert set(listed) - set(fields_of(service)) == {"PGSSLROOTCERT", "SSL_CERT_FILE"}
+    assert set(listed) & set(NOT_IN_CHART) == set()
+    assert set(known["secrets"]) == SECRETS & set(fields_of(service))
+    assert set(known["files"]) - {"PGSSLROOTCERT"} == {name for name in listed if name.endswith("_FILE")}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_chart_knows_what_a_service_cannot_do_without_and_what_it_listens_to(service: str) -> None:
+    known = known_to_chart(service)
+    assert {"KAFKA_BOOTSTRAP_SERVERS", f"{service.upper()}_DATABASE_URL"} <= set(known["required"])
+    assert known["topics"] == [topic for topic, settings in TOPICS.items() if service in settings.listeners]
+
+
+def test_the_console_has_the_settings_of_all_services() -> None:
+    for kind, names in known_to_chart("console").items():
+        assert set(names) == {name for service in SERVICES for name in known_to_chart(service)[kind]}
+
+
+def test_a_secret_is_never_among_the_settings_of_a_config_map() -> None:
+    settings, secrets = (SCHEMA["definitions"][kind] for kind in ("settings", "secrets"))
+    assert set(settings["properties"]) & (SECRETS | {"PORTALS_FILE", "API_TOKENS_FILE"}) == set()
+    assert set(secrets["properties"]) > set(settings["properties"]) | SECRETS
+    assert settings["additionalProperties"] is secrets["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_each_file_of_values_has_only_what_the_chart_knows(values: Path) -> None:
+    jsonschema.validate(yaml.safe_load(values.read_text()), SCHEMA)
+
+
+def test_the_chart_is_of_the_version_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == project["version"]
+    assert chart["kubeVersion"] == f">={OLDEST}.0-0"
+
+
+def test_the_images_run_as_the_user_of_the_chart_by_its_number() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.findall(r"(?m)^USER (\S+)$", dockerfile) == ["10001", "0", "10001"]
+    assert "--gid 10001 parcours && useradd --system --uid 10001 --gid parcours" in dockerfile
+    pod = (CHART / "templates" / "_parcours.tpl").read_text()
+    assert re.findall(r"(?:runAsUser|runAsGroup|fsGroup): (\d+)", pod) == ["10001"] * 3
+
+
+def test_a_service_of_the_cluster_cannot_set_our_ports() -> None:
+    assert "enableServiceLinks: false" in (CHART / "templates" / "_parcours.tpl").read_text()
+
+
+def test_the_link_of_every_letter_leads_to_the_service_that_owns_its_page() -> None:
+    text = (CHART / "templates" / "ingress.yaml").read_text()
+    paths = dict(re.findall(r'"(/\w*)" "(\w+)"', text))
+    for page in [*Purpose, *("/", "/sessions", "/gestion", "/donnees-personnelles")]:
+        owner = page.owner if isinstance(page, Purpose) else "catalogue"
+        assert paths["/" + page.split("/")[1] if "/" + page.split("/")[1] in paths else "/"] == owner
+    assert {paths[path] for path in ("/attestations", "/problems")} == {"enrolment"}
+
+
+def test_every_alert_asks_for_a_metric_that_there_is_and_operators_can_read_about() -> None:
+    modules = (path for top in ("services", "shared") for path in (ROOT / top).rglob("*.py"))
+    code = "\n".join(path.read_text() for path in modules)
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    alerts = yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"][0]["rules"]
+    metrics = {metric for alert in alerts for metric in re.findall(r"parcours_\w+", alert["expr"])}
+    assert len(alerts) >= 9
+    assert {metric for metric in metrics if f'"{metric}"' not in code or f"`{metric}`" not in guide} == set()
+    # Each replica has the same gauge: a sum over them would count everything several times.
+    assert all(re.match(r"(max|min) by \(namespace, job", alert["expr"]) for alert in alerts)
+
+
+def test_without_helm_and_go_nobody_believes_that_the_chart_was_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoHelm, match="neither helm nor Go"):
+        helm(tmp_path)
