@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,8 +13,11 @@ import typer
 from services.notifier.app import DEFINITION
 from services.notifier.letters.bounces import LARGEST, Suppression
 from services.notifier.render import preview
+from services.notifier.restores import read_ended
 from services.notifier.service import bounces, mails, organisers, sender_dns
 from services.notifier.service.mails import MailDetails
+from services.notifier.service.restores import Reconciliation, message_ids_in
+from services.notifier.service.restores import reconcile as reconcile_mails
 from services.notifier.settings import Settings
 from services.notifier.tables import MailRow, MailState
 from shared.cli import in_process, load, run, service_cli, stop
@@ -138,6 +142,43 @@ def resolve(
         _resend_failed(code, by)
     else:
         stop("Say which: the id of one mail, or '--state failed --code 530 --resend' for all of these.", 2)
+
+
+@mail_commands.command(
+    "reconcile",
+    help="After a restore: mark the mails as sent that left since the backup. Changes nothing, and ends "
+    "with 1, while some of them are not in the queue.",
+)
+def reconcile(
+    since: Annotated[datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")],
+    *,
+    relay_log: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A log of the relay, with Message-IDs.")
+    ] = None,
+    accept_missing: Annotated[
+        bool, typer.Option("--accept-missing", help="All is read: what is not in the queue will not come.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
+    ],
+) -> None:
+    """Read what was published of mails, and the relay's log, and mark what they say."""
+    logged = message_ids_in(relay_log.read_text(errors="replace")) if relay_log is not None else {}
+
+    async def mark(process: Process) -> Reconciliation:
+        ended = await read_ended(process.settings, since if since.tzinfo else since.replace(tzinfo=UTC))
+        async with process.database.transaction() as tx:
+            return await reconcile_mails(tx, ended, logged, accept_missing=accept_missing, actor=by)
+
+    done = in_process(DEFINITION, mark)
+    for letter, number in sorted(done.missing.items()):
+        typer.echo(f"not in the queue: {number} of {letter}")
+    if done.missing and not accept_missing:
+        stop(
+            "Nothing was changed. Let the service read all (parcours_consumer_lag_records is 0) and make its "
+            "fan-outs, then run this again; what is still missing then will not come: --accept-missing."
+        )
+    typer.echo(f"{done.marked} marked as they ended, {done.known} known already")
 
 
 @mail_commands.command("dns", help="DNS records to publish, and what the settings imply. Looks nothing up.")

@@ -1,12 +1,13 @@
 """Composition root of the notifier: settings to database, broker, relay, HTTP, jobs and queue."""
 
+import asyncio
 import secrets
 from functools import partial
 from pathlib import Path
 
 from faststream import ContextRepo
 
-from services.notifier import api, handlers, jobs, pages, tables
+from services.notifier import api, handlers, jobs, pages, restores, tables
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
@@ -105,8 +106,15 @@ def compose(settings: Settings) -> Process:
         eraser=eraser(database, registry, settings.address_key),
         follows=(Topic.ENROLMENT_DECISIONS,),
         follow_seconds=5,
-        workers=[deliverer(settings, database).run],
+        workers=[partial(_deliver, settings, database)],
     )
+
+
+async def _deliver(settings: Settings, database: Database, stopping: asyncio.Event) -> None:
+    """Send mails, once it is known that this database has not forgotten any."""
+    await restores.wait_until_reconciled(database, settings, stopping)
+    if not stopping.is_set():
+        await deliverer(settings, database).run(stopping)
 
 
 def _sender(settings: Settings) -> Sender:

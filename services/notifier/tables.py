@@ -8,10 +8,12 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Computed,
     Index,
     SmallInteger,
     String,
     UniqueConstraint,
+    Uuid,
     func,
     text,
 )
@@ -290,6 +292,13 @@ class FanOutRow(_Base, table=True):
     done_at: datetime | None = Field(sa_type=Timestamp)
 
 
+_MAIL_ID = (
+    "CAST(substr(encode(sha256(CAST(replace(CAST(event_id AS varchar) || ' ' || template "
+    r"|| ' ' || issuer || ' ' || recipient, '\', '\\') AS bytea)), 'hex'), 1, 32) AS uuid)"
+)
+"""Made from the key, by casts that Postgres calls immutable: in ``bytea`` a backslash is written twice."""
+
+
 class MailRow(_Base, table=True):
     """One letter to one person: what it says, and what has become of it.
 
@@ -323,7 +332,10 @@ class MailRow(_Base, table=True):
             postgresql_where=text("state IN ('failed', 'ambiguous')"),
         ),
     )
-    mail_id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": func.gen_random_uuid()})
+    mail_id: UUID = Field(
+        sa_column=Column(Uuid, Computed(_MAIL_ID, persisted=True), primary_key=True),
+        description="Made from the key: a mail that is queued again after a restore is known to be the same.",
+    )
     event_id: UUID = Field(
         description="The ce_id of the event that called for it; of what time, a day's news or an operator "
         "called for, what stands for that."

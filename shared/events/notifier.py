@@ -68,4 +68,7 @@ class EmailFailed(_Delivery):
     )
 
 
+MailEnd = EmailSent | EmailFailed
+"""Says that a mail will not be tried any more."""
+
 EVENTS: tuple[type[Event], ...] = (EmailSent, EmailBounced, EmailFailed)

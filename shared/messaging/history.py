@@ -1,4 +1,4 @@
-"""Reading compacted topics from their beginning to their present end, without a consumer group."""
+"""Reading topics to their present end, without a consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -21,8 +21,16 @@ class HistoryCut(Exception):
     """A topic could not be read to its end; the message says which."""
 
 
-async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncIterator[list[Delivery]]:
+async def read(
+    settings: KafkaSettings,
+    topics: Collection[Topic],
+    *,
+    since: datetime | None = None,
+    newest: int | None = None,
+) -> AsyncIterator[list[Delivery]]:
     """Yield all records that these topics hold now, in the order of each partition.
+
+    ``since``: only those published then or later; ``newest``: only so many of each partition, or fewer.
 
     Records that come meanwhile may be among them, since the end that the embedded broker reports is the first
     record of its last batch. An event counts as received when it was published, for it is read long after
@@ -44,6 +52,15 @@ async def read(settings: KafkaSettings, topics: Collection[Topic]) -> AsyncItera
         ]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
+        if since is not None:
+            moment = int(since.timestamp() * 1000)
+            found_at = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+            for partition, first in found_at.items():
+                consumer.seek(partition, ends[partition] if first is None else first.offset)
+        elif newest is not None:
+            begins = await consumer.beginning_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, max(begins[partition], ends[partition] - newest))
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
         # By position, not by the last record: the end may be the marker of a transaction.

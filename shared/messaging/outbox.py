@@ -16,6 +16,7 @@ from sqlalchemy import text
 from shared.database import Transaction
 from shared.events import Event
 from shared.events.catalogue import BespokeRequestAnswered
+from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
@@ -76,6 +77,22 @@ class Outbox:
         }
         await tx.execute(_INSERT, columns | _ways(routes))
         return ids
+
+    async def remember(self, tx: Transaction, published: Sequence[Received[Event]]) -> None:
+        """Store events that this service has published and has no row of, as after a restore."""
+        await tx.execute(
+            _REMEMBER,
+            {
+                "bucket": [zlib.crc32(received.event.key.encode()) % BUCKETS for received in published],
+                "topic": [received.event.TOPIC.value for received in published],
+                "key": [received.event.key for received in published],
+                "event_id": [received.id for received in published],
+                "type": [received.event.TYPE for received in published],
+                "source": self.source,
+                "data": [received.event.model_dump_json() for received in published],
+                "at": [received.received_at for received in published],
+            },
+        )
 
     def _route(self, out: OutboxEvent, portals: Portals | None) -> "_Route":
         destinations = tuple(_destinations(out.event, portals))
@@ -162,6 +179,14 @@ _INSERT = text(
                   CAST(:misrouted AS boolean[]), CAST(:topics AS varchar[]), CAST(:portals AS varchar[]))
            AS way (route, type, source, misrouted, topic, portal) USING (route)
      ORDER BY event.number, way.portal NULLS FIRST"""
+)
+_REMEMBER = text(
+    """
+    INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, sent_at)
+    SELECT bucket, topic, key, event_id, type, :source, data, at, at
+      FROM unnest(CAST(:bucket AS smallint[]), CAST(:topic AS varchar[]), CAST(:key AS varchar[]),
+                  CAST(:event_id AS uuid[]), CAST(:type AS varchar[]), CAST(:data AS varchar[]),
+                  CAST(:at AS timestamptz[])) AS event (bucket, topic, key, event_id, type, data, at)"""
 )
 _REPLAY = text(
     "UPDATE outbox SET sent_at = NULL "

@@ -305,7 +305,16 @@ def upgrade() -> None:
     op.create_index(op.f("ix_login_attempt_expires_at"), "login_attempt", ["expires_at"], unique=False)
     op.create_table(
         "mail",
-        sa.Column("mail_id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
+        sa.Column(
+            "mail_id",
+            sa.Uuid(),
+            sa.Computed(
+                "CAST(substr(encode(sha256(CAST(replace(CAST(event_id AS varchar) || ' ' || template "
+                r"|| ' ' || issuer || ' ' || recipient, '\', '\\') AS bytea)), 'hex'), 1, 32) AS uuid)",
+                persisted=True,
+            ),
+            nullable=False,
+        ),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("template", sa.String(), nullable=False),
         sa.Column("issuer", sa.String(), nullable=False),

@@ -41,6 +41,7 @@ SENT_AGAIN_AS = "sent again as"
 SENT_AGAIN_AFTER = "sent again on purpose, after"
 RESOLVED_AS_SENT = "resolved as sent"
 RESENT = "resent"
+END_KNOWN = "reconciled after a restore"
 
 
 async def find(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from sqlalchemy import text
 
@@ -38,7 +38,6 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
         event_id = uuid5(decision.enrolment_id, letter.template)
         details = {**details, "cause_id": str(received.id)}
     return {
-        "mail_id": uuid4(),
         "event_id": event_id,
         "template": letter.template.value,
         "issuer": decision.agent.issuer,

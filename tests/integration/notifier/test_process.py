@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,9 +10,12 @@ import pytest
 
 from local.kafka import KafkaBroker
 from services.notifier import jobs
+from services.notifier.restores import read_ended
+from services.notifier.service.restores import reconcile
 from shared.events import Event
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
+from shared.messaging.broker import KafkaSettings
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import headers
 from tests.support.kafka import KafkaPortal, pass_over
@@ -80,6 +84,10 @@ async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_double
 
     # Decisions that other tests left there would all be written about first.
     await pass_over(kafka.bootstrap_servers, f"notifier.{AgentEnrolled.TOPIC}", AgentEnrolled.TOPIC)
+    settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
+    left = await read_ended(settings, datetime(2025, 1, 1, tzinfo=UTC))
+    async with notifier.database.transaction() as tx:
+        await reconcile(tx, left, {}, accept_missing=True, actor="tests")
     process = await asyncio.to_thread(start)
     before = 0
     await publish(kafka, session_id, run)

@@ -1,0 +1,96 @@
+"""After a restore: letters that left since the backup must not leave again.
+
+A mail has the same identifier, and so the same Message-ID, whenever it is queued: what was published of it,
+or the relay's log, tells that it was sent.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.notifier.service.mails import END_KNOWN
+from services.notifier.store import mails, restores
+from services.notifier.store.events import outbox
+from services.notifier.store.restores import UNFINISHED, KnownEnd
+from services.notifier.tables import MailState
+from shared import clock
+from shared.database import Transaction
+from shared.events.cloudevents import Received
+from shared.events.notifier import MailEnd
+
+_WRITTEN_BEFORE = timedelta(days=1)
+"""How long an event may have waited in the outbox before it was published."""
+_MESSAGE_ID = re.compile(r"<(?P<mail_id>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})@[^\s<>]+>")
+RELAYS_LOG = "the relay's log"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What a reconciliation did. ``missing`` are mails that were sent and are not in the queue, by letter."""
+
+    marked: int
+    known: int
+    missing: Counter[str]
+
+
+async def has_forgotten(tx: Transaction, newest: Sequence[Received[MailEnd]]) -> bool:
+    """Whether one of these events is not known here: the database is older than what it has published."""
+    found = await restores.states(tx, [received.event.mail_id for received in newest])
+    unknown = {
+        received.id: received.received_at
+        for received in newest
+        if received.event.mail_id not in found or found[received.event.mail_id] in UNFINISHED
+    }
+    if not unknown:
+        return False
+    since = min(unknown.values()) - _WRITTEN_BEFORE
+    return await restores.published(tx, unknown, since) != unknown.keys()
+
+
+async def reconcile(
+    tx: Transaction,
+    ended: Sequence[Received[MailEnd]],
+    logged: Mapping[UUID, str],
+    *,
+    accept_missing: bool,
+    actor: str,
+) -> Reconciliation:
+    """Mark the mails as ended that events, or the relay's log, say so of.
+
+    ``logged``: the Message-IDs in that log, by the mails that they are of. Changes nothing while some are not
+    in the queue, for they may still come, unless ``accept_missing``. Each mail that is marked gets a line in
+    the audit log.
+    """
+    published = {received.event.mail_id for received in ended}
+    found = await restores.states(tx, published | logged.keys())
+    missing = [received for received in ended if received.event.mail_id not in found]
+    by_letter = Counter(received.event.template for received in missing)
+    if lost := len(logged.keys() - published - found.keys()):
+        by_letter[RELAYS_LOG] = lost
+    if by_letter and not accept_missing:
+        return Reconciliation(0, len(found), by_letter)
+    marked = await restores.end(tx, [KnownEnd.of(received.event) for received in ended])
+    now = clock.now()
+    unheard = await restores.end(
+        tx,
+        [
+            KnownEnd(mail_id, MailState.SENT, now, message_id)
+            for mail_id, message_id in logged.items()
+            if mail_id not in published
+        ],
+    )
+    await outbox.publish(tx, list(unheard.values()))
+    if missing:
+        await outbox.remember(tx, missing)
+    if marked or unheard:
+        await mails.add_to_audit_log(tx, actor, dict.fromkeys((*marked, *unheard), END_KNOWN))
+    number = len(marked) + len(unheard)
+    return Reconciliation(number, len(found) - number, by_letter)
+
+
+def message_ids_in(log: str) -> dict[UUID, str]:
+    """Return the Message-IDs of our mails in a relay's log, by the mails that they are of."""
+    return {UUID(found["mail_id"]): found[0] for found in _MESSAGE_ID.finditer(log)}

@@ -1,0 +1,184 @@
+"""A database that was restored from a backup: no letter leaves a second time."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.notifier import restores as guard
+from services.notifier.service import restores
+from shared import clock
+from shared.events import EVENTS
+from shared.events.catalogue import SessionScheduled
+from shared.events.cloudevents import Received
+from shared.events.enrolment import AgentEnrolled
+from shared.events.notifier import EmailSent, MailEnd
+from shared.messaging.broker import KafkaSettings
+from tests.conftest import Broker, Eventually, settings_of
+from tests.integration.notifier.conftest import Notifier
+from tests.support.builders import headers
+from tests.support.consuming import received
+from tests.support.kafka import KafkaPortal
+from tests.support.processes import run_cli
+from tests.unit.notifier.builders import a_decision, a_session, an_agent
+
+SESSION = SessionScheduled.model_validate(a_session().model_dump())
+
+
+def decisions(number: int) -> list[AgentEnrolled]:
+    return [
+        a_decision(
+            AgentEnrolled,
+            enrolment_id=uuid4(),
+            agent=an_agent(agent_id=f"A-{n}", email=f"a{n}@ville.example"),
+        )
+        for n in range(number)
+    ]
+
+
+async def published(notifier: Notifier) -> list[Received[MailEnd]]:
+    """What the outbox has published of mails, as it is read from the topic."""
+    types: dict[str, Any] = {event.TYPE: event for event in EVENTS}
+    async with notifier.database.quiet_transaction() as tx:
+        rows = (
+            await tx.execute(text("SELECT event_id, type, data, created_at FROM outbox ORDER BY id"))
+        ).all()
+    return [
+        received(types[row.type].model_validate_json(row.data), row.event_id, row.created_at) for row in rows
+    ]
+
+
+async def restore(notifier: Notifier, *, in_queue: int, agents: Sequence[str]) -> None:
+    """Put the database back to where the first mails waited, and no other had been heard of."""
+    waiting = list(agents[:in_queue])
+    for statement in (
+        "DELETE FROM outbox",
+        "DELETE FROM mail_audit",
+        "DELETE FROM mail WHERE recipient <> ALL(:waiting)",
+        "DELETE FROM enrolment WHERE agent_id <> ALL(:waiting)",
+        "DELETE FROM inbox",
+        "UPDATE mail SET state = 'pending', settled_at = NULL, owner = NULL, message_id = NULL",
+    ):
+        await notifier.change(statement, waiting=waiting)
+
+
+async def has_forgotten(notifier: Notifier, ended: Sequence[Received[MailEnd]]) -> bool:
+    async with notifier.database.quiet_transaction() as tx:
+        return await restores.has_forgotten(tx, ended)
+
+
+async def reconcile(
+    notifier: Notifier,
+    ended: Sequence[Received[MailEnd]],
+    logged: Mapping[UUID, str] | None = None,
+    *,
+    accept_missing: bool = False,
+) -> restores.Reconciliation:
+    async with notifier.database.transaction() as tx:
+        return await restores.reconcile(tx, ended, logged or {}, accept_missing=accept_missing, actor="ops")
+
+
+async def test_what_left_since_the_backup_does_not_leave_again(notifier: Notifier) -> None:
+    await notifier.hear(SESSION)
+    made = decisions(5)
+    ids = [uuid4() for _ in made]
+    await notifier.hear(*made[:4], ids=ids[:4])
+    await notifier.deliver()
+    ended = await published(notifier)
+    assert len(notifier.relay.taken) == len(ended) == 4
+    assert not await has_forgotten(notifier, ended)
+
+    await restore(notifier, in_queue=2, agents=[decision.agent.agent_id for decision in made])
+    assert await has_forgotten(notifier, ended)
+
+    # The last two were decided after the backup: nobody knows yet whether they will be read again.
+    done = await reconcile(notifier, ended)
+    assert (done.marked, done.missing) == (0, {"enrolment-confirmed": 2})
+    assert await notifier.states() == ["pending"] * 2
+    assert await has_forgotten(notifier, ended)
+
+    await notifier.hear(*made, ids=ids)
+    done = await reconcile(notifier, ended)
+    assert (done.marked, done.known, done.missing) == (4, 0, {})
+    assert not await has_forgotten(notifier, ended)
+    await notifier.deliver()
+    assert sorted(mail.recipient for mail in notifier.relay.taken) == [
+        f"a{n}@ville.example" for n in range(5)
+    ]
+    assert len(notifier.relay.per_message_id()) == 5
+    async with notifier.database.quiet_transaction() as tx:
+        actors = list(await tx.scalars(text("SELECT DISTINCT actor || ': ' || action FROM mail_audit")))
+    assert actors == ["ops: reconciled after a restore"]
+
+
+async def test_what_the_relay_took_and_nobody_heard_of_is_in_its_log(notifier: Notifier) -> None:
+    """The crash came between the relay's answer and the event."""
+    await notifier.hear(SESSION)
+    (decision,) = decisions(1)
+    (event_id,) = await notifier.hear(decision)
+    await notifier.deliver()
+    log = f"postfix/cleanup[7]: 4c3: message-id={notifier.relay.taken[0].message_id}\n"
+    await restore(notifier, in_queue=0, agents=[])
+    await notifier.hear(decision, ids=[event_id])
+
+    done = await reconcile(notifier, [], restores.message_ids_in(log))
+
+    assert (done.marked, done.missing) == (1, {})
+    assert await notifier.deliver() == 0
+    [sent] = await published(notifier)
+    assert isinstance(sent.event, EmailSent), "now it is published"
+    assert sent.event.message_id == notifier.relay.taken[0].message_id
+    assert (await reconcile(notifier, [], {uuid4(): "<x@y>"})).missing == {restores.RELAYS_LOG: 1}
+
+
+async def test_a_mail_that_will_not_come_again_is_accepted_as_missing(notifier: Notifier) -> None:
+    await notifier.hear(SESSION)
+    await notifier.hear(*decisions(1))
+    await notifier.deliver()
+    ended = await published(notifier)
+    await restore(notifier, in_queue=0, agents=[])
+
+    done = await reconcile(notifier, ended, accept_missing=True)
+
+    assert (done.marked, done.missing) == (0, {"enrolment-confirmed": 1})
+    assert not await has_forgotten(notifier, ended)
+
+
+@pytest.mark.kafka
+async def test_nothing_is_sent_until_it_is_reconciled(
+    notifier: Notifier, notifier_url: str, kafka: Broker, eventually: Eventually
+) -> None:
+    settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
+    environment = settings_of("notifier", notifier_url, kafka.bootstrap_servers)
+    command = ("notifier", "mails", "reconcile", "--since", "2025-01-01")
+    sent = EmailSent(
+        mail_id=uuid4(),
+        agent_id="A-1",
+        template="enrolment-confirmed",
+        cause_id=uuid4(),
+        message_id="<1@cnfpt.example>",
+        sent_at=clock.now(),
+    )
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
+        made = headers(EmailSent.TYPE, source="/services/notifier")
+        await portal.send(EmailSent.TOPIC, [(sent.key, made, sent.model_dump_json().encode())])
+
+    waiting = asyncio.create_task(
+        guard.wait_until_reconciled(notifier.database, settings, asyncio.Event(), every=0.05)
+    )
+
+    async def held() -> bool:
+        return bool(guard.HELD._value.get())
+
+    await eventually(held, "it holds its mails")
+    refused = await asyncio.to_thread(run_cli, *command, environment=environment)
+    assert refused.returncode == 1, refused.stderr
+    assert "of enrolment-confirmed" in refused.stdout
+    assert "Nothing was changed" in refused.stderr
+    done = await asyncio.to_thread(run_cli, *command, "--accept-missing", environment=environment)
+    assert done.returncode == 0, done.stderr
+    await asyncio.wait_for(waiting, 10)
+    assert guard.HELD._value.get() == 0
