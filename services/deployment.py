@@ -76,7 +76,7 @@ def env_example() -> str:
     compose = (ROOT / "docker-compose.yml").read_text()
     services = yaml.safe_load(compose)["services"]
     handed_on = {name: "" for service in SERVICES for name in _unset(services[service]["environment"])}
-    taken = handed_on | dict(_VARIABLE.findall(compose))
+    taken = dict(_VARIABLE.findall(compose)) | handed_on
     fields = all_fields()
     text = [
         "# What docker-compose.yml and the services take from the environment; docs/operations.md says more.",
@@ -122,7 +122,6 @@ def _default(name: str, field: FieldInfo) -> str:
 
 CHART = Path("deploy/helm/parcours")
 NOT_IN_CHART = {
-    "HTTP_HOST": "the image has it",
     "PARCOURS_COMMIT": "the image has it",
     "KAFKA_GROUP_INSTANCE_ID": "it would have to differ from replica to replica",
     **{

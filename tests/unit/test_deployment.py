@@ -15,6 +15,7 @@ from services import deployment
 from services.deployment import NOT_IN_CHART, SERVICES, all_fields, fields_of, is_secret
 from shared.events.topics import TOPICS, Topic
 from shared.web.links import Purpose
+from tests.conftest import settings_of
 from tests.support.chart import OLDEST, NoHelm, helm
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,23 @@ def test_the_example_of_env_has_no_secret() -> None:
     passwords = {name for name in given if re.search("(PASSWORD|SECRET)$", name)}
     assert passwords > {"POSTGRES_PASSWORD", "EXAMPLE_PORTAL_SECRET"}
     assert {name for name in SECRETS | passwords if given[name]} == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_the_example_of_env_gives_is_what_compose_or_the_service_takes_anyway(
+    monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    environment = settings_of(service, "postgresql://x@localhost/x", "x:1")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][service]["environment"]
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    given = dict(re.findall(r"(?m)^#(\w+)=(.+)$", ENV_EXAMPLE))
+    left = {name for name in fields_of(service) if compose.get(name) is None} & set(given)
+    before = SERVICES[service]().model_dump(include={name.lower() for name in left - set(environment)})
+    for name in left - set(environment):
+        monkeypatch.setenv(name, given[name])
+    assert SERVICES[service]().model_dump(include=set(before)) == before
+    assert len(before) > 10
 
 
 # ------------------------------------------------------------------------------------ operators of Kubernetes
