@@ -129,12 +129,13 @@ async def _ask(
     except FAILURES as error:
         if not is_temporary(error):
             raise
-        return Asked(name, None, _why(definition, error))
+        return Asked(name, None, why(definition, error))
     finally:
         await database.close()
 
 
-def _why(definition: Definition, error: Exception) -> str:
+def why(definition: Definition, error: Exception) -> str:
+    """Return in a line why a service's database could not be asked."""
     if isinstance(error, DatabaseUnreachable):
         return str(error)
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -144,13 +145,21 @@ def _why(definition: Definition, error: Exception) -> str:
     return line
 
 
-async def broker_answers(kafka: KafkaSettings, question: Coroutine[Any, Any, T]) -> T | str:
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Why the broker could not be asked."""
+
+    why: str
+
+
+async def broker_answers(kafka: KafkaSettings, question: Coroutine[Any, Any, T]) -> T | Unanswered:
     """Return what the broker answered, or why it could not be asked."""
-    if not kafka.kafka_bootstrap_servers:
+    servers = kafka.kafka_bootstrap_servers
+    if not servers:
         question.close()
-        return "KAFKA_BOOTSTRAP_SERVERS is not set"
+        return Unanswered("KAFKA_BOOTSTRAP_SERVERS is not set")
     try:
         async with asyncio.timeout(BROKER_SECONDS):
             return await question
     except (KafkaError, OSError, TimeoutError) as error:
-        return f"Kafka at {kafka.kafka_bootstrap_servers} cannot be used ({error or type(error).__name__})"
+        return Unanswered(f"Kafka at {servers} cannot be used ({str(error) or type(error).__name__})")

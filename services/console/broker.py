@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from services.console.asking import ConsoleSettings, broker_answers, portals
+from services.console.asking import ConsoleSettings, Unanswered, broker_answers, portals
 from services.console.findings import Finding, Mark, duration
 from services.contracts import ROUTERS
 from shared import clock
@@ -26,8 +26,8 @@ async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list
         for subscription in ROUTERS[definition.name].subscriptions.values()
     ]
     answered = await broker_answers(settings, lags.of_groups(settings, subscriptions))
-    if isinstance(answered, str):
-        return [Finding("kafka", "consumer groups", Mark.UNKNOWN, answered)]
+    if isinstance(answered, Unanswered):
+        return [Finding("kafka", "consumer groups", Mark.UNKNOWN, answered.why)]
     return [of_group(group, clock.now()) for group in answered]
 
 
@@ -71,8 +71,8 @@ def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
 async def all_topics(settings: ConsoleSettings) -> list[Finding]:
     """Return a line for each topic of the system, those of the portals' answers too."""
     answered = await broker_answers(settings, topics.states(settings, portals(settings)))
-    if isinstance(answered, str):
-        return [Finding("kafka", "topics", Mark.UNKNOWN, answered)]
+    if isinstance(answered, Unanswered):
+        return [Finding("kafka", "topics", Mark.UNKNOWN, answered.why)]
     return [of_topic(state) for state in answered]
 
 

@@ -1,4 +1,4 @@
-"""``parcours status | lag | topics | dead-letters | outbox | mails``, and so ``python -m services …``."""
+"""``parcours status | lag | doctor | topics | dead-letters | outbox | mails``."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,6 +8,10 @@ import typer
 
 from services.console import asking, broker, waiting
 from services.console.asking import ServiceName
+from services.console.doctor import visit as doctor
+from services.console.doctor.databases import DiskOptions
+from services.console.doctor.mails import DnsOptions
+from services.console.doctor.visit import DoctorOptions
 from services.console.findings import Finding, report
 
 app = typer.Typer(
@@ -39,6 +43,24 @@ def status(services: Services = None, as_json: Json = False) -> None:
 def lag(services: Services = None, as_json: Json = False) -> None:
     """Print a line for each consumer group."""
     _report(broker.lag(asking.settings(), asking.named(services)), as_json=as_json)
+
+
+@app.command("doctor", help="Whether all is set up as it has to be, and what to do. It changes nothing.")
+def examine(
+    *,
+    services: Services = None,
+    selector: Annotated[str, typer.Option(help="The name of the relay's DKIM key.")] = "parcours",
+    dns_server: Annotated[
+        str | None, typer.Option(help="Who is asked for DNS records. Default: this machine's name server.")
+    ] = None,
+    dns_port: Annotated[int, typer.Option(min=1, max=65535)] = 53,
+    free_percent: Annotated[float, typer.Option(help="Of a disk with data, free at least.")] = 10,
+    free_gib: Annotated[float, typer.Option(help="The same in GiB.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Print a line for each thing that was looked at."""
+    options = DoctorOptions(DnsOptions(dns_server, dns_port, selector), DiskOptions(free_percent, free_gib))
+    _report(doctor.look(asking.named(services), options), as_json=as_json)
 
 
 @app.command("topics", help="Whether the topics are on the broker as agreed. To create: topics of a service.")

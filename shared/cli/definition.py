@@ -40,15 +40,22 @@ def load(settings: Callable[[], S]) -> S:
     try:
         return settings()
     except ValidationError as error:
-        for fault in error.errors(include_input=False, include_url=False):
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
-            # What is wrong with several together has no name of its own.
-            where = f"the setting {name} {_in_the_sentence(what)}" if name else what
-            sys.stderr.write(f"parcours: {where}. Set it in the environment.\n")
+        for mistake in mistakes(error):
+            sys.stderr.write(f"parcours: {mistake}. Set it in the environment.\n")
         raise SystemExit(2) from None
     except SettingsError as error:
         stop(str(error), 2)
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Return which settings are missing or wrong, without what they are set to."""
+    found = []
+    for fault in error.errors(include_input=False, include_url=False):
+        name = "_".join(str(part) for part in fault["loc"]).upper()
+        what = "is not set" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+        # What is wrong with several together has no name of its own.
+        found.append(f"the setting {name} {_in_the_sentence(what)}" if name else what)
+    return found
 
 
 def _in_the_sentence(what: str) -> str:

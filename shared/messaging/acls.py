@@ -1,7 +1,7 @@
 """What each service and each portal may do on a broker with ACLs: the least that it needs, and no more.
 
 A service's user is ``parcours-<service>``, a portal's is ``portal-<portal>``; who creates topics is
-``parcours-topics``. Pure data but for :func:`apply`.
+``parcours-topics``. Pure data but for :func:`apply` and :func:`missing`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import for_code
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.errors import ClusterAuthorizationFailedError, SecurityDisabled, for_code
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging.broker import KafkaSettings, client_options
@@ -18,8 +18,11 @@ from shared.messaging.portals.registry import Portal
 
 _ANY_ANSWERS = answers_topic("")
 """How the topics begin on which portals hear their answers; the portal's name follows."""
-_ANY_HOST = "*"
+_ANY_HOST = _ANY_NAME = "*"
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
+_ANY = 1
+"""Of a filter: whatever it is."""
+_ALL_OPERATIONS = 2
 
 
 class AclResource(Enum):
@@ -131,16 +134,91 @@ async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
         await admin.close()
 
 
-def _requests(user: User) -> Iterator[CreateAclsRequest]:
+class RightsNotTold(Exception):
+    """The broker does not say what its users may do; the message says why."""
+
+
+class NoAuthorizer(RightsNotTold):
+    """The broker lets every client do everything."""
+
+
+async def missing(settings: KafkaSettings, granted: Sequence[User]) -> dict[str, list[str]]:
+    """Return what of these rights users lack on the broker, in words, by the user's name.
+
+    A right to all names, or to all operations, counts too. Raises :class:`NoAuthorizer`,
+    :class:`RightsNotTold`, ``KafkaError``.
+    """
+    given = await _given(settings)
+    lacking = {
+        user.name: [str(entry) for entry in _entries(user) if not any(g.covers(entry) for g in given)]
+        for user in granted
+    }
+    return {name: lacks for name, lacks in lacking.items() if lacks}
+
+
+async def _given(settings: KafkaSettings) -> list["_Entry"]:
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
+    try:
+        await admin.start()
+        every = DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY)
+        answer = await admin._send_request(every)  # noqa: SLF001 see apply
+    finally:
+        await admin.close()
+    match answer.error_code:
+        case SecurityDisabled.errno:
+            raise NoAuthorizer("the broker has no authorizer")
+        case ClusterAuthorizationFailedError.errno:
+            raise RightsNotTold("this user may not list rights")
+        case code if code:
+            raise for_code(code)("the rights could not be listed")
+    return [
+        _Entry(resource, name, pattern == _PREFIXED, principal, operation)
+        for resource, name, pattern, rules in answer.resources
+        for principal, host, operation, permission in rules
+        if permission == _ALLOW and host == _ANY_HOST
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One operation of one user on the resource of one name, by Kafka's numbers."""
+
+    resource: int
+    name: str
+    prefixed: bool
+    principal: str
+    operation: int
+
+    def __str__(self) -> str:
+        kind = AclResource(self.resource).name.lower().replace("_", " ")
+        return f"{Operation(self.operation).name.lower()} {kind} {self.name}{'…' if self.prefixed else ''}"
+
+    def covers(self, wanted: "_Entry") -> bool:
+        """Whether who has this may do that."""
+        if self.resource != wanted.resource or self.principal != wanted.principal:
+            return False
+        if self.operation not in (_ALL_OPERATIONS, wanted.operation):
+            return False
+        if self.prefixed:
+            return wanted.name.startswith(self.name)
+        return self.name == _ANY_NAME or (self.name == wanted.name and not wanted.prefixed)
+
+
+def _entries(user: User) -> Iterator[_Entry]:
     for right in user.rights:
         for name in right.names:
             for operation in right.operations:
-                yield CreateAclsRequest(
-                    resource_type=right.resource.value,
-                    resource_name=name,
-                    resource_pattern_type_filter=_PREFIXED if right.prefixed else _LITERAL,
-                    principal=user.principal,
-                    host=_ANY_HOST,
-                    operation=operation.value,
-                    permission_type=_ALLOW,
-                )
+                yield _Entry(right.resource.value, name, right.prefixed, user.principal, operation.value)
+
+
+def _requests(user: User) -> Iterator[CreateAclsRequest]:
+    for entry in _entries(user):
+        yield CreateAclsRequest(
+            resource_type=entry.resource,
+            resource_name=entry.name,
+            resource_pattern_type_filter=_PREFIXED if entry.prefixed else _LITERAL,
+            principal=entry.principal,
+            host=_ANY_HOST,
+            operation=entry.operation,
+            permission_type=_ALLOW,
+        )

@@ -7,8 +7,9 @@ between them. Source of the time limits: RFC 5321, 4.5.3.2.
 
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPTimeoutError
@@ -77,6 +78,12 @@ class SmtpConnection:
         self._open = True
         CONNECTIONS.inc()
         self._used_at = time.monotonic()
+
+    @property
+    def peer_certificate(self) -> Mapping[str, Any] | None:
+        """What the relay presented, as :meth:`ssl.SSLSocket.getpeercert` has it; None: there is no TLS."""
+        transport = self._client.transport
+        return None if transport is None else transport.get_extra_info("peercert")
 
     def is_fresh(self) -> bool:
         """Whether it can take another mail."""

@@ -1,0 +1,406 @@
+"""``parcours doctor``: each thing that can be wrong is made wrong, and named with what mends it."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from sqlalchemy import make_url, text
+
+from local.kafka import KafkaBroker
+from local.postgres import PostgresServer
+from local.tansu import TansuBroker
+from services.console.doctor import brokers, certificates, databases, dns, mails
+from services.console.doctor.databases import DiskOptions
+from services.console.doctor.dns import NoAnswer
+from services.console.doctor.mails import DnsOptions
+from services.console.findings import Finding, Mark, exit_code
+from services.enrolment.app import DEFINITION as ENROLMENT
+from services.enrolment.settings import Settings as EnrolmentSettings
+from shared import clock
+from shared.database import Database
+from shared.messaging import acls
+from shared.messaging.portals.registry import Portals
+from tests.conftest import create_topics
+from tests.integration.console.conftest import NOWHERE, RunConsole
+from tests.support.certificates import Authority
+from tests.support.dns import name_server
+from tests.support.secured_kafka import ADMIN, SecuredKafka
+from tests.support.smtp import Reply, ScriptedRelay, scripted_relay
+from tests.unit.notifier.test_sender_dns import settings as of_notifier
+
+ENOUGH = DiskOptions(percent=0, gib=0)
+
+
+@pytest.fixture
+async def relay(in_environment: pytest.MonkeyPatch) -> AsyncIterator[ScriptedRelay]:
+    async with scripted_relay() as relay:
+        in_environment.setenv("SMTP_PORT", str(relay.port))
+        yield relay
+
+
+@pytest.fixture
+def whole(in_environment: pytest.MonkeyPatch, tansu: TansuBroker, relay: ScriptedRelay) -> pytest.MonkeyPatch:
+    """Settings of which each part answers."""
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", tansu.bootstrap_servers)
+    return in_environment
+
+
+def of_enrolment(kafka: str, **given: object) -> EnrolmentSettings:
+    return EnrolmentSettings.model_validate(
+        {"kafka_bootstrap_servers": kafka, "enrolment_database_url": NOWHERE, **given}
+    )
+
+
+def line_of(findings: list[Finding], what: str) -> Finding:
+    [found] = [finding for finding in findings if finding.what == what]
+    return found
+
+
+async def test_where_nothing_is_wrong_the_doctor_ends_with_0_and_sends_no_mail(
+    console: RunConsole, whole: pytest.MonkeyPatch, relay: ScriptedRelay
+) -> None:
+    done = await console("doctor")
+    assert {line["mark"] for line in done.findings} == {"ok", "skipped"}
+    assert done.code == 0
+    assert relay.taken == []
+
+
+# ------------------------------------------------------------------------------------------ settings
+
+
+async def test_a_setting_that_is_missing_or_wrong_is_named_and_the_other_services_are_looked_at(
+    console: RunConsole, whole: pytest.MonkeyPatch
+) -> None:
+    whole.delenv("SMTP_SENDER")
+    whole.setenv("SMTP_TLS", "perhaps")
+    done = await console("doctor")
+    wrong = [line["found"] for line in done.findings if line["mark"] == "act"]
+    assert wrong == [
+        "the setting SMTP_TLS should be 'none', 'starttls' or 'implicit'",
+        "the setting SMTP_SENDER is not set",
+    ]
+    assert done.about("enrolment", "migrations")["mark"] == "ok"
+    assert done.code == 1
+
+
+async def test_a_service_that_is_not_set_up_here_was_not_asked(
+    console: RunConsole, whole: pytest.MonkeyPatch
+) -> None:
+    whole.delenv("NOTIFIER_DATABASE_URL")
+    done = await console("doctor")
+    assert done.about("notifier", "settings")["mark"] == "unknown"
+    assert done.code == 2
+    assert (await console("doctor", "--service", "enrolment")).code == 0
+
+
+async def test_a_secret_file_that_is_not_there_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch
+) -> None:
+    whole.delenv("ENROLMENT_DATABASE_URL")
+    whole.setenv("ENROLMENT_DATABASE_URL_FILE", "/nowhere/url")
+    done = await console("doctor")
+    assert "ENROLMENT_DATABASE_URL_FILE names cannot be read" in done.about("enrolment", "settings")["found"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"), [("PORTALS_FILE", "portals file"), ("API_TOKENS_FILE", "tokens file")]
+)
+async def test_a_file_that_cannot_come_into_force_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch, tmp_path: Path, setting: str, what: str
+) -> None:
+    file = tmp_path / "file.json"
+    file.write_text(json.dumps([{"portal": "IEL"}]))
+    whole.setenv(setting, str(file))
+    done = await console("doctor", "--service", "enrolment")
+    assert done.about("enrolment", what)["mark"] == "act"
+    assert done.code == 1
+
+
+# ------------------------------------------------------------------------------------------ databases
+
+
+async def test_a_database_that_does_not_answer_is_named_with_its_setting(
+    console: RunConsole, whole: pytest.MonkeyPatch
+) -> None:
+    whole.setenv("ENROLMENT_DATABASE_URL", NOWHERE)
+    line = (await console("doctor")).about("enrolment", "database")
+    assert (line["mark"], line["remedy"]) == ("act", "start it, or mend ENROLMENT_DATABASE_URL")
+
+
+async def test_a_database_that_was_not_migrated_is_named_with_the_command(
+    console: RunConsole, whole: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    whole.setenv("ENROLMENT_DATABASE_URL", postgres.create_database("doctor_empty"))
+    line = (await console("doctor")).about("enrolment", "migrations")
+    assert (line["mark"], line["remedy"]) == ("act", "run 'python -m services.enrolment migrate'")
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+async def test_a_clock_that_differs_from_the_databases_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch, seconds: int
+) -> None:
+    whole.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(seconds=seconds))
+    line = (await console("doctor", "--service", "enrolment")).about("enrolment", "clock")
+    assert (line["mark"], round(line["seconds"])) == ("act", 5)
+
+
+async def test_an_outbox_of_another_cluster_is_named(database: Database, enrolment_url: str) -> None:
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("INSERT INTO cluster (id, cluster_id) VALUES (1, 'before')"))
+    settings = of_enrolment("127.0.0.1:1", enrolment_database_url=enrolment_url)
+    for answers, remedy in (("before", ""), ("now", "parcours enrolment outbox accept-cluster")):
+        findings = await databases.look(ENROLMENT, settings, answers, ENOUGH)
+        assert line_of(findings, "kafka cluster").remedy.endswith(remedy)
+        assert line_of(findings, "kafka cluster").mark is (Mark.ACT if remedy else Mark.OK)
+
+
+async def test_a_disk_that_is_nearly_full_is_named_where_the_data_directory_is_known(
+    postgres: PostgresServer, enrolment_url: str
+) -> None:
+    as_superuser = postgres.url(enrolment_url.rpartition("/")[2].partition("?")[0])
+    settings = of_enrolment("127.0.0.1:1", enrolment_database_url=as_superuser)
+    for disk, mark in ((ENOUGH, Mark.OK), (DiskOptions(101, 0), Mark.ACT), (DiskOptions(0, 1e9), Mark.ACT)):
+        found = line_of(await databases.look(ENROLMENT, settings, None, disk), "disk")
+        assert (found.mark, bool(found.remedy)) == (mark, mark is Mark.ACT)
+    of_the_service = of_enrolment("127.0.0.1:1", enrolment_database_url=enrolment_url)
+    found = line_of(await databases.look(ENROLMENT, of_the_service, None, DiskOptions(101, 0)), "disk")
+    assert found.mark is Mark.SKIPPED
+
+
+async def test_a_database_whose_certificate_ends_soon_is_named(
+    tmp_path: Path, enrolment_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("PGSSLROOTCERT", str(authority.file))
+    plain = make_url(enrolment_url)
+    async with behind_tls(plain.port or 5432, authority.server("IP:127.0.0.1")) as port:
+        url = plain.set(host="127.0.0.1", port=port).update_query_dict({"sslmode": "verify-full"})
+        written = url.render_as_string(hide_password=False)
+        settings = of_enrolment("127.0.0.1:1", enrolment_database_url=written)
+        findings = await databases.look(ENROLMENT, settings, None, ENOUGH)
+    assert "TLSv1.3" in line_of(findings, "database").found
+    assert line_of(findings, "certificate").mark is Mark.ACT
+
+
+@asynccontextmanager
+async def behind_tls(port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
+    """Have the Postgres at this port answer by TLS, which the embedded build cannot; gives where."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(8) == _SSL_REQUEST
+        writer.write(b"S")
+        await writer.start_tls(context)
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_copy(reader, to_there), _copy(there, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+_SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while content := await source.read(65_536):
+            target.write(content)
+    target.close()
+
+
+# ------------------------------------------------------------------------------------------ Kafka
+
+
+async def test_a_broker_that_does_not_answer_is_named_with_its_settings(
+    console: RunConsole, relay: ScriptedRelay
+) -> None:
+    line = (await console("doctor")).about("kafka", "broker")
+    assert line["mark"] == "act"
+    assert "KAFKA_BOOTSTRAP_SERVERS" in line["remedy"]
+
+
+async def test_a_topic_that_is_missing_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch, spoilt: TansuBroker
+) -> None:
+    whole.setenv("KAFKA_BOOTSTRAP_SERVERS", spoilt.bootstrap_servers)
+    done = await console("doctor")
+    assert done.about("kafka", "portal.enrolments")["mark"] == "act"
+    assert done.code == 1
+
+
+async def test_a_record_from_the_future_shows_that_the_brokers_clock_is_ahead(
+    console: RunConsole, whole: pytest.MonkeyPatch, spoilt: TansuBroker
+) -> None:
+    await asyncio.to_thread(create_topics, spoilt)
+    whole.setenv("KAFKA_BOOTSTRAP_SERVERS", spoilt.bootstrap_servers)
+    producer = AIOKafkaProducer(bootstrap_servers=spoilt.bootstrap_servers)
+    await producer.start()
+    for _ in range(2):  # the embedded broker does not tell of the last
+        now = clock.now().timestamp()
+        await producer.send_and_wait("portal.agents", b"{}", partition=3, timestamp_ms=int(now + 60) * 1000)
+    await producer.stop()
+    line = (await console("doctor")).about("kafka", "clock")
+    assert line["mark"] == "act"
+    assert 50 < line["seconds"] < 70
+
+
+@pytest.mark.kafka
+async def test_a_broker_without_authorizer_and_topics_on_one_broker_are_named_outside_a_trial(
+    kafka: KafkaBroker,
+) -> None:
+    for trial, rights, replicas in ((True, Mark.SKIPPED, 0), (False, Mark.ACT, 1)):
+        settings = of_enrolment(kafka.bootstrap_servers, parcours_trial=trial)
+        _, findings = await brokers.look(settings, Portals([]))
+        assert line_of(findings, "rights").mark is rights
+        assert len([found for found in findings if found.what == "replicas"]) == replicas
+        assert line_of(findings, "topics").mark is Mark.OK
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+async def test_what_a_user_may_not_do_and_a_certificate_that_ends_soon_are_named() -> None:
+    users = acls.users([])
+    without = [*users[:-1], acls.User(users[-1].name, users[-1].rights[1:])]
+    with SecuredKafka.with_users("parcours-enrolment") as broker:
+        await acls.apply(broker.settings(ADMIN), without)
+        given = broker.settings(ADMIN).model_dump()
+        as_admin = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
+        _, findings = await brokers.look(as_admin, Portals([]))
+        rights = line_of(findings, "rights")
+        assert rights.mark is Mark.ACT
+        assert list(rights.figures["lacking"]) == [users[-1].name]
+        assert f"read topic {users[-1].rights[0].names[0]}" in rights.found
+        assert line_of(findings, "certificate").mark is Mark.ACT
+
+        await acls.apply(broker.settings(ADMIN), users)
+        _, findings = await brokers.look(as_admin, Portals([]))
+        assert line_of(findings, "rights").mark is Mark.OK
+
+        given = broker.settings("parcours-enrolment").model_dump()
+        as_enrolment = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
+        _, findings = await brokers.look(as_enrolment, Portals([]))
+        assert line_of(findings, "rights").mark is Mark.SKIPPED
+
+
+# ------------------------------------------------------------------------------------------ mails
+
+
+async def test_a_relay_that_does_not_answer_or_wants_a_log_in_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch, relay: ScriptedRelay
+) -> None:
+    about = f"smtp 127.0.0.1:{relay.port}"
+    relay.script("MAIL", Reply("530 5.7.0 log in first"))
+    line = (await console("doctor", "--service", "notifier")).about(about, "relay")
+    assert (line["mark"], line["found"]) == ("act", "5.7.0 log in first")
+    await relay.stop()
+    line = (await console("doctor", "--service", "notifier")).about(about, "relay")
+    assert line["mark"] == "act"
+    assert "SMTP_HOST" in line["remedy"]
+
+
+async def test_a_relay_whose_certificate_ends_soon_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    async with scripted_relay(tls=authority.server("IP:127.0.0.1")) as relay:
+        settings = of_notifier(smtp_host="127.0.0.1", smtp_port=str(relay.port), smtp_tls="implicit")
+        findings = await mails.relay(settings)
+    assert [finding.mark for finding in findings] == [Mark.OK, Mark.ACT]
+    assert "renew it" in findings[1].remedy
+
+
+@pytest.mark.parametrize(("days", "mark"), [(20, Mark.ACT), (22, Mark.OK)])
+def test_a_certificate_is_to_be_renewed_three_weeks_before_its_end(days: int, mark: Mark) -> None:
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+    presented = {"notAfter": "Jan  1 00:00:00 2027 GMT"}
+    assert certificates.finding("x", presented, end - timedelta(days=days)).mark is mark
+
+
+# ------------------------------------------------------------------------------------------ DNS
+
+ENVELOPE, SENDER = "retours.cnfpt.example", "cnfpt.example"
+SPF, DKIM, DMARC = f"TXT {ENVELOPE}", f"TXT parcours._domainkey.{SENDER}", f"TXT _dmarc.{SENDER}"
+PUBLISHED = {
+    (ENVELOPE, "MX"): ["10 mx"],
+    (ENVELOPE, "TXT"): ["a text of others", "v=spf1 a:relais.cnfpt.example -all"],
+    (f"parcours._domainkey.{SENDER}", "TXT"): [f"v=DKIM1; k=rsa; p={'A' * 392}"],
+    (f"_dmarc.{SENDER}", "TXT"): ["v=DMARC1; p=none"],
+}
+
+
+async def looked_up(zone: dict[tuple[str, str], list[str]], **server: bool) -> list[Finding]:
+    async with name_server(zone, **server) as port:
+        return await mails.records(of_notifier(), DnsOptions("127.0.0.1", port, "parcours"))
+
+
+async def test_records_that_are_published_are_well() -> None:
+    findings = await looked_up(PUBLISHED)
+    assert [(finding.what, finding.mark) for finding in findings] == [
+        (what, Mark.OK) for what in (f"MX {ENVELOPE}", SPF, DKIM, DMARC)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "instead", "found"),
+    [
+        (ENVELOPE, "MX", [], "there is none"),
+        (ENVELOPE, "TXT", ["a text of others"], "there is none"),
+        (ENVELOPE, "TXT", ["v=spf1 -all", "v=spf1 mx -all"], "there are 2"),
+        (ENVELOPE, "TXT", ["v=spf1 a:other.example -all"], "does not name a:relais.cnfpt.example"),
+        (f"parcours._domainkey.{SENDER}", "TXT", [], "is --selector right?"),
+        (f"parcours._domainkey.{SENDER}", "TXT", ["v=DKIM1; p="], "revoked"),
+        (f"_dmarc.{SENDER}", "TXT", ["v=spf1 -all"], "there is none"),
+    ],
+)
+async def test_a_record_that_is_missing_or_wrong_is_named_with_the_right_one(
+    name: str, kind: str, instead: list[str], found: str
+) -> None:
+    findings = await looked_up(PUBLISHED | {(name, kind): instead})
+    [wrong] = [finding for finding in findings if finding.mark is not Mark.OK]
+    assert (wrong.what, wrong.mark) == (f"{kind} {name}", Mark.ACT)
+    assert found in wrong.found
+    assert f"{name}. IN {kind}" in wrong.remedy
+
+
+async def test_a_name_that_does_not_exist_has_no_records() -> None:
+    assert [finding.mark for finding in await looked_up({})] == [Mark.ACT] * 4
+
+
+async def test_an_answer_that_is_too_long_for_udp_is_asked_for_by_tcp() -> None:
+    async with name_server({("example.fr", "TXT"): ["x" * 700]}) as port:
+        assert await dns.records("example.fr", "TXT", "127.0.0.1", port) == ["x" * 700]
+
+
+async def test_a_mail_exchanger_is_named_whole() -> None:
+    async with name_server({("example.fr", "MX"): ["10 mx"]}) as port:
+        assert await dns.records("example.fr", "MX", "127.0.0.1", port) == ["10 mx.example.fr"]
+
+
+@pytest.mark.parametrize("server", [{"silent": True}, {"garbage": True}])
+async def test_a_name_server_that_answers_nothing_is_no_reason_to_publish_anything(
+    server: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "_SECONDS", 0.05)
+    findings = await looked_up(PUBLISHED, **server)
+    assert {finding.mark for finding in findings} == {Mark.UNKNOWN}
+    assert exit_code(findings) == 2
+
+
+def test_the_machines_name_server_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# a comment\nsearch example.fr\nnameserver 192.0.2.53\nnameserver 192.0.2.54\n")
+    assert dns.name_server(file) == "192.0.2.53"
+    file.write_text("search example.fr\n")
+    for path in (file, tmp_path / "nothing"):
+        with pytest.raises(NoAnswer):
+            dns.name_server(path)
