@@ -20,7 +20,8 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "parcours.image" -}}
-{{ .root.Values.image.prefix }}{{ .service }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- $tags := list (dig .service "tag" "" .root.Values.services) .root.Values.image.tag .root.Chart.AppVersion }}
+{{- .root.Values.image.prefix }}{{ .service }}:{{ compact $tags | first }}
 {{- end }}
 
 {{/* Whose own settings count: those of a service, and of all for the console. */}}
