@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from prometheus_client import Info
+from prometheus_client import Info, disable_created_metrics
 from pythonjsonlogger.json import JsonFormatter
 
 from shared import VERSION
@@ -49,6 +49,8 @@ def configure_security_log(log_format: LogFormat) -> None:
 
 def export_build(service: str, commit: str) -> None:
     """Have the metrics say what runs; ``commit`` is empty where that is not known."""
+    # When each series began would be as many series again.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
     BUILD.info({"service": service, "version": VERSION, "commit": commit})
 
 

@@ -4,6 +4,7 @@ One form for all services (docs/operations.md). A line has no name, no address, 
 secret: whoever acts is a role, a token or a portal; whoever visits is the keyed digest of a network.
 """
 
+import itertools
 import logging
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -46,6 +47,10 @@ class SecurityOutcome(StrEnum):
     OK = "ok"
     REFUSED = "refused"
     FAILED = "failed"
+
+
+for _event, _outcome in itertools.product(SecurityEvent, SecurityOutcome):
+    COUNTED.labels(_event, _outcome)  # at 0 from now on, or nobody would see the first one
 
 
 def record(

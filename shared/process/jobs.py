@@ -18,7 +18,7 @@ from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
-FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["job"])
+FAILURES = Counter("parcours_job_failures_total", "Runs of a job that failed.", ["name"])
 DEAD_LETTERS = Gauge("parcours_dead_letters", "Records that wait for an operator.")
 DEAD_LETTERS_AGE = Gauge(
     "parcours_dead_letters_oldest_seconds", "For how long a record has waited for an operator."
@@ -44,12 +44,13 @@ class Job:
 
 async def repeat(job: Job, stopping: asyncio.Event) -> None:
     """Run a job until ``stopping`` is set. A run that fails is counted, logged, and followed by the next."""
+    failures = FAILURES.labels(job.name)  # at 0 from now on, or nobody would see the first one
     while not stopping.is_set():
         wanted: float | None = None
         try:
             wanted = await job.run()
         except Exception as error:
-            FAILURES.labels(job.name).inc()
+            failures.inc()
             if is_temporary(error):
                 log.warning("The job %s failed (%s) and is tried again", job.name, type(error).__name__)
             else:

@@ -1,22 +1,24 @@
 """What a process says of its build and its requests; which metrics there are is what operators read."""
 
-import importlib
-import re
+import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Response
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 
 from services.catalogue import app as catalogue
 from services.catalogue.settings import Settings
+from services.notifier.letters import LetterType
 from shared import VERSION
 from shared.http import Probes, add_operations, new_api
+from shared.observability import export_build
+from shared.process.jobs import Job, repeat
 from tests.conftest import settings_of
 from tests.support.guards import a_guard
+from tests.support.metrics import existing, listed
 
 
 def test_a_process_says_what_it_was_built_from() -> None:
@@ -25,6 +27,27 @@ def test_a_process_says_what_it_was_built_from() -> None:
     catalogue.compose(Settings(**settings, parcours_commit="a1"))
     labels = {"service": "catalogue", "version": VERSION, "commit": "a1"}
     assert REGISTRY.get_sample_value("parcours_build_info", labels) == 1
+
+
+def test_when_a_series_began_is_no_series_of_its_own() -> None:
+    export_build("test", "")
+    assert b"_created" not in generate_latest()
+
+
+async def test_what_has_not_failed_yet_is_at_0_or_its_first_failure_would_be_no_increase() -> None:
+    async def never() -> float | None:
+        raise AssertionError
+
+    existing()
+    stopping = asyncio.Event()
+    stopping.set()
+    await repeat(Job("never", 1, never), stopping)
+    refused = {"event": "signature", "outcome": "refused"}
+    assert REGISTRY.get_sample_value("parcours_job_failures_total", {"name": "never"}) == 0
+    assert REGISTRY.get_sample_value("parcours_security_events_total", refused) is not None
+    for template in LetterType:
+        labels = {"template": template.value}
+        assert REGISTRY.get_sample_value("parcours_mail_render_failures_total", labels) is not None
 
 
 @pytest.fixture
@@ -80,22 +103,6 @@ async def test_health_and_metrics_are_not_counted(client: httpx.AsyncClient, pat
     assert counted("GET", path, 200) == 0
 
 
-ROOT = Path(__file__).parents[2]
-
-
-def existing() -> set[str]:
-    """The names of the metrics of all services."""
-    for service in ("catalogue", "enrolment", "notifier"):
-        importlib.import_module(f"services.{service}.app")
-    return {
-        {"counter": f"{family.name}_total", "info": f"{family.name}_info"}.get(family.type, family.name)
-        for family in REGISTRY.collect()
-        if family.name.startswith("parcours_")
-    }
-
-
 def test_the_operators_guide_lists_each_metric_and_no_other() -> None:
-    guide = (ROOT / "docs" / "operations.md").read_text()
-    rows = re.findall(r"^\| (`parcours_[^|]+)\|", guide, re.MULTILINE)
-    listed = [name for row in rows for name in re.findall(r"`(parcours_\w+)`", row)]
-    assert sorted(listed) == sorted(existing())
+    assert sorted(listed()) == sorted(existing())
+    assert set(listed().values()) == {"process", "database"}

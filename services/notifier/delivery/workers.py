@@ -40,6 +40,8 @@ ENOUGH = 50
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
 )
+for _template in letters.LetterType:
+    RENDER_FAILURES.labels(_template)  # at 0 from now on, or nobody would see the first one
 
 
 class Workers:

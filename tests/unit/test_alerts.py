@@ -1,0 +1,120 @@
+"""Alerts and dashboards speak of metrics that exist; each alert is tried, and says what to do."""
+
+import importlib
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from services.__main__ import CONSOLE, FILES
+from services.catalogue.settings import Settings as Catalogue
+from services.enrolment.settings import Settings as Enrolment
+from services.notifier.settings import Settings as Notifier
+from tests.support.lacking import program
+from tests.support.metrics import existing, listed
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+HEADINGS = ["What is seen", "What it means", "What to do"]
+
+
+def rules() -> dict[str, dict[str, Any]]:
+    """The alerts by their names."""
+    groups = yaml.safe_load((PROMETHEUS / "rules.yml").read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """What is asked of Prometheus, by whom."""
+    for name, rule in rules().items():
+        yield name, rule["expr"]
+
+
+def promtool(*arguments: str) -> None:
+    """Run Prometheus's own tool. It needs no network."""
+    command = [program("promtool", package="prometheus"), *arguments]
+    done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_comes_when_it_should_and_not_before() -> None:
+    promtool("test", "rules", "rules_test.yml")
+
+
+def test_prometheus_takes_the_example_of_its_settings() -> None:
+    promtool("check", "config", "prometheus.yml")
+
+
+def test_each_alert_is_tried() -> None:
+    tests = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text())["tests"]
+    tried = {case["alertname"] for test in tests for case in test["alert_rule_test"] if "exp_alerts" in case}
+    assert tried == set(rules())
+
+
+def test_what_is_asked_of_prometheus_exists() -> None:
+    series = set().union(*existing().values())
+    asked = {(who, name) for who, expr in expressions() for name in re.findall(r"parcours_\w+", expr)}
+    assert {(who, name) for who, name in asked if name not in series} == set()
+
+
+def test_figures_of_a_database_are_never_counted_once_for_each_process() -> None:
+    of_databases = [name for name, of in listed().items() if of == "database"]
+    for who, expr in expressions():
+        for name in of_databases:
+            asked = re.findall(rf"(.{{0,60}})\b{name}\b", expr)
+            assert [how for how in asked if not re.search(r"max by \([a-z, ]+\) \($", how)] == [], who
+
+
+def test_each_alert_says_what_happened_how_urgent_it_is_and_where_to_read_what_to_do() -> None:
+    for name, rule in rules().items():
+        assert rule["annotations"].keys() == {"summary", "runbook_url"}
+        assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{name}.md")
+        assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_each_alert_has_its_runbook_and_each_runbook_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("Parcours*.md")} == set(rules())
+
+
+@pytest.mark.parametrize("runbook", sorted(RUNBOOKS.glob("Parcours*.md")), ids=lambda path: path.stem)
+def test_a_runbook_says_what_is_seen_what_it_means_and_what_to_do(runbook: Path) -> None:
+    content = runbook.read_text()
+    assert content.startswith(f"# {runbook.stem}\n")
+    assert re.findall(r"^## (.+)$", content, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("runbook", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
+def test_the_commands_and_settings_that_a_runbook_names_exist(runbook: Path) -> None:
+    content = runbook.read_text()
+    for line in re.findall(r"^ +((?:parcours|python -m) .+)$", content, re.MULTILINE):
+        check_command(shlex.split(line))
+    settings = {name.upper() for service in (Catalogue, Enrolment, Notifier) for name in service.model_fields}
+    assert {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", content) if name not in settings} == set()
+
+
+def check_command(typed: list[str]) -> None:
+    """Fail unless there is a command of these typed, with these options."""
+    if typed[0] == "parcours":
+        module, rest = module_of(typed[1]), typed[1:] if typed[1] in CONSOLE else typed[2:]
+    else:
+        module, rest = f"{typed[2]}.__main__", typed[3:]
+    command = get_command(importlib.import_module(module).app)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]  # type: ignore[attr-defined]
+    assert not hasattr(command, "commands"), typed
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert [word for word in rest if word.startswith("--") and word not in known] == [], typed
+
+
+def module_of(name: str) -> str:
+    """Where the commands ``parcours NAME`` are."""
+    if name in CONSOLE:
+        return "services.console.__main__"
+    return f"shared.cli.{name}" if name in FILES else f"services.{name}"
