@@ -24,6 +24,7 @@ from shared.cli.projections import projections_commands
 from shared.database import DatabaseUnreachable, is_temporary
 from shared.messaging.history import HistoryCut
 from shared.messaging.portals.registry import UnreadablePortals
+from shared.messaging.rewind import GroupInUse
 from shared.messaging.topics import TopicsDiffer
 from shared.observability import configure_logging, configure_security_log
 from shared.process import CannotRun, Process
@@ -33,6 +34,7 @@ __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
 _MISTAKES = (
     CannotRun,
     DatabaseUnreachable,
+    GroupInUse,
     HistoryCut,
     TopicsDiffer,
     UnreadablePortals,

@@ -1,18 +1,21 @@
-"""``topics``: the command by which an operator creates topics."""
+"""``topics``: the commands by which an operator creates topics, gives rights, and has them read again."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from shared.cli.acls import AclFormat, written
-from shared.cli.definition import Definition, load
+from shared.cli.definition import Definition, in_process, load
 from shared.messaging import acls, topics
 from shared.messaging.portals import registry
+from shared.messaging.rewind import rewind
+from shared.process import Process
 
 
 def topics_commands(definition: Definition) -> typer.Typer:
-    """``topics create | acls``."""
+    """``topics create | acls | rewind``."""
     app = typer.Typer(help="The Kafka topics of the whole system.", no_args_is_help=True)
 
     @app.callback()
@@ -46,5 +49,23 @@ def topics_commands(definition: Definition) -> typer.Typer:
             typer.echo("\n".join(f"{user.name}: has its rights" for user in users))
         else:
             typer.echo(written(users, wanted, cluster))
+
+    @app.command(
+        "rewind", help="After a restore: let this service, which is stopped, read again what came since."
+    )
+    def rewind_groups(
+        since: Annotated[
+            datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")
+        ],
+    ) -> None:
+        async def read_again(process: Process) -> dict[str, int]:
+            subscriptions = process.router.subscriptions.values()
+            topics = {subscription.group_id: subscription.topic.value for subscription in subscriptions}
+            return await rewind(
+                process.settings, topics, since if since.tzinfo else since.replace(tzinfo=UTC)
+            )
+
+        for group, number in in_process(definition, read_again).items():
+            typer.echo(f"{group}: {number} records will be read again")
 
     return app

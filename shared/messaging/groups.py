@@ -88,6 +88,7 @@ class ConsumerGroups:
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
+    """Return the partitions of these topics; none of one that does not exist. Raises ``KafkaError``."""
     """Return the partitions of each topic, none where it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
     for topic in await admin.describe_topics(list(topics)):

@@ -7,13 +7,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from local.ports import free_port
+from shared import clock
 from shared.database import Database
-from shared.events.topics import TOPICS
+from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import ConsumerGroups
-from tests.conftest import Broker
+from shared.messaging.rewind import GroupInUse, rewind
+from tests.conftest import Broker, Eventually
 from tests.integration.messaging.conftest import Consuming
-from tests.integration.messaging.consumers import ConsumerHandler
+from tests.integration.messaging.consumers import ConsumerHandler, effects
+from tests.support.kafka import KafkaPortal
 
 
 @pytest.fixture
@@ -60,6 +63,30 @@ async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_o
         assert left[group_id].owned == frozenset()
     finally:
         await groups.close()
+
+
+@pytest.mark.kafka
+async def test_a_group_that_nobody_is_in_reads_again_what_came_since(
+    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
+    handler = ConsumerHandler()
+    begun = clock.now()
+    async with consuming(kafka.bootstrap_servers, database, handler.router) as [consumer]:
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
+            await portal.send(Topic.PORTAL_ENROLMENTS, [handler.request(f"agent-{n}") for n in range(3)])
+
+        async def all_taken() -> bool:
+            return len(await effects(database)) == 3
+
+        await eventually(all_taken, "three requests are taken in")
+        topics = {consumer.subscription.group_id: consumer.subscription.topic.value}
+        with pytest.raises(GroupInUse, match="has members: stop the service first"):
+            await rewind(settings, topics, begun)
+
+    assert set((await rewind(settings, topics, clock.now())).values()) == {0}, "nothing came since"
+    assert set((await rewind(settings, topics, begun)).values()) == {3}
+    assert set((await rewind(settings, topics, begun)).values()) == {0}, "never forward, and never twice"
 
 
 async def test_who_gets_no_answer_knows_nothing() -> None:

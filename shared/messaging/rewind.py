@@ -1,0 +1,65 @@
+"""Setting the offsets of consumer groups back, after the restore of a database."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, RebalanceInProgressError, UnknownMemberIdError
+
+from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.groups import partitions_of
+
+
+class GroupInUse(Exception):
+    """A group has members, whose offsets nobody else may set; the message says which."""
+
+
+async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: datetime) -> dict[str, int]:
+    """Let these groups, each with the topic that it reads, read again what came at ``since`` or later.
+
+    Never forward, and only where something was read. Returns how many records each reads again. Raises
+    :class:`GroupInUse`, ``KafkaError``.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-rewind"))
+    await admin.start()
+    try:
+        partitions = await partitions_of(admin, set(topics.values()))
+    finally:
+        await admin.close()
+    return {
+        group: await _rewind(
+            settings, group, [TopicPartition(topic, number) for number in partitions[topic]], since
+        )
+        for group, topic in topics.items()
+    }
+
+
+async def _rewind(
+    settings: KafkaSettings, group: str, partitions: Collection[TopicPartition], since: datetime
+) -> int:
+    consumer = AIOKafkaConsumer(
+        **client_options(settings, "parcours-rewind"), group_id=group, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        consumer.assign(list(partitions))
+        moment = int(since.timestamp() * 1000)
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+        back: dict[TopicPartition, int] = {}
+        again = 0
+        for partition in partitions:
+            committed, first = await consumer.committed(partition), found[partition]
+            if committed is not None and first is not None and first.offset < committed:
+                back[partition] = first.offset
+                again += committed - first.offset
+        if back:
+            await consumer.commit(back)
+    except (CommitFailedError, UnknownMemberIdError, RebalanceInProgressError) as error:
+        raise GroupInUse(
+            f"the group {group} has members: stop the service first; one that was killed is a member for 10 s"
+        ) from error
+    else:
+        return again
+    finally:
+        await consumer.stop()
