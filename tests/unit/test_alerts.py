@@ -1,6 +1,7 @@
 """Alerts and dashboards speak of metrics that exist; each alert is tried, and says what to do."""
 
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -17,7 +18,7 @@ from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
 from tests.support.lacking import program
-from tests.support.metrics import existing, listed
+from tests.support.metrics import listed, series
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -31,10 +32,21 @@ def rules() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def expressions() -> Iterator[tuple[str, str]]:
-    """What is asked of Prometheus, by whom."""
+def dashboards() -> dict[str, dict[str, Any]]:
+    """Grafana's dashboards, by their ids."""
+    found = [json.loads(path.read_text()) for path in sorted((ROOT / "deploy" / "grafana").glob("*.json"))]
+    return {dashboard["uid"]: dashboard for dashboard in found}
+
+
+def expressions() -> Iterator[tuple[str, str, str]]:
+    """What is asked of Prometheus, by whom, and the text that is made from an answer's labels."""
     for name, rule in rules().items():
-        yield name, rule["expr"]
+        yield name, rule["expr"], rule["annotations"]["summary"]
+    for name, dashboard in dashboards().items():
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                expr = target["expr"].replace("$__rate_interval", "1m")
+                yield f"{name}: {panel['title']}", expr, target["legendFormat"]
 
 
 def promtool(*arguments: str) -> None:
@@ -58,25 +70,55 @@ def test_each_alert_is_tried() -> None:
     assert tried == set(rules())
 
 
-def test_what_is_asked_of_prometheus_exists() -> None:
-    series = set().union(*existing().values())
-    asked = {(who, name) for who, expr in expressions() for name in re.findall(r"parcours_\w+", expr)}
-    assert {(who, name) for who, name in asked if name not in series} == set()
+def test_prometheus_understands_what_it_is_asked(tmp_path: Path) -> None:
+    asked = [{"record": f"asked:{number}", "expr": expr} for number, (_, expr, _) in enumerate(expressions())]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
+    promtool("check", "rules", "--lint=none", str(tmp_path / "rules.yml"))
+
+
+def test_what_is_asked_of_prometheus_exists_with_these_labels() -> None:
+    known = series()
+    for who, expr, text in expressions():
+        asked = set(re.findall(r"parcours_\w+", expr))
+        assert asked - known.keys() == set(), who
+        labels = {"namespace", "job", "instance", "le"}.union(*(known[name] for name in asked))
+        grouped = re.findall(r"by \(([^)]*)\)", expr)
+        matched = re.findall(r"(\w+)(?:=|!=|=~|!~)\"", expr)
+        assert {label for group in grouped for label in group.split(", ")} - labels == set(), who
+        assert set(matched) - labels == set(), who
+        shown = set(re.findall(r"\{\{ ?(?:\$labels\.)?([a-z]\w*) ?\}\}", text))
+        kept = {label for group in grouped for label in group.split(", ")} if grouped else labels
+        assert shown - kept == set(), who
 
 
 def test_figures_of_a_database_are_never_counted_once_for_each_process() -> None:
-    of_databases = [name for name, of in listed().items() if of == "database"]
-    for who, expr in expressions():
+    of_databases = [name for name, found in listed().items() if found.of == "database"]
+    for who, expr, _ in expressions():
         for name in of_databases:
             asked = re.findall(rf"(.{{0,60}})\b{name}\b", expr)
             assert [how for how in asked if not re.search(r"max by \([a-z, ]+\) \($", how)] == [], who
+
+
+def test_each_panel_of_a_dashboard_has_a_place_of_its_own() -> None:
+    assert dashboards().keys() == {"parcours-overview", "parcours-enrolment", "parcours-notifier"}
+    for dashboard in dashboards().values():
+        places = [
+            (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+            for panel in dashboard["panels"]
+            for x in range(panel["gridPos"]["w"])
+            for y in range(panel["gridPos"]["h"])
+        ]
+        assert len(set(places)) == len(places)
+        assert max(x for x, _ in places) < 24
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        assert len(set(ids)) == len(ids)
 
 
 def test_each_alert_says_what_happened_how_urgent_it_is_and_where_to_read_what_to_do() -> None:
     for name, rule in rules().items():
         assert rule["annotations"].keys() == {"summary", "runbook_url"}
         assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{name}.md")
-        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["labels"]["severity"] in ("critical", "warning")
 
 
 def test_each_alert_has_its_runbook_and_each_runbook_its_alert() -> None:
@@ -100,7 +142,7 @@ def test_the_commands_and_settings_that_a_runbook_names_exist(runbook: Path) -> 
 
 
 def check_command(typed: list[str]) -> None:
-    """Fail unless there is a command of these typed, with these options."""
+    """Fail unless there is such a command, with these options."""
     if typed[0] == "parcours":
         module, rest = module_of(typed[1]), typed[1:] if typed[1] in CONSOLE else typed[2:]
     else:

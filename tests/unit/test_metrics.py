@@ -103,6 +103,6 @@ async def test_health_and_metrics_are_not_counted(client: httpx.AsyncClient, pat
     assert counted("GET", path, 200) == 0
 
 
-def test_the_operators_guide_lists_each_metric_and_no_other() -> None:
-    assert sorted(listed()) == sorted(existing())
-    assert set(listed().values()) == {"process", "database"}
+def test_the_operators_guide_lists_each_metric_with_its_labels_and_no_other() -> None:
+    assert {name: found.labels for name, found in listed().items()} == existing()
+    assert {found.of for found in listed().values()} == {"process", "database"}
