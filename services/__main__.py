@@ -8,7 +8,7 @@ FILES = ("portals", "tokens")
 """Files that all services read, and that have commands of their own."""
 ACROSS = ("agent", "person", "logins")
 """What an operator does about one person in several services."""
-CONSOLE = ("status", "lag", "doctor", "topics", "dead-letters", "outbox", "mails")
+CONSOLE = ("status", "lag", "doctor", "trace", "topics", "dead-letters", "outbox", "mails")
 """How all services are, and what waits in them."""
 _OURS = ("services", "shared")
 

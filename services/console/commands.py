@@ -1,7 +1,8 @@
-"""``parcours status | lag | doctor | topics | dead-letters | outbox | mails``."""
+"""``parcours status | lag | doctor | trace | topics | dead-letters | outbox | mails``."""
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,9 @@ from services.console.doctor.databases import DiskOptions
 from services.console.doctor.mails import DnsOptions
 from services.console.doctor.visit import DoctorOptions
 from services.console.findings import Finding, report
+from services.console.trace import TraceOptions, trace
+from shared.cli.decisions import ReaderOption
+from shared.read_log import Reading
 
 app = typer.Typer(
     name="parcours",
@@ -61,6 +65,30 @@ def examine(
     """Print a line for each thing that was looked at."""
     options = DoctorOptions(DnsOptions(dns_server, dns_port, selector), DiskOptions(free_percent, free_gib))
     _report(doctor.look(asking.named(services), options), as_json=as_json)
+
+
+@app.command("trace", help="The way of one request over all services and topics, without names.")
+def trace_(
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="Of a request (its ce_id), an enrolment, a session or a mail; or the reference in a letter.",
+        ),
+    ],
+    *,
+    by: ReaderOption,
+    with_personal_data: Annotated[
+        bool, typer.Option("--with-personal-data", help="With names and addresses.")
+    ] = False,
+    minutes: Annotated[
+        int, typer.Option(min=1, help="How far back the topics are read for an id that no service knows.")
+    ] = 60,
+    as_json: Json = False,
+) -> None:
+    """Print a line for each step, in the order of time."""
+    options = TraceOptions(Reading.by_command(by), with_personal_data, timedelta(minutes=minutes))
+    _report(trace(asking.settings(), identifier.strip(), options), as_json=as_json)
 
 
 @app.command("topics", help="Whether the topics are on the broker as agreed. To create: topics of a service.")

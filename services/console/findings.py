@@ -27,7 +27,10 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line: what it is about, what was found, and what to do. ``figures`` are for scripts."""
+    """A line: what it is about, what was found, and what to do. ``figures`` are for scripts.
+
+    ``at``: when, where the lines are steps in time.
+    """
 
     about: str
     what: str
@@ -35,6 +38,7 @@ class Finding:
     found: str
     remedy: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime | None = None
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
@@ -55,6 +59,7 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
                 "mark": finding.mark,
                 "found": finding.found,
                 "remedy": finding.remedy,
+                **({"at": finding.at.isoformat()} if finding.at else {}),
                 **finding.figures,
             }
             for finding in findings
@@ -69,10 +74,13 @@ _STYLES = {Mark.OK: "green", Mark.ACT: "bold red", Mark.UNKNOWN: "yellow", Mark.
 
 
 def _print_table(findings: Sequence[Finding]) -> None:
-    table = Table("", "about", "what", "found", "do", box=None, pad_edge=False, header_style="bold")
+    in_time = any(finding.at for finding in findings)
+    columns = ("", "at", "about", "what", "found", "do") if in_time else ("", "about", "what", "found", "do")
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         # No markup: what was found may be anybody's text.
-        cells = [finding.about, finding.what, finding.found, finding.remedy]
+        when = [moment(finding.at) if finding.at else ""] if in_time else []
+        cells = [*when, finding.about, finding.what, finding.found, finding.remedy]
         table.add_row(f"[{_STYLES[finding.mark]}]{finding.mark}[/]", *map(_plain, cells))
     Console(soft_wrap=False).print(table)
 

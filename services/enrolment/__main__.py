@@ -16,11 +16,11 @@ from shared.read_log import Reading
 app = service_cli(DEFINITION)
 
 
-@app.command("explain", help="Why: the history of an agent, a session or a request, from its id.")
+@app.command("explain", help="Why: the history of an agent, a session, a request or an enrolment.")
 def explain_(
     about: Annotated[
         str,
-        typer.Argument(help="The id of an agent, a session or a request; or the reference in a letter."),
+        typer.Argument(help="The id of one of these; or the reference in a letter."),
     ],
 ) -> None:
     """Print what happened, when, by which rule and which numbers."""
@@ -31,7 +31,7 @@ def explain_(
 
     explanations = in_process(DEFINITION, find)
     if not explanations:
-        stop(f"Nothing is known of {about}: it is the id of no agent, session or request that came here.")
+        stop(f"Nothing is known of {about}: it is the id of nothing that came here.")
     for explanation in explanations:
         for line in lines_of(explanation):
             typer.echo(line)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
@@ -91,11 +92,25 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> 
     """Return the partitions of these topics; none of one that does not exist. Raises ``KafkaError``."""
     """Return the partitions of each topic, none where it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
+    if not topics:  # Kafka would tell of all
+        return found
     for topic in await admin.describe_topics(list(topics)):
         if topic["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
             raise for_code(topic["error_code"])(topic["topic"])
         found[topic["topic"]] = frozenset(partition["partition"] for partition in topic["partitions"])
     return found
+
+
+async def partitions_at(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
+    """Return the partitions of those of these topics that exist. Raises ``KafkaError``."""
+    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-groups"))
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())  # asked about another, some brokers create it
+        numbers = await partitions_of(admin, sorted(existing.intersection(topics)))
+    finally:
+        await admin.close()
+    return [TopicPartition(topic, number) for topic, of_it in numbers.items() for number in sorted(of_it)]
 
 
 async def describe(

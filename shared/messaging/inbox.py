@@ -3,12 +3,13 @@
 An event is known by its source and its id: two sources may give the same id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from shared.database import Transaction, insert_columns, once
 from shared.events import Event
@@ -54,6 +55,12 @@ async def seen(tx: Transaction, events: Sequence[tuple[str, UUID]]) -> set[tuple
     """Return those of these events, by source and id, that have had their effect within :data:`KEPT`."""
     columns = {"sources": [source for source, _ in events], "ids": [event_id for _, event_id in events]}
     return {(row.source, row.event_id) for row in await tx.execute(_SEEN, columns)}
+
+
+async def rows_of(tx: Transaction, event_ids: Collection[UUID]) -> list[InboxRow]:
+    """Return what is known here of the events with these ids, whoever sent them, in the order of time."""
+    found = select(InboxRow).where(col(InboxRow.event_id).in_(event_ids))
+    return list(await tx.scalars(found.order_by(col(InboxRow.seen_at))))
 
 
 _SEEN = text(

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
-from shared.messaging import fetched
+from shared.messaging import fetched, groups
 from shared.messaging.broker import KafkaSettings, client_options
 
 _SECONDS = 10.0
@@ -18,9 +18,10 @@ _POLL_MS = 200
 async def stamp(settings: KafkaSettings, topics: Collection[str]) -> datetime | None:
     """Return the latest time stamp among the last records of these topics, None where there are none.
 
-    The topics must exist. Raises ``KafkaError``, ``TimeoutError``.
+    Raises ``KafkaError``, ``TimeoutError``.
     """
-    if not topics:
+    partitions = await groups.partitions_at(settings, topics)
+    if not partitions:
         return None
     fetched.tolerate()
     consumer = AIOKafkaConsumer(
@@ -31,11 +32,6 @@ async def stamp(settings: KafkaSettings, topics: Collection[str]) -> datetime | 
     await consumer.start()
     try:
         async with asyncio.timeout(_SECONDS):
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in consumer.partitions_for_topic(topic) or await _learnt(consumer, topic)
-            ]
             ends = await consumer.end_offsets(partitions)
             beginnings = await consumer.beginning_offsets(partitions)
             left = {partition for partition, end in ends.items() if end > beginnings[partition]}
@@ -52,10 +48,3 @@ async def stamp(settings: KafkaSettings, topics: Collection[str]) -> datetime | 
     finally:
         await consumer.stop()
     return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)
-
-
-async def _learnt(consumer: AIOKafkaConsumer, topic: str) -> Collection[int]:
-    """Return the partitions of a topic that this consumer has not asked about yet."""
-    consumer._client.add_topic(topic)  # noqa: SLF001 it has no public way but to subscribe
-    await consumer._client.force_metadata_update()  # noqa: SLF001 the same
-    return consumer.partitions_for_topic(topic) or ()

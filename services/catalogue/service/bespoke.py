@@ -74,6 +74,11 @@ async def show(
     return request
 
 
+async def find(tx: Transaction, bespoke_id: UUID) -> BespokeRequest | None:
+    """The request, whosever it is; for who shows none of its persons, so that no read is recorded."""
+    return await bespoke.by_id(tx, bespoke_id)
+
+
 async def page(
     tx: Transaction,
     who: Principal,

@@ -219,6 +219,11 @@ async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[in
 # ---------------------------------------------------------------------------------------------- queries
 
 
+async def find(tx: Transaction, session_id: UUID) -> Session | None:
+    """The session as it is stored, whosever it is; None where there is none of this id."""
+    return (await sessions.by_ids(tx, [session_id])).get(session_id)
+
+
 async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession:
     """The session as it is now. Raises :class:`Missing` where ``viewer`` may not see it."""
     listed = await session_lists.by_id(tx, session_id, viewer)

@@ -72,7 +72,7 @@ IdExplanation = (
 
 
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
-    """Return what explains the request, session or agent with this id; nothing where there is none.
+    """Return what explains the request, session, enrolment or agent with this id; nothing: there is none.
 
     It may also be the reference of an enrolment, as letters have it. What several have for their id explains
     them all: a request of two portals, an agent of two issuers. Who reads is recorded.
@@ -95,6 +95,8 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequenc
             return [SessionExplanation(session_of(session), session, answers, last)]
         if outcomes := await request_outcomes.of_request(tx, known_id, None):
             return [OutcomeExplanation(known_id, outcomes)]
+        if found := await _between(tx, (known_id, known_id), reading):
+            return found
     histories = await history.of_agent(tx, identifier)
     by_name = await requests.of_agent(tx, identifier)
     if not histories and not by_name:
@@ -114,7 +116,11 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequenc
 
 async def _of_reference(tx: Transaction, typed: str, reading: Reading) -> list[EnrolmentHistory]:
     ids = ids_of(typed)
-    found = [] if ids is None else await history.between(tx, *ids)
+    return [] if ids is None else await _between(tx, ids, reading)
+
+
+async def _between(tx: Transaction, ids: tuple[UUID, UUID], reading: Reading) -> list[EnrolmentHistory]:
+    found = await history.between(tx, *ids)
     if found:
         about = [AgentKey(past.enrolment.issuer, past.enrolment.agent_id) for past in found]
         await read_log.record(tx, reading, ReadKind.EXPLANATION, agents=about)

@@ -1,6 +1,6 @@
 """Mails as operators see them and decide about them: sent once more, or resolved."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -91,6 +91,30 @@ def _by_issuer(agents: Sequence[AgentKey], issuer: str | None) -> list[AgentKey]
 
 def _whose(row: MailRow) -> AgentKey:
     return AgentKey(row.issuer, row.recipient)
+
+
+async def of_events(
+    tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], reading: Reading
+) -> list[MailRow]:
+    """The mails that these events called for, or that are about these enrolments, in order.
+
+    Who reads is recorded for each agent who is found.
+    """
+    agents = [
+        agent
+        for enrolment_id in enrolment_ids
+        for agent in await enrolments.agents_between(tx, enrolment_id, enrolment_id)
+    ]
+    found = await mails.of_events(tx, event_ids, enrolment_ids, agents)
+    if found:
+        await read_log.record(tx, reading, ReadKind.MAILS, agents=[_whose(row) for row in found])
+    return found
+
+
+async def enrolment_of(tx: Transaction, mail_id: UUID) -> UUID | None:
+    """The enrolment that a mail is about, None where it is about none, or is not known."""
+    row = await mails.get(tx, mail_id)
+    return None if row is None else row.enrolment_id
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:

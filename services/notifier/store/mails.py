@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, text, tuple_
+from sqlalchemy import and_, false, func, or_, text, tuple_
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -66,6 +66,19 @@ async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
     """The agents with this identifier, by whomever it was given, whose mails are kept."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct())]
+
+
+async def of_events(
+    tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], agents: Sequence[AgentKey]
+) -> list[MailRow]:
+    """The mails that these events called for, and those about these enrolments of these agents, in order."""
+    of_agents = [
+        and_(col(MailRow.issuer) == agent.issuer, col(MailRow.recipient) == agent.agent_id)
+        for agent in agents
+    ]
+    about = and_(or_(false(), *of_agents), col(MailRow.enrolment_id).in_(enrolment_ids))
+    query = select(MailRow).where(or_(col(MailRow.event_id).in_(event_ids), about))
+    return list(await tx.scalars(query.order_by(col(MailRow.created_at), col(MailRow.mail_id))))
 
 
 async def get(tx: Transaction, mail_id: UUID) -> MailRow | None:

@@ -94,14 +94,17 @@ def test_the_explanation_of_an_agent_goes_from_the_request_through_each_move_to_
     assert places == sorted(places), published
 
 
-def test_an_enrolment_is_explained_by_the_reference_that_a_letter_names(a_session_on_postgres: New) -> None:
+def test_an_enrolment_is_explained_by_its_id_and_by_the_reference_that_a_letter_names(
+    a_session_on_postgres: New,
+) -> None:
     session = a_session_on_postgres(capacity=2)
     agent = an_agent()
     session.enrol(agent, an_agent())
     [enrolment_id] = re.findall(r"enrolment (\S+) of", explained(session, agent.agent_id))
-    explanation = explained(session, reference_of(UUID(enrolment_id)))
-    assert re.findall(r"enrolment (\S+) of", explanation) == [enrolment_id]
-    assert "is enrolled, version 1" in explanation
+    for identifier in (reference_of(UUID(enrolment_id)), enrolment_id):
+        explanation = explained(session, identifier)
+        assert re.findall(r"enrolment (\S+) of", explanation) == [enrolment_id]
+        assert "is enrolled, version 1" in explanation
 
 
 def test_the_explanation_of_a_session_counts_its_answers_and_shows_its_moves(
