@@ -113,6 +113,8 @@ class Database:
                     "timezone": "UTC",
                     # A transaction left open by a process that hangs must not hold locks for ever.
                     "idle_in_transaction_session_timeout": "60000",
+                    # Nor may a statement whose process is gone: one that is there gives up after 60 s itself.
+                    "statement_timeout": "65000",
                     "jit": "off",
                 },
             },

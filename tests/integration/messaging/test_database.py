@@ -29,6 +29,16 @@ async def test_days_of_an_interval_have_24_hours_wherever_the_server_is(
         assert await tx.scalar(text(query)) is True
 
 
+async def test_postgres_ends_what_a_process_that_is_gone_has_left(enrolment_url: str) -> None:
+    async with opened(enrolment_url) as database, database.quiet_transaction() as tx:
+        for name, least in (("statement_timeout", 60), ("idle_in_transaction_session_timeout", 30)):
+            seconds = await tx.scalar(text(f"SELECT extract(epoch FROM current_setting('{name}')::interval)"))
+            assert seconds is not None
+            assert least < seconds <= 90, (
+                f"{name}: longer than the driver waits, and no more than a stop may take"
+            )
+
+
 def _die(connection: Any, _record: Any) -> None:
     connection.run_async(lambda driver: driver.execute("SELECT pg_terminate_backend(pg_backend_pid())"))
 
