@@ -1,19 +1,25 @@
 """What stands around an application and needs to know nothing of what a request is about."""
 
+import logging
+import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import security_log
+from shared.events.cloudevents import trace_id_of, traceparent_of
 from shared.guard import Guard
+from shared.observability import logged_ids
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.responses import NO_PAGE
+
+log = logging.getLogger(__name__)
 
 REQUESTS = Counter(
     "parcours_http_requests_total", "Requests that were answered.", ["method", "route", "status"]
@@ -27,11 +33,13 @@ SECONDS = Histogram(
 OPERATIONS = frozenset(("/health/live", "/health/ready", "/health/consuming", "/metrics"))
 NO_ROUTE = "none"
 """The route of what is nobody's: never the path, which anybody may choose."""
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Counted:
-    """Counts requests and their time by route; not those for health and metrics themselves.
+    """Counts requests and their time by route, and logs each at debug; not those for health and metrics.
 
+    A line has the route and the ids in the path, never the path: it may hold a signed link.
     Of an application that raises, an answer with status 500 is counted, which who stands outside gives.
     """
 
@@ -51,13 +59,30 @@ class Counted:
                 status = message["status"]
             await send(message)
 
-        try:
-            await self._app(scope, receive, watched)
-        finally:
-            route = getattr(scope.get("route"), "path", NO_ROUTE)
-            if route not in OPERATIONS:
-                REQUESTS.labels(scope["method"], route, status).inc()
-                SECONDS.labels(route).observe(time.perf_counter() - begun)
+        headers = Headers(scope=scope)
+        with logged_ids(trace_id=trace_id_of(traceparent_of(headers.get("traceparent")))):
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                route = getattr(scope.get("route"), "path", NO_ROUTE)
+                if route not in OPERATIONS:
+                    seconds = time.perf_counter() - begun
+                    REQUESTS.labels(scope["method"], route, status).inc()
+                    SECONDS.labels(route).observe(seconds)
+                    _log(scope, route, status, seconds)
+
+
+def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
+    if not log.isEnabledFor(logging.DEBUG):
+        return
+    named = {"request_id": Headers(scope=scope).get("ce-id", ""), **scope.get("path_params", {})}
+    ids = {_IDS.get(name, name): str(value) for name, value in named.items() if _UUID.fullmatch(str(value))}
+    with logged_ids(**ids):
+        log.debug("%s %s: %d in %.1f ms", scope["method"], route, status, seconds * 1000)
+
+
+_IDS = {"ce_id": "request_id"}
+"""Names of ids in paths that lines of the log call otherwise."""
 
 
 class HeadIsGet:

@@ -1,11 +1,21 @@
 """Logs: they hold identifiers, and never a name, an address or a text of an agent.
 
+In JSON each line of a service is one document, whoever writes it. What a line is about, where that is known,
+stands in its fields ``event_id``, ``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``,
+``trace_id``.
+
 Metrics are declared where they are counted, with ``prometheus_client``.
 """
 
+import contextlib
 import logging.config
+import sys
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal
 
 from prometheus_client import Info, disable_created_metrics
@@ -21,14 +31,23 @@ BUILD = Info("parcours_build", "What the process was built from.")
 
 LogFormat = Literal["json", "console"]
 
+_IDS: ContextVar[Mapping[str, str]] = ContextVar("ids", default=MappingProxyType({}))
+log = logging.getLogger(__name__)
+
 
 def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
-    """Send every log line to standard error, as JSON or for people."""
+    """Send every log line to standard error, as JSON or for people.
+
+    ``DEBUG`` is for our own lines: what libraries say there may quote headers, statements and addresses.
+    """
+    libraries = "INFO" if level == "DEBUG" else level
     logging.config.dictConfig(
         {
             **_to_standard_error(log_format, service),
-            "root": {"level": level, "handlers": ["stderr"]},
+            "root": {"level": libraries, "handlers": ["stderr"]},
             "loggers": {
+                "services": {"level": level},
+                "shared": {"level": level},
                 # A line per connection, request or fetch costs more than the work it tells of.
                 "aiokafka": {"level": "WARNING"},
                 # It takes its own lines out of logging's tree: without a handler they would be in no form.
@@ -41,10 +60,48 @@ def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
     )
 
 
+def writes_json() -> bool:
+    """Whether :func:`configure_logging` has every line written as JSON."""
+    return any(isinstance(handler.formatter, _Json) for handler in logging.root.handlers)
+
+
 def configure_security_log(log_format: LogFormat) -> None:
     """Send what the security log says of a command to standard error, and nothing else."""
     config = _to_standard_error(log_format, "parcours")
     logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
+
+
+def log_what_nobody_catches() -> None:
+    """Write warnings, and errors that would end a thread or the process as bare tracebacks, as lines too."""
+
+    def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        log.critical("An error that nobody expected", exc_info=(kind, error, trace))
+
+    def thread_ended(failure: threading.ExceptHookArgs) -> None:
+        if failure.exc_value is not None:
+            ended(failure.exc_type, failure.exc_value, failure.exc_traceback)
+
+    def ignored(failure: "sys.UnraisableHookArgs") -> None:
+        error = failure.exc_value
+        log.error(
+            "%s",
+            failure.err_msg or "Exception ignored",
+            exc_info=None if error is None else (type(error), error, failure.exc_traceback),
+        )
+
+    logging.captureWarnings(capture=True)
+    sys.excepthook, threading.excepthook, sys.unraisablehook = ended, thread_ended, ignored
+
+
+@contextlib.contextmanager
+def logged_ids(**ids: object) -> Iterator[None]:
+    """Have each line that is written meanwhile say what it is about; an id that is None is left out."""
+    known = {name: str(value) for name, value in ids.items() if value is not None}
+    before = _IDS.set({**_IDS.get(), **known})
+    try:
+        yield
+    finally:
+        _IDS.reset(before)
 
 
 def export_build(service: str, commit: str) -> None:
@@ -70,12 +127,12 @@ def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:
                 "static_fields": {"service": service},
             },
         },
-        "filters": {"not-again": {"()": NotAgain}},
+        "filters": {"not-again": {"()": NotAgain}, "ids": {"()": WithIds}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": log_format,
-                "filters": ["not-again"],
+                "filters": ["not-again", "ids"],
             }
         },
     }
@@ -90,6 +147,16 @@ class _InUtc(logging.Formatter):
 
 class _Json(_InUtc, JsonFormatter):
     """The same in JSON."""
+
+
+class WithIds(logging.Filter):
+    """Adds what :func:`logged_ids` says; what a line says itself stays."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be written: always."""
+        for name, value in _IDS.get().items():
+            record.__dict__.setdefault(name, value)
+        return True
 
 
 class NotAgain(logging.Filter):

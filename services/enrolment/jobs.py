@@ -87,5 +87,9 @@ async def expire(database: Database, policy: Policy, read_until: datetime) -> fl
             if is_temporary(error):
                 raise
             FAILURES.inc()
-            log.exception("What is due in the session %s cannot be done", session_id)
+            log.exception(
+                "What is due in the session %s cannot be done",
+                session_id,
+                extra={"session_id": str(session_id)},
+            )
     return 0 if changed else None

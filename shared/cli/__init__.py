@@ -26,7 +26,7 @@ from shared.messaging.history import HistoryCut
 from shared.messaging.portals.registry import UnreadablePortals
 from shared.messaging.rewind import GroupInUse
 from shared.messaging.topics import TopicsDiffer
-from shared.observability import configure_logging, configure_security_log
+from shared.observability import configure_logging, configure_security_log, log_what_nobody_catches
 from shared.process import CannotRun, Process
 
 __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
@@ -56,8 +56,11 @@ def service_cli(definition: Definition) -> typer.Typer:
 
     @app.command("serve", help="Run the service until SIGTERM.")
     def serve() -> None:
+        if os.environ.get("LOG_FORMAT") == "json":  # also what is wrong with the settings
+            configure_logging("json", "INFO", definition.name)
         settings = load(definition.settings)
         configure_logging(settings.log_format, settings.log_level, definition.name)
+        log_what_nobody_catches()
         _run_fast(definition.compose(settings).run())
 
     @app.command("migrate", help="Bring the database to this version.")

@@ -1,6 +1,7 @@
 """What a service's command line is made from, and how its commands end."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 from sqlalchemy import MetaData
 
+from shared.observability import writes_json
 from shared.process import Process
 from shared.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=BaseSettings)
 T = TypeVar("T")
@@ -31,8 +35,16 @@ class Definition:
 
 def stop(message: str, code: int = 1) -> NoReturn:
     """Write why to standard error and end with ``code``."""
-    sys.stderr.write(f"parcours: {message}\n")
+    _say(message)
     raise SystemExit(code)
+
+
+def _say(message: str) -> None:
+    """Write to standard error: for people, but where a service writes its log as JSON, a line of that."""
+    if writes_json():
+        log.critical("%s", message)
+    else:
+        sys.stderr.write(f"parcours: {message}\n")
 
 
 def load(settings: Callable[[], S]) -> S:
@@ -41,7 +53,7 @@ def load(settings: Callable[[], S]) -> S:
         return settings()
     except ValidationError as error:
         for mistake in mistakes(error):
-            sys.stderr.write(f"parcours: {mistake}. Set it in the environment.\n")
+            _say(f"{mistake}. Set it in the environment.")
         raise SystemExit(2) from None
     except SettingsError as error:
         stop(str(error), 2)

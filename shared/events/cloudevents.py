@@ -229,7 +229,7 @@ def read_envelope(record: Record) -> Envelope:
         error.attributes = attributes
         raise
     trace = attributes.get("traceparent") or header.get("traceparent")
-    return Envelope(attributes, header, event_id, value, media_type, _traceparent(trace))
+    return Envelope(attributes, header, event_id, value, media_type, traceparent_of(trace))
 
 
 def read_event(
@@ -305,8 +305,14 @@ def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     return readable
 
 
-def _traceparent(text: str | None) -> str | None:
+def traceparent_of(text: str | None) -> str | None:
+    """Return a W3C trace context where it is valid."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """Return the id of the trace that a valid W3C trace context belongs to."""
+    return None if traceparent is None else traceparent[3:35]
 
 
 def _id(text: str) -> UUID:

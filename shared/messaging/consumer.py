@@ -23,14 +23,16 @@ from prometheus_client import Counter, Gauge, Histogram
 from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
 from shared.events import Event
-from shared.events.cloudevents import Received, Record, Unreadable, decode
+from shared.events.cloudevents import Received, Record, Unreadable, decode, trace_id_of
 from shared.events.outcomes import RejectionCode
+from shared.events.topics import is_of_portals
 from shared.messaging import dead_letters, inbox, outcomes
 from shared.messaging.dead_letters import Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.router import Subscription
+from shared.observability import logged_ids
 from shared.security_log import SecurityOutcome
 
 log = logging.getLogger(__name__)
@@ -140,6 +142,7 @@ class Consumer:
                 await self._take_batch(deliveries, handler or self._handler)
             self._failures = 0
             self.batches += 1
+            self._log(deliveries, time.monotonic() - self.since)
         except Exception as error:
             # Whatever failed, even parking: without the pause the batch would come again at once, for ever.
             FAILURES.labels(topic).inc()
@@ -148,6 +151,16 @@ class Consumer:
         finally:
             self.since = time.monotonic()
             self.busy = False
+
+    def _log(self, deliveries: Sequence[Delivery], seconds: float) -> None:
+        if not log.isEnabledFor(logging.DEBUG):
+            return
+        topic = self.subscription.topic
+        for delivery in deliveries:
+            if isinstance(delivery, Received):
+                with logged_ids(**_ids_of(delivery)):
+                    log.debug("%s: %s", topic, delivery.event.TYPE)
+        log.debug("%s: a batch of %d in %.1f ms", topic, len(deliveries), seconds * 1000)
 
     async def redrive(self, dead_letter_id: int, actor: str) -> None:
         """Handle a dead letter and settle it, in one transaction; do nothing if it is no longer parked.
@@ -193,7 +206,8 @@ class Consumer:
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
         """Take one delivery; return it where its handler fails on it. One that has no handler is parked."""
         try:
-            await self._commit([delivery], handler)
+            with logged_ids(**(_ids_of(delivery) if isinstance(delivery, Received) else {})):
+                await self._commit([delivery], handler)
         except Exception as error:
             if is_temporary(error) or delivery is None:
                 raise
@@ -213,6 +227,7 @@ class Consumer:
                 letter.record.partition,
                 letter.record.offset,
                 letter.error.partition(":")[0],
+                extra={} if letter.event_id is None else {"event_id": str(letter.event_id)},
             )
         async with self.database.transaction() as tx:
             number = await dead_letters.park(tx, failed)
@@ -299,6 +314,17 @@ _REFUSALS = {
     RejectionCode.UNKNOWN_PORTAL: security_log.SecurityEvent.SIGNATURE,
     RejectionCode.NOT_YOURS: security_log.SecurityEvent.RIGHT,
 }
+
+
+def _ids_of(received: Received[Event]) -> dict[str, object]:
+    """Return what the lines about an event say of it; what a portal sent is a request of the same id."""
+    ids = {name: getattr(received.event, name, None) for name in _IDS}
+    if is_of_portals(received.topic):
+        ids["request_id"] = received.id
+    return {"event_id": received.id, **ids, "trace_id": trace_id_of(received.traceparent)}
+
+
+_IDS = ("request_id", "enrolment_id", "session_id", "mail_id")
 
 
 def _describe(error: BaseException) -> str:

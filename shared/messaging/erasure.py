@@ -134,7 +134,11 @@ class Eraser:
                 return error
             FAILURES.inc()
             self._record(SecurityOutcome.FAILED)
-            log.exception("The agent of the request %s cannot be forgotten", request_id)
+            log.exception(
+                "The agent of the request %s cannot be forgotten",
+                request_id,
+                extra={"request_id": str(request_id)},
+            )
         return None
 
     async def subject(self, tx: Transaction, who: AgentKey | str, until: datetime) -> Subject:
@@ -233,7 +237,9 @@ class Eraser:
             await self.keep(tx, erasure.agent, until)
             await self._erase(tx, subject, letters)
             await self._say_done(tx, request_id, source, clock.now())
-        log.info("The agent of the request %s is forgotten", request_id)
+        log.info(
+            "The agent of the request %s is forgotten", request_id, extra={"request_id": str(request_id)}
+        )
         self._record(SecurityOutcome.OK)
 
     def _record(self, outcome: SecurityOutcome) -> None:

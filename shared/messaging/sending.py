@@ -16,6 +16,7 @@ from shared.events.topics import MAX_RECORD_BYTES, is_of_portals
 from shared.messaging.portals.registry import INTAKE_KEY_ID
 from shared.messaging.portals.signatures import SignedAttributes, sign
 from shared.messaging.producer import NEVER, TOO_LARGE, Headers, OutgoingRecord, Producer
+from shared.observability import logged_ids
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class SendResult:
             return
         self.stopped.add((row.topic, row.key))
         self.refused[row.id] = reason
-        log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
+        with logged_ids(event_id=row.event_id, trace_id=cloudevents.trace_id_of(row.traceparent)):
+            log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
 
     def take_failure(self) -> BaseException:
         """Return the failure, for whoever raises it, and keep it no more.

@@ -27,6 +27,7 @@ from services.notifier.store import claims
 from services.notifier.store.claims import Claim, Claimed, Settlement
 from shared import clock
 from shared.database import Database, is_temporary
+from shared.observability import logged_ids
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,8 @@ class Workers:
             while following is not None:
                 async with self._pool.throttled():
                     is_tried = await self._pool.is_usable()
-                    settlement = await self._attempt(following) if is_tried else None
+                    with logged_ids(**_ids_of(following)):
+                        settlement = await self._attempt(following) if is_tried else None
                 if not is_tried:
                     await self._give_back(following)
                     self._finish(None)
@@ -205,6 +207,8 @@ class Workers:
                 claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
             )
         outcome = await self._send(claimed.claim, outgoing)
+        if outcome is not None:
+            log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome) if outcome is not None else None
 
     async def _send(self, claim: Claim, outgoing: Outgoing) -> SendOutcome | None:
@@ -255,3 +259,8 @@ class Workers:
                 raise
             # Its lease gives it back as well.
             log.warning("The mail %s cannot be given back (%s)", mail.claim.mail_id, type(error).__name__)
+
+
+def _ids_of(claimed: Claimed) -> dict[str, object]:
+    mail = claimed.mail
+    return {"mail_id": mail.mail_id, "enrolment_id": mail.enrolment_id, "session_id": mail.session_id}

@@ -172,12 +172,14 @@ def test_a_database_without_migrations_is_told_which_command_to_run(
 
 
 def test_an_unreachable_kafka_is_named_with_the_setting(serve: Callable[..., Any]) -> None:
+    *_, as_json = map(json.loads, serve(LOG_FORMAT="json").stderr.splitlines())  # a line like any other
     for command in (("serve",), ("topics", "create")):
         line = error_line(serve(*command))
 
         assert "Kafka" in line
         assert "cannot be used" in line
         assert "KAFKA_BOOTSTRAP_SERVERS is right" in line
+    assert as_json["message"].endswith("KAFKA_BOOTSTRAP_SERVERS is right.")
 
 
 # ------------------------------------------------------------------------------------------ while it runs
@@ -218,7 +220,12 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     kafka: Broker, enrolment_url: str, database: Database, run_service: RunService, eventually: Eventually
 ) -> None:
     service = run_service(
-        "enrolment", enrolment_url, kafka.bootstrap_servers, SECURITY_CONTACT="securite@cnfpt.example"
+        "enrolment",
+        enrolment_url,
+        kafka.bootstrap_servers,
+        SECURITY_CONTACT="securite@cnfpt.example",
+        LOG_FORMAT="json",
+        LOG_LEVEL="DEBUG",
     )
 
     assert (await get(f"{service.url}/health/live"))[0] == 200
@@ -267,6 +274,9 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     log = service.log.read_text()
     assert code == 0, log
     assert "Traceback" not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any(line["message"].startswith("GET /asyncapi: 200 in ") for line in lines)
+    assert any(line["message"].startswith("portal.enrolments: a batch of ") for line in lines)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")) == 0
         assert await tx.scalar(text("SELECT count(*) FROM request")) > 0

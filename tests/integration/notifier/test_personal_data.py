@@ -11,10 +11,12 @@ from services.notifier.settings import Settings
 from services.notifier.tables import metadata
 from shared import clock
 from shared.messaging.giving_up import end_undecided
+from shared.observability import configure_logging
 from shared.process.jobs import end_old_rows
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import live_through_everything
 from tests.integration.notifier.test_subscriptions import a_replay
+from tests.support.logs import lines_of, logging_as_before
 from tests.support.searching import MARK, columns_with, registered
 
 SETTINGS = Settings(
@@ -42,6 +44,24 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
         "subscription_request",
         "trainer",
     }
+
+
+async def test_at_debug_the_log_tells_of_each_event_batch_and_mail_and_names_nobody(
+    notifier: Notifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logging_as_before():
+        configure_logging("json", "DEBUG", "notifier")
+        await live_through_everything(notifier)
+
+    lines = lines_of(capsys)
+    assert MARK.lower() not in str(lines).lower()
+    batch = next(line for line in lines if line["message"].startswith("portal.agents: a batch of 1 in "))
+    (decided,) = (line for line in lines if line["message"].endswith("AgentEnrolled.v1"))
+    (mail,) = (line for line in lines if line["message"] == "enrolment-confirmed, attempt 1: failed")
+    assert batch["level"] == "DEBUG"
+    assert decided.keys() >= {"event_id", "request_id", "enrolment_id", "session_id"}
+    assert mail["enrolment_id"] == decided["enrolment_id"]
+    assert "mail_id" in mail
 
 
 async def test_the_presentation_of_news_which_may_name_speakers_stands_in_the_register(
