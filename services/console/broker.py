@@ -31,6 +31,25 @@ async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list
     return [of_group(group, clock.now()) for group in answered]
 
 
+async def reading(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
+    """Return a line for each of these services: whether it reads all of its topics, and in time."""
+    groups = await lag(settings, services)
+    unasked = [line for line in groups if line.mark is Mark.UNKNOWN and line.about == "kafka"]
+    return unasked or [of_service(definition.name, groups) for definition in services]
+
+
+def of_service(service: str, groups: Sequence[Finding]) -> Finding:
+    """Return the line of a service, from those of its groups."""
+    its_own = [line for line in groups if line.about == service]
+    wrong = [line for line in its_own if line.mark is not Mark.OK]
+    figures = {"topics": len(its_own), "not_well": [line.what for line in wrong]}
+    if not wrong:
+        return Finding(service, "topics", Mark.OK, f"reads {len(its_own)}, nothing is late", figures=figures)
+    mark = Mark.ACT if any(line.mark is Mark.ACT for line in wrong) else Mark.UNKNOWN
+    found = f"{len(wrong)} of {len(its_own)} are not read, or late: {wrong[0].what}: {wrong[0].found}"
+    return Finding(service, "topics", mark, found, f"parcours lag --service {service}", figures)
+
+
 def of_group(group: GroupLag, now: datetime) -> Finding:
     """Return the line of a group."""
     waits = None if group.oldest is None else now - group.oldest

@@ -37,10 +37,15 @@ def _report(asking_all: Coroutine[Any, Any, list[Finding]], *, as_json: bool) ->
     report(asyncio.run(asking_all), as_json=as_json)
 
 
-@app.command("status", help="What waits in each service, by its database.")
+@app.command("status", help="What waits in each service, and whether it reads its topics.")
 def status(services: Services = None, as_json: Json = False) -> None:
     """Print some lines for each service."""
-    _report(waiting.status(asking.settings(), asking.named(services)), as_json=as_json)
+    settings, chosen = asking.settings(), asking.named(services)
+
+    async def all_of_them() -> list[Finding]:
+        return [*await waiting.status(settings, chosen), *await broker.reading(settings, chosen)]
+
+    _report(all_of_them(), as_json=as_json)
 
 
 @app.command("lag", help="Who reads each topic, and what waits there, as Kafka tells.")

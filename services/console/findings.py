@@ -64,7 +64,11 @@ def report(findings: Sequence[Finding], *, as_json: bool) -> None:
             }
             for finding in findings
         ]
-        typer.echo(json.dumps({"code": exit_code(findings), "findings": lines}, indent=2, default=str))
+        typer.echo(
+            json.dumps(
+                {"code": exit_code(findings), "findings": lines}, indent=2, ensure_ascii=False, default=str
+            )
+        )
     else:
         _print_table(findings)
     raise SystemExit(exit_code(findings))
@@ -79,7 +83,7 @@ def _print_table(findings: Sequence[Finding]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         # No markup: what was found may be anybody's text.
-        when = [moment(finding.at) if finding.at else ""] if in_time else []
+        when = [_to_the_millisecond(finding.at)] if in_time else []
         cells = [*when, finding.about, finding.what, finding.found, finding.remedy]
         table.add_row(f"[{_STYLES[finding.mark]}]{finding.mark}[/]", *map(_plain, cells))
     Console(soft_wrap=False).print(table)
@@ -87,6 +91,10 @@ def _print_table(findings: Sequence[Finding]) -> None:
 
 def _plain(text: str) -> str:
     return escape("".join(char if char.isprintable() else " " for char in text))
+
+
+def _to_the_millisecond(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
 
 
 def moment(at: datetime) -> str:

@@ -91,8 +91,13 @@ async def trace(settings: ConsoleSettings, identifier: str, options: TraceOption
         found = f"nothing is known of {identifier}"
         remedy = "is it the id of a request, an enrolment, a session or a mail, or the reference of a letter?"
         way.steps.append(Finding("all", "trace", Mark.ACT, found, remedy))
-    in_time = sorted(way.steps, key=lambda step: (step.at is None, step.at or clock.now()))
+    in_time = sorted(way.steps, key=_place_in_time)
     return [*in_time, *way.could_not]
+
+
+def _place_in_time(step: Finding) -> tuple[bool, datetime, bool]:
+    """Put a record before what was made of it in the same millisecond, and what has no time at the end."""
+    return step.at is None, step.at or clock.now(), step.about != "kafka"
 
 
 # ------------------------------------------------------------------------------------------- enrolment
@@ -318,7 +323,7 @@ def _mail(row: MailRow, options: TraceOptions) -> Iterator[Finding]:
     yield _step("notifier", "queued", row.created_at, f"{row.template}{whose}: mail {row.mail_id}")
     code = f"{row.smtp_code} " if row.smtp_code else ""
     answer = f"{code}{row.smtp_answer or ''}".strip()
-    found = f"{row.template}, {row.attempts} attempts, Message-ID {row.message_id or 'not given yet'}"
+    found = f"{row.template}, attempt {row.attempts}, Message-ID {row.message_id or 'not given yet'}"
     when = row.settled_at or row.due_at
     settled = _step("notifier", row.state, when, f"{found}; {answer or 'no answer'}")
     match MailState(row.state):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from shared.messaging import cluster, fetched, groups
 from shared.messaging.broker import KafkaSettings, client_options
@@ -24,6 +24,7 @@ from shared.messaging.router import Subscription
 _SECONDS = 10.0
 """How long all answers about a group may take; a healthy broker takes milliseconds."""
 _POLL_MS = 200
+_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ async def _of_group(
             numbers = (
                 (await groups.partitions_of(admin, [topic]))[topic] if topic in existing else frozenset()
             )
-            group = await groups.describe(admin, group_id, topic, numbers)
+            group = await _described(admin, group_id, topic, numbers)
             partitions = [TopicPartition(topic, number) for number in numbers]
             waiting = await _waiting(settings, await _committed(admin, group_id, partitions))
     except (KafkaError, TimeoutError) as error:
@@ -87,6 +88,15 @@ async def _of_group(
         records=sum(number for number, _ in waiting),
         oldest=min((moment for _, moment in waiting), default=None),
     )
+
+
+async def _described(admin: AIOKafkaAdminClient, group_id: str, topic: str, numbers: frozenset[int]) -> Group:
+    """Describe a group; a broker that is asked about groups for the first time needs some moments."""
+    while True:
+        try:
+            return await groups.describe(admin, group_id, topic, numbers)
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _committed(

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from local.tansu import TansuBroker
-from services.console.broker import of_group
+from services.console.broker import of_group, of_service
 from services.console.findings import Mark
 from shared import clock
 from shared.database import Database
@@ -91,6 +91,10 @@ async def test_a_group_that_nobody_is_in_has_what_waits_counted(
     assert line["lag"] >= 2  # the embedded broker does not tell of the last
     assert line["remedy"] == "start notifier; where it runs, read its log"
     assert done.about("notifier", "notifier.portal.agents")["lag"] == 0
+    done = await console("status", "--service", "notifier")
+    line = done.about("notifier", "topics")
+    assert (done.code, line["mark"], line["remedy"]) == (1, "act", "parcours lag --service notifier")
+    assert line["found"].startswith("8 of 8 are not read, or late: notifier.catalogue.sessions: nobody reads")
 
 
 async def test_a_group_that_keeps_up_is_well_whatever_markers_lie_behind_its_offsets(
@@ -132,5 +136,8 @@ async def test_a_group_that_keeps_up_is_well_whatever_markers_lie_behind_its_off
         (replace(GROUP, group=None, unknown="GroupAuthorizationFailedError"), Mark.UNKNOWN),
     ],
 )
-def test_what_a_group_comes_to(group: GroupLag, mark: Mark) -> None:
-    assert of_group(group, clock.now()).mark is mark
+def test_what_a_group_comes_to_and_its_service_with_it(group: GroupLag, mark: Mark) -> None:
+    now = clock.now()
+    line = of_group(group, now)
+    assert line.mark is mark
+    assert of_service("enrolment", [of_group(GROUP, now), line]).mark is mark
