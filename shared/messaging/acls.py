@@ -156,7 +156,7 @@ async def missing(settings: KafkaSettings, granted: Sequence[User]) -> dict[str,
     return {name: lacks for name, lacks in lacking.items() if lacks}
 
 
-async def _given(settings: KafkaSettings) -> list["_Entry"]:
+async def _given(settings: KafkaSettings) -> list["AclEntry"]:
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
     try:
         await admin.start()
@@ -172,7 +172,7 @@ async def _given(settings: KafkaSettings) -> list["_Entry"]:
         case code if code:
             raise for_code(code)("the rights could not be listed")
     return [
-        _Entry(resource, name, pattern == _PREFIXED, principal, operation)
+        AclEntry(resource, name, pattern == _PREFIXED, principal, operation)
         for resource, name, pattern, rules in answer.resources
         for principal, host, operation, permission in rules
         if permission == _ALLOW and host == _ANY_HOST
@@ -180,7 +180,7 @@ async def _given(settings: KafkaSettings) -> list["_Entry"]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class AclEntry:
     """One operation of one user on the resource of one name, by Kafka's numbers."""
 
     resource: int
@@ -193,7 +193,7 @@ class _Entry:
         kind = AclResource(self.resource).name.lower().replace("_", " ")
         return f"{Operation(self.operation).name.lower()} {kind} {self.name}{'…' if self.prefixed else ''}"
 
-    def covers(self, wanted: "_Entry") -> bool:
+    def covers(self, wanted: "AclEntry") -> bool:
         """Whether who has this may do that."""
         if self.resource != wanted.resource or self.principal != wanted.principal:
             return False
@@ -204,11 +204,11 @@ class _Entry:
         return self.name == _ANY_NAME or (self.name == wanted.name and not wanted.prefixed)
 
 
-def _entries(user: User) -> Iterator[_Entry]:
+def _entries(user: User) -> Iterator[AclEntry]:
     for right in user.rights:
         for name in right.names:
             for operation in right.operations:
-                yield _Entry(right.resource.value, name, right.prefixed, user.principal, operation.value)
+                yield AclEntry(right.resource.value, name, right.prefixed, user.principal, operation.value)
 
 
 def _requests(user: User) -> Iterator[CreateAclsRequest]:

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
 from services.console.broker import of_group, of_service
 from services.console.findings import Mark
@@ -18,10 +19,12 @@ from shared.messaging import lag
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import Group
 from shared.messaging.lag import GroupLag
+from shared.messaging.router import Router
 from tests.conftest import Broker, Eventually, create_topics
 from tests.integration.console.conftest import RunConsole
 from tests.integration.messaging.conftest import Consuming, consuming
 from tests.integration.messaging.consumers import ConsumerHandler
+from tests.support.kafka import KafkaPortal
 
 __all__ = ["consuming"]
 READ = Group("Stable", frozenset({"somebody"}), frozenset(range(6)), frozenset(range(6)))
@@ -97,30 +100,39 @@ async def test_a_group_that_nobody_is_in_has_what_waits_counted(
     assert line["found"].startswith("8 of 8 are not read, or late: notifier.catalogue.sessions: nobody reads")
 
 
-async def test_a_group_that_keeps_up_is_well_whatever_markers_lie_behind_its_offsets(
+async def test_a_group_that_keeps_up_is_well(
     broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     router = ConsumerHandler().router
-    [subscription] = router.subscriptions.values()
-    settings = settings_of_broker(broker)
-    is_embedded = isinstance(broker, TansuBroker)  # which has no transactions
-    producer = AIOKafkaProducer(
-        bootstrap_servers=broker.bootstrap_servers, transactional_id=None if is_embedded else "console"
-    )
     async with consuming(broker.bootstrap_servers, database, router):
+        async with KafkaPortal(broker.bootstrap_servers) as portal:
+            await portal.send("portal.enrolments", [("key", [], b"unreadable")])
+        await eventually(lambda: keeps_up(broker, router), "the group has caught up")
+
+
+@pytest.mark.kafka
+async def test_what_a_transaction_that_was_undone_leaves_behind_an_offset_does_not_wait(
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    router = ConsumerHandler().router
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id="console")
+    async with consuming(kafka.bootstrap_servers, database, router):
         await producer.start()
-        if not is_embedded:
-            await producer.begin_transaction()
-        await producer.send_and_wait(subscription.topic.value, b"unreadable", partition=1)
-        if not is_embedded:
-            await producer.commit_transaction()
+        await producer.begin_transaction()
+        await producer.send_and_wait("portal.enrolments", b"unreadable", partition=1)
+        await producer.commit_transaction()
+        await eventually(lambda: keeps_up(kafka, router), "the group has caught up")
+        await producer.begin_transaction()
+        await producer.send_and_wait("portal.enrolments", b"never was", partition=1)
+        await producer.abort_transaction()
         await producer.stop()
+        assert await keeps_up(kafka, router)
 
-        async def has_caught_up() -> bool:
-            [group] = await lag.of_groups(settings, [subscription])
-            return of_group(group, clock.now()).mark is Mark.OK and not group.records
 
-        await eventually(has_caught_up, "the group has caught up")
+async def keeps_up(broker: Broker, router: Router) -> bool:
+    """Whether the group of this router reads its topic, and nothing waits there."""
+    [group] = await lag.of_groups(settings_of_broker(broker), router.subscriptions.values())
+    return of_group(group, clock.now()).mark is Mark.OK and not group.records
 
 
 @pytest.mark.parametrize(

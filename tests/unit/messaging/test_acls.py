@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from shared.cli.acls import AclFormat, written
 from shared.events.topics import TOPICS, Topic
 from shared.messaging import topics
-from shared.messaging.acls import User, users
+from shared.messaging.acls import AclEntry, User, users
 from shared.messaging.portals.registry import Portal
 
 GrantedRight = tuple[str, str, str, bool, str]
@@ -139,3 +140,31 @@ def test_the_resources_of_strimzi_give_just_these_rights() -> None:
             for operation in acl["operations"]
         ]
     assert sorted(found) == sorted(granted(given))
+
+
+READ, ALL = 3, 2
+WANTED = AclEntry(2, "enrolment.decisions", False, "User:parcours-notifier", READ)
+
+
+@pytest.mark.parametrize(
+    ("changes", "covers"),
+    [
+        ({}, True),
+        ({"operation": ALL}, True),
+        ({"operation": 4}, False),
+        ({"name": "*"}, True),
+        ({"name": "enrolment.", "prefixed": True}, True),
+        ({"name": "enrolment."}, False),
+        ({"name": "catalogue.", "prefixed": True}, False),
+        ({"resource": 3}, False),
+        ({"principal": "User:parcours-catalogue"}, False),
+    ],
+)
+def test_a_right_counts_where_the_broker_would_let_it_count(changes: dict[str, Any], covers: bool) -> None:
+    assert replace(WANTED, **changes).covers(WANTED) is covers
+
+
+def test_a_right_to_one_name_is_none_to_all_that_begin_so() -> None:
+    wanted = replace(WANTED, name="portal.answers.", prefixed=True)
+    assert not replace(wanted, prefixed=False).covers(wanted)
+    assert replace(wanted, name="portal.").covers(wanted)
