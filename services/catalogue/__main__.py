@@ -29,16 +29,21 @@ def load_offer(
     directory: Annotated[
         Path, typer.Option(help="The folder of the offer's *.yaml files.", show_default=False)
     ] = OFFER,
+    if_none: Annotated[
+        bool, typer.Option("--if-none", help="Load nothing where there is an offer already: for a trial.")
+    ] = False,
 ) -> None:
     """Load the offer and say in three lines what was done."""
     shift = timedelta(0) if as_of is None else whole_weeks_since(as_of.date())
 
-    async def load(process: Process) -> loading.Summary:
+    async def load(process: Process) -> loading.Summary | str:
         lacking = await migrations.missing(process.database, process.revisions)
         if lacking is not None:
             raise CannotRun(f"{lacking}: run 'python -m services.catalogue migrate' first.")
         files = read(directory, shift=shift)
         async with process.database.transaction() as tx:
+            if if_none and await loading.has_been_done(tx):
+                return "There is an offer already: nothing was loaded."
             return await loading.load(tx, files)
 
     try:

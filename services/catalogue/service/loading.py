@@ -87,6 +87,11 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     )
 
 
+async def has_been_done(tx: Transaction) -> bool:
+    """Whether there is an offer; another load waits until this transaction has ended."""
+    return bool(await offers.all_for_load(tx))
+
+
 def _changes(
     sessions: Sequence[PlannedSession], known: dict[UUID, Session], now: datetime
 ) -> list[tuple[Session | None, Done]]:

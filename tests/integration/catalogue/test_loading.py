@@ -250,6 +250,19 @@ def test_the_command_says_in_three_lines_what_it_did(catalogue_url: str) -> None
     assert "Sessions: 37 new, 0 changed, 0 unchanged" in done.stdout
 
 
+async def test_a_trial_loads_its_offer_once_and_never_moves_it_later(
+    catalogue_url: str, database: Database, events_of: EventsOf
+) -> None:
+    environment = {"CATALOGUE_DATABASE_URL": catalogue_url, "KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
+    trial = ("catalogue", "load-offer", "--if-none", "--as-of")
+    first = run_cli(*trial, "2025-03-20", environment=environment)
+    assert "Sessions: 37 new" in first.stdout, first.stderr
+    published = await events_of()
+    again = run_cli(*trial, "2025-03-13", environment=environment)
+    assert (again.returncode, again.stdout) == (0, "There is an offer already: nothing was loaded.\n")
+    assert await events_of() == published
+
+
 def test_the_command_says_what_is_wrong_without_a_traceback(catalogue_url: str, tmp_path: Path) -> None:
     environment = {"CATALOGUE_DATABASE_URL": catalogue_url, "KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
     bad = edited(tmp_path, "mooc.yaml", "ends_at: 2025-04-12 00:00", "ends_at: 2025-03-12 00:00")
