@@ -30,7 +30,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run), ARGS="…" (demo, year, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -46,14 +46,22 @@ year: $(VENV)/.local-ready ## Play a whole year on a moved clock, on each broker
 run: $(VENV)/.local-ready ## Start everything and stay up; Ctrl-C stops it
 	$(PY) -m local run $(stack-options)
 
+# The profiles of docker-compose.yml: those of .env, else the demo.
+PROFILES ?= $(shell cat .env 2>/dev/null | awk -F= '$$1 == "COMPOSE_PROFILES" {named = 1; print $$2} END {if (!named) print "demo"}')
+# As many containers of each service as there are: without it `up` leaves one of each. SCALE counts more.
+scales = $(foreach service,$(SERVICES),$(service)=$(shell $(COMPOSE) ps --all --quiet $(service) | wc -l | sed 's/^0$$/1/')) $(SCALE)
+wait = $(shell $(COMPOSE) up --help 2>/dev/null | grep -q -e '--wait ' && echo --wait)
+
 # Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all.
 .PHONY: up
-up: ## The same with Docker: Apache Kafka, Postgres, a mailbox, all services
+up: export COMPOSE_PROFILES = $(PROFILES)
+up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, or nothing; SCALE)
 	$(COMPOSE) build
-	$(COMPOSE) up --detach
+	$(COMPOSE) up --detach $(wait) $(patsubst %,--scale %,$(scales))
 	@$(COMPOSE) ps
 
 .PHONY: down
+down: export COMPOSE_PROFILES = demo,observability
 down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
 	$(COMPOSE) down
 

@@ -57,10 +57,8 @@ def is_path(field: FieldInfo) -> bool:
 # ----------------------------------------------------------------------------------------- .env.example
 
 _OF_COMPOSE = {
-    "CATALOGUE_DB_PASSWORD": "The password of the catalogue in the database of docker-compose.yml.",
-    "ENROLMENT_DB_PASSWORD": "That of enrolment.",
-    "NOTIFIER_DB_PASSWORD": "That of the notifier.",
-    "POSTGRES_PASSWORD": "That of the database's own administrator.",
+    "COMPOSE_PROFILES": "What runs besides the services: demo, observability, with commas.",
+    "SECRETS_DIR": "The folder with a file for each secret, of its name.",
     "OFFER_DATES": "How the dates of the offer are moved when it is loaded; a space: not at all.",
     "EXAMPLE_PORTAL": "As which portal the example portal signs.",
     "EXAMPLE_PORTAL_KEY_ID": "The id of its key.",
@@ -86,11 +84,14 @@ def env_example() -> str:
         "# ---- docker-compose.yml alone",
     ]
     for name, meaning in _OF_COMPOSE.items():
-        text += _lines(name, meaning, "" if re.search("PASSWORD|SECRET", name) else taken[name])
+        text += _lines(name, meaning, "" if name.endswith("_SECRET") else taken.get(name, ""))
     text += ["", "# ---- settings that docker-compose.yml hands on to services"]
     for name in (name for name in fields if name in taken):
         text += _lines(name, _meaning(name), taken[name] or _default(name, fields[name]))
-    text += ["", "# ---- settings that docker-compose.yml leaves or sets itself: for services run otherwise"]
+    text += [
+        "",
+        "# ---- settings that docker-compose.yml leaves, sets or has as files: for services run otherwise",
+    ]
     for name in (name for name in fields if name not in taken):
         text += _lines(name, _meaning(name), _default(name, fields[name]))
     return "\n".join([*text, ""])

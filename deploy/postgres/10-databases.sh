@@ -2,14 +2,18 @@
 # Runs once, when the Postgres volume is new: a database and a role for each service, closed to the others.
 set -euo pipefail
 
-create() { # create NAME PASSWORD
-    psql --quiet -v ON_ERROR_STOP=1 -v name="$1" -v password="$2" --username "$POSTGRES_USER" --dbname postgres <<'SQL'
+create() { # create NAME: with the password of its URL, as the service has it
+    url=$(<"/run/secrets/${1^^}_DATABASE_URL")
+    [[ $url =~ ^[^:]+://[^:@/]+:([^@/]+)@ ]] || { echo "${1^^}_DATABASE_URL has no password" >&2; exit 1; }
+    password=${BASH_REMATCH[1]}
+    printf -v password '%b' "${password//%/\\x}" # %XX of the URL
+    psql --quiet -v ON_ERROR_STOP=1 -v name="$1" -v password="$password" --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 CREATE ROLE :"name" LOGIN PASSWORD :'password';
 CREATE DATABASE :"name" OWNER :"name" ENCODING 'UTF8' TEMPLATE template0;
 REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
 SQL
 }
 
-create catalogue "$CATALOGUE_DB_PASSWORD"
-create enrolment "$ENROLMENT_DB_PASSWORD"
-create notifier "$NOTIFIER_DB_PASSWORD"
+create catalogue
+create enrolment
+create notifier

@@ -9,23 +9,19 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from services.catalogue.settings import Settings as Catalogue
+from services.deployment import all_fields, is_secret
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
 from shared.settings import UNPROTECTED
 
 ROOT = Path(__file__).parents[2]
 SERVICES = [("catalogue", Catalogue), ("enrolment", Enrolment), ("notifier", Notifier)]
+SECRETS = {name for name, field in all_fields().items() if is_secret(name, field)}
 NOT_IN_COMPOSE = {
     "HTTP_HOST",  # the image's own
     "PARCOURS_COMMIT",  # the same
     "PUBLIC_BASE_URL",  # each service has an address of its own there
     "KAFKA_GROUP_INSTANCE_ID",  # must differ from replica to replica
-    # Its broker is the one beside it, on a network of their own.
-    "KAFKA_SECURITY_PROTOCOL",
-    "KAFKA_SASL_MECHANISM",
-    "KAFKA_SASL_USERNAME",
-    "KAFKA_SASL_PASSWORD",
-    "KAFKA_CA_FILE",
 }
 
 
@@ -34,7 +30,10 @@ def test_compose_hands_on_every_setting_of_a_service_and_no_other(
     name: str, settings: type[BaseSettings]
 ) -> None:
     service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
-    assert set(service["environment"]) == _names(settings) - NOT_IN_COMPOSE
+    handed_on = {setting: setting for setting in _names(settings) - NOT_IN_COMPOSE}
+    for setting in SECRETS & set(handed_on):
+        handed_on[setting] = f"{setting}_FILE"
+    assert set(service["environment"]) == set(handed_on.values())
 
 
 def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_it_is_called() -> None:
@@ -46,6 +45,7 @@ def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_
         assert of_all | its_own == its_own | of_all, f"{name} has another value of a setting"
         of_all |= its_own
         assert console["volumes"] == services[name]["volumes"]
+        assert set(services[name]["secrets"]) <= set(console["secrets"])
     assert console["environment"] == of_all | {"LOGNAME": "${LOGNAME:-operator}"}
     assert console["profiles"] == ["commands"]
     assert "container_name" not in console

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
@@ -21,6 +20,7 @@ from shared.messaging.portals.signatures import key_of, new_secret
 from shared.published_secrets import is_published, is_published_digest
 
 ROOT = Path(__file__).parents[2]
+TRIAL_SECRETS = ROOT / "deploy" / "try-out-secrets"
 
 
 @pytest.fixture
@@ -88,14 +88,7 @@ def test_what_the_project_publishes_for_trials_is_refused_elsewhere(monkeypatch:
 def test_a_service_does_not_start_with_a_key_of_the_compose_file(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [written] = {
-        value
-        for part in yaml.safe_load((ROOT / "docker-compose.yml").read_text()).values()
-        if isinstance(part, dict)
-        for key, value in part.items()
-        if key == name
-    }
-    [key] = re.findall(r":-(.*)}", written)
+    key = (TRIAL_SECRETS / name).read_text().strip()
     monkeypatch.setenv("ENROLMENT_DATABASE_URL", "postgresql://user@host/name")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
     monkeypatch.setenv(name, key)
@@ -109,8 +102,7 @@ def test_a_service_does_not_start_with_a_key_of_the_compose_file(
 def test_a_service_does_not_start_with_a_password_of_the_compose_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["enrolment"]
-    url = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", service["environment"]["ENROLMENT_DATABASE_URL"])
+    url = (TRIAL_SECRETS / "ENROLMENT_DATABASE_URL").read_text().strip()
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:1")
     monkeypatch.setenv("ENROLMENT_DATABASE_URL", url)
     with pytest.raises(ValidationError, match="The password of the database stands in this project"):
