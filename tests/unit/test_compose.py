@@ -33,7 +33,7 @@ def of_profile(profile: str) -> set[str]:
 
 def test_what_is_for_trials_or_for_watching_runs_by_its_profile_alone() -> None:
     assert of_profile("demo") == {"mailbox", "portal", "offer"}
-    assert of_profile("observability") == {"prometheus"}
+    assert of_profile("observability") == {"prometheus", "grafana"}
     assert {name for name in CONTAINERS if "profiles" not in CONTAINERS[name]} == {
         *("kafka", "postgres", "gateway", "topics", *SERVICES),
         *(f"{service}-migrate" for service in SERVICES),
@@ -80,6 +80,21 @@ def test_a_service_has_its_own_secrets_alone_and_each_as_a_file(service: str) ->
     assert CONTAINERS[f"{service}-migrate"]["secrets"] == container["secrets"]
 
 
+def test_grafana_finds_prometheus_and_the_dashboards_where_they_are() -> None:
+    grafana, prometheus = CONTAINERS["grafana"], CONTAINERS["prometheus"]
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert (source["type"], source["url"], source["isDefault"]) == (
+        "prometheus",
+        "http://prometheus:9090",
+        True,
+    )
+    assert "127.0.0.1:9090:9090" in prometheus["ports"]
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "parcours.yml").read_text())["providers"]
+    assert f"./deploy/grafana:{provider['options']['path']}:ro" in grafana["volumes"]
+    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in grafana["volumes"]
+
+
 def test_every_secret_is_a_file_of_the_folder_and_the_project_has_one_to_try_it_out() -> None:
     assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {
         name: f"${{SECRETS_DIR:-./deploy/try-out-secrets}}/{name}" for name in COMPOSE["secrets"]
@@ -87,6 +102,7 @@ def test_every_secret_is_a_file_of_the_folder_and_the_project_has_one_to_try_it_
     given = {path.name: path.read_text().strip() for path in TRIAL_SECRETS.iterdir()}
     assert set(given) == set(COMPOSE["secrets"])
     keys = {name: text for name, text in given.items() if text and not name.endswith("_URL")}
+    assert keys.pop("GRAFANA_ADMIN_PASSWORD") == "essai"
     assert set(keys) == {"POSTGRES_PASSWORD", "LINK_SIGNING_KEY", "INTAKE_SIGNING_KEY"}
     assert all(is_published(text) for text in keys.values())
 
