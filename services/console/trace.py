@@ -18,6 +18,7 @@ from services.console.broker import LATE
 from services.console.findings import Finding, Mark
 from services.console.waiting import MAILS_LATE
 from services.enrolment.app import DEFINITION as ENROLMENT
+from services.enrolment.service import intake
 from services.enrolment.service.explain import (
     AgentExplanation,
     EnrolmentHistory,
@@ -66,6 +67,7 @@ class Way:
     enrolment_ids: set[UUID] = field(default_factory=set)
     sessions: dict[str, int | None] = field(default_factory=dict)
     received_at: datetime | None = None
+    accepted_at: datetime | None = None
 
     @property
     def known_id(self) -> UUID | None:
@@ -82,11 +84,16 @@ async def trace(settings: ConsoleSettings, identifier: str, options: TraceOption
     if way.known_id is not None:
         way.event_ids.add(way.known_id)
     await _enrolment(settings, way, options)
+    await _by_http(settings, way)
     await _sessions(settings, way)
     for asked in await ask(DEFINITIONS, settings, lambda _, database: _heard(database, way.event_ids)):
         _mechanisms(way, asked)
     await _mails(settings, way, options)
     await _topics(settings, way, options)
+    is_taken_in = any(step.what not in ("accepted", "record") for step in way.steps)
+    if way.accepted_at is not None and not is_taken_in and clock.now() - way.accepted_at > LATE:
+        remedy = "parcours status, parcours lag"
+        way.steps.append(Finding("all", "not taken in", Mark.ACT, "no service has it from its topic", remedy))
     if not way.steps:
         found = f"nothing is known of {identifier}"
         remedy = "is it the id of a request, an enrolment, a session or a mail, or the reference of a letter?"
@@ -197,6 +204,23 @@ def _person(enrolment: EnrolmentRow) -> str:
     agent = enrolment.agent
     name = f"{agent.get('given_name')} {agent.get('family_name')} <{agent.get('email')}>"
     return f"{name}, {enrolment.agent_id} of {enrolment.issuer}"
+
+
+async def _by_http(settings: ConsoleSettings, way: Way) -> None:
+    """Add when the request came by HTTP, which enrolment accepts for all services."""
+    event_id = way.known_id
+    if event_id is None:
+        return
+
+    async def find(_: Definition, database: Database) -> datetime | None:
+        async with database.quiet_transaction() as tx:
+            return await intake.accepted_at(tx, event_id)
+
+    [asked] = await ask([ENROLMENT], settings, find)
+    way.accepted_at = asked.answer
+    if way.accepted_at is not None:
+        way.received_at = way.received_at or way.accepted_at
+        way.steps.append(_step("enrolment", "accepted", way.accepted_at, f"by HTTP: {event_id}"))
 
 
 # ------------------------------------------------------------------------------------------- sessions

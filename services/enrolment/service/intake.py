@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.store import accepted_events
@@ -35,6 +36,11 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
         return new
     known = await accepted_events.digests_of(tx, portal.portal, [event.id for event in received])
     return [known[event_id] == digest for event_id, digest in digests]
+
+
+async def accepted_at(tx: Transaction, event_id: UUID) -> datetime | None:
+    """Return when an event with this id came by HTTP, from whichever portal; None: it did not."""
+    return await accepted_events.accepted_at(tx, event_id, None)
 
 
 def _digests(received: Sequence[Received[Event]]) -> list[tuple[UUID, bytes]]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from local.tansu import TansuBroker
 from services.enrolment.handlers import router as enrolment
 from services.enrolment.rules.policy import Policy
-from services.enrolment.service import sessions
+from services.enrolment.service import intake, sessions
 from shared import clock
 from shared.database import Database
 from shared.events import BY_TYPE
@@ -20,6 +20,7 @@ from shared.events.outcomes import RejectionCode
 from shared.events.portal import EnrolmentRequested
 from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected
+from shared.messaging.portals.registry import PortalsFile
 from shared.references import reference_of
 from tests.conftest import Broker
 from tests.integration.catalogue.test_bespoke import a_bespoke_request
@@ -231,6 +232,24 @@ async def test_a_session_that_a_service_knows_in_another_version_or_not_wants_so
     assert done.about("notifier", "session")["found"] == f"does not know it; published is {row.version}"
     assert done.about("catalogue", "session")["found"] == f"published, version {row.version}"
     assert done.code == 1
+
+
+async def test_what_came_by_http_and_was_never_taken_in_wants_somebody(
+    console: RunConsole, database: Database, portals: PortalsFile
+) -> None:
+    iel = portals.portals.of_source("/portals/iel")
+    assert iel is not None
+    request = received(EnrolmentRequested(session_id=SESSION.session_id, agent=AGENT), REQUEST, issuer="iel")
+    async with database.transaction() as tx:
+        await intake.accept(tx, iel, [request])
+    assert whats(await console("trace", str(REQUEST))) == ["accepted"]
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("UPDATE accepted_event SET accepted_at = now() - interval '2 minutes'"))
+    done = await console("trace", str(REQUEST))
+    assert whats(done) == ["accepted", "not taken in"]
+    assert done.code == 1
+    await request_a_seat(database)
+    assert "not taken in" not in whats(await console("trace", str(REQUEST)))
 
 
 async def test_a_bespoke_request_is_found_in_the_catalogue_without_who_made_it(
