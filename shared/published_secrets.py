@@ -14,7 +14,7 @@ _DIGESTS = frozenset(
         "a942b37ccfaf5a813b1432caa209a43b9d144e47ad0de1549c289c253e556cd5",
     }
 )
-"""Their SHA-256, in hexadecimal: of docker-compose.yml, passwords of databases too, deploy/try-out-*.json."""
+"""Their SHA-256, in hexadecimal: of deploy/try-out-*, passwords of databases too."""
 
 
 def is_published(secret: str) -> bool:
