@@ -22,6 +22,7 @@ from shared.messaging.portals.registry import PortalSettings
 from shared.oidc.settings import LOOPBACK
 from shared.published_secrets import is_published
 from shared.secret_files import SecretFiles
+from shared.tracing import TracingSettings
 from shared.web.security_txt import SecuritySettings
 
 UNPROTECTED = frozenset(("kafka", "database", "mails"))
@@ -49,7 +50,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name for part in text.split(",") if (name := part.strip()))
 
 
-class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings):
+class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
     """What a process needs besides its own database and port."""
 
     @classmethod

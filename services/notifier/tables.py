@@ -371,6 +371,7 @@ class MailRow(_Base, table=True):
     smtp_code: int | None
     smtp_answer: str | None
     settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
+    traceparent: str | None = Field(description="The W3C trace context of the decision that called for it.")
     slot_at: datetime | None = Field(
         default=None,
         sa_type=Timestamp,

@@ -23,10 +23,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from shared import clock, security_log
 from shared.database import Database, Transaction, is_temporary
 from shared.events import Event
-from shared.events.cloudevents import Received, Record, Unreadable, decode, trace_id_of
+from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.events.outcomes import RejectionCode
-from shared.events.topics import is_of_portals
-from shared.messaging import dead_letters, inbox, outcomes
+from shared.messaging import dead_letters, inbox, outcomes, traces
 from shared.messaging.dead_letters import Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
@@ -138,11 +137,11 @@ class Consumer:
         self.busy = True
         RECORDS.labels(topic).observe(len(deliveries))
         try:
-            with SECONDS.labels(topic).time():
-                await self._take_batch(deliveries, handler or self._handler)
+            with SECONDS.labels(topic).time(), traces.batch(topic, deliveries) as traced:
+                await self._take_batch(traced, handler or self._handler)
             self._failures = 0
             self.batches += 1
-            self._log(deliveries, time.monotonic() - self.since)
+            self._log(traced, time.monotonic() - self.since)
         except Exception as error:
             # Whatever failed, even parking: without the pause the batch would come again at once, for ever.
             FAILURES.labels(topic).inc()
@@ -158,7 +157,7 @@ class Consumer:
         topic = self.subscription.topic
         for delivery in deliveries:
             if isinstance(delivery, Received):
-                with logged_ids(**_ids_of(delivery)):
+                with logged_ids(**traces.ids_of(delivery)):
                     log.debug("%s: %s", topic, delivery.event.TYPE)
         log.debug("%s: a batch of %d in %.1f ms", topic, len(deliveries), seconds * 1000)
 
@@ -206,7 +205,7 @@ class Consumer:
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
         """Take one delivery; return it where its handler fails on it. One that has no handler is parked."""
         try:
-            with logged_ids(**(_ids_of(delivery) if isinstance(delivery, Received) else {})):
+            with logged_ids(**(traces.ids_of(delivery) if isinstance(delivery, Received) else {})):
                 await self._commit([delivery], handler)
         except Exception as error:
             if is_temporary(error) or delivery is None:
@@ -314,17 +313,6 @@ _REFUSALS = {
     RejectionCode.UNKNOWN_PORTAL: security_log.SecurityEvent.SIGNATURE,
     RejectionCode.NOT_YOURS: security_log.SecurityEvent.RIGHT,
 }
-
-
-def _ids_of(received: Received[Event]) -> dict[str, object]:
-    """Return what the lines about an event say of it; what a portal sent is a request of the same id."""
-    ids = {name: getattr(received.event, name, None) for name in _IDS}
-    if is_of_portals(received.topic):
-        ids["request_id"] = received.id
-    return {"event_id": received.id, **ids, "trace_id": trace_id_of(received.traceparent)}
-
-
-_IDS = ("request_id", "enrolment_id", "session_id", "mail_id")
 
 
 def _describe(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision, SessionChangedForAgent
 from shared.events.outcomes import RequestAccepted, RequestRejected
+from shared.messaging import traces
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 
 BUCKETS = 8
@@ -71,7 +72,10 @@ class Outbox:
             "bucket": [zlib.crc32(key.encode()) % BUCKETS for key in keys],
             "key": keys,
             "event_id": ids,
-            "traceparent": [out.traceparent for out in outgoing],
+            "traceparent": [
+                traces.created(out.event, event_id, out.source or self.source, out.traceparent)
+                for out, event_id in zip(outgoing, ids, strict=True)
+            ],
             "data": [out.event.model_dump_json() for out in outgoing],
             "route": [routes.setdefault(self._route(out, portals), len(routes)) for out in outgoing],
         }

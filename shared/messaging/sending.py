@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from shared.events import cloudevents
 from shared.events.topics import MAX_RECORD_BYTES, is_of_portals
+from shared.messaging import traces
 from shared.messaging.portals.registry import INTAKE_KEY_ID
 from shared.messaging.portals.signatures import SignedAttributes, sign
 from shared.messaging.producer import NEVER, TOO_LARGE, Headers, OutgoingRecord, Producer
@@ -74,9 +75,16 @@ class Sending:
 
     async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> SendResult:
         """Send what can go, and return what became of each. Raises ``KafkaError``."""
-        unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
         result = SendResult()
-        sendable = self._plan(rows, unusable, result)
+        with traces.publishing(rows, result.sent) as contexts:
+            await self._send(producer, rows, contexts, result)
+        return result
+
+    async def _send(
+        self, producer: Producer, rows: Sequence[Row[Any]], contexts: Mapping[int, str], result: SendResult
+    ) -> None:
+        unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
+        sendable = self._plan(rows, unusable, contexts, result)
         if len(rows) < PASS:  # no more wait: what is not here was sent or refused by another process
             self._suspects.intersection_update(row.id for row in rows)
         suspects = [(row, record) for row, record in sendable if row.id in self._suspects]
@@ -84,12 +92,15 @@ class Sending:
             await self._send_alone(producer, suspects, result)
         elif sendable:
             await self._send_together(producer, sendable, result)
-        return result
 
     def _plan(
-        self, rows: Sequence[Row[Any]], unusable: Mapping[str, KafkaError], result: SendResult
+        self,
+        rows: Sequence[Row[Any]],
+        unusable: Mapping[str, KafkaError],
+        contexts: Mapping[int, str],
+        result: SendResult,
     ) -> Sendable:
-        """Return the events that can be sent; add the others to ``result``."""
+        """Return the events that can be sent, in these trace contexts; add the others to ``result``."""
         sendable = []
         for row in rows:
             if row.topic is None:  # its portal reads it by HTTP alone
@@ -100,13 +111,17 @@ class Sending:
                 result.waiting[row.id] = _NO_TOPIC
             elif row.topic in unusable:
                 result.refuse(row, describe(unusable[row.topic]))
-            elif (record := _record(row, self._intake_key)).is_too_large:
+            elif (record := self._record(row, contexts)).is_too_large:
                 result.refuse(
                     row, f"{len(record.value)} bytes of data; {MAX_RECORD_BYTES} are allowed in all"
                 )
             else:
                 sendable.append((row, record))
         return sendable
+
+    def _record(self, row: Row[Any], contexts: Mapping[int, str]) -> OutgoingRecord:
+        headers = _headers(row, contexts.get(row.id, row.traceparent), self._intake_key)
+        return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), headers)
 
     async def _send_together(self, producer: Producer, sendable: Sendable, result: SendResult) -> None:
         answers = await producer.send([record for _, record in sendable])
@@ -143,18 +158,14 @@ class Sending:
                 return
 
 
-def _record(row: Row[Any], intake_key: bytes | None) -> OutgoingRecord:
-    return OutgoingRecord(row.topic, row.key.encode(), row.data.encode(), _headers(row, intake_key))
-
-
-def _headers(row: Row[Any], intake_key: bytes | None) -> Headers:
+def _headers(row: Row[Any], traceparent: str | None, intake_key: bytes | None) -> Headers:
     headers = cloudevents.headers(
         event_id=row.event_id,
         event_type=row.type,
         source=row.source,
         time=row.created_at,
         subject=row.key,
-        traceparent=row.traceparent,
+        traceparent=traceparent,
     )
     if row.misrouted:
         headers.append(("ce_misrouted", b"true"))

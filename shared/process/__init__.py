@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from faststream import ContextRepo
 
-from shared import migrations
+from shared import migrations, tracing
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_asyncapi, add_operations, operations_api
@@ -99,6 +99,7 @@ class Process:
         with contextlib.ExitStack() as listening:
             for listener in listeners:
                 listening.enter_context(contextlib.closing(listener))
+            listening.enter_context(tracing.export(self.settings, self.name))
             async with (
                 self._database(),
                 self._cluster(),

@@ -33,7 +33,8 @@ ALLOWED = {
 }
 """What may be in an image: permissive, or reciprocal for the library alone. Another one is a decision."""
 
-_CLASSIFIERS = {
+_SPDX = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD License",
     "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
@@ -84,8 +85,9 @@ def licence_in(fields: Message) -> str:
     if expression:
         return str(expression)
     classifiers = [str(text).split(" :: ") for text in fields.get_all("Classifier", [])]
-    names = [_CLASSIFIERS.get(parts[-1], parts[-1]) for parts in classifiers if parts[0] == "License"]
-    return " AND ".join(names) or str(fields.get("License") or "none is named").splitlines()[0]
+    names = [_SPDX.get(parts[-1], parts[-1]) for parts in classifiers if parts[0] == "License"]
+    field = str(fields.get("License") or "none is named").splitlines()[0]
+    return " AND ".join(names) or _SPDX.get(field, field)
 
 
 def document(found: list[Package]) -> str:

@@ -11,6 +11,7 @@ from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received
+from shared.messaging import traces
 from shared.messaging.outbox import OutboxEvent
 from shared.messaging.portals.registry import Portal
 
@@ -27,7 +28,7 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
     await OUTBOX.publish(
         tx,
         [
-            OutboxEvent(event.event, event.traceparent, source=portal.source, event_id=event.id)
+            OutboxEvent(event.event, traces.accepted(event), source=portal.source, event_id=event.id)
             for event, is_new in zip(received, new, strict=True)
             if is_new
         ],

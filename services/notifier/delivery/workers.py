@@ -25,8 +25,9 @@ from services.notifier.render import Outgoing, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from services.notifier.store import claims
 from services.notifier.store.claims import Claim, Claimed, Settlement
-from shared import clock
+from shared import clock, tracing
 from shared.database import Database, is_temporary
+from shared.events.cloudevents import trace_id_of
 from shared.observability import logged_ids
 
 log = logging.getLogger(__name__)
@@ -206,10 +207,25 @@ class Workers:
             return outcomes.settled(
                 claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
             )
-        outcome = await self._send(claimed.claim, outgoing)
+        outcome = await self._send_traced(claimed, outgoing)
         if outcome is not None:
             log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome) if outcome is not None else None
+
+    async def _send_traced(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
+        attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
+        attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
+        span = tracing.begin(f"smtp {claimed.mail.template}", claimed.traceparent, "client", attributes)
+        outcome: SendOutcome | None = None
+        try:
+            outcome = await self._send(claimed.claim, outgoing)
+        finally:
+            if span is not None:
+                verdict = None if outcome is None else outcome.verdict
+                code = None if outcome is None else outcome.code
+                failure = None if verdict is Verdict.SENT else verdict or "interrupted"
+                span.end(failure, {"parcours.outcome": verdict, "smtp.code": code})
+        return outcome
 
     async def _send(self, claim: Claim, outgoing: Outgoing) -> SendOutcome | None:
         async def mark_data_start() -> bool:
@@ -263,4 +279,9 @@ class Workers:
 
 def _ids_of(claimed: Claimed) -> dict[str, object]:
     mail = claimed.mail
-    return {"mail_id": mail.mail_id, "enrolment_id": mail.enrolment_id, "session_id": mail.session_id}
+    return {
+        "mail_id": mail.mail_id,
+        "enrolment_id": mail.enrolment_id,
+        "session_id": mail.session_id,
+        "trace_id": trace_id_of(claimed.traceparent),
+    }

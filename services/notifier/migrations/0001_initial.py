@@ -346,6 +346,7 @@ def upgrade() -> None:
         sa.Column("smtp_code", sa.Integer(), nullable=True),
         sa.Column("smtp_answer", sa.String(), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("traceparent", sa.String(), nullable=True),
         sa.Column("slot_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("bounce_status", sa.String(), nullable=True),

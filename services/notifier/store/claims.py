@@ -42,6 +42,7 @@ class Claimed:
     priority: Priority
     attempts: int
     time_left: timedelta
+    traceparent: str | None = None
 
     @property
     def domain(self) -> str:
@@ -66,6 +67,7 @@ class _ClaimedRow(NamedTuple):
     attempts: int
     claims: int
     priority: int
+    traceparent: str | None
     due_at: datetime
     time_left: timedelta
 
@@ -121,6 +123,7 @@ async def claim(
             priority=Priority(row.priority),
             attempts=row.attempts,
             time_left=row.time_left,
+            traceparent=row.traceparent,
         )
         for row, context in zip(due, found, strict=True)
     ], queue_is_empty
@@ -264,7 +267,7 @@ _CLAIM = text(
       FROM due WHERE mail.mail_id = due.mail_id
     RETURNING mail.mail_id, template, details::text AS details, message_id, address, given_name, family_name,
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
-              due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
+              traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
 )
 _START_DATA = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from services.notifier.letters import KINDS, Letter, LetterType
 from services.notifier.tables import MailRow
+from shared import tracing
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
@@ -52,7 +53,18 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
         "needs_session": letter.needs_session,
         "priority": int(KINDS[letter.template].priority),
         "called_for_at": received.received_at,
+        "traceparent": _queued(received, letter),
     }
+
+
+def _queued(received: Received[Decision], letter: Letter) -> str | None:
+    """Trace that a letter is queued. Returns the trace context that its mail is sent in."""
+    attributes = {"parcours.template": letter.template, "parcours.enrolment_id": received.event.enrolment_id}
+    span = tracing.begin(f"queue {letter.template}", received.traceparent, attributes=attributes)
+    if span is None:
+        return received.traceparent
+    span.end()
+    return span.traceparent
 
 
 @dataclass(frozen=True, slots=True)

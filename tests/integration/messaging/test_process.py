@@ -8,7 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from shared.process import CannotRun
 from tests.conftest import Broker, Eventually, RunService, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
+from tests.support.otlp import Collector, collecting
 from tests.support.processes import run_cli
 
 NOWHERE = "127.0.0.1:1"
@@ -210,19 +211,36 @@ def session_record(session: Any) -> tuple[str, Any, bytes]:
 def request_record(session: Any) -> tuple[str, Any, bytes]:
     return (
         str(session.session_id),
-        headers("fr.cnfpt.portal.EnrolmentRequested.v1"),
+        [*headers("fr.cnfpt.portal.EnrolmentRequested.v1"), ("traceparent", TRACED)],
         as_json(enrolment_request(session.session_id, an_agent())),
     )
 
 
+TRACED = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
 @pytest.mark.kafka
 async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
-    kafka: Broker, enrolment_url: str, database: Database, run_service: RunService, eventually: Eventually
+    *,
+    kafka: Broker,
+    enrolment_url: str,
+    database: Database,
+    run_service: RunService,
+    eventually: Eventually,
+    collector: Collector,
 ) -> None:
     service = run_service(
         "enrolment",
         enrolment_url,
         kafka.bootstrap_servers,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_TRACES_SAMPLER_ARG="0.01",
         SECURITY_CONTACT="securite@cnfpt.example",
         LOG_FORMAT="json",
         LOG_LEVEL="DEBUG",
@@ -279,7 +297,11 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     assert any(line["message"].startswith("portal.enrolments: a batch of ") for line in lines)
     async with database.quiet_transaction() as tx:
         assert await tx.scalar(text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")) == 0
-        assert await tx.scalar(text("SELECT count(*) FROM request")) > 0
+        taken = await tx.scalar(text("SELECT count(*) FROM request"))
+    assert taken > 0
+    traced = collector.named("process portal.enrolments")
+    assert {span.service for span in collector.spans} <= {"parcours-enrolment"}
+    assert 0 < len(traced) <= 100 + taken / 100
 
 
 @pytest.mark.kafka
