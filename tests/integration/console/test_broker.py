@@ -28,6 +28,7 @@ from tests.support.kafka import KafkaPortal
 
 __all__ = ["consuming"]
 READ = Group("Stable", frozenset({"somebody"}), frozenset(range(6)), frozenset(range(6)))
+NOW = clock.now()
 GROUP = GroupLag("enrolment", "portal.agents", "enrolment.portal.agents", READ)
 
 
@@ -139,8 +140,8 @@ async def keeps_up(broker: Broker, router: Router) -> bool:
     ("group", "mark"),
     [
         (GROUP, Mark.OK),
-        (replace(GROUP, records=3, oldest=clock.now()), Mark.OK),
-        (replace(GROUP, records=3, oldest=clock.now() - timedelta(minutes=2)), Mark.ACT),
+        (replace(GROUP, records=3, oldest=NOW), Mark.OK),
+        (replace(GROUP, records=3, oldest=NOW - timedelta(minutes=2)), Mark.ACT),
         (replace(GROUP, group=replace(READ, owned=frozenset({0, 1}))), Mark.ACT),
         (replace(GROUP, group=replace(READ, state="PreparingRebalance")), Mark.ACT),
         (replace(GROUP, group=replace(READ, members=frozenset())), Mark.ACT),
@@ -149,7 +150,6 @@ async def keeps_up(broker: Broker, router: Router) -> bool:
     ],
 )
 def test_what_a_group_comes_to_and_its_service_with_it(group: GroupLag, mark: Mark) -> None:
-    now = clock.now()
-    line = of_group(group, now)
+    line = of_group(group, NOW)
     assert line.mark is mark
-    assert of_service("enrolment", [of_group(GROUP, now), line]).mark is mark
+    assert of_service("enrolment", [of_group(GROUP, NOW), line]).mark is mark

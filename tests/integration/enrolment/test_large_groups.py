@@ -97,7 +97,7 @@ async def test_a_group_of_500_with_long_names_goes_through_and_single_requests_b
     await asyncio.gather(send_by_kafka(kafka, session, by_kafka), send_by_http(service, session, by_http))
 
     def ours(found: list[PublishedRecord]) -> list[PublishedRecord]:
-        return [decision for decision in found if decision.data["session_id"] == str(session.session_id)]
+        return [decision for decision in found if decision.data.get("session_id") == str(session.session_id)]
 
     decided = ours(
         await collect(
