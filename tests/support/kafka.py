@@ -91,7 +91,7 @@ async def collect(
 ) -> list[PublishedRecord]:
     """Read ``topic`` from its beginning until the condition holds; say what came when it never does.
 
-    What was not published by a service, as rubbish of other tests, is passed over.
+    What neither a service nor a portal published, as rubbish of other tests, is passed over.
     Begins again when nothing has come for a while: the embedded broker may pass over a record that is being
     stored while it is read (ADR 0003).
     """
@@ -122,7 +122,7 @@ async def collect(
                         partition=record.partition,
                     )
                     for record in records
-                    if dict(record.headers).get("ce_source", b"").startswith(b"/services/")
+                    if dict(record.headers).get("ce_source", b"").startswith((b"/services/", b"/portals/"))
                 ]
     finally:
         await consumer.stop()
