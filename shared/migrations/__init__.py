@@ -22,8 +22,10 @@ def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
 
 
 def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:
-    """Write a revision from what differs between the tables in code and the database."""
-    command.revision(_config(url, revisions, metadata), message, autogenerate=True)
+    """Write a revision, of the next number, from what differs between the tables in code and the database."""
+    config = _config(url, revisions, metadata)
+    number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+    command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
 
 
 async def missing(database: Database, revisions: Path) -> str | None:
