@@ -3,5 +3,5 @@
 Business rules never enter here, and nothing here imports a service.
 """
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 """As in pyproject.toml, which the images do not have."""
