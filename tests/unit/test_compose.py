@@ -77,7 +77,10 @@ def test_a_service_has_its_own_secrets_alone_and_each_as_a_file(service: str) ->
     assert {name: container["environment"][f"{name}_FILE"] for name in secrets} == {
         name: f"/run/secrets/{name}" for name in secrets
     }
-    assert CONTAINERS[f"{service}-migrate"]["secrets"] == container["secrets"]
+    own = f"{service.upper()}_DATABASE_URL"
+    of_owner = {"source": f"{service.upper()}_OWNER_DATABASE_URL", "target": own}
+    assert CONTAINERS[f"{service}-migrate"]["secrets"] == [of_owner, *container["secrets"][1:]]
+    assert container["secrets"][0] == own
 
 
 def test_grafana_finds_prometheus_and_the_dashboards_where_they_are() -> None:
@@ -122,9 +125,13 @@ def test_the_database_has_the_passwords_that_the_services_have(
     tmp_path: Path, password: str, read: str
 ) -> None:
     for service in SERVICES:
-        url = f"postgresql+asyncpg://{service}:{password}@postgres:5432/{service}"
-        (tmp_path / f"{service.upper()}_DATABASE_URL").write_text(url + "\n")
-    executable(tmp_path / "psql", '#!/bin/sh\nprintf "%s\\n" "$@" | grep -E "^(name|password)="\n')
+        for role, of_role in ((service, ""), (f"{service}_owner", "OWNER_")):
+            url = f"postgresql+asyncpg://{role}:{of_role}{password}@postgres:5432/{service}"
+            (tmp_path / f"{service.upper()}_{of_role}DATABASE_URL").write_text(url + "\n")
+    executable(
+        tmp_path / "psql",
+        '#!/bin/sh\nprintf "%s\\n" "$@" | grep -E "^(name|owner|password|owner_password)="\n',
+    )
     script = (ROOT / "deploy" / "postgres" / "10-databases.sh").read_text()
     script = script.replace("/run/secrets", str(tmp_path))
     done = subprocess.run(
@@ -135,7 +142,14 @@ def test_the_database_has_the_passwords_that_the_services_have(
         check=True,
     )
     assert done.stdout.splitlines() == [
-        line for service in SERVICES for line in (f"name={service}", f"password={read}")
+        line
+        for service in SERVICES
+        for line in (
+            f"name={service}",
+            f"owner={service}_owner",
+            f"password={read}",
+            f"owner_password=OWNER_{read}",
+        )
     ]
 
 

@@ -134,11 +134,12 @@ def test_all_of_it_is_of_the_cluster_of_the_example() -> None:
 def test_each_service_has_a_database_of_its_own_and_nobody_elses_is_open() -> None:
     assert {
         name: database["spec"]["owner"] for name, database in resources("postgres.yaml", "Database").items()
-    } == {service: service for service in SERVICES}
+    } == {service: f"{service}_owner" for service in SERVICES}
     cluster = resources("postgres.yaml", "Cluster")["postgres"]["spec"]
-    assert [role["name"] for role in cluster["managed"]["roles"]] == list(SERVICES)
+    roles = [role for service in SERVICES for role in (f"{service}_owner", service)]
+    assert [role["name"] for role in cluster["managed"]["roles"]] == roles
     assert cluster["postgresql"]["pg_hba"] == [
-        *(f"hostssl {service} {service} all scram-sha-256" for service in SERVICES),
+        *(f"hostssl {service} {service},{service}_owner all scram-sha-256" for service in SERVICES),
         "host all all all reject",
     ]
 

@@ -1,17 +1,26 @@
 """Replicas are replaced one by one: old code runs beside a database that new code has migrated."""
 
+import importlib
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from local.failures import LocalStackError
+from local.postgres import PostgresServer
+from local.unprivileged import installation
 from services.enrolment import tables
 from services.enrolment.app import REVISIONS
 from shared import migrations
 from shared.database import Database
 from tests.conftest import opened
+
+ROOT = Path(__file__).parents[3]
+SERVICES = ("catalogue", "enrolment", "notifier")
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @pytest.fixture
@@ -43,3 +52,54 @@ def test_a_migration_that_is_added_has_the_next_number(
     (added,) = revisions.glob("*_change_nothing.py")
     assert added.name.startswith(f"{last + 1:04d}_")
     assert f'down_revision: str | None = "{last:04d}"' in added.read_text().replace("'", '"')
+
+
+def test_with_docker_the_owner_migrates_and_the_service_works_with_the_rows_and_alters_nothing(
+    tmp_path: Path,
+) -> None:
+    with PostgresServer.temporary() as postgres:
+        address = f"127.0.0.1:{postgres.port}"
+        for service in SERVICES:
+            for kind, role in (("DATABASE_URL", service), ("OWNER_DATABASE_URL", f"{service}_owner")):
+                url = f"postgresql+asyncpg://{role}:of_{role}@{address}/{service}\n"
+                (tmp_path / f"{service.upper()}_{kind}").write_text(url)
+        make_databases(postgres, tmp_path)
+        for service in SERVICES:
+            metadata = importlib.import_module(f"services.{service}.tables").metadata
+            url = (tmp_path / f"{service.upper()}_OWNER_DATABASE_URL").read_text().strip()
+            migrations.upgrade(url, ROOT / "services" / service / "migrations", metadata)
+            for table in metadata.tables:
+                has = " AND ".join(
+                    f"has_table_privilege('{service}', '{table}', '{right}')" for right in RIGHTS
+                )
+                assert postgres.execute(f"SELECT {has}", service) == "t", table
+            for statement in (
+                "CREATE TABLE mine (id int)",
+                "ALTER TABLE outbox ADD COLUMN mine int",
+                "ALTER TABLE read_log DISABLE TRIGGER keep_read_log",
+                "TRUNCATE outbox",
+                "DROP TABLE outbox",
+            ):
+                with pytest.raises(LocalStackError, match=r"permission denied|must be owner"):
+                    postgres.execute(f"SET ROLE {service}; {statement};", service)
+            for other in SERVICES:
+                may = postgres.execute(f"SELECT has_database_privilege('{service}', '{other}', 'CONNECT')")
+                assert (may == "t") is (other == service)
+
+
+def make_databases(postgres: PostgresServer, secrets: Path) -> None:
+    """Run what Compose runs when its volume is new, with these secrets."""
+    script = (ROOT / "deploy" / "postgres" / "10-databases.sh").read_text()
+    url = postgres.url()
+    subprocess.run(
+        ["bash", "-c", script.replace("/run/secrets", str(secrets))],
+        env={
+            "PATH": f"{installation(None) / 'bin'}:/usr/bin:/bin",
+            "POSTGRES_USER": "postgres",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(postgres.port),
+            "PGPASSWORD": url.split(":")[2].split("@")[0],
+        },
+        check=True,
+        capture_output=True,
+    )
