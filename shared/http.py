@@ -26,7 +26,7 @@ from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
 from shared.middleware import Counted, HeadIsGet, NoPageUnlessItSays, RefusedRights
 from shared.openapi import PROBLEM_JSON
-from shared.web import api_docs
+from shared.web import api_docs, assets
 from shared.web.responses import NO_PAGE
 from shared.web.revalidation import Revalidated
 from shared.web.sentences import Language, language_of, translated
@@ -200,7 +200,8 @@ def new_api(
     api.add_middleware(HeadIsGet)
     api.add_middleware(NoPageUnlessItSays)
     openapi.document(api, schemas or {}, examples or {}, CODES)
-    api_docs.add_to(api)
+    api_docs.add_to(api, service)
+    api.router.routes.extend(assets.routes(assets.place_of(service)))
     return api
 
 

@@ -20,7 +20,7 @@ from shared.oidc.provider import provider_of
 from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days
-from shared.web.links import LOST_LINK
+from shared.web.links import LOST_LINK, MAIL_LOG, NEWS
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
@@ -57,8 +57,9 @@ def compose(settings: Settings) -> Process:
                     data_protection=settings.dpo_contact,
                 ),
                 kept_days=kept_days(settings),
-                subscriptions=f"{settings.public_url('notifier')}/courriels/abonnement",
+                subscriptions=f"{settings.public_url('notifier')}{NEWS}",
                 my_enrolments=f"{settings.public_url('notifier')}{LOST_LINK}",
+                mail_log=f"{settings.public_url('notifier')}{MAIL_LOG}",
             )
         ),
     )

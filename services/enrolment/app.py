@@ -24,7 +24,7 @@ from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.process import Process
-from shared.web.links import LOST_LINK
+from shared.web.rendering import Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
@@ -45,6 +45,7 @@ def compose(settings: Settings) -> Process:
         database, tokens, guard, registry=registry, watch=watch, settings=settings, signature=signature
     )
     partition_check = PartitionCheck(lambda: number_of_partitions(settings, Topic.PORTAL_ENROLMENTS))
+    sites = Sites.by(settings.public_url)
     pages.links.add_to(
         http,
         database,
@@ -52,13 +53,10 @@ def compose(settings: Settings) -> Process:
         settings.links,
         policy=settings.policy,
         signature=signature,
-        catalogue=settings.public_url("catalogue"),
-        lost_link=f"{settings.public_url('notifier')}{LOST_LINK}",
+        sites=sites,
     )
-    pages.trainer_roster.add_to(
-        http, database, guard, settings.links, catalogue=settings.public_url("catalogue")
-    )
-    pages.verification.add_to(http, database, guard, catalogue=settings.public_url("catalogue"))
+    pages.trainer_roster.add_to(http, database, guard, settings.links, sites=sites)
+    pages.verification.add_to(http, database, guard, sites=sites)
     return Process(
         name="enrolment",
         settings=settings,

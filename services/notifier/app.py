@@ -29,6 +29,7 @@ from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
 from shared.web.links import Links, Purpose
+from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -47,13 +48,13 @@ def compose(settings: Settings) -> Process:
     http = api.build(database, tokens, guard)
     api.add_preview(http, database, shown)
     explain_problems(http, settings.public_url("enrolment"))
-    catalogue = settings.public_url("catalogue")
+    sites = Sites.by(settings.public_url)
     pages.subscribing.add_to(
         http,
         database,
         guard,
         settings.links,
-        pages.rendering(catalogue),
+        pages.rendering(sites),
         rates=pages.subscribing.SubscriptionRates(
             of_a_network=Rate.parse(settings.notifier_subscription_rate),
             of_all=Rate.parse(settings.notifier_subscriptions_rate),
@@ -63,7 +64,7 @@ def compose(settings: Settings) -> Process:
         http,
         database,
         guard,
-        pages.rendering(catalogue),
+        pages.rendering(sites),
         rate=Rate.parse(settings.notifier_subscription_rate),
         signs=settings.links is not None,
     )
@@ -72,13 +73,13 @@ def compose(settings: Settings) -> Process:
         database,
         guard,
         settings.links,
-        pages.rendering(catalogue),
+        pages.rendering(sites),
         wanted={organiser: found.digest for organiser, found in settings.delegation_contacts.items()},
     )
     pages.mail_log.add_to(
         http,
         database,
-        pages.rendering(catalogue, PRIVATE),
+        pages.rendering(sites, PRIVATE),
         tokens=tokens,
         guard=guard,
         renderer=shown,

@@ -78,9 +78,9 @@ class DocumentedSchema:
     example: str
 
 
-def add_to(api: FastAPI) -> None:
+def add_to(api: FastAPI, service: str) -> None:
     """Serve the page, which is made when it is first asked for."""
-    made = functools.cache(lambda: page(api.openapi()))
+    made = functools.cache(lambda: page(api.openapi(), service))
 
     async def docs(request: Request) -> Response:
         return cacheable(request, made())
@@ -88,9 +88,9 @@ def add_to(api: FastAPI) -> None:
     api.router.routes.append(Route("/docs", docs))
 
 
-def page(whole: ApiDocument) -> str:
-    """Return the page of an OpenAPI document."""
-    rendering = Rendering(TEMPLATES, code=_with_code)
+def page(whole: ApiDocument, service: str) -> str:
+    """Return the page of the OpenAPI document of a service."""
+    rendering = Rendering(TEMPLATES, service=service, code=_with_code)
     return rendering.text("api.html", info=whole["info"], tags=_by_tag(whole), schemas=list(_schemas(whole)))
 
 

@@ -1,6 +1,7 @@
 """How dates, times and numbers are written in French, in letters, pages and certificates. Pure."""
 
 import functools
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -30,9 +31,12 @@ def day(moment: datetime) -> str:
     return format_date(moment.date(), pattern, locale=_FRENCH)
 
 
-def tile(moment: datetime) -> tuple[str, str]:
-    """``17`` and ``mars``, of a moment already in its own zone: the day and, short, the month."""
-    return str(moment.day), format_date(moment.date(), "MMM", locale=_FRENCH)
+@functools.lru_cache(maxsize=10_000)
+def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
+    """``17``, ``mars`` and ``lun.``: the day and, short, the month and the day of the week."""
+    local = instant.astimezone(ZoneInfo(timezone)).date()
+    month, weekday = (format_date(local, pattern, locale=_FRENCH) for pattern in ("MMM", "EEE"))
+    return str(local.day), month, weekday
 
 
 def clock_time(moment: datetime) -> str:
@@ -81,6 +85,23 @@ def period(start: datetime, end: datetime, timezone: str) -> str:
 
 
 @functools.lru_cache(maxsize=10_000)
+def short_period(start: datetime, end: datetime, timezone: str) -> str:
+    """What :func:`period` says beside the day of the start: ``9 h 30 à 17 h``, ``jusqu’au 11 avril 2025``.
+
+    It says whose time it is where that is not Paris'.
+    """
+    first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
+    whole_days = _is_midnight(first) and _is_midnight(last)
+    last_day = last - timedelta(days=1) if whole_days else last
+    if last_day.date() != first.date():
+        return f"jusqu’au {day(last_day)}"
+    if whole_days:
+        return "toute la journée"
+    own_time = "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
+    return f"{clock_time(first)} à {clock_time(last)}{own_time}"
+
+
+@functools.lru_cache(maxsize=10_000)
 def deadline(instant: datetime, timezone: str) -> str:
     """The last day before ``instant``, which is exclusive: ``vendredi 28 mars 2025 inclus``.
 
@@ -110,6 +131,24 @@ def plural(number: int, word: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """``a, b et c``."""
     return " et ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else "".join(items)
+
+
+def town(venue: str) -> str:
+    """``Rennes``, of ``Délégation Bretagne du CNFPT, 35000 Rennes``: what stands last in a place.
+
+    The whole place, where what stands last is no name (``Salle B, 2e étage``).
+    """
+    last = _POSTAL_CODE.sub("", venue.rpartition(",")[2].strip())
+    return last if last[:1].isupper() else venue
+
+
+def short_title(title: str, town: str) -> str:
+    """``IA et territoires``, of ``IA et territoires à Rennes : le CNFPT s’engage``, beside the town."""
+    return _SUBTITLE.sub("", title).removesuffix(f" à {town}")
+
+
+_POSTAL_CODE = re.compile(r"^\d{5}\s+")
+_SUBTITLE = re.compile(r"(?<=\w\w\w)\s+:\s.*$", re.DOTALL)
 
 
 def capitalised(text: str) -> str:

@@ -21,6 +21,10 @@ SHORTEST_KEY = 32
 
 LOST_LINK = "/courriels/mes-inscriptions"
 """The path of the page that sends this link anew, to an address that is known; the notifier's."""
+NEWS = "/courriels/abonnement"
+"""The path of the page where anybody subscribes to news; the notifier's."""
+MAIL_LOG = "/courriels/suivi"
+"""The path of the pages of support; the notifier's."""
 ENROLMENTS_FOR = timedelta(days=180)
 """How long a letter's link to all of its reader's enrolments opens them [choice]."""
 CONFIRM_ADDRESS_FOR = timedelta(days=1)

@@ -1,21 +1,22 @@
 """How pages are made: templates over one layout and one style sheet, with labels and dates.
 
-A service brings templates that extend ``layout.html`` (blocks: title, description, head, style, name,
-navigation, main, footer) and may use ``fields.html``. A page without a form is a ``notice.html``, and its
-sentences are in ``notices.html`` of the service.
+A service brings templates that extend ``layout.html`` (blocks: title, description, head, navigation, account,
+area, hero, main, footer), or ``staff.html`` behind a log-in, and are made of ``parts.html`` and
+``fields.html`` (docs/look.md). A page without a form is a ``notice.html``, and its sentences are in
+``notices.html`` of the service.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
-from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,9 +24,10 @@ from starlette.responses import Response
 from shared import clock
 from shared.database import is_temporary
 from shared.references import reference_of
-from shared.web import french, labels
+from shared.web import assets, french, labels
+from shared.web.links import LOST_LINK, MAIL_LOG, NEWS
 from shared.web.notices import Closed, Error, Notice
-from shared.web.responses import HTML, PRIVATE, STYLE
+from shared.web.responses import HTML, PRIVATE
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,34 @@ CONFORMITY = "non conforme"
 """What each page must say of its accessibility, in the words of the law; the statement says why."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sites:
+    """Where the pages of all services are, for the head of each page; None: the installation does not say.
+
+    ``catalogue`` has no slash at its end, and is "" on the catalogue's own pages. ``my_enrolments`` is where
+    agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works.
+    """
+
+    catalogue: str = ""
+    my_enrolments: str | None = None
+    news: str | None = None
+    mail_log: str | None = None
+
+    @classmethod
+    def by(cls, public_url: Callable[[str], str]) -> "Sites":
+        """Those of an installation, by where the public finds each service."""
+        notifier = public_url("notifier")
+        return cls(
+            catalogue=public_url("catalogue"),
+            my_enrolments=f"{notifier}{LOST_LINK}",
+            news=f"{notifier}{NEWS}",
+            mail_log=f"{notifier}{MAIL_LOG}",
+        )
+
+
+NOWHERE_ELSE = Sites()
 
 
 class _Compiled(BytecodeCache):
@@ -58,7 +88,7 @@ _compiled = _Compiled()
 class Rendering:
     """A service's templates, in the folder ``templates``, and the shared ones.
 
-    ``catalogue`` is where the public finds the sessions, without a slash at its end; ``layout`` and
+    ``service`` says where the files of its pages are. ``sites`` are where the other pages are. ``layout`` and
     ``notice`` are the service's own templates for every page and for a notice, where it has any; ``values``
     are what each template may use. ``headers`` go with each page.
     """
@@ -67,7 +97,8 @@ class Rendering:
         self,
         templates: Path,
         *,
-        catalogue: str = "",
+        service: str = "catalogue",
+        sites: Sites = NOWHERE_ELSE,
         layout: str = "layout.html",
         notice: str = "notice.html",
         headers: Mapping[str, str] = PRIVATE,
@@ -88,11 +119,11 @@ class Rendering:
             "french": french,
             "labels": labels,
             "layout": layout,
-            "catalogue": catalogue,
+            "sites": sites,
+            "catalogue": sites.catalogue,
             "conformity": CONFORMITY,
             "path": "",
-            # Markup: it is our own file, and would not be the same style sheet with its quotes escaped.
-            "style": Markup(STYLE),  # noqa: S704 our own file
+            "asset": partial(assets.address_of, assets.place_of(service)),
             **values,
         }
         self._environment.filters |= {

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 from sqlalchemy import text
 
 from services.catalogue import api, pages
@@ -20,6 +21,8 @@ from services.catalogue.service import bespoke
 from shared.auth import Tokens
 from shared.database import Database
 from shared.events.vocabulary import Contact
+from shared.web.assets import ASSETS
+from shared.web.responses import HTML
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 from tests.support.lacking import program
@@ -129,6 +132,21 @@ def page(chromium: Browser, served: Served) -> Iterator[Page]:
         yield tab
     unexpected = [line for line in written if "Failed to load resource" not in line]
     assert unexpected == []
+
+
+def show(tab: Page, html: str) -> None:
+    """Show a page that no service serves here, with the files that its service would have."""
+
+    def answer(route: Route) -> None:
+        asset = ASSETS.get(urlsplit(route.request.url).path.rpartition("/")[2])
+        if asset is None:
+            route.fulfill(body=html, content_type=HTML)
+        else:
+            route.fulfill(body=asset.content, content_type=asset.media_type)
+
+    tab.unroute_all()
+    tab.route("https://pages.example/**", answer)
+    tab.goto("https://pages.example/page")
 
 
 def violations(tab: Page) -> list[str]:

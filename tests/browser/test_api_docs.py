@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Browser
 
 from shared.web import api_docs
-from tests.browser.conftest import new_tab, violations
+from tests.browser.conftest import new_tab, show, violations
 from tests.unit.test_token_first import APIS
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def test_axe_finds_nothing_in_the_documentation_of_an_api(
     chromium: Browser, api: FastAPI, scheme: Literal["light", "dark"]
 ) -> None:
     with new_tab(chromium, color_scheme=scheme, viewport={"width": 320, "height": 800}) as page:
-        page.set_content(api_docs.page(api.openapi()))
+        show(page, api_docs.page(api.openapi(), "catalogue"))
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         assert page.evaluate(LOST) == []

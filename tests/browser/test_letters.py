@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from services.notifier.letters import KINDS, Tone
 from services.notifier.render import preview
+from shared.web import tokens
 from tests.browser.conftest import new_tab, violations
 
 pytestmark = pytest.mark.browser
@@ -44,9 +45,9 @@ BY_TONE = {KINDS[sample.template].tone: sample for sample in SAMPLES}
 def test_a_letter_of_each_tone_can_be_read_on_a_dark_screen(dark: Page, tone: Tone) -> None:
     dark.set_content(preview.show(BY_TONE[tone]).page)
     assert violations(dark) == []
-    assert (
-        dark.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor") == "rgb(32, 39, 47)"
-    )
+    red, green, blue = bytes.fromhex(tokens.DARK["raised"][1:])
+    ground = dark.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
+    assert ground == f"rgb({red}, {green}, {blue})"
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

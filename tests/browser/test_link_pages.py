@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser
 
-from services.enrolment.pages.links import TEMPLATES, LinkNotice
+from services.enrolment.pages.links import LinkNotice, rendering_for
 from services.enrolment.pages.questions import field_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, PastChange, arranged, seen_by_agent
@@ -19,8 +19,8 @@ from shared.events.catalogue import Question
 from shared.events.vocabulary import QuestionKind, Reason
 from shared.web.forms import Form
 from shared.web.refusals import REFUSALS
-from shared.web.rendering import Rendering
-from tests.browser.conftest import new_tab, violations
+from shared.web.rendering import Sites
+from tests.browser.conftest import new_tab, show, violations
 from tests.support.builders import DURING, a_question, a_session, an_agent
 
 pytestmark = pytest.mark.browser
@@ -102,7 +102,7 @@ PAGES: dict[str, dict[str, Any]] = {
 def test_axe_finds_nothing_on_a_page_behind_a_link(
     chromium: Browser, scheme: Literal["light", "dark"]
 ) -> None:
-    rendering = Rendering(TEMPLATES, catalogue="https://parcours.example", notice="message.html")
+    rendering = rendering_for(Sites.by("https://{}.example".format))
     pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
     pages["message.html"] = rendering.notice(LinkNotice.SEAT_TAKEN, session=SESSION)
     explained = rendering.module("problems.html", refusals=REFUSALS).problems
@@ -110,6 +110,6 @@ def test_axe_finds_nothing_on_a_page_behind_a_link(
         pages[code] = rendering.page("problem.html", code=code, problem=explained[code])
     with new_tab(chromium, color_scheme=scheme, viewport={"width": 320, "height": 800}) as page:
         for template, response in pages.items():
-            page.set_content(bytes(response.body).decode().replace("<details>", "<details open>"))
+            show(page, bytes(response.body).decode().replace("<details>", "<details open>"))
             assert violations(page) == [], template
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, template

@@ -62,11 +62,13 @@ def test_somebody_logs_in_at_the_issuer_and_out_again(chromium: Browser, served:
         expect(tab.get_by_role("heading", name="Suivi des courriels")).to_be_visible()
         expect(tab).to_have_url(f"{served}{LOG}")
 
+        tab.locator(".account summary").click()
         tab.get_by_role("link", name="Mes connexions").click()
         expect(tab.get_by_role("row")).to_have_count(2)
         assert violations(tab) == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
+        tab.locator(".account summary").click()
         tab.get_by_role("button", name="Se déconnecter").click()
         expect(tab).to_have_url(re.compile("/oauth2/end_session"))
         tab.get_by_role("button", name="End session").click()

@@ -20,6 +20,7 @@ def organiser(page: Page) -> Iterator[Page]:
     page.get_by_role("button", name="Se connecter").click()
     expect(page.get_by_role("heading", name="Sessions · Bretagne")).to_be_visible()
     yield page
+    page.locator(".account summary").click()
     page.get_by_role("button", name="Se déconnecter").click()
     expect(page).to_have_url(re.compile("/gestion/connexion$"))
 

@@ -1,6 +1,5 @@
 """The pages as one application beside the API, and their answers to errors."""
 
-import mimetypes
 import re
 
 from fastapi import FastAPI
@@ -14,14 +13,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from services.catalogue.pages import browse, feeds, manage
-from services.catalogue.pages.site import BUILT, Site, fingerprint, rendering_in, rendering_of, static_file
+from services.catalogue.pages.site import EXAMPLE, Site, rendering_in, rendering_of
 from services.catalogue.pages.staff_area import STAFF_AREA
 from services.catalogue.service.failures import Missing, NotYours
 from shared.guard import Guard
-from shared.web import responses
+from shared.web import assets, responses
 from shared.web.logins import Logins
-
-_FOREVER = "public, max-age=31536000, immutable"
 
 
 def build(site: Site) -> Starlette:
@@ -40,7 +37,7 @@ def build(site: Site) -> Starlette:
         *(_limited(route, site.guard) for route in (*browse.routes(), *feeds.routes())),
         *logins.routes(),
         *manage.routes(logins),
-        Route("/static/{name}", _static),
+        Route(f"/static/{EXAMPLE.name}", assets.serving(assets.read_asset(EXAMPLE))),
     ]
     pages = Starlette(
         routes=routes,
@@ -82,16 +79,6 @@ def mount(api: FastAPI, pages: Starlette) -> None:
             await unknown(scope, receive, send)
 
     api.router.default = page_or_problem
-
-
-async def _static(request: Request) -> Response:
-    name: str = request.path_params["name"]
-    content = static_file(name)
-    if content is None:
-        raise HTTPException(404)
-    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    cache = _FOREVER if request.url.query == fingerprint(name) else responses.REVALIDATE
-    return responses.cacheable(request, content, media_type=media_type, modified=BUILT, cache=cache)
 
 
 # Nothing that a browser could take for another host.

@@ -1,6 +1,5 @@
 """What every page is made from: the site, its templates, its files."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,22 +16,19 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.web import rendering
-from shared.web.rendering import Rendering
-from shared.web.responses import STYLE
+from shared.web.rendering import Rendering, Sites
 
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
-_ICON = _PACKAGE / "static" / "icone.svg"
 EXAMPLE = _PACKAGE / "static" / "exemple-sessions.csv"
 """A sheet of sessions to begin with."""
-_FILES = {"parcours.css": STYLE.encode(), **{path.name: path.read_bytes() for path in (_ICON, EXAMPLE)}}
 SOURCES = tuple(
     path
-    for folder in (TEMPLATES, _ICON.parent, Path(rendering.__file__).parent)
+    for folder in (TEMPLATES, EXAMPLE.parent, Path(rendering.__file__).parent)
     for path in folder.rglob("*")
     if path.is_file() and path.suffix != ".pyc"
 )
-"""The files that a page is made with: templates, icon, style sheet, labels."""
+"""The files that a page is made with: templates, labels, the addresses of style sheet and script."""
 BUILT = datetime.fromtimestamp(max(path.stat().st_mtime for path in SOURCES), UTC)
 """No page is older than what it is made with."""
 
@@ -64,7 +60,8 @@ class Site:
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail,
     ``my_enrolments`` that where agents get the link to theirs; ``contact`` the address to write to when a
-    page keeps somebody out. ``kept_days`` are how long what is kept, by the names of the settings.
+    page keeps somebody out, ``mail_log`` where support works. ``kept_days`` are how long what is kept, by the
+    names of the settings.
     """
 
     database: Database
@@ -75,6 +72,7 @@ class Site:
     portal: str | None = None
     subscriptions: str | None = None
     my_enrolments: str | None = None
+    mail_log: str | None = None
     contact: str | None = None
     publisher: Publisher = Publisher()
     kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
@@ -97,13 +95,12 @@ def rendering_of(site: Site) -> Rendering:
     """What writes the pages of a site."""
     return Rendering(
         TEMPLATES,
+        sites=Sites(my_enrolments=site.my_enrolments, news=site.subscriptions, mail_log=site.mail_log),
         layout="gabarit.html",
         notice="message.html",
         site=site,
         availability=availability,
         misses_minimum=misses_minimum,
-        style_sheet=f"/static/parcours.css?{fingerprint('parcours.css')}",
-        icon=f"/static/icone.svg?{fingerprint('icone.svg')}",
     )
 
 
@@ -116,13 +113,3 @@ def rendering_in(request: Request) -> Rendering:
 def render(request: Request, template: str, **values: Any) -> str:
     """A page of the site; every template knows the request's path and the site."""
     return rendering_in(request).text(template, path=request.url.path, **values)
-
-
-def static_file(name: str) -> bytes | None:
-    """A file that pages need, or None where there is none of that name."""
-    return _FILES.get(name)
-
-
-def fingerprint(name: str) -> str:
-    """A text that differs between two versions of the file."""
-    return hashlib.blake2b(_FILES[name], digest_size=6).hexdigest()

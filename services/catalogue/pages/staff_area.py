@@ -11,5 +11,11 @@ STAFF_AREA = StaffArea(
     title="Espace des délégations",
     lead="Pour créer, modifier et publier les sessions de votre délégation.",
     label=labels.form_field,
+    pages=(
+        ("/gestion", "Mes sessions"),
+        ("/gestion/sessions/nouvelle", "Nouvelle session"),
+        ("/gestion/ressources", "Ressources"),
+        ("/gestion/demandes", "Demandes"),
+    ),
     only_posted=("/publier", "/copier", "/replay"),
 )

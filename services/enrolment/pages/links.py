@@ -39,7 +39,7 @@ from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, Error, OpenedLink, read_link
 from shared.web.refusals import REFUSALS
-from shared.web.rendering import Rendering
+from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -78,6 +78,11 @@ class LinkNotice(StrEnum):
     TOO_MANY_ADDRESSES = "too_many_addresses"
 
 
+def rendering_for(sites: Sites) -> Rendering:
+    """What writes the pages that links open. ``sites`` are where the pages of the others are."""
+    return Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html", headers=BY_LINK)
+
+
 def add_to(
     api: FastAPI,
     database: Database,
@@ -86,17 +91,13 @@ def add_to(
     *,
     policy: Policy,
     signature: Signature,
-    catalogue: str,
-    lost_link: str,
+    sites: Sites,
 ) -> None:
     """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
 
-    ``catalogue`` is the address at which the public finds the sessions, ``lost_link`` that of the page where
-    agents get the link to their enrolments anew.
+    ``sites`` are where the pages of the others are.
     """
-    rendering = Rendering(
-        TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK, lost_link=lost_link
-    )
+    rendering = rendering_for(sites)
     pages = _Pages(database, guard, links, policy, signature, rendering)
     for purpose, endpoint, methods in (
         (Purpose.OFFER, pages.offer, ["GET", "POST"]),
@@ -111,7 +112,7 @@ def add_to(
         api.router.routes.append(
             Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
         )
-    problems = Rendering(TEMPLATES, catalogue=catalogue, headers=SECURITY)
+    problems = Rendering(TEMPLATES, service="enrolment", sites=sites, headers=SECURITY)
     explained = problems.module("problems.html", refusals=REFUSALS).problems
 
     async def problem(request: Request) -> Response:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.pages.links import rendering_for
 from services.enrolment.rules.links import ROSTER_FOR, RosterLinkState
 from services.enrolment.service import trainer_rosters
 from shared import clock
@@ -21,8 +21,7 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.web.links import Links, Purpose
 from shared.web.notices import read_link
-from shared.web.rendering import Rendering
-from shared.web.responses import BY_LINK
+from shared.web.rendering import Rendering, Sites
 
 
 class RosterMessage(StrEnum):
@@ -33,9 +32,9 @@ class RosterMessage(StrEnum):
     ROSTER_EXPIRED = "roster_expired"
 
 
-def add_to(api: FastAPI, database: Database, guard: Guard, links: Links | None, *, catalogue: str) -> None:
-    """Serve the page beside the API. ``catalogue`` is the address at which the public finds the sessions."""
-    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
+def add_to(api: FastAPI, database: Database, guard: Guard, links: Links | None, *, sites: Sites) -> None:
+    """Serve the page beside the API. ``sites`` are where the pages of the others are."""
+    rendering = rendering_for(sites)
     page = _RosterPage(database, guard, links, rendering)
     path = f"{Purpose.ROSTER.value}/{{token}}"
     api.router.routes.append(Route(path, rendering.guarded(page.show), methods=["GET"]))

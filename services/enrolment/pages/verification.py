@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.pages.links import rendering_for
 from services.enrolment.rules.certificates import read_code, written
 from services.enrolment.service import certificates
 from shared.database import Database
 from shared.guard import Guard
 from shared.security_log import SecurityEvent
 from shared.web.forms import read_form
-from shared.web.rendering import Rendering
-from shared.web.responses import BY_LINK, see_other
+from shared.web.rendering import Rendering, Sites
+from shared.web.responses import see_other
 
 PATH = "/attestations"
 LONGEST_NAME = 601
@@ -32,9 +32,9 @@ class VerificationMessage(StrEnum):
     NO_CERTIFICATE = "no_certificate"
 
 
-def add_to(api: FastAPI, database: Database, guard: Guard, *, catalogue: str) -> None:
-    """Serve the pages beside the API. ``catalogue`` is the address at which the public finds the sessions."""
-    rendering = Rendering(TEMPLATES, catalogue=catalogue, notice="message.html", headers=BY_LINK)
+def add_to(api: FastAPI, database: Database, guard: Guard, *, sites: Sites) -> None:
+    """Serve the pages beside the API. ``sites`` are where the pages of the others are."""
+    rendering = rendering_for(sites)
     pages = _VerificationPages(database, guard, rendering)
     for path, endpoint in ((PATH, pages.ask), (f"{PATH}/{{code}}", pages.show)):
         api.router.routes.append(Route(path, rendering.guarded(endpoint), methods=["GET", "POST"]))

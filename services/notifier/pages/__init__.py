@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.notifier.pages import digests, lost_link, mail_log, subscribing
-from shared.web.rendering import Rendering
+from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK
 
 __all__ = ["digests", "lost_link", "mail_log", "rendering", "subscribing"]
@@ -12,8 +12,13 @@ __all__ = ["digests", "lost_link", "mail_log", "rendering", "subscribing"]
 _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 
 
-def rendering(catalogue: str, headers: Mapping[str, str] = BY_LINK) -> Rendering:
-    """What writes this service's pages. ``catalogue`` is where the public finds the sessions."""
+def rendering(sites: Sites, headers: Mapping[str, str] = BY_LINK) -> Rendering:
+    """What writes this service's pages. ``sites`` are where the others are."""
     return Rendering(
-        _TEMPLATES, catalogue=catalogue, notice="message.html", headers=headers, form=subscribing.FORM
+        _TEMPLATES,
+        service="notifier",
+        sites=sites,
+        notice="message.html",
+        headers=headers,
+        form=subscribing.FORM,
     )

@@ -22,12 +22,13 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
+from shared.web.links import MAIL_LOG
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
-LOG = "/courriels/suivi"
+LOG = MAIL_LOG
 ERASURE = f"{LOG}/effacement"
 PAGE = 50
 
@@ -37,6 +38,7 @@ STAFF_AREA = StaffArea(
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
     title="Suivi des courriels",
     lead="Réservé à l’assistance.",
+    pages=((LOG, "Courriels"), (ERASURE, "Effacer une personne")),
     label={
         "agent": "Identifiant de l’agent",
         "emetteur": "Émetteur de l’identifiant",

@@ -25,13 +25,13 @@ from shared.database import Database, Transaction
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 from shared.web.forms import read_form
-from shared.web.links import Links, Purpose
+from shared.web.links import NEWS, Links, Purpose
 from shared.web.networks import network_of
 from shared.web.notices import Closed, OpenedLink, read_link
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
-FORM = "/courriels/abonnement"
+FORM = NEWS
 
 
 class SubscriptionMessage(StrEnum):

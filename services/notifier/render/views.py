@@ -53,9 +53,7 @@ class SessionView:
         return cls(
             session_id=session.session_id,
             title=typeset(session.title),
-            tile=None
-            if session.format is Format.MOOC
-            else french.tile(session.starts_at.astimezone(ZoneInfo(zone))),
+            tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone)[:2],
             when=french.period(session.starts_at, session.ends_at, zone),
             has_several_dates=len(session.modules) > 1 or _lasts_days(session),
             modules=tuple(

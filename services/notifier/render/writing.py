@@ -14,39 +14,33 @@ from services.notifier.render.views import ChangeKind
 from shared.events.catalogue import BespokeAnswer
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
-from shared.web import french, labels
+from shared.web import french, labels, tokens
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-LIGHT = {
-    "ink": "#1c2430",
-    "quiet": "#4c5868",
-    "paper": "#ffffff",
-    "ground": "#f3f5f7",
-    "accent": "#0b5a7a",
-    "on_accent": "#ffffff",
-    "line": "#c3cad3",
-    "good": "#1e6b3a",
-    "urgent": "#8a5300",
-    "waiting": "#5b3fa0",
-    "ended": "#a3161f",
+_NAMES = {
+    "ink": "ink",
+    "quiet": "quiet",
+    "paper": "raised",
+    "ground": "paper",
+    "accent": "accent",
+    "on_accent": "on-accent",
+    "line": "line",
+    "good": "open",
+    "urgent": "few",
+    "waiting": "wait",
+    "ended": "closed",
 }
-DARK = {
-    "ink": "#e8edf2",
-    "quiet": "#b3bdc9",
-    "paper": "#20272f",
-    "ground": "#161b22",
-    "accent": "#7cc6e6",
-    "on_accent": "#10161c",
-    "line": "#46515e",
-    "good": "#7fd39b",
-    "urgent": "#f0b95c",
-    "waiting": "#b9a4f0",
-    "ended": "#ff9a94",
-}
-THEMES = {"light": LIGHT, "dark": DARK}
-"""The colours of the HTML part, in one place; each text colour has a contrast above 4.5:1 on its ground."""
+"""What the style of a letter calls the colours of `shared.web.tokens`; its edge goes by the letter's tone."""
+
+
+def _colours(theme: tokens.Theme) -> Mapping[str, str]:
+    return {name: theme[token] for name, token in _NAMES.items()}
+
+
+THEMES = {"light": _colours(tokens.LIGHT), "dark": _colours(tokens.DARK)}
+"""The colours of the HTML part; each text colour has a contrast above 4.5:1 on its ground."""
 
 
 def _environment(kind: str) -> Environment:

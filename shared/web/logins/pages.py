@@ -32,6 +32,7 @@ class StaffVisit:
     """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
 
     request: Request
+    area: StaffArea
     who: Principal
     login: LoginRow
     form: Form
@@ -44,6 +45,7 @@ class StaffVisit:
             template,
             status=status,
             path=self.request.url.path,
+            staff_area=self.area,
             who=self.who,
             form_key=self.login.form_key,
             **values,
@@ -133,7 +135,7 @@ class Logins:
                 if not secrets.compare_digest(form.get("cle", "").encode(), login.row.form_key.encode()):
                     raise HTTPException(403)
             return await handler(
-                StaffVisit(request, login.who, login.row, form, self._database, self._rendering)
+                StaffVisit(request, self._area, login.who, login.row, form, self._database, self._rendering)
             )
 
         return self._rendering.guarded(answer)
@@ -165,7 +167,6 @@ class Logins:
             return await self._end_own(visit, visit.form.typed("fin"))
         return visit.page(
             "own-logins.html",
-            area=self._area,
             logins=await self._kept.same_owner(visit.login),
             this=visit.login.digest,
             done="fait" in visit.request.query_params,

@@ -17,7 +17,8 @@ class StaffArea:
     """Pages for those who are logged in, all under the path ``home``.
 
     ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
-    page of the log-in says. ``label`` gives what a form calls a field, and None for a field that nobody typed
+    page of the log-in says. ``pages`` are those that the head of each page leads to: address and name.
+    ``label`` gives what a form calls a field, and None for a field that nobody typed
     in; ``only_posted`` are the ends of addresses that cannot be visited.
     """
 
@@ -27,6 +28,7 @@ class StaffArea:
     title: str
     lead: str
     label: Callable[[str], str | None]
+    pages: tuple[tuple[str, str], ...] = ()
     only_posted: tuple[str, ...] = ()
     same_site: SameSite = "lax"
 

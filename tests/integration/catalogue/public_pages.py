@@ -45,8 +45,8 @@ class LinkedPage(HTMLParser):
         given = dict(attrs)
         self.tags.append(tag)
         self.links += [value for name in ("href", "src") if (value := given.get(name))]
-        if tag == "script":
-            assert given.get("type") == "application/ld+json"
+        if tag == "script":  # a file of ours, or data
+            assert given.get("src") or given.get("type") == "application/ld+json"
         self._inside.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -14,6 +14,7 @@ from services.notifier.service.lost_links import AGENTS_OF_A_MAILBOX
 from shared.events.enrolment import AgentEnrolled
 from shared.limits import Rate
 from shared.web.links import LOST_LINK
+from shared.web.rendering import Sites
 from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
 from tests.unit.notifier.builders import a_decision, an_agent
@@ -23,7 +24,7 @@ SENT = "Regardez vos courriels"
 
 def application(notifier: Notifier, *, rate: str = "100/hour", signs: bool = True) -> FastAPI:
     api = FastAPI()
-    guard, rendering = a_guard(notifier.database), pages.rendering("http://catalogue")
+    guard, rendering = a_guard(notifier.database), pages.rendering(Sites(catalogue="http://catalogue"))
     pages.lost_link.add_to(api, notifier.database, guard, rendering, rate=Rate.parse(rate), signs=signs)
     return api
 

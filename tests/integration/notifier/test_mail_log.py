@@ -28,6 +28,7 @@ from shared.events.portal import AgentErasureRequested
 from shared.limits import Rate
 from shared.references import reference_of
 from shared.web.links import Links, Purpose
+from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
@@ -68,7 +69,7 @@ def application(notifier: Notifier, tokens: Tokens, *, signs_requests: bool = Tr
     pages.mail_log.add_to(
         app,
         notifier.database,
-        pages.rendering("http://catalogue", PRIVATE),
+        pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),
         tokens=tokens,
         guard=guard,
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
@@ -167,7 +168,7 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
     pages.mail_log.add_to(
         app,
         away,
-        pages.rendering("http://catalogue", PRIVATE),
+        pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),
         tokens=tokens,
         guard=a_guard(),
         renderer=Renderer(SENDER),

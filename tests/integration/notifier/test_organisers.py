@@ -21,6 +21,7 @@ from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, Withdrawn
 from shared.events.topics import Topic
 from shared.messaging import progress
 from shared.web.links import Links, Purpose
+from shared.web.rendering import Sites
 from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
 from tests.unit.notifier.builders import SESSION_ID, a_decision, a_session, an_agent, at
@@ -297,7 +298,7 @@ async def client(notifier: Notifier) -> AsyncIterator[httpx.AsyncClient]:
     """The page that a digest leads to, of an installation that writes it to Yann."""
     api = FastAPI()
     wanted = {organiser: found.digest for organiser, found in DIGEST.items()}
-    guard, shown = a_guard(notifier.database), pages.rendering("http://catalogue")
+    guard, shown = a_guard(notifier.database), pages.rendering(Sites(catalogue="http://catalogue"))
     pages.digests.add_to(api, notifier.database, guard, LINKS, shown, wanted=wanted)
     transport = httpx.ASGITransport(app=api)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

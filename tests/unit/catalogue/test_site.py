@@ -15,7 +15,7 @@ from tests.unit.catalogue.builders import a_draft
 
 def test_a_page_is_as_new_as_its_template_its_labels_and_its_style_sheet() -> None:
     shared = Path(labels.__file__).parent
-    for path in (TEMPLATES / "session.html", shared / "labels.py", shared / "style.css"):
+    for path in (TEMPLATES / "session.html", shared / "labels.py", shared / "static" / "parcours.css"):
         assert path in SOURCES
         assert datetime.fromtimestamp(path.stat().st_mtime, UTC) <= BUILT
 

@@ -114,3 +114,50 @@ def test_small_numbers_are_spelt() -> None:
 
 def test_an_organiser_that_a_later_version_adds_is_still_the_cnfpt() -> None:
     assert labels.organiser("antarctique") == "le CNFPT"
+
+
+@pytest.mark.parametrize(
+    ("venue", "town"),
+    [
+        ("Délégation Bretagne du CNFPT, Rennes", "Rennes"),
+        ("12 rue de la Paix, 35000 Rennes", "Rennes"),
+        ("Hôtel de ville", "Hôtel de ville"),
+        ("Salle B, 2e étage", "Salle B, 2e étage"),
+    ],
+)
+def test_the_town_is_what_stands_last_in_a_place(venue: str, town: str) -> None:
+    assert french.town(venue) == town
+
+
+def test_a_title_beside_its_town_does_not_say_it_again() -> None:
+    title = "IA et territoires à Rennes : le CNFPT s’engage pour développer les compétences"
+    assert french.short_title(title, "Rennes") == "IA et territoires"
+    assert french.short_title("IA : quels enjeux ?", "Rennes") == "IA : quels enjeux ?"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "timezone", "said"),
+    [
+        ("2025-04-08T07:30", "2025-04-08T15:00", "Europe/Paris", "9 h 30 à 17 h"),
+        (
+            "2025-04-22T12:30",
+            "2025-04-22T19:30",
+            "America/Martinique",
+            "8 h 30 à 15 h 30, heure de la Martinique",
+        ),
+        ("2025-03-16T23:00", "2025-04-11T22:00", "Europe/Paris", "jusqu’au vendredi 11 avril 2025"),
+        ("2025-05-13T07:30", "2025-06-05T15:00", "Europe/Paris", "jusqu’au jeudi 5 juin 2025"),
+        ("2025-04-07T22:00", "2025-04-08T22:00", "Europe/Paris", "toute la journée"),
+    ],
+)
+def test_beside_its_day_a_session_has_its_hours_or_its_end(
+    start: str, end: str, timezone: str, said: str
+) -> None:
+    first, last = (datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in (start, end))
+    assert french.short_period(first, last, timezone).replace("\u00a0", " ") == said
+
+
+def test_a_tile_has_the_day_by_the_clocks_of_the_place() -> None:
+    late = datetime(2025, 3, 16, 23, tzinfo=UTC)
+    assert french.tile(late, "Europe/Paris") == ("17", "mars", "lun.")
+    assert french.tile(late, "America/Martinique") == ("16", "mars", "dim.")

@@ -1,0 +1,104 @@
+"""The files that every page needs: style sheet, script, icon and typeface. Each service serves them itself.
+
+Their addresses name their content, so that a browser keeps each for ever; nothing comes from elsewhere.
+"""
+
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared.web import tokens
+from shared.web.responses import REVALIDATE, cacheable
+
+FOLDER = Path(__file__).parent / "static"
+STYLE_SHEET = "parcours.css"
+SCRIPT = "parcours.js"
+ICON = "icone.svg"
+TYPEFACE = "atkinson-hyperlegible-next-5.3.0-latin.woff2"
+"""The part of the typeface that French is written with; the style sheet names the other part."""
+_PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
+"""The path by which the public reaches the pages of a service; of the catalogue it is the root."""
+_VERSIONED = ".woff2"
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent, also ``compressed`` where that makes it smaller."""
+
+    name: str
+    content: bytes
+    compressed: bytes | None
+    media_type: str
+    modified: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that differs between two versions of the file."""
+        return hashlib.blake2b(self.content, digest_size=6).hexdigest()
+
+
+def read_asset(path: Path, before: str = "") -> Asset:
+    """A file, with ``before`` in front of what it has."""
+    content = before.encode() + path.read_bytes()
+    compressed = None if path.suffix == _VERSIONED else gzip.compress(content, mtime=0)
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Asset(
+        path.name, content, compressed, media_type, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    )
+
+
+ASSETS: Mapping[str, Asset] = {
+    path.name: read_asset(path, tokens.style_sheet() if path.name == STYLE_SHEET else "")
+    for path in sorted(FOLDER.iterdir())
+}
+
+
+def place_of(service: str) -> str:
+    """The path below which a service has the files of its pages."""
+    return f"{_PREFIXES.get(service, '')}/static"
+
+
+def address_of(place: str, name: str) -> str:
+    """The address of a file below ``place``, which is another one when the file changes.
+
+    The typeface says its version in its name, by which the style sheet finds it.
+    """
+    return f"{place}/{name}" if name.endswith(_VERSIONED) else f"{place}/{name}?{ASSETS[name].fingerprint}"
+
+
+def routes(place: str) -> list[Route]:
+    """The addresses of the files below ``place``."""
+    return [Route(f"{place}/{name}", serving(asset)) for name, asset in ASSETS.items()]
+
+
+def serving(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
+    """What answers with a file; for ever where the address names its content."""
+
+    async def serve(request: Request) -> Response:
+        named = asset.name.endswith(_VERSIONED) or request.url.query == asset.fingerprint
+        response = cacheable(
+            request,
+            asset.content,
+            media_type=asset.media_type,
+            modified=asset.modified,
+            cache=_FOREVER if named else REVALIDATE,
+        )
+        if asset.compressed is None:
+            return response
+        response.headers["Vary"] = "Accept-Encoding"
+        if response.status_code == 200 and "gzip" in request.headers.get("accept-encoding", ""):
+            response.body = asset.compressed
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Content-Length"] = str(len(asset.compressed))
+        return response
+
+    return serve

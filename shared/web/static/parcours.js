@@ -1,0 +1,70 @@
+// What makes pages quicker to use. Without it every page works: forms send, links lead, details fold.
+"use strict";
+
+// A form with data-live shows its results at once: what stands in the same ids of the answer takes their place.
+for (const form of document.querySelectorAll("form[data-live]")) {
+  const parts = form.dataset.live.split(" ");
+  let latest = null;
+  let pause = 0;
+
+  const show = async (address, focus) => {
+    latest?.abort();
+    latest = new AbortController();
+    try {
+      const answer = await fetch(address, { signal: latest.signal });
+      if (!answer.ok) return location.assign(address);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of parts) {
+        const fresh = page.getElementById(id);
+        if (!fresh) return location.assign(address);
+        fresh.dataset.changed = "";
+        document.getElementById(id).replaceWith(fresh);
+      }
+      document.title = page.title;
+      history.replaceState(null, "", address);
+      if (focus) document.getElementById(focus)?.focus();
+    } catch (error) {
+      if (error.name !== "AbortError") location.assign(address);
+    }
+  };
+  const address = () => {
+    const given = [...new FormData(form)].filter(([, value]) => value !== "");
+    const query = new URLSearchParams(given).toString();
+    return form.action.split("?")[0] + (query ? "?" + query : "");
+  };
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    show(address());
+  });
+  form.addEventListener("input", (event) => {
+    clearTimeout(pause);
+    const typed = event.target.matches("[type=search], [type=date], [type=text]");
+    pause = setTimeout(() => show(address()), typed ? 350 : 0);
+  });
+}
+
+// What is in data-search of a field is searched in the rows that are on the page already.
+for (const field of document.querySelectorAll("input[data-search]")) {
+  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  field.addEventListener("input", () => {
+    const words = plain(field.value).split(/\s+/);
+    for (const row of document.querySelectorAll(field.dataset.search)) {
+      const text = plain(row.textContent);
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+}
+
+// A menu closes by Escape, and by a click beside it.
+for (const menu of document.querySelectorAll(".account details")) {
+  menu.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+}

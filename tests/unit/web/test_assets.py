@@ -1,0 +1,85 @@
+"""The files of every page: small, kept for ever by their content, and complete."""
+
+import gzip
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from shared.web import assets
+from shared.web.assets import ASSETS, SCRIPT, STYLE_SHEET, TYPEFACE
+from shared.web.rendering import TEMPLATES, Rendering
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    page
+    for folder in (TEMPLATES, *(ROOT / "services").glob("*/templates"))
+    for page in folder.rglob("*.html")
+]
+
+
+async def answer(address: str, **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app=Starlette(routes=assets.routes("/courriels/static")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.get(address, headers=headers)
+
+
+@pytest.mark.parametrize("name", ASSETS)
+async def test_a_file_by_the_address_that_pages_have_is_kept_for_ever(name: str) -> None:
+    found = await answer(assets.address_of("/courriels/static", name))
+    assert found.status_code == 200
+    assert "immutable" in found.headers["cache-control"]
+    assert found.content == ASSETS[name].content
+
+
+async def test_a_file_by_another_address_is_asked_for_each_time() -> None:
+    found = await answer(f"/courriels/static/{STYLE_SHEET}?another")
+    assert found.headers["cache-control"] == "no-cache"
+    known = {"if-none-match": found.headers["etag"]}
+    assert (await answer(f"/courriels/static/{STYLE_SHEET}", **known)).status_code == 304
+
+
+async def test_text_is_compressed_for_who_takes_it_compressed_and_a_typeface_for_nobody() -> None:
+    plain = await answer(f"/courriels/static/{SCRIPT}", **{"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = await answer(f"/courriels/static/{SCRIPT}", **{"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert int(packed.headers["content-length"]) == len(ASSETS[SCRIPT].compressed or b"") < len(plain.content)
+    face = await answer(f"/courriels/static/{TYPEFACE}", **{"accept-encoding": "gzip"})
+    assert "content-encoding" not in face.headers
+
+
+def test_what_the_style_sheet_names_is_there_and_nothing_is_from_elsewhere() -> None:
+    sheet = ASSETS[STYLE_SHEET].content.decode()
+    named = re.findall(r'url\("([^"]+)"\)', sheet)
+    assert TYPEFACE in named
+    assert set(named) <= ASSETS.keys()
+    assert "@import" not in sheet
+
+
+def test_style_sheet_and_script_are_small() -> None:
+    for name, most in ((STYLE_SHEET, 10_000), (SCRIPT, 4_000)):
+        assert len(gzip.compress(ASSETS[name].content)) < most
+
+
+def test_another_content_has_another_address(tmp_path: Path) -> None:
+    file = tmp_path / "a.css"
+    marks = set()
+    for content in ("a{}", "b{}"):
+        file.write_text(content)
+        marks.add(assets.read_asset(file).fingerprint)
+    assert len(marks) == 2
+
+
+def test_each_icon_is_used_and_each_that_is_named_is_there() -> None:
+    icons = Rendering(TEMPLATES).module("icons.html").icons
+    text = "\n".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r'icon\("([a-z-]+)"', text)) | set(re.findall(r'fact\("[^"]*", "([a-z-]+)"', text))
+    assert named <= icons.keys()
+    # By what they stand for: a tone, a format, a kind of resource.
+    by_code = {"open", "few", "wait", "closed", "info", "mooc", "webinar", "local-event", "bespoke", "inet"}
+    unused = icons.keys() - named - by_code - {"replay", "dossier", "community"}
+    assert unused == set(), "take them out, or use them"
