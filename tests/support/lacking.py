@@ -1,4 +1,7 @@
-"""A program that some tests need is not on this machine: they are skipped, which in CI is a failure."""
+"""Something that tests need is not here: they are skipped.
+
+A missing program fails them in CI. A clone without history does not, for no program mends that: it is said.
+"""
 
 import shutil
 from typing import NoReturn
@@ -6,6 +9,8 @@ from typing import NoReturn
 import pytest
 
 from local.kafka import missing_tools
+
+NO_HISTORY = "NOT TESTED BESIDE THE LAST RELEASE"
 
 
 def lacking(what: str) -> NoReturn:
@@ -25,3 +30,8 @@ def need_kafka() -> None:
     """Skip unless Apache Kafka can run here."""
     if (problem := missing_tools()) is not None:
         lacking(problem)
+
+
+def lacking_history(what: str, why: str) -> NoReturn:
+    """Skip the test, in CI too: this clone has not ``what``, and cannot fetch it."""
+    pytest.skip(f"{NO_HISTORY}: {what} is not in this clone ({why}); clone the whole history")

@@ -23,6 +23,8 @@ from local.readiness import wait_until
 ROOT = Path(__file__).parents[2]
 SERVICES = ("catalogue", "enrolment", "notifier")
 MODULES = [f"services.{name}.__main__" for name in SERVICES]
+Files = tuple[str, str, str]
+"""Where a process reads and writes: standard input, output, errors."""
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload([__name__, *MODULES, "tests.integration.notifier.workers"])
@@ -83,23 +85,26 @@ def _work(work: Callable[..., None], *arguments: object) -> None:
     work(*arguments)
 
 
-def _main(
-    name: str, arguments: tuple[str, ...], environment: Mapping[str, str], files: tuple[str, str, str]
-) -> None:
-    """In the fork: ``python -m services.<name> …`` with these files for standard input, output and errors."""
+def _main(name: str, arguments: tuple[str, ...], environment: Mapping[str, str], files: Files) -> None:
+    """In the fork: ``python -m services.<name> …``."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
-    for number, path in enumerate(files):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
-        descriptor = os.open(path, flags, 0o600)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+    redirect(files)
     sys.stdin = os.fdopen(0, closefd=False)
     sys.argv = [name, *arguments]
     module = f"services.{name}.__main__"
     sys.modules.pop(module, None)  # as ``python -m`` finds it
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def redirect(files: Files) -> None:
+    """Have this process read and write there from now on."""
+    for number, path in enumerate(files):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
+        descriptor = os.open(path, flags, 0o600)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
 
 
 class ServiceProcess:
@@ -122,10 +127,13 @@ class ServiceProcess:
         return self._process
 
     def start(self) -> "ServiceProcess":
-        files = os.devnull, str(self.log), str(self.log)
-        self._process = Forked(_main, self.name, ("serve",), self._environment, files)
+        self._process = self.fork(self._environment, (os.devnull, str(self.log), str(self.log)))
         self.wait_until_ready()
         return self
+
+    def fork(self, environment: dict[str, str], files: Files) -> Forked:
+        """Begin the process."""
+        return Forked(_main, self.name, ("serve",), environment, files)
 
     def wait_until_ready(self) -> None:
         wait_until(self._ready, seconds=30, what=f"{self.name}, whose log is {self.log},")
@@ -160,7 +168,7 @@ def run_cli(
 ) -> "subprocess.CompletedProcess[str]":
     """``python -m services.<name> …``, with ``given`` on standard input; the result, whatever the code."""
     with TemporaryDirectory(prefix="parcours-test-command-") as folder:
-        files = tuple(str(Path(folder) / stream) for stream in ("given", "output", "errors"))
+        files = (f"{folder}/given", f"{folder}/output", f"{folder}/errors")
         Path(files[0]).write_bytes(given)
         process = Forked(_main, name, arguments, {**inherited(), **environment}, files)
         try:
