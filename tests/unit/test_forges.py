@@ -25,7 +25,12 @@ def test_both_forges_run_the_same_in_the_same_image_for_as_long_as_it_may_take()
 
 def test_a_forge_lets_a_change_read_and_nothing_else() -> None:
     assert read(GITHUB)["permissions"] == {"contents": "read"}
-    assert read(GITHUB)["jobs"]["check"]["steps"][0]["with"] == {"persist-credentials": False}
+    assert read(GITHUB)["jobs"]["check"]["steps"][0]["with"]["persist-credentials"] is False
+
+
+def test_a_forge_fetches_the_last_release_too() -> None:
+    assert read(GITHUB)["jobs"]["check"]["steps"][0]["with"]["fetch-depth"] == 0
+    assert read(GITLAB)["check"]["variables"] == {"GIT_DEPTH": "0"}
 
 
 def test_what_runs_before_a_commit_is_what_make_check_runs() -> None:
