@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource, SettingsError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -35,3 +35,19 @@ class SecretFiles(PydanticBaseSettingsSource):
             if text is not None:
                 values[name] = self.prepare_field_value(name, field, text, is_complex)
         return values
+
+
+class FileSettings(BaseSettings):
+    """Settings whose secrets may be in files."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code, in the environment, in files that the environment names; in this order."""
+        return init_settings, env_settings, SecretFiles(settings_cls)

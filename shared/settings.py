@@ -11,7 +11,6 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy.engine import URL
 
 from shared.database import async_url
@@ -21,7 +20,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import PortalSettings
 from shared.oidc.settings import LOOPBACK
 from shared.published_secrets import is_published
-from shared.secret_files import SecretFiles
+from shared.secret_files import FileSettings
 from shared.tracing import TracingSettings
 from shared.web.security_txt import SecuritySettings
 
@@ -50,20 +49,8 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name for part in text.split(",") if (name := part.strip()))
 
 
-class ServiceSettings(KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
+class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
     """What a process needs besides its own database and port."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, in the environment, in files that the environment names; in this order."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
 
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     forwarded_allow_ips: str = Field(

@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 
 from aiokafka.errors import KafkaError
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from sqlalchemy.exc import DBAPIError
 
 from services.catalogue.app import DEFINITION as CATALOGUE
@@ -16,11 +15,11 @@ from services.console.findings import Finding, Mark
 from services.enrolment.app import DEFINITION as ENROLMENT
 from services.notifier.app import DEFINITION as NOTIFIER
 from shared.cli import Definition, load, stop
-from shared.database import FAILURES, Database, DatabaseUnreachable, async_url, is_temporary
+from shared.database import FAILURES, Database, DatabaseUnreachable, Transaction, async_url, is_temporary
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import Portals, PortalSettings, UnreadablePortals
-from shared.secret_files import SecretFiles
+from shared.secret_files import FileSettings
 
 DEFINITIONS = (CATALOGUE, ENROLMENT, NOTIFIER)
 BROKER_SECONDS = 30.0
@@ -39,25 +38,13 @@ class ServiceName(StrEnum):
 T = TypeVar("T")
 
 
-class ConsoleSettings(KafkaSettings, PortalSettings):
+class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
     """What the console needs to ask: every part may be left out, and is then not asked."""
 
     kafka_bootstrap_servers: str = Field(default="", description="host:port[,host:port …]")
     catalogue_database_url: str = ""
     enrolment_database_url: str = ""
     notifier_database_url: str = ""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """As the services read theirs."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
 
     def url_of(self, service: str) -> str:
         """Return the database URL of a service, empty where it is not set."""
@@ -114,6 +101,28 @@ async def ask(
 ) -> list[Asked[T]]:
     """Ask each service's database, by the URL that is set; whoever cannot be asked says why."""
     return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
+
+
+async def ask_all(
+    services: Sequence[Definition],
+    urls: ConsoleSettings,
+    question: Callable[[Transaction], Awaitable[T]],
+) -> list[Asked[T]]:
+    """Ask each service's database within a transaction; the question changes nothing."""
+
+    async def within(_: Definition, database: Database) -> T:
+        async with database.quiet_transaction() as tx:
+            return await question(tx)
+
+    return await ask(services, urls, within)
+
+
+async def ask_about(
+    service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
+) -> Asked[T]:
+    """Ask the database of this service within a transaction; the question changes nothing."""
+    [asked] = await ask_all([service], urls, question)
+    return asked
 
 
 async def _ask(

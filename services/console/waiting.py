@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.console.asking import Asked, ConsoleSettings, ask
+from services.console.asking import Asked, ConsoleSettings, ask, ask_about, ask_all
 from services.console.broker import LATE
 from services.console.findings import Finding, Mark, duration, moment
 from services.notifier.app import DEFINITION as NOTIFIER
@@ -15,7 +15,7 @@ from services.notifier.service import queue
 from services.notifier.tables import MailRow, MailState
 from shared import clock, migrations
 from shared.cli import Definition
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.held import HeldEvent
@@ -169,16 +169,11 @@ def _mails(mails: MailFigures) -> Finding:
 
 async def all_dead_letters(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
     """Return a line for each record that is parked, and one for a service that has none."""
-
-    async def find(_: Definition, database: Database) -> list[DeadLetter]:
-        async with database.quiet_transaction() as tx:
-            return await dead_letters.find(tx, state="parked", limit=LISTED)
-
     findings: list[Finding] = []
-    for asked in await ask(services, settings, find):
-        findings += _one_by_one(
-            asked, "dead letters", [_dead_letter(asked.service, x) for x in asked.answer or ()]
-        )
+    parked = await ask_all(services, settings, lambda tx: dead_letters.find(tx, state="parked", limit=LISTED))
+    for asked in parked:
+        lines = [_dead_letter(asked.service, letter) for letter in asked.answer or ()]
+        findings += _one_by_one(asked, "dead letters", lines)
     return findings
 
 
@@ -197,13 +192,12 @@ def _dead_letter(service: str, letter: DeadLetter) -> Finding:
 async def all_held_events(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
     """Return a line for each event that is held back, and one for a service that has none."""
 
-    async def find(_: Definition, database: Database) -> list[HeldEvent]:
-        async with database.quiet_transaction() as tx:
-            states = ("refused", "waiting")
-            return [event for state in states for event in await held.find(tx, state=state, limit=LISTED)]
+    async def find(tx: Transaction) -> list[HeldEvent]:
+        states = ("refused", "waiting")
+        return [event for state in states for event in await held.find(tx, state=state, limit=LISTED)]
 
     findings: list[Finding] = []
-    for asked in await ask(services, settings, find):
+    for asked in await ask_all(services, settings, find):
         lines = [_held_event(asked.service, event) for event in asked.answer or ()]
         findings += _one_by_one(asked, "outbox", lines)
     return findings
@@ -224,17 +218,14 @@ def _held_event(service: str, event: HeldEvent) -> Finding:
 async def all_mails(settings: ConsoleSettings) -> list[Finding]:
     """Return how many mails are in each state, and a line for each that is ambiguous."""
 
-    async def find(_: Definition, database: Database) -> tuple[dict[MailState, int], list[MailRow]]:
-        async with database.quiet_transaction() as tx:
-            counts = await mail_service.counts(tx)
-            if not counts[MailState.AMBIGUOUS]:
-                return counts, []
-            reading = Reading.by_command(getpass.getuser())
-            return counts, await mail_service.find(
-                tx, state=MailState.AMBIGUOUS, limit=LISTED, reading=reading
-            )
+    async def find(tx: Transaction) -> tuple[dict[MailState, int], list[MailRow]]:
+        counts = await mail_service.counts(tx)
+        if not counts[MailState.AMBIGUOUS]:
+            return counts, []
+        reading = Reading.by_command(getpass.getuser())
+        return counts, await mail_service.find(tx, state=MailState.AMBIGUOUS, limit=LISTED, reading=reading)
 
-    [asked] = await ask([NOTIFIER], settings, find)
+    asked = await ask_about(NOTIFIER, settings, find)
     if asked.answer is None:
         return [asked.finding("mails")]
     counts, ambiguous = asked.answer

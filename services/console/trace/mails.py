@@ -1,0 +1,55 @@
+"""The mails about a request, and what the notifier's relay answered."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from services.catalogue.app import DEFINITION as CATALOGUE
+from services.catalogue.service import bespoke
+from services.console.asking import ConsoleSettings, ask_about
+from services.console.findings import Finding, Mark
+from services.console.trace.way import TraceOptions, Way, step
+from services.console.waiting import MAILS_LATE
+from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.service import mails
+from services.notifier.tables import MailRow, MailState
+from shared import clock
+
+
+async def add_mails(settings: ConsoleSettings, way: Way, options: TraceOptions) -> None:
+    """Add the mails about these enrolments, and those that these events called for."""
+    of_notifier = await ask_about(
+        NOTIFIER,
+        settings,
+        lambda tx: mails.of_events(tx, way.event_ids, way.enrolment_ids, options.reading),
+    )
+    for row in of_notifier.answer or ():
+        way.steps += _mail(row, options)
+    bespoke_id = way.known_id
+    if bespoke_id is None:
+        return
+    of_catalogue = await ask_about(CATALOGUE, settings, lambda tx: bespoke.find(tx, bespoke_id))
+    if (request := of_catalogue.answer) is not None:
+        found = f"bespoke request, for {request.delegation}: {request.state}"
+        way.steps.append(step("catalogue", "received", request.received_at, found))
+
+
+def _mail(row: MailRow, options: TraceOptions) -> Iterator[Finding]:
+    whose = f" to {row.given_name} {row.family_name} <{row.address}>" if options.with_personal_data else ""
+    yield step("notifier", "queued", row.created_at, f"{row.template}{whose}: mail {row.mail_id}")
+    code = f"{row.smtp_code} " if row.smtp_code else ""
+    answer = f"{code}{row.smtp_answer or ''}".strip()
+    found = f"{row.template}, attempt {row.attempts}, Message-ID {row.message_id or 'not given yet'}"
+    when = row.settled_at or row.due_at
+    settled = step("notifier", row.state, when, f"{found}; {answer or 'no answer'}")
+    match MailState(row.state):
+        case MailState.AMBIGUOUS:
+            remedy = f"ask the relay's log, then parcours notifier mails resolve {row.mail_id}"
+        case MailState.FAILED:
+            remedy = f"parcours notifier mails show {row.mail_id}; to send it again: mails resend"
+        case MailState.PENDING | MailState.RETRY if clock.now() - row.due_at > MAILS_LATE:
+            remedy = "the notifier does not send it: parcours status, parcours doctor"
+        case _:
+            remedy = ""
+    yield replace(settled, mark=Mark.ACT, remedy=remedy) if remedy else settled
+    if row.bounced_at is not None:
+        yield step("notifier", "came back", row.bounced_at, f"{row.bounce_status or 'without a status'}")

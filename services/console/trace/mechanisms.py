@@ -1,0 +1,65 @@
+"""What the inboxes and parking lots of the services know of the events of a request."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from services.console.asking import DEFINITIONS, Asked, ConsoleSettings, ask_all
+from services.console.broker import LATE
+from services.console.findings import Finding, Mark
+from services.console.trace.way import Way, step
+from services.notifier.app import DEFINITION as NOTIFIER
+from shared import clock
+from shared.database import Transaction
+from shared.messaging import dead_letters, inbox
+from shared.messaging.tables import DeadLetterRow, InboxRow
+
+
+async def add_mechanisms(settings: ConsoleSettings, way: Way) -> None:
+    """Add which service has read, parked or not heard these events."""
+    for asked in await ask_all(DEFINITIONS, settings, lambda tx: _heard(tx, way.event_ids)):
+        _add(way, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a service's mechanisms know of events."""
+
+    rows: list[InboxRow]
+    parked: list[DeadLetterRow]
+
+
+async def _heard(tx: Transaction, ids: set[UUID]) -> Heard:
+    parked = [letter for known in ids if (letter := await dead_letters.of_event(tx, known)) is not None]
+    return Heard(await inbox.rows_of(tx, ids), parked)
+
+
+def _add(way: Way, asked: Asked[Heard]) -> None:
+    service = asked.service
+    if asked.answer is None:
+        if service not in {line.about for line in way.could_not}:
+            way.could_not.append(asked.finding("trace"))
+        return
+    for row in asked.answer.rows:
+        name, _ = way.published.get(row.event_id, (row.topic, None))
+        way.steps.append(step(service, "heard", row.seen_at, f"{name} {row.event_id}"))
+    way.steps += [_parked(service, letter) for letter in asked.answer.parked]
+    if service == NOTIFIER.name:
+        heard = {row.event_id for row in asked.answer.rows} | {row.event_id for row in asked.answer.parked}
+        way.steps += [
+            Finding(service, "not heard", Mark.ACT, f"{name} {event_id}", "parcours lag --service notifier")
+            for event_id, (name, at) in way.published.items()
+            if event_id not in heard and clock.now() - at > LATE
+        ]
+
+
+def _parked(service: str, letter: DeadLetterRow) -> Finding:
+    where = f"{letter.topic}/{letter.partition}@{letter.offset}"
+    is_parked, is_rejected = letter.state == "parked", letter.state == "rejected"
+    remedy = ""
+    if is_parked:
+        remedy = f"decide: parcours {service} dead-letters redrive | discard {letter.id}"
+    elif is_rejected:
+        remedy = "its portal sends it again, mended"
+    code = f", {letter.code}" if letter.code else ""
+    mark = Mark.ACT if remedy else Mark.OK
+    return replace(step(service, letter.state, letter.parked_at, f"{where}{code}"), mark=mark, remedy=remedy)

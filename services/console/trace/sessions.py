@@ -1,0 +1,46 @@
+"""What the services know of a session."""
+
+from uuid import UUID
+
+from services.catalogue.app import DEFINITION as CATALOGUE
+from services.catalogue.service import sessions as catalogue_sessions
+from services.console.asking import ConsoleSettings, ask_about
+from services.console.findings import Finding, Mark
+from services.console.trace.way import Way
+from services.notifier.app import DEFINITION as NOTIFIER
+from services.notifier.service import sessions as notifier_sessions
+from shared.database import Transaction
+
+
+async def add_sessions(settings: ConsoleSettings, way: Way) -> None:
+    """Compare what the services know of a session, where the id is that of one."""
+    session_id = way.known_id
+    if session_id is None:
+        return
+    of_catalogue = await ask_about(CATALOGUE, settings, lambda tx: catalogue_sessions.find(tx, session_id))
+    if of_catalogue.answer is None and str(session_id) not in way.sessions:
+        return
+    of_notifier = await ask_about(NOTIFIER, settings, lambda tx: _version_heard(tx, session_id))
+    newest = None
+    if (session := of_catalogue.answer) is not None:
+        status = session.status.value
+        way.steps.append(Finding("catalogue", "session", Mark.OK, f"{status}, version {session.version}"))
+        newest = None if status == "draft" else session.version
+    known = {"enrolment": way.sessions.get(str(session_id)), "notifier": of_notifier.answer}
+    unasked = {line.about for line in way.could_not} | ({"notifier"} if of_notifier.why_not else set())
+    way.steps += [
+        _knows(service, version, newest) for service, version in known.items() if service not in unasked
+    ]
+
+
+async def _version_heard(tx: Transaction, session_id: UUID) -> int | None:
+    known = (await notifier_sessions.find(tx, [session_id])).get(session_id)
+    return None if known is None else known.version
+
+
+def _knows(service: str, version: int | None, newest: int | None) -> Finding:
+    found = "does not know it" if version is None else f"knows version {version}"
+    if newest is None or version == newest:
+        return Finding(service, "session", Mark.OK, found)
+    remedy = f"parcours lag; then python -m services.{service} projections verify"
+    return Finding(service, "session", Mark.ACT, f"{found}; published is {newest}", remedy)

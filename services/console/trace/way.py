@@ -1,0 +1,45 @@
+"""What is known of the way of a request while it is followed."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.console.findings import Finding, Mark
+from shared.read_log import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class TraceOptions:
+    """Who asks, whether people are named, and how far back an id is looked for that no service knows."""
+
+    reading: Reading
+    with_personal_data: bool
+    unknown_since: timedelta
+
+
+@dataclass(slots=True)
+class Way:
+    """What is known so far, and the ids by which the next one is asked."""
+
+    identifier: str
+    steps: list[Finding] = field(default_factory=list)
+    could_not: list[Finding] = field(default_factory=list)
+    event_ids: set[UUID] = field(default_factory=set)
+    published: dict[UUID, tuple[str, datetime]] = field(default_factory=dict)
+    enrolment_ids: set[UUID] = field(default_factory=set)
+    sessions: dict[str, int | None] = field(default_factory=dict)
+    received_at: datetime | None = None
+    accepted_at: datetime | None = None
+
+    @property
+    def known_id(self) -> UUID | None:
+        """The identifier as an id; None: it is a reference."""
+        try:
+            return UUID(self.identifier)
+        except ValueError:
+            return None
+
+
+def step(service: str, what: str, at: datetime | None, found: str) -> Finding:
+    """Return what happened, where and when; nobody has to do anything about it."""
+    return Finding(service, what, Mark.OK, found, at=at)
