@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,9 +213,11 @@ def listening(command: list[str], environment: dict[str, str], output: Path) -> 
             process.wait()
 
 
-@pytest.fixture(params=COMMANDS)
-def example(request: pytest.FixtureRequest, parcours: Parcours, tmp_path: Path) -> Iterator[Example]:
-    """An example that listens."""
+@pytest.fixture(scope="module", params=COMMANDS)
+def listener(
+    request: pytest.FixtureRequest, parcours: Parcours, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Example]:
+    """An example that listens through all its tests: a group waits long for a member that was killed."""
     name = request.param
     environment = {
         **os.environ,
@@ -225,10 +227,16 @@ def example(request: pytest.FixtureRequest, parcours: Parcours, tmp_path: Path) 
         "PORTAL": name,
         "KEY_ID": "essai",
         "SECRET": SECRET,
-        "SESSION_ID": parcours.a_session_of_one_seat(),
     }
-    with listening(COMMANDS[name](), environment, tmp_path / "heard") as example:
+    with listening(COMMANDS[name](), environment, tmp_path_factory.mktemp(name) / "heard") as example:
         yield example
+
+
+@pytest.fixture
+def example(listener: Example, parcours: Parcours) -> Example:
+    """An example that listens, and asks for the seat of a new session."""
+    session = {"SESSION_ID": parcours.a_session_of_one_seat()}
+    return replace(listener, environment=listener.environment | session)
 
 
 def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Example) -> None:
