@@ -129,6 +129,7 @@ class KafkaBroker(LocalServer):
             cls.start(Path(directory)) as broker,
         ):
             yield broker
+            broker.kill()  # nobody reads its data any more: a stop would take it seconds
 
     @property
     def bootstrap_servers(self) -> str:
