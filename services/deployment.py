@@ -77,7 +77,7 @@ def env_example() -> str:
     taken = dict(_VARIABLE.findall(compose)) | handed_on
     fields = all_fields()
     text = [
-        "# What docker-compose.yml and the services take from the environment; docs/operations.md says more.",
+        "# What docker-compose.yml and the services take from the environment; docs/settings.md says more.",
         "# Copy it to .env, and take the # away where you set something.",
         f"# {_WRITTEN}",
         "",

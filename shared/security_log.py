@@ -1,6 +1,6 @@
 """The security log: who was let in or refused, and what touched rights, keys and people's data.
 
-One form for all services (docs/operations.md). A line has no name, no address, no id of an agent and no
+One form for all services (docs/logs.md). A line has no name, no address, no id of an agent and no
 secret: whoever acts is a role, a token or a portal; whoever visits is the keyed digest of a network.
 """
 

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from shared.observability import export_build
 
-GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "metrics.md"
 _ROW = re.compile(r"^\| (`parcours_[^|]+)\|([^|]*)\| (\w+) \|", re.MULTILINE)
 _ENDS = {"counter": "_total", "info": "_info"}
 

@@ -53,7 +53,7 @@ def test_the_console_has_what_all_services_have_as_they_have_it_and_starts_when_
 
 @pytest.mark.parametrize(("name", "settings"), SERVICES)
 def test_the_operators_guide_explains_every_setting(name: str, settings: type[BaseSettings]) -> None:
-    guide = (ROOT / "docs" / "operations.md").read_text()
+    guide = (ROOT / "docs" / "settings.md").read_text()
     assert {setting for setting in _names(settings) if f"`{setting}`" not in guide} == set()
 
 

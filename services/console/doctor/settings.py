@@ -53,7 +53,7 @@ def _load(definition: Definition, loaded: FoundSettings) -> None:
 
 
 def _wrong(name: str, mistake: str) -> Finding:
-    return Finding(name, "settings", Mark.ACT, mistake, "set it: docs/operations.md, settings")
+    return Finding(name, "settings", Mark.ACT, mistake, "set it: docs/settings.md")
 
 
 def _whole(name: str, settings: ServiceSettings) -> Finding:
