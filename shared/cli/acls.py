@@ -74,4 +74,4 @@ def _kafka_user(user: User, cluster: str) -> Iterator[str]:
 
 
 def _named(operation: Operation) -> str:
-    return operation.name.capitalize()
+    return "".join(map(str.capitalize, operation.name.split("_")))

@@ -1,7 +1,8 @@
 """What each service and each portal may do on a broker with ACLs: the least that it needs, and no more.
 
 A service's user is ``parcours-<service>``, a portal's is ``portal-<portal>``; who creates topics is
-``parcours-topics``. Pure data but for :func:`apply` and :func:`missing`.
+``parcours-topics``; who only looks, by the console or to scale a service by what waits, ``parcours-console``.
+Pure data but for :func:`apply` and :func:`missing`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ class Operation(Enum):
     WRITE = 4
     CREATE = 5
     DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,16 @@ class User:
 _READ, _WRITE = (Operation.READ,), (Operation.WRITE,)
 _SERVICES = tuple(dict.fromkeys(listener for topic in TOPICS.values() for listener in topic.listeners))
 _REQUESTS = tuple(topic.value for topic in Topic if is_of_portals(topic))
+_GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for service in settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
 """Enrolment passes on what portals send by HTTP, the notifier what its support asks for an agent."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:
-    """Return all users: who creates topics, the services, and the portals that send or hear by Kafka."""
+    """Return all users: who creates topics, the services, who looks on, and the portals that use Kafka."""
     created = (Operation.CREATE, Operation.DESCRIBE)
+    looked_at = (Operation.READ, Operation.DESCRIBE_CONFIGS)
     everything = tuple(topic.value for topic in Topic if topic is not Topic.PORTAL_ANSWERS)
     return [
         User(
@@ -85,6 +89,14 @@ def users(portals: Iterable[Portal]) -> list[User]:
             ),
         ),
         *(User(f"parcours-{service}", tuple(_of_service(service))) for service in sorted(_SERVICES)),
+        User(
+            "parcours-console",
+            (
+                Right(looked_at, AclResource.TOPIC, everything),
+                Right(looked_at, AclResource.TOPIC, (_ANY_ANSWERS,), prefixed=True),
+                Right((Operation.DESCRIBE,), AclResource.GROUP, _GROUPS),
+            ),
+        ),
         *(User(f"portal-{portal.portal}", rights) for portal in portals if (rights := tuple(_of(portal)))),
     ]
 

@@ -119,8 +119,8 @@ def test_strimzi_has_every_topic_as_it_is_created() -> None:
         assert resource["spec"]["config"] == agreed.broker_config | {"min.insync.replicas": "2"}
 
 
-def test_strimzi_has_a_user_for_each_service_and_for_who_creates_topics() -> None:
-    users = {f"parcours-{service}" for service in (*SERVICES, "topics")}
+def test_strimzi_has_a_user_for_each_service_for_who_creates_topics_and_for_who_looks() -> None:
+    users = {f"parcours-{service}" for service in (*SERVICES, "topics", "console")}
     assert set(resources("kafka-users.yaml", "KafkaUser")) == users
 
 

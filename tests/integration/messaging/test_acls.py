@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from aiokafka.errors import (
 )
 from sqlalchemy import Row, text
 
+from services.console import broker as console
+from services.console.asking import DEFINITIONS, ConsoleSettings
+from services.console.findings import Mark
+from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
-from shared.messaging import acls, held, topics
+from shared.messaging import acls, held, places, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from shared.messaging.relay import Relay
@@ -36,6 +41,7 @@ from tests.support.smtp import scripted_relay
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PORTALS = ("iel", "sirh")
+OPERATORS = ["parcours-topics", "parcours-console"]
 SERVICE_USERS = [f"parcours-{service}" for service in SERVICES]
 SECRETS = {
     portal: f"whsec_{base64.b64encode(portal.encode().ljust(32, b'.')).decode()}" for portal in PORTALS
@@ -63,7 +69,12 @@ def portals_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def broker(portals_file: Path) -> Iterator[SecuredKafka]:
     """A broker with every user that `topics acls` knows of, each with its rights; its topics are created."""
-    users = ["parcours-topics", *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)]
+    users = [
+        "parcours-topics",
+        "parcours-console",
+        *SERVICE_USERS,
+        *(f"portal-{portal}" for portal in PORTALS),
+    ]
     with SecuredKafka.with_users(*users) as broker:
         for user, command in ((ADMIN, ["acls", "--apply"]), ("parcours-topics", ["create"])):
             environment = settings_of("enrolment", "postgresql://u@127.0.0.1:1/none", "")
@@ -180,6 +191,13 @@ async def test_a_service_does_not_write_for_another(broker: SecuredKafka, user: 
         await write(broker, user, topic)
 
 
+async def test_who_only_looks_writes_nothing_and_takes_no_record_from_a_service(broker: SecuredKafka) -> None:
+    with pytest.raises(TopicAuthorizationFailedError):
+        await write(broker, "parcours-console", "portal.enrolments")
+    with pytest.raises(GroupAuthorizationFailedError):
+        await read(broker, "parcours-console", "portal.enrolments", "enrolment.portal.enrolments")
+
+
 # ------------------------------------------------------------------------------ what they are there for
 
 
@@ -231,8 +249,22 @@ async def answers(broker: SecuredKafka, portal: str, *ce_ids: str) -> dict[str, 
     return heard
 
 
+async def the_console_sees_all(broker: SecuredKafka, portals_file: Path, request: str) -> None:
+    """Its user may ask how far each group is, how each topic is set, and where a record lies."""
+    given = broker.settings("parcours-console").model_dump()
+    settings = ConsoleSettings(**given, portals_file=portals_file)
+    lines = [*await console.lag(settings, DEFINITIONS), *await console.all_topics(settings)]
+    assert [line.found for line in lines if line.mark is Mark.UNKNOWN] == []
+    since = clock.now() - timedelta(minutes=10)
+    [place] = await places.find(settings, ["portal.enrolments"], [request], since, clock.now())
+    assert place.topic == "portal.enrolments"
+
+
 async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
-    broker: SecuredKafka, services: Database, eventually: Callable[..., Awaitable[None]]
+    broker: SecuredKafka,
+    services: Database,
+    portals_file: Path,
+    eventually: Callable[..., Awaitable[None]],
 ) -> None:
     session, agent = open_now(capacity=5), an_agent()
     session_record = (
@@ -274,6 +306,7 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
         return bool(await rows("SELECT 1 FROM inbox WHERE topic = 'notifier.deliveries'"))
 
     await eventually(all_was_said, "a mail was sent, and enrolment heard of it", 60)
+    await the_console_sees_all(broker, portals_file, asked)
     assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
 
 

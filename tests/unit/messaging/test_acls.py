@@ -1,5 +1,6 @@
 """What each user of a broker may do: what it needs and no more, written in two ways."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -87,11 +88,25 @@ def test_who_creates_topics_may_neither_read_nor_write_them() -> None:
     assert {right[1] for right in rights} == {*topics.names([]), "portal.answers."}
 
 
+def test_who_only_looks_reads_every_topic_and_asks_about_every_group() -> None:
+    rights = rights_of("parcours-console")
+    assert {right[3] for right in rights if right[0] == "TOPIC"} == {"READ", "DESCRIBE_CONFIGS"}
+    assert {right[1] for right in rights if right[0] == "TOPIC"} == {*topics.names([]), "portal.answers."}
+    groups = {right[1:] for right in rights if right[0] == "GROUP"}
+    heard = {f"{service}.{topic}" for topic, agreed in TOPICS.items() for service in agreed.listeners}
+    assert groups == {(group, False, "DESCRIBE") for group in heard}
+
+
 def test_no_portal_has_the_user_or_the_groups_of_a_service() -> None:
     given = users([a_portal("enrolment"), a_portal("topics")])
     assert len({user.name for user in given}) == len(given)
     groups = {entry[2] for entry in granted(given) if entry[0] == "portal-enrolment" and entry[1] == "GROUP"}
     assert groups == {"portal.enrolment."}
+
+
+def operation_of(spelling: str) -> str:
+    """Our name of an operation that Kafka and Strimzi spell DescribeConfigs."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "_", spelling).upper()
 
 
 def test_the_commands_of_kafka_give_just_these_rights() -> None:
@@ -106,7 +121,7 @@ def test_the_commands_of_kafka_give_just_these_rights() -> None:
         ]
         pairs = list(zip(arguments[6::2], arguments[7::2], strict=True))
         [user] = [value for option, value in pairs if option == "--allow-principal"]
-        operations = [value.upper() for option, value in pairs if option == "--operation"]
+        operations = [operation_of(value) for option, value in pairs if option == "--operation"]
         prefixed = ("--resource-pattern-type", "prefixed") in pairs
         found += [
             (user.removeprefix("User:"), options[option], name, prefixed, operation)
@@ -134,7 +149,7 @@ def test_the_resources_of_strimzi_give_just_these_rights() -> None:
                 types[acl["resource"]["type"]],
                 acl["resource"]["name"],
                 {"literal": False, "prefix": True}[acl["resource"]["patternType"]],
-                operation.upper(),
+                operation_of(operation),
             )
             for acl in document["spec"]["authorization"]["acls"]
             for operation in acl["operations"]
