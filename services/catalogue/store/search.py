@@ -1,13 +1,22 @@
 """French full text search."""
 
-from typing import cast
+from functools import reduce
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, func, inspect
 from sqlmodel import SQLModel
 
+from services.catalogue.rules.synonyms import readings
+
 
 def matches(row: type[SQLModel], query: str) -> ColumnElement[bool]:
-    """Whether a row matches what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*."""
+    """Whether a row matches what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*.
+
+    A word that stands for another one finds what either finds.
+    """
     vector = inspect(row).local_table.c.search_vector
-    found = vector.bool_op("@@")(func.websearch_to_tsquery("french", func.french_words(query)))
+    queries: list[ColumnElement[Any]] = [
+        func.websearch_to_tsquery("french", func.french_words(reading)) for reading in readings(query)
+    ]
+    found = vector.bool_op("@@")(reduce(lambda first, second: first.op("||")(second), queries))
     return cast("ColumnElement[bool]", found)

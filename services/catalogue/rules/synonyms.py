@@ -1,0 +1,57 @@
+"""What people type for what the offer calls by another name. One table; the search reads each as either."""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+SYNONYMS: Mapping[str, Sequence[str]] = {
+    "ia generative": (
+        "chatgpt", "chat gpt", "gpt", "mistral", "copilot", "gemini", "llm", "agent conversationnel",
+        "ia gen", "genai", "intelligence artificielle generative", "prompt", "prompts",
+    ),
+    "ia": ("ai", "artificial intelligence", "machine learning", "apprentissage automatique", "algorithme"),
+    "mooc": ("cours en ligne", "formation en ligne", "e-learning", "elearning", "autoformation"),
+    "webinaire": ("visio", "visioconference", "webconference", "conference en ligne", "live"),
+    "rendez-vous local": ("presentiel", "rencontre", "evenement", "reunion", "pres de chez moi"),
+    "sur mesure": ("intra", "formation interne", "pour ma collectivite", "formation de groupe"),
+    "inet": (
+        "encadrant", "encadrants", "manager", "managers", "dirigeant", "dirigeants", "cadre", "cadres", "dgs",
+    ),
+    "replay": ("video", "videos", "rediffusion", "revoir"),
+    "donnees": ("rgpd", "cnil", "donnees personnelles", "confidentialite", "open data"),
+    "responsable": ("deontologie", "ethique", "biais", "discrimination"),
+    "transition ecologique": ("climat", "ecologie", "carbone", "environnement", "energie", "sobriete"),
+    "metiers": ("emploi", "emplois", "competences", "ressources humaines", "rh"),
+}  # fmt: skip
+"""By what the offer says, in small letters without accents, all that stands for it."""
+
+MOST_READINGS = 4
+"""In how many ways a search is read, besides as it was typed."""
+
+_MEANT = {name: said for said, names in SYNONYMS.items() for name in names}
+_NAMES = re.compile(
+    rf"(?<![\w-])({'|'.join(map(re.escape, sorted(_MEANT, key=len, reverse=True)))})(?![\w-])"
+)
+
+
+def plain(text: str) -> str:
+    """The text in small letters without accents, as the search compares it."""
+    apart = unicodedata.normalize("NFD", text.lower().replace("œ", "oe").replace("æ", "ae").replace("’", "'"))
+    return "".join(character for character in apart if not unicodedata.combining(character))
+
+
+def readings(text: str) -> list[str]:
+    """What is searched for: the text as it was typed, then with each name of the table as what it stands for.
+
+    What is excluded (``-rgpd``) or a quoted phrase stays as it was typed.
+    """
+    typed = plain(text)
+    if '"' in typed:
+        return [text]
+    found = list(itertools.islice(_NAMES.finditer(typed), MOST_READINGS))
+    return [
+        text,
+        *(f"{typed[: match.start()]}{_MEANT[match[1]]}{typed[match.end() :]}" for match in found),
+        *([_NAMES.sub(lambda match: _MEANT[match[1]], typed)] if len(found) > 1 else []),
+    ]

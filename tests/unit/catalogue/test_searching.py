@@ -1,0 +1,66 @@
+"""What a search reads of what was typed: other names of the same thing, and words that are nearly right."""
+
+import pytest
+
+from services.catalogue.rules.spelling import corrected
+from services.catalogue.rules.synonyms import SYNONYMS, plain, readings
+
+VOCABULARY = {"rennes", "strasbourg", "webinaire", "intelligence", "artificielle", "territoires", "lille"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("ChatGPT", "ia generative"),
+        ("RGPD à Rennes", "donnees a rennes"),
+        ("Visioconférence", "webinaire"),
+        ("formations pour dirigeants", "formations pour inet"),
+    ],
+)
+def test_what_people_call_by_another_name_is_read_as_what_the_offer_says(typed: str, read: str) -> None:
+    assert readings(typed) == [typed, read]
+
+
+def test_several_names_are_each_read_both_ways() -> None:
+    assert readings("visio chatgpt") == [
+        "visio chatgpt",
+        "webinaire chatgpt",
+        "visio ia generative",
+        "webinaire ia generative",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["IA générative", "anticiper -rgpd", '"chatgpt"', "maigrgpd", ""])
+def test_what_is_excluded_quoted_or_part_of_a_word_stays_as_it_is(typed: str) -> None:
+    assert readings(typed) == [typed]
+
+
+def test_the_table_is_written_as_the_search_compares() -> None:
+    for said, names in SYNONYMS.items():
+        for name in (said, *names):
+            assert name == plain(name)
+    every = [name for names in SYNONYMS.values() for name in names]
+    assert len(every) == len(set(every)), "a name stands for one thing"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("Renes", "rennes"),
+        ("strasboug", "strasbourg"),
+        ("webinere", "webinaire"),
+        ("inteligence artificiele à Lille", "intelligence artificielle a lille"),
+    ],
+)
+def test_a_word_that_is_nearly_one_of_the_offer_is_read_as_that(typed: str, meant: str) -> None:
+    assert corrected(typed, VOCABULARY) == meant
+
+
+@pytest.mark.parametrize("typed", ["rennes", "zzz", "xyzzyx", "", "42", "ai"])
+def test_a_word_that_is_right_short_or_near_nothing_is_left(typed: str) -> None:
+    assert corrected(typed, VOCABULARY) is None
+
+
+def test_a_long_search_costs_no_more_than_a_few_words() -> None:
+    many = " ".join(f"motinconnu{'abcdefghij'[number % 10] * 3}" for number in range(500))
+    assert corrected(many, {f"mot{number}" for number in range(5_000)}) is None
