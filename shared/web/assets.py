@@ -21,12 +21,10 @@ from shared.web.responses import REVALIDATE, cacheable
 FOLDER = Path(__file__).parent / "static"
 STYLE_SHEET = "parcours.css"
 SCRIPT = "parcours.js"
-ICON = "icone.svg"
-TYPEFACE = "atkinson-hyperlegible-next-5.3.0-latin.woff2"
-"""The part of the typeface that French is written with; the style sheet names the other part."""
 _PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
 """The path by which the public reaches the pages of a service; of the catalogue it is the root."""
 _VERSIONED = ".woff2"
+_COMPRESSED = (".woff2", ".png")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -49,7 +47,7 @@ class Asset:
 def read_asset(path: Path, before: str = "") -> Asset:
     """A file, with ``before`` in front of what it has."""
     content = before.encode() + path.read_bytes()
-    compressed = None if path.suffix == _VERSIONED else gzip.compress(content, mtime=0)
+    compressed = None if path.suffix in _COMPRESSED else gzip.compress(content, mtime=0)
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Asset(
         path.name, content, compressed, media_type, datetime.fromtimestamp(path.stat().st_mtime, UTC)

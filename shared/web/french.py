@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -25,10 +25,10 @@ def zone(timezone: str) -> str:
     return f"heure de {name}"
 
 
-def day(moment: datetime) -> str:
+def day(moment: date) -> str:
     """``lundi 17 mars 2025``, of a moment already in its own zone; the first of a month is ``1er``."""
     pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
-    return format_date(moment.date(), pattern, locale=_FRENCH)
+    return format_date(moment, pattern, locale=_FRENCH)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -43,6 +43,11 @@ def clock_time(moment: datetime) -> str:
     """``9 h 30``, or ``9 h`` at the full hour, of a moment already in its own zone; no line breaks in it."""
     hour = f"{moment.hour}{NBSP}h"
     return f"{hour}{NBSP}{moment.minute:02}" if moment.minute else hour
+
+
+def clock_time_of(instant: datetime, timezone: str) -> str:
+    """``9 h 30``, by the clocks of ``timezone``."""
+    return clock_time(instant.astimezone(ZoneInfo(timezone)))
 
 
 def hours(length: timedelta) -> str:
@@ -116,6 +121,27 @@ def deadline(instant: datetime, timezone: str) -> str:
 def local_day(instant: datetime, timezone: str) -> str:
     """``mardi 11 mars 2025``: the day of an instant, by the clocks of ``timezone``."""
     return day(instant.astimezone(ZoneInfo(timezone)))
+
+
+def month(first: date) -> str:
+    """``décembre 2026``."""
+    return format_date(first, "MMMM y", locale=_FRENCH)
+
+
+def days_until(deadline: datetime, now: datetime, timezone: str) -> str:
+    """``dans 6 jours``, ``demain``, ``aujourd’hui``: how far the last day before ``deadline`` is.
+
+    By the clocks of the place. Nothing for what is past, or two months away.
+    """
+    last, today = (moment.astimezone(ZoneInfo(timezone)) for moment in (deadline, now))
+    last_day = (last - timedelta(days=1) if _is_midnight(last) else last).date()
+    left = (last_day - today.date()).days
+    if not 0 <= left <= _NEAR:
+        return ""
+    return ("aujourd’hui", "demain")[left] if left < 2 else f"dans {left}{NBSP}jours"
+
+
+_NEAR = 60
 
 
 def counted(number: int) -> str:

@@ -132,7 +132,7 @@ class Rendering:
             "delegation": labels.delegation,
             "label": _label,
             "paragraphs": _paragraphs,
-            "query": _query,
+            "query": query,
             "reference": reference_of,
             "xml": _xml,
         }
@@ -196,7 +196,7 @@ def _label(code: str, table: Mapping[str, str]) -> str:
     return table[code]
 
 
-def _query(values: Mapping[str, str | None]) -> str:
+def query(values: Mapping[str, str | None]) -> str:
     """``?a=b``, without what is empty; nothing when all is."""
     given = {name: value for name, value in values.items() if value}
     return f"?{urlencode(given)}" if given else ""

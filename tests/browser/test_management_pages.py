@@ -88,7 +88,7 @@ def test_a_session_lives_from_draft_to_cancellation(organiser: Page) -> None:
     expect(organiser.get_by_role("status")).to_contain_text("La session est modifiée")
     address = organiser.url
     organiser.get_by_role("link", name="Voir la page publique").click()
-    expect(organiser.locator(".door")).to_have_text(re.compile(r"20\splaces restantes"))
+    expect(organiser.locator(".panel .state")).to_have_text(re.compile(r"20\splaces restantes"))
 
     organiser.goto(address)
     organiser.get_by_role("link", name="Annuler la session").click()

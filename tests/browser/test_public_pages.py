@@ -14,7 +14,11 @@ MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
 RENNES = loaded_session_id("ia-et-territoires", "rennes")
 PAGES = {
     "home": "/",
+    "near": "/?delegation=bretagne",
     "list": "/sessions",
+    "calendar": "/sessions?vue=calendrier",
+    "map": "/sessions?vue=carte&format=local_event",
+    "filtered": "/sessions?format=webinar&ouvertes=oui&delegation=inet",
     "nothing": "/sessions?recherche=zzz",
     "wrong": "/sessions?du=hier&delegation=atlantide",
     "mooc": f"/sessions/{MOOC}",
@@ -46,7 +50,7 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     assert any(fault.startswith("image-alt: ") for fault in found)
 
 
-@pytest.mark.parametrize("path", [PAGES["list"], PAGES["local-event"]])
+@pytest.mark.parametrize("path", [PAGES[name] for name in ("home", "list", "calendar", "map", "local-event")])
 def test_the_wide_the_dark_and_the_contrasting_page_are_accessible_too(
     chromium: Browser, served: Served, path: str
 ) -> None:
@@ -62,7 +66,7 @@ def test_the_wide_the_dark_and_the_contrasting_page_are_accessible_too(
 
 def test_text_may_be_twice_as_large(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    for path in (PAGES["home"], PAGES["list"], PAGES["local-event"]):
+    for path in (PAGES["home"], PAGES["list"], PAGES["local-event"], PAGES["calendar"], PAGES["map"]):
         page.goto(path)
         page.evaluate("document.documentElement.style.fontSize = '200%'")
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -97,16 +101,61 @@ def test_a_session_is_found_and_reached_with_the_keyboard_alone(page: Page) -> N
 def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, served: Served) -> None:
     with new_tab(chromium, base_url=served.url, java_script_enabled=False) as page:
         page.goto("/sessions")
-        page.get_by_label("Format").select_option("Webinaire")
+        page.get_by_role("radio", name="Webinaire").check(force=True)
         page.get_by_text("Thème, dates, sessions terminées").click()
         page.get_by_label("Avec les sessions terminées").check()
         page.get_by_role("button", name="Filtrer").click()
         expect(page.get_by_role("heading", name="8 sessions", exact=True)).to_be_visible()
-        expect(page.get_by_label("Format")).to_have_value("webinar")
+        expect(page.get_by_role("radio", name="Webinaire")).to_be_checked()
         expect(page.get_by_label("Avec les sessions terminées")).to_be_checked()
-        page.get_by_role("link", name="Tout afficher").click()
+        page.get_by_role("link", name="Tout retirer").click()
         page.get_by_role("link", name="Sessions suivantes").click()
         expect(page.get_by_role("link", name="Début de la liste")).to_be_visible()
+
+
+def test_results_change_in_place_as_one_chooses_and_are_announced(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/sessions")
+    page.evaluate("window.stayed = true")
+    page.get_by_role("radio", name="Webinaire").check(force=True)
+    expect(page).to_have_url(re.compile(r"/sessions\?format=webinar$"))
+    expect(page.get_by_role("status")).to_have_text(page.get_by_role("heading", level=2).inner_text())
+    expect(page.get_by_role("radio", name="Webinaire")).to_be_focused()
+    page.get_by_label("Mots cherchés").fill("sobre")
+    expect(page.get_by_role("heading", name="1 session", exact=True)).to_be_visible()
+    expect(page.get_by_label("Mots cherchés")).to_be_focused()
+    assert page.evaluate("window.stayed"), "no page was loaded"
+    assert violations(page) == []
+    page.reload()
+    expect(page.get_by_role("heading", name="1 session", exact=True)).to_be_visible()
+
+
+def test_the_filters_are_one_button_on_a_phone_that_says_how_many_are_in_use(page: Page) -> None:
+    page.goto("/sessions?format=webinar&ouvertes=oui")
+    button = page.get_by_text("Filtres (2)")
+    expect(button).to_be_visible()
+    expect(page.get_by_label("Mots cherchés")).to_be_hidden()
+    top = page.locator(".session").first.bounding_box()
+    assert top is not None
+    assert top["y"] < 740, "the first session is on the first screen"
+    button.click()
+    expect(page.get_by_label("Mots cherchés")).to_be_visible()
+    page.get_by_role("radio", name="Mooc").check(force=True)
+    expect(page).to_have_url(re.compile("format=mooc"))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/sessions")
+    expect(page.get_by_label("Mots cherchés")).to_be_visible()
+    expect(page.get_by_text("Filtres", exact=True)).to_be_hidden()
+
+
+def test_the_map_is_walked_with_the_keyboard_and_leads_to_each_delegation(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/sessions?vue=carte")
+    tile = page.get_by_role("link", name=re.compile("^Bretagne"))
+    tile.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"delegation=bretagne$"))
+    expect(page.get_by_role("heading", name=re.compile("^[0-9]+ sessions?$"))).to_be_visible()
 
 
 def test_the_way_back_is_short_on_a_phone_and_no_line_of_it_ends_with_its_sign(page: Page) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from services.catalogue.pages import browse, feeds, manage
-from services.catalogue.pages.site import EXAMPLE, Site, rendering_in, rendering_of
+from services.catalogue.pages.site import FILES, Site, rendering_in, rendering_of
 from services.catalogue.pages.staff_area import STAFF_AREA
 from services.catalogue.service.failures import Missing, NotYours
 from shared.guard import Guard
@@ -37,7 +37,7 @@ def build(site: Site) -> Starlette:
         *(_limited(route, site.guard) for route in (*browse.routes(), *feeds.routes())),
         *logins.routes(),
         *manage.routes(logins),
-        Route(f"/static/{EXAMPLE.name}", assets.serving(assets.read_asset(EXAMPLE))),
+        *(Route(f"/static/{file.name}", assets.serving(assets.read_asset(file))) for file in FILES.iterdir()),
     ]
     pages = Starlette(
         routes=routes,

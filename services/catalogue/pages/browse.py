@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,9 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.catalogue.pages import filters, form_errors, structured_data
+from services.catalogue.pages.filters import Filters, View
+from services.catalogue.pages.month import month_of
 from services.catalogue.pages.paging import resource_position, session_part
-from services.catalogue.pages.site import BUILT, render, rendering_in, site_of
-from services.catalogue.rules.availability import last_change_by_clock
+from services.catalogue.pages.site import render, rendering_in, site_of
+from services.catalogue.rules import spelling
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
@@ -20,13 +25,17 @@ from services.catalogue.service import offers, pages, resources, sessions
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Format
+from shared.events.zones import PARIS
 from shared.web import responses
 from shared.web.paging import part_after, read_position
 
 PAGE = 20
 """Sessions or resources on a page."""
-SOON = 5
-"""Sessions and replays that the first page shows."""
+SOON = 6
+"""Sessions of each kind, and replays, that the first page shows."""
+OTHERS = 4
+"""Sessions of the same offer that the page of one leads to."""
+_MAX_IN_A_MONTH = 500
 _MAX_OFFERS = 100
 
 
@@ -53,64 +62,100 @@ def routes() -> list[Route]:
 
 
 async def home(request: Request) -> Response:
-    """The six formats, what comes next, and the last replays."""
+    """The six formats, what comes next, what is near, and the last replays."""
+    now = clock.now()
+    delegation = filters.read(request.query_params).delegation
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await pages.home(tx, clock.now(), SOON)
+        shown = await pages.home(tx, now, delegation, SOON)
     by_format: dict[Format, list[Offer]] = {}
     for offer in shown.offers:
         by_format.setdefault(offer.format, []).append(offer)
-    body = render(request, "accueil.html", offers=by_format, sessions=shown.sessions, replays=shown.replays)
+    body = render(request, "accueil.html", shown=shown, offers=by_format, delegation=delegation)
     return responses.cacheable(request, body)
 
 
 async def session_list(request: Request) -> Response:
-    """Sessions by start, as the address filters them."""
+    """Sessions as the address filters them: a list by start, a month, or the delegations that have some."""
+    now = clock.now()
     chosen = filters.read(request.query_params)
-    search = chosen.search(clock.now())
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
+        chosen, instead_of = await _as_meant(tx, chosen, now)
+        search = chosen.search(now)
         total = await sessions.count(tx, search)
-        found = await session_part(tx, search, request.query_params, PAGE)
-        more = MoreResults() if found.following else await _more_results(tx, search)
-        over = 0 if total else await sessions.count(tx, replace(chosen, past_too=True).search(search.now))
+        view = await _view(tx, request, chosen, now)
+        over = 0 if total else await sessions.count(tx, replace(chosen, past_too=True).search(now))
     body = render(
         request,
         "sessions.html",
         filters=chosen,
+        used=filters.used(chosen, themes),
+        months=filters.months(now, chosen.month),
         errors=form_errors.sentences(rendering_in(request), chosen.errors),
         themes=themes,
+        instead_of=instead_of,
         total=total,
-        part=found,
-        more=more,
         over=over,
+        **view,
     )
     return responses.cacheable(request, body)
 
 
+async def _as_meant(tx: Transaction, chosen: Filters, now: datetime) -> tuple[Filters, str]:
+    """The filters, and what was typed where nothing has it and something has what is nearly the same."""
+    if not chosen.text or await sessions.count(tx, replace(chosen, past_too=True).search(now)):
+        return chosen, ""
+    more = await _more_results(tx, chosen.search(now))
+    if more.offers or more.resources:
+        return chosen, ""
+    meant = spelling.corrected(chosen.text, await sessions.vocabulary(tx))
+    if meant is None:
+        return chosen, ""
+    return replace(chosen, text=meant), chosen.text
+
+
+async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
+    """What the list's page shows in the view that was chosen; what it does not show is None."""
+    search = chosen.search(now)
+    shown: dict[str, Any] = {"part": None, "more": MoreResults(), "month": None, "delegations": None}
+    match chosen.view:
+        case View.MAP:
+            shown["delegations"] = await sessions.groups(tx, replace(search, organiser=None), "organiser")
+        case View.CALENDAR:
+            first = chosen.month or await _first_month(tx, search, now)
+            in_month = replace(chosen, month=first).search(now)
+            found = await sessions.page(tx, in_month, None, _MAX_IN_A_MONTH)
+            shown["month"] = month_of(first, found)
+        case View.LIST:
+            shown["part"] = await session_part(tx, search, request.query_params, PAGE)
+            if not shown["part"].following:
+                shown["more"] = await _more_results(tx, search)
+    return shown
+
+
+async def _first_month(tx: Transaction, search: SessionSearch, now: datetime) -> date:
+    """The month of the next session that is found, or this one."""
+    found = await sessions.page(tx, replace(search, starts_after=now), None, 1)
+    moment = found[0].session.plan.starts_at if found else now
+    return moment.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
+
+
 async def show_session(request: Request) -> Response:
-    """A session: when, where, for whom, and whether there is a seat."""
+    """A session: when, where, for whom, whether there is a seat, and when else there is one."""
     now = clock.now()
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await pages.session(tx, request.path_params["session_id"])
-    listed = shown.listed
-    moments = (
-        BUILT,
-        listed.changed_at,
-        listed.filled_at or listed.changed_at,
-        shown.offer.changed_at,
-        last_change_by_clock(listed.session.plan, now) or BUILT,
-        *(replay.changed_at for replay in shown.replays),
-    )
+        shown = await pages.session(tx, request.path_params["session_id"], now, OTHERS)
     body = render(
         request,
         "session.html",
-        listed=listed,
+        listed=shown.listed,
+        others=shown.others,
         offer=shown.offer,
         replays=shown.replays,
         themes=shown.themes,
-        data=structured_data.event(site_of(request), listed, shown.offer, now),
+        data=structured_data.event(site_of(request), shown.listed, shown.offer, now),
     )
-    return responses.cacheable(request, body, modified=max(moments))
+    return responses.cacheable(request, body)
 
 
 async def show_offer(request: Request) -> Response:

@@ -4,13 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 from shared.events.zones import PARIS
+from shared.web import french, labels
+from shared.web.rendering import query
 
 LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""
@@ -20,17 +24,28 @@ _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Choice = TypeVar("Choice", Format, Delegation)
 
 
+class View(StrEnum):
+    """How a list of sessions is shown."""
+
+    LIST = "liste"
+    CALENDAR = "calendrier"
+    MAP = "carte"
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """The list's form. ``errors``: by field what makes no sense and is not applied.
 
-    A session is in the period from ``since`` to ``until`` as soon as a part of it is.
+    A session is in the period from ``since`` to ``until`` as soon as a part of it is; so is it in the month
+    that begins at ``month``. ``view`` is how the list is shown.
     """
 
     text: str = ""
     format: Format | None = None
     delegation: Delegation | None = None
     theme: Slug | None = None
+    month: date | None = None
+    view: View = View.LIST
     since: date | None = None
     until: date | None = None
     open_only: bool = False
@@ -39,7 +54,9 @@ class Filters:
 
     def search(self, now: datetime) -> SessionSearch:
         """The search for these sessions; those that are over are left out unless a filter includes them."""
-        hide_past = not self.past_too and self.since is None and self.until is None
+        since = max(filter(None, (self.since, self.month)), default=None)
+        until = min(filter(None, (self.until, self.month and last_day(self.month))), default=None)
+        hide_past = not self.past_too and since is None and until is None
         return SessionSearch(
             now=now,
             format=self.format,
@@ -47,8 +64,8 @@ class Filters:
             theme=self.theme,
             text=self.text or None,
             enrolment=EnrolmentWindow.OPEN if self.open_only else None,
-            starts_before=None if self.until is None else _midnight(self.until + timedelta(days=1)),
-            ends_after=_midnight(self.since) if self.since else now if hide_past else None,
+            starts_before=None if until is None else _midnight(until + timedelta(days=1)),
+            ends_after=_midnight(since) if since else now if hide_past else None,
         )
 
     def address(self, **more: str) -> dict[str, str | None]:
@@ -58,10 +75,12 @@ class Filters:
             "format": self.format,
             "delegation": self.delegation,
             "theme": self.theme,
+            "mois": None if self.month is None else f"{self.month:%Y-%m}",
             "du": None if self.since is None else self.since.isoformat(),
             "au": None if self.until is None else self.until.isoformat(),
             "ouvertes": "oui" if self.open_only else None,
             "passees": "oui" if self.past_too else None,
+            "vue": None if self.view is View.LIST else self.view,
         }
         return given | more
 
@@ -74,34 +93,68 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Whether anything is filtered."""
-        return any(self.address().values())
+        return any(value for name, value in self.address().items() if name != "vue")
 
 
-def read(query: Mapping[str, str]) -> Filters:
+def read(given: Mapping[str, str]) -> Filters:
     """The filters of an address."""
     errors: dict[str, FormError] = {}
-    since, until = _date(query, "du", errors), _date(query, "au", errors)
+    since, until = _date(given, "du", errors), _date(given, "au", errors)
     if since is not None and until is not None and until < since:
         errors["au"] = FormError("period_reversed")
         until = None
-    theme = query.get("theme") or None
+    theme = given.get("theme") or None
     if theme is not None and not is_slug(theme):
         errors["theme"] = FormError("unknown_theme")
         theme = None
-    text = query.get("recherche", "")
+    text = given.get("recherche", "")
     if len(" ".join(text.split())) > LONGEST_SEARCH:
         errors["recherche"] = FormError("search_cut", LONGEST_SEARCH)
     return Filters(
         text=searched(text),
-        format=_code(query, "format", Format, errors),
-        delegation=_code(query, "delegation", Delegation, errors),
+        format=_code(given, "format", Format, errors),
+        delegation=_code(given, "delegation", Delegation, errors),
         theme=theme,
+        month=_month(given, errors),
+        view=next((view for view in View if view == given.get("vue")), View.LIST),
         since=since,
         until=until,
-        open_only=bool(query.get("ouvertes")),
-        past_too=bool(query.get("passees")),
+        open_only=bool(given.get("ouvertes")),
+        past_too=bool(given.get("passees")),
         errors=errors,
     )
+
+
+def used(filters: Filters, themes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each filter in use as people read it, and the address of the list without it."""
+    address = filters.address()
+    names: dict[str, str | None] = {
+        "recherche": f"« {filters.text} »",
+        "format": filters.format and labels.FORMATS[filters.format],
+        "delegation": filters.delegation and labels.delegation(filters.delegation),
+        "theme": filters.theme and themes.get(filters.theme, filters.theme),
+        "mois": french.month(filters.month) if filters.month else None,
+        "du": f"à partir du {filters.since:%d/%m/%Y}" if filters.since else None,
+        "au": f"jusqu’au {filters.until:%d/%m/%Y}" if filters.until else None,
+        "ouvertes": "inscriptions ouvertes",
+        "passees": "sessions terminées comprises",
+    }
+    return [
+        (label, f"/sessions{query(address | {name: None})}")
+        for name, label in names.items()
+        if label and address[name]
+    ]
+
+
+def months(now: datetime, chosen: date | None) -> dict[str, str]:
+    """This month and the eleven that follow, and the chosen one, for a list to choose from."""
+    first = now.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
+    offered = [
+        date(first.year + (first.month - 1 + number) // 12, (first.month - 1 + number) % 12 + 1, 1)
+        for number in range(12)
+    ]
+    every = sorted({*offered, *([chosen] if chosen else [])})
+    return {f"{month:%Y-%m}": french.month(month) for month in every}
 
 
 def searched(text: str) -> str:
@@ -113,8 +166,8 @@ def _midnight(day: date) -> datetime:
     return instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
 
 
-def _date(query: Mapping[str, str], name: str, errors: dict[str, FormError]) -> date | None:
-    text = query.get(name, "").strip()
+def _date(given: Mapping[str, str], name: str, errors: dict[str, FormError]) -> date | None:
+    text = given.get(name, "").strip()
     if not text:
         return None
     try:
@@ -127,10 +180,23 @@ def _date(query: Mapping[str, str], name: str, errors: dict[str, FormError]) -> 
     return day
 
 
+def _month(given: Mapping[str, str], errors: dict[str, FormError]) -> date | None:
+    text = given.get("mois", "").strip()
+    found: dict[str, FormError] = {}
+    day = _date({"mois": f"{text}-01"}, "mois", found) if text else None
+    errors.update(found)
+    return day
+
+
+def last_day(month: date) -> date:
+    """The last day of the month that begins at ``month``."""
+    return (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
 def _code(
-    query: Mapping[str, str], name: str, codes: type[Choice], errors: dict[str, FormError]
+    given: Mapping[str, str], name: str, codes: type[Choice], errors: dict[str, FormError]
 ) -> Choice | None:
-    text = query.get(name, "").strip()
+    text = given.get(name, "").strip()
     if not text:
         return None
     try:

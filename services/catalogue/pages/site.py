@@ -20,11 +20,11 @@ from shared.web.rendering import Rendering, Sites
 
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
-EXAMPLE = _PACKAGE / "static" / "exemple-sessions.csv"
-"""A sheet of sessions to begin with."""
+FILES = _PACKAGE / "static"
+"""What only this service has: a sheet of sessions to begin with, a picture for who shares a page."""
 SOURCES = tuple(
     path
-    for folder in (TEMPLATES, EXAMPLE.parent, Path(rendering.__file__).parent)
+    for folder in (TEMPLATES, FILES, Path(rendering.__file__).parent)
     for path in folder.rglob("*")
     if path.is_file() and path.suffix != ".pyc"
 )

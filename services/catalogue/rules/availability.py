@@ -114,15 +114,3 @@ def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: date
 def reserved_at(plan: Plan, now: datetime) -> Iterator[ReservedSeats]:
     """The reservations that are not released yet."""
     return (reserved for reserved in plan.reserved_seats if reserved.release_at > now)
-
-
-def last_change_by_clock(plan: Plan, now: datetime) -> datetime | None:
-    """The last moment of the plan that has come by ``now``: since then the clock has changed nothing."""
-    moments = (
-        plan.enrolment_opens_at,
-        plan.enrolment_closes_at,
-        plan.starts_at,
-        plan.ends_at,
-        *(reserved.release_at for reserved in plan.reserved_seats),
-    )
-    return max((moment for moment in moments if moment <= now), default=None)

@@ -48,6 +48,20 @@ Position: TypeAlias = tuple[datetime, UUID]
 """The position of an item in a list by time: its moment, then its id."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """The sessions of a format or a delegation, counted: all, and those that one can enrol in.
+
+    ``seats`` are those left in the latter, None where one of them has no limit; ``next_at`` is when the next
+    one begins that takes place, None where none does.
+    """
+
+    sessions: int = 0
+    open: int = 0
+    seats: int | None = 0
+    next_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSearch:
     """Which sessions to list; None restricts nothing. ``now`` is what ``enrolment`` is judged by.

@@ -1,35 +1,44 @@
 """What a page shows of several subjects, loaded in one call."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
-from services.catalogue.rules.searching import PUBLIC, SessionSearch
+from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, ShownSession
 from services.catalogue.service import offers, resources, sessions
 from services.catalogue.tables import AuditLogRow
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.events.vocabulary import EnrolmentWindow, Status
+from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The first page: every offer, the next sessions that are open, the newest replays."""
+    """The first page: every offer, what each format has, the next sessions that are open, the newest replays.
+
+    ``near`` are the next ones of the delegation that was chosen.
+    """
 
     offers: Sequence[Offer]
+    formats: Mapping[str, SessionGroup]
     sessions: Sequence[ListedSession]
+    near: Sequence[ListedSession]
     replays: Sequence[Resource]
 
 
 @dataclass(frozen=True, slots=True)
 class PublicSession:
-    """A session with its offer, its replays, and the themes of the offer, code to title."""
+    """A session with its offer, its replays, and the themes of the offer, code to title.
+
+    ``others`` are the next sessions of the same offer that one can enrol in.
+    """
 
     listed: ListedSession
+    others: Sequence[ListedSession]
     offer: Offer
     replays: Sequence[Resource]
     themes: dict[str, str]
@@ -54,22 +63,35 @@ class ManagedSession:
     requirable: dict[str, str]
 
 
-async def home(tx: Transaction, now: datetime, most: int) -> Home:
-    """The first page, with at most ``most`` sessions and replays."""
-    search = SessionSearch(now=now, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED, ends_after=now)
+async def home(tx: Transaction, now: datetime, delegation: Delegation | None, most: int) -> Home:
+    """The first page, with at most ``most`` sessions of each kind, and replays."""
+    ahead = SessionSearch(now=now, ends_after=now)
+    open_now = replace(ahead, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED)
+    near = replace(ahead, organiser=delegation)
     return Home(
         await offers.every(tx),
-        await sessions.page(tx, search, None, most),
+        await sessions.groups(tx, ahead, "format"),
+        await sessions.page(tx, open_now, None, most),
+        [] if delegation is None else await sessions.page(tx, near, None, most),
         await resources.page(tx, None, most, kind=Kind.REPLAY),
     )
 
 
-async def session(tx: Transaction, session_id: UUID) -> PublicSession:
-    """A session that everyone may see. Raises :class:`Missing`."""
+async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -> PublicSession:
+    """A session that everyone may see, with at most ``most`` others. Raises :class:`Missing`."""
     listed = await sessions.show(tx, session_id, PUBLIC)
     offer = await offers.show(tx, listed.session.offer_id)
     replays = await resources.of_session(tx, session_id)
-    return PublicSession(listed, offer, replays, await _themes(tx, offer))
+    search = SessionSearch(
+        now=now,
+        offer_id=offer.offer_id,
+        enrolment=EnrolmentWindow.OPEN,
+        status=Status.PUBLISHED,
+        ends_after=now,
+    )
+    found = await sessions.page(tx, search, None, most + 1)
+    others = [other for other in found if other.session.session_id != session_id][:most]
+    return PublicSession(listed, others, offer, replays, await _themes(tx, offer))
 
 
 async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> PublicOffer:

@@ -1,10 +1,11 @@
 """Sessions: drafted, changed, published, cancelled, copied, deleted, announced by the clock, looked up."""
 
 import hashlib
+import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID, uuid4
 
 from services.catalogue.rules import changes
@@ -12,8 +13,9 @@ from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
-from services.catalogue.rules.searching import Position, SessionSearch, Viewer
+from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
+from services.catalogue.rules.synonyms import SYNONYMS, plain
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
 from services.catalogue.service.commands import (
@@ -36,6 +38,7 @@ FORGETTING = "parcours person erase"
 """Who takes a trainer off a session because they are to be forgotten, as the session's history has it."""
 Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
+_MOST_OFFERS, _MOST_WORDS = 1_000, 5_000
 CHANGES = Rate(10, 3600)
 """Changes of a published session: each may be a letter to all who are in it [choice]."""
 
@@ -263,6 +266,25 @@ async def page(
 async def count(tx: Transaction, search: SessionSearch) -> int:
     """How many sessions :func:`page` would give in all."""
     return await session_lists.count(tx, search)
+
+
+async def groups(
+    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser"]
+) -> dict[str, SessionGroup]:
+    """The sessions that :func:`page` would give in all, counted by format or by organiser."""
+    return await session_lists.groups(tx, search, by)
+
+
+async def vocabulary(tx: Transaction) -> set[str]:
+    """Words that a search may have meant: of titles, places and offers, in small letters without accents."""
+    of_offers = (
+        plain(f"{offer.title} {offer.summary}") for offer in await offers.page(tx, None, _MOST_OFFERS)
+    )
+    return {
+        *await session_lists.vocabulary(tx, _MOST_WORDS),
+        *(word for text in of_offers for word in re.findall(r"[a-z]{4,}", text)),
+        *(word for names in (SYNONYMS, *SYNONYMS.values()) for name in names for word in name.split()),
+    }
 
 
 async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:

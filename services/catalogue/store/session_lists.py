@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
+    false,
     func,
     inspect,
     literal,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from services.catalogue.rules.searching import Position, SessionSearch, Viewer
+from services.catalogue.rules.searching import PUBLIC, Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import ListedSession, Occupancy
 from services.catalogue.store.search import matches
 from services.catalogue.store.sessions import shown, with_trainers
@@ -83,6 +84,33 @@ async def count(tx: Transaction, search: SessionSearch) -> int:
     return await tx.scalar(select(func.count()).select_from(SessionRow).where(*_conditions(search))) or 0
 
 
+async def groups(
+    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser"]
+) -> dict[str, SessionGroup]:
+    """The sessions that :func:`page` would give in all, counted by format or by organiser."""
+    key, capacity = col(getattr(SessionRow, by)), col(SessionRow.capacity)
+    takes = and_(*_enrolling(EnrolmentWindow.OPEN, search.now))
+    taken = func.coalesce(_OCCUPANCY.c.enrolled, 0) + func.coalesce(_OCCUPANCY.c.offered, 0)
+    is_ahead = and_(col(SessionRow.status) != Status.CANCELLED.value, search.now < _STARTS_AT)
+    query = (
+        select(
+            key.label("key"),
+            func.count().label("sessions"),
+            func.count().filter(takes).label("open"),
+            func.coalesce(func.sum(func.greatest(capacity - taken, 0)).filter(takes), 0).label("seats"),
+            func.coalesce(func.bool_or(capacity.is_(None)).filter(takes), false()).label("is_unlimited"),
+            func.min(_STARTS_AT).filter(is_ahead).label("next_at"),
+        )
+        .outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
+        .where(*_conditions(search))
+        .group_by(key)
+    )
+    return {
+        row.key: SessionGroup(row.sessions, row.open, None if row.is_unlimited else row.seats, row.next_at)
+        for row in await tx.execute(query)
+    }
+
+
 async def offer_ids(tx: Transaction, search: SessionSearch) -> set[str]:
     """The offers whose sessions :func:`page` would give in all."""
     return set(await tx.scalars(select(col(SessionRow.offer_id)).distinct().where(*_conditions(search))))
@@ -92,6 +120,14 @@ async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict
     """The titles of those of the sessions that ``viewer`` may see."""
     query = select(_SESSION_ID, col(SessionRow.title)).where(_SESSION_ID.in_(ids), _visible_to(viewer))
     return {row.session_id: row.title for row in await tx.execute(query)}
+
+
+async def vocabulary(tx: Transaction, limit: int) -> set[str]:
+    """At most ``limit`` words of titles and places that everyone sees, in small letters without accents."""
+    written = func.concat_ws(" ", col(SessionRow.title), col(SessionRow.venue), col(SessionRow.organiser))
+    each = select(func.regexp_split_to_table(func.french_words(written), r"[^a-z]+").label("word"))
+    each = each.where(_visible_to(PUBLIC)).distinct().limit(limit)
+    return set(await tx.scalars(each))
 
 
 async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:

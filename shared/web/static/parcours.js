@@ -20,6 +20,8 @@ for (const form of document.querySelectorAll("form[data-live]")) {
         fresh.dataset.changed = "";
         document.getElementById(id).replaceWith(fresh);
       }
+      const said = form.querySelector("[role=status]");
+      if (said) said.textContent = document.querySelector(`#${parts[0]} h2`)?.textContent ?? "";
       document.title = page.title;
       history.replaceState(null, "", address);
       if (focus) document.getElementById(focus)?.focus();

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from services.catalogue import import_queue
 from services.catalogue.import_queue import MOST_WAITING, ImportQueue
-from services.catalogue.pages.site import EXAMPLE
+from services.catalogue.pages.site import FILES
 from services.catalogue.service import sessions, sheet_lines
 from services.catalogue.service.failures import Busy
 from services.catalogue.service.sheet_lines import SheetLines
@@ -640,5 +640,5 @@ async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_i
 
 async def test_the_example_can_be_imported(an_empty_offer: str, ask: Ask, database: Database) -> None:
     await an_offer(database, "ia-et-territoires", kind=Format.LOCAL_EVENT, closes_days_before=5)
-    assert await outcomes(ask, EXAMPLE.read_bytes()) == ["created"] * 3
-    assert await outcomes(ask, EXAMPLE.read_bytes()) == ["unchanged"] * 3
+    assert await outcomes(ask, (FILES / "exemple-sessions.csv").read_bytes()) == ["created"] * 3
+    assert await outcomes(ask, (FILES / "exemple-sessions.csv").read_bytes()) == ["unchanged"] * 3

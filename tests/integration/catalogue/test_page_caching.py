@@ -64,7 +64,7 @@ async def test_who_has_a_page_already_gets_304(visitor: HttpBrowser, path: str) 
         assert (await visitor.get(path, headers={"if-none-match": unknown})).status_code == 200
 
 
-@pytest.mark.parametrize("path", [f"/sessions/{MOOC}", "/replays.atom"])
+@pytest.mark.parametrize("path", [f"/sessions/{MOOC}.ics", "/replays.atom"])
 async def test_a_date_is_a_validator_where_it_is_exact(
     visitor: HttpBrowser, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +78,7 @@ async def test_a_date_is_a_validator_where_it_is_exact(
         assert (await visitor.get(path, headers={"if-modified-since": earlier})).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/sessions", "/accessibilite"])
+@pytest.mark.parametrize("path", ["/", "/sessions", f"/sessions/{MOOC}", "/accessibilite"])
 async def test_a_date_that_is_not_exact_is_not_told(visitor: HttpBrowser, path: str) -> None:
     assert "last-modified" not in (await visitor.get(path)).headers
 

@@ -247,3 +247,35 @@ async def test_who_waits_for_a_session_is_led_to_be_told_when_one_of_the_offer_o
     assert page in (await read(visit, f"/offres/{an_empty_offer}")).links
     assert f"{page}&delegation=bretagne" in (await read(visit, f"/sessions/{later}")).links
     assert f"{page}&delegation=bretagne" not in (await read(visit, f"/sessions/{open_now}")).links
+
+
+async def test_the_home_shows_what_is_near_and_keeps_the_choice_in_the_address(visitor: HttpBrowser) -> None:
+    home = await visitor.get("/?delegation=mayotte")
+    assert '<option value="mayotte" selected>' in home.text
+    assert "/sessions?delegation=mayotte" in LinkedPage(home.text).links
+    assert "set-cookie" not in home.headers
+    assert "Mamoudzou" in home.text
+
+
+async def test_a_session_leads_to_the_other_dates_of_its_offer_that_one_can_enrol_in(
+    visit: HttpBrowser, ask: Ask, an_empty_offer: str
+) -> None:
+    shown = await published(
+        ask, an_empty_offer, starts_at=in_days(30).isoformat(), ends_at=in_days(30.2).isoformat()
+    )
+    other = await published(
+        ask, an_empty_offer, starts_at=in_days(40).isoformat(), ends_at=in_days(40.2).isoformat()
+    )
+    page = await read(visit, f"/sessions/{shown}")
+    assert f"/sessions/{other}" in page.links
+    assert f"/sessions/{shown}" not in page.links
+
+
+async def test_a_page_says_what_it_shows_to_who_shares_it(visitor: HttpBrowser) -> None:
+    page = (await visitor.get(f"/sessions/{RENNES}")).text
+    assert f'<meta property="og:url" content="{PUBLIC_URL}/sessions/{RENNES}">' in page
+    assert '<meta property="og:title" content="IA et territoires à Rennes' in page
+    image = re.search(r'property="og:image" content="([^"]+)"', page)
+    assert image is not None
+    shown = await visitor.get(image[1])
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")

@@ -12,7 +12,7 @@ from shared.database import Database
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import MOOC, in_days, published
-from tests.integration.catalogue.public_pages import found, read, session_links
+from tests.integration.catalogue.public_pages import MAMOUDZOU, found, read, session_links
 
 BESPOKE = {
     f"/offres/sur-mesure-{which}" for which in ("enjeux-ia", "transition-numerique", "evolution-des-metiers")
@@ -109,7 +109,7 @@ async def test_bespoke_training_is_shown_as_the_offers_that_an_authority_asks_fo
     visitor: HttpBrowser,
 ) -> None:
     answer = await visitor.get("/sessions?format=bespoke")
-    assert '<option value="bespoke" selected>' in answer.text
+    assert 'value="bespoke" checked' in answer.text
     assert set(re.findall(r'href="(/offres/[^"]+)"', answer.text)) == BESPOKE
     assert "une collectivité la demande" in answer.text
 
@@ -156,3 +156,33 @@ async def changes(database: Database) -> dict[str, list[datetime]]:
 async def do(database: Database, statement: str) -> None:
     async with database.quiet_transaction() as tx:
         await tx.execute(text(statement))
+
+
+async def test_what_people_call_by_another_name_finds_what_the_offer_says(visitor: HttpBrowser) -> None:
+    generative = await found(visitor, recherche="IA générative", passees="oui")
+    assert generative
+    assert await found(visitor, recherche="ChatGPT", passees="oui") == generative
+    webinars = await found(visitor, format="webinar", passees="oui")
+    assert await found(visitor, recherche="visioconférence", passees="oui") >= webinars
+
+
+async def test_a_word_that_is_nearly_right_finds_what_was_meant_and_the_page_says_so(
+    visitor: HttpBrowser,
+) -> None:
+    page = await read(visitor, "/sessions?recherche=Mamoudsou")
+    assert str(MAMOUDZOU) in session_links(page)
+    assert "Rien ne correspond à « Mamoudsou »" in page.text
+    assert "« mamoudzou »" in page.text
+    right = await read(visitor, "/sessions?recherche=mamoudzou")
+    assert "Rien ne correspond" not in right.text
+    # A word that is right finds nothing only because of another filter: nothing else is meant.
+    elsewhere = await read(visitor, "/sessions?recherche=rennes&delegation=corse")
+    assert "Rien ne correspond" not in elsewhere.text
+
+
+async def test_nearly_right_words_do_not_hide_the_offers_and_resources_that_have_them(
+    visitor: HttpBrowser,
+) -> None:
+    page = await read(visitor, "/sessions?recherche=dossier")
+    assert "Rien ne correspond" not in page.text
+    assert "https://ressources.example.org/dossiers/usage-responsable" in page.links

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.web import labels
 from shared.web.paging import read_position, written
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser
@@ -204,3 +205,61 @@ async def test_drafts_and_bespoke_sessions_are_on_no_page(
         assert (await visit.get(f"/sessions/{session_id}.ics")).status_code == 404
         for path in ("/sessions?passees=oui&delegation=bretagne", "/agenda.ics", "/sitemap.xml", "/"):
             assert session_id not in (await visit.get(path)).text
+
+
+async def test_the_map_counts_the_sessions_of_each_delegation_as_the_list_has_them(
+    visitor: HttpBrowser,
+) -> None:
+    page = await read(visitor, "/sessions?vue=carte&format=local_event")
+    for delegation in ("bretagne", "mayotte", "la-reunion"):
+        number = len(await found(visitor, format="local_event", delegation=delegation))
+        counted = f"{number} session{'s' if number > 1 else ''}"
+        name = labels.delegation(delegation)
+        assert re.search(rf"{name} ?{counted}", page.text), name
+        assert f"/sessions?format=local_event&delegation={delegation}" in page.links
+    assert "aucune session" in page.text, "a delegation without any is shown, and leads nowhere"
+
+
+async def test_the_calendar_has_the_month_and_the_ways_to_its_neighbours(
+    visitor: HttpBrowser, look: Ask
+) -> None:
+    rennes = (await look("GET", f"/sessions/{RENNES}")).json()["starts_at"]
+    month = datetime.fromisoformat(rennes).astimezone(ZoneInfo("Europe/Paris")).date().replace(day=1)
+    page = await read(visitor, f"/sessions?vue=calendrier&mois={month:%Y-%m}")
+    assert set(session_links(page)) == await found(visitor, mois=f"{month:%Y-%m}")
+    assert str(RENNES) in session_links(page)
+    after = (month + timedelta(days=31)).replace(day=1)
+    before = (month - timedelta(days=1)).replace(day=1)
+    for neighbour in (before, after):
+        assert f"/sessions?mois={neighbour:%Y-%m}&vue=calendrier" in page.links
+
+
+async def test_each_filter_in_use_is_taken_off_by_its_own_link(visitor: HttpBrowser) -> None:
+    page = await read(visitor, "/sessions?format=webinar&delegation=bretagne&ouvertes=oui&recherche=ia")
+    for without in (
+        "/sessions?recherche=ia&delegation=bretagne&ouvertes=oui",
+        "/sessions?recherche=ia&format=webinar&ouvertes=oui",
+        "/sessions?recherche=ia&format=webinar&delegation=bretagne",
+        "/sessions?format=webinar&delegation=bretagne&ouvertes=oui",
+    ):
+        assert without in page.links
+    assert "Filtres (4)" in page.text
+
+
+async def test_a_session_is_told_by_its_town_and_day_and_one_online_by_its_title(
+    visitor: HttpBrowser,
+) -> None:
+    page = (await visitor.get("/sessions?recherche=rennes")).text
+    heading = re.search(rf'<h3><a href="/sessions/{RENNES}">([^<]*)<', page)
+    assert heading is not None
+    assert heading[1] == "Rennes"
+    online = (await visitor.get("/sessions?format=mooc")).text
+    heading = re.search(rf'<h3><a href="/sessions/{MOOC}">([^<]*)<', online)
+    assert heading is not None
+    assert heading[1] == "Les fondamentaux de l’IA"
+
+
+async def test_what_is_an_example_is_said_once(visitor: HttpBrowser) -> None:
+    for path in ("/", "/sessions", "/ressources", f"/sessions/{RENNES}"):
+        assert (await visitor.get(path)).text.count("Exemple") == 1, path
+    assert "Exemple" not in (await visitor.get(f"/sessions/{MOOC}")).text

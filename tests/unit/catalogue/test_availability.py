@@ -11,7 +11,6 @@ from services.catalogue.rules.availability import (
     Access,
     SeatAvailability,
     availability,
-    last_change_by_clock,
     misses_minimum,
 )
 from services.catalogue.rules.bespoke import BespokeState
@@ -222,15 +221,6 @@ def test_reserved_seats_are_named_until_they_are_released() -> None:
         "jusqu’au lundi 31 mars 2025 inclus.</p>"
     )
     assert PHRASES.reservations(plan, RELEASED).strip() == ""
-
-
-def test_the_last_change_by_the_clock_is_the_last_moment_that_has_come() -> None:
-    plan = a_plan(reserved_seats=KEPT)
-    moments = [OPENS, RELEASED, CLOSES, STARTS, ENDS]
-    assert last_change_by_clock(plan, OPENS - timedelta(seconds=1)) is None
-    for moment, following in zip(moments, [*moments[1:], AFTER], strict=True):
-        assert last_change_by_clock(plan, moment) == moment
-        assert last_change_by_clock(plan, following - timedelta(seconds=1)) == moment
 
 
 def test_who_may_enrol_is_given_by_function_never_by_category() -> None:

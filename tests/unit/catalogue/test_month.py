@@ -1,0 +1,57 @@
+"""A month on a page: each session on its days, what runs for weeks above them."""
+
+from datetime import UTC, date, datetime
+
+from services.catalogue.pages.month import CalendarMonth, month_of
+from services.catalogue.rules.sessions import ListedSession
+from shared.events.catalogue import Module
+from tests.unit.catalogue.builders import a_draft
+
+
+def listed(
+    starts_at: datetime, ends_at: datetime, *modules: Module, timezone: str = "Europe/Paris"
+) -> ListedSession:
+    session = a_draft(starts_at=starts_at, ends_at=ends_at, modules=modules, timezone=timezone)
+    return ListedSession(session, None, starts_at)
+
+
+def at(day: int, hour: int, month: int = 4) -> datetime:
+    return datetime(2025, month, day, hour, tzinfo=UTC)
+
+
+def days(month: CalendarMonth) -> list[int]:
+    return [cell.day.day for week in month.weeks for cell in week for _ in cell.entries]
+
+
+def test_weeks_go_from_monday_to_sunday_and_hold_the_whole_month() -> None:
+    month = month_of(date(2025, 4, 1), [])
+    assert {len(week) for week in month.weeks} == {7}
+    assert month.weeks[0][0].day == date(2025, 3, 31)
+    assert month.weeks[-1][-1].day == date(2025, 5, 4)
+    assert sum(cell.is_of_month for week in month.weeks for cell in week) == 30
+    assert (month.previous, month.following) == (date(2025, 3, 1), date(2025, 5, 1))
+
+
+def test_a_session_stands_on_its_day_by_the_clocks_of_the_place() -> None:
+    late = listed(at(8, 1), at(8, 3), timezone="America/Martinique")
+    assert days(month_of(date(2025, 4, 1), [late])) == [7]
+    assert days(month_of(date(2025, 4, 1), [listed(at(8, 7), at(9, 15))])) == [8, 9]
+
+
+def test_a_session_of_several_seances_stands_on_each_of_them() -> None:
+    modules = (
+        Module(title="Journée 1", starts_at=at(8, 7), ends_at=at(8, 15)),
+        Module(title="Journée 2", starts_at=at(24, 7), ends_at=at(24, 15)),
+        Module(title="Journée 3", starts_at=at(6, 7, month=5), ends_at=at(6, 15, month=5)),
+    )
+    month = month_of(date(2025, 4, 1), [listed(at(8, 7), at(6, 15, month=5), *modules)])
+    assert days(month) == [8, 24]
+    entries = [entry.module for week in month.weeks for cell in week for entry in cell.entries]
+    assert entries == ["Journée 1", "Journée 2"]
+
+
+def test_what_runs_for_weeks_stands_above_the_days() -> None:
+    mooc = listed(datetime(2025, 3, 16, 23, tzinfo=UTC), at(11, 22))
+    month = month_of(date(2025, 4, 1), [mooc])
+    assert days(month) == []
+    assert month.long == [mooc]
