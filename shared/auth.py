@@ -140,6 +140,10 @@ class Tokens:
             is_valid=FILE_IS_VALID,
         )
 
+    def reload(self) -> None:
+        """Read the file again if it has changed."""
+        self._file.reload()
+
     def owner_of(self, token: str) -> Principal | None:
         """Return the owner of a token, or None."""
         return self.owner_of_digest(hashlib.sha256(token.encode()).hexdigest())

@@ -75,6 +75,8 @@ def compose(settings: Settings) -> Process:
         api=web,
         jobs=jobs.all_jobs(database),
         eraser=eraser(database, registry),
+        portals=registry,
+        tokens=tokens,
         follows=READS,
         follow_seconds=5,
     )

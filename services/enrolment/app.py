@@ -70,6 +70,8 @@ def compose(settings: Settings) -> Process:
         api=http,
         jobs=jobs.all_jobs(database, settings),
         eraser=eraser(database, registry, settings.policy),
+        portals=registry,
+        tokens=tokens,
         workers=[watch.run],
         on_published=watch.look,
         follows=READS,

@@ -105,6 +105,8 @@ def compose(settings: Settings) -> Process:
             settings.return_path,
         ),
         eraser=eraser(database, registry, settings.address_key),
+        portals=registry,
+        tokens=tokens,
         follows=(Topic.ENROLMENT_DECISIONS,),
         follow_seconds=5,
         workers=[partial(_deliver, settings, database)],

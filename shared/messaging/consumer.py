@@ -30,6 +30,7 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
+from shared.messaging.portals.registry import Portal
 from shared.messaging.router import Subscription
 from shared.observability import logged_ids
 from shared.security_log import SecurityOutcome
@@ -66,6 +67,14 @@ Admit = Callable[[Record], Received[Event] | Rejected]
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
 """A handler that only needs the events: FastStream fills in its other parameters from its context."""
+
+
+def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Portal]) -> None:
+    """Have the counters of what may be rejected: what begins at 40 has not grown, and no alert would come."""
+    if subscription.is_of_portals and subscription.keeps_rejected:
+        for portal in ("", *(portal.portal for portal in portals)):
+            for code in RejectionCode:
+                REJECTED.labels(subscription.topic, portal, code)
 
 
 class HandlerFails(Exception):

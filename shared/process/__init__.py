@@ -19,14 +19,16 @@ from fastapi import FastAPI
 from faststream import ContextRepo
 
 from shared import migrations, tracing
+from shared.auth import Tokens
 from shared.database import Database, is_temporary
 from shared.events.topics import Topic
 from shared.http import Probes, add_asyncapi, add_operations, operations_api
 from shared.messaging import asyncapi, cluster, erasure, faststream, progress
 from shared.messaging.cluster import Ours
-from shared.messaging.consumer import Admit, Consumer
+from shared.messaging.consumer import Admit, Consumer, count_rejected_from_zero
 from shared.messaging.erasure import Eraser
 from shared.messaging.groups import ConsumerGroups
+from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
@@ -54,9 +56,9 @@ class Process:
     """One service, wired but not yet running. ``app.py`` of each service builds one.
 
     ``register`` says what is deleted by time, ``eraser`` forgets agents; ``admit`` reads the records of
-    portals; ``context`` holds the values of handlers' parameters. Until when the topics that it ``follows``
-    are read is kept, each ``follow_seconds``; ``on_published`` is called each time that the relay marked
-    events as sent.
+    ``portals``; ``context`` holds the values of handlers' parameters. Until when the topics that it
+    ``follows`` are read is kept, each ``follow_seconds``; ``on_published`` is called each time that the relay
+    marked events as sent.
     """
 
     name: str
@@ -69,6 +71,8 @@ class Process:
     api: FastAPI
     admit: Admit
     eraser: Eraser
+    portals: PortalsFile
+    tokens: Tokens
     context: ContextRepo = field(default_factory=ContextRepo)
     jobs: Sequence[Job] = ()
     workers: Sequence[Worker] = ()
@@ -208,10 +212,19 @@ class Process:
             await groups.close()
             await broker.stop()
 
+    async def _read_files(self) -> None:
+        """Read tokens and portals again where they changed: a mistake is seen before somebody needs them."""
+        self.tokens.reload()
+        self.portals.reload()
+        for subscription in self.router.subscriptions.values():
+            count_rejected_from_zero(subscription, self.portals.portals)
+
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
         erase = Job("erase", erasure.EVERY_SECONDS, self.eraser.run)
-        jobs = (*self.jobs, erase, *housekeeping(self.database, self.router, self.register, self.settings))
+        read_files = Job("read-files", 1.0, self._read_files)
+        own = (*self.jobs, erase, read_files)
+        jobs = (*own, *housekeeping(self.database, self.router, self.register, self.settings))
         repeating = [self._start(job.name, repeat(job, self._stopping)) for job in jobs]
         working = [self._start("a worker", worker(self._stopping)) for worker in self.workers]
         try:

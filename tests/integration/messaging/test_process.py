@@ -3,12 +3,15 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
 import subprocess
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +28,11 @@ from tests.conftest import Broker, Eventually, RunService, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
 from tests.support.otlp import Collector, collecting
-from tests.support.processes import run_cli
+from tests.support.processes import ROOT, run_cli
 
 NOWHERE = "127.0.0.1:1"
+TRY_OUT_TOKENS = ROOT / "deploy" / "try-out-tokens.json"
+TRY_OUT_PORTALS = ROOT / "deploy" / "try-out-portals.json"
 
 
 def error_line(done: subprocess.CompletedProcess[str]) -> str:
@@ -225,6 +230,24 @@ def collector() -> Iterator[Collector]:
         yield collector
 
 
+async def files_with_mistakes_are_told(url: str, folder: Path, eventually: Eventually) -> None:
+    """By metrics, before anybody needs them; and what may be rejected is counted from 0."""
+
+    async def metrics_have(*lines: str) -> bool:
+        metrics = (await get(f"{url}/metrics"))[2]
+        return all(f"\n{line}\n" in metrics for line in lines)
+
+    rejected = 'parcours_requests_rejected_total{code="invalid",portal="exemple",topic="portal.enrolments"}'
+    assert await metrics_have(f"{rejected} 0.0")
+    files = [folder / "tokens.json", folder / "portals.json"]
+    before = [file.read_text() for file in files]
+    for valid, contents in ((0, ["[", "["]), (1, before)):
+        for file, content in zip(files, contents, strict=True):
+            file.write_text(content)
+        lines = [f"parcours_{file.stem}_file_valid {valid}.0" for file in files]
+        await eventually(partial(metrics_have, *lines), f"{lines}")
+
+
 @pytest.mark.kafka
 async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
     *,
@@ -234,11 +257,14 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     run_service: RunService,
     eventually: Eventually,
     collector: Collector,
+    tmp_path: Path,
 ) -> None:
     service = run_service(
         "enrolment",
         enrolment_url,
         kafka.bootstrap_servers,
+        API_TOKENS_FILE=str(shutil.copy(TRY_OUT_TOKENS, tmp_path / "tokens.json")),
+        PORTALS_FILE=str(shutil.copy(TRY_OUT_PORTALS, tmp_path / "portals.json")),
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         OTEL_TRACES_SAMPLER_ARG="0.01",
         SECURITY_CONTACT="securite@cnfpt.example",
@@ -280,6 +306,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     status, content_type, _ = await get(f"{service.url}/nowhere")
     assert (status, content_type) == (404, "application/problem+json")
 
+    await files_with_mistakes_are_told(service.url, tmp_path, eventually)
     # Now work, and a stop in the middle of it.
     session = open_now(capacity=None)
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
