@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from services.catalogue.app import DEFINITION as CATALOGUE
+from services.enrolment.app import DEFINITION as ENROLMENT
 from services.notifier.app import DEFINITION as NOTIFIER
 from shared import security_log
 from shared.cli import Definition, in_process, run, stop
@@ -16,7 +17,7 @@ from shared.process import Process
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
 from shared.web.logins import store
 
-SERVICES = (CATALOGUE, NOTIFIER)
+SERVICES = (CATALOGUE, ENROLMENT, NOTIFIER)
 
 app = typer.Typer(
     help="Log-ins of people at the provider (OIDC_ISSUER).",

@@ -60,6 +60,7 @@ def compose(settings: Settings) -> Process:
                 subscriptions=f"{settings.public_url('notifier')}{NEWS}",
                 my_enrolments=f"{settings.public_url('notifier')}{LOST_LINK}",
                 mail_log=f"{settings.public_url('notifier')}{MAIL_LOG}",
+                enrolment=settings.public_url("enrolment"),
             )
         ),
     )

@@ -23,6 +23,7 @@ from shared.messaging.erasure import Eraser
 from shared.messaging.partitions import number_of_partitions
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
+from shared.oidc.provider import provider_of
 from shared.process import Process
 from shared.web.rendering import Sites
 
@@ -57,6 +58,16 @@ def compose(settings: Settings) -> Process:
     )
     pages.trainer_roster.add_to(http, database, guard, settings.links, sites=sites)
     pages.verification.add_to(http, database, guard, sites=sites)
+    pages.desk.add_to(
+        http,
+        database,
+        guard,
+        tokens=tokens,
+        policy=settings.policy,
+        address=settings.public_url("enrolment"),
+        provider=provider_of(settings),
+        sites=sites,
+    )
     return Process(
         name="enrolment",
         settings=settings,

@@ -16,6 +16,7 @@ from services.enrolment.tables import (
     EnrolmentRow,
     MessageRow,
     NewAddressRow,
+    NoteRow,
     QuestionAnswerRow,
     RequestOutcomeRow,
     RequestRow,
@@ -24,12 +25,14 @@ from services.enrolment.tables import (
 from shared import limits, read_log
 from shared.messaging import personal_data as messaging
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
+from shared.web import logins
 
 _WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
     EnrolmentChangeRow: "enrolment_id",
     AttendanceRow: "enrolment_id",
     CertificateRow: "enrolment_id",
     QuestionAnswerRow: "enrolment_id",
+    NoteRow: "enrolment_id",
 }
 _AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 
@@ -134,6 +137,7 @@ _IN_SESSION_READ = (
 
 REGISTER = (
     messaging.REGISTER
+    + logins.REGISTER
     + limits.REGISTER
     + read_log.register(of_session=_IN_SESSION_READ)
     + Register(
@@ -167,6 +171,22 @@ REGISTER = (
                 "sont demandés.",
                 ends=(ANSWERS, ANSWERS_OF_ENDED),
                 of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=NoteRow,
+                whose=Whose.AGENTS,
+                columns={"text": "note de l’organisateur sur l’inscription"},
+                purpose="Organiser la session ; la délégation qui l’organise lit les notes.",
+                ends=(ENDED, ATTENDANCE),
+                of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=NoteRow,
+                whose=Whose.STAFF,
+                columns={"author": "nom du jeton, ou courriel, de qui a écrit la note"},
+                purpose="Savoir qui a écrit une note sur une inscription.",
+                ends=(ENDED, ATTENDANCE),
+                of_address=BY_ADDRESS.format("author"),
             ),
             PersonalData(
                 table=EnrolmentChangeRow,

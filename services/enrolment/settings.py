@@ -5,13 +5,14 @@ from datetime import timedelta
 from pydantic import Field
 
 from services.enrolment.rules.policy import Policy
+from shared.oidc.settings import OidcSettings
 from shared.read_log import ReadLogSettings
 from shared.retention_settings import EnrolmentRetention
 from shared.settings import ServiceSettings
 from shared.web.links import LinkSettings
 
 
-class Settings(ServiceSettings, LinkSettings, ReadLogSettings, EnrolmentRetention):
+class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, EnrolmentRetention):
     """The database and the port, how long the service waits, and what each installation may choose."""
 
     enrolment_database_url: str = Field(description="postgresql://user:password@host:port/name")

@@ -12,6 +12,7 @@ from services.enrolment.rules.states import State
 from shared import limits, read_log
 from shared.database import Timestamp, new_registry
 from shared.messaging import tables as messaging
+from shared.web import logins
 
 
 class EnrolmentTable(SQLModel, registry=new_registry()):
@@ -369,6 +370,18 @@ class QuestionAnswerRow(EnrolmentTable, table=True):
     kept_days: int = Field(description="After the session's end, as the question said then.")
 
 
+class NoteRow(EnrolmentTable, table=True):
+    """What an organiser has noted beside an enrolment, for their delegation alone; never changed."""
+
+    __tablename__ = "note"
+
+    note_id: UUID = Field(primary_key=True)
+    enrolment_id: UUID = Field(index=True)
+    author: str
+    text: str
+    written_at: datetime = Field(sa_type=Timestamp)
+
+
 class CertificateRow(EnrolmentTable, table=True):
     """The code by which a certificate is verified, given when it is read first; kept when it is withdrawn."""
 
@@ -405,3 +418,4 @@ metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
 limits.add_to(metadata)
 read_log.add_to(metadata)
+logins.add_to(metadata)

@@ -105,6 +105,64 @@ ENROLMENT_CAUSES: Mapping[str, str] = {
     "session_cancelled": "Session annulée",
 }
 """How an enrolment changed, as its agent reads it, where its state does not say it."""
+ROSTER_STATES: Mapping[str, str] = {
+    "enrolled": "inscription confirmée",
+    "attended": "présence enregistrée",
+    "absent": "absence",
+    "absent_justified": "absence justifiée",
+    "certified": "attestation délivrée",
+    "offered": "place proposée",
+    "waitlisted": "liste d’attente",
+    "pending_approval": "attend l’accord de l’employeur",
+    "pending_selection": "attend la sélection",
+    "refused": "refus",
+    "lapsed": "proposition restée sans suite",
+    "not_obtained": "sans place à la fin de la liste d’attente",
+    "withdrawn": "désistement",
+    "session_cancelled": "session annulée",
+}
+"""How an enrolment stands, as organisers read it."""
+ROSTER_CAUSES: Mapping[str, str] = {
+    "withdrawal": "Désistement à la demande de l’agent",
+    "employer": "Désistement à la demande de l’employeur",
+    "moved": "Changement pour une autre session",
+    "joined": "Réunie avec une autre inscription de la même personne",
+    "replaced": "Absente d’une liste de stagiaires plus récente",
+    "seat_freed": "Place libérée",
+    "offer_accepted": "Place proposée, acceptée",
+    "offer_declined": "Place proposée, refusée",
+    "offer_expired": "Place proposée, sans réponse",
+    "line_ended": "Fin de la liste d’attente",
+    "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
+    "approval_granted": "Accord de l’employeur",
+    "approval_denied": "Refus de l’employeur",
+    "approval_missing": "Sans accord de l’employeur à la clôture",
+    "approval_dropped": "La session ne demande plus d’accord",
+    "selection": "Sélection",
+    "priority": "Priorité changée",
+    "attendance": "Présence",
+    "session_cancelled": "Session annulée",
+}
+"""Why an enrolment changed, as organisers read it."""
+DESK_FIELDS: Mapping[str, str] = {
+    "email": "Courriel",
+    "given_name": "Prénom",
+    "family_name": "Nom",
+    "function": "Fonction",
+    "siret": "SIRET de l’employeur",
+    "employer": "Employeur",
+    "delegation": "Délégation de l’employeur",
+    "above_capacity": "Motif au-delà de la capacité",
+    "reason": "Motif",
+    "by": "À la demande de",
+    "priority": "Priorité",
+    "to_session_id": "Nouvelle session",
+    "note": "Note",
+    "texte": "Message",
+    "lien": "Lien",
+    "envoi": "Envoi",
+}
+"""What the forms of organisers call their fields."""
 RESOURCES: Mapping[str, str] = {
     "replay": "Replay",
     "dossier": "Dossier documentaire",

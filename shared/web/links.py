@@ -23,6 +23,8 @@ LOST_LINK = "/courriels/mes-inscriptions"
 """The path of the page that sends this link anew, to an address that is known; the notifier's."""
 NEWS = "/courriels/abonnement"
 """The path of the page where anybody subscribes to news; the notifier's."""
+ORGANISING = "/inscriptions/gestion"
+"""Where organisers work with enrolments."""
 MAIL_LOG = "/courriels/suivi"
 """The path of the pages of support; the notifier's."""
 ENROLMENTS_FOR = timedelta(days=180)

@@ -25,7 +25,7 @@ from shared import clock
 from shared.database import is_temporary
 from shared.references import reference_of
 from shared.web import assets, french, labels
-from shared.web.links import LOST_LINK, MAIL_LOG, NEWS
+from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE
 
@@ -44,13 +44,15 @@ class Sites:
     """Where the pages of all services are, for the head of each page; None: the installation does not say.
 
     ``catalogue`` has no slash at its end, and is "" on the catalogue's own pages. ``my_enrolments`` is where
-    agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works.
+    agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works,
+    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end.
     """
 
     catalogue: str = ""
     my_enrolments: str | None = None
     news: str | None = None
     mail_log: str | None = None
+    enrolment: str | None = None
 
     @classmethod
     def by(cls, public_url: Callable[[str], str]) -> "Sites":
@@ -61,7 +63,14 @@ class Sites:
             my_enrolments=f"{notifier}{LOST_LINK}",
             news=f"{notifier}{NEWS}",
             mail_log=f"{notifier}{MAIL_LOG}",
+            enrolment=public_url("enrolment"),
         )
+
+    def staff_page(self, path: str) -> str | None:
+        """Return the address of a page of an organiser, on whichever service; None: it is not said where."""
+        if path.startswith(ORGANISING):
+            return None if self.enrolment is None else f"{self.enrolment}{path}"
+        return f"{self.catalogue}{path}" if path.startswith("/gestion") else path
 
 
 NOWHERE_ELSE = Sites()

@@ -60,8 +60,8 @@ class Site:
 
     ``subscriptions`` is the page of another service where anybody subscribes to news by mail,
     ``my_enrolments`` that where agents get the link to theirs; ``contact`` the address to write to when a
-    page keeps somebody out, ``mail_log`` where support works. ``kept_days`` are how long what is kept, by the
-    names of the settings.
+    page keeps somebody out, ``mail_log`` where support works, ``enrolment`` where organisers follow
+    enrolments. ``kept_days`` are how long what is kept, by the names of the settings.
     """
 
     database: Database
@@ -73,6 +73,7 @@ class Site:
     subscriptions: str | None = None
     my_enrolments: str | None = None
     mail_log: str | None = None
+    enrolment: str | None = None
     contact: str | None = None
     publisher: Publisher = Publisher()
     kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
@@ -95,7 +96,12 @@ def rendering_of(site: Site) -> Rendering:
     """What writes the pages of a site."""
     return Rendering(
         TEMPLATES,
-        sites=Sites(my_enrolments=site.my_enrolments, news=site.subscriptions, mail_log=site.mail_log),
+        sites=Sites(
+            my_enrolments=site.my_enrolments,
+            news=site.subscriptions,
+            mail_log=site.mail_log,
+            enrolment=site.enrolment,
+        ),
         layout="gabarit.html",
         notice="message.html",
         site=site,

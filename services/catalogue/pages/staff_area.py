@@ -3,6 +3,7 @@
 from shared.auth import Role
 from shared.web import labels
 from shared.web.logins import StaffArea
+from shared.web.logins.staff_area import ORGANISER_PAGES
 
 STAFF_AREA = StaffArea(
     home="/gestion",
@@ -11,11 +12,6 @@ STAFF_AREA = StaffArea(
     title="Espace des délégations",
     lead="Pour créer, modifier et publier les sessions de votre délégation.",
     label=labels.form_field,
-    pages=(
-        ("/gestion", "Mes sessions"),
-        ("/gestion/sessions/nouvelle", "Nouvelle session"),
-        ("/gestion/ressources", "Ressources"),
-        ("/gestion/demandes", "Demandes"),
-    ),
+    pages=ORGANISER_PAGES,
     only_posted=("/publier", "/copier", "/replay"),
 )

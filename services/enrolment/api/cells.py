@@ -2,26 +2,8 @@
 
 import unicodedata
 
-from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
 from shared.web.labels import ATTENDANCE
-
-STATES = {
-    State.ENROLLED: "inscription confirmée",
-    State.ATTENDED: "présence enregistrée",
-    State.ABSENT: "absence",
-    State.ABSENT_JUSTIFIED: "absence justifiée",
-    State.CERTIFIED: "attestation délivrée",
-    State.OFFERED: "place proposée",
-    State.WAITLISTED: "liste d’attente",
-    State.PENDING_APPROVAL: "attend l’accord de l’employeur",
-    State.PENDING_SELECTION: "attend la sélection",
-    State.REFUSED: "refus",
-    State.LAPSED: "proposition restée sans suite",
-    State.NOT_OBTAINED: "sans place à la fin de la liste d’attente",
-    State.WITHDRAWN: "désistement",
-    State.SESSION_CANCELLED: "session annulée",
-}
 
 _OTHER_SPELLINGS = {
     "present": Attendance.ATTENDED,

@@ -127,7 +127,7 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
     modules = range(max(1, len(session.modules)))
     is_offered = enrolment.state is State.OFFERED
     return [
-        cells.STATES[enrolment.state],
+        labels.ROSTER_STATES[enrolment.state],
         line.position,
         REFUSALS[enrolment.reason].label if enrolment.reason else None,
         *_who(line),

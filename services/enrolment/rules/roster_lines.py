@@ -1,5 +1,6 @@
 """The roster of a session as organisers read it, and its order."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,13 @@ PARTS = [
     State.SESSION_CANCELLED,
 ]
 """The order of the roster, after those who have a seat."""
+
+
+def plain(text: str) -> str:
+    """Return a text as it is searched in: in small letters, without accents."""
+    letters = unicodedata.normalize("NFD", text.lower())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
 
 LineKey = tuple[int, int, int, datetime, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""

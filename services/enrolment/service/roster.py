@@ -23,8 +23,11 @@ async def page(
     after: LineKey | None,
     limit: int,
     states: Collection[State],
+    sought: Collection[str] = (),
 ) -> tuple[SessionState, list[RosterLine]] | None:
     """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's.
+
+    ``sought``: only those in whose names, address or employer all of these stand.
 
     Who reads is recorded.
     """
@@ -32,7 +35,7 @@ async def page(
     if session is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    return session, await roster_lines.page(tx, session_id, after, limit, states=states)
+    return session, await roster_lines.page(tx, session_id, after, limit, states=states, sought=sought)
 
 
 async def stream(

@@ -1,5 +1,6 @@
 """The roster of a session as organisers read it: every enrolment, in its order."""
 
+import re
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.questions import KeptAnswer
-from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine
+from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine, plain
 from services.enrolment.rules.states import State
 from services.enrolment.store.enrolments import LIVE, enrolment_of
 from shared.database import Transaction
@@ -19,10 +20,21 @@ _FIRST: LineKey = (-1, 0, 0, EARLIEST, UUID(int=0))
 
 
 async def page(
-    tx: Transaction, session_id: UUID, after: LineKey | None, limit: int, *, states: Collection[State] = ()
+    tx: Transaction,
+    session_id: UUID,
+    after: LineKey | None,
+    limit: int,
+    *,
+    states: Collection[State] = (),
+    sought: Collection[str] = (),
 ) -> list[RosterLine]:
-    """Return the next ``limit`` lines of a roster, in these states or in all."""
-    rows = await tx.execute(_PAGE, _parameters(session_id, states, after, limit))
+    """Return the next ``limit`` lines of a roster, in these states or in all, that have all of these words.
+
+    Words are looked for in names, addresses and employers, however they are written: with accents or not.
+    """
+    parameters = _parameters(session_id, states, after, limit)
+    patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None
+    rows = await tx.execute(_PAGE, parameters | {"patterns": patterns})
     return [_line(row) for row in rows]
 
 
@@ -56,7 +68,15 @@ def _parameters(
         "received": received_at,
         "enrolment": enrolment_id,
         "limit": limit,
+        "patterns": None,
     }
+
+
+_LIKE = re.compile(r"[%_\\]")
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return f"\\{sign[0]}"
 
 
 def _line(row: Row[Any]) -> RosterLine:
@@ -76,7 +96,10 @@ _ROSTER = (
     "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "
     "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
     "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
-    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))), "
+    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[]))) "
+    "AND (CAST(:patterns AS text[]) IS NULL OR regexp_replace(normalize(lower(concat_ws(' ', "
+    "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id)), "
+    "NFD), '[\u0300-\u036f]', '', 'g') LIKE ALL(CAST(:patterns AS text[])))), "
     "waiting AS (SELECT enrolment_id, dense_rank() OVER (ORDER BY priority DESC, ticket) AS position "
     "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
 )

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.auth import Role
+from shared.web.links import ORGANISING
 
 SameSite = Literal["lax", "strict"]
+ORGANISER_PAGES = (
+    (ORGANISING, "Aujourd’hui"),
+    ("/gestion", "Mes sessions"),
+    ("/gestion/sessions/nouvelle", "Nouvelle session"),
+    ("/gestion/ressources", "Ressources"),
+    ("/gestion/demandes", "Demandes"),
+)
+"""The pages of organisers, in the catalogue and in enrolment: one head leads to all."""
 _LONGEST = 2000
 """Of an address to return to, which is kept while somebody logs in."""
 

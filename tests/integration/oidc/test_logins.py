@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 
 from services.catalogue import api as catalogue_api
 from services.catalogue import pages as catalogue_pages
+from services.enrolment.pages import desk
+from services.enrolment.rules.policy import Policy
 from services.logins import app as logins_command
 from services.notifier import api as notifier_api
 from services.notifier import pages as notifier_pages
@@ -89,16 +91,38 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
     return web
 
 
+@pytest.fixture
+def enrolment(enrolment_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
+    web = FastAPI()
+    desk.add_to(
+        web,
+        enrolment_database,
+        a_guard(enrolment_database),
+        tokens=tokens,
+        policy=Policy(),
+        address=SITE,
+        provider=provider,
+        sites=Sites(catalogue="http://catalogue"),
+    )
+    return web
+
+
 def browser_on(web: FastAPI, address: str = "127.0.0.1") -> HttpBrowser:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=web, client=(address, 1)), base_url=SITE)
 
 
 @pytest.fixture
 def operator(
-    issuer: OidcIssuer, catalogue_url: str, notifier_url: str, monkeypatch: pytest.MonkeyPatch
+    *,
+    issuer: OidcIssuer,
+    catalogue_url: str,
+    enrolment_url: str,
+    notifier_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Awaitable[Result]]:
     """``parcours logins …`` inside this process."""
-    for service, url in (("catalogue", catalogue_url), ("notifier", notifier_url)):
+    urls = {"catalogue": catalogue_url, "enrolment": enrolment_url, "notifier": notifier_url}
+    for service, url in urls.items():
         for name, value in settings_of(service, url, "localhost:1").items():
             monkeypatch.setenv(name, value)
     for name, value in settings_for(issuer).model_dump(mode="json").items():
@@ -485,6 +509,7 @@ async def test_somebody_sees_their_own_log_ins_and_ends_one_or_all(
 async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     *,
     catalogue: FastAPI,
+    enrolment: FastAPI,
     notifier: FastAPI,
     issuer: OidcIssuer,
     operator: Callable[..., Awaitable[Result]],
@@ -496,21 +521,25 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
     async with (
         browser_on(catalogue) as management,
+        browser_on(enrolment) as desk_tab,
         browser_on(notifier) as mails,
         browser_on(catalogue) as eve,
     ):
         await logged_in(management, issuer, "zoe")
+        await logged_in(desk_tab, issuer, "zoe", "/inscriptions/gestion/connexion/compte")
         await logged_in(mails, issuer, "zoe", "/courriels/suivi/connexion/compte")
         await logged_in(eve, issuer, "eve")
 
         done = await operator("end", called)
 
-        assert (done.exit_code, done.output) == (0, "Ended: 1 in the catalogue, 1 in the notifier\n")
+        ended = "Ended: 1 in the catalogue, 1 in the enrolment, 1 in the notifier\n"
+        assert (done.exit_code, done.output) == (0, ended)
+        assert (await desk_tab.get("/inscriptions/gestion")).status_code == 303
         assert (await management.get("/gestion")).status_code == 303
         assert (await mails.get("/courriels/suivi")).status_code == 303
         assert (await eve.get("/gestion")).status_code == 200
     line = caplog.records[-1]
-    assert line.message == "log_out ok who=operator where=parcours logins end times=2"
+    assert line.message == "log_out ok who=operator where=parcours logins end times=3"
     again = await operator("end", called)
     assert (again.exit_code, again.output) == (1, f"parcours: {called} is not logged in anywhere.\n")
 

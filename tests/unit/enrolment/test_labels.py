@@ -24,7 +24,8 @@ RENDERING = Rendering(TEMPLATES, notice="message.html")
 
 
 def test_sheets_and_agents_have_a_label_for_every_state() -> None:
-    assert set(cells.STATES) == set(labels.ENROLMENT_STATES) == set(State)
+    assert set(labels.ROSTER_STATES) == set(labels.ENROLMENT_STATES) == set(State)
+    assert set(labels.ROSTER_CAUSES) == set(Cause)
 
 
 def test_agents_have_a_label_for_whatever_ended_an_enrolment_that_they_did_not_ask_for() -> None:

@@ -1,0 +1,64 @@
+"""The pages of organisers about enrolments: what waits for them today, and all that they do in a session."""
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from services.enrolment.pages.desk import roster, start
+from services.enrolment.pages.desk.by_hand import ByHandPage
+from services.enrolment.pages.desk.person import PersonPages
+from services.enrolment.pages.desk.staff_area import ENROLMENTS, SESSIONS, STAFF_AREA
+from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.rules.policy import Policy
+from shared.auth import Tokens
+from shared.database import Database
+from shared.guard import Guard
+from shared.oidc.provider import Provider
+from shared.web.logins import Logins, VisitHandler
+from shared.web.refusals import REFUSALS
+from shared.web.rendering import Rendering, Sites
+
+__all__ = ["add_to"]
+
+
+def add_to(
+    api: FastAPI,
+    database: Database,
+    guard: Guard,
+    *,
+    tokens: Tokens,
+    policy: Policy,
+    address: str,
+    provider: Provider | None,
+    sites: Sites,
+) -> None:
+    """Serve the pages beside the API.
+
+    ``address`` is where the public, and so a form, finds this service; staff log in at ``provider``, if any.
+    ``sites`` are where the pages of the others are.
+    """
+    rendering = Rendering(
+        TEMPLATES, service="enrolment", sites=sites, notice="message.html", refusals=REFUSALS
+    )
+    logins = Logins(
+        STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
+    )
+    session, enrolment = f"{SESSIONS}/{{session_id:uuid}}", f"{ENROLMENTS}/{{enrolment_id:uuid}}"
+    person = PersonPages(policy)
+    routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
+        (STAFF_AREA.home, start.today, ["GET"]),
+        (session, roster.participants, ["GET", "POST"]),
+        (f"{session}/attente", roster.line, ["GET"]),
+        (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),
+        (enrolment, person.show, ["GET"]),
+        (f"{enrolment}/correction", person.correct, ["POST"]),
+        (f"{enrolment}/desistement", person.withdraw, ["POST"]),
+        (f"{enrolment}/deplacement", person.move, ["POST"]),
+        (f"{enrolment}/priorite", person.prioritise, ["POST"]),
+        (f"{enrolment}/reunion", person.join, ["POST"]),
+        (f"{enrolment}/note", person.note, ["POST"]),
+    )
+    for route in (
+        *logins.routes(),
+        *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
+    ):
+        api.router.routes.append(route)

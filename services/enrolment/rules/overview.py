@@ -1,0 +1,127 @@
+"""What an organiser is shown of their sessions at a glance: what waits for them, and what comes next."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Format, Status
+
+AHEAD = timedelta(days=7)
+"""How far the week ahead goes."""
+APPROVALS_BEFORE = timedelta(days=7)
+"""From how long before the close of enrolment on missing approvals are shown as something to do."""
+
+
+class DeskTask(StrEnum):
+    """Something that waits for the organiser of a session, the most urgent first."""
+
+    MINIMUM_MISSED = "minimum_missed"
+    RANKING_DUE = "ranking_due"
+    ATTENDANCE_DUE = "attendance_due"
+    APPROVALS_MISSING = "approvals_missing"
+    OFFERS_OUT = "offers_out"
+    ADDRESSES_BAD = "addresses_bad"
+
+
+class DeskDate(StrEnum):
+    """What happens in a session at a moment."""
+
+    OPENS = "opens"
+    CLOSES = "closes"
+    STARTS = "starts"
+    ENDS = "ends"
+    RELEASE = "release"
+    LAPSE = "lapse"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAtAGlance:
+    """A session and its numbers. ``next_lapse``: when the first of its offers ends without an answer.
+
+    ``unrecorded``: somebody's attendance is not known. ``bad_addresses``: how many who are live in it get no
+    mail.
+    """
+
+    session: SessionState
+    enrolled: int
+    offered: int
+    waiting: int
+    pending_approval: int
+    pending_selection: int
+    bad_addresses: int
+    next_lapse: datetime | None
+    unrecorded: bool
+
+    @property
+    def taken(self) -> int:
+        """How many seats are taken, or held for an answer."""
+        return self.enrolled + self.offered
+
+    def kept(self, now: datetime) -> int:
+        """Return how many free seats are kept for some delegations, at most."""
+        reserved = sum(each.seats for each in self.session.reserved_seats if each.release_at > now)
+        free = max(0, (self.session.capacity or 0) - self.taken)
+        return min(reserved, free)
+
+    def tasks(self, now: datetime) -> list[DeskTask]:
+        """Return what waits for the organiser, the most urgent first."""
+        session = self.session
+        if session.status is Status.CANCELLED:
+            return []
+        is_closed, is_over = session.enrolment_closes_at <= now, session.ends_at <= now
+        misses = session.minimum is not None and self.taken < session.minimum
+        due = {
+            DeskTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,
+            DeskTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
+            DeskTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
+            DeskTask.APPROVALS_MISSING: self.pending_approval
+            and session.enrolment_closes_at - APPROVALS_BEFORE <= now,
+            DeskTask.OFFERS_OUT: self.offered,
+            DeskTask.ADDRESSES_BAD: self.bad_addresses and not is_over,
+        }
+        return [task for task in DeskTask if due[task]]
+
+    def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, DeskDate]]:
+        """Yield what happens in the session from one moment to another."""
+        session = self.session
+        if session.status is Status.CANCELLED:
+            return
+        releases = [(each.release_at, DeskDate.RELEASE) for each in session.reserved_seats]
+        lapse = [] if self.next_lapse is None else [(self.next_lapse, DeskDate.LAPSE)]
+        fixed = [
+            (session.enrolment_opens_at, DeskDate.OPENS),
+            (session.enrolment_closes_at, DeskDate.CLOSES),
+            (session.ends_at, DeskDate.ENDS),
+        ]
+        starts = [(module.starts_at, DeskDate.STARTS) for module in session.modules] or [
+            (session.starts_at, DeskDate.STARTS)
+        ]
+        yield from (date for date in {*fixed, *starts, *releases, *lapse} if since <= date[0] < until)
+
+
+def waiting_tasks(
+    glances: Iterable[SessionAtAGlance], now: datetime
+) -> list[tuple[DeskTask, SessionAtAGlance]]:
+    """Return what waits for an organiser, the most urgent first, then by the start of the session."""
+    order = list(DeskTask)
+    tasks = [(task, glance) for glance in glances for task in glance.tasks(now)]
+    return sorted(tasks, key=lambda each: order.index(each[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class ComingDate:
+    """Something that happens in a session soon."""
+
+    at: datetime
+    what: DeskDate
+    glance: SessionAtAGlance
+
+
+def week_ahead(glances: Iterable[SessionAtAGlance], now: datetime) -> list[ComingDate]:
+    """Return what happens in these sessions within a week, in order."""
+    coming = [
+        ComingDate(at, what, glance) for glance in glances for at, what in glance.dates(now, now + AHEAD)
+    ]
+    return sorted(coming, key=lambda each: (each.at, each.glance.session.starts_at, each.what))

@@ -1,0 +1,26 @@
+"""What organisers see first: their sessions with their numbers, and what waits for them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.store import overview
+from shared.auth import Principal
+from shared.database import Transaction
+
+STAYS = timedelta(days=14)
+"""How long a session is shown after its end: until then attendance is to be recorded."""
+MOST = 200
+"""Sessions at once."""
+
+
+async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionAtAGlance]:
+    """Return the sessions of an organiser that are not over for long, the first to start first."""
+    return await overview.glances(tx, organiser.delegation, now - STAYS, MOST)
+
+
+async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionAtAGlance | None:
+    """Return a session with its numbers; None: it is not the organiser's."""
+    found = await overview.glance(tx, session_id)
+    return found if found is not None and organiser.finds(found.session.organiser) else None

@@ -1,0 +1,74 @@
+"""One person in a session, for its organisers: all that is known, where they could go, notes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.enrolment.rules.organising import judge_destination
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service.enrolments import find_own
+from services.enrolment.store import changes, notes, roster_lines, sessions
+from services.enrolment.tables import EnrolmentChangeRow, NoteRow
+from shared import read_log
+from shared.auth import Principal
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.read_log import Reading, ReadKind
+
+
+@dataclass(frozen=True, slots=True)
+class PersonInSession:
+    """An enrolment with its session, its history and its notes, the oldest first.
+
+    ``twins``: the lines of who may be the same person by another issuer. ``destinations``: the organiser's
+    other sessions of the offer, in which the agent is not.
+    """
+
+    line: RosterLine
+    session: SessionState
+    changes: Sequence[EnrolmentChangeRow]
+    notes: Sequence[NoteRow]
+    twins: Sequence[RosterLine]
+    destinations: Sequence[SessionState]
+
+
+async def show(
+    tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading, now: datetime
+) -> PersonInSession | None:
+    """Return an enrolment and what belongs to it; None: it is in no session of theirs.
+
+    Who reads is recorded.
+    """
+    found = await find_own(tx, enrolment_id, organiser)
+    if found is None:
+        return None
+    session, agent = found.session, found.enrolment.agent.key
+    await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent], session_id=session.session_id)
+    line = await roster_lines.line_of(tx, session.session_id, enrolment_id)
+    others = await sessions.others_of_offer(tx, session, agent, now)
+    return PersonInSession(
+        line=line,
+        session=session,
+        changes=await changes.of_enrolment(tx, enrolment_id),
+        notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
+        twins=[await roster_lines.line_of(tx, session.session_id, twin) for twin in line.same_person],
+        destinations=[
+            there for there, _ in others if judge_destination(session, there, organiser.delegation) is None
+        ],
+    )
+
+
+async def add_note(
+    tx: Transaction, enrolment_id: UUID, text: str, organiser: Principal, now: datetime
+) -> bool:
+    """Keep a note beside an enrolment. Returns False when it is in no session of theirs."""
+    if await find_own(tx, enrolment_id, organiser) is None:
+        return False
+    await notes.add(tx, enrolment_id, text, organiser.name, now)
+    return True
+
+
+async def noted(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many notes there are beside these enrolments of an organiser."""
+    return {found: len(rows) for found, rows in (await notes.of_enrolments(tx, enrolment_ids)).items()}

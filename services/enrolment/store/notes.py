@@ -1,0 +1,25 @@
+"""Notes of organisers beside enrolments."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlmodel import col, select
+
+from services.enrolment.tables import NoteRow
+from shared.database import Transaction
+
+
+async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
+    """Keep a note."""
+    tx.add(NoteRow(note_id=uuid4(), enrolment_id=enrolment_id, author=author, text=text, written_at=now))
+    await tx.flush()
+
+
+async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
+    """Return the notes beside these enrolments, the oldest first."""
+    found: dict[UUID, list[NoteRow]] = {}
+    rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
+    for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):
+        found.setdefault(row.enrolment_id, []).append(row)
+    return found

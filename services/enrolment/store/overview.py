@@ -1,0 +1,66 @@
+"""Sessions with their numbers, as organisers see them at a glance."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.store.sessions import session_of
+from shared.database import Transaction
+
+
+async def glances(
+    tx: Transaction, organiser: str | None, since: datetime, limit: int
+) -> Sequence[SessionAtAGlance]:
+    """Return sessions that end after a moment, the first to start first; of one organiser, or of all."""
+    parameters = {"organiser": organiser, "since": since, "limit": limit}
+    return [_glance(row) for row in await tx.execute(_LIST, parameters)]
+
+
+async def glance(tx: Transaction, session_id: UUID) -> SessionAtAGlance | None:
+    """Return a session with its numbers, or None."""
+    row = (await tx.execute(_SINGLE, {"id": session_id})).one_or_none()
+    return None if row is None else _glance(row)
+
+
+def _glance(row: Row[Any]) -> SessionAtAGlance:
+    return SessionAtAGlance(
+        session=session_of(row),
+        enrolled=row.enrolled,
+        offered=row.offered,
+        waiting=row.waiting,
+        pending_approval=row.pending_approval,
+        pending_selection=row.pending_selection,
+        bad_addresses=row.bad_addresses,
+        next_lapse=row.next_lapse,
+        unrecorded=row.unrecorded,
+    )
+
+
+# Each count is served by an index of few rows; who has a seat is looked for only once a session has begun.
+_GLANCE = (
+    "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "
+    "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "
+    "AND enrolment.state = 'pending_approval') AS pending_approval, "
+    "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "
+    "AND enrolment.state = 'pending_selection') AS pending_selection, "
+    "(SELECT count(*) FROM bad_address JOIN enrolment USING (issuer, agent_id) "
+    "WHERE enrolment.session_id = session.session_id "
+    "AND enrolment.state IN ('enrolled', 'offered', 'waitlisted', 'pending_approval', 'pending_selection')) "
+    "AS bad_addresses, "
+    "CASE WHEN offered > 0 THEN (SELECT min(hold_until) FROM enrolment "
+    "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'offered') END AS next_lapse, "
+    "CAST(session.state->>'starts_at' AS timestamptz) <= now() AND EXISTS (SELECT FROM enrolment "
+    "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'enrolled') AS unrecorded "
+    "FROM session "
+)
+_LIST = text(
+    f"{_GLANCE} WHERE (CAST(:organiser AS text) IS NULL OR session.state->>'organiser' = :organiser) "
+    "AND session.state->>'status' <> 'cancelled' "
+    "AND CAST(session.state->>'ends_at' AS timestamptz) > :since "
+    "ORDER BY CAST(session.state->>'starts_at' AS timestamptz), session.session_id LIMIT :limit"
+)
+_SINGLE = text(f"{_GLANCE} WHERE session.session_id = :id")

@@ -1,0 +1,79 @@
+"""The pages of organisers about enrolments in a real Chromium: nothing for axe to report, phone and desk."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import new_tab, violations
+from tests.browser.desk import TOKEN, ServedDesk, served_desk
+
+pytestmark = pytest.mark.browser
+DESK = "/inscriptions/gestion"
+SIZES: list[tuple[int, Literal["light", "dark"]]] = [(360, "light"), (768, "dark"), (1440, "light")]
+
+
+@pytest.fixture(scope="module")
+def served_enrolment(
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedDesk]:
+    with served_desk(new_database("enrolment"), tmp_path_factory.mktemp("desk")) as served:
+        yield served
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def tab(request: pytest.FixtureRequest, chromium: Browser, served_enrolment: ServedDesk) -> Iterator[Page]:
+    width, scheme = request.param
+    viewport = {"width": width, "height": 800}
+    with new_tab(chromium, base_url=served_enrolment.url, viewport=viewport, color_scheme=scheme) as page:
+        log_in(page)
+        yield page
+
+
+def log_in(page: Page) -> None:
+    page.goto(f"{DESK}/connexion")
+    page.get_by_label("Jeton d’accès").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{DESK}")
+
+
+def looks_right(page: Page) -> None:
+    assert violations(page) == [], page.url
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+
+
+def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
+    tab: Page, served_enrolment: ServedDesk
+) -> None:
+    sessions = {name: f"{DESK}/sessions/{found}" for name, found in served_enrolment.sessions.items()}
+    for path in (
+        DESK,
+        f"{DESK}/connexions",
+        sessions["full"],
+        sessions["empty"],
+        f"{sessions['full']}/attente",
+        f"{sessions['empty']}/attente",
+        f"{sessions['full']}/ajout",
+    ):
+        tab.goto(path)
+        looks_right(tab)
+    tab.get_by_role("button", name="Ajouter", exact=True).click()
+    expect(tab.get_by_text("Rien n’a été enregistré.")).to_be_visible()
+    looks_right(tab)
+    for path in (sessions["full"], f"{sessions['full']}/attente"):
+        tab.goto(path)
+        tab.locator("tbody th a").last.click()
+        expect(tab.get_by_role("heading", name="Ce qui s’est passé")).to_be_visible()
+        for summary in tab.locator("aside summary").all():
+            summary.click()
+        looks_right(tab)
+
+
+def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: ServedDesk) -> None:
+    tab.goto(f"{DESK}/sessions/{served_enrolment.sessions['full']}")
+    tab.get_by_label("Nom, courriel ou employeur").fill("elise")
+    expect(tab.locator("tbody tr:visible")).to_have_count(1)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("status")).to_contain_text("1 personne pour « elise »")
