@@ -266,6 +266,10 @@ class BespokeRequestReceived(Event):
     def key(self) -> str:
         return self.siret
 
+    @property
+    def once(self) -> str:
+        return f"{self.request_id} {self.request_source}"
+
 
 class BespokeAnswer(StrEnum):
     """Where a bespoke request stands, for the authority."""

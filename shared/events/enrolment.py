@@ -310,6 +310,10 @@ class OrganiserNotice(Event):
     def key(self) -> str:
         return str(self.session_id)
 
+    @property
+    def once(self) -> str:
+        return f"{self.session_id} {self.session_version}"
+
 
 class SelectionDue(OrganiserNotice):
     """Candidates wait for the organiser to rank them. Published by the rules of :class:`OrganiserNotice`."""
@@ -366,6 +370,10 @@ class ParticipantsMessaged(Event):
     def key(self) -> str:
         return str(self.session_id)
 
+    @property
+    def once(self) -> str:
+        return str(self.message_id)
+
 
 class NominationOutcome(StrEnum):
     """What became of somebody whom an authority named for its session."""
@@ -406,6 +414,10 @@ class NominationAnswered(Event):
     @property
     def key(self) -> str:
         return str(self.session_id)
+
+    @property
+    def once(self) -> str:
+        return f"{self.request_id} {self.request_source}"
 
 
 DECISIONS: tuple[type[Decision], ...] = (

@@ -437,3 +437,11 @@ class Event(ContractModel):
     def answer_key(self) -> str:
         """The key on a portal's own topic of answers."""
         return self.key
+
+    @property
+    def once(self) -> str | None:
+        """What there is one event of this type for, however often it is decided, as after a restore.
+
+        Its id is made from that: whoever has had it drops it when it comes again. None: each has its own.
+        """
+        return None

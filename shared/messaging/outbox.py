@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import text
 
@@ -30,6 +30,9 @@ KEPT = timedelta(days=7)
 ANSWERS_KEPT = timedelta(days=30)
 """How long a portal can read its answers in its feed."""
 
+_NAMESPACE = UUID("5d4f0c6e-3c1b-4f0e-9b9a-1d1f0a6f7c52")
+"""Of the ids of events of which there is one alone."""
+
 REGISTRY = "registry"
 """The key, in the ``info`` of a database, of the registry of the portals that its service answers."""
 
@@ -38,8 +41,8 @@ REGISTRY = "registry"
 class OutboxEvent:
     """An event to publish, and the attributes of its envelope.
 
-    ``source`` is None where the service itself publishes the event; ``event_id`` is None where it gets a new
-    one. ``misrouted``: it answers a request that lay in another partition than its session's.
+    ``source`` is None where the service itself publishes the event; ``event_id`` is None where it gets one
+    of its own. ``misrouted``: it answers a request that lay in another partition than its session's.
     """
 
     event: Event
@@ -65,7 +68,7 @@ class Outbox:
         registry: PortalsFile | None = tx.info.get(REGISTRY)
         portals = None if registry is None else registry.portals
         outgoing = [event if isinstance(event, OutboxEvent) else OutboxEvent(event) for event in events]
-        ids = [out.event_id or uuid4() for out in outgoing]
+        ids = [out.event_id or _new_id(out.event) for out in outgoing]
         keys = [out.event.key if portals is None else out.event.answer_key for out in outgoing]
         routes: dict[_Route, int] = {}
         columns = {
@@ -101,6 +104,10 @@ class Outbox:
     def _route(self, out: OutboxEvent, portals: Portals | None) -> "_Route":
         destinations = tuple(_destinations(out.event, portals))
         return _Route(out.event.TYPE, out.source or self.source, out.misrouted, destinations)
+
+
+def _new_id(event: Event) -> UUID:
+    return uuid4() if event.once is None else uuid5(_NAMESPACE, f"{event.TYPE} {event.once}")
 
 
 class _Destination(NamedTuple):

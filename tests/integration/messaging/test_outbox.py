@@ -19,7 +19,7 @@ from local.kafka import KafkaBroker
 from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import JSON
-from shared.events.enrolment import SessionOccupancyChanged
+from shared.events.enrolment import MinimumMissed, SelectionDue, SessionOccupancyChanged
 from shared.messaging import outbox, relay, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
@@ -83,6 +83,31 @@ async def connected(database: Database, bootstrap_servers: str) -> AsyncIterator
 
 
 # ------------------------------------------------------------------------------------------ if and only if
+
+
+async def test_an_event_of_which_there_is_one_has_the_same_id_however_often_it_is_decided(
+    database: Database,
+) -> None:
+    def missed(version: int, enrolled: int = 0) -> OutboxEvent:
+        event = MinimumMissed(
+            session_id=session_id,
+            session_version=version,
+            organiser="bretagne",
+            minimum=9,
+            enrolled=enrolled,
+            offered=0,
+            candidates=0,
+        )
+        return OutboxEvent(event)
+
+    session_id = uuid.uuid4()
+    due = SelectionDue(
+        session_id=session_id, session_version=1, organiser="bretagne", candidates=1, enrolled=0
+    )
+    ids = await write(database, missed(1), missed(1, enrolled=1), missed(2), OutboxEvent(due))
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+    assert len(set(await write(database, news(session_id), news(session_id)))) == 2
 
 
 async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
