@@ -1,8 +1,11 @@
 """Kafka in: how full the sessions are, and what authorities request."""
 
 from services.catalogue.rules.bespoke import BespokeRequest
-from services.catalogue.service import bespoke, occupancy
+from services.catalogue.service import bespoke, occupancy, published
+from services.catalogue.service.published import ResourceState
+from shared import clock
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.portal import AgentErasureRequested, BespokeTrainingRequested
@@ -55,10 +58,22 @@ async def on_occupancy(tx: Tx, received: list[Received[SessionOccupancyChanged]]
 
 async def _restore(tx: Transaction, latest: Latest) -> None:
     await occupancy.record(tx, [record.event for record in latest[Topic.ENROLMENT_OCCUPANCY]])
+    await published.resume(tx, *_own(latest))
 
 
 async def _compare(tx: Transaction, latest: Latest) -> list[Compared]:
-    return await occupancy.compare(tx, [record.event for record in latest[Topic.ENROLMENT_OCCUPANCY]])
+    occupancies = [record.event for record in latest[Topic.ENROLMENT_OCCUPANCY]]
+    return await occupancy.compare(tx, occupancies) + await published.compare(tx, *_own(latest), clock.now())
 
 
-projections = Projections((Topic.ENROLMENT_OCCUPANCY,), _restore, _compare)
+def _own(latest: Latest) -> tuple[list[SessionState], list[ResourceState]]:
+    """What this service has published itself."""
+    return (
+        [record.event for record in latest[Topic.CATALOGUE_SESSIONS]],
+        [record.event for record in latest[Topic.CATALOGUE_RESOURCES]],
+    )
+
+
+projections = Projections(
+    (Topic.ENROLMENT_OCCUPANCY, Topic.CATALOGUE_SESSIONS, Topic.CATALOGUE_RESOURCES), _restore, _compare
+)

@@ -1,7 +1,7 @@
 """Replays, dossiers and communities, stored with the events that announce them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
@@ -110,6 +110,16 @@ async def publish(
     await audit_log.record(tx, [_entry(actor, before, after) for before, after in changes])
 
 
+async def events(tx: Transaction) -> list[ReplayPublished | ResourcePublished]:
+    """All resources, as their events say them."""
+    return [_event(_resource(row)) for row in await tx.scalars(select(ResourceRow))]
+
+
+async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
+    """Let resources with a lower version have this one."""
+    await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
+
+
 def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
     """The audit entry: what was published, or each field that was corrected."""
     if before is None:
@@ -143,3 +153,10 @@ def _columns(resource: Resource) -> dict[str, Any]:
     columns = asdict(resource) | {"kind": resource.kind.value, "themes": json.dumps(resource.themes)}
     del columns["changed_at"]  # the database's own
     return columns
+
+
+_RAISE_VERSIONS = text(
+    "UPDATE resource SET version = published.version "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS integer[])) AS published (id, version) "
+    "WHERE resource.resource_id = published.id AND resource.version < published.version"
+)

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -121,6 +121,17 @@ async def existing(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
     """Those of the ids that are of sessions."""
     query = select(col(SessionRow.session_id)).where(col(SessionRow.session_id).in_(ids))
     return set(await tx.scalars(query))
+
+
+async def all_published(tx: Transaction) -> list[Session]:
+    """All sessions but drafts."""
+    rows = await tx.scalars(select(SessionRow).where(col(SessionRow.status) != Status.DRAFT.value))
+    return await with_trainers(tx, [_session(row) for row in rows])
+
+
+async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
+    """Let sessions with a lower version have this one."""
+    await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
@@ -271,3 +282,10 @@ def _audited(session: Session) -> dict[str, Any]:
     plan["trainers"] = [trainer["trainer_id"] for trainer in plan["trainers"]]
     shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
     return plan | shown | {"reference": session.reference, "status": session.status}
+
+
+_RAISE_VERSIONS = text(
+    "UPDATE session SET version = published.version "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS integer[])) AS published (id, version) "
+    "WHERE session.session_id = published.id AND session.version < published.version"
+)

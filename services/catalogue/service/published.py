@@ -1,0 +1,42 @@
+"""What was published of sessions and resources, and what is stored of them: they differ after a restore."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.catalogue.rules.lifecycle import event_of
+from services.catalogue.store import resources, sessions
+from shared.database import Transaction
+from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionChanged, SessionState
+from shared.messaging.projections import Compared
+
+ResourceState = ReplayPublished | ResourcePublished
+
+_BY_THE_CLOCK = {"phase", "enrolment"}
+
+
+async def resume(tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceState]) -> None:
+    """Count on from the versions that were published: whoever listens drops what is not newer.
+
+    What is stored stays as it is, and is published with the next change.
+    """
+    await sessions.raise_versions(tx, {state.session_id: state.version for state in states})
+    await resources.raise_versions(tx, {state.resource_id: state.version for state in published})
+
+
+async def compare(
+    tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceState], now: datetime
+) -> list[Compared]:
+    """Compare each session and each resource with what was published of it last."""
+    stored = [event_of(session, SessionChanged, now) for session in await sessions.all_published(tx)]
+    return [
+        Compared(
+            "session",
+            {str(state.session_id): state.model_dump(exclude=_BY_THE_CLOCK) for state in states},
+            {str(state.session_id): state.model_dump(exclude=_BY_THE_CLOCK) for state in stored},
+        ),
+        Compared(
+            "resource",
+            {str(state.resource_id): state.model_dump() for state in published},
+            {str(state.resource_id): state.model_dump() for state in await resources.events(tx)},
+        ),
+    ]
