@@ -1,19 +1,25 @@
-"""``python -m services.enrolment serve | migrate | explain … | dead-letters … | outbox …``."""
+"""``python -m services.enrolment serve | migrate | explain … | enrolments … | dead-letters … | outbox …``."""
 
 import getpass
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from services.enrolment.app import DEFINITION
 from services.enrolment.explanations import lines_of
+from services.enrolment.restores import read_published
+from services.enrolment.restores import reconcile as reconcile_all
 from services.enrolment.service.explain import IdExplanation, explain
+from services.enrolment.service.restores import LostDecision
 from shared.cli import in_process, run, service_cli, stop
 from shared.process import Process
 from shared.read_log import Reading
 
 app = service_cli(DEFINITION)
+enrolments = typer.Typer(help="Enrolments, after a restore.", no_args_is_help=True)
+app.add_typer(enrolments, name="enrolments")
 
 
 @app.command("explain", help="Why: the history of an agent, a session, a request or an enrolment.")
@@ -35,6 +41,34 @@ def explain_(
     for explanation in explanations:
         for line in lines_of(explanation):
             typer.echo(line)
+
+
+@enrolments.command(
+    "reconcile",
+    help="After a restore: say which decisions were published since the backup and are not known any more, "
+    "and have what is decided of these enrolments from now on count. Ends with 1 if there are any.",
+)
+def reconcile(
+    since: Annotated[datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")],
+) -> None:
+    """Print a line for each, without names."""
+
+    async def compare(process: Process) -> tuple[int, list[LostDecision]]:
+        published = await read_published(
+            process.settings, since if since.tzinfo else since.replace(tzinfo=UTC)
+        )
+        return len(published), await reconcile_all(process.database, published)
+
+    number, lost = in_process(DEFINITION, compare)
+    for decision in lost:
+        was = decision.published
+        typer.echo(
+            f"{was.enrolment_id} in session {was.session_id}: {was.kind.__name__} was published, "
+            f"it is {decision.stands or 'not there'}"
+        )
+    typer.echo(f"{number} enrolments were published, {len(lost)} of them are lost")
+    if lost:
+        stop("What was answered by a link or by hand, and what followed from that: have it done once more.")
 
 
 if __name__ == "__main__":

@@ -212,6 +212,17 @@ async def certified(
     )
 
 
+async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int, State]]:
+    """Return version and state of these enrolments; those that are not there are left out."""
+    rows = await tx.execute(_STANDINGS, {"ids": list(ids)})
+    return {row.enrolment_id: (row.version, State(row.state)) for row in rows}
+
+
+async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
+    """Let enrolments with a lower version have this one."""
+    await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
+
+
 async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) -> None:
     """Insert or update these enrolments, in the order in which they were changed."""
     if not enrolments:
@@ -372,4 +383,14 @@ _SESSIONS_OF_AGENTS = text(
     "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS wanted (issuer, agent_id) "
     "JOIN enrolment USING (issuer, agent_id) JOIN session USING (session_id) "
     "WHERE enrolment.state = ANY(CAST(:live AS text[]))"
+)
+
+
+_STANDINGS = text(
+    "SELECT enrolment_id, version, state FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[]))"
+)
+_RAISE_VERSIONS = text(
+    "UPDATE enrolment SET version = published.version "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS integer[])) AS published (id, version) "
+    "WHERE enrolment.enrolment_id = published.id AND enrolment.version < published.version"
 )

@@ -1,0 +1,81 @@
+"""After a restore: which decisions were published, and are not known any more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.enrolment.rules.states import State
+from services.enrolment.store import enrolments
+from shared.database import Transaction
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    AttendanceRecorded,
+    Decision,
+    EnrolmentPending,
+    EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatNotObtained,
+    SeatOffered,
+    SeatOfferLapsed,
+)
+
+SLICE = 1_000
+"""Enrolments that are compared in one transaction."""
+_SAYS: Mapping[type[Decision], frozenset[State]] = {
+    AgentEnrolled: frozenset({State.ENROLLED}),
+    AgentWaitlisted: frozenset({State.WAITLISTED}),
+    SeatOffered: frozenset({State.OFFERED}),
+    SeatOfferLapsed: frozenset({State.LAPSED}),
+    SeatNotObtained: frozenset({State.NOT_OBTAINED}),
+    EnrolmentPending: frozenset({State.PENDING_APPROVAL, State.PENDING_SELECTION}),
+    EnrolmentRefused: frozenset({State.REFUSED}),
+    EnrolmentWithdrawn: frozenset({State.WITHDRAWN, State.SESSION_CANCELLED}),
+    AttendanceRecorded: frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDecision:
+    """The newest decision that was published of an enrolment."""
+
+    kind: type[Decision]
+    enrolment_id: UUID
+    session_id: UUID
+    version: int
+
+    @classmethod
+    def of(cls, event: Decision) -> "PublishedDecision":
+        """Return what counts of an event: without the agent."""
+        return cls(type(event), event.enrolment_id, event.session_id, event.version)
+
+
+@dataclass(frozen=True, slots=True)
+class LostDecision:
+    """A decision that others have heard of, and where its enrolment stands here; None: there is none."""
+
+    published: PublishedDecision
+    stands: State | None
+
+
+async def reconcile(tx: Transaction, published: Sequence[PublishedDecision]) -> list[LostDecision]:
+    """Return which of these decisions are not known here, nor a newer one of the same enrolment.
+
+    What is decided of these enrolments from now on is newer for all who listen: the versions go on from
+    those that were published.
+    """
+    versions = {decision.enrolment_id: decision.version for decision in published}
+    found = await enrolments.standings(tx, versions)
+    await enrolments.raise_versions(tx, versions)
+    lost = []
+    for decision in published:
+        version, stands = found.get(decision.enrolment_id, (0, None))
+        if not _is_known(decision, version, stands):
+            lost.append(LostDecision(decision, stands))
+    return lost
+
+
+def _is_known(decision: PublishedDecision, version: int, stands: State | None) -> bool:
+    if version == decision.version:
+        return stands in _SAYS[decision.kind]
+    return version > decision.version
