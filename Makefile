@@ -61,7 +61,7 @@ up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, 
 	@$(COMPOSE) ps
 
 .PHONY: down
-down: export COMPOSE_PROFILES = demo,observability
+down: export COMPOSE_PROFILES = demo,observability,archive
 down: ## Stop what `make up` started; its data stays (docker compose down --volumes removes it)
 	$(COMPOSE) down
 

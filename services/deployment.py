@@ -57,8 +57,11 @@ def is_path(field: FieldInfo) -> bool:
 # ----------------------------------------------------------------------------------------- .env.example
 
 _OF_COMPOSE = {
-    "COMPOSE_PROFILES": "What runs besides the services: demo, observability, with commas.",
+    "COMPOSE_PROFILES": "What runs besides the services: demo, observability, archive, with commas.",
     "SECRETS_DIR": "The folder with a file for each secret, of its name.",
+    "ARCHIVE_DIR": "The folder of the archive of Postgres, on another disk; a volume where it is not set.",
+    "ARCHIVE_KEPT_DAYS": "How long the archive keeps base backups, and the WAL that leads on from them.",
+    "SYNCHRONOUS_STANDBY_NAMES": "archive: Postgres answers nothing that is not in the archive too.",
     "OFFER_DATES": "How the dates of the offer are moved when it is loaded; a space: not at all.",
     "EXAMPLE_PORTAL": "As which portal the example portal signs.",
     "EXAMPLE_PORTAL_KEY_ID": "The id of its key.",

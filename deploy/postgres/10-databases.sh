@@ -2,6 +2,7 @@
 # Runs once, when the Postgres volume is new: a database for each service, closed to the others, and two roles. The owner
 # migrates; the service works with the rows, and can neither make, alter nor truncate a table, nor switch a trigger off.
 set -euo pipefail
+export PGOPTIONS="-c synchronous_commit=local" # nobody archives yet
 
 password_of() { # password_of SETTING: that of its URL, as the service has it
     url=$(<"/run/secrets/$1")

@@ -34,6 +34,7 @@ def of_profile(profile: str) -> set[str]:
 def test_what_is_for_trials_or_for_watching_runs_by_its_profile_alone() -> None:
     assert of_profile("demo") == {"mailbox", "portal", "offer"}
     assert of_profile("observability") == {"prometheus", "grafana"}
+    assert of_profile("archive") == {"archive"}
     assert {name for name in CONTAINERS if "profiles" not in CONTAINERS[name]} == {
         *("kafka", "postgres", "gateway", "topics", *SERVICES),
         *(f"{service}-migrate" for service in SERVICES),
@@ -54,7 +55,7 @@ def test_somebody_waits_for_all_that_ends_or_compose_would_take_its_end_for_a_fa
         for awaited, how in container["depends_on"].items()
         if how["condition"] == "service_completed_successfully"
     }
-    assert awaited == ONCE - {"console"}
+    assert awaited == ONCE - {"console", "restore"}
 
 
 def test_a_trial_loads_its_offer_on_a_new_volume_alone() -> None:

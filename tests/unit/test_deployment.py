@@ -144,6 +144,16 @@ def test_each_service_has_a_database_of_its_own_and_nobody_elses_is_open() -> No
     ]
 
 
+def test_the_wal_is_archived_and_a_base_backup_is_made_each_night() -> None:
+    (archive,) = resources("postgres.yaml", "ObjectStore")
+    cluster = resources("postgres.yaml", "Cluster")["postgres"]["spec"]
+    (plugin,) = cluster["plugins"]
+    assert plugin["isWALArchiver"]
+    assert plugin["parameters"] == {"barmanObjectName": archive}
+    (backup,) = resources("postgres.yaml", "ScheduledBackup").values()
+    assert backup["spec"]["pluginConfiguration"] == {"name": plugin["name"]}
+
+
 # ------------------------------------------------------------------------------------------------ the chart
 
 CHART = ROOT / deployment.CHART

@@ -1,0 +1,109 @@
+"""Promises of ``deploy/backup``: what was committed is there again, all or one database, as at any moment."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.failures import LocalStackError
+from local.postgres import PostgresServer
+from tests.support.archive import Archive, an_archive
+
+ALL = "SELECT string_agg(word, ' ' ORDER BY word) FROM said"
+NOW = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS.USOF')"
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    """One that stays as durable as it is, with the databases of two services."""
+    with PostgresServer.temporary(durable=True) as server:
+        for service in ("catalogue", "enrolment"):
+            server.create_database(service)
+            server.execute("CREATE TABLE said (word text)", service)
+        yield server
+
+
+@pytest.fixture
+def archive(postgres: PostgresServer) -> Iterator[Archive]:
+    with an_archive(postgres) as archive:
+        yield archive
+
+
+def say(postgres: PostgresServer, word: str, service: str = "enrolment") -> None:
+    postgres.execute(f"INSERT INTO said VALUES ('{word}')", service)
+
+
+def test_what_was_committed_survives_a_crash_in_which_the_disk_is_lost(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    archive.receive()
+    say(postgres, "before")
+    archive.back_up()
+    say(postgres, "since")
+    postgres.kill()
+    archive.stop()
+    archive.lose_disk()
+    archive.restore_all()
+    postgres.restart()
+    archive.receive()
+    assert postgres.execute(ALL, "enrolment") == "before since"
+    say(postgres, "after")  # it is archived anew, or nothing would be committed
+    archive.back_up()
+    assert len(archive.bases()) == 2
+
+
+def test_one_database_is_as_it_was_at_a_moment_and_the_others_stay_as_they_are(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    archive.receive()
+    archive.back_up()
+    say(postgres, "right")
+    moment = postgres.execute(NOW)
+    for service in ("catalogue", "enrolment"):
+        say(postgres, "wrong", service)
+    archive.restore("enrolment", "--until", moment)
+    assert postgres.execute(ALL, "enrolment") == "right"
+    assert postgres.execute(ALL, "catalogue") == "wrong"
+    [aside] = postgres.execute("SELECT datname FROM pg_database WHERE datname LIKE '%_until_%'").split()
+    with pytest.raises(LocalStackError, match="not currently accepting connections"):
+        postgres.execute(ALL, aside)
+    say(postgres, "more")
+
+
+def test_without_wal_a_base_backup_leads_to_its_own_moment(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    say(postgres, "before")
+    archive.back_up()
+    [base] = archive.bases()
+    say(postgres, "since")
+    archive.restore("enrolment", "--base", base)
+    assert postgres.execute(ALL, "enrolment") == "before"
+
+
+def test_nothing_is_touched_while_postgres_runs_or_where_there_is_no_base_backup(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    say(postgres, "before")
+    with pytest.raises(AssertionError, match="no such base backup"):
+        archive.restore("enrolment")
+    archive.back_up()
+    with pytest.raises(AssertionError, match="Postgres runs"):
+        archive.restore_all()
+    assert postgres.execute(ALL, "enrolment") == "before"
+
+
+def test_what_is_old_ends_and_what_leads_on_from_the_oldest_stays(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    archive.receive()
+    archive.back_up()
+    postgres.execute("SELECT pg_switch_wal()")
+    say(postgres, "between")
+    before = archive.wal()
+    archive.back_up(kept_days=0)
+    assert len(archive.bases()) == 1
+    assert before
+    assert not before & archive.wal()
+    say(postgres, "since")
+    archive.restore("enrolment")
+    assert postgres.execute(ALL, "enrolment") == "between since"
