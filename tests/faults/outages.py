@@ -10,8 +10,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -20,13 +18,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.server import LocalServer
-from services.enrolment import app, tables
-from shared import migrations
 from shared.events.catalogue import SessionScheduled
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.watchdog import LOOK_SECONDS
-from tests.conftest import create_topics, settings_of
+from tests.faults.installation import an_installation
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
 from tests.support.processes import ServiceProcess
@@ -101,17 +97,9 @@ class _Trial:
 
 def play() -> list[str]:
     """Play all on servers of their own. Returns what went wrong; empty: nothing."""
-    with (
-        TemporaryDirectory() as folder,
-        PostgresServer.temporary() as postgres,
-        KafkaBroker.temporary() as kafka,
-    ):
-        create_topics(kafka)
-        url = postgres.create_database("enrolment")
-        migrations.upgrade(url, app.REVISIONS, tables.metadata)
-        settings = settings_of("enrolment", url, kafka.bootstrap_servers)
-        service = ServiceProcess("enrolment", settings, Path(folder) / "enrolment.log").start()
-        trial = _Trial(kafka, postgres, service)
+    with an_installation("enrolment") as installation:
+        service = installation.service("enrolment").start()
+        trial = _Trial(installation.kafka, installation.postgres, service)
         try:
             asyncio.run(_play(trial))
         finally:

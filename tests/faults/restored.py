@@ -1,147 +1,256 @@
-"""A notifier whose database is lost, and restored from a backup that is older: each letter leaves once.
+"""All databases are lost, and put back by ``deploy/backup``: who was answered stays so, letters leave once.
 
-Its process is killed while mails leave, its database is dropped, and restored by ``pg_restore`` from a dump
-that was made while others left; then an operator does what docs/operations.md says. On an Apache Kafka and a
-Postgres of their own, and a relay that counts.
+Twice, on an Apache Kafka and a Postgres of their own, with a relay that counts. With the archived WAL, while
+the broker's disk is as it was a while ago: nothing that was answered is lost. Without, each database as it
+was at another moment, while the broker has gone on: lost is exactly what was answered by a link or by hand
+since. An operator does what docs/operations.md says.
 """
 
 import asyncio
-import subprocess
-import time
-from collections.abc import Awaitable, Callable
+import shutil
+from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
-from local.kafka import KafkaBroker
-from local.postgres import PostgresServer
-from local.unprivileged import installation
-from services.notifier import app, tables
-from shared import clock, migrations
-from shared.events import Event
-from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentEnrolled
-from tests.conftest import create_topics, settings_of
-from tests.support.builders import headers
-from tests.support.kafka import KafkaMessage, KafkaPortal
-from tests.support.processes import ServiceProcess, run_cli
-from tests.support.smtp import ScriptedRelay, scripted_relay
-from tests.unit.notifier.builders import a_decision, a_session, an_agent
+from services.enrolment.restores import read_published
+from shared import clock
+from shared.messaging.broker import KafkaSettings
+from shared.web.links import Purpose
+from tests.faults.installation import Installation, an_installation, until
+from tests.faults.users import HowThingsStand, Stands, Users, an_hour_ago, services_of
+from tests.support.archive import Archive, an_archive
+from tests.support.kafka import KafkaPortal
+from tests.support.processes import SERVICES
+from tests.support.smtp import scripted_relay
 
-LETTERS = 400
-WAIT_SECONDS = 60.0
+CROWD = 60
+"""Agents who ask for a seat between two backups."""
+SEATS = 10 * CROWD
+BY_HAND = "by-hand@ville-exemple.fr"
+LETTERS = 4 * CROWD + 8
+"""Until the last crowd: a confirmation each, six to the three of the small session, and two more."""
+WhatIsLost = Mapping[tuple[str, ...], tuple[str, str | None]]
+"""How things stood, and how they stand."""
 
 
 def play() -> list[str]:
-    """Play it. Returns what went wrong; empty: nothing."""
+    """Play both. Returns what went wrong; empty: nothing."""
+    return [*_play(with_wal=True), *_play(with_wal=False)]
+
+
+def _play(*, with_wal: bool) -> list[str]:
+    title = "with the archived WAL" if with_wal else "without archived WAL"
+    print(f"        --- restored {title}", flush=True)
     with (
-        TemporaryDirectory() as folder,
-        PostgresServer.temporary() as postgres,
-        KafkaBroker.temporary() as kafka,
+        an_installation(*SERVICES, durable=True) as installation,
+        an_archive(installation.postgres) as archive,
     ):
-        create_topics(kafka)
-        url = postgres.create_database("notifier")
-        migrations.upgrade(url, app.REVISIONS, tables.metadata)
-        return asyncio.run(_play(postgres, kafka, url, Path(folder)))
+        faults = asyncio.run(_lose_and_restore(installation, archive, with_wal=with_wal))
+        if faults:
+            for service in SERVICES:
+                print((installation.folder / f"{service}.log").read_text()[-3000:], flush=True)
+        return [f"{title}: {fault}" for fault in faults]
 
 
-async def _play(postgres: PostgresServer, kafka: KafkaBroker, url: str, folder: Path) -> list[str]:
-    dump = folder / "notifier.dump"
-    async with scripted_relay() as relay, KafkaPortal(kafka.bootstrap_servers) as portal:
-        settings = settings_of("notifier", url, kafka.bootstrap_servers) | {
-            "SMTP_PORT": str(relay.port),
-            "SMTP_CONNECTIONS": "4",
-        }
-        service = ServiceProcess("notifier", settings, folder / "notifier.log")
-        await asyncio.to_thread(service.start)
-        session = SessionScheduled.model_validate(a_session().model_dump())
-        await portal.send(session.TOPIC, [_record(session)])
-        decided = [_a_decision(number) for number in range(LETTERS)]
-        backup_at = clock.now()
-        await portal.send(AgentEnrolled.TOPIC, [_record(decision) for decision in decided[: LETTERS // 2]])
-        await _until(lambda: len(relay.taken) > LETTERS // 8, "the first letters")
-        await asyncio.to_thread(_pg, "pg_dump", "--format=custom", f"--file={dump}", url)
-        await portal.send(AgentEnrolled.TOPIC, [_record(decision) for decision in decided[LETTERS // 2 :]])
-        await _until(lambda: len(relay.taken) > LETTERS * 3 // 4, "most letters")
-        await asyncio.to_thread(service.process.kill)
-        left = len(relay.taken)
-        log = folder / "relay.log"
-        log.write_text("".join(f"cleanup: message-id={mail.message_id}\n" for mail in relay.taken))
-        postgres.execute("DROP DATABASE notifier")
-        postgres.create_database("notifier")
-        await asyncio.to_thread(_pg, "pg_restore", "--no-owner", f"--dbname={url}", str(dump))
-
-        since = (backup_at - timedelta(minutes=1)).isoformat()
-        faults: list[str] = []
-        while fault := await _command(settings, "topics", "rewind", "--since", since):
-            if "has members" not in fault:
-                return [fault]
-        await asyncio.to_thread(service.start)
-        await _until_queued(postgres)
-        if len(relay.taken) != left:
-            faults.append(f"{len(relay.taken) - left} letters left before the reconciliation")
-        faults.append(
-            await _command(settings, "mails", "reconcile", "--since", since, "--relay-log", str(log))
-        )
+async def _lose_and_restore(installation: Installation, archive: Archive, *, with_wal: bool) -> list[str]:
+    async with (
+        scripted_relay() as relay,
+        KafkaPortal(installation.kafka.bootstrap_servers) as portal,
+    ):
+        if with_wal:
+            archive.receive()
+        users = Users(installation, portal, relay, services_of(installation, relay))
         try:
-            await _until(lambda: len(relay.taken) >= LETTERS, "all letters")
+            bases, disk = await _until_the_backups(users, archive)
+            await _since_the_backups(users)
+            before = users.stands()
+            await users.ask_for_seats("large", CROWD)
+            await users.until_enrolments(len(before.enrolments) + 1)
+            log = await _crash(users, archive)
+            if with_wal:
+                faults = await _restore_by_wal(users, archive, disk)
+            else:
+                faults = await _restore_base_backups(users, archive, bases)
+            users.start()
+            await until(users.has_read_all, "all is read")
+            await users.ask_again()
+            faults += await _follow_up(users, log)
+            faults += await _what_is_lost(users, before, with_wal=with_wal)
+            faults += await _is_repeated(users)
+            return faults + _twice(users)
         finally:
-            await asyncio.sleep(1)
-            await asyncio.to_thread(service.stop)
-        faults += _counted(relay)
-        if faults := [fault for fault in faults if fault]:
-            print((folder / "notifier.log").read_text()[-4000:], flush=True)
-        print(f"        {left} letters had left, {len(relay.taken)} in the end", flush=True)
-        return faults
+            users.stop()
 
 
-def _a_decision(number: int) -> AgentEnrolled:
-    agent = an_agent(agent_id=f"A-{number}", email=f"a{number}@ville.example")
-    decision: AgentEnrolled = a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent)
-    return decision
+# ---------------------------------------------------------------------------------------- until the crash
 
 
-def _record(event: Event) -> KafkaMessage:
-    return event.key, headers(event.TYPE, source="/services/tests"), event.model_dump_json().encode()
+async def _until_the_backups(users: Users, archive: Archive) -> tuple[list[str], Path]:
+    """Play until three base backups are made, and return them with a copy of the broker's disk between."""
+    assert not await users.run("catalogue", "load-offer")
+    await asyncio.to_thread(users.start)
+    await users.publish_session("large", SEATS)
+    await users.publish_session("small", 1)
+    kafka = users.installation.kafka
+    disk = users.installation.folder / "broker"
+    for number in range(1, 4):
+        await users.ask_for_seats("large", CROWD)
+        await users.until_letters(CROWD * number - CROWD // 2)
+        await asyncio.to_thread(archive.back_up)
+        if number == 2:
+            await asyncio.to_thread(kafka.stop)
+            await asyncio.to_thread(shutil.copytree, kafka.directory / "data", disk)
+            await asyncio.to_thread(kafka.launch)
+    return archive.bases(), disk
 
 
-def _pg(program: str, *arguments: str) -> None:
-    subprocess.run([installation(None) / "bin" / program, *arguments], check=True)
+async def _since_the_backups(users: Users) -> None:
+    """Play on: by Kafka, by the links of letters, and by hand."""
+    await users.ask_for_seats("large", CROWD)
+    [first] = await users.ask_for_seats("small", 1)
+    [next_in_line] = await users.ask_for_seats("small", 1)
+    await users.ask_for_training()
+    await users.until_letters(4 * CROWD + 3)
+    await users.withdraw("small", first)
+    await users.press(Purpose.OFFER, next_in_line.email, reponse="oui")
+    await users.press(Purpose.WITHDRAW, users.agents["large"][0].email, confirmer="oui")
+    await users.enrol_by_hand("large", BY_HAND)
+    await users.change_capacity("large", SEATS + 1)
+    await users.publish_session("new", 5)
+    await users.until_letters(LETTERS)
 
 
-async def _command(settings: dict[str, str], *arguments: str) -> str:
-    """Run a command as an operator does. Returns what it complains of, nothing if it is content."""
-    done = await asyncio.to_thread(run_cli, "notifier", *arguments, environment=settings)
-    print("".join(f"        {line}\n" for line in done.stdout.splitlines()), end="")
-    return "" if done.returncode == 0 else f"{' '.join(arguments[:2])}: {done.stdout}{done.stderr}"
+async def _crash(users: Users, archive: Archive) -> Path:
+    """Kill all services and Postgres, whose disk is lost. Returns the relay's log."""
+    for service in users.services.values():
+        service.process.kill()
+    users.installation.postgres.kill()
+    archive.stop()
+    archive.lose_disk()
+    log = users.installation.folder / "relay.log"
+    log.write_text("".join(f"cleanup: message-id={mail.message_id}\n" for mail in users.relay.taken))
+    return log
 
 
-async def _until(condition: Callable[[], bool], what: str) -> None:
-    async def holds() -> bool:
-        return condition()
-
-    await _until_true(holds, what)
+# ----------------------------------------------------------------------------------------- the restoration
 
 
-async def _until_queued(postgres: PostgresServer) -> None:
-    async def is_queued() -> bool:
-        found = await asyncio.to_thread(postgres.execute, "SELECT count(*) FROM mail", "notifier")
-        return found.strip() == str(LETTERS)
+async def _restore_by_wal(users: Users, archive: Archive, disk: Path) -> list[str]:
+    """All that was archived; the broker's disk is the copy. Returns what went wrong."""
+    kafka = users.installation.kafka
+    published = await read_published(
+        KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers), clock.now() - timedelta(hours=1)
+    )
+    await asyncio.to_thread(kafka.kill)
+    shutil.rmtree(kafka.directory / "data")
+    shutil.copytree(disk, kafka.directory / "data")
+    await asyncio.to_thread(kafka.launch)
+    await asyncio.to_thread(archive.restore_all)
+    await asyncio.to_thread(users.installation.postgres.restart)
+    archive.receive()
+    known = {key[0] for key in users.stands().enrolments}
+    print(f"        {len(published)} agents had an answer, {len(known)} are in the database", flush=True)
+    return [
+        *(f"{lost} was published and is lost" for lost in {str(id_) for id_ in published} - known),
+        *await users.rewind(),
+        *await users.in_each("outbox", "replay", "--since", an_hour_ago()),
+    ]
 
-    await _until_true(is_queued, "all letters in the queue")
+
+async def _restore_base_backups(users: Users, archive: Archive, bases: list[str]) -> list[str]:
+    """Each database as it was at another moment. Returns what went wrong."""
+    await asyncio.to_thread(archive.restore_all)
+    await asyncio.to_thread(users.installation.postgres.restart)
+    for service, base in zip(("catalogue", "notifier"), bases, strict=False):
+        await asyncio.to_thread(archive.restore, service, "--base", base)
+    return await users.rewind()
 
 
-async def _until_true(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while not await condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {WAIT_SECONDS:.0f} s: {what}")
-        await asyncio.sleep(0.02)
+async def _follow_up(users: Users, log: Path) -> list[str]:
+    """What an operator does once all is read. Returns what went wrong."""
+    await users.run("enrolment", "projections", "rebuild")
+    reconciled = await users.run(
+        "notifier", "mails", "reconcile", "--since", an_hour_ago(), "--relay-log", str(log)
+    )
+    everybody = {agent.email for agent in users.agents["large"]}
+
+    async def have_all() -> bool:
+        seated = {key[2] for key in users.stands().enrolments if key[1] == users.sessions["large"]}
+        reached = {mail.recipient for mail in users.relay.taken} | users.in_hands()
+        return everybody <= seated and everybody <= reached
+
+    await until(have_all, "everybody has an answer and a letter")
+    return [*reconciled, *await users.run("enrolment", "projections", "verify")]
 
 
-def _counted(relay: ScriptedRelay) -> list[str]:
-    number = dict.fromkeys((f"a{n}@ville.example" for n in range(LETTERS)), 0)
-    for mail in relay.taken:
-        number[mail.recipient] += 1
-    return [f"{address} got {times} letters" for address, times in number.items() if times != 1]
+# ------------------------------------------------------------------------------------------- what is lost
+
+
+async def _what_is_lost(users: Users, before: Stands, *, with_wal: bool) -> list[str]:
+    """What is lost and should not be, or is not said by the commands that are to say it."""
+    after = users.stands()
+    enrolments = {} if with_wal else _lost_enrolments(users, before)
+    sessions = {} if with_wal else _lost_sessions(users)
+    reconcile = await users.run("enrolment", "enrolments", "reconcile", "--since", an_hour_ago())
+    verify = await users.run("catalogue", "projections", "verify")
+    named = {key[0] for key in before.enrolments if key[0] in "".join(reconcile)}
+    shown = {key for key in before.catalogue if key[1] in "".join(verify)}
+    return [
+        *_compared(before.enrolments, after.enrolments, enrolments),
+        *_compared(before.catalogue, after.catalogue, sessions),
+        *(f"reconcile names {named}" for _ in range(named != {key[0] for key in enrolments})),
+        *(f"verify shows {shown}" for _ in range(shown != set(sessions))),
+    ]
+
+
+def _lost_enrolments(users: Users, before: Stands) -> WhatIsLost:
+    """What was answered by a link or by hand since the backup."""
+    leaving, accepting = users.agents["large"][0].email, users.agents["small"][1].email
+    lost = {
+        leaving: ("withdrawn", "enrolled"),
+        accepting: ("enrolled", "offered"),
+        BY_HAND: ("enrolled", None),
+    }
+    return {key: lost[key[2]] for key in before.enrolments if key[2] in lost}
+
+
+def _lost_sessions(users: Users) -> WhatIsLost:
+    """What an organiser did by hand since the backup."""
+    return {
+        ("session", users.sessions["large"]): (str(SEATS + 1), str(SEATS)),
+        ("session", users.sessions["new"]): ("5", None),
+    }
+
+
+def _compared(before: HowThingsStand, after: HowThingsStand, expected: WhatIsLost) -> list[str]:
+    lost = {key: (stood, after.get(key)) for key, stood in before.items() if after.get(key) != stood}
+    for key, (stood, stands) in lost.items():
+        print(f"        lost: {' '.join(key)} was {stood}, is {stands}", flush=True)
+    return [
+        f"{key}: lost {lost.get(key)}, expected {expected.get(key)}"
+        for key in lost.keys() | expected.keys()
+        if lost.get(key) != expected.get(key)
+    ]
+
+
+async def _is_repeated(users: Users) -> list[str]:
+    """What is done by hand once more is heard of, whatever was published before. Returns what went wrong."""
+    await users.run("catalogue", "projections", "rebuild")
+    await users.change_capacity("large", SEATS + 2)
+    capacity = f"SELECT state->>'capacity' FROM session WHERE session_id = '{users.sessions['large']}'"
+
+    async def is_known() -> bool:
+        query = users.installation.postgres.execute
+        return all(query(capacity, service) == str(SEATS + 2) for service in ("enrolment", "notifier"))
+
+    await until(is_known, "a change that is made once more")
+    return []
+
+
+def _twice(users: Users) -> list[str]:
+    letters = Counter((mail.recipient, str(mail.message["Subject"])) for mail in users.relay.taken)
+    print(
+        f"        {letters.total()} letters left, {len(users.in_hands())} of which nobody knows", flush=True
+    )
+    return [f"{times} letters {what}" for what, times in letters.items() if times > 1]

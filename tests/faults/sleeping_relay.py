@@ -14,17 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
-from local.kafka import KafkaBroker
-from local.postgres import PostgresServer
-from services.enrolment import app, tables
-from shared import migrations
 from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import Outbox
 from shared.messaging.producer import OutgoingRecord, Producer
 from shared.messaging.relay import Relay
-from tests.conftest import create_topics
+from tests.faults.installation import an_installation
 from tests.support.kafka import collect
 from tests.support.processes import Forked
 
@@ -35,11 +31,9 @@ KEYS = 20
 
 def play(seconds: float = SLEEP_SECONDS) -> list[str]:
     """Play it on an Apache Kafka and a Postgres of its own. Returns what went wrong; empty: nothing."""
-    with PostgresServer.temporary() as postgres, KafkaBroker.temporary() as kafka:
-        create_topics(kafka)
-        url = postgres.create_database("enrolment")
-        migrations.upgrade(url, app.REVISIONS, tables.metadata)
-        return asyncio.run(_play(url, kafka.bootstrap_servers, seconds))
+    with an_installation("enrolment") as installation:
+        servers = installation.kafka.bootstrap_servers
+        return asyncio.run(_play(installation.urls["enrolment"], servers, seconds))
 
 
 async def _play(url: str, bootstrap_servers: str, seconds: float) -> list[str]:
