@@ -40,6 +40,7 @@ _UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND, _TEACHING))
 class ReadKind(StrEnum):
     """What was read, or asked for at the command line."""
 
+    PERSON = "person"
     MAILS = "mails"
     MAIL = "mail"
     LETTER = "letter"

@@ -11,6 +11,7 @@ from services.notifier.service import (
     notices,
     sessions,
     subscriptions,
+    timeline,
     trainers,
 )
 from services.notifier.service import projections as catalogue
@@ -48,6 +49,7 @@ async def on_decisions(
 ) -> None:
     """Queue the letters that decisions call for, now and later; correct what they say of agents."""
     await enrolments.take_over(tx, received, clock.now())
+    await timeline.keep(tx, received)
 
 
 @router.subscriber(Topic.CATALOGUE_RESOURCES)
@@ -84,7 +86,9 @@ AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.Agent
 @router.subscriber(Topic.PORTAL_AGENTS, accepts=True)
 async def on_agents(tx: Tx, received: list[Received[AgentRequest]]) -> None:
     """Keep what agents want news of, and where, in the order in which they said so; and whom to forget."""
-    await subscriptions.take_over(tx, [request for request in received if _is_of_subscriber(request)])
+    of_subscribers = [request for request in received if _is_of_subscriber(request)]
+    await subscriptions.take_over(tx, of_subscribers)
+    await timeline.keep(tx, of_subscribers)
     await erasure.keep_requests(tx, received)
 
 

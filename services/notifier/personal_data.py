@@ -16,6 +16,7 @@ from services.notifier.tables import (
     SubscriptionRequestRow,
     SubscriptionRow,
     SuppressionRow,
+    TimelineRow,
     TrainerRow,
 )
 from shared import limits, read_log
@@ -30,6 +31,12 @@ MAILS = Retention(
     over="settled_at < :before OR (state = 'ambiguous' AND due_at < :before)",
     key="mail_id",
     with_rows_of={MailAuditRow: "mail_id"},
+)
+TIMELINE = Retention(
+    table=TimelineRow,
+    days="notifier_mails_kept_days",
+    since="ce qui est arrivé",
+    over="at < :before",
 )
 ENDED = Retention(
     table=EnrolmentRow,
@@ -111,6 +118,10 @@ _FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscrib
 _SUBSCRIBERS = f"{_OWN} AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
 """Who has asked for something since stays, and follows that alone."""
 _SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
+_TIMELINE = (
+    f"{_OWN} AND (at <= :until OR enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}))"  # noqa: S608 as above
+)
+"""What happened to an enrolment ends with it, whenever it was heard of."""
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
 _MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
 _READS_OF_NO_AGENT = (
@@ -169,6 +180,19 @@ REGISTER = (
                 of_address=_MAILS_TO_NO_AGENT,
                 address=_ADDRESS,
                 identifier="recipient",
+            ),
+            PersonalData(
+                table=TimelineRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "issuer": "qui a donné l’identifiant de l’agent",
+                    "agent_id": "identifiant de l’agent",
+                    "kind": "ce qui est arrivé à l’agent",
+                    "reason": "code de la raison",
+                },
+                purpose="Répondre à un agent de ce qui est arrivé à ses demandes.",
+                ends=(TIMELINE,),
+                of_agent=_TIMELINE,
             ),
             PersonalData(
                 table=EnrolmentRow,
@@ -291,6 +315,7 @@ REGISTER = (
         ],
         [
             MAILS,
+            TIMELINE,
             ENDED,
             PAST,
             TRAINERS,

@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Computed,
+    Identity,
     Index,
     SmallInteger,
     String,
@@ -83,6 +85,13 @@ class TrainerRow(_Base, table=True):
     address: str | None
 
 
+FOLDED = (
+    "lower(translate({}, 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’', "
+    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn  '))"
+)
+"""SQL of a name as it is looked for: small letters without accents, a blank for a hyphen or apostrophe."""
+
+
 class EnrolmentRow(_Base, table=True):
     """Where an agent stands in a session, and how to write to them."""
 
@@ -91,6 +100,8 @@ class EnrolmentRow(_Base, table=True):
         Index("ix_enrolment_agent", "agent_id", "issuer"),
         # Serves who has lost the link to their enrolments.
         Index("ix_enrolment_address", func.lower(text("address"))),
+        # Serves support, who look for a person by the beginning of a name.
+        Index("ix_enrolment_name", text(f"{FOLDED.format('family_name')} text_pattern_ops")),
         # These serve fan-outs, which go through the enrolled of a session, or who waits, in slices.
         Index(
             "ix_enrolment_enrolled",
@@ -133,6 +144,28 @@ class EnrolmentRow(_Base, table=True):
         sa_column_kwargs={"server_default": func.now()},
         description="When the first decision about it was received.",
     )
+
+
+class TimelineRow(_Base, table=True):
+    """Something that happened to an agent, by the event that said so: what support sees as their story.
+
+    Codes and ids alone: names and addresses are looked up, and letters stand in ``mail``.
+    """
+
+    __tablename__ = "timeline"
+    __table_args__ = (Index("ix_timeline_agent", "agent_id", "issuer", "at"),)
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    event_id: UUID = Field(description="Its ce_id. The inbox sees to it that each is here once.")
+    at: datetime = Field(sa_type=Timestamp, description="When the event was received.")
+    kind: str = Field(description="A value of letters.Happening.")
+    reason: str | None = Field(description="A code of why, or of how; a refusal's is its Reason.")
+    issuer: str
+    agent_id: str
+    enrolment_id: UUID | None
+    session_id: UUID | None
+    request_id: UUID | None = Field(description="The request that it answers; null where time did it.")
 
 
 class ReplayRow(_Base, table=True):

@@ -165,6 +165,7 @@ _MOMENTS = ("received_at", "recorded_at", "at", "called_for_at", "since", "creat
 """Columns that say when a row came, the first that it has."""
 _TABLES: Mapping[str, str] = {
     "enrolment": "Vos inscriptions",
+    "timeline": "Ce qui est arrivé à vos demandes",
     "attendance": "Votre présence",
     "question_answer": "Vos réponses aux questions à l’inscription",
     "certificate": "Vos attestations",
@@ -256,6 +257,8 @@ _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("read_log", "kind"): labels.READS,
     ("request", "kind"): labels.REQUESTS,
     ("suppression", "kind"): labels.RETURNS,
+    ("timeline", "kind"): labels.HAPPENINGS,
+    ("timeline", "reason"): {**_REASONS, **labels.HAPPENED_BECAUSE},
 }
 """What the codes of a column are called."""
 _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {

@@ -61,8 +61,13 @@ def hours(length: timedelta) -> str:
 @functools.lru_cache(maxsize=10_000)
 def moment(instant: datetime, timezone: str) -> str:
     """``lundi 17 mars 2025 à 9 h 30, heure de Paris``."""
+    return f"{local_moment(instant, timezone)}, {zone(timezone)}"
+
+
+def local_moment(instant: datetime, timezone: str) -> str:
+    """``lundi 17 mars 2025 à 9 h 30``, where it is said once for all of them whose time it is."""
     local = instant.astimezone(ZoneInfo(timezone))
-    return f"{day(local)} à {clock_time(local)}, {zone(timezone)}"
+    return f"{day(local)} à {clock_time(local)}"
 
 
 def beginning(instant: datetime, timezone: str) -> str:

@@ -241,6 +241,43 @@ STANDINGS: Mapping[str, str] = {
     "pending": "En attente d’une réponse",
 }
 """The same as the letters know it."""
+HAPPENINGS: Mapping[str, str] = {
+    "enrolled": "Place obtenue",
+    "waitlisted": "Mise en liste d’attente",
+    "offered": "Place proposée",
+    "lapsed": "Place proposée, puis perdue",
+    "not_obtained": "Liste d’attente terminée sans place",
+    "pending": "Demande en attente d’une réponse",
+    "enrolment_refused": "Demande non acceptée",
+    "withdrawal_refused": "Désistement non accepté",
+    "offer_refused": "Réponse à une place proposée non acceptée",
+    "approval_refused": "Accord de l’employeur sans effet",
+    "swap_refused": "Changement de session non accepté",
+    "withdrawn": "Inscription terminée",
+    "attended": "Présence enregistrée",
+    "absent": "Absence enregistrée",
+    "absent_justified": "Absence justifiée enregistrée",
+    "corrected": "Coordonnées corrigées",
+    "address_given": "Nouvelle adresse donnée, à confirmer",
+    "subscribed": "Abonnement aux actualités",
+    "unsubscribed": "Abonnement aux actualités arrêté",
+}
+"""What happened to an agent, as support reads it."""
+HAPPENED_BECAUSE: Mapping[str, str] = {
+    "from_waiting_list": "depuis la liste d’attente",
+    "moved_here": "par un changement de session",
+    "moved_away": "pour une autre session de la même offre",
+    "joined": "une autre de ses inscriptions à la session est gardée",
+    "agent": "à la demande de l’agent",
+    "employer": "à la demande de l’employeur",
+    "session_cancelled": "session annulée",
+    "expired": "sans réponse à temps",
+    "declined": "refusée par l’agent",
+    "employer_approval": "accord de l’employeur attendu",
+    "selection": "sélection attendue",
+    "certified": "attestation due",
+}
+"""How or why, where it is no reason of a refusal."""
 OUTCOMES: Mapping[str, str] = {
     **ENROLMENT_STATES,
     "mixed": "Réponse différente selon les personnes",
@@ -259,6 +296,7 @@ REQUESTS: Mapping[str, str] = {
 }
 """What was asked for."""
 READS: Mapping[str, str] = {
+    "person": "personne, cherchée ou montrée avec ce qui lui est arrivé",
     "mails": "liste des courriels",
     "mail": "courriel",
     "letter": "texte d’un courriel",

@@ -17,7 +17,7 @@ from services.notifier.letters import digest_id
 from services.notifier.settings import Settings
 from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
-from shared.events.enrolment import AgentEnrolled
+from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
 from shared.events.portal import SubscriptionChanged
 from shared.web.links import Purpose
 from tests.browser.conftest import new_tab, violations
@@ -26,7 +26,7 @@ from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.integration.notifier.conftest import Notifier
 from tests.support.serving import serving
 from tests.support.smtp import ScriptedRelay
-from tests.unit.notifier.builders import a_decision, a_session
+from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
 pytestmark = pytest.mark.browser
 ADDRESS = "a-1@ville.example"
@@ -96,6 +96,9 @@ async def fill(notifier: Notifier) -> None:
     await notifier.hear(ResourcePublished.model_validate(community))
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
+    yann = an_agent(agent_id="1002", given_name="Yann", email="yann@ville-exemple.fr")
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=yann))
+    await notifier.hear(a_decision(EnrolmentRefused, enrolment_id=uuid4(), agent=yann, reason="session_full"))
     await notifier.hear(
         SubscriptionChanged(agent_id="A-1", email=ADDRESS, subscribed=True, community="evolution-des-metiers")
     )
@@ -141,12 +144,43 @@ def test_axe_finds_nothing_on_the_pages_of_subscribers_and_of_who_has_a_digest(
         looks_right(tab, heading)
 
 
-def test_axe_finds_nothing_on_the_pages_of_the_mail_log(tab: Page) -> None:
-    tab.goto(LOG)
-    looks_right(tab, "Suivi des courriels")
+def log_in(tab: Page, address: str) -> None:
+    tab.goto(address)
+    looks_right(tab, "Assistance")
     tab.get_by_label("Jeton d’accès").fill(TOKEN)
     tab.get_by_role("button", name="Se connecter").click()
     expect(tab.get_by_role("search")).to_be_visible()
+
+
+def test_axe_finds_nothing_on_the_page_of_persons_and_on_that_of_one(tab: Page) -> None:
+    log_in(tab, f"{LOG}/personnes")
+    looks_right(tab, "Trouver une personne")
+    tab.get_by_role("button", name="Chercher").click()
+    search(tab, "nobody")
+    expect(tab.get_by_text("Personne ne correspond")).to_be_visible()
+    search(tab, "dur")
+    expect(tab.get_by_role("heading", name="2 personnes")).to_be_visible()
+    looks_right(tab, "Trouver une personne")
+    tab.get_by_role("button", name="Voir le parcours de Yann Durand").click()
+    looks_right(tab, "Yann Durand")
+    tab.get_by_role("link", name="Trouver une personne").click()
+    search(tab, "zoe.durand@ville-exemple.fr")
+    looks_right(tab, "Zoé Durand")
+    expect(tab.get_by_role("listitem").filter(has_text="Place obtenue")).to_be_visible()
+    tab.get_by_role("link", name="Lettre : Votre inscription est confirmée").click()
+    looks_right(tab, "Votre inscription est confirmée")
+    tab.get_by_role("button", name="Voir ce qui est arrivé à cette personne").click()
+    looks_right(tab, "Zoé Durand")
+
+
+def search(tab: Page, typed: str) -> None:
+    tab.get_by_label("Personne", exact=True).fill(typed)
+    tab.get_by_label("Motif de la consultation").fill("demande 4711")
+    tab.get_by_role("button", name="Chercher").click()
+
+
+def test_axe_finds_nothing_on_the_pages_of_the_mail_log(tab: Page) -> None:
+    log_in(tab, LOG)
     looks_right(tab, "Suivi des courriels")
     tab.get_by_label("Motif de la consultation").fill("demande 4711")
     tab.get_by_label("Identifiant de l’agent").fill("IEL-0048151")

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_issuer, is_searched_by
+from services.notifier.pages.people import PeoplePages
 from services.notifier.render import Renderer
 from services.notifier.service import mails
 from services.notifier.tables import MailRow, MailState
@@ -29,6 +30,7 @@ from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
 LOG = MAIL_LOG
+PEOPLE = f"{LOG}/personnes"
 ERASURE = f"{LOG}/effacement"
 PAGE = 50
 
@@ -36,13 +38,14 @@ STAFF_AREA = StaffArea(
     home=LOG,
     cookie="courriels",
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
-    title="Suivi des courriels",
+    title="Assistance",
     lead="Réservé à l’assistance.",
-    pages=((LOG, "Courriels"), (ERASURE, "Effacer une personne")),
+    pages=((PEOPLE, "Personnes"), (LOG, "Courriels"), (ERASURE, "Effacer une personne")),
     label={
         "agent": "Identifiant de l’agent",
         "emetteur": "Émetteur de l’identifiant",
         "motif": "Motif de la consultation",
+        "cherche": "Personne cherchée",
     }.get,
     same_site="strict",
 )
@@ -84,6 +87,7 @@ def add_to(
     pages = _MailLogPages(database, guard, renderer)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
+        (PEOPLE, PeoplePages(database, PEOPLE, LOG).show, ["GET", "POST"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
@@ -166,6 +170,8 @@ class _MailLogPages:
             text="" if context is None else self.renderer.text(letter, context),
             can_be_sent_again=found.row.state in mails.ENDED,
             audit=found.audit_log,
+            purpose=visit.reading.purpose,
+            people=PEOPLE,
             log=LOG,
         )
 

@@ -61,23 +61,23 @@ async def find(
     is recorded for each agent who is found, or who is known and was looked for in vain; what was typed is
     not kept.
     """
-    sought = [] if agent_id is None else await _sought(tx, agent_id, issuer)
+    meant = [] if agent_id is None else await sought(tx, agent_id, issuer)
     found = await mails.find(
         tx,
         issuer=issuer,
         agent_id=agent_id,
-        or_agents=[agent for agent in sought if agent.agent_id != agent_id],
+        or_agents=[agent for agent in meant if agent.agent_id != agent_id],
         state=state,
         before=before,
         limit=limit,
     )
-    agents = [_whose(row) for row in found] or sought
+    agents = [_whose(row) for row in found] or meant
     if agents or agent_id is not None:
         await read_log.record(tx, reading, ReadKind.MAILS, agents=agents, of_a_list=agent_id is None)
     return found
 
 
-async def _sought(tx: Transaction, agent_id: str, issuer: str | None) -> list[AgentKey]:
+async def sought(tx: Transaction, agent_id: str, issuer: str | None) -> list[AgentKey]:
     """Return the agents with this identifier; where there are none, those to whom it leads as a reference."""
     known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
     if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:

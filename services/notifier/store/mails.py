@@ -92,6 +92,12 @@ async def audit_log(tx: Transaction, mail_id: UUID) -> list[MailAuditRow]:
     return list(await tx.scalars(found))
 
 
+async def audit_logs(tx: Transaction, mail_ids: Collection[UUID]) -> list[MailAuditRow]:
+    """What was decided about these mails, in order."""
+    found = select(MailAuditRow).where(col(MailAuditRow.mail_id).in_(mail_ids))
+    return list(await tx.scalars(found.order_by(col(MailAuditRow.id))))
+
+
 async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, str]) -> None:
     """Keep what somebody decided about each of these mails."""
     await insert_many(

@@ -42,6 +42,7 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
         "outbox",
         "subscriber",
         "subscription_request",
+        "timeline",
         "trainer",
     }
 

@@ -14,12 +14,15 @@ from services.notifier.pages.mail_log import STAFF_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
 from services.notifier.service.erasures import ErasureState
-from services.notifier.tables import MailAuditRow, MailRow, MailState
+from services.notifier.service.people import KnownPerson, Story, StoryLine
+from services.notifier.tables import MailAuditRow, MailRow, MailState, TimelineRow
 from shared import clock
 from shared.auth import Principal, Role
 from shared.events.notifier import BounceKind
+from shared.events.vocabulary import AgentKey
 from shared.web import labels
 from shared.web.notices import Error
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from tests.unit.notifier.reading import LetterPage
 
@@ -45,7 +48,26 @@ ROW: dict[str, Any] = {
 MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at": NOW, "bounced_at": NOW})
 LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")
 WHO = Principal(name="Camille", role=Role.SUPPORT)
-LOG: dict[str, Any] = {"staff_area": STAFF_AREA, "who": WHO, "form_key": "key", "log": "/courriels/suivi"}
+LOG: dict[str, Any] = {
+    "staff_area": STAFF_AREA,
+    "who": WHO,
+    "form_key": "key",
+    "log": "/courriels/suivi",
+    "people": "/courriels/suivi/personnes",
+    "purpose": EVIL,
+}
+PERSON = KnownPerson(AgentKey(EVIL, EVIL), EVIL, EVIL, EVIL, 1)
+STORY = Story(
+    PERSON,
+    [],
+    [
+        StoryLine(NOW, happened=TimelineRow(kind=EVIL, reason=EVIL, session_id=UUID(int=3))),
+        StoryLine(NOW, mail=MAIL),
+        StoryLine(NOW, decision=LINE),
+    ],
+    {},
+    is_whole=False,
+)
 LOG_IN: dict[str, Any] = {"area": STAFF_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
@@ -88,6 +110,9 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "is_believed": True,
         },
     ),
+    ("people.html", LOG | {"typed": EVIL, "wrong": [], "found": [PERSON], "is_cut": True}),
+    ("people.html", LOG | {"typed": EVIL, "wrong": ["cherche", "motif"], "found": None, "is_cut": False}),
+    ("person.html", LOG | {"story": STORY, "refusals": REFUSALS}),
     (
         "one-mail.html",
         LOG

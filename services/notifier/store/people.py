@@ -1,0 +1,103 @@
+"""Agents as support looks for them: by an address, or by the beginning of a name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.notifier.tables import FOLDED, EnrolmentRow
+from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """An agent as we would write to them now. Names and address are empty where only ids are kept."""
+
+    agent: AgentKey
+    given_name: str = ""
+    family_name: str = ""
+    address: str = ""
+    enrolments: int = 0
+
+
+async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
+    """Return the agents who have this address, or had it lately."""
+    return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
+
+
+async def with_name(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
+    """Return the agents with an enrolment whose family name begins with one of the typed words, or with all.
+
+    Every word that was typed begins a word of their names. Accents, capitals and hyphens do not matter.
+    """
+    return [AgentKey(*row) for row in await tx.execute(_BY_NAME, {"typed": typed, "most": most})]
+
+
+async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson]:
+    """Return how we would write to these agents now, in their order."""
+    parameters = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    rows = await tx.execute(_KNOWN, parameters) if agents else ()
+    found = {
+        AgentKey(row.issuer, row.agent_id): (row.given_name, row.family_name, row.address, row.enrolments)
+        for row in rows
+    }
+    return [KnownPerson(agent, *found.get(agent, ())) for agent in agents]
+
+
+async def enrolments_of(tx: Transaction, agent: AgentKey) -> list[EnrolmentRow]:
+    """Return where an agent stands in each session, the newest first."""
+    found = select(EnrolmentRow).where(
+        col(EnrolmentRow.issuer) == agent.issuer, col(EnrolmentRow.agent_id) == agent.agent_id
+    )
+    return list(await tx.scalars(found.order_by(col(EnrolmentRow.since).desc())))
+
+
+_NAMES = "given_name || ' ' || family_name"
+_BY_ADDRESS = text(
+    "SELECT issuer, agent_id FROM enrolment WHERE lower(address) = lower(:address) "
+    "UNION SELECT issuer, agent_id FROM subscriber "
+    "WHERE lower(address) = lower(:address) AND agent_id IS NOT NULL "
+    "UNION SELECT issuer, agent_id FROM former_address WHERE address = lower(:address) "
+    "ORDER BY issuer, agent_id LIMIT :most"
+)
+# Words of the typed text and the whole of it begin a family name; the comparison is that of its index.
+_BY_NAME = text(
+    f"""
+    WITH typed AS (SELECT {FOLDED.format("CAST(:typed AS text)")} AS name),
+         word AS (SELECT DISTINCT word FROM typed, unnest(string_to_array(name, ' ')) AS word
+                   WHERE word <> ''),
+         beginning AS (SELECT word AS value FROM word WHERE length(word) > 1 UNION SELECT name FROM typed)
+    SELECT DISTINCT issuer, agent_id
+      FROM beginning CROSS JOIN LATERAL (
+           SELECT issuer, agent_id FROM enrolment
+            WHERE {FOLDED.format("family_name")} ~>=~ beginning.value
+              AND {FOLDED.format("family_name")} ~<~ (beginning.value || U&'\\+10FFFD')
+              AND NOT EXISTS (
+                  SELECT FROM word
+                   WHERE position(' ' || word.word IN ' ' || {FOLDED.format(_NAMES)}) = 0)
+            LIMIT 1000) AS found
+     ORDER BY issuer, agent_id LIMIT :most"""  # noqa: S608 our own words
+)
+_KNOWN = text(
+    """
+    SELECT agent.issuer, agent.agent_id, newest.given_name, newest.family_name, newest.address,
+           (SELECT count(*) FROM enrolment
+             WHERE enrolment.issuer = agent.issuer AND enrolment.agent_id = agent.agent_id) AS enrolments
+      FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS agent (issuer, agent_id)
+           CROSS JOIN LATERAL (
+           SELECT given_name, family_name, address FROM (
+               SELECT given_name, family_name, address, since AS at, 0 AS place FROM enrolment
+                WHERE enrolment.issuer = agent.issuer AND enrolment.agent_id = agent.agent_id
+                UNION ALL
+               SELECT given_name, family_name, address, created_at, 1 FROM subscriber
+                WHERE subscriber.issuer = agent.issuer AND subscriber.agent_id = agent.agent_id
+                UNION ALL
+               SELECT given_name, family_name, address, created_at, 2 FROM mail
+                WHERE mail.issuer = agent.issuer AND mail.recipient = agent.agent_id) AS stated
+            ORDER BY place, at DESC LIMIT 1) AS newest"""
+)
