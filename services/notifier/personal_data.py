@@ -9,6 +9,7 @@ from services.notifier.tables import (
     EnrolmentRow,
     FanOutRow,
     FormerAddressRow,
+    MailAttemptRow,
     MailAuditRow,
     MailRow,
     NewsRow,
@@ -30,7 +31,7 @@ MAILS = Retention(
     since="l’envoi du courriel, ou l’essai dont personne ne sait s’il a réussi",
     over="settled_at < :before OR (state = 'ambiguous' AND due_at < :before)",
     key="mail_id",
-    with_rows_of={MailAuditRow: "mail_id"},
+    with_rows_of={MailAuditRow: "mail_id", MailAttemptRow: "mail_id"},
 )
 TIMELINE = Retention(
     table=TimelineRow,
@@ -161,6 +162,18 @@ REGISTER = (
                 ends=(MAILS,),
                 of_address=BY_ADDRESS.format("actor"),
                 proof=True,
+            ),
+            PersonalData(
+                table=MailAttemptRow,
+                whose=Whose.ADDRESSEES,
+                columns={
+                    "answer": "réponse du serveur de messagerie, sans adresse",
+                    "written_from": "ce que disait le courriel de la session et de l’inscription",
+                },
+                purpose="Pouvoir dire ce qui a été écrit, et ce que le serveur de messagerie a répondu.",
+                ends=(MAILS,),
+                of_agent=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS})",  # noqa: S608 as above
+                of_address=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS_TO_NO_AGENT})",  # noqa: S608 as above
             ),
             PersonalData(
                 table=MailRow,

@@ -421,6 +421,23 @@ class MailRow(_Base, table=True):
         return UUID(self.details.get("cause_id", str(self.event_id)))
 
 
+class MailAttemptRow(_Base, table=True):
+    """What the relay answered to an attempt to send a mail; of one that it may have, what the letter said."""
+
+    __tablename__ = "mail_attempt"
+    mail_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True, description="That of its claim.")
+    at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.clock_timestamp()})
+    state: str = Field(description="What it came to: sent, retry, failed or ambiguous.")
+    code: int | None
+    answer: str
+    written_by: str | None = Field(description="The version and the templates that wrote the letter.")
+    written_at: datetime | None = Field(sa_type=Timestamp)
+    written_from: dict[str, Any] | None = Field(
+        sa_column=Column(JSONB), description="What the letter said beside its own details: LetterContext."
+    )
+
+
 class BounceRow(_Base, table=True):
     """A report that a mail came back, known by the digest of its bytes; its address by a digest too."""
 

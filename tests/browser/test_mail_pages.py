@@ -169,7 +169,7 @@ def test_axe_finds_nothing_on_the_page_of_persons_and_on_that_of_one(tab: Page) 
     expect(tab.get_by_role("listitem").filter(has_text="Place obtenue")).to_be_visible()
     tab.get_by_role("link", name="Lettre : Votre inscription est confirmée").click()
     looks_right(tab, "Votre inscription est confirmée")
-    tab.get_by_role("button", name="Voir ce qui est arrivé à cette personne").click()
+    tab.get_by_role("button", name="Voir cette personne").click()
     looks_right(tab, "Zoé Durand")
 
 

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from services.notifier.letters import Priority
 from services.notifier.letters.bounces import RETURNED
+from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.claims import Claimed, Settlement
 from services.notifier.tables import MailState
 from shared import clock
@@ -132,8 +133,13 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
-def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
-    """The settlement of an attempt. None where there is none: another process has the mail."""
+def settled(
+    claimed: Claimed, outcome: SendOutcome, written: WrittenLetter | None = None
+) -> Settlement | None:
+    """The settlement of an attempt. None where there is none: another process has the mail.
+
+    ``written`` is what the letter says; it is kept of one that the relay has, or may have.
+    """
     _count(claimed, outcome.verdict)
     match outcome.verdict:
         case Verdict.NOT_OURS:
@@ -160,6 +166,7 @@ def settled(claimed: Claimed, outcome: SendOutcome) -> Settlement | None:
                 outcome.code,
                 outcome.answer,
                 bad_address=outcome.bad_address,
+                written=written if verdict in (Verdict.SENT, Verdict.AMBIGUOUS) else None,
             )
 
 

@@ -21,9 +21,10 @@ from services.notifier.delivery.outcomes import SendOutcome, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.work_queue import WorkQueue
 from services.notifier.letters import Priority
-from services.notifier.render import Outgoing, Renderer
+from services.notifier.render import WRITTEN_BY, Outgoing, Renderer
 from services.notifier.render.mime import UnsendableAddress
 from services.notifier.store import claims
+from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.claims import Claim, Claimed, Settlement
 from shared import clock, tracing
 from shared.database import Database, is_temporary
@@ -197,6 +198,7 @@ class Workers:
             # An address from which mails came back may be right again: its owner is to say so.
             if claimed.context.suppressed and mail.template is not letters.LetterType.CONFIRM_ADDRESS:
                 return outcomes.suppressed(claimed)
+            written = WrittenLetter(self._renderer.now(), WRITTEN_BY, claimed.context)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
             return outcomes.settled(claimed, SendOutcome(Verdict.FAILED, None, str(error)))
@@ -210,7 +212,9 @@ class Workers:
         outcome = await self._send_traced(claimed, outgoing)
         if outcome is not None:
             log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
-        return outcomes.settled(claimed, outcome) if outcome is not None else None
+        if outcome is None:
+            return None
+        return outcomes.settled(claimed, outcome, written)
 
     async def _send_traced(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}

@@ -1,9 +1,10 @@
-"""What happened to agents, as support reads it, and their names, by which support looks for them."""
+"""What support reads: what happened to agents, who is found by name, what a letter said and was answered."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision: str = "0002"
 down_revision: str | None = "0001"
@@ -26,12 +27,28 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_timeline")),
     )
+    op.create_table(
+        "mail_attempt",
+        sa.Column("mail_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("code", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.String(), nullable=False),
+        sa.Column("written_by", sa.String(), nullable=True),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("written_from", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("mail_id", "number", name=op.f("pk_mail_attempt")),
+    )
     op.create_index("ix_timeline_agent", "timeline", ["agent_id", "issuer", "at"], unique=False)
     op.create_index("ix_enrolment_name", "enrolment", [sa.text(f"{_FOLDED} text_pattern_ops")], unique=False)
 
 
 def downgrade() -> None:
     op.drop_index("ix_enrolment_name", table_name="enrolment")
+    op.drop_table("mail_attempt")
     op.drop_table("timeline")
 
 

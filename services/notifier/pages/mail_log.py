@@ -15,8 +15,9 @@ from starlette.routing import Route
 from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_issuer, is_searched_by
 from services.notifier.pages.people import PeoplePages
-from services.notifier.render import Renderer
+from services.notifier.render import WRITTEN_BY, Renderer
 from services.notifier.service import mails
+from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
 from shared.database import Database
@@ -87,7 +88,7 @@ def add_to(
     pages = _MailLogPages(database, guard, renderer)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
-        (PEOPLE, PeoplePages(database, PEOPLE, LOG).show, ["GET", "POST"]),
+        (PEOPLE, PeoplePages(database, guard, PEOPLE, LOG, signs_requests).show, ["GET", "POST"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
@@ -167,7 +168,10 @@ class _MailLogPages:
             "one-mail.html",
             mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
-            text="" if context is None else self.renderer.text(letter, context),
+            text="" if context is None else self._as_written(found).text(letter, context),
+            written=found.written,
+            is_same=found.written is not None and found.written.by == WRITTEN_BY,
+            attempts=found.attempts,
             can_be_sent_again=found.row.state in mails.ENDED,
             audit=found.audit_log,
             purpose=visit.reading.purpose,
@@ -189,7 +193,7 @@ class _MailLogPages:
         return see_other(f"{LOG}/{to}")
 
     async def letter(self, visit: StaffVisit) -> Response:
-        """The letter as HTML, as it would be written now, unable to do anything."""
+        """The letter as HTML, as it was written or would be now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:
             return see_other(LOG)
@@ -197,9 +201,12 @@ class _MailLogPages:
             found = await mails.show(tx, mail_id, visit.reading, ReadKind.LETTER)
         if found is None or found.context is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
-        page = self.renderer.page(found.letter, found.context)
+        page = self._as_written(found).page(found.letter, found.context)
         policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"
         return HTMLResponse(page, headers={**PRIVATE, "Content-Security-Policy": policy})
+
+    def _as_written(self, found: MailDetails) -> Renderer:
+        return self.renderer if found.written is None else self.renderer.at(found.written.at)
 
 
 def _state(value: str) -> MailState | None:

@@ -3,30 +3,39 @@
 What is looked for, and whom the page shows, travel in the body of a POST: addresses of pages end in logs.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.fields import is_agent_id, is_issuer
-from services.notifier.service import people
+from services.notifier.pages.fields import is_address, is_agent_id, is_issuer
+from services.notifier.service import corrections, people
 from services.notifier.service.people import KnownPerson
 from shared.database import Database
 from shared.events.vocabulary import AgentKey
+from shared.guard import Guard
 from shared.read_log import Reading, purpose_in
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
 
 SHORTEST, LONGEST = 2, 200
 """Characters of what is looked for."""
+NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class PeoplePages:
-    """``path`` is their own, ``log`` that of the mail log."""
+    """``path`` is their own, ``log`` that of the mail log.
+
+    ``is_believed``: requests are signed, so that all services believe them.
+    """
 
     database: Database
+    guard: Guard
     path: str
     log: str
+    is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
         """The form; on POST who is found, or the story of the one whom it leads to, or who was chosen."""
@@ -43,6 +52,8 @@ class PeoplePages:
         if purpose is None or wrong:
             return self._search(visit, typed, wrong=wrong, status=422)
         reading = await visit.read_for(purpose)
+        if is_chosen and "nouvelle" in form:
+            return await self._correct(visit, chosen, reading)
         if is_chosen:
             return await self._story(visit, chosen, reading)
         async with self.database.quiet_transaction() as tx:
@@ -71,7 +82,41 @@ class PeoplePages:
             is_cut=found is not None and len(found) > people.MOST,
         )
 
-    async def _story(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
+    async def _correct(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
+        """Ask all services to correct the address of an agent, typed twice; then their story again."""
+        typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
+        wrong = [] if is_address(typed["nouvelle"]) else ["nouvelle"]
+        wrong += [] if typed["encore"] == typed["nouvelle"] else ["encore"]
+        if wrong or not self.is_believed:
+            return await self._story(visit, agent, reading, typed=typed, wrong=wrong)
+        async with self.database.transaction() as tx:
+            await corrections.request(tx, agent, typed["nouvelle"], reading)
+        who = visit.who.in_security_log
+        self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
+        return await self._story(visit, agent, reading, is_requested=True)
+
+    async def _story(
+        self,
+        visit: StaffVisit,
+        agent: AgentKey,
+        reading: Reading,
+        *,
+        typed: Mapping[str, str] = NOTHING_TYPED,
+        wrong: Sequence[str] = (),
+        is_requested: bool = False,
+    ) -> Response:
         async with self.database.quiet_transaction() as tx:
             story = await people.story(tx, agent, reading)
-        return visit.page("person.html", story=story, refusals=REFUSALS, people=self.path, log=self.log)
+        return visit.page(
+            "person.html",
+            status=422 if wrong else 200,
+            story=story,
+            refusals=REFUSALS,
+            purpose=reading.purpose,
+            typed=typed,
+            wrong=wrong,
+            is_requested=is_requested,
+            is_believed=self.is_believed,
+            people=self.path,
+            log=self.log,
+        )

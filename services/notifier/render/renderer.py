@@ -49,6 +49,7 @@ class Renderer:
         self._return_path = return_path
         self._sender = sender
         self._now = now
+        self._signs = links
         self._links = LetterLinks(links, now)
         self._from_address = mime.ascii_address(sender.address)
         self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
@@ -83,6 +84,14 @@ class Renderer:
         )
         path = self._return_path
         return Outgoing(path.of(mail.mail_id) if path else self._from_address, address, content)
+
+    def now(self) -> datetime:
+        """Return the moment of which it writes."""
+        return self._now()
+
+    def at(self, moment: datetime) -> "Renderer":
+        """Return one that writes letters as they were written at that moment."""
+        return Renderer(self._sender, self._signs, now=lambda: moment, return_path=self._return_path)
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as text alone, to be shown."""

@@ -1,6 +1,7 @@
 """The templates, ready to be filled, and the colours of their HTML."""
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from jinja2.runtime import Macro
 from services.notifier import letters
 from services.notifier.render.typography import quoted
 from services.notifier.render.views import ChangeKind
+from shared import VERSION
 from shared.events.catalogue import BespokeAnswer
 from shared.events.enrolment import Awaiting, LapseCause, WithdrawnBy
 from shared.events.vocabulary import WaitingList
@@ -18,6 +20,17 @@ from shared.web import french, labels, tokens
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
+
+def _written_by() -> str:
+    """Return the version, and a digest of what letters are written with: templates and the code beside."""
+    digest = hashlib.sha256()
+    for file in sorted([*_TEMPLATES.glob("*.*"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(file.read_bytes())
+    return f"{VERSION}-{digest.hexdigest()[:8]}"
+
+
+WRITTEN_BY = _written_by()
+"""What writes letters here: two letters of the same facts are the same where this is."""
 
 _NAMES = {
     "ink": "ink",

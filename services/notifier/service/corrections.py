@@ -2,15 +2,30 @@
 
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from services.notifier.store import bounces, corrections
+from services.notifier.store.events import outbox
+from shared import read_log
 from shared.database import Transaction
 from shared.events.corrections import Corrections
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
+from shared.read_log import Reading, ReadKind
 
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
+
+
+async def request(tx: Transaction, agent: AgentKey, address: str, reading: Reading) -> UUID:
+    """Ask all services, this one too, to correct the address of an agent. Returns the id of the request.
+
+    Who asks is recorded.
+    """
+    corrected = AgentCorrected(issuer=agent.issuer, agent_id=agent.agent_id, email=address)
+    [request_id] = await outbox.publish(tx, [corrected])
+    await read_log.record(tx, reading, ReadKind.CORRECTION, agents=[agent], about=[request_id])
+    return request_id
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:

@@ -1,7 +1,7 @@
 """Mails as operators see them and decide about them: sent once more, or resolved."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4, uuid5
@@ -9,10 +9,11 @@ from uuid import UUID, uuid4, uuid5
 from pydantic import BeforeValidator, StringConstraints
 
 from services.notifier.letters import LetterContext, Mail
-from services.notifier.store import claims, enrolments, mails
+from services.notifier.store import attempts, claims, enrolments, mails
+from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
-from services.notifier.tables import MailAuditRow, MailRow, MailState
+from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, MailState
 from shared import clock, read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
@@ -124,15 +125,18 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 @dataclass(frozen=True, slots=True)
 class MailDetails:
-    """A mail, what was decided about it, and what its letter would be written from now.
+    """A mail, what was decided about it, the attempts to send it, and what its letter is written from.
 
-    ``context`` is None where nothing is known yet of the session that it is about.
+    ``context`` is that of when it was sent, where that is kept: then ``written`` says when, and by what; else
+    that of now, and None where nothing is known yet of the session that it is about.
     """
 
     row: MailRow
     audit_log: list[MailAuditRow]
+    attempts: list[MailAttemptRow]
     letter: Mail
     context: LetterContext | None
+    written: WrittenLetter | None
 
 
 async def show(
@@ -145,8 +149,14 @@ async def show(
     await read_log.record(tx, reading, kind, agents=[_whose(row)], session_id=row.session_id)
     letter = claims.mail_of(row, row.details)
     (context,) = await contexts(tx, [letter], clock.now())
+    tried = await attempts.of_mail(tx, mail_id)
+    written = attempts.written(tried)
     waits = row.needs_session and context.session is None
-    return MailDetails(row, await mails.audit_log(tx, mail_id), letter, None if waits else context)
+    said = None if waits else context
+    if written is not None:
+        # Names of others are those of now: who was forgotten meanwhile is named no more.
+        said = replace(written.context, people=context.people, trainers=context.trainers)
+    return MailDetails(row, await mails.audit_log(tx, mail_id), tried, letter, said, written)
 
 
 async def is_known(tx: Transaction, mail_id: UUID) -> bool:

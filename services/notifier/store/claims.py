@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.notifier.letters import LetterContext, LetterDetails, LetterType, Mail, Priority
-from services.notifier.store import bounces, rate_limiter
+from services.notifier.store import attempts, bounces, rate_limiter
+from services.notifier.store.attempts import SendAttempt, WrittenLetter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import PUBLISHED, PublishedMail, bounced, ended, outbox
 from services.notifier.tables import MailRow, MailState
@@ -18,6 +19,7 @@ from shared.database import Transaction
 from shared.events import Event
 from shared.events.notifier import BounceKind
 
+_TRIED = frozenset((MailState.SENT, MailState.RETRY, MailState.FAILED, MailState.AMBIGUOUS))
 _TEMPLATES = [template.value for template in LetterType]
 
 
@@ -151,6 +153,7 @@ class Settlement:
 
     ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt. ``bad_address`` is
     the RFC 3463 code by which the relay refused the address itself; ``suppressed``: it was not tried.
+    ``written`` is what the letter said that the relay has, or may have.
     """
 
     claim: Claim
@@ -160,6 +163,12 @@ class Settlement:
     delay: timedelta = timedelta(0)
     bad_address: str | None = None
     suppressed: bool = False
+    written: WrittenLetter | None = None
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether the relay was asked to take the mail."""
+        return self.state in _TRIED and not self.suppressed
 
 
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
@@ -182,10 +191,12 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
         },
     )
     by_claim = {settlement.claim: settlement for settlement in settlements}
+    settled = [PublishedMail(*row) for row in rows]
+    own = [by_claim[Claim(mail.mail_id, mail.claims)] for mail in settled]
+    await attempts.add(tx, [_attempt(settlement) for settlement in own if settlement.was_tried])
     events: list[Event | None] = []
     bad: dict[str, UUID] = {}
-    for mail in (PublishedMail(*row) for row in rows):
-        settlement = by_claim[Claim(mail.mail_id, mail.claims)]
+    for mail, settlement in zip(settled, own, strict=True):
         if settlement.bad_address is not None:
             bad[mail.address] = mail.mail_id
             events.append(
@@ -194,6 +205,18 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
         events.append(ended(mail, suppressed=settlement.suppressed or settlement.bad_address is not None))
     await bounces.suppress_bad(tx, bad)
     await outbox.publish(tx, [event for event in events if event is not None])
+
+
+def _attempt(settlement: Settlement) -> SendAttempt:
+    claim = settlement.claim
+    return SendAttempt(
+        claim.mail_id,
+        claim.number,
+        settlement.state,
+        settlement.code,
+        settlement.answer[:500],
+        settlement.written,
+    )
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:

@@ -8,14 +8,15 @@ from uuid import UUID
 import pytest
 from starlette.responses import Response
 
-from services.notifier.letters import InterestKind, Standing
+from services.notifier.letters import InterestKind, LetterContext, Standing
 from services.notifier.pages import mail_log, rendering
 from services.notifier.pages.mail_log import STAFF_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
 from services.notifier.service.erasures import ErasureState
 from services.notifier.service.people import KnownPerson, Story, StoryLine
-from services.notifier.tables import MailAuditRow, MailRow, MailState, TimelineRow
+from services.notifier.store.attempts import WrittenLetter
+from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, MailState, TimelineRow
 from shared import clock
 from shared.auth import Principal, Role
 from shared.events.notifier import BounceKind
@@ -56,18 +57,29 @@ LOG: dict[str, Any] = {
     "people": "/courriels/suivi/personnes",
     "purpose": EVIL,
 }
+HAPPENED: dict[str, Any] = {"kind": EVIL, "reason": EVIL, "session_id": UUID(int=3)}
+TRIED: dict[str, Any] = {"number": 1, "at": NOW, "state": "retry", "code": 451, "answer": EVIL}
 PERSON = KnownPerson(AgentKey(EVIL, EVIL), EVIL, EVIL, EVIL, 1)
 STORY = Story(
     PERSON,
     [],
     [
-        StoryLine(NOW, happened=TimelineRow(kind=EVIL, reason=EVIL, session_id=UUID(int=3))),
+        StoryLine(NOW, happened=TimelineRow(**HAPPENED)),
         StoryLine(NOW, mail=MAIL),
         StoryLine(NOW, decision=LINE),
     ],
     {},
     is_whole=False,
 )
+STORY_PAGE: dict[str, Any] = {
+    "story": STORY,
+    "refusals": REFUSALS,
+    "typed": {"nouvelle": EVIL, "encore": EVIL},
+    "wrong": [],
+    "is_requested": False,
+    "is_believed": True,
+}
+ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
 LOG_IN: dict[str, Any] = {"area": STAFF_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
@@ -112,7 +124,10 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("people.html", LOG | {"typed": EVIL, "wrong": [], "found": [PERSON], "is_cut": True}),
     ("people.html", LOG | {"typed": EVIL, "wrong": ["cherche", "motif"], "found": None, "is_cut": False}),
-    ("person.html", LOG | {"story": STORY, "refusals": REFUSALS}),
+    ("person.html", LOG | STORY_PAGE | {"wrong": ["nouvelle", "encore"]}),
+    ("person.html", LOG | STORY_PAGE | {"is_requested": True}),
+]
+PAGES += [
     (
         "one-mail.html",
         LOG
@@ -122,8 +137,12 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "text": EVIL,
             "can_be_sent_again": True,
             "audit": [LINE],
+            "written": WrittenLetter(NOW, EVIL, LetterContext()),
+            "is_same": is_same,
+            "attempts": [ATTEMPT],
         },
-    ),
+    )
+    for is_same in (True, False)
 ]
 
 
@@ -219,6 +238,7 @@ def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
 def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:
     row = MailRow(**ROW | {"template": "of-a-newer-version"})
     values = LOG | {"mail": row, "to": "Zoé", "text": "", "can_be_sent_again": True}
+    values |= {"written": None, "attempts": []}
     line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
     html = bytes(RENDERING.page("one-mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html

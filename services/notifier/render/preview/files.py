@@ -30,12 +30,17 @@ class Shown:
     message: bytes
 
 
-def show(sample: Sample) -> Shown:
-    """The letter, rendered as the queue would."""
+def renderer_of(sample: Sample) -> Renderer:
+    """What writes the letter."""
     sender = Sender(
         "CNFPT", "formations@cnfpt.example", "formations@cnfpt.example", "https://parcours.example"
     )
     links = Links(["a key for samples only"], dict.fromkeys(Purpose, "https://parcours.example"))
+    return Renderer(sender, links, now=lambda: sample.now)
+
+
+def letter_of(sample: Sample) -> tuple[Mail, LetterContext]:
+    """The letter as it comes out of the queue."""
     about_session = sample.session is not None and sample.template not in (
         LetterType.BESPOKE_ANSWERED,
         LetterType.MINIMUM_MISSED,
@@ -59,7 +64,6 @@ def show(sample: Sample) -> Shown:
         version=sample.version,
         called_for_at=sample.now,
     )
-    renderer = Renderer(sender, links, now=lambda: sample.now)
     standing = EnrolmentState(sample.version + 1, sample.standing) if sample.standing else None
     context = LetterContext(
         sample.session,
@@ -71,7 +75,12 @@ def show(sample: Sample) -> Shown:
         trainers=sample.trainers,
         listed={session.session_id: session for session in sample.listed},
     )
-    outgoing = renderer.render(mail, context)
+    return mail, context
+
+
+def show(sample: Sample) -> Shown:
+    """The letter, rendered as the queue would."""
+    outgoing = renderer_of(sample).render(*letter_of(sample))
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
     bodies: defaultdict[str, list[str]] = defaultdict(list)
     for part in message.walk():

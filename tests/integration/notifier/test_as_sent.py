@@ -1,0 +1,123 @@
+"""A letter is shown as it was sent, with the relay's answers; and the address that it should have gone to."""
+
+import json
+import logging
+
+import httpx
+import pytest
+
+from services.notifier.app import eraser
+from shared import clock, security_log
+from shared.auth import Tokens
+from shared.events.catalogue import SessionChanged, SessionScheduled
+from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.messaging.portals.registry import PortalsFile
+from shared.personal_data import Subject
+from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.test_mail_log import PURPOSE, application, browser, log_in, sent, tokens
+from tests.integration.notifier.test_people import PEOPLE
+from tests.integration.notifier.test_read_log import ZOE
+from tests.support.smtp import Drop, Reply
+from tests.unit.notifier.builders import a_decision, a_session
+
+__all__ = ["browser", "sent", "tokens"]
+LOG = "/courriels/suivi"
+
+
+async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    (row,) = await sent.rows()
+    elsewhere = a_session(version=2, venue="Palais des congrès, Saint-Brieuc", title="IA et métiers")
+    await sent.hear(SessionChanged.model_validate(elsewhere.model_dump()))
+    await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await log_in(browser)
+    page = (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert "Telle qu’elle a été envoyée" in page
+    assert "Couvent des Jacobins" in page
+    assert "Saint-Brieuc" not in page
+    assert "Couvent des Jacobins" in (await browser.get(f"{LOG}/{row.mail_id}/lettre")).text
+    await sent.change("UPDATE mail_attempt SET written_by = '0.9.0-12345678'")
+    page = (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert "les mots ceux des modèles d’aujourd’hui, qui ont changé" in page
+    assert "0.9.0-12345678" in page
+
+
+async def test_of_a_letter_that_never_left_nothing_is_kept_of_what_it_said(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    notifier.relay.script("RCPT", Reply("550 5.2.1 mailbox disabled"))
+    await notifier.deliver()
+    (attempt,) = await notifier.query("SELECT state, code, written_from FROM mail_attempt")
+    assert (attempt.state, attempt.code, attempt.written_from) == ("failed", 550, None)
+    (row,) = await notifier.rows()
+    await log_in(browser)
+    assert "Telle qu’elle serait écrite maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
+
+
+async def test_every_answer_of_the_relay_is_shown(notifier: Notifier, browser: httpx.AsyncClient) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    notifier.relay.script("RCPT", Reply("451 4.7.1 come back later"))
+    notifier.relay.script("DOT", Drop())
+    await notifier.deliver()
+    await notifier.change("UPDATE mail SET due_at = now()")
+    await notifier.deliver()
+    attempts = await notifier.query("SELECT number, state, code FROM mail_attempt ORDER BY number")
+    assert [tuple(attempt) for attempt in attempts] == [(1, "retry", 451), (2, "ambiguous", None)]
+    (row,) = await notifier.rows()
+    await log_in(browser)
+    page = (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert "451 4.7.1 come back later" in page
+    assert "Telle qu’elle a été envoyée" in page, "the relay may have it"
+
+
+async def test_what_was_sent_ends_with_the_agent(sent: Notifier, portals: PortalsFile) -> None:
+    assert len(await sent.query("SELECT mail_id FROM mail_attempt")) == 1
+    async with sent.database.transaction() as tx:
+        subject = Subject(agent=ZOE, until=clock.now())
+        await eraser(sent.database, portals, b"")._erase(tx, subject)
+    assert await sent.query("SELECT mail_id FROM mail_attempt") == []
+
+
+async def test_support_has_an_address_corrected_that_is_typed_twice(
+    sent: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await log_in(browser)
+    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    right = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+    for wrong in ({"encore": "zoe@ville.exampl"}, {"nouvelle": "zoe", "encore": "zoe"}):
+        refused = await browser.post(PEOPLE, data=form | right | wrong)
+        assert refused.status_code == 422
+        assert 'aria-invalid="true"' in refused.text
+    before = await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'")
+    assert before == []
+    with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
+        done = await browser.post(PEOPLE, data=form | right)
+    assert "La correction est demandée" in done.text
+    (event,) = await sent.query(
+        "SELECT event_id, type, source, data FROM outbox WHERE topic = 'portal.agents'"
+    )
+    corrected = json.loads(event.data)
+    assert (event.source, corrected["email"]) == ("/services/notifier", "zoe@ville.example")
+    assert [corrected["issuer"], corrected["agent_id"]] == list(ZOE)
+    (line,) = await sent.query("SELECT actor, agent_id, about FROM read_log WHERE kind = 'correction'")
+    assert tuple(line) == ("support-name", ZOE.agent_id, str(event.event_id))
+    [logged] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
+    assert logged.startswith("correction ok who=support:")
+    assert "zoe@ville" not in logged
+
+
+async def test_without_a_key_to_sign_with_no_address_is_corrected(notifier: Notifier, tokens: Tokens) -> None:
+    await notifier.hear(a_decision(AgentEnrolled))
+    app = application(notifier, tokens, signs_requests=False)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://test", follow_redirects=True
+    ) as client:
+        key = await log_in(client)
+        form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+        address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+        assert "INTAKE_SIGNING_KEY" in (await client.post(PEOPLE, data=form | address)).text
+    assert await notifier.query("SELECT id FROM outbox WHERE topic = 'portal.agents'") == []
