@@ -167,10 +167,10 @@ def listed(items: Sequence[str]) -> str:
 def town(venue: str) -> str:
     """``Rennes``, of ``Délégation Bretagne du CNFPT, 35000 Rennes``: what stands last in a place.
 
-    The whole place, where what stands last is no name (``Salle B, 2e étage``).
+    What stands first, where what is last is no name (``Rennes, 2 rue du Test``).
     """
-    last = _POSTAL_CODE.sub("", venue.rpartition(",")[2].strip())
-    return last if last[:1].isupper() else venue
+    last, first = _POSTAL_CODE.sub("", venue.rpartition(",")[2].strip()), venue.partition(",")[0].strip()
+    return last if last[:1].isupper() else first
 
 
 def short_title(title: str, town: str) -> str:

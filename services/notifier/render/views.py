@@ -21,8 +21,8 @@ class SessionView:
 
     session_id: UUID
     title: str
-    tile: tuple[str, str] | None
-    """The day and the month of its beginning; None for a MOOC, which is open for weeks."""
+    tile: tuple[str, str, str] | None
+    """Day, month and day of the week of its beginning; None for a MOOC, which is open for weeks."""
     when: str
     has_several_dates: bool
     modules: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class SessionView:
         return cls(
             session_id=session.session_id,
             title=typeset(session.title),
-            tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone)[:2],
+            tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone),
             when=french.period(session.starts_at, session.ends_at, zone),
             has_several_dates=len(session.modules) > 1 or _lasts_days(session),
             modules=tuple(

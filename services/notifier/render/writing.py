@@ -39,6 +39,7 @@ _NAMES = {
     "ground": "paper",
     "accent": "accent",
     "on_accent": "on-accent",
+    "tint": "accent-tint",
     "line": "line",
     "good": "open",
     "urgent": "few",

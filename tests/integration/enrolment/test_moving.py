@@ -192,7 +192,8 @@ async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front
     await front.enrol(full, other)
     link = await page_to_move(front, visit, here, agent)
     text = page(await visit("GET", link), 200, "Changer de session")
-    assert sorted(re.findall("<h3>(.*?)</h3>", text)) == ["Ailleurs", "Questions"]
+    assert sorted(re.findall(r"</h3>\s*<p>(.*?)</p>", text)) == ["Ailleurs", "Questions"]
+    assert f'<button class="second" name="session" value="{there.session_id}">' in text
     assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
     done = await visit("POST", link, data={"session": str(there.session_id)})
     assert "Ailleurs" in page(done, 200, "Vous avez changé de session")

@@ -262,7 +262,7 @@ async def test_the_page_says_how_an_enrolment_ended(front: Front, ask: Ask, endi
 
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
 
-    assert f'<p class="door ">{label}</p>' in under(text, "Finie")
+    assert f"<span>{label}</span>" in under(text, "Finie")
 
 
 async def test_what_happened_to_an_enrolment_is_folded_below_it(front: Front, ask: Ask) -> None:
@@ -277,7 +277,8 @@ async def test_what_happened_to_an_enrolment_is_folded_below_it(front: Front, as
     await front.answer(OfferAnswer(uuid4(), clock.now(), session.session_id, agent.key, accepted=True))
 
     shown = under((await ask("GET", link)).text, "Complète")
-    assert re.findall(r"<li>(.+?) \(.+?\)</li>", shown.split("Ce qui s’est passé", 1)[1]) == [
+    timeline = shown.split("Ce qui s’est passé", 1)[1]
+    assert re.findall("<li[^>]*><p><strong>(.+?)</strong></p>", timeline) == [
         "Demande reçue",
         "Une place vous est proposée",
         "Inscription confirmée",

@@ -41,7 +41,7 @@ async def an_offer(front: Front, **changes: Any) -> tuple[SessionState, Agent, s
 async def test_an_offer_is_shown_with_its_session_and_until_when(front: Front, ask: Ask) -> None:
     _, agent, link = await an_offer(front, title="L’IA & <vous>", venue="Rennes")
     text = page(await ask("GET", link), 200, "Une place s’est libérée")
-    for shown in ("L’IA &amp; &lt;vous&gt;", "Rennes", "La délégation Bretagne du CNFPT", "heure de Paris"):
+    for shown in ("L’IA &amp; &lt;vous&gt;", "Rennes", "la délégation Bretagne du CNFPT", "heure de Paris"):
         assert shown in text
     assert text.count("<button") == 2
     for personal in (agent.family_name, agent.email, agent.agent_id):

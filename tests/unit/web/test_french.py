@@ -122,7 +122,7 @@ def test_an_organiser_that_a_later_version_adds_is_still_the_cnfpt() -> None:
         ("Délégation Bretagne du CNFPT, Rennes", "Rennes"),
         ("12 rue de la Paix, 35000 Rennes", "Rennes"),
         ("Hôtel de ville", "Hôtel de ville"),
-        ("Salle B, 2e étage", "Salle B, 2e étage"),
+        ("Rennes, 2 rue du Test", "Rennes"),
     ],
 )
 def test_the_town_is_what_stands_last_in_a_place(venue: str, town: str) -> None:
