@@ -4,8 +4,8 @@ Once the portals publish, something dies every few seconds: enrolment by SIGKILL
 Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave
 a mail *ambiguous*, of which the demonstration's model cannot know; ``tests/integration/notifier`` proves
 that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
-On Apache Kafka a service's topics are made again first, its servers hang and die, the notifier's database is
-restored from a backup, and a relay is stopped within a pass, which must publish nothing when it wakes.
+On Apache Kafka a service's topics are made again first, its servers hang and die, all databases are lost and
+put back, and a relay is stopped within a pass, which must publish nothing when it wakes.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
 """
 
@@ -39,9 +39,9 @@ def main() -> int:
     LOCAL.mkdir(exist_ok=True)
     on_kafka = arguments.broker == "kafka"
     deaf = outages.play() if on_kafka else []
-    doubled = restored.play() if on_kafka else []
-    for line in doubled:
-        print(f"after the restore of the notifier's database: {line}")
+    lost = restored.play() if on_kafka else []
+    for line in lost:
+        print(f"after a restore of the databases: {line}")
     for line in deaf:
         print(f"a service did not say that it was cut off, or did not heal: {line}")
     stale = sleeping_relay.play() if on_kafka else []
@@ -71,13 +71,13 @@ def main() -> int:
         "faults": faults,
         "exit_code": exit_code,
         "outages_not_healed": deaf,
-        "faults_after_a_restore": doubled,
+        "faults_after_a_restore": lost,
         "stale_keys_of_a_sleeping_relay": len(stale),
         **result,
     }
     (LOCAL / "faults.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"seed {arguments.seed}: {faults.total()} faults {dict(faults)}, exit code {exit_code}")
-    return exit_code if faults and not (stale or deaf or doubled) else 1
+    return exit_code if faults and not (stale or deaf or lost) else 1
 
 
 def _print_output(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:
