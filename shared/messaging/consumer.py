@@ -97,8 +97,8 @@ class Consumer:
     of one topic share. ``subscriber`` is FastStream's subscriber of the topic,
     None where no broker is used. The watchdog and the read progress look at
     ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled,
-    ``batches``, how many are done, and ``taken_until``, when the last record was received that was taken in,
-    by partition.
+    ``batches``, how many are done, ``in_hand``, how many records are in the batch being handled, and
+    ``taken_until``, when the last record was received that was taken in; both by partition.
     """
 
     def __init__(
@@ -118,6 +118,7 @@ class Consumer:
         self.since = time.monotonic()
         self.busy = False
         self.batches = 0
+        self.in_hand: Count[int] = Count()
         self.taken_until: dict[int, datetime] = {}
         self._failures = 0
         self._limit = FailureLimit() if limit is None else limit

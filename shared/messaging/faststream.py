@@ -19,6 +19,7 @@ found in the source of version 0.7.8.
 import asyncio
 import copy
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -180,7 +181,11 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
             return effects
 
         records = cast("list[Record]", await msg.decode())
-        await self._consumer.take([self._consumer.read(record) for record in records], handler)
+        self._consumer.in_hand = Counter(record.partition for record in records)
+        try:
+            await self._consumer.take([self._consumer.read(record) for record in records], handler)
+        finally:  # where it failed, the client goes back to before the batch
+            self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
@@ -104,7 +104,7 @@ class Watchdog:
         if groups is None:
             lags: Sequence[Lags | None] = [None] * len(consumers)
         else:
-            lags = await asyncio.gather(*(_lags(consumer.kafka) for consumer in consumers))
+            lags = await asyncio.gather(*map(_lags, consumers))
         for consumer, lag in zip(consumers, lags, strict=True):
             if not consumer.busy and self._is_well(consumer, groups, lag):
                 consumer.since = time.monotonic()
@@ -160,18 +160,21 @@ class Watchdog:
         return min(ages, default=now - self._began)
 
 
-async def _lags(kafka: AIOKafkaConsumer | None) -> Lags | None:
-    """Return how many records a consumer has not taken yet; None if its client does not answer.
+async def _lags(consumer: Consumer) -> Lags | None:
+    """Return how many records a consumer has not taken in yet; None if its client does not answer.
 
-    The broker is asked, since a consumer that hangs does not learn of new records.
+    The broker is asked, since a consumer that hangs does not learn of new records. Its client is already
+    behind the batch that is being handled, or that has failed and will come again.
     """
-    if kafka is None:
+    if (kafka := consumer.kafka) is None:
         return None
     try:
         async with asyncio.timeout(5):
             ends = await kafka.end_offsets(kafka.assignment())  # of what is committed, for read_committed
             return {
-                partition: max(0, end - await kafka.position(partition)) for partition, end in ends.items()
+                partition: max(0, end - await kafka.position(partition))
+                + consumer.in_hand[partition.partition]
+                for partition, end in ends.items()
             }
     except (KafkaError, TimeoutError):
         return None

@@ -156,7 +156,7 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
         await eventually(all_committed, "the offset moves past the poison")
 
         async def caught_up() -> bool:
-            lags = await watchdog._lags(consumer.kafka)
+            lags = await watchdog._lags(consumer)
             return lags is not None and not any(lags.values())
 
         await eventually(caught_up, "the watchdog sees that nothing is left to take")

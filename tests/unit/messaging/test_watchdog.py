@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -51,6 +52,7 @@ class Watched:
 
     def __init__(self, kafka: Kafka | None, *, busy: bool = False, member_id: str = "here") -> None:
         self.kafka, self.busy, self.member_id, self.since = kafka, busy, member_id, 0.0
+        self.in_hand: Counter[int] = Counter()
         self.taken_until: dict[int, Any] = {}
         self.subscription = type("Subscription", (), {"topic": P.topic, "group_id": "enrolment.group"})
 
@@ -221,3 +223,6 @@ async def test_how_far_behind_a_process_is(now: list[float], monkeypatch: pytest
     assert await seconds_behind() == 0
     now[0], kafka.end = 43.0, 8
     assert await seconds_behind() == 3, "no more than since it had all"
+    kafka.at, watched.in_hand[3] = 8, 1
+    now[0] = 50.0
+    assert await seconds_behind() == 10, "its batch fails: the client has it, and nothing was taken in"
