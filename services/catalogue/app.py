@@ -20,7 +20,9 @@ from shared.oidc.provider import provider_of
 from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days
+from shared.web import operations
 from shared.web.links import LOST_LINK, MAIL_LOG, NEWS
+from shared.web.rendering import TEMPLATES, Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
@@ -64,7 +66,7 @@ def compose(settings: Settings) -> Process:
             )
         ),
     )
-    return Process(
+    process = Process(
         name="catalogue",
         settings=settings,
         database=database,
@@ -81,6 +83,15 @@ def compose(settings: Settings) -> Process:
         follows=READS,
         follow_seconds=5,
     )
+    operations.add_to(
+        process,
+        Rendering(TEMPLATES, sites=Sites.by(settings.public_url)),
+        tokens=tokens,
+        guard=guard,
+        address=settings.public_url("catalogue"),
+        provider=provider_of(settings),
+    )
+    return process
 
 
 def eraser(database: Database, registry: PortalsFile) -> Eraser:

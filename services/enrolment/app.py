@@ -25,7 +25,8 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
-from shared.web.rendering import Sites
+from shared.web import operations
+from shared.web.rendering import Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
@@ -68,7 +69,7 @@ def compose(settings: Settings) -> Process:
         provider=provider_of(settings),
         sites=sites,
     )
-    return Process(
+    process = Process(
         name="enrolment",
         settings=settings,
         database=database,
@@ -87,6 +88,15 @@ def compose(settings: Settings) -> Process:
         on_published=watch.look,
         follows=READS,
     )
+    operations.add_to(
+        process,
+        Rendering(pages.links.TEMPLATES, service="enrolment", sites=sites, notice="message.html"),
+        tokens=tokens,
+        guard=guard,
+        address=settings.public_url("enrolment"),
+        provider=provider_of(settings),
+    )
+    return process
 
 
 def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:

@@ -28,6 +28,7 @@ from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
 from shared.oidc.provider import provider_of
 from shared.process import Process
+from shared.web import operations
 from shared.web.links import Links, Purpose
 from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
@@ -87,7 +88,7 @@ def compose(settings: Settings) -> Process:
         provider=provider_of(settings),
         signs_requests=settings.intake_key is not None,
     )
-    return Process(
+    process = Process(
         name="notifier",
         settings=settings,
         database=database,
@@ -111,6 +112,16 @@ def compose(settings: Settings) -> Process:
         follow_seconds=5,
         workers=[partial(_deliver, settings, database)],
     )
+    operations.add_to(
+        process,
+        pages.rendering(sites, PRIVATE),
+        tokens=tokens,
+        guard=guard,
+        address=settings.public_url("notifier"),
+        provider=provider_of(settings),
+        lines=pages.mail_log.status_of_mails,
+    )
+    return process
 
 
 async def _deliver(settings: Settings, database: Database, stopping: asyncio.Event) -> None:

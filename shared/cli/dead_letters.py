@@ -1,6 +1,5 @@
 """``dead-letters list | show | redrive | discard``: what becomes of records that could not be handled."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -18,13 +17,10 @@ from shared.cli.decisions import (
     echo_whole,
 )
 from shared.cli.definition import Definition, in_process
-from shared.database import Database, is_temporary
-from shared.events.topics import Topic
-from shared.messaging import dead_letters, outcomes
+from shared.messaging import dead_letters
+from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.mentions import agents_in
-from shared.messaging.outbox import Outbox
-from shared.messaging.router import Router
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
 
@@ -71,7 +67,7 @@ def dead_letter_commands(definition: Definition) -> typer.Typer:
         letters = chosen(definition, dead_letters.find, "parked", ids=ids, everything=everything, topic=topic)
         in_process(
             definition,
-            lambda process: discard_all(process.database, process.router, letters, actor=by, reason=reason),
+            lambda process: _decisions(process).discard(letters, actor=by, reason=reason),
         )
         typer.echo(f"{len(letters)} discarded")
 
@@ -91,47 +87,16 @@ async def _read(process: Process, dead_letter_id: int, by: str) -> DeadLetter | 
     return None
 
 
-async def discard_all(
-    database: Database, router: Router, letters: Sequence[DeadLetter], *, actor: str, reason: str
-) -> None:
-    """Give up on those of these dead letters that are still parked, and tell the portals that sent them."""
-    async with database.transaction() as tx:
-        ids = [letter.id for letter in letters]
-        discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
-        await Outbox(router.service).publish(tx, outcomes.of_given_up(router, discarded))
-
-
 async def _redrive_all(process: Process, letters: list[DeadLetter], actor: str) -> int:
-    """Redrive in the order of the partitions; what follows a failure in its key waits for it."""
-    done = 0
-    failed: dict[tuple[str, bytes | None], int] = {}
-    for letter in letters:
-        key = letter.record.topic, letter.record.key
-        if letter.record.key is not None and key in failed:
-            typer.echo(f"{letter.id}: waits for {failed[key]}, which stands before it", err=True)
-        elif await _redrive(process, letter, actor):
-            done += 1
-        else:
-            failed[key] = letter.id
-    return done
+    """Redrive in order, and say why of what is still parked. Returns how many were redriven."""
+    failed = await _decisions(process).redrive(letters, actor=actor)
+    for letter_id, why in failed.items():
+        typer.echo(f"{letter_id}: {on_one_line(why)}", err=True)
+    return len(letters) - len(failed)
 
 
-async def _redrive(process: Process, letter: DeadLetter, actor: str) -> bool:
-    """Redrive one dead letter. Returns whether it worked; if not, that is said and kept."""
-    try:
-        topic = Topic(letter.record.topic)
-        if topic not in process.router.subscriptions:
-            raise ValueError(f"{process.name} does not listen to {topic}")
-        await process.consumer(topic).redrive(letter.id, actor)
-    except Exception as error:
-        if is_temporary(error):
-            raise
-        typer.echo(f"{letter.id}: {on_one_line(str(error))}", err=True)
-        async with process.database.transaction() as tx:
-            note = type(error).__name__
-            await dead_letters.audit(tx, letter.id, action="redrive failed", actor=actor, note=note)
-        return False
-    return True
+def _decisions(process: Process) -> DeadLetterDecisions:
+    return DeadLetterDecisions(process.database, process.router, process.consumer)
 
 
 def _line(letter: DeadLetter) -> str:

@@ -7,6 +7,7 @@ for an answer, and its process hear nothing, with all its probes green.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import TopicPartition
@@ -46,6 +47,15 @@ Lags = Mapping[TopicPartition, int]
 """How many records wait in each partition that a consumer reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The partitions of a topic that a process reads, what waits in them, and how old that is."""
+
+    partitions: int
+    records: int
+    seconds: float
+
+
 class Groups(Protocol):
     """Kafka's groups. See :class:`shared.messaging.groups.ConsumerGroups`."""
 
@@ -75,6 +85,8 @@ class Watchdog:
         self._trouble: str | None = "Kafka has not been asked yet"
         self._began = self._looked_at = time.monotonic()
         self._at_end: dict[TopicPartition, float] = {}
+        self.behind: Mapping[str, Behind] = {}
+        """How far this process is behind, by topic, as was seen last."""
         CONSUMING.set_function(lambda: self.trouble() is None)
 
     def trouble(self) -> str | None:
@@ -143,10 +155,18 @@ class Watchdog:
             UNOWNED.labels(consumer.subscription.topic).set(
                 len(groups[consumer.subscription.group_id].unowned)
             )
-        for topic, behind in by_topic.items():
-            OWNED.labels(topic).set(len(behind))
-            LAG.labels(topic).set(sum(records for records, _ in behind))
-            LAG_SECONDS.labels(topic).set(max((seconds for _, seconds in behind), default=0))
+        self.behind = {
+            topic: Behind(
+                len(behind),
+                sum(records for records, _ in behind),
+                max((seconds for _, seconds in behind), default=0),
+            )
+            for topic, behind in by_topic.items()
+        }
+        for topic, seen in self.behind.items():
+            OWNED.labels(topic).set(seen.partitions)
+            LAG.labels(topic).set(seen.records)
+            LAG_SECONDS.labels(topic).set(seen.seconds)
 
     def _seconds_behind(self, consumer: Consumer, partition: TopicPartition, records: int) -> float:
         """The age of the last record taken in; no more than the time since the consumer had all."""

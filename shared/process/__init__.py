@@ -82,6 +82,8 @@ class Process:
     operations: FastAPI = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
+    watchdog: Watchdog | None = field(default=None, init=False)
+    """What knows whether all is read; None before the process runs."""
 
     def __post_init__(self) -> None:
         """Serve health and metrics on the port of all, or on one of their own."""
@@ -189,6 +191,7 @@ class Process:
         watchdog = Watchdog(
             consumers, groups, limit=self.settings.stalled_seconds, relay_trouble=relay.trouble
         )
+        self.watchdog = watchdog
         probes = Probes(live=lambda: self._fault, ready=self._ready, consuming=watchdog.trouble)
         add_operations(self.operations, probes)
         add_asyncapi(self.api, document)

@@ -27,6 +27,12 @@ ORGANISING = "/inscriptions/gestion"
 """Where organisers work with enrolments."""
 MAIL_LOG = "/courriels/suivi"
 """The path of the pages of support; the notifier's."""
+OPERATIONS = {
+    "catalogue": "/exploitation",
+    "enrolment": "/inscriptions/exploitation",
+    "notifier": "/courriels/exploitation",
+}
+"""The path of the pages of operators, of each service."""
 ENROLMENTS_FOR = timedelta(days=180)
 """How long a letter's link to all of its reader's enrolments opens them [choice]."""
 CONFIRM_ADDRESS_FOR = timedelta(days=1)

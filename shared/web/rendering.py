@@ -8,7 +8,7 @@ area, hero, main, footer), or ``staff.html`` behind a log-in, and are made of ``
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from shared import clock
 from shared.database import is_temporary
 from shared.references import reference_of
 from shared.web import assets, french, labels
-from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, ORGANISING
+from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE
 
@@ -45,7 +45,8 @@ class Sites:
 
     ``catalogue`` has no slash at its end, and is "" on the catalogue's own pages. ``my_enrolments`` is where
     agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works,
-    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end.
+    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end; ``operations``
+    those of operators, by service.
     """
 
     catalogue: str = ""
@@ -53,6 +54,7 @@ class Sites:
     news: str | None = None
     mail_log: str | None = None
     enrolment: str | None = None
+    operations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def by(cls, public_url: Callable[[str], str]) -> "Sites":
@@ -62,6 +64,7 @@ class Sites:
             catalogue=public_url("catalogue"),
             my_enrolments=f"{notifier}{LOST_LINK}",
             news=f"{notifier}{NEWS}",
+            operations={name: f"{public_url(name)}{path}" for name, path in OPERATIONS.items()},
             mail_log=f"{notifier}{MAIL_LOG}",
             enrolment=public_url("enrolment"),
         )

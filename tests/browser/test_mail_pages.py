@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -19,11 +19,14 @@ from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
 from shared.events.portal import SubscriptionChanged
+from shared.messaging import dead_letters
+from shared.messaging.dead_letters import Parked
 from shared.web.links import Purpose
 from tests.browser.conftest import new_tab, violations
 from tests.conftest import settings_of
 from tests.integration.enrolment.conftest import INTAKE_KEY
 from tests.integration.notifier.conftest import Notifier
+from tests.support.consuming import a_record
 from tests.support.serving import serving
 from tests.support.smtp import ScriptedRelay
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
@@ -31,7 +34,7 @@ from tests.unit.notifier.builders import a_decision, a_session, an_agent
 pytestmark = pytest.mark.browser
 ADDRESS = "a-1@ville.example"
 
-TOKEN = "assistance"
+TOKEN, ADMIN_TOKEN = "assistance", "exploitation"
 LOG = "/courriels/suivi"
 
 
@@ -47,8 +50,11 @@ class Mails:
 def mails(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mails]:
     """One mail that waits, one subscriber, one community to follow."""
     tokens_file = tmp_path_factory.mktemp("mails") / "tokens.json"
-    entry = {"name": TOKEN, "role": "support", "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}
-    tokens_file.write_text(json.dumps([entry]))
+    entries = [
+        {"name": token, "role": role, "sha256": hashlib.sha256(token.encode()).hexdigest()}
+        for token, role in ((TOKEN, "support"), (ADMIN_TOKEN, "admin"))
+    ]
+    tokens_file.write_text(json.dumps(entries))
     url, links = new_database("notifier"), dict[Purpose, str]()
 
     @asynccontextmanager
@@ -102,6 +108,9 @@ async def fill(notifier: Notifier) -> None:
     await notifier.hear(
         SubscriptionChanged(agent_id="A-1", email=ADDRESS, subscribed=True, community="evolution-des-metiers")
     )
+    async with notifier.database.transaction() as tx:
+        unreadable = replace(a_record(a_decision(AgentEnrolled)), headers=())
+        await dead_letters.park(tx, [Parked(unreadable, None, "the attribute ce_id is missing")])
     await notifier.change(
         "INSERT INTO subscription_request (request_id, address, interests) "
         "VALUES (gen_random_uuid(), 'b@ville.example', '{delegation:bretagne}')"
@@ -171,6 +180,25 @@ def test_axe_finds_nothing_on_the_page_of_persons_and_on_that_of_one(tab: Page) 
     looks_right(tab, "Votre inscription est confirmée")
     tab.get_by_role("button", name="Voir cette personne").click()
     looks_right(tab, "Zoé Durand")
+
+
+def test_axe_finds_nothing_on_the_pages_of_operators(tab: Page) -> None:
+    tab.goto("/courriels/exploitation")
+    tab.get_by_label("Jeton d’accès").fill(ADMIN_TOKEN)
+    tab.get_by_role("button", name="Se connecter").click()
+    looks_right(tab, "État")
+    expect(tab.get_by_role("row", name="Incidents à décider")).to_contain_text("1, le plus ancien")
+    tab.get_by_role("link", name="Incidents à décider").click()
+    looks_right(tab, "Incidents")
+    tab.get_by_role("link", name="Enregistrement illisible").click()
+    expect(tab.get_by_role("button", name="Abandonner")).to_be_visible()
+    assert violations(tab) == []
+    tab.get_by_role("button", name="Reprendre").click()
+    expect(tab.get_by_role("alert")).to_contain_text("Il n’a pas pu être repris")
+    tab.get_by_label("Motif de la consultation").fill("ticket 12")
+    tab.get_by_role("button", name="Voir le contenu").click()
+    expect(tab.locator("pre")).to_contain_text("zoe.durand@ville-exemple.fr")
+    assert violations(tab) == []
 
 
 def search(tab: Page, typed: str) -> None:

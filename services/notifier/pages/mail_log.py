@@ -4,7 +4,9 @@ What is searched for travels in the body of a POST, so that no identifier of a p
 proxy. A letter that is shown has links that open nothing: staff must not answer an offer for an agent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,16 +18,17 @@ from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_issuer, is_searched_by
 from services.notifier.pages.people import PeoplePages
 from services.notifier.render import WRITTEN_BY, Renderer
-from services.notifier.service import mails
+from services.notifier.service import mails, queue
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
 from shared.auth import Role, Tokens
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
 from shared.web.links import MAIL_LOG
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
+from shared.web.operations import ServiceLine
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
@@ -207,6 +210,26 @@ class _MailLogPages:
 
     def _as_written(self, found: MailDetails) -> Renderer:
         return self.renderer if found.written is None else self.renderer.at(found.written.at)
+
+
+MAILS_LATE = timedelta(minutes=10)
+"""How long a due mail may wait: a fan-out of thousands takes some minutes."""
+
+
+async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:
+    """The lines of how mails stand, for operators."""
+    figures = await queue.measure(tx)
+    late = figures.age > MAILS_LATE.total_seconds()
+    waits = f"{figures.due}, le plus ancien depuis {figures.age:.0f} s" if figures.due else "aucun n’attend"
+    return (
+        ServiceLine("Courriels à envoyer", waits, "few" if late else "open"),
+        ServiceLine(
+            "Courriels incertains",
+            str(figures.ambiguous) if figures.ambiguous else "aucun",
+            "closed" if figures.ambiguous else "open",
+            LOG,
+        ),
+    )
 
 
 def _state(value: str) -> MailState | None:

@@ -70,3 +70,16 @@ for (const menu of document.querySelectorAll(".account details")) {
     if (!menu.contains(event.target)) menu.open = false;
   });
 }
+
+// What has data-again is looked at again every so many seconds, as long as it is seen, for half an hour at most.
+for (const part of document.querySelectorAll("[data-again]")) {
+  let left = 180;
+  setInterval(async () => {
+    if (document.hidden || left-- <= 0) return;
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById(part.id);
+    if (fresh) document.getElementById(part.id).replaceWith(fresh);
+  }, part.dataset.again * 1000);
+}

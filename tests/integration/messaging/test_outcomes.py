@@ -14,7 +14,6 @@ from services.catalogue import handlers as catalogue
 from services.enrolment import handlers as enrolment
 from services.notifier import handlers as notifier
 from shared import clock, security_log
-from shared.cli.dead_letters import discard_all
 from shared.database import Database
 from shared.events import portal
 from shared.events.cloudevents import Received, Record
@@ -22,6 +21,7 @@ from shared.events.outcomes import RejectionCode, RequestAccepted, RequestReject
 from shared.events.topics import Topic
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
 from shared.messaging.portals.admission import Admission, admit
@@ -203,10 +203,15 @@ async def fails(_tx: Tx, _received: list[Received[portal.EnrolmentRequested]]) -
     raise ValueError("a fault of ours")
 
 
+def redrives_nothing(topic: Topic) -> Consumer:
+    raise AssertionError(topic)
+
+
 async def give_up(database: Database, router: Router) -> None:
     async with database.transaction() as tx:
         parked = await dead_letters.find(tx, state="parked", limit=10)
-    await discard_all(database, router, parked, actor="anne", reason="lost")
+    decisions = DeadLetterDecisions(database, router, redrives_nothing)
+    await decisions.discard(parked, actor="anne", reason="lost")
 
 
 async def test_the_sender_of_a_dead_letter_is_told_when_it_is_given_up_and_not_before(

@@ -1,0 +1,59 @@
+"""What people decide about dead letters: handled again, through the same handler and inbox, or given up."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.database import Database, is_temporary
+from shared.events.topics import Topic
+from shared.messaging import dead_letters, outcomes
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.outbox import Outbox
+from shared.messaging.router import Router
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterDecisions:
+    """Those of one service. ``consumer`` gives what takes a topic in without a broker."""
+
+    database: Database
+    router: Router
+    consumer: Callable[[Topic], Consumer]
+
+    async def redrive(self, letters: Sequence[DeadLetter], *, actor: str) -> Mapping[int, str]:
+        """Redrive in the order of the partitions; what follows a failure in its key waits for it.
+
+        Returns why, by id, of those that are still parked; a failure is kept too.
+        """
+        failed: dict[tuple[str, bytes | None], int] = {}
+        why: dict[int, str] = {}
+        for letter in letters:
+            key = letter.record.topic, letter.record.key
+            if letter.record.key is not None and key in failed:
+                why[letter.id] = f"waits for {failed[key]}, which stands before it"
+            elif (fault := await self._redrive(letter, actor)) is not None:
+                failed[key] = letter.id
+                why[letter.id] = fault
+        return why
+
+    async def _redrive(self, letter: DeadLetter, actor: str) -> str | None:
+        try:
+            topic = Topic(letter.record.topic)
+            if topic not in self.router.subscriptions:
+                raise ValueError(f"{self.router.service} does not listen to {topic}")
+            await self.consumer(topic).redrive(letter.id, actor)
+        except Exception as error:
+            if is_temporary(error):
+                raise
+            async with self.database.transaction() as tx:
+                note = type(error).__name__
+                await dead_letters.audit(tx, letter.id, action="redrive failed", actor=actor, note=note)
+            return str(error)
+        return None
+
+    async def discard(self, letters: Sequence[DeadLetter], *, actor: str, reason: str) -> None:
+        """Give up on those that are still parked, and tell the portals that sent them."""
+        async with self.database.transaction() as tx:
+            ids = [letter.id for letter in letters]
+            discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)
+            await Outbox(self.router.service).publish(tx, outcomes.of_given_up(self.router, discarded))

@@ -1,0 +1,262 @@
+"""Operators' pages, the same in each service: how it stands (role admin), and what could not be handled.
+
+A dead letter is shown by where it lay and why it is there. What it says, and the trace of a failure, may name
+people: they are shown for a purpose, and that is a line of ``read_log``.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared import read_log
+from shared.auth import Role, Tokens
+from shared.database import Transaction
+from shared.guard import Guard
+from shared.messaging import dead_letters, held, outbox
+from shared.messaging.dead_letter_decisions import DeadLetterDecisions
+from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.mentions import agents_in
+from shared.oidc.provider import Provider
+from shared.process import Process
+from shared.read_log import ReadKind, purpose_in
+from shared.web import french, labels
+from shared.web.links import OPERATIONS
+from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
+from shared.web.rendering import Rendering
+from shared.web.responses import see_other
+
+LISTED = 100
+LATE = timedelta(minutes=5)
+"""How long an event may wait to be published, or read, before somebody should look."""
+STATES = ("parked", "redriven", "discarded", "rejected")
+_NEWER = "is not handled by this version"
+"""What the consumer says of an event that only a newer version knows."""
+
+
+class Why(StrEnum):
+    """Why a record is a dead letter; the templates have the sentences."""
+
+    REJECTED = "rejected"
+    NEWER = "newer"
+    FAILED = "failed"
+    UNREADABLE = "unreadable"
+
+
+def why(letter: DeadLetter) -> Why:
+    """Return why a record could not be handled."""
+    if letter.state == "rejected":
+        return Why.REJECTED
+    if _NEWER in letter.error:
+        return Why.NEWER
+    return Why.UNREADABLE if letter.traceback is None else Why.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLine:
+    """A line of how a service stands; ``tone`` is that of a chip, ``address`` where one decides."""
+
+    what: str
+    state: str
+    tone: str = "open"
+    address: str = ""
+
+
+OwnLines = Callable[[Transaction], Awaitable[Sequence[ServiceLine]]]
+
+
+async def _no_lines(_: Transaction) -> Sequence[ServiceLine]:
+    return ()
+
+
+def add_to(
+    process: Process,
+    rendering: Rendering,
+    *,
+    tokens: Tokens,
+    guard: Guard,
+    address: str,
+    provider: Provider | None,
+    lines: OwnLines = _no_lines,
+) -> None:
+    """Serve the pages beside the service's API.
+
+    ``address`` is where the public finds the service; ``lines`` are what it shows that others have not.
+    """
+    home = OPERATIONS[process.name]
+    area = StaffArea(
+        home=home,
+        cookie=f"exploitation-{process.name}",
+        roles=frozenset((Role.SUPPORT, Role.ADMIN)),
+        title=f"Exploitation, {labels.SERVICES[process.name].lower()}",
+        lead="Réservé à l’exploitation et à l’assistance.",
+        label={"motif": "Motif de la consultation", "raison": "Pourquoi rien n’est perdu"}.get,
+        pages=((home, "État"), (f"{home}/incidents", "Incidents")),
+        same_site="strict",
+    )
+    logins = Logins(
+        area, process.database, tokens, guard, address=address, rendering=rendering, provider=provider
+    )
+    pages = _OperationsPages(process, home, lines)
+    routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
+        (home, pages.status, ["GET"]),
+        (f"{home}/incidents", pages.listing, ["GET", "POST"]),
+        (f"{home}/incidents/{{number:int}}", pages.one, ["GET", "POST"]),
+    )
+    for route in (
+        *logins.routes(),
+        *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
+    ):
+        process.api.router.routes.append(route)
+
+
+class _OperationsPages:
+    def __init__(self, process: Process, home: str, lines: OwnLines) -> None:
+        self._process = process
+        self._database = process.database
+        self._incidents = f"{home}/incidents"
+        self._lines = lines
+        self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
+
+    async def status(self, visit: StaffVisit) -> Response:
+        """How the service stands; who supports is led to what they may decide."""
+        if visit.who.role is not Role.ADMIN:
+            return see_other(self._incidents)
+        watchdog = self._process.watchdog
+        async with self._database.quiet_transaction() as tx:
+            lines = [*await self._of_all(tx), *await self._lines(tx)]
+        return visit.page(
+            "operations.html",
+            lines=lines,
+            trouble="this process does not read yet" if watchdog is None else watchdog.trouble(),
+            behind={} if watchdog is None else watchdog.behind,
+            late=LATE.total_seconds(),
+            service=self._process.name,
+        )
+
+    async def _of_all(self, tx: Transaction) -> list[ServiceLine]:
+        """The lines that every service has: as ``parcours status``."""
+        unsent, age = await outbox.unsent(tx)
+        refused, waiting = await held.count(tx)
+        parked, since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
+        days = "" if since is None else f", le plus ancien depuis {french.local_day(since, 'Europe/Paris')}"
+        return [
+            ServiceLine(
+                "Événements à publier",
+                f"{unsent}, le plus ancien attend depuis {age:.0f} s" if unsent else "aucun n’attend",
+                "few" if age > LATE.total_seconds() else "open",
+            ),
+            ServiceLine(
+                "Événements retenus",
+                f"{refused} refusés par Kafka, {waiting} derrière eux ou sans sujet"
+                if refused + waiting
+                else "aucun",
+                "closed" if refused + waiting else "open",
+            ),
+            ServiceLine(
+                "Incidents à décider",
+                f"{parked}{days}" if parked else "aucun",
+                "closed" if parked else "open",
+                self._incidents,
+            ),
+        ]
+
+    # ------------------------------------------------------------------------------------ dead letters
+
+    async def listing(self, visit: StaffVisit) -> Response:
+        """What is parked, or is in another state; on POST those that were chosen are handled again."""
+        state = visit.request.query_params.get("etat", STATES[0])
+        state = state if state in STATES else STATES[0]
+        failed: dict[int, str] = {}
+        done: int | None = None
+        if visit.request.method == "POST":
+            chosen = [int(number) for number in visit.form.every("choisi") if _is_number(number)]
+            async with self._database.quiet_transaction() as tx:
+                parked = await dead_letters.find(tx, ids=chosen, state="parked", limit=LISTED)
+            letters = parked if chosen else []
+            failed = dict(await self._decisions.redrive(letters, actor=visit.who.name))
+            done = len(letters) - len(failed)
+        async with self._database.quiet_transaction() as tx:
+            found = await dead_letters.find(tx, state=state, limit=LISTED + 1)
+        return visit.page(
+            "incidents.html",
+            letters=found[:LISTED],
+            is_cut=len(found) > LISTED,
+            why=why,
+            state=state,
+            states=STATES,
+            done=done,
+            failed=failed,
+            incidents=self._incidents,
+        )
+
+    async def one(self, visit: StaffVisit) -> Response:
+        """One dead letter; on POST what it says is shown, or it is handled again or given up."""
+        number: int = visit.request.path_params["number"]
+        if visit.request.method != "POST":
+            return await self._page(visit, number)
+        match visit.form.typed("decision"):
+            case "lire":
+                return await self._read(visit, number)
+            case "reprendre":
+                failed = await self._decisions.redrive(await self._parked(number), actor=visit.who.name)
+                return await self._page(visit, number, failed=failed.get(number))
+            case "abandonner":
+                reason = purpose_in(visit.form.get("raison", ""))
+                if reason is None:
+                    return await self._page(visit, number, wrong=["raison"], status=422)
+                await self._decisions.discard(await self._parked(number), actor=visit.who.name, reason=reason)
+                return see_other(f"{self._incidents}/{number}")
+            case _:
+                raise HTTPException(400)
+
+    async def _parked(self, number: int) -> list[DeadLetter]:
+        async with self._database.quiet_transaction() as tx:
+            return await dead_letters.find(tx, ids=[number], state="parked", limit=1)
+
+    async def _read(self, visit: StaffVisit, number: int) -> Response:
+        """Show what it says; who reads is recorded, with whom it names."""
+        purpose = purpose_in(visit.form.get("motif", ""))
+        if purpose is None:
+            return await self._page(visit, number, wrong=["motif"], status=422)
+        reading = await visit.read_for(purpose)
+        async with self._database.quiet_transaction() as tx:
+            for letter in await dead_letters.find(tx, ids=[number], limit=1):
+                issuer = None if letter.portal is None else self._process.eraser.issuer_of(letter.portal)
+                agents = agents_in(letter.record.value, issuer)
+                await read_log.record(tx, reading, ReadKind.DEAD_LETTER, agents=agents, about=[number])
+        return await self._page(visit, number, is_read=True)
+
+    async def _page(
+        self,
+        visit: StaffVisit,
+        number: int,
+        *,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        async with self._database.quiet_transaction() as tx:
+            found = await dead_letters.find(tx, ids=[number], limit=1)
+            decided = await dead_letters.decisions(tx, number)
+        if not found:
+            raise HTTPException(404)
+        shown = {"is_read": False, "wrong": (), "failed": None, **values}
+        return visit.page(
+            "incident.html",
+            status=status,
+            letter=found[0],
+            why=why(found[0]),
+            decided=decided,
+            typed={"motif": "", "raison": visit.form.typed("raison")},
+            incidents=self._incidents,
+            **shown,
+        )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 18

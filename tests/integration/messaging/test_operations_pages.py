@@ -1,0 +1,176 @@
+"""Operators' pages of each service: how it stands, and what could not be handled, decided by a click."""
+
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import AgentEnrolled
+from shared.messaging import dead_letters
+from shared.messaging.dead_letters import Parked
+from shared.process import Process
+from shared.web.links import OPERATIONS
+from tests.conftest import settings_of
+from tests.support.consuming import a_record
+from tests.unit.notifier.builders import a_decision, a_session
+
+SERVICES = ("catalogue", "enrolment", "notifier")
+ADMIN, SUPPORT, ORGANISER = "admin", "support", "organiser"
+
+
+def a_process(service: str, url: str, folder: Path) -> Process:
+    file = folder / "tokens.json"
+    entries = [
+        {
+            "name": f"{role}-name",
+            "role": role,
+            "delegation": None,
+            "sha256": hashlib.sha256(role.encode()).hexdigest(),
+        }
+        for role in (ADMIN, SUPPORT, ORGANISER)
+    ]
+    file.write_text(json.dumps(entries))
+    settings: Any = importlib.import_module(f"services.{service}.settings").Settings
+    given = settings_of(service, url, "localhost:1") | {"PUBLIC_BASE_URL": "http://test"}
+    values = {name.lower(): value for name, value in given.items()} | {"api_tokens_file": file}
+    process: Process = importlib.import_module(f"services.{service}.app").compose(
+        settings.model_validate(values)
+    )
+    return process
+
+
+@pytest.fixture(params=SERVICES)
+async def process(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Process]:
+    url = request.getfixturevalue(f"{request.param}_url")
+    process = a_process(request.param, url, tmp_path)
+    yield process
+    await process.database.close()
+
+
+@pytest.fixture
+async def notifying(notifier_url: str, tmp_path: Path) -> AsyncIterator[Process]:
+    process = a_process("notifier", notifier_url, tmp_path)
+    yield process
+    await process.database.close()
+
+
+def a_browser(process: Process) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=process.api)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", follow_redirects=True)
+
+
+async def log_in(browser: httpx.AsyncClient, process: Process, role: str) -> str:
+    page = await browser.post(f"{OPERATIONS[process.name]}/connexion", data={"jeton": role})
+    assert page.status_code == 200, page.text
+    found = re.search('name="cle" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+async def park(process: Process, *parked: Parked) -> list[int]:
+    async with process.database.transaction() as tx:
+        await dead_letters.park(tx, parked)
+        return [letter.id for letter in await dead_letters.find(tx, limit=10)]
+
+
+def a_scheduled() -> SessionScheduled:
+    return SessionScheduled.model_validate(a_session().model_dump())
+
+
+def a_seat(**changes: Any) -> Parked:
+    """A decision that failed once, and can be handled now."""
+    enrolled = a_decision(AgentEnrolled, **changes)
+    record = a_record(enrolled, uuid4(), source="/services/enrolment")
+    record = replace(record, offset=int(uuid4()) % 10**9)
+    return Parked(record, enrolled.TYPE, "the database was upgraded", "Traceback: of Zoé Durand", uuid4())
+
+
+async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(process: Process) -> None:
+    await park(process, Parked(a_record(a_scheduled()), None, "no JSON"))
+    async with a_browser(process) as browser:
+        home = OPERATIONS[process.name]
+        assert "Jeton d’accès" in (await browser.get(home)).text
+        refused = await browser.post(f"{home}/connexion", data={"jeton": ORGANISER})
+        assert refused.status_code == 403
+        await log_in(browser, process, SUPPORT)
+        assert (await browser.get(home)).url.path == f"{home}/incidents", "support decides, and sees no more"
+        await log_in(browser, process, ADMIN)
+        page = (await browser.get(home)).text
+    assert "this process does not read yet" in page
+    assert "1, le plus ancien depuis" in page
+    assert ("Courriels à envoyer" in page) == (process.name == "notifier")
+    for other in set(SERVICES) - {process.name}:
+        assert f'href="http://test{OPERATIONS[other]}"' in page
+
+
+async def test_what_a_record_says_is_shown_for_a_purpose_alone(notifying: Process) -> None:
+    (number,) = await park(notifying, a_seat())
+    async with a_browser(notifying) as browser:
+        key = await log_in(browser, notifying, SUPPORT)
+        path = f"{OPERATIONS['notifier']}/incidents/{number}"
+        listed = (await browser.get(f"{OPERATIONS['notifier']}/incidents")).text
+        page = (await browser.get(path)).text
+        assert "Le service a échoué" in listed
+        assert "the database was upgraded" in page
+        unsaid = await browser.post(path, data={"cle": key, "decision": "lire", "motif": "x"})
+        assert unsaid.status_code == 422
+        for text_ in (listed, page, unsaid.text):
+            assert "Durand" not in text_
+            assert "zoe.durand" not in text_
+        read = await browser.post(path, data={"cle": key, "decision": "lire", "motif": "ticket 12"})
+        assert "zoe.durand@ville-exemple.fr" in read.text
+        assert "Traceback: of Zoé Durand" in read.text
+    async with notifying.database.quiet_transaction() as tx:
+        query = text("SELECT actor, kind, agent_id, about, purpose FROM read_log")
+        (line,) = await tx.execute(query)
+    assert tuple(line) == ("support-name", "dead_letter", "IEL-0048151", str(number), "ticket 12")
+
+
+async def test_what_can_be_handled_now_is_handled_again_as_it_is(notifying: Process) -> None:
+    later = replace(a_record(a_scheduled()), offset=1, headers=())
+    (second, first) = await park(notifying, a_seat(), Parked(later, None, "cannot be read"))
+    home = f"{OPERATIONS['notifier']}/incidents"
+    async with a_browser(notifying) as browser:
+        key = await log_in(browser, notifying, SUPPORT)
+        assert (await browser.post(home, data={"choisi": first})).status_code == 403
+        none = await browser.post(home, data={"cle": key})
+        assert "0 repris, 0 toujours à décider" in none.text, "nothing chosen is not everything"
+        done = await browser.post(home, data={"cle": key, "choisi": [str(first), str(second)]})
+        assert "1 repris, 1 toujours à décider" in done.text
+        again = await browser.post(f"{home}/{second}", data={"cle": key, "decision": "reprendre"})
+    assert "Il n’a pas pu être repris" in again.text
+    assert "Reprise en échec" in again.text
+    async with notifying.database.quiet_transaction() as tx:
+        mails = list(await tx.scalars(text("SELECT template FROM mail")))
+        states = dict(tuple(row) for row in await tx.execute(text("SELECT id, state FROM dead_letter")))
+        actors = set(await tx.scalars(text("SELECT actor FROM dead_letter_audit")))
+    assert mails == ["enrolment-confirmed"]
+    assert states == {first: "redriven", second: "parked"}
+    assert actors == {"support-name"}
+
+
+async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) -> None:
+    (number,) = await park(process, Parked(a_record(a_scheduled()), None, "no JSON"))
+    path = f"{OPERATIONS[process.name]}/incidents/{number}"
+    async with a_browser(process) as browser:
+        key = await log_in(browser, process, SUPPORT)
+        refused = await browser.post(path, data={"cle": key, "decision": "abandonner", "raison": " "})
+        assert refused.status_code == 422
+        given_up = {"cle": key, "decision": "abandonner", "raison": "essai sans suite"}
+        done = await browser.post(path, data=given_up)
+        assert "support-name · essai sans suite" in done.text
+        assert "Reprendre</button>" not in done.text
+        listed = await browser.get(f"{OPERATIONS[process.name]}/incidents?etat=discarded")
+        assert "Enregistrement illisible" in listed.text
+        assert (await browser.get(path.replace(str(number), "999999"))).status_code == 404
+        assert (await browser.post(path, data={"cle": key, "decision": "x"})).status_code == 400
