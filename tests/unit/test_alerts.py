@@ -1,6 +1,5 @@
 """Alerts and dashboards speak of metrics that exist; each alert is tried, and says what to do."""
 
-import importlib
 import json
 import re
 import shlex
@@ -11,12 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.main import get_command
 
-from services.__main__ import CONSOLE, FILES
 from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
+from tests.support.commands import check_command
 from tests.support.lacking import program
 from tests.support.metrics import listed, series
 
@@ -139,24 +137,3 @@ def test_the_commands_and_settings_that_a_runbook_names_exist(runbook: Path) -> 
         check_command(shlex.split(line))
     settings = {name.upper() for service in (Catalogue, Enrolment, Notifier) for name in service.model_fields}
     assert {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", content) if name not in settings} == set()
-
-
-def check_command(typed: list[str]) -> None:
-    """Fail unless there is such a command, with these options."""
-    if typed[0] == "parcours":
-        module, rest = module_of(typed[1]), typed[1:] if typed[1] in CONSOLE else typed[2:]
-    else:
-        module, rest = f"{typed[2]}.__main__", typed[3:]
-    command = get_command(importlib.import_module(module).app)
-    while rest and rest[0] in getattr(command, "commands", {}):
-        command = command.commands[rest.pop(0)]  # type: ignore[attr-defined]
-    assert not hasattr(command, "commands"), typed
-    known = {option for parameter in command.params for option in parameter.opts}
-    assert [word for word in rest if word.startswith("--") and word not in known] == [], typed
-
-
-def module_of(name: str) -> str:
-    """Where the commands ``parcours NAME`` are."""
-    if name in CONSOLE:
-        return "services.console.__main__"
-    return f"shared.cli.{name}" if name in FILES else f"services.{name}"

@@ -92,9 +92,7 @@ async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) 
     except NoAuthorizer as error:
         if settings.parcours_trial or "kafka" in settings.unprotected:
             return Finding(_KAFKA, what, Mark.SKIPPED, f"{error}, and this is accepted")
-        remedy = (
-            "set authorizer.class.name, then topics acls --apply: docs/operations.md, rights on the broker"
-        )
+        remedy = "set authorizer.class.name, then topics acls --apply: docs/operations.md, Secure Kafka"
         return Finding(_KAFKA, what, Mark.ACT, f"{error}: whoever reaches it may write everything", remedy)
     except RightsNotTold as error:
         return Finding(_KAFKA, what, Mark.SKIPPED, f"not told: {error}; one who may alter the cluster may")

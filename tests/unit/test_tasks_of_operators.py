@@ -1,0 +1,68 @@
+"""The operators' guide: every task is whole, every command exists, no alert and no secret is left out."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.deployment import all_fields, is_secret
+from tests.support.commands import check_command
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TASKS = [
+    "Install",
+    "Secure Kafka",
+    "Upgrade",
+    "Back up",
+    "Restore",
+    "Scale",
+    "Add partitions",
+    "Move to another broker",
+    "Rotate keys",
+]
+PARTS = ["*When*", "*You need*", "*It worked when*", "*Back*"]
+_OF_ALL = re.compile(r"docker compose run --rm .*\bconsole|python -m services(?= )")
+_WHERE = re.compile(r"docker compose exec \w+ |kubectl exec (-it )?\S+ -- (env \S+ )?|\.venv/bin/")
+
+
+def tasks() -> dict[str, str]:
+    """The sections of the guide, by their headings."""
+    _, *sections = re.split(r"(?m)^## ", (DOCS / "operations.md").read_text())
+    return {title: text for title, _, text in (section.partition("\n") for section in sections)}
+
+
+def test_the_tasks_come_in_the_order_in_which_an_operator_meets_them() -> None:
+    assert list(tasks()) == [TASKS[0], "Configure", *TASKS[1:], "Every alert"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_says_when_with_what_how_one_sees_that_it_worked_and_how_to_go_back(task: str) -> None:
+    text = tasks()[task]
+    assert [part for part in PARTS if part not in text] == []
+
+
+@pytest.mark.parametrize("paper", ["operations.md", "commands.md", "people.md"])
+def test_the_commands_that_the_guide_has_one_type_exist(paper: str) -> None:
+    text = _WHERE.sub("", _OF_ALL.sub("parcours", (DOCS / paper).read_text()))
+    typed = re.findall(r"(?m)^ +((?:parcours |python -m services\.).*)$", text)
+    assert typed
+    for line in typed:
+        check_command(shlex.split(line, comments=True))
+
+
+def test_every_alert_stands_in_the_guide_as_urgent_as_it_is() -> None:
+    groups = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())["groups"]
+    alerts = [(rule["alert"], rule["labels"]["severity"]) for group in groups for rule in group["rules"]]
+    listed = re.findall(r"(?m)^\| \[(\w+)\]\(runbooks/\1\.md\) \| (\w+) \|", tasks()["Every alert"])
+    assert listed == alerts
+
+
+def test_how_each_secret_is_changed_stands_in_the_guide() -> None:
+    secrets = {name for name, field in all_fields().items() if is_secret(name, field)}
+    files = {path.name for path in (ROOT / "deploy" / "try-out-secrets").iterdir()}
+    named = set(re.findall(r"`([A-Z_]+)`", tasks()["Rotate keys"])) | {"KAFKA_CA"}
+    of_owners = {name for name in files if name.endswith("_OWNER_DATABASE_URL")}  # "those of the owners"
+    assert (secrets | files | {"PORTALS_FILE", "API_TOKENS_FILE"}) - of_owners - named == set()
