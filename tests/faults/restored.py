@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from services.enrolment.restores import read_published
+from services.enrolment.restores import read_published, reconcile
 from shared import clock
+from shared.database import Database
 from shared.messaging.broker import KafkaSettings
 from shared.web.links import Purpose
 from tests.faults.installation import Installation, an_installation, until
@@ -149,10 +150,14 @@ async def _restore_by_wal(users: Users, archive: Archive, disk: Path) -> list[st
     await asyncio.to_thread(archive.restore_all)
     await asyncio.to_thread(users.installation.postgres.restart)
     archive.receive()
-    known = {key[0] for key in users.stands().enrolments}
-    print(f"        {len(published)} agents had an answer, {len(known)} are in the database", flush=True)
+    database = Database(users.installation.urls["enrolment"], application_name="faults")
+    lost = await reconcile(database, published)
+    await database.close()
+    print(
+        f"        {len(published)} agents had an answer, {len(lost)} of them have none any more", flush=True
+    )
     return [
-        *(f"{lost} was published and is lost" for lost in {str(id_) for id_ in published} - known),
+        *(f"{decision.published} was published and is lost" for decision in lost),
         *await users.rewind(),
         *await users.in_each("outbox", "replay", "--since", an_hour_ago()),
     ]
