@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge
 from services.notifier.delivery.returns import ReturnMailbox
 from services.notifier.letters import day_of
 from services.notifier.letters.bounces import ReturnPath
-from services.notifier.service import bounces, fan_outs, organisers, queue
+from services.notifier.service import bounces, fan_outs, figures, organisers, queue
 from services.notifier.settings import DelegationContacts
 from shared import clock
 from shared.database import Database
@@ -54,6 +54,7 @@ def all_jobs(
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),
         Job("measure-queue", 10.0, partial(measure, database)),
+        Job("count-figures", 600.0, partial(count_figures, database)),
         Job("fan-out", 0.5, partial(fan_out, database)),
     )
     if mailbox is None or path is None:
@@ -70,6 +71,12 @@ async def fan_out(database: Database) -> float | None:
         return None
     FANNED_OUT.inc(done)
     return REST * (time.monotonic() - begun)
+
+
+async def count_figures(database: Database) -> None:
+    """Count what happened since the last time."""
+    async with database.quiet_transaction() as tx:
+        await figures.count(tx)
 
 
 async def write_to_organisers(database: Database, contacts: Mapping[str, DelegationContacts]) -> None:

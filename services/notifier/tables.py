@@ -1,6 +1,6 @@
 """The notifier's tables: what it knows of sessions, people and resources, and the queue of mails."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -153,12 +153,23 @@ class TimelineRow(_Base, table=True):
     """
 
     __tablename__ = "timeline"
-    __table_args__ = (Index("ix_timeline_agent", "agent_id", "issuer", "at"),)
+    __table_args__ = (
+        Index("ix_timeline_agent", "agent_id", "issuer", "at"),
+        # Serves the figures, which count what is new.
+        Index("ix_timeline_recorded", "recorded_at", postgresql_using="brin"),
+    )
     id: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
     )
     event_id: UUID = Field(description="Its ce_id. The inbox sees to it that each is here once.")
     at: datetime = Field(sa_type=Timestamp, description="When the event was received.")
+    recorded_at: datetime | None = Field(
+        default=None,
+        sa_type=Timestamp,
+        nullable=False,
+        sa_column_kwargs={"server_default": func.clock_timestamp()},
+    )
+    version: int | None = Field(default=None, description="The enrolment's; null where there is none.")
     kind: str = Field(description="A value of letters.Happening.")
     reason: str | None = Field(description="A code of why, or of how; a refusal's is its Reason.")
     issuer: str
@@ -425,6 +436,8 @@ class MailAttemptRow(_Base, table=True):
     """What the relay answered to an attempt to send a mail; of one that it may have, what the letter said."""
 
     __tablename__ = "mail_attempt"
+    # Serves the figures, which count what is new.
+    __table_args__ = (Index("ix_mail_attempt_at", "at", postgresql_using="brin"),)
     mail_id: UUID = Field(primary_key=True)
     number: int = Field(primary_key=True, description="That of its claim.")
     at: datetime = Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.clock_timestamp()})
@@ -436,6 +449,26 @@ class MailAttemptRow(_Base, table=True):
     written_from: dict[str, Any] | None = Field(
         sa_column=Column(JSONB), description="What the letter said beside its own details: LetterContext."
     )
+
+
+class FigureRow(_Base, table=True):
+    """How often something happened in a month, to agents of all kinds: names nobody, and is kept."""
+
+    __tablename__ = "figure"
+    month: date = Field(primary_key=True, description="Its first day, by the clocks of Paris.")
+    offer_id: str = Field(primary_key=True, description="Empty: of no session that is known.")
+    organiser: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True, description="A value of figures.FigureKind.")
+    reason: str = Field(primary_key=True, description="Of a refusal; else empty.")
+    number: int = Field(sa_type=BigInteger)
+
+
+class FigureProgressRow(_Base, table=True):
+    """Until when what happened is counted: one row."""
+
+    __tablename__ = "figure_progress"
+    id: int = Field(sa_type=SmallInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    counted_until: datetime = Field(sa_type=Timestamp)
 
 
 class BounceRow(_Base, table=True):

@@ -39,6 +39,11 @@ def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
     return str(local.day), month, weekday
 
 
+def short_month(day: date) -> str:
+    """``févr.``: the month of a day, short."""
+    return format_date(day, "MMM", locale=_FRENCH)
+
+
 def clock_time(moment: datetime) -> str:
     """``9 h 30``, or ``9 h`` at the full hour, of a moment already in its own zone; no line breaks in it."""
     hour = f"{moment.hour}{NBSP}h"

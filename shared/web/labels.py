@@ -278,6 +278,17 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "certified": "attestation due",
 }
 """How or why, where it is no reason of a refusal."""
+COUNTED: Mapping[str, str] = {
+    "asked": "Demandes",
+    "enrolled": "Places obtenues",
+    "waitlisted": "Mises en attente",
+    "refused": "Refus",
+    "withdrawn": "Fins d’inscription",
+    "attended": "Présences",
+    "absent": "Absences",
+    "letters": "Lettres envoyées",
+}
+"""What is counted each month."""
 OUTCOMES: Mapping[str, str] = {
     **ENROLMENT_STATES,
     "mixed": "Réponse différente selon les personnes",

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from services.notifier.app import compose
 from services.notifier.letters import digest_id
 from services.notifier.settings import Settings
+from services.notifier.store import figures
 from shared import clock
 from shared.events.catalogue import ResourcePublished, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
@@ -109,6 +110,7 @@ async def fill(notifier: Notifier) -> None:
         SubscriptionChanged(agent_id="A-1", email=ADDRESS, subscribed=True, community="evolution-des-metiers")
     )
     async with notifier.database.transaction() as tx:
+        await figures.count(tx, timedelta(0))
         unreadable = replace(a_record(a_decision(AgentEnrolled)), headers=())
         await dead_letters.park(tx, [Parked(unreadable, None, "the attribute ce_id is missing")])
     await notifier.change(
@@ -199,6 +201,17 @@ def test_axe_finds_nothing_on_the_pages_of_operators(tab: Page) -> None:
     tab.get_by_role("button", name="Voir le contenu").click()
     expect(tab.locator("pre")).to_contain_text("zoe.durand@ville-exemple.fr")
     assert violations(tab) == []
+
+
+def test_axe_finds_nothing_on_the_page_of_figures(tab: Page) -> None:
+    log_in(tab, LOG)
+    tab.get_by_role("link", name="Chiffres").click()
+    looks_right(tab, "Chiffres")
+    expect(tab.get_by_role("img", name="Demandes et places obtenues par mois")).to_be_visible()
+    tab.get_by_label("Offre", exact=True).select_option("ia-et-territoires")
+    tab.get_by_role("button", name="Choisir").click()
+    looks_right(tab, "Chiffres")
+    expect(tab.get_by_role("row", name="IA et territoires")).to_contain_text("Bretagne")
 
 
 def search(tab: Page, typed: str) -> None:

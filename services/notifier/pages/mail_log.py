@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_issuer, is_searched_by
+from services.notifier.pages.figures import FigurePages
 from services.notifier.pages.people import PeoplePages
 from services.notifier.render import WRITTEN_BY, Renderer
 from services.notifier.service import mails, queue
@@ -35,6 +36,7 @@ from shared.web.responses import PRIVATE, see_other
 
 LOG = MAIL_LOG
 PEOPLE = f"{LOG}/personnes"
+FIGURES = f"{LOG}/chiffres"
 ERASURE = f"{LOG}/effacement"
 PAGE = 50
 
@@ -44,7 +46,12 @@ STAFF_AREA = StaffArea(
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
     title="Assistance",
     lead="Réservé à l’assistance.",
-    pages=((PEOPLE, "Personnes"), (LOG, "Courriels"), (ERASURE, "Effacer une personne")),
+    pages=(
+        (PEOPLE, "Personnes"),
+        (LOG, "Courriels"),
+        (FIGURES, "Chiffres"),
+        (ERASURE, "Effacer une personne"),
+    ),
     label={
         "agent": "Identifiant de l’agent",
         "emetteur": "Émetteur de l’identifiant",
@@ -89,9 +96,12 @@ def add_to(
         provider=provider,
     )
     pages = _MailLogPages(database, guard, renderer)
+    figures = FigurePages(database, FIGURES)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
         (PEOPLE, PeoplePages(database, guard, PEOPLE, LOG, signs_requests).show, ["GET", "POST"]),
+        (FIGURES, figures.show, ["GET"]),
+        (f"{FIGURES}.csv", figures.sheet, ["GET"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
         (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),

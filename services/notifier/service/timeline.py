@@ -33,6 +33,7 @@ def _row(record: Received[Event]) -> dict[str, Any] | None:
         **_agent_of(record)._asdict(),
         "enrolment_id": event.enrolment_id if isinstance(event, Decision | NewAddressGiven) else None,
         "session_id": decision and decision.session_id,
+        "version": decision and decision.version,
         "request_id": decision and decision.request_id,
     }
 

@@ -1,0 +1,65 @@
+"""Figures of the offer, for support: charts with a table each, and a sheet. They name nobody."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from services.notifier.service import figures
+from services.notifier.service.figures import FigureKind
+from shared import clock
+from shared.database import Database
+from shared.web import labels, spreadsheets
+from shared.web.logins import StaffVisit
+from shared.web.refusals import REFUSALS
+from shared.web.responses import PRIVATE
+
+PARIS = ZoneInfo("Europe/Paris")
+COLUMNS = [
+    spreadsheets.Column(heading, heading)
+    for heading in ("mois", "offre", "organisateur", "compte", "motif", "nombre")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FigurePages:
+    """``path`` is that of the page."""
+
+    database: Database
+    path: str
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """The last twelve months, of all or of an offer or an organiser."""
+        found, offer_id, organiser = await self._find(visit)
+        return visit.page(
+            "figures.html",
+            figures=found,
+            kinds=list(FigureKind),
+            offer_id=offer_id,
+            organiser=organiser,
+            refusals=REFUSALS,
+            headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "") for kind in FigureKind)],
+            offers_named={offer: labels.OFFERS.get(offer, offer) for offer in found.offers},
+            organisers_named={each: labels.delegation(each) for each in found.organisers},
+            figures_path=self.path,
+        )
+
+    async def sheet(self, visit: StaffVisit) -> Response:
+        """The same as a sheet, a line for each number."""
+        found, _, _ = await self._find(visit)
+        rows = [
+            (row.month.isoformat(), row.offer_id, row.organiser, row.kind, row.reason, str(row.number))
+            for row in found.rows
+        ]
+        return Response(
+            spreadsheets.write(COLUMNS, rows),
+            media_type=spreadsheets.MEDIA_TYPE,
+            headers={**PRIVATE, "Content-Disposition": 'attachment; filename="chiffres.csv"'},
+        )
+
+    async def _find(self, visit: StaffVisit) -> tuple[figures.OfferFigures, str, str]:
+        query = visit.request.query_params
+        offer_id, organiser = query.get("offre", "")[:100], query.get("delegation", "")[:100]
+        today = clock.now().astimezone(PARIS).date()
+        async with self.database.quiet_transaction() as tx:
+            return await figures.find(tx, today, offer_id, organiser), offer_id, organiser

@@ -1,0 +1,90 @@
+"""How often what happened, by month, offer and organiser: counted once, and kept when its agents are not."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.notifier.tables import FigureProgressRow, FigureRow
+from shared.database import Transaction
+
+
+async def count(tx: Transaction, settled: timedelta) -> None:
+    """Count what was recorded since the last time, but for what is not ``settled`` yet.
+
+    ``settled`` is longer than a transaction may last.
+    """
+    await tx.execute(_BEGIN)
+    await tx.execute(_LOCK)
+    await tx.execute(_COUNT, {"settled": settled})
+    await tx.execute(_END, {"settled": settled})
+
+
+async def find(tx: Transaction, since: date, offer_id: str, organiser: str) -> Sequence[FigureRow]:
+    """Return the figures from a month on; of all offers, or organisers, where none is named."""
+    query = select(FigureRow).where(col(FigureRow.month) >= since)
+    if offer_id:
+        query = query.where(col(FigureRow.offer_id) == offer_id)
+    if organiser:
+        query = query.where(col(FigureRow.organiser) == organiser)
+    in_order = query.order_by(
+        col(FigureRow.month),
+        col(FigureRow.offer_id),
+        col(FigureRow.organiser),
+        col(FigureRow.kind),
+        col(FigureRow.reason),
+    )
+    return (await tx.scalars(in_order)).all()
+
+
+async def places(tx: Transaction) -> tuple[list[str], list[str]]:
+    """Return the offers and the organisers of whom there are figures."""
+    offers = await tx.scalars(select(FigureRow.offer_id).distinct().order_by(col(FigureRow.offer_id)))
+    organisers = await tx.scalars(select(FigureRow.organiser).distinct().order_by(col(FigureRow.organiser)))
+    return [offer for offer in offers if offer], [organiser for organiser in organisers if organiser]
+
+
+async def counted_until(tx: Transaction) -> datetime | None:
+    """Return until when all is counted; None: never yet."""
+    return await tx.scalar(select(FigureProgressRow.counted_until))
+
+
+_BEGIN = text(
+    "INSERT INTO figure_progress (id, counted_until) VALUES (1, '2025-01-01Z') ON CONFLICT DO NOTHING"
+)
+_LOCK = text("SELECT FROM figure_progress FOR UPDATE")
+_NEW = "{0} > (SELECT counted_until FROM figure_progress) AND {0} <= now() - CAST(:settled AS interval)"
+_OF_TIMELINE = _NEW.format("recorded_at")
+_COUNT = text(
+    f"""
+    INSERT INTO figure (month, offer_id, organiser, kind, reason, number)
+    SELECT CAST(date_trunc('month', counted.at AT TIME ZONE 'Europe/Paris') AS date),
+           coalesce(session.state ->> 'offer_id', ''), coalesce(session.state ->> 'organiser', ''),
+           counted.kind, counted.reason, count(*)
+      FROM (SELECT at, session_id, 'asked' AS kind, '' AS reason FROM timeline
+             WHERE {_OF_TIMELINE} AND version = 1
+               AND kind IN ('enrolled', 'waitlisted', 'pending', 'enrolment_refused')
+            UNION ALL
+            SELECT at, session_id, CASE kind WHEN 'enrolment_refused' THEN 'refused' ELSE kind END,
+                   CASE kind WHEN 'enrolment_refused' THEN coalesce(reason, '') ELSE '' END FROM timeline
+             WHERE {_OF_TIMELINE}
+               AND kind IN ('enrolled', 'waitlisted', 'withdrawn', 'enrolment_refused')
+            UNION ALL
+            SELECT at, session_id, 'attended', '' FROM timeline
+             WHERE {_OF_TIMELINE} AND kind = 'attended' AND reason = 'certified'
+            UNION ALL
+            SELECT at, session_id, 'absent', '' FROM timeline
+             WHERE {_OF_TIMELINE} AND kind IN ('absent', 'absent_justified')
+            UNION ALL
+            SELECT mail_attempt.at, mail.session_id, 'letters', ''
+              FROM mail_attempt JOIN mail ON mail.mail_id = mail_attempt.mail_id
+             WHERE {_NEW.format("mail_attempt.at")} AND mail_attempt.state = 'sent') AS counted
+           LEFT JOIN session ON session.session_id = counted.session_id
+     GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT (month, offer_id, organiser, kind, reason)
+    DO UPDATE SET number = figure.number + excluded.number"""  # noqa: S608 our own words
+)
+_END = text(
+    "UPDATE figure_progress SET counted_until = greatest(counted_until, now() - CAST(:settled AS interval))"
+)

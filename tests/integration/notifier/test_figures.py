@@ -1,0 +1,131 @@
+"""Figures of the offer: counted once, kept when agents are forgotten, shown and exported."""
+
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.notifier import jobs
+from services.notifier.app import eraser
+from services.notifier.service import figures
+from services.notifier.service.figures import FigureKind
+from shared import clock
+from shared.events.catalogue import SessionScheduled
+from shared.events.enrolment import (
+    AgentEnrolled,
+    AgentWaitlisted,
+    AttendanceRecorded,
+    EnrolmentRefused,
+)
+from shared.messaging.portals.registry import PortalsFile
+from shared.personal_data import Subject
+from shared.web import labels
+from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.test_mail_log import browser, log_in, tokens
+from tests.integration.notifier.test_read_log import ZOE
+from tests.unit.notifier.builders import a_decision, a_session, an_agent
+
+__all__ = ["browser", "tokens"]
+FIGURES = "/courriels/suivi/chiffres"
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is recorded is counted, however new."""
+    monkeypatch.setattr(figures, "SETTLED", timedelta(0))
+
+
+async def lived(notifier: Notifier) -> None:
+    """One asked, waited, was seated, came, and has three letters; one was refused; one was absent."""
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(a_decision(AgentWaitlisted, position=1))
+    await notifier.hear(a_decision(AgentEnrolled, version=2, from_waiting_list=True))
+    await notifier.hear(a_decision(AttendanceRecorded, version=3, attendance="attended", certified=True))
+    other, third = an_agent(agent_id="1002"), uuid4()
+    await notifier.hear(
+        a_decision(EnrolmentRefused, enrolment_id=uuid4(), agent=other, reason="session_full")
+    )
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=third, agent=other))
+    absent: dict[str, Any] = {"attendance": "absent", "version": 2}
+    await notifier.hear(a_decision(AttendanceRecorded, enrolment_id=third, agent=other, **absent))
+    await notifier.deliver()
+
+
+async def counted(notifier: Notifier) -> dict[str, int]:
+    rows = await notifier.query(
+        "SELECT kind, reason, number FROM figure "
+        "WHERE offer_id = 'ia-et-territoires' AND organiser = 'bretagne'"
+    )
+    return {f"{row.kind} {row.reason}".strip(): row.number for row in rows}
+
+
+async def test_what_happened_is_counted_once_however_often_the_job_runs(notifier: Notifier) -> None:
+    await lived(notifier)
+    sent = len(await notifier.rows(where="state = 'sent'"))
+    expected = {
+        "asked": 3,
+        "enrolled": 2,
+        "waitlisted": 1,
+        "refused session_full": 1,
+        "attended": 1,
+        "absent": 1,
+        "letters": sent,
+    }
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == expected
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == expected
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == expected | {"asked": 4, "enrolled": 3}
+
+
+async def test_what_may_still_be_written_is_counted_later(
+    notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "SETTLED", timedelta(minutes=10))
+    await lived(notifier)
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == {}
+    monkeypatch.setattr(figures, "SETTLED", timedelta(0))
+    await jobs.count_figures(notifier.database)
+    assert (await counted(notifier))["asked"] == 3
+
+
+async def test_figures_stay_when_an_agent_is_forgotten(notifier: Notifier, portals: PortalsFile) -> None:
+    await lived(notifier)
+    await jobs.count_figures(notifier.database)
+    before = await counted(notifier)
+    async with notifier.database.transaction() as tx:
+        await eraser(notifier.database, portals, b"")._erase(tx, Subject(agent=ZOE, until=clock.now()))
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == before
+
+
+async def test_figures_are_shown_filtered_and_exported(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    assert "Jeton d’accès" in (await browser.get(FIGURES)).text
+    await log_in(browser)
+    assert "Rien n’est encore compté" in (await browser.get(FIGURES)).text
+    await lived(notifier)
+    await jobs.count_figures(notifier.database)
+    page = (await browser.get(FIGURES)).text
+    assert "<svg" in page
+    assert 'data-label="Demandes">3</td>' in page
+    assert "Session complète" in page
+    none = (await browser.get(f"{FIGURES}?offre=autre")).text
+    assert "Rien n’est encore compté" in none
+    sheet = await browser.get(f"{FIGURES}.csv?delegation=bretagne")
+    assert sheet.headers["content-type"].startswith("text/csv")
+    month = clock.now().strftime("%Y-%m-")
+    assert f"{month}01;ia-et-territoires;bretagne;refused;session_full;1" in sheet.text
+    assert "Durand" not in page + sheet.text
+
+
+def test_the_months_are_the_last_twelve() -> None:
+    months = figures.last_months(date(2026, 2, 28))
+    assert (months[0], months[-1], len(months)) == (date(2025, 3, 1), date(2026, 2, 1), 12)
+    assert set(labels.COUNTED) == set(FigureKind)
