@@ -6,6 +6,7 @@ from services.catalogue.pages.manage.actions import cancel, copy, delete, publis
 from services.catalogue.pages.manage.bespoke import answer_request, own_requests
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.listing import own_sessions
+from services.catalogue.pages.manage.planning import change_capacity, postpone
 from services.catalogue.pages.manage.resources import own_resources, show_resource
 from services.catalogue.pages.manage.sheets import export, import_sheet
 from shared.web.logins import Logins
@@ -22,6 +23,8 @@ def routes(logins: Logins) -> list[Route]:
         Route(session, logins.guarded(show_session), methods=["GET", "POST"]),
         Route(f"{session}/publier", logins.guarded(publish), methods=["POST"]),
         Route(f"{session}/annuler", logins.guarded(cancel), methods=["GET", "POST"]),
+        Route(f"{session}/places", logins.guarded(change_capacity), methods=["GET", "POST"]),
+        Route(f"{session}/reporter", logins.guarded(postpone), methods=["GET", "POST"]),
         Route(f"{session}/supprimer", logins.guarded(delete), methods=["GET", "POST"]),
         Route(f"{session}/copier", logins.guarded(copy), methods=["POST"]),
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),

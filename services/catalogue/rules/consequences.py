@@ -1,0 +1,57 @@
+"""What follows for people from another number of seats, or from other dates: shown before it is done."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.catalogue.rules.lifecycle import shifted
+from services.catalogue.rules.sessions import Occupancy, Plan
+from shared.events.vocabulary import WaitingList
+
+
+@dataclass(frozen=True, slots=True)
+class SeatConsequences:
+    """What another capacity brings: who of the line is served at most, who must leave before a seat is free.
+
+    ``to_seat`` counts those who are given a seat, or offered one where ``by_offer``; ``above`` how many seats
+    are taken beyond the new capacity: nobody loses one.
+    """
+
+    to_seat: int
+    by_offer: bool
+    above: int
+    still_waiting: int
+
+
+def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -> SeatConsequences:
+    """Return what follows from another capacity (None: no limit), as far as the seats are known.
+
+    Reservations, quotas and groups may have fewer served.
+    """
+    enrolled = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
+    waiting = 0 if occupancy is None else occupancy.waiting
+    free = waiting if capacity is None else max(0, capacity - enrolled)
+    to_seat = min(waiting, free) if plan.waiting_list is not WaitingList.NONE else 0
+    return SeatConsequences(
+        to_seat=to_seat,
+        by_offer=plan.waiting_list is WaitingList.OFFER,
+        above=0 if capacity is None else max(0, enrolled - capacity),
+        still_waiting=waiting - to_seat,
+    )
+
+
+def postponed(plan: Plan, starts_at: datetime, now: datetime) -> Plan:
+    """Return the plan with another start: what is to come moves as far, what has passed stays."""
+    moved = shifted(plan, starts_at)
+    return replace(
+        moved,
+        enrolment_opens_at=_moved(plan.enrolment_opens_at, moved.enrolment_opens_at, now),
+        enrolment_closes_at=_moved(plan.enrolment_closes_at, moved.enrolment_closes_at, now),
+        reserved_seats=tuple(
+            before if before.release_at <= now else after
+            for before, after in zip(plan.reserved_seats, moved.reserved_seats, strict=True)
+        ),
+    )
+
+
+def _moved(before: datetime, after: datetime, now: datetime) -> datetime:
+    return before if before <= now else after

@@ -1,0 +1,103 @@
+"""Another number of seats, and other dates, on pages that show what follows before it is done."""
+
+from uuid import UUID
+
+from services.catalogue.handlers import router
+from shared.database import Database
+from shared.events.catalogue import SessionChanged, SessionState
+from shared.events.enrolment import SessionOccupancyChanged
+from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, hidden, organiser, send
+from tests.integration.catalogue.conftest import EventsOf, in_days
+from tests.support.consuming import received, take
+
+__all__ = ["organiser"]
+
+
+async def published_session(organiser: HttpBrowser, offer: str, **fields: str) -> str:
+    path = await created(organiser, offer, capacity="10", **fields)
+    assert (await send(organiser, path, f"{path}/publier")).status_code == 303
+    return path
+
+
+async def fill(database: Database, path: str, enrolled: int, waiting: int) -> None:
+    event = SessionOccupancyChanged(
+        session_id=UUID(path.rsplit("/", 1)[1]),
+        version=1,
+        capacity=10,
+        enrolled=enrolled,
+        waiting=waiting,
+        offered=0,
+    )
+    await take(router, database, [received(event)])
+
+
+async def test_more_seats_are_tried_then_given(
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf, catalogue_database: Database
+) -> None:
+    path = await published_session(organiser, an_empty_offer, waiting_list="automatic")
+    await fill(catalogue_database, path, 10, 7)
+    tried = await send(organiser, f"{path}/places", capacity="14")
+    said = tried.text.replace("\u00a0", " ")
+    assert "4 personnes en attente, au plus, recevront une place" in said
+    assert "3 personnes restent en attente." in said
+    assert [type(event) for event in await events_of()][-1] is not SessionChanged
+    form = {name: hidden(tried.text, name) for name in ("cle", "version")}
+    done = await organiser.post(f"{path}/places", data=form | {"capacity": "14", "confirmer": "oui"})
+    assert done.headers["location"] == f"{path}?fait=modifiee"
+    changed = (await events_of())[-1]
+    assert isinstance(changed, SessionChanged)
+    assert changed.capacity == 14
+
+
+async def test_fewer_seats_take_nobodys(
+    organiser: HttpBrowser, an_empty_offer: str, catalogue_database: Database
+) -> None:
+    path = await published_session(organiser, an_empty_offer)
+    await fill(catalogue_database, path, 9, 0)
+    said = (await send(organiser, f"{path}/places", capacity="6")).text.replace("\u00a0", " ")
+    assert "Personne ne perd sa place : 3 personnes de plus que la nouvelle capacité." in said
+    for wrong in ("", "-1", "beaucoup"):
+        answer = await send(organiser, f"{path}/places", capacity=wrong)
+        assert answer.status_code == 422
+        assert error_of(answer, "capacity").startswith("Indiquez un nombre entier de places")
+
+
+async def test_a_session_is_postponed_with_all_that_is_to_come(
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
+) -> None:
+    path = await published_session(organiser, an_empty_offer)
+    before = (await events_of())[-1]
+    assert isinstance(before, SessionState)
+    later = in_days(47).strftime("%Y-%m-%dT%H:%M")
+    tried = await send(organiser, f"{path}/reporter", starts_at=later)
+    assert "Clôture des inscriptions" in tried.text
+    assert "inchangé" in tried.text  # enrolment has opened
+    form = {name: hidden(tried.text, name) for name in ("cle", "version")}
+    done = await organiser.post(f"{path}/reporter", data=form | {"starts_at": later, "confirmer": "oui"})
+    assert done.status_code == 303
+    changed = (await events_of())[-1]
+    assert isinstance(changed, SessionChanged)
+    assert changed.starts_at - before.starts_at == changed.ends_at - before.ends_at
+    assert (changed.starts_at - before.starts_at).days in (6, 7)
+    assert changed.enrolment_closes_at > before.enrolment_closes_at
+    assert changed.enrolment_opens_at == before.enrolment_opens_at
+
+
+async def test_what_changed_meanwhile_is_not_overwritten(organiser: HttpBrowser, an_empty_offer: str) -> None:
+    path = await published_session(organiser, an_empty_offer)
+    tried = await send(organiser, f"{path}/places", capacity="14")
+    form = {name: hidden(tried.text, name) for name in ("cle", "version")}
+    await send(organiser, path, venue="Quimper")
+    late = await organiser.post(f"{path}/places", data=form | {"capacity": "14", "confirmer": "oui"})
+    assert late.status_code == 412
+    assert "Rien n’a été enregistré." in late.text
+
+
+async def test_a_date_that_cannot_be_is_said_beside_the_field(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await published_session(organiser, an_empty_offer)
+    for wrong in ("", "demain", in_days(-3).strftime("%Y-%m-%dT%H:%M")):
+        answer = await send(organiser, f"{path}/reporter", starts_at=wrong)
+        assert answer.status_code == 422, wrong
+        assert error_of(answer, "starts_at")
