@@ -65,6 +65,7 @@ def compose(settings: Settings) -> Process:
         guard,
         tokens=tokens,
         policy=settings.policy,
+        signature=signature,
         address=settings.public_url("enrolment"),
         provider=provider_of(settings),
         sites=sites,

@@ -8,6 +8,7 @@ from sqlmodel import SQLModel
 from services.enrolment.tables import (
     ERASED,
     AcceptedEventRow,
+    ArrivalRow,
     AttendanceRow,
     BadAddressRow,
     CertificateRow,
@@ -18,6 +19,7 @@ from services.enrolment.tables import (
     NewAddressRow,
     NoteRow,
     QuestionAnswerRow,
+    RankingDraftRow,
     RequestOutcomeRow,
     RequestRow,
     SessionChangeRow,
@@ -33,6 +35,7 @@ _WITH_ENROLMENT: Mapping[type[SQLModel], str] = {
     CertificateRow: "enrolment_id",
     QuestionAnswerRow: "enrolment_id",
     NoteRow: "enrolment_id",
+    ArrivalRow: "enrolment_id",
 }
 _AGENT = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 
@@ -96,6 +99,13 @@ NEW_ADDRESSES = Retention(
     over="given_at < :before",
 )
 """As long as the link opens that confirms it."""
+RANKING_DRAFTS = Retention(
+    table=RankingDraftRow,
+    days=0,
+    since="la fin de la session",
+    over="session_id IN (SELECT session_id FROM session "
+    "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
+)
 MESSAGES = Retention(
     table=MessageRow,
     days="enrolment_ended_kept_days",
@@ -171,6 +181,30 @@ REGISTER = (
                 "sont demandés.",
                 ends=(ANSWERS, ANSWERS_OF_ENDED),
                 of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=RankingDraftRow,
+                whose=Whose.STAFF,
+                columns={"author": "nom du jeton, ou courriel, de qui a enregistré le brouillon"},
+                purpose="Savoir qui a enregistré le dernier brouillon d’un classement.",
+                ends=(RANKING_DRAFTS,),
+                of_address=BY_ADDRESS.format("author"),
+            ),
+            PersonalData(
+                table=ArrivalRow,
+                whose=Whose.AGENTS,
+                columns={"at": "heure d’arrivée à une séance"},
+                purpose="Enregistrer les présences.",
+                ends=(ENDED, ATTENDANCE),
+                of_agent=_OF_ENROLMENT,
+            ),
+            PersonalData(
+                table=ArrivalRow,
+                whose=Whose.STAFF,
+                columns={"author": "nom du jeton, ou courriel, de qui a pointé l’arrivée"},
+                purpose="Savoir qui a pointé une arrivée.",
+                ends=(ENDED, ATTENDANCE),
+                of_address=BY_ADDRESS.format("author"),
             ),
             PersonalData(
                 table=NoteRow,

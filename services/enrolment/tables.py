@@ -370,6 +370,30 @@ class QuestionAnswerRow(EnrolmentTable, table=True):
     kept_days: int = Field(description="After the session's end, as the question said then.")
 
 
+class ArrivalRow(EnrolmentTable, table=True):
+    """Somebody came to a module, as was noted at the door: attendance once it is recorded."""
+
+    __tablename__ = "arrival"
+
+    enrolment_id: UUID = Field(primary_key=True)
+    module: int = Field(primary_key=True, description="From 0.")
+    at: datetime = Field(sa_type=Timestamp)
+    author: str
+
+
+class RankingDraftRow(EnrolmentTable, table=True):
+    """The ranking of a session's candidates as its organisers have drafted it last."""
+
+    __tablename__ = "ranking_draft"
+
+    session_id: UUID = Field(primary_key=True)
+    version: int = Field(description="How often it was saved.")
+    ranks: dict[str, int] = Field(sa_type=JSONB, description="By enrolment.")
+    not_selected: list[str] = Field(sa_type=JSONB, description="Enrolments.")
+    author: str = Field(description="Who saved it last.")
+    saved_at: datetime = Field(sa_type=Timestamp)
+
+
 class NoteRow(EnrolmentTable, table=True):
     """What an organiser has noted beside an enrolment, for their delegation alone; never changed."""
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -96,6 +98,18 @@ def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
     except ValueError as error:
         raise HTTPException(400) from error
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+def moment_in(typed: str, timezone: str) -> datetime:
+    """Return the moment of a date and time that were typed, by the clocks of ``timezone``.
+
+    Raises ``ValueError`` for what is none.
+    """
+    on_the_wall = datetime.strptime(typed.strip()[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 a wall clock's
+    try:
+        return on_the_wall.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(typed) from error
 
 
 def in_order(errors: Errors, order: Sequence[str]) -> list[tuple[str | None, str]]:

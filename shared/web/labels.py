@@ -158,7 +158,9 @@ DESK_FIELDS: Mapping[str, str] = {
     "priority": "Priorité",
     "to_session_id": "Nouvelle session",
     "note": "Note",
+    "code": "Référence de l’inscription",
     "texte": "Message",
+    "audience": "À qui",
     "lien": "Lien",
     "envoi": "Envoi",
 }

@@ -56,9 +56,17 @@ def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
         f"{sessions['full']}/attente",
         f"{sessions['empty']}/attente",
         f"{sessions['full']}/ajout",
+        f"{sessions['ranking']}/candidatures",
+        f"{sessions['approval']}/candidatures",
+        f"{sessions['empty']}/candidatures",
+        f"{sessions['past']}/presence",
+        f"{sessions['empty']}/presence",
+        f"{sessions['past']}/pointage",
+        f"{sessions['full']}/messages",
     ):
         tab.goto(path)
         looks_right(tab)
+    tab.goto(f"{sessions['full']}/ajout")
     tab.get_by_role("button", name="Ajouter", exact=True).click()
     expect(tab.get_by_text("Rien n’a été enregistré.")).to_be_visible()
     looks_right(tab)
@@ -77,3 +85,43 @@ def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: Ser
     expect(tab.locator("tbody tr:visible")).to_have_count(1)
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("status")).to_contain_text("1 personne pour « elise »")
+
+
+def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
+    tab: Page, served_enrolment: ServedDesk
+) -> None:
+    tab.goto(f"{DESK}/sessions/{served_enrolment.sessions['ranking']}/candidatures")
+    unranked = tab.get_by_role("button", name="Classer ensuite")
+    for left in range(unranked.count(), 0, -1):
+        expect(unranked).to_have_count(left)
+        unranked.first.click()
+    expect(unranked).to_have_count(0)
+    first, second = (tab.locator("ol.candidates li").nth(at).locator("strong").inner_text() for at in (0, 1))
+    tab.locator("ol.candidates li").nth(1).get_by_role("button", name="Monter").click()
+    expect(tab.locator("ol.candidates li strong").first).to_have_text(second)
+    tab.locator("ol.candidates li").nth(1).drag_to(
+        tab.locator("ol.candidates li").nth(0), target_position={"x": 9, "y": 4}
+    )
+    expect(tab.locator("ol.candidates li strong").first).to_have_text(first)
+    tab.get_by_role("button", name="Enregistrer et essayer").click()
+    expect(tab.get_by_text("Ce classement donnerait")).to_be_visible()
+    looks_right(tab)
+
+
+def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedDesk) -> None:
+    tab.goto(f"{DESK}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.get_by_label("Chercher un nom").fill("kerdoncuff")
+    expect(tab.locator(".arrivals li:visible")).to_have_count(1)
+    tab.locator(".arrivals li:visible").get_by_role("button", name="Pointer").click()
+    expect(tab.get_by_role("status")).to_contain_text("Kerdoncuff Anne-Marie est là.")
+    looks_right(tab)
+    tab.get_by_role("status").get_by_role("button", name="Annuler").click()
+    expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
+
+
+def test_a_message_is_tried_before_it_leaves(tab: Page, served_enrolment: ServedDesk) -> None:
+    tab.goto(f"{DESK}/sessions/{served_enrolment.sessions['full']}/messages")
+    tab.get_by_label("Message", exact=True).fill("Rendez-vous au 2e étage.")
+    tab.get_by_role("button", name="Essayer").click()
+    expect(tab.get_by_text("Ce message partirait")).to_be_visible()
+    looks_right(tab)

@@ -150,32 +150,32 @@ def render(certificate: Certificate, signature: Signature) -> bytes:
     try:
         return _compile(texts, certificate.issued_at)
     except typst.TypstError:
-        return _compile(_displayable(texts), certificate.issued_at)
+        return _compile(displayable(texts), certificate.issued_at)
 
 
 def texts_of(certificate: Certificate, signature: Signature) -> Texts:
     """Return what the certificate says of this agent and session; the sentences are in the template."""
     zone = certificate.timezone
     modules = [
-        [_breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
+        [breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
         for module in certificate.modules
     ]
     organiser = french.capitalised(labels.organiser(certificate.organiser))
     return {
         "title": certificate.session_title,
         "organiser": organiser,
-        "name": _breakable(f"{certificate.given_name} {certificate.family_name}"),
-        "employer": _breakable(certificate.employer),
-        "session": _breakable(certificate.session_title),
+        "name": breakable(f"{certificate.given_name} {certificate.family_name}"),
+        "employer": breakable(certificate.employer),
+        "session": breakable(certificate.session_title),
         "when": french.period(certificate.starts_at, certificate.ends_at, zone),
-        "venue": _breakable(certificate.venue) if certificate.venue else None,
+        "venue": breakable(certificate.venue) if certificate.venue else None,
         "modules": modules,
         "total": None if certificate.hours is None else french.hours(certificate.hours),
         "issued_on": french.day(certificate.issued_at.astimezone(ZoneInfo(zone))),
         "reference": certificate.reference,
         "code": written(certificate.code),
-        "verified_at": _breakable(signature.verified_at),
-        "signatory": _breakable(signature.signatory or organiser),
+        "verified_at": breakable(signature.verified_at),
+        "signatory": breakable(signature.signatory or organiser),
     }
 
 
@@ -184,10 +184,11 @@ def _length(module: AttendedModule) -> str:
 
 
 def _compile(texts: Texts, issued_at: datetime) -> bytes:
-    return _compile_source(_template(), {"certificate": json.dumps(texts, ensure_ascii=False)}, issued_at)
+    return compile_source(_template(), {"certificate": json.dumps(texts, ensure_ascii=False)}, issued_at)
 
 
-def _compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
+def compile_source(source: bytes, inputs: dict[str, str], created_at: datetime) -> bytes:
+    """Return the PDF of a template with these inputs. Raises ``typst.TypstError``."""
     # One compiler each: two threads must not share one, and it costs a fraction of a millisecond.
     compiler = typst.Compiler(source, root=TEMPLATES, font_paths=_fonts())
     pdf = compiler.compile(
@@ -215,7 +216,7 @@ def _fonts() -> typst.Fonts:
 # ------------------------------------------------------------------------------ what a typeface can show
 
 
-def _breakable(text: str) -> str:
+def breakable(text: str) -> str:
     """Return the text with places to break inside words that would not fit on the page."""
     return _UNBROKEN.sub("\\g<0>\u200b", text)
 
@@ -223,7 +224,7 @@ def _breakable(text: str) -> str:
 _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
-def _displayable(texts: Texts) -> Texts:
+def displayable(texts: Texts) -> Texts:
     """Return the texts with only characters that the typeface has; others are decomposed or replaced.
 
     Of a text with more than :data:`_MOST_PROBED` foreign characters the rest is replaced: each takes a
@@ -262,7 +263,7 @@ def _shown(character: str) -> str:
         return character
     for candidate in (character, unicodedata.normalize("NFKD", character)):
         try:
-            _compile_source(_PROBE, {"text": candidate}, datetime(2025, 1, 1, tzinfo=UTC))
+            compile_source(_PROBE, {"text": candidate}, datetime(2025, 1, 1, tzinfo=UTC))
         except typst.TypstError:
             continue
         return candidate

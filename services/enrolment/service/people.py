@@ -8,8 +8,8 @@ from uuid import UUID
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import changes, notes, roster_lines, sessions
-from services.enrolment.tables import EnrolmentChangeRow, NoteRow
+from services.enrolment.store import changes, last_nominations, notes, roster_lines, sessions
+from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, NoteRow
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -67,6 +67,11 @@ async def add_note(
         return False
     await notes.add(tx, enrolment_id, text, organiser.name, now)
     return True
+
+
+async def nominations(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:
+    """Return when the last lists of trainees for a session of an organiser were received."""
+    return await last_nominations.of_session(tx, session_id)
 
 
 async def noted(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:

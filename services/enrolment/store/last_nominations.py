@@ -1,6 +1,6 @@
 """Lists of trainees: when the last of each authority and issuer was received, by session."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -18,6 +18,12 @@ async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
         select(LastNominationRow).where(col(LastNominationRow.session_id).in_(by_session))
     ):
         by_session[row.session_id].last_nominations[row.siret, row.issuer] = row.received_at
+
+
+async def of_session(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:
+    """Return when the last lists for a session were received, by authority and issuer."""
+    found = select(LastNominationRow).where(col(LastNominationRow.session_id) == session_id)
+    return (await tx.scalars(found.order_by(col(LastNominationRow.siret)))).all()
 
 
 async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:

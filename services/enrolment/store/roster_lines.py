@@ -52,6 +52,12 @@ async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> Rost
     return _line((await tx.execute(_LINE, parameters)).one())
 
 
+async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
+    """Return the enrolments with a seat in a session whose ids lie between these, two at most."""
+    parameters = {"session": session_id, "first": first, "last": last, "seated": _SEATED}
+    return list(await tx.scalars(_SEATED_BETWEEN, parameters))
+
+
 def _parameters(
     session_id: UUID, states: Collection[State], after: LineKey | None, limit: int | None
 ) -> dict[str, Any]:
@@ -102,6 +108,11 @@ _ROSTER = (
     "NFD), '[\u0300-\u036f]', '', 'g') LIKE ALL(CAST(:patterns AS text[])))), "
     "waiting AS (SELECT enrolment_id, dense_rank() OVER (ORDER BY priority DESC, ticket) AS position "
     "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
+)
+_SEATED_BETWEEN = text(
+    "SELECT enrolment_id FROM enrolment WHERE session_id = :session "
+    "AND enrolment_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) "
+    "AND state = ANY(CAST(:seated AS text[])) LIMIT 2"
 )
 _ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
 # What is looked up for each entry, only for those of the page.

@@ -83,3 +83,62 @@ for (const part of document.querySelectorAll("[data-again]")) {
     if (fresh) document.getElementById(part.id).replaceWith(fresh);
   }, part.dataset.again * 1000);
 }
+
+// Rows of a list with data-drag can be dragged: the numbers in their fields follow. Saved by the form, as they are when typed.
+for (const list of document.querySelectorAll("[data-drag]")) {
+  let dragged = null;
+  const number = () => {
+    [...list.children].forEach((row, at) => (row.querySelector("input").value = at + 1));
+  };
+  for (const row of list.children) row.draggable = true;
+  list.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest("[data-rank]");
+    dragged?.classList.add("dragged");
+  });
+  list.addEventListener("dragover", (event) => {
+    const over = event.target.closest("[data-rank]");
+    if (!dragged || !over || over.parentElement !== list) return;
+    event.preventDefault();
+    const box = over.getBoundingClientRect();
+    if (over !== dragged) list.insertBefore(dragged, event.clientY > box.top + box.height / 2 ? over.nextSibling : over);
+  });
+  list.addEventListener("dragend", () => {
+    dragged?.classList.remove("dragged");
+    dragged = null;
+    number();
+  });
+}
+
+// Where the browser reads codes, the camera fills the field of a form with data-scan and sends it.
+for (const form of "BarcodeDetector" in window ? document.querySelectorAll("form[data-scan]") : []) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "second";
+  button.textContent = "Lire un code par la caméra";
+  form.append(button);
+  button.addEventListener("click", async () => {
+    button.hidden = true;
+    const video = document.createElement("video");
+    video.playsInline = true;
+    form.append(video);
+    try {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await video.play();
+      const detector = new BarcodeDetector();
+      while (video.isConnected) {
+        const [found] = await detector.detect(video);
+        if (found) {
+          form.querySelector("[name=code]").value = found.rawValue;
+          video.srcObject.getTracks().forEach((track) => track.stop());
+          form.requestSubmit();
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      }
+    } catch {
+      video.remove();
+      button.hidden = false;
+      button.textContent = "La caméra n’est pas disponible";
+    }
+  });
+}

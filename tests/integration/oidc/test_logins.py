@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from services.catalogue import api as catalogue_api
 from services.catalogue import pages as catalogue_pages
 from services.enrolment.pages import desk
+from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from services.logins import app as logins_command
 from services.notifier import api as notifier_api
@@ -100,6 +101,7 @@ def enrolment(enrolment_database: Database, tokens: Tokens, provider: Provider) 
         a_guard(enrolment_database),
         tokens=tokens,
         policy=Policy(),
+        signature=Signature("", SITE),
         address=SITE,
         provider=provider,
         sites=Sites(catalogue="http://catalogue"),

@@ -5,9 +5,13 @@ from starlette.routing import Route
 
 from services.enrolment.pages.desk import roster, start
 from services.enrolment.pages.desk.by_hand import ByHandPage
+from services.enrolment.pages.desk.messages import MessagePages
 from services.enrolment.pages.desk.person import PersonPages
+from services.enrolment.pages.desk.presence import PresencePages
+from services.enrolment.pages.desk.ranking import RankingPages
 from services.enrolment.pages.desk.staff_area import ENROLMENTS, SESSIONS, STAFF_AREA
 from services.enrolment.pages.links import TEMPLATES
+from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from shared.auth import Tokens
 from shared.database import Database
@@ -27,6 +31,7 @@ def add_to(
     *,
     tokens: Tokens,
     policy: Policy,
+    signature: Signature,
     address: str,
     provider: Provider | None,
     sites: Sites,
@@ -43,12 +48,22 @@ def add_to(
         STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
     )
     session, enrolment = f"{SESSIONS}/{{session_id:uuid}}", f"{ENROLMENTS}/{{enrolment_id:uuid}}"
-    person = PersonPages(policy)
+    person, ranking = PersonPages(policy), RankingPages(policy)
+    presence, messages = PresencePages(policy, signature, guard), MessagePages(policy)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (STAFF_AREA.home, start.today, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/attente", roster.line, ["GET"]),
         (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),
+        (f"{session}/presence", presence.record, ["GET", "POST"]),
+        (f"{session}/pointage", presence.check_in, ["GET", "POST"]),
+        (f"{session}/emargement.pdf", presence.printed, ["GET"]),
+        (f"{session}/attestations.zip", presence.all_certificates, ["GET"]),
+        (f"{enrolment}/attestation.pdf", presence.certificate, ["GET"]),
+        (f"{session}/messages", messages.show, ["GET", "POST"]),
+        (f"{session}/messages/retrait", messages.take_back, ["POST"]),
+        (f"{session}/candidatures", ranking.show, ["GET", "POST"]),
+        (f"{session}/candidatures/decision", ranking.decide, ["POST"]),
         (enrolment, person.show, ["GET"]),
         (f"{enrolment}/correction", person.correct, ["POST"]),
         (f"{enrolment}/desistement", person.withdraw, ["POST"]),

@@ -74,9 +74,14 @@ def done_before(visit: StaffVisit) -> str | None:
     return None if visit.request.method == "POST" else visit.request.query_params.get("fait")
 
 
-def to_session(session_id: UUID, rest: str = "", *, done: str) -> Response:
-    """Lead to a page of a session, which says what was done."""
-    return see_other(f"{SESSIONS}/{session_id}{rest}?{urlencode({'fait': done})}")
+def to_session(
+    session_id: UUID, rest: str = "", *, done: str = "", at: str = "", seance: int | None = None
+) -> Response:
+    """Lead to a page of a session, which says what was done; ``at`` is the part to begin with."""
+    values = {"seance": None if seance is None else str(seance), "fait": done}
+    query = urlencode({name: value for name, value in values.items() if value})
+    query = f"?{query}" if query else ""
+    return see_other(f"{SESSIONS}/{session_id}{rest}{query}{f'#{at}' if at else ''}")
 
 
 def refusal(reason: Reason) -> str:

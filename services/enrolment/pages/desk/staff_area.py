@@ -14,7 +14,16 @@ STAFF_AREA = StaffArea(
     lead="Pour suivre les inscriptions aux sessions de votre délégation.",
     label=labels.DESK_FIELDS.get,
     pages=ORGANISER_PAGES,
-    only_posted=("/correction", "/desistement", "/deplacement", "/priorite", "/reunion", "/note"),
+    only_posted=(
+        "/correction",
+        "/desistement",
+        "/deplacement",
+        "/priorite",
+        "/reunion",
+        "/note",
+        "/decision",
+        "/retrait",
+    ),
 )
 SESSIONS = f"{ORGANISING}/sessions"
 ENROLMENTS = f"{ORGANISING}/inscriptions"

@@ -1,0 +1,66 @@
+"""The sheet that who comes signs, as a PDF: tagged, in French, without anybody's mark or logo.
+
+Data reaches the template as JSON and is set as plain text, so a name can be anything.
+"""
+
+import asyncio
+import functools
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import typst
+
+from services.enrolment.render.certificates import TEMPLATES, Texts, breakable, compile_source, displayable
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.web import french, labels
+
+_BLANK = 5
+"""Empty lines at the end, for who is not on the list."""
+
+
+async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
+    """Return the PDF, made in a thread: a page for each thirty people and module, or so."""
+    return await asyncio.to_thread(render, session, agents, now)
+
+
+def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
+    """Return the PDF. Characters that the typeface lacks are shown as certificates show them."""
+    texts = texts_of(session, agents, now)
+    try:
+        return _compile(texts, now)
+    except typst.TypstError:
+        return _compile(displayable(texts), now)
+
+
+def texts_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> Texts:
+    """Return what the sheet says; its sentences are in the template."""
+    zone = session.timezone
+    modules = [
+        [breakable(module.title), french.period(module.starts_at, module.ends_at, zone)]
+        for module in session.modules
+    ]
+    whole = ["", french.period(session.starts_at, session.ends_at, zone)]
+    return {
+        "title": breakable(session.title),
+        "organiser": french.capitalised(labels.organiser(session.organiser)),
+        "venue": breakable(session.venue) if session.venue else "",
+        "modules": modules or [whole],
+        "people": [
+            [breakable(agent.family_name), breakable(agent.given_name), breakable(agent.employer.name)]
+            for agent in agents
+        ]
+        + [["", "", ""]] * _BLANK,
+        "printed": french.day(now.astimezone(ZoneInfo(zone))),
+    }
+
+
+def _compile(texts: Texts, now: datetime) -> bytes:
+    return compile_source(_template(), {"sheet": json.dumps(texts, ensure_ascii=False)}, now)
+
+
+@functools.cache
+def _template() -> bytes:
+    return (TEMPLATES / "emargement.typ").read_bytes()

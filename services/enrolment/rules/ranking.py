@@ -1,0 +1,67 @@
+"""A ranking of candidates while it is drafted: who stands where, who is not selected, who stands equal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RankingDraft:
+    """Ranks that an organiser has given so far, and who is not selected, by enrolment.
+
+    ``version`` counts how often it was saved; 0: never.
+    """
+
+    version: int = 0
+    ranks: Mapping[UUID, int] = field(default_factory=dict)
+    not_selected: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ArrangedCandidates:
+    """Candidates as a draft has them: in order of rank, then of receipt; not decided about; not selected.
+
+    ``ties``: the ranks that several have.
+    """
+
+    ranked: Sequence[UUID]
+    undecided: Sequence[UUID]
+    not_selected: Sequence[UUID]
+    ties: Mapping[int, Sequence[UUID]]
+
+
+def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandidates:
+    """Return the candidates, who are given in order of receipt, as the draft has them."""
+    chosen = [each for each in candidates if each in draft.ranks and each not in draft.not_selected]
+    ranked = sorted(chosen, key=lambda each: draft.ranks[each])
+    numbers = Counter(draft.ranks[each] for each in ranked)
+    return ArrangedCandidates(
+        ranked=ranked,
+        undecided=[each for each in candidates if each not in draft.ranks and each not in draft.not_selected],
+        not_selected=[each for each in candidates if each in draft.not_selected],
+        ties={
+            number: [each for each in ranked if draft.ranks[each] == number]
+            for number, times in sorted(numbers.items())
+            if times > 1
+        },
+    )
+
+
+def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: int) -> RankingDraft:
+    """Return the draft with one candidate a step sooner (-1) or later (1), and ranks from 1 on anew.
+
+    Who has no rank yet comes last of the ranked by a step.
+    """
+    order = [*arranged(draft, candidates).ranked]
+    if moved in order:
+        place = order.index(moved)
+        order.remove(moved)
+        order.insert(max(0, place + step), moved)
+    elif moved in candidates:
+        order.append(moved)
+    return RankingDraft(
+        draft.version,
+        {each: number for number, each in enumerate(order, 1)},
+        draft.not_selected - {moved},
+    )

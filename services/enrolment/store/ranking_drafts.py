@@ -1,0 +1,47 @@
+"""Rankings that organisers draft, one for each session."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlmodel import col
+
+from services.enrolment.rules.ranking import RankingDraft
+from services.enrolment.tables import RankingDraftRow
+from shared.database import Transaction
+
+
+async def find(tx: Transaction, session_id: UUID) -> RankingDraftRow | None:
+    """Return the row of a session's draft, if there is one."""
+    return await tx.get(RankingDraftRow, session_id)
+
+
+def draft_of(row: RankingDraftRow | None) -> RankingDraft:
+    """Return what a row says; an empty draft for none."""
+    if row is None:
+        return RankingDraft()
+    return RankingDraft(
+        row.version,
+        {UUID(enrolment_id): rank for enrolment_id, rank in row.ranks.items()},
+        frozenset(map(UUID, row.not_selected)),
+    )
+
+
+async def save(tx: Transaction, session_id: UUID, draft: RankingDraft, author: str, now: datetime) -> None:
+    """Keep a draft instead of the one before. The session's row is locked."""
+    await tx.merge(
+        RankingDraftRow(
+            session_id=session_id,
+            version=draft.version,
+            ranks={str(enrolment_id): rank for enrolment_id, rank in draft.ranks.items()},
+            not_selected=sorted(map(str, draft.not_selected)),
+            author=author,
+            saved_at=now,
+        )
+    )
+    await tx.flush()
+
+
+async def remove(tx: Transaction, session_id: UUID) -> None:
+    """Drop the draft of a session: it was decided."""
+    await tx.execute(delete(RankingDraftRow).where(col(RankingDraftRow.session_id) == session_id))
