@@ -161,6 +161,7 @@ DESK_FIELDS: Mapping[str, str] = {
     "code": "Référence de l’inscription",
     "texte": "Message",
     "audience": "À qui",
+    "fichier": "Fichier",
     "lien": "Lien",
     "envoi": "Envoi",
 }

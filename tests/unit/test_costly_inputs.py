@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from services.catalogue import api as catalogue
-from services.enrolment.api import sheets as enrolment_sheets
 from services.enrolment.render import certificates
+from services.enrolment.service import sheet_lines as enrolment_sheets
 from shared import clock
 from shared.auth import Tokens
 from shared.events.cloudevents import Record

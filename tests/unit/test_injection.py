@@ -21,12 +21,12 @@ import pytest
 from icalendar import Calendar
 
 from services.catalogue.pages.site import Site, rendering_of
-from services.enrolment.api import sheets
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.service import sheet_lines as sheets
 from services.notifier.letters import LetterContext, LetterType
 from shared.auth import Tokens
 from shared.events.catalogue import Module, Question

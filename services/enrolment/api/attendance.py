@@ -12,7 +12,7 @@ from services.enrolment.api.bodies import AMBIGUOUS, KEY, Recorded, Records, key
 from services.enrolment.render.certificates import pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import State
-from services.enrolment.service import attendance, certificates, roster, sessions
+from services.enrolment.service import attendance, certificates, roster, sessions, sheet_lines
 from shared import clock
 from shared.auth import TokenFirst
 from shared.http import Problem
@@ -68,7 +68,7 @@ async def export_attendance(
     """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
     session, seated = await sheets.lines_in(database, session_id, organiser, reading, _SEATED)
     return sheets.exported(
-        request, organiser, sheets.attendance_form(seated, session), f"presences-{session_id}.csv"
+        request, organiser, sheet_lines.attendance_form(seated, session), f"presences-{session_id}.csv"
     )
 
 
@@ -85,9 +85,9 @@ async def record_attendance_by_sheet(
     `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
     """
     rows, unreadable = await sheets.sheet(
-        request, (sheets.AGENT, sheets.ISSUER, sheets.MODULE, sheets.ATTENDANCE)
+        request, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
     )
-    lines = sheets.records_of(rows, unreadable)
+    lines = sheet_lines.records_of(rows, unreadable)
     marks = [(record.agent, record.module, record.attendance) for _, record in lines]
     async with database.transaction() as tx:
         if unreadable:

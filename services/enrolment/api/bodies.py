@@ -10,6 +10,7 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.service.sheet_lines import module_title
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.portal import QuestionAnswers
@@ -135,11 +136,6 @@ def not_possible(fault: OrganisingFault) -> Problem:
         OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
     }
     return Problem(409, "Not possible now", details.get(fault, fault.value))
-
-
-def module_title(session: SessionState, number: int) -> str | None:
-    """The title of a module, counted from 0; None for the session as a whole, or a module that is no more."""
-    return session.modules[number].title if number < len(session.modules) else None
 
 
 class _Body(BaseModel):

@@ -32,7 +32,7 @@ from services.enrolment.rules.eligibility import Refused
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.service import corrections, enrolments, roster
+from services.enrolment.service import corrections, enrolments, roster, sheet_lines
 from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
@@ -99,14 +99,14 @@ async def export_roster(
         streamed = await roster.stream(tx, session_id, organiser, reading)
         session, lines = found(streamed, f"session {session_id}")
         asked_before = await roster.asked_before(tx, session)
-        parts = [sheets.roster_heading(session, asked_before)]
+        parts = [sheet_lines.roster_heading(session, asked_before)]
         chunk: list[RosterLine] = []
         async for line in lines:
             chunk.append(line)
             if len(chunk) == _CHUNK:
-                parts.append(sheets.roster_lines(chunk, session, asked_before))
+                parts.append(sheet_lines.roster_lines(chunk, session, asked_before))
                 chunk.clear()
-        parts.append(sheets.roster_lines(chunk, session, asked_before))
+        parts.append(sheet_lines.roster_lines(chunk, session, asked_before))
     return sheets.exported(request, organiser, b"".join(parts), f"inscriptions-{session_id}.csv")
 
 

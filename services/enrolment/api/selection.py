@@ -19,7 +19,7 @@ from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
-from services.enrolment.service import selection, sessions
+from services.enrolment.service import selection, sessions, sheet_lines
 from shared import clock
 from shared.auth import Principal, TokenFirst
 from shared.database import Transaction
@@ -67,7 +67,7 @@ async def export_candidates(
         database, session_id, organiser, reading, [State.PENDING_SELECTION]
     )
     return sheets.exported(
-        request, organiser, sheets.ranking_form(candidates, session), f"candidatures-{session_id}.csv"
+        request, organiser, sheet_lines.ranking_form(candidates, session), f"candidatures-{session_id}.csv"
     )
 
 
@@ -83,8 +83,8 @@ async def select_by_sheet(
 
     `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
     """
-    rows, unreadable = await sheets.sheet(request, (sheets.AGENT, sheets.ISSUER, sheets.RANK))
-    ranked, not_selected, lines = sheets.ranking_of(rows, unreadable)
+    rows, unreadable = await sheets.sheet(request, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK))
+    ranked, not_selected, lines = sheet_lines.ranking_of(rows, unreadable)
     async with database.transaction() as tx:
         if unreadable:
             found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
@@ -93,7 +93,7 @@ async def select_by_sheet(
     if isinstance(selected, RankingFault):
         raise sheets.wrong(
             [
-                Fault(_line(lines, agent), code, f"{agent.agent_id} {message}", sheets.AGENT.name)
+                Fault(_line(lines, agent), code, f"{agent.agent_id} {message}", sheet_lines.AGENT.name)
                 for code, agent, message in _ranking_errors(selected)
             ]
         )

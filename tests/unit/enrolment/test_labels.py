@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 from jinja2 import UndefinedError
 
-from services.enrolment.api import cells
 from services.enrolment.pages.links import TEMPLATES, LinkNotice
 from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import Request, RequestKey
 from services.enrolment.rules.states import Cause, State
+from services.enrolment.service import sheet_cells as cells
 from services.enrolment.tables import ERASED
 from shared.events.enrolment import Attendance
 from shared.web import labels

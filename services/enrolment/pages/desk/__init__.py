@@ -9,6 +9,7 @@ from services.enrolment.pages.desk.messages import MessagePages
 from services.enrolment.pages.desk.person import PersonPages
 from services.enrolment.pages.desk.presence import PresencePages
 from services.enrolment.pages.desk.ranking import RankingPages
+from services.enrolment.pages.desk.sheets import SheetPages
 from services.enrolment.pages.desk.staff_area import ENROLMENTS, SESSIONS, STAFF_AREA
 from services.enrolment.pages.links import TEMPLATES
 from services.enrolment.render.certificates import Signature
@@ -50,6 +51,7 @@ def add_to(
     session, enrolment = f"{SESSIONS}/{{session_id:uuid}}", f"{ENROLMENTS}/{{enrolment_id:uuid}}"
     person, ranking = PersonPages(policy), RankingPages(policy)
     presence, messages = PresencePages(policy, signature, guard), MessagePages(policy)
+    sheets = SheetPages(policy, guard)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (STAFF_AREA.home, start.today, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
@@ -62,6 +64,7 @@ def add_to(
         (f"{enrolment}/attestation.pdf", presence.certificate, ["GET"]),
         (f"{session}/messages", messages.show, ["GET", "POST"]),
         (f"{session}/messages/retrait", messages.take_back, ["POST"]),
+        (f"{session}/fichiers/{{file}}", sheets.export, ["GET"]),
         (f"{session}/candidatures", ranking.show, ["GET", "POST"]),
         (f"{session}/candidatures/decision", ranking.decide, ["POST"]),
         (enrolment, person.show, ["GET"]),
@@ -74,6 +77,7 @@ def add_to(
     )
     for route in (
         *logins.routes(),
+        Route(f"{session}/fichiers", logins.guarded(sheets.take_in, with_file=True), methods=["GET", "POST"]),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
     ):
         api.router.routes.append(route)

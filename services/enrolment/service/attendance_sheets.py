@@ -1,0 +1,52 @@
+"""What a sheet of attendance would change, line by line, before anything is recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service.sheet_lines import AttendanceLine
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import Attendance
+from shared.web.spreadsheets import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class AttendanceChange:
+    """A line of a sheet that differs from what is recorded. ``module`` counts from 0."""
+
+    line: int
+    person: RosterLine
+    module: int
+    before: Attendance | None
+    after: Attendance
+
+    @property
+    def enrolment_id(self) -> UUID:
+        """Whose attendance changes."""
+        return self.person.enrolment.enrolment_id
+
+
+def compared(
+    session: SessionState, seated: Sequence[RosterLine], lines: Sequence[tuple[int, AttendanceLine]]
+) -> tuple[list[AttendanceChange], list[Fault]]:
+    """Return what the lines of a sheet would change, and what is wrong with others."""
+    changes: list[AttendanceChange] = []
+    faults: list[Fault] = []
+    number_of_modules = max(1, len(session.modules))
+    for number, record in lines:
+        people = [
+            person
+            for person in seated
+            if person.enrolment.agent.agent_id == record.agent.agent_id
+            and record.agent.issuer in (None, person.enrolment.agent.issuer)
+        ]
+        module = (record.module or (1 if number_of_modules == 1 else 0)) - 1
+        if len(people) != 1:
+            faults.append(Fault(number, "not_enrolled", "names nobody with a seat, or two people"))
+        elif not 0 <= module < number_of_modules:
+            faults.append(Fault(number, "no_such_module", "names no module of the session"))
+        elif people[0].attendance.get(module) != record.attendance:
+            before = people[0].attendance.get(module)
+            changes.append(AttendanceChange(number, people[0], module, before, record.attendance))
+    return changes, faults

@@ -1,0 +1,126 @@
+"""Workbooks of Excel (.xlsx) as sheets of CSV, and back: the first sheet, its texts and numbers alone.
+
+A workbook is a ZIP of XML. It is bounded before it is read, and no XML with a DOCTYPE is. What is written has
+texts alone: a program runs none of them as a formula.
+"""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from shared.web.spreadsheets import Code, Fault, UnreadableSheet
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_LARGEST = 10 * 1024 * 1024
+"""Bytes of a part, once it is unpacked."""
+_MOST_COLUMNS = 200
+_MARK = b"PK\x03\x04"
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def is_workbook(content: bytes) -> bool:
+    """Whether a file is a ZIP, as workbooks are."""
+    return content.startswith(_MARK)
+
+
+def as_csv(content: bytes) -> bytes:
+    """Return the first sheet of a workbook as CSV. Raises :class:`UnreadableSheet`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            texts = list(_shared_texts(archive))
+            sheets = sorted(
+                name for name in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
+            )
+            rows = list(_rows(_parsed(archive, sheets[0]), texts))
+    except (zipfile.BadZipFile, ET.ParseError, KeyError, IndexError, ValueError, RuntimeError) as error:
+        fault = Fault(1, Code.NOT_CSV, "the file is no workbook that can be read")
+        raise UnreadableSheet(fault) from error
+    written = io.StringIO()
+    csv.writer(written, delimiter=";", lineterminator="\n").writerows(rows)
+    return written.getvalue().encode()
+
+
+def _parsed(archive: zipfile.ZipFile, name: str) -> ET.Element:
+    with archive.open(name) as part:
+        content = part.read(_LARGEST + 1)
+    if len(content) > _LARGEST or b"<!DOCTYPE" in content or b"\x00" in content:
+        raise ValueError(name)
+    return ET.fromstring(content)  # noqa: S314 bounded, and without a DOCTYPE there are no entities
+
+
+def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
+    if "xl/sharedStrings.xml" in archive.namelist():
+        for item in _parsed(archive, "xl/sharedStrings.xml").iter(f"{_MAIN}si"):
+            yield "".join(text.text or "" for text in item.iter(f"{_MAIN}t"))
+
+
+def _rows(sheet: ET.Element, texts: list[str]) -> Iterator[list[str]]:
+    for row in sheet.iter(f"{_MAIN}row"):
+        cells: list[str] = []
+        for cell in row.iter(f"{_MAIN}c"):
+            at = _column(cell.get("r", "")) if cell.get("r") else len(cells)
+            if at >= _MOST_COLUMNS:
+                raise ValueError("too many columns")
+            cells += [""] * (at + 1 - len(cells))
+            cells[at] = _value(cell, texts)
+        yield cells
+
+
+def _column(reference: str) -> int:
+    """The number of a column from 0, of ``B12``."""
+    number = 0
+    for letter in reference.rstrip("0123456789"):
+        number = number * 26 + ord(letter.upper()) - ord("A") + 1
+    return number - 1
+
+
+def _value(cell: ET.Element, texts: list[str]) -> str:
+    if cell.get("t") == "inlineStr":
+        return "".join(text.text or "" for text in cell.iter(f"{_MAIN}t"))
+    found = cell.find(f"{_MAIN}v")
+    value = "" if found is None else found.text or ""
+    if cell.get("t") == "s":
+        return texts[int(value)]
+    # Excel keeps whole numbers as 3.0 at times.
+    return value.removesuffix(".0")
+
+
+def of_csv(content: bytes) -> bytes:
+    """Return CSV as :func:`shared.web.spreadsheets.write` makes it as a workbook with one sheet of texts."""
+    rows = csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")
+    sheet = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in {**_PARTS, "xl/worksheets/sheet1.xml": _SHEET.format(sheet)}.items():
+            archive.writestr(zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
+    return written.getvalue()
+
+
+def _cell(text: str) -> str:
+    kept = escape(_NOT_XML.sub("\ufffd", text))
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{kept}</t></is></c>'
+
+
+_HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OF_MAIN = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_SHEET = f'{_HEAD}<worksheet xmlns="{_SPREADSHEET}"><sheetData>{{}}</sheetData></worksheet>'
+_PARTS = {
+    "[Content_Types].xml": f'{_HEAD}<Types xmlns="{_PACKAGE}/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{_OF_MAIN}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_OF_MAIN}.worksheet+xml"/></Types>',
+    "_rels/.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/workbook.xml": f'{_HEAD}<workbook xmlns="{_SPREADSHEET}" xmlns:r="{_OFFICE}"><sheets>'
+    '<sheet name="Parcours" sheetId="1" r:id="rId1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+}

@@ -1,0 +1,62 @@
+"""Workbooks: what is written is read again, what programs write is read, and what is none is refused."""
+
+import io
+import zipfile
+
+import pytest
+
+from shared.web import workbooks
+from shared.web.spreadsheets import Column, UnreadableSheet, read
+
+COLUMNS = (Column("agent_id", "Identifiant"), Column("rank", "Rang"))
+MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+
+
+def a_workbook(sheet: str, shared: str = "", **others: str) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr(
+            "xl/worksheets/sheet1.xml", f"<worksheet {MAIN}><sheetData>{sheet}</sheetData></worksheet>"
+        )
+        if shared:
+            archive.writestr("xl/sharedStrings.xml", f"<sst {MAIN}>{shared}</sst>")
+        for name, part in others.items():
+            archive.writestr(name, part)
+    return written.getvalue()
+
+
+def test_what_is_written_is_read_again() -> None:
+    content = 'Identifiant;Rang\r\nA-1;"a;b\n<c> & é"\r\nA-2;\x02\r\n'.encode("utf-8-sig")
+    rows = read(workbooks.as_csv(workbooks.of_csv(content)), COLUMNS).rows
+    assert [row.cells for row in rows] == [
+        {"agent_id": "A-1", "rank": "a;b\n<c> & é"},
+        {"agent_id": "A-2", "rank": "\ufffd"},
+    ]
+
+
+def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:
+    shared = "<si><t>Identifiant</t></si><si><r><t>Ra</t></r><r><t>ng</t></r></si><si><t>A-1</t></si>"
+    sheet = (
+        '<row r="1"><c r="B1" t="s"><v>0</v></c><c r="D1" t="s"><v>1</v></c></row>'
+        '<row r="2"><c r="B2" t="s"><v>2</v></c><c r="D2"><v>3.0</v></c></row>'
+    )
+    (row,) = read(workbooks.as_csv(a_workbook(sheet, shared)), COLUMNS).rows
+    assert row.cells == {"agent_id": "A-1", "rank": "3"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x03\x04",
+        a_workbook("<row>"),
+        a_workbook('<row><c r="ZZZ1"><v>1</v></c></row>'),
+        a_workbook('<row><c t="s"><v>7</v></c></row>'),
+        a_workbook(f"<row><c><v>{'1' * 11_000_000}</v></c></row>"),
+        a_workbook('<!DOCTYPE x [<!ENTITY e "e">]>'),
+    ],
+    ids=["cut off", "no XML", "too wide", "no such text", "too large", "entities"],
+)
+def test_what_is_no_workbook_is_refused(content: bytes) -> None:
+    assert workbooks.is_workbook(content)
+    with pytest.raises(UnreadableSheet):
+        workbooks.as_csv(content)
