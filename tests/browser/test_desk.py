@@ -63,6 +63,8 @@ def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
         f"{sessions['empty']}/presence",
         f"{sessions['past']}/pointage",
         f"{sessions['full']}/messages",
+        f"{sessions['full']}/fichiers",
+        f"{sessions['full']}/historique",
     ):
         tab.goto(path)
         looks_right(tab)

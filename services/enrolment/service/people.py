@@ -1,19 +1,21 @@
 """One person in a session, for its organisers: all that is known, where they could go, notes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import changes, last_nominations, notes, roster_lines, sessions
+from services.enrolment.store import changes, enrolments, last_nominations, notes, roster_lines, sessions
 from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, NoteRow
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
 
@@ -67,6 +69,26 @@ async def add_note(
         return False
     await notes.add(tx, enrolment_id, text, organiser.name, now)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class PastOfSession:
+    """The last changes in a session, the newest first, and the agents of their enrolments that are kept."""
+
+    changes: Sequence[EnrolmentChangeRow]
+    agents: Mapping[UUID, Agent]
+
+
+async def history(
+    tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
+) -> PastOfSession | None:
+    """Return the last changes in a session; None: it is not the organiser's. Who reads is recorded."""
+    if await sessions_service.find_own(tx, session_id, organiser) is None:
+        return None
+    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
+    last = list(reversed(await changes.last_of_session(tx, session_id, most)))
+    agents = await enrolments.agents(tx, {change.enrolment_id for change in last})
+    return PastOfSession(last, agents)
 
 
 async def nominations(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:

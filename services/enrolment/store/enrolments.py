@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import Row, TextClause, select, text
+from sqlmodel import col
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
@@ -41,6 +42,12 @@ async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
     """Return the agent of an enrolment, also of one in a session that is unknown; None: there is none."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
+
+
+async def agents(tx: Transaction, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
+    """Return the agents of those of these enrolments that are kept."""
+    rows = select(EnrolmentRow).where(col(EnrolmentRow.enrolment_id).in_(enrolment_ids))
+    return {row.enrolment_id: enrolment_of(row).agent for row in await tx.scalars(rows)}
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:

@@ -121,6 +121,16 @@ async def test_the_line_shows_who_is_offered_a_seat_and_who_waits_in_order(front
     assert "Bernard Yann" in waiting
 
 
+async def test_the_history_tells_the_last_changes_and_who_made_them(front: Front, desk: Desk) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[0])
+    await send(desk, path, f"{path}/desistement", by="agent")
+    page = text_of(await desk.get(page_of(session, "/historique")))
+    assert page.index("Martin Élise · Place libérée") > 0
+    assert "Durand Zoé · Désistement à la demande de l’agent : désistement" in page
+    assert "advisor-bretagne" in page
+
+
 # ------------------------------------------------------------------------------------------- one person
 
 

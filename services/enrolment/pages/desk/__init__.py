@@ -56,6 +56,7 @@ def add_to(
         (STAFF_AREA.home, start.today, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/attente", roster.line, ["GET"]),
+        (f"{session}/historique", roster.history, ["GET"]),
         (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),
         (f"{session}/presence", presence.record, ["GET", "POST"]),
         (f"{session}/pointage", presence.check_in, ["GET", "POST"]),

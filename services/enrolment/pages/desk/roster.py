@@ -18,6 +18,8 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import page_of, position
 
 PAGE = 50
+HISTORY = 100
+"""Changes that the history shows."""
 FOUND = 200
 """Most lines that a search shows."""
 _KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
@@ -98,6 +100,16 @@ async def line(visit: StaffVisit) -> Response:
         waiting=[line for line in part.items if line.enrolment.state is State.WAITLISTED],
         following=part.next,
     )
+
+
+async def history(visit: StaffVisit) -> Response:
+    """The last changes in the session, whoever made them."""
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+        past = await people.history(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), HISTORY)
+    if past is None:
+        raise HTTPException(404)
+    return frame.page(visit, "history.html", glance, "historique", past=past)
 
 
 def _after(cursor: str | None) -> LineKey | None:
