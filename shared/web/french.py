@@ -128,6 +128,7 @@ def deadline(instant: datetime, timezone: str) -> str:
     return moment(instant, timezone)
 
 
+@functools.lru_cache(maxsize=10_000)
 def local_day(instant: datetime, timezone: str) -> str:
     """``mardi 11 mars 2025``: the day of an instant, by the clocks of ``timezone``."""
     return day(instant.astimezone(ZoneInfo(timezone)))

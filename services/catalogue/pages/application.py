@@ -51,6 +51,7 @@ def build(site: Site) -> Starlette:
     )
     pages.state.site = site
     pages.state.rendering = rendering
+    pages.state.known_words = browse.KnownWords()
     # It would name the host that a proxy calls; ours below does without.
     pages.router.redirect_slashes = False
     return pages

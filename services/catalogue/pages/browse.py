@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -47,6 +47,22 @@ class MoreResults:
     resources: Sequence[Resource] = ()
 
 
+class KnownWords:
+    """The words that a search may have meant, found once in a while: a search for nothing costs little."""
+
+    _KEPT = timedelta(minutes=5)
+
+    def __init__(self) -> None:
+        self._words: frozenset[str] = frozenset()
+        self._until: datetime | None = None
+
+    async def now(self, tx: Transaction, now: datetime) -> frozenset[str]:
+        """The words as they were some minutes ago at most."""
+        if self._until is None or not now < self._until <= now + self._KEPT:
+            self._words, self._until = await sessions.vocabulary(tx), now + self._KEPT
+        return self._words
+
+
 def routes() -> list[Route]:
     """The addresses of these pages."""
     return [
@@ -80,7 +96,7 @@ async def session_list(request: Request) -> Response:
     chosen = filters.read(request.query_params)
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        chosen, instead_of = await _as_meant(tx, chosen, now)
+        chosen, instead_of = await _as_meant(tx, request, chosen, now)
         search = chosen.search(now)
         total = await sessions.count(tx, search)
         view = await _view(tx, request, chosen, now)
@@ -101,14 +117,15 @@ async def session_list(request: Request) -> Response:
     return responses.cacheable(request, body)
 
 
-async def _as_meant(tx: Transaction, chosen: Filters, now: datetime) -> tuple[Filters, str]:
+async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> tuple[Filters, str]:
     """The filters, and what was typed where nothing has it and something has what is nearly the same."""
     if not chosen.text or await sessions.count(tx, replace(chosen, past_too=True).search(now)):
         return chosen, ""
     more = await _more_results(tx, chosen.search(now))
     if more.offers or more.resources:
         return chosen, ""
-    meant = spelling.corrected(chosen.text, await sessions.vocabulary(tx))
+    known: KnownWords = request.app.state.known_words
+    meant = spelling.corrected(chosen.text, await known.now(tx, now))
     if meant is None:
         return chosen, ""
     return replace(chosen, text=meant), chosen.text

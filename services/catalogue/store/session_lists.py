@@ -122,12 +122,10 @@ async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict
     return {row.session_id: row.title for row in await tx.execute(query)}
 
 
-async def vocabulary(tx: Transaction, limit: int) -> set[str]:
-    """At most ``limit`` words of titles and places that everyone sees, in small letters without accents."""
+async def texts(tx: Transaction, limit: int) -> list[str]:
+    """Titles with places and organisers of sessions that everyone sees, each once, ``limit`` at most."""
     written = func.concat_ws(" ", col(SessionRow.title), col(SessionRow.venue), col(SessionRow.organiser))
-    each = select(func.regexp_split_to_table(func.french_words(written), r"[^a-z]+").label("word"))
-    each = each.where(_visible_to(PUBLIC)).distinct().limit(limit)
-    return set(await tx.scalars(each))
+    return list(await tx.scalars(select(written).where(_visible_to(PUBLIC)).distinct().limit(limit)))
 
 
 async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
