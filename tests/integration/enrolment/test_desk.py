@@ -74,6 +74,8 @@ async def test_what_waits_for_the_organiser_comes_first(front: Front, desk: Desk
         "Les courriels à 1 personne reviennent : adresse à corriger.",
     ):
         assert expected in page.replace("\u00a0", " ")
+    places = [page.index(said) for said in ("pour un minimum de 5", "à classer", "sans l’accord", "proposée")]
+    assert places == sorted(places)  # the most urgent first
     assert "Rien n’attend de vous" not in page
     week = page.partition("Les sept jours qui viennent")[2]
     assert week.count("Début") == 2
