@@ -5,7 +5,8 @@ Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIG
 a mail *ambiguous*, of which the demonstration's model cannot know; ``tests/integration/notifier`` proves
 that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
 On Apache Kafka a service's topics are made again first, its servers hang and die, all databases are lost and
-put back, and a relay is stopped within a pass, which must publish nothing when it wakes.
+put back, a relay is stopped within a pass, which must publish nothing when it wakes, and each alert is made
+to fire by its cause and ended by what its page says.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.kafka import missing_tools
-from tests.faults import outages, restored, sleeping_relay
+from tests.faults import alerts, outages, restored, sleeping_relay
 
 LOCAL = Path(".local")
 PAUSE_SECONDS = (2.0, 5.0)
@@ -47,6 +48,9 @@ def main() -> int:
     stale = sleeping_relay.play() if on_kafka else []
     for line in stale:
         print(f"a relay that slept published what is old: {line}")
+    unheard = alerts.play() if on_kafka else []
+    for line in unheard:
+        print(f"operators would not hear of it, or not be led: {line}")
     with TemporaryDirectory(prefix="parcours-faults-") as folder:
         directory = Path(folder) / "local"
         command = ["local", "demo", "--directory", str(directory), "--broker", arguments.broker]
@@ -73,11 +77,12 @@ def main() -> int:
         "outages_not_healed": deaf,
         "faults_after_a_restore": lost,
         "stale_keys_of_a_sleeping_relay": len(stale),
+        "alerts_that_failed": unheard,
         **result,
     }
     (LOCAL / "faults.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"seed {arguments.seed}: {faults.total()} faults {dict(faults)}, exit code {exit_code}")
-    return exit_code if faults and not (stale or deaf or lost) else 1
+    return exit_code if faults and not (stale or deaf or lost or unheard) else 1
 
 
 def _print_output(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:

@@ -177,9 +177,10 @@ class Users:
         return ApiClient.connect(service, self.services[service].url, TOKEN)
 
 
-def services_of(installation: Installation, relay: ScriptedRelay) -> dict[str, ServiceProcess]:
-    """Services whose letters lead to where they are."""
+def services_of(installation: Installation, relay: ScriptedRelay, **more: str) -> dict[str, ServiceProcess]:
+    """Services whose letters lead to where they are, with these settings beside."""
     shared = {"API_TOKENS_FILE": str(ROOT / "deploy" / "try-out-tokens.json"), "LINK_SIGNING_KEY": KEY}
+    shared |= more
     services = {"enrolment": installation.service("enrolment", **shared)}
     services["catalogue"] = installation.service("catalogue", **shared)
     services["notifier"] = installation.service(

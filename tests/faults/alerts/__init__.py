@@ -1,0 +1,86 @@
+"""Each alert is made to fire by its cause, and ended by what its page in docs/runbooks says to do.
+
+The three services, as processes, on an Apache Kafka and a Postgres of their own; a Prometheus that scrapes
+them, with the rules of ``deploy/prometheus``. Causes are real; where one would have to last, rows are dated
+back, and waits and windows of the rules are cut to seconds: ``rules_test.yml`` holds them to their length.
+"""
+
+import asyncio
+import shutil
+import time
+
+from tests.faults.alerts import enrolment, events, mails, services
+from tests.faults.alerts.installed import AlertCause, Installed
+from tests.faults.alerts.prometheus import Prometheus, rules
+from tests.faults.installation import Installation, an_installation
+from tests.faults.users import Users, services_of
+from tests.support.kafka import KafkaPortal
+from tests.support.processes import ROOT, SERVICES
+from tests.support.smtp import scripted_relay
+
+CAUSES: list[AlertCause] = [*services.CAUSES, *events.CAUSES, *mails.CAUSES, *enrolment.CAUSES]
+
+FIRES_SECONDS = 110.0
+"""In which an alert fires, whose wait is cut to seconds: what has to be late is late after a minute."""
+ENDS_SECONDS = 60.0
+"""In which it ends, once what its page says is done."""
+
+
+def play() -> list[str]:
+    """Play all. Returns what went wrong; empty: nothing."""
+    caused = {alert for cause in CAUSES for alert in cause.alerts}
+    faults = [f"{alert}: no cause of it is known" for alert in sorted(rules().keys() - caused)]
+    with an_installation(*SERVICES) as installation:
+        for name in ("tokens", "portals"):
+            shutil.copy(ROOT / "deploy" / f"try-out-{name}.json", installation.folder / f"{name}.json")
+        faults += asyncio.run(_play(installation))
+        if faults:
+            for service in SERVICES:
+                print((installation.folder / f"{service}.log").read_text()[-3000:], flush=True)
+    return faults
+
+
+async def _play(installation: Installation) -> list[str]:
+    files = {
+        "API_TOKENS_FILE": str(installation.folder / "tokens.json"),
+        "PORTALS_FILE": str(installation.folder / "portals.json"),
+    }
+    async with (
+        scripted_relay() as relay,
+        KafkaPortal(installation.kafka.bootstrap_servers) as portal,
+    ):
+        users = Users(installation, portal, relay, services_of(installation, relay, **files))
+        assert not await users.run("catalogue", "load-offer")
+        try:
+            await asyncio.to_thread(users.start)
+            await users.publish_session("large", 1_000)
+            await users.ask_for_seats("large", 5)
+            await users.until_letters(5)
+            with Prometheus(installation.folder, _ports(users)) as prometheus:
+                return [
+                    fault for cause in CAUSES for fault in await _cause(Installed(users), cause, prometheus)
+                ]
+        finally:
+            users.stop()
+
+
+async def _cause(installed: Installed, cause: AlertCause, prometheus: Prometheus) -> list[str]:
+    alerts = set(cause.alerts)
+    begun = time.monotonic()
+    try:
+        async with cause.caused(installed):
+            silent = await asyncio.to_thread(prometheus.fired, alerts, FIRES_SECONDS)
+            fired = time.monotonic()
+    except (AssertionError, TimeoutError) as error:
+        return [f"{' and '.join(cause.alerts)}: what the page says cannot be done: {error!r}"]
+    still = await asyncio.to_thread(prometheus.ended, alerts - silent, ENDS_SECONDS)
+    took = f"fired after {fired - begun:.0f} s, ended {time.monotonic() - fired:.0f} s later"
+    print(f"        {' and '.join(cause.alerts)}: {took}", flush=True)
+    return [
+        *(f"{alert} did not fire by its cause" for alert in sorted(silent)),
+        *(f"{alert} did not end by what its page says" for alert in sorted(still)),
+    ]
+
+
+def _ports(users: Users) -> dict[str, int]:
+    return {name: service.port for name, service in users.services.items()}
