@@ -28,9 +28,10 @@ from operator import or_
 from typing import Any, cast
 
 from aiokafka import ConsumerRecord
+from aiokafka.errors import CommitFailedError
 from faststream import AckPolicy, BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker, KafkaMessage, KafkaRouter
-from faststream.message import StreamMessage
+from faststream.message import AckStatus, StreamMessage
 
 from shared import clock
 from shared.database import Database
@@ -42,6 +43,8 @@ from shared.messaging.broker import KafkaSettings, security_of
 from shared.messaging.consumer import BATCH, Admit, Consumer
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.router import Router
+
+log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 15.0
 """How long a stop waits for the batch in hand."""
@@ -187,6 +190,18 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         finally:  # where it failed, the client goes back to before the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
+        await self._commit(msg)
+
+    async def _commit(self, msg: StreamMessage[Any]) -> None:
+        """Have Kafka know that the batch was taken in; where others read its partitions by now, it cannot."""
+        try:
+            await msg.ack()
+        except CommitFailedError:
+            topic = self._consumer.subscription.topic
+            log.info(
+                "%s: the group changed before a batch was committed; whoever has it next drops it", topic
+            )
+            msg.committed = AckStatus.ACKED  # or FastStream would commit as well, and tell of the failure
 
 
 async def _parse(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from sqlalchemy import text
 
 from shared import clock
@@ -47,6 +47,8 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
         partitions = consumer.kafka.partitions_for_topic(topic)
         if partitions:
             await on_read(topic, read, partitions)
+    except IllegalStateError:
+        return  # a partition was given to another process while it was asked about
     except Exception as error:
         if not isinstance(error, KafkaError) and not is_temporary(error):
             raise

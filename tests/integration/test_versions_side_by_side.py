@@ -45,8 +45,14 @@ from tests.support.smtp import ScriptedRelay, scripted_relay
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "tests" / "support" / "released_tables.py"
-TRIAL = "Anybody may speak for the portal essai"
-"""What each process warns of at its start, in a trial."""
+EXPECTED = (
+    "Anybody may speak for the portal essai",  # at the start, in a trial
+    # Members of a group come and go here: who has lost a partition meanwhile cannot commit, nor ask about it.
+    "OffsetCommit failed for group",
+    "CommitFailedError",
+    "(IllegalStateError)",
+)
+"""What processes may warn of."""
 TOKEN = "siege"
 OFFICER = {"name": "Une responsable", "email": "formation@ville-exemple.fr"}
 SEATS, WAITING, LEAVING = 20, 10, 5
@@ -130,7 +136,7 @@ class Upgrade:
             for line in lines
             if line["level"] in ("ERROR", "CRITICAL")
             or (line["level"] == "WARNING" and line["logger"].startswith(("services", "shared")))
-            if TRIAL not in line["message"]
+            if not any(expected in line["message"] for expected in EXPECTED)
         ]
         parked = []
         for service, database in self.databases.items():
