@@ -32,6 +32,8 @@ from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
 LISTED = 100
+MOST_NUMBER = 2**63 - 1
+"""What Postgres can number."""
 LATE = timedelta(minutes=5)
 """How long an event may wait to be published, or read, before somebody should look."""
 STATES = ("parked", "redriven", "discarded", "rejected")
@@ -198,6 +200,8 @@ class _OperationsPages:
     async def one(self, visit: StaffVisit) -> Response:
         """One dead letter; on POST what it says is shown, or it is handled again or given up."""
         number: int = visit.request.path_params["number"]
+        if number > MOST_NUMBER:
+            raise HTTPException(404)
         if visit.request.method != "POST":
             return await self._page(visit, number)
         match visit.form.typed("decision"):

@@ -174,3 +174,11 @@ async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) ->
         assert "Enregistrement illisible" in listed.text
         assert (await browser.get(path.replace(str(number), "999999"))).status_code == 404
         assert (await browser.post(path, data={"cle": key, "decision": "x"})).status_code == 400
+
+
+async def test_a_number_that_no_dead_letter_can_have_is_not_found(process: Process) -> None:
+    async with a_browser(process) as browser:
+        key = await log_in(browser, process, SUPPORT)
+        address = f"{OPERATIONS[process.name]}/incidents/{10**30}"
+        assert (await browser.get(address)).status_code == 404
+        assert (await browser.post(address, data={"cle": key, "decision": "reprendre"})).status_code == 404
