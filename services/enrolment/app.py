@@ -59,7 +59,7 @@ def compose(settings: Settings) -> Process:
     )
     pages.trainer_roster.add_to(http, database, guard, settings.links, sites=sites)
     pages.verification.add_to(http, database, guard, sites=sites)
-    pages.desk.add_to(
+    pages.manage.add_to(
         http,
         database,
         guard,

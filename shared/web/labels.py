@@ -144,7 +144,7 @@ ROSTER_CAUSES: Mapping[str, str] = {
     "session_cancelled": "Session annulée",
 }
 """Why an enrolment changed, as organisers read it."""
-DESK_FIELDS: Mapping[str, str] = {
+ENROLMENT_FIELDS: Mapping[str, str] = {
     "email": "Courriel",
     "given_name": "Prénom",
     "family_name": "Nom",

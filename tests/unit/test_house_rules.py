@@ -53,6 +53,28 @@ def test_no_variable_has_a_name_that_says_nothing() -> None:
     assert found == {}
 
 
+def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
+    say_nothing = {
+        "common",
+        "desk",
+        "facts",
+        "helpers",
+        "lanes",
+        "manager",
+        "told",
+        "turns",
+        "utils",
+        "words",
+    }
+    found = [
+        path.relative_to(ROOT)
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if say_nothing & set(re.split(r"[_.-]", path.name))
+    ]
+    assert found == []
+
+
 def names_of_types(module: ast.Module) -> Iterator[str]:
     """The classes and type aliases that other modules may import."""
     for node in module.body:

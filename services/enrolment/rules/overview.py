@@ -14,7 +14,7 @@ APPROVALS_BEFORE = timedelta(days=7)
 """From how long before the close of enrolment on missing approvals are shown as something to do."""
 
 
-class DeskTask(StrEnum):
+class OrganiserTask(StrEnum):
     """Something that waits for the organiser of a session, the most urgent first."""
 
     MINIMUM_MISSED = "minimum_missed"
@@ -25,7 +25,7 @@ class DeskTask(StrEnum):
     ADDRESSES_BAD = "addresses_bad"
 
 
-class DeskDate(StrEnum):
+class OrganiserDate(StrEnum):
     """What happens in a session at a moment."""
 
     OPENS = "opens"
@@ -65,7 +65,7 @@ class SessionAtAGlance:
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
-    def tasks(self, now: datetime) -> list[DeskTask]:
+    def tasks(self, now: datetime) -> list[OrganiserTask]:
         """Return what waits for the organiser, the most urgent first."""
         session = self.session
         if session.status is Status.CANCELLED:
@@ -73,39 +73,39 @@ class SessionAtAGlance:
         is_closed, is_over = session.enrolment_closes_at <= now, session.ends_at <= now
         misses = session.minimum is not None and self.taken < session.minimum
         due = {
-            DeskTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,
-            DeskTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
-            DeskTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
-            DeskTask.APPROVALS_MISSING: self.pending_approval
+            OrganiserTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,
+            OrganiserTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
+            OrganiserTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
+            OrganiserTask.APPROVALS_MISSING: self.pending_approval
             and session.enrolment_closes_at - APPROVALS_BEFORE <= now,
-            DeskTask.OFFERS_OUT: self.offered,
-            DeskTask.ADDRESSES_BAD: self.bad_addresses and not is_over,
+            OrganiserTask.OFFERS_OUT: self.offered,
+            OrganiserTask.ADDRESSES_BAD: self.bad_addresses and not is_over,
         }
-        return [task for task in DeskTask if due[task]]
+        return [task for task in OrganiserTask if due[task]]
 
-    def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, DeskDate]]:
+    def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, OrganiserDate]]:
         """Yield what happens in the session from one moment to another."""
         session = self.session
         if session.status is Status.CANCELLED:
             return
-        releases = [(each.release_at, DeskDate.RELEASE) for each in session.reserved_seats]
-        lapse = [] if self.next_lapse is None else [(self.next_lapse, DeskDate.LAPSE)]
+        releases = [(each.release_at, OrganiserDate.RELEASE) for each in session.reserved_seats]
+        lapse = [] if self.next_lapse is None else [(self.next_lapse, OrganiserDate.LAPSE)]
         fixed = [
-            (session.enrolment_opens_at, DeskDate.OPENS),
-            (session.enrolment_closes_at, DeskDate.CLOSES),
-            (session.ends_at, DeskDate.ENDS),
+            (session.enrolment_opens_at, OrganiserDate.OPENS),
+            (session.enrolment_closes_at, OrganiserDate.CLOSES),
+            (session.ends_at, OrganiserDate.ENDS),
         ]
-        starts = [(module.starts_at, DeskDate.STARTS) for module in session.modules] or [
-            (session.starts_at, DeskDate.STARTS)
+        starts = [(module.starts_at, OrganiserDate.STARTS) for module in session.modules] or [
+            (session.starts_at, OrganiserDate.STARTS)
         ]
         yield from (date for date in {*fixed, *starts, *releases, *lapse} if since <= date[0] < until)
 
 
 def waiting_tasks(
     glances: Iterable[SessionAtAGlance], now: datetime
-) -> list[tuple[DeskTask, SessionAtAGlance]]:
+) -> list[tuple[OrganiserTask, SessionAtAGlance]]:
     """Return what waits for an organiser, the most urgent first, then by the start of the session."""
-    order = list(DeskTask)
+    order = list(OrganiserTask)
     tasks = [(task, glance) for glance in glances for task in glance.tasks(now)]
     return sorted(tasks, key=lambda each: order.index(each[0]))
 
@@ -115,7 +115,7 @@ class ComingDate:
     """Something that happens in a session soon."""
 
     at: datetime
-    what: DeskDate
+    what: OrganiserDate
     glance: SessionAtAGlance
 
 

@@ -178,7 +178,7 @@ class _MailLogPages:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
         letter, context = found.letter, found.context
         return visit.page(
-            "one-mail.html",
+            "mail.html",
             mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
             text="" if context is None else self._as_written(found).text(letter, context),

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from services.catalogue import api as catalogue_api
 from services.catalogue import pages as catalogue_pages
-from services.enrolment.pages import desk
+from services.enrolment.pages import manage
 from services.enrolment.render.certificates import Signature
 from services.enrolment.rules.policy import Policy
 from services.logins import app as logins_command
@@ -95,7 +95,7 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
 @pytest.fixture
 def enrolment(enrolment_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
     web = FastAPI()
-    desk.add_to(
+    manage.add_to(
         web,
         enrolment_database,
         a_guard(enrolment_database),
@@ -523,12 +523,12 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
     await issuer.know("eve", email="eve@cnfpt.example", groups=["parcours-admin"])
     async with (
         browser_on(catalogue) as management,
-        browser_on(enrolment) as desk_tab,
+        browser_on(enrolment) as enrolment_tab,
         browser_on(notifier) as mails,
         browser_on(catalogue) as eve,
     ):
         await logged_in(management, issuer, "zoe")
-        await logged_in(desk_tab, issuer, "zoe", "/inscriptions/gestion/connexion/compte")
+        await logged_in(enrolment_tab, issuer, "zoe", "/inscriptions/gestion/connexion/compte")
         await logged_in(mails, issuer, "zoe", "/courriels/suivi/connexion/compte")
         await logged_in(eve, issuer, "eve")
 
@@ -536,7 +536,7 @@ async def test_an_operator_ends_the_log_ins_of_one_person_everywhere(
 
         ended = "Ended: 1 in the catalogue, 1 in the enrolment, 1 in the notifier\n"
         assert (done.exit_code, done.output) == (0, ended)
-        assert (await desk_tab.get("/inscriptions/gestion")).status_code == 303
+        assert (await enrolment_tab.get("/inscriptions/gestion")).status_code == 303
         assert (await management.get("/gestion")).status_code == 303
         assert (await mails.get("/courriels/suivi")).status_code == 303
         assert (await eve.get("/gestion")).status_code == 200

@@ -129,7 +129,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
 ]
 PAGES += [
     (
-        "one-mail.html",
+        "mail.html",
         LOG
         | {
             "mail": MAIL,
@@ -240,6 +240,6 @@ def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_th
     values = LOG | {"mail": row, "to": "Zoé", "text": "", "can_be_sent_again": True}
     values |= {"written": None, "attempts": []}
     line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
-    html = bytes(RENDERING.page("one-mail.html", **values, audit=[line]).body).decode()
+    html = bytes(RENDERING.page("mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html
     assert "ops\u00a0: done otherwise</li>" in html

@@ -1,0 +1,126 @@
+"""Organisers enrol somebody: before the session, or on the day, whoever is at the door."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from stdnum.fr import siret
+
+from services.enrolment.pages.manage import frame
+from services.enrolment.pages.manage.person import NotDone, lead
+from services.enrolment.pages.questions import answers_of, field_of
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.questions import asked_of
+from services.enrolment.service import enrolments
+from shared import clock
+from shared.events.portal import QuestionAnswers
+from shared.events.vocabulary import Agent, Reason
+from shared.messaging.portals.registry import OWN_ISSUER
+from shared.web.forms import Errors, Form
+from shared.web.logins import StaffVisit
+
+FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
+_SENTENCES = {
+    "email": "Indiquez une adresse électronique.",
+    "siret": "Un SIRET a 14 chiffres, et ceux-ci n’en sont pas un.",
+    "function": "Choisissez une fonction.",
+    "delegation": "Choisissez une délégation.",
+}
+_BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
+LONGEST_REASON = 500
+
+
+def agent_in(form: Form) -> tuple[Agent | None, dict[str, str]]:
+    """Return the agent that a form describes, with a new identifier of ours, or what is wrong, by field."""
+    errors = {name: "Ce champ est obligatoire." for name in FIELDS if not form.typed(name)}
+    described = {
+        "agent_id": uuid4().hex,
+        "issuer": OWN_ISSUER,
+        "email": form.typed("email"),
+        "given_name": form.typed("given_name"),
+        "family_name": form.typed("family_name"),
+        "function": form.typed("function"),
+        "employer": {
+            "name": form.typed("employer"),
+            "siret": form.typed("siret").replace(" ", "").replace("\u00a0", ""),
+            "delegation": form.typed("delegation"),
+        },
+    }
+    try:
+        agent = Agent.model_validate(described)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
+            errors.setdefault(name, _SENTENCES.get(name, "Ce texte est trop long, ou n’est pas permis."))
+        return None, errors
+    if not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
+        errors.setdefault("siret", _SENTENCES["siret"])
+    return (None if errors else agent), errors
+
+
+@dataclass(frozen=True, slots=True)
+class ByHandPage:
+    """The form, and what comes of it by the rules of ``policy``."""
+
+    policy: Policy
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """The form; on POST the person is enrolled, waits, or the page says why not."""
+        if visit.request.method != "POST":
+            return await _page(visit)
+        agent, errors = agent_in(visit.form)
+        async with visit.database.quiet_transaction() as tx:
+            session = (await frame.own_session(tx, visit)).session
+        answers: QuestionAnswers = ()
+        faults: Mapping[str, str] = {}
+        if agent is not None:
+            answers, faults = answers_of(asked_of(session.questions, agent.function), visit.form)
+        if agent is None or faults:
+            return await _page(visit, errors=errors, faults=faults)
+        reason = visit.form.typed("above_capacity")
+        if len(reason) > LONGEST_REASON:
+            return await _page(visit, errors={"above_capacity": "Ce texte est trop long."})
+        try:
+            async with visit.database.transaction() as tx:
+                enrolled = await enrolments.enrol_by_hand(
+                    tx,
+                    session.session_id,
+                    agent,
+                    approved="approved" in visit.form,
+                    above_capacity=reason or None,
+                    answers=answers,
+                    organiser=visit.who,
+                    policy=self.policy,
+                    now=clock.now(),
+                )
+                if enrolled is None:
+                    raise HTTPException(404)
+                if isinstance(enrolled, Reason):
+                    raise NotDone({"": frame.refusal(enrolled)})
+        except NotDone as error:
+            return await _page(visit, errors=error.errors)
+        return lead(enrolled[0].enrolment.enrolment_id, "ajoutee")
+
+
+async def _page(
+    visit: StaffVisit, errors: Errors | None = None, faults: Mapping[str, str] | None = None
+) -> Response:
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+    names = (*FIELDS, "above_capacity")
+    return frame.page(
+        visit,
+        "by-hand.html",
+        glance,
+        "participants",
+        status=422 if errors or faults else 200,
+        values={name: visit.form.get(name, "") for name in names},
+        approved="approved" in visit.form,
+        errors=errors,
+        faults=faults or {},
+        form=visit.form,
+        field_of=field_of,
+    )

@@ -1,0 +1,89 @@
+"""What every page of a session has: whose it is, its head, its other pages, what was just done."""
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.enrolment.pages.manage.staff_area import SESSIONS
+from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.service import overview
+from shared.database import Transaction
+from shared.events.vocabulary import Reason
+from shared.read_log import Reading, reading_of
+from shared.web import labels
+from shared.web.forms import Errors, in_order
+from shared.web.logins import StaffVisit
+from shared.web.refusals import REFUSALS
+from shared.web.responses import see_other
+
+
+def session_id_of(visit: StaffVisit) -> UUID:
+    """The session of the address."""
+    session_id: UUID = visit.request.path_params["session_id"]
+    return session_id
+
+
+def enrolment_id_of(visit: StaffVisit) -> UUID:
+    """The enrolment of the address."""
+    enrolment_id: UUID = visit.request.path_params["enrolment_id"]
+    return enrolment_id
+
+
+async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionAtAGlance:
+    """A session of who visits, that of the address. Raises a 404: what belongs to others does not exist."""
+    found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+def reading(visit: StaffVisit) -> Reading:
+    """What is recorded of a read by who visits."""
+    return reading_of(visit.who, None)
+
+
+def page(
+    visit: StaffVisit,
+    template: str,
+    glance: SessionAtAGlance,
+    tab: str,
+    *,
+    status: int = 200,
+    errors: Errors | None = None,
+    **values: Any,
+) -> Response:
+    """A page of a session. ``tab`` is the one of its pages that is current, ``errors`` are by field."""
+    return visit.page(
+        f"manage/{template}",
+        status=status,
+        glance=glance,
+        session=glance.session,
+        tab=tab,
+        done=done_before(visit),
+        errors=errors or {},
+        listed_errors=in_order(errors or {}, [*labels.ENROLMENT_FIELDS]),
+        **values,
+    )
+
+
+def done_before(visit: StaffVisit) -> str | None:
+    """What was just done, if that led to the page."""
+    return None if visit.request.method == "POST" else visit.request.query_params.get("fait")
+
+
+def to_session(
+    session_id: UUID, rest: str = "", *, done: str = "", at: str = "", seance: int | None = None
+) -> Response:
+    """Lead to a page of a session, which says what was done; ``at`` is the part to begin with."""
+    values = {"seance": None if seance is None else str(seance), "fait": done}
+    query = urlencode({name: value for name, value in values.items() if value})
+    query = f"?{query}" if query else ""
+    return see_other(f"{SESSIONS}/{session_id}{rest}{query}{f'#{at}' if at else ''}")
+
+
+def refusal(reason: Reason) -> str:
+    """Why the rules of a session refuse something, as a sentence."""
+    return f"Les règles de la session ne le permettent pas : {REFUSALS[reason].label}."

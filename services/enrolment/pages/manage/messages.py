@@ -1,0 +1,133 @@
+"""Organisers write to who is in a session: tried first, then kept until it leaves, taken back until then."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.enrolment.pages.manage import frame
+from services.enrolment.rules.messages import MessageFault, OrganiserMessage
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import messages
+from services.enrolment.service.messages import PlannedMessage
+from shared import clock
+from shared.events.catalogue import SessionState
+from shared.events.enrolment import MessageAudience
+from shared.events.vocabulary import MessageText, Url
+from shared.web.forms import Errors, Form, moment_in
+from shared.web.logins import StaffVisit
+
+_TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
+_LINK: TypeAdapter[str] = TypeAdapter(Url)
+
+FAULTS = {
+    MessageFault.SESSION_IS_CANCELLED: ("", "La session est annulée."),
+    MessageFault.ENOUGH_THAT_DAY: ("envoi", "Ces personnes ont déjà un message ce jour-là."),
+    MessageFault.IS_PAST: ("envoi", "Ce moment est passé."),
+    MessageFault.TOO_FAR: ("envoi", "C’est dans plus d’un an."),
+    MessageFault.NOT_OF_THE_SESSION: ("", "Une personne n’est pas de cette session."),
+}
+
+
+def message_in(form: Form, session: SessionState) -> tuple[OrganiserMessage, datetime | None, dict[str, str]]:
+    """Return the message that a form has, when it is to leave, and what is wrong with it, by field."""
+    errors: dict[str, str] = {}
+    text, link, send_at = form.typed("texte"), form.typed("lien"), None
+    try:
+        text = _TEXT.validate_python(text)
+    except ValidationError:
+        errors["texte"] = "Écrivez de 1 à 2 000 signes, sans adresse de site : le lien a son champ."
+    try:
+        _LINK.validate_python(link or "https://parcours.example")
+    except ValidationError:
+        errors["lien"] = "Indiquez une adresse complète, https://…"
+    audience = tuple(each for each in MessageAudience if each.value in form.every("audience"))
+    if not audience:
+        errors["audience"] = "Choisissez à qui écrire."
+    if form.typed("envoi"):
+        try:
+            send_at = moment_in(form.typed("envoi"), session.timezone)
+        except ValueError:
+            errors["envoi"] = "Indiquez une date et une heure, ou rien pour envoyer tout de suite."
+    return OrganiserMessage(text, link or None, audience, None), send_at, errors
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePages:
+    """The messages of a session, as many a day as ``policy`` allows."""
+
+    policy: Policy
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """The messages and the form; on POST it is tried, and kept once it was tried as it is."""
+        if visit.request.method != "POST":
+            return await _page(visit)
+        async with visit.database.quiet_transaction() as tx:
+            session = (await frame.own_session(tx, visit)).session
+        message, send_at, errors = message_in(visit.form, session)
+        if errors:
+            return await _page(visit, errors=errors)
+        sends = "envoyer" in visit.form
+        async with visit.database.transaction() as tx:
+            planned = await messages.plan(
+                tx,
+                session.session_id,
+                message,
+                send_at,
+                organiser=visit.who,
+                policy=self.policy,
+                now=clock.now(),
+                dry_run=not sends,
+            )
+        if planned is None:
+            raise HTTPException(404)
+        if isinstance(planned, MessageFault):
+            field, sentence = FAULTS[planned]
+            return await _page(visit, errors={field: sentence})
+        if sends:
+            return frame.to_session(session.session_id, "/messages", done="message")
+        return await _page(visit, planned=planned)
+
+    async def take_back(self, visit: StaffVisit) -> Response:
+        """Have a message not leave."""
+        try:
+            message_id = UUID(visit.form.typed("message"))
+        except ValueError:
+            raise HTTPException(400) from None
+        async with visit.database.transaction() as tx:
+            taken_back = await messages.take_back(tx, message_id, visit.who)
+        if taken_back is None:
+            raise HTTPException(404)
+        if not taken_back:
+            return await _page(visit, errors={"": "Ce message est déjà parti."}, status=409)
+        return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")
+
+
+async def _page(
+    visit: StaffVisit,
+    *,
+    errors: Errors | None = None,
+    planned: PlannedMessage | None = None,
+    status: int | None = None,
+) -> Response:
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+        rows = await messages.of_session(tx, frame.session_id_of(visit), visit.who)
+    if rows is None:
+        raise HTTPException(404)
+    form = visit.form
+    return frame.page(
+        visit,
+        "messages.html",
+        glance,
+        "messages",
+        status=status or (422 if errors else 200),
+        errors=errors,
+        messages=rows,
+        planned=planned,
+        values={name: form.get(name, "") for name in ("texte", "lien", "envoi")},
+        audience=form.every("audience") if "texte" in form else [each.value for each in MessageAudience],
+    )

@@ -1,0 +1,277 @@
+"""One person in a session: what is known, what happened, and what an organiser may do about it.
+
+Each form brings the version of the enrolment that it showed: where that is not the present one, nothing is
+done and the page shows what has changed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.enrolment.pages.manage import frame
+from services.enrolment.pages.manage.staff_area import ENROLMENTS
+from services.enrolment.rules.eligibility import Refused
+from services.enrolment.rules.organising import OrganisingFault
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import corrections, enrolments, people
+from services.enrolment.service.enrolments import HasEnded
+from shared import clock
+from shared.database import Transaction
+from shared.events.vocabulary import Email, Line, Name, Paragraph, Reason
+from shared.web.forms import Errors
+from shared.web.logins import StaffVisit
+from shared.web.responses import see_other
+
+_CORRECTABLE: dict[str, TypeAdapter[str]] = {
+    "email": TypeAdapter(Email),
+    "given_name": TypeAdapter(Name),
+    "family_name": TypeAdapter(Name),
+}
+_LINE: TypeAdapter[str] = TypeAdapter(Line)
+_PARAGRAPH: TypeAdapter[str] = TypeAdapter(Paragraph)
+MAX_PRIORITY = 1000
+
+Parsed = TypeVar("Parsed")
+
+
+class NotDone(Exception):
+    """Nothing was done: what is wrong, by field; under "" what is no field's. What was begun is undone."""
+
+    def __init__(self, errors: Errors) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+class ChangedMeanwhile(Exception):
+    """Nothing was done: the enrolment is not as the form showed it, in this version."""
+
+    def __init__(self, seen: int) -> None:
+        super().__init__(seen)
+        self.seen = seen
+
+
+DoneInSession = Callable[[Transaction, StaffVisit, UUID], Awaitable[object]]
+
+
+def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: str) -> Parsed:
+    try:
+        return kind.validate_python(typed)
+    except ValidationError:
+        raise NotDone({field: error}) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPages:
+    """The page of a person, and what its forms do by the rules of ``policy``."""
+
+    policy: Policy
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """All that is known of one enrolment."""
+        return await _page(visit)
+
+    # ------------------------------------------------------------------------------------ what is done
+
+    async def correct(self, visit: StaffVisit) -> Response:
+        """Correct names and address."""
+        return await self._do(visit, self._correct, "corrigee", lock=False)
+
+    async def _correct(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        form = visit.form
+        after: dict[str, str] = {}
+        for field, kind in _CORRECTABLE.items():
+            typed = form.typed(field)
+            if typed != form.get(f"avant-{field}", ""):
+                sentence = "Indiquez une adresse électronique." if field == "email" else "Indiquez un nom."
+                after[field] = _parsed(kind, field, typed, sentence)
+        if not after:
+            raise NotDone({"": "Rien n’a été changé dans le formulaire."})
+        found = await enrolments.find_own(tx, enrolment_id, visit.who)
+        if found is not None and any(
+            getattr(found.enrolment.agent, field) != form.get(f"avant-{field}", "") for field in after
+        ):
+            raise ChangedMeanwhile(found.enrolment.version)
+        return await corrections.correct_by_organiser(tx, enrolment_id, after, visit.who, clock.now())
+
+    async def withdraw(self, visit: StaffVisit) -> Response:
+        """Withdraw the person, who asked for it, or whose employer did."""
+        return await self._do(visit, self._withdraw, "desistee")
+
+    async def _withdraw(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        by, typed = visit.form.typed("by"), visit.form.typed("reason")
+        if by not in ("agent", "employer"):
+            raise NotDone({"by": "Dites qui l’a demandé."})
+        reason = _parsed(_PARAGRAPH, "reason", typed, "Ce texte est trop long.") if typed else None
+        return await enrolments.withdraw(
+            tx,
+            enrolment_id,
+            reason=reason,
+            by_employer=by == "employer",
+            organiser=visit.who,
+            policy=self.policy,
+            now=clock.now(),
+        )
+
+    async def move(self, visit: StaffVisit) -> Response:
+        """Move the person to another session of the offer."""
+        return await self._do(visit, self._move, "deplacee", lock=False)
+
+    async def _move(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        try:
+            to_session_id = UUID(visit.form.typed("to_session_id"))
+        except ValueError:
+            raise NotDone({"to_session_id": "Choisissez une session."}) from None
+        return await enrolments.move(
+            tx, enrolment_id, to_session_id, (), organiser=visit.who, policy=self.policy, now=clock.now()
+        )
+
+    async def prioritise(self, visit: StaffVisit) -> Response:
+        """Serve somebody who waits sooner or later."""
+        return await self._do(visit, self._prioritise, "priorite")
+
+    async def _prioritise(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        typed = visit.form.typed("priority")
+        if not (typed.isascii() and typed.isdigit() and int(typed[:5]) <= MAX_PRIORITY):
+            raise NotDone({"priority": f"Indiquez un nombre de 0 à {MAX_PRIORITY}."})
+        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), "Dites pourquoi : le motif est gardé.")
+        return await enrolments.change_priority(
+            tx,
+            enrolment_id,
+            priority=int(typed),
+            reason=reason,
+            organiser=visit.who,
+            policy=self.policy,
+            now=clock.now(),
+        )
+
+    async def join(self, visit: StaffVisit) -> Response:
+        """Keep this one of two enrolments of one person."""
+        return await self._do(visit, self._join, "reunie", lock=False)
+
+    async def _join(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        try:
+            other = UUID(visit.form.typed("autre"))
+        except ValueError:
+            raise HTTPException(400) from None
+        return await enrolments.join(
+            tx, enrolment_id, other, organiser=visit.who, policy=self.policy, now=clock.now()
+        )
+
+    async def note(self, visit: StaffVisit) -> Response:
+        """Note something beside the enrolment."""
+        return await self._do(visit, _note, "notee", lock=False, versioned=False)
+
+    async def _do(
+        self,
+        visit: StaffVisit,
+        action: DoneInSession,
+        done: str,
+        *,
+        lock: bool = True,
+        versioned: bool = True,
+    ) -> Response:
+        """Do what a form asks for, in one transaction, if the enrolment is still as it showed it."""
+        enrolment_id = frame.enrolment_id_of(visit)
+        try:
+            async with visit.database.transaction() as tx:
+                if versioned:
+                    await _as_seen(tx, visit, enrolment_id, lock=lock)
+                result = await action(tx, visit, enrolment_id)
+                _judge(result)
+        except NotDone as error:
+            return await _page(visit, status=422, errors=error.errors)
+        except ChangedMeanwhile as error:
+            return await _page(visit, status=409, seen=error.seen)
+        if done == "deplacee" and isinstance(result, tuple):
+            enrolment_id = result[0].enrolment.enrolment_id
+        return lead(enrolment_id, done)
+
+
+async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), "Écrivez une note de 5 000 signes au plus.")
+    return await people.add_note(tx, enrolment_id, text, visit.who, clock.now()) or None
+
+
+def lead(enrolment_id: UUID, done: str) -> Response:
+    """Lead to the page of a person, which says what was done."""
+    return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
+
+
+async def _as_seen(tx: Transaction, visit: StaffVisit, enrolment_id: UUID, *, lock: bool) -> None:
+    typed = visit.form.get("version", "")
+    version = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else 0
+    since = await enrolments.changed_since(tx, enrolment_id, visit.who, version, lock=lock)
+    if since is None:
+        raise HTTPException(404)
+    if since:
+        raise ChangedMeanwhile(version)
+
+
+def _judge(result: object) -> None:
+    """Raise what is to be said of an action that did nothing."""
+    match result:
+        case None:
+            raise HTTPException(404)
+        case HasEnded():
+            raise NotDone({"": "Cette inscription a déjà pris fin."})
+        case Refused():
+            raise NotDone({"": "La session a commencé : enregistrez plutôt une absence."})
+        case OrganisingFault():
+            raise NotDone({"": _FAULTS.get(result, "Ce n’est pas possible en ce moment.")})
+        case Reason():
+            raise NotDone({"": frame.refusal(result)})
+        case _:
+            return
+
+
+_FAULTS = {
+    OrganisingFault.SESSION_IS_CANCELLED: "La session est annulée.",
+    OrganisingFault.SESSION_IS_OVER: "La session est terminée.",
+    OrganisingFault.ALSO_ELSEWHERE: "Cette personne est aussi inscrite chez d’autres organisateurs : "
+    "son portail peut la corriger, ou l’exploitation.",
+    OrganisingFault.NO_SUCH_SESSION: "Choisissez une autre session de la même offre, que vous organisez.",
+    OrganisingFault.NO_PAIR: "Ce ne sont pas deux inscriptions d’une même personne.",
+    OrganisingFault.HAS_ENDED: "L’une des deux inscriptions a déjà pris fin.",
+    OrganisingFault.HAS_ATTENDANCE: "L’autre inscription a une présence enregistrée : gardez celle-là.",
+    OrganisingFault.SEAT_IS_LOST: "L’autre inscription a une place, celle-ci n’en a pas : gardez celle-là.",
+    OrganisingFault.NOT_IN_LINE: "Cette personne n’est pas dans la liste d’attente.",
+}
+
+
+async def _page(
+    visit: StaffVisit,
+    *,
+    status: int = 200,
+    errors: Errors | None = None,
+    seen: int | None = None,
+) -> Response:
+    async with visit.database.quiet_transaction() as tx:
+        found = await people.show(
+            tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit), clock.now()
+        )
+        if found is None:
+            raise HTTPException(404)
+        glance = await frame.own_session(tx, visit, found.session.session_id)
+    agent = found.line.enrolment.agent
+    stored = {field: getattr(agent, field) for field in _CORRECTABLE}
+    kept = ("given_name", "family_name", "email", "by", "reason", "priority", "to_session_id", "note")
+    typed = {name: visit.form[name] for name in kept if name in visit.form}
+    blank = dict.fromkeys(kept, "") | {"priority": str(found.line.enrolment.priority)}
+    return frame.page(
+        visit,
+        "person.html",
+        glance,
+        "participants",
+        status=status,
+        found=found,
+        stored=stored,
+        values=blank | stored | typed,
+        errors=errors,
+        since=None if seen is None else [each for each in found.changes if each.version > seen],
+    )

@@ -1,0 +1,210 @@
+"""Candidates are ranked: a draft that is saved as often as one likes, a trial, the decision.
+
+Buttons move a candidate by a step, numbers say it at once, and where there is a script rows can be dragged.
+Each form brings the version of the draft that it showed: over a newer one nothing is saved.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.enrolment.pages.manage import frame
+from services.enrolment.pages.manage.person import NotDone
+from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.rules.organising import OrganisingFault, RankingFault
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.ranking import RankingDraft, arranged, stepped
+from services.enrolment.rules.states import State
+from services.enrolment.service import people, ranking_drafts, roster, selection
+from services.enrolment.service.ranking_drafts import CandidatesToRank
+from services.enrolment.service.selection import Selection
+from shared import clock
+from shared.database import Transaction
+from shared.web.forms import Errors, Form
+from shared.web.logins import StaffVisit
+
+PENDING = 200
+"""Most who wait for their employer that are shown."""
+
+
+class Tried(Exception):
+    """What a decision would come to; raised so that all of it is undone."""
+
+    def __init__(self, selected: Selection) -> None:
+        super().__init__(selected)
+        self.selected = selected
+
+
+def draft_in(form: Form, candidates: Sequence[UUID]) -> tuple[RankingDraft, dict[str, str]]:
+    """Return the draft that a form describes, and what is wrong with it, by field."""
+    ranks: dict[UUID, int] = {}
+    errors: dict[str, str] = {}
+    not_selected = {each for each in candidates if f"non-{each}" in form}
+    for each in candidates:
+        typed = form.typed(f"rang-{each}")
+        if not typed or each in not_selected:
+            continue
+        if typed.isascii() and typed.isdigit() and 0 < int(typed[:6]) < 100_000:
+            ranks[each] = int(typed[:6])
+        else:
+            errors[f"rang-{each}"] = "Indiquez un rang : 1, 2, 3…"
+    version = form.typed("version")
+    is_number = version.isascii() and version.isdigit() and len(version) < 10
+    return RankingDraft(int(version) if is_number else 0, ranks, frozenset(not_selected)), errors
+
+
+@dataclass(frozen=True, slots=True)
+class RankingPages:
+    """The page of candidates, by the rules of ``policy``."""
+
+    policy: Policy
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """Candidates with their draft; on POST it is saved, a candidate is moved, or all is tried."""
+        if visit.request.method != "POST":
+            return await self._page(visit)
+        found = await _found(visit)
+        ids = _ids(found)
+        draft, errors = draft_in(visit.form, ids)
+        if errors:
+            return await self._page(visit, draft=draft, errors=errors, status=422)
+        for button, step in (("monter", -1), ("descendre", 1)):
+            if visit.form.typed(button):
+                draft = stepped(draft, ids, _id_in(visit.form.typed(button)), step)
+        async with visit.database.transaction() as tx:
+            saved = await ranking_drafts.save(tx, frame.session_id_of(visit), draft, visit.who, clock.now())
+        if saved is None:
+            newest = replace(draft, version=(await _found(visit)).draft.version)
+            return await self._page(visit, draft=newest, stale=True, status=409)
+        if "essai" in visit.form:
+            return await self._tried(visit, saved)
+        moved = visit.form.typed("monter") or visit.form.typed("descendre")
+        if moved:
+            return frame.to_session(frame.session_id_of(visit), "/candidatures", at=f"candidat-{moved}")
+        return frame.to_session(frame.session_id_of(visit), "/candidatures", done="brouillon")
+
+    async def decide(self, visit: StaffVisit) -> Response:
+        """Decide about all candidates as the draft has it, if it is the one that was tried."""
+        version = visit.form.typed("version")
+        session_id = frame.session_id_of(visit)
+        try:
+            async with visit.database.transaction() as tx:
+                found = await _found_in(tx, visit)
+                if version != str(found.draft.version) or not await ranking_drafts.is_current(
+                    tx, session_id, found.draft.version
+                ):
+                    raise NotDone({"": "Le brouillon a changé depuis votre essai : vérifiez-le."})
+                await self._select(tx, visit, found)
+                await ranking_drafts.remove(tx, session_id)
+        except NotDone as error:
+            return await self._page(visit, errors=error.errors, status=409)
+        return frame.to_session(session_id, done="decidee")
+
+    async def _tried(self, visit: StaffVisit, draft: RankingDraft) -> Response:
+        """What the decision would come to: it is made, counted and undone."""
+        try:
+            async with visit.database.transaction() as tx:
+                found = await _found_in(tx, visit)
+                raise Tried(await self._select(tx, visit, found))
+        except Tried as tried:
+            return await self._page(visit, tried=tried.selected)
+        except NotDone as error:
+            return await self._page(visit, draft=draft, errors=error.errors, status=422)
+
+    async def _select(self, tx: Transaction, visit: StaffVisit, found: CandidatesToRank) -> Selection:
+        order = arranged(found.draft, _ids(found))
+        if order.undecided:
+            raise NotDone({"": f"{len(order.undecided)} sans rang ni « non retenue » : décidez de chacune."})
+        agents = {line.enrolment.enrolment_id: line.enrolment.agent for line in found.lines}
+
+        def named(each: UUID) -> NamedAgent:
+            return NamedAgent(agents[each].agent_id, agents[each].issuer)
+
+        selected = await selection.select(
+            tx,
+            frame.session_id_of(visit),
+            [named(each) for each in order.ranked],
+            [named(each) for each in order.not_selected],
+            organiser=visit.who,
+            policy=self.policy,
+            now=clock.now(),
+        )
+        match selected:
+            case None:
+                raise HTTPException(404)
+            case OrganisingFault.SESSION_IS_CANCELLED:
+                raise NotDone({"": "La session est annulée."})
+            case OrganisingFault():
+                raise NotDone({"": "La session est terminée."})
+            case RankingFault():
+                raise NotDone({"": "Les candidatures ont changé entre-temps : vérifiez le classement."})
+            case Selection():
+                return selected
+
+    async def _page(
+        self,
+        visit: StaffVisit,
+        *,
+        status: int = 200,
+        draft: RankingDraft | None = None,
+        errors: Errors | None = None,
+        stale: bool = False,
+        tried: Selection | None = None,
+    ) -> Response:
+        async with visit.database.quiet_transaction() as tx:
+            glance = await frame.own_session(tx, visit)
+            found = await _found_in(tx, visit)
+            pending = await roster.page(
+                tx,
+                frame.session_id_of(visit),
+                visit.who,
+                reading=frame.reading(visit),
+                after=None,
+                limit=PENDING,
+                states=[State.PENDING_APPROVAL],
+            )
+            lists = await people.nominations(tx, frame.session_id_of(visit))
+        draft = draft or found.draft
+        return frame.page(
+            visit,
+            "ranking.html",
+            glance,
+            "candidatures",
+            status=status,
+            errors=errors,
+            found=found,
+            lines={line.enrolment.enrolment_id: line for line in found.lines},
+            order=arranged(draft, _ids(found)),
+            draft=draft,
+            is_cut=len(found.lines) > ranking_drafts.MOST,
+            stale=stale,
+            tried=tried,
+            pending=[] if pending is None else pending[1],
+            nominations=lists,
+        )
+
+
+def _ids(found: CandidatesToRank) -> list[UUID]:
+    return [line.enrolment.enrolment_id for line in found.lines[: ranking_drafts.MOST]]
+
+
+def _id_in(typed: str) -> UUID:
+    try:
+        return UUID(typed)
+    except ValueError:
+        raise HTTPException(400) from None
+
+
+async def _found(visit: StaffVisit) -> CandidatesToRank:
+    async with visit.database.quiet_transaction() as tx:
+        return await _found_in(tx, visit)
+
+
+async def _found_in(tx: Transaction, visit: StaffVisit) -> CandidatesToRank:
+    found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
+    if found is None:
+        raise HTTPException(404)
+    return found

@@ -1,0 +1,29 @@
+"""The pages of organisers about enrolments: who may log in to them."""
+
+from shared.auth import Role
+from shared.web import labels
+from shared.web.links import ORGANISING
+from shared.web.logins import StaffArea
+from shared.web.logins.staff_area import ORGANISER_PAGES
+
+STAFF_AREA = StaffArea(
+    home=ORGANISING,
+    cookie="inscriptions",
+    roles=frozenset((Role.ORGANISER, Role.ADMIN)),
+    title="Espace des délégations",
+    lead="Pour suivre les inscriptions aux sessions de votre délégation.",
+    label=labels.ENROLMENT_FIELDS.get,
+    pages=ORGANISER_PAGES,
+    only_posted=(
+        "/correction",
+        "/desistement",
+        "/deplacement",
+        "/priorite",
+        "/reunion",
+        "/note",
+        "/decision",
+        "/retrait",
+    ),
+)
+SESSIONS = f"{ORGANISING}/sessions"
+ENROLMENTS = f"{ORGANISING}/inscriptions"

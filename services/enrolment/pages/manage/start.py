@@ -1,0 +1,23 @@
+"""Where organisers begin: what waits for them today, their sessions, the week ahead."""
+
+from starlette.responses import Response
+
+from services.enrolment.rules.overview import waiting_tasks, week_ahead
+from services.enrolment.service import overview
+from shared import clock
+from shared.web.logins import StaffVisit
+
+
+async def today(visit: StaffVisit) -> Response:
+    """Show the sessions of who visits, with what is to be done in each."""
+    now = clock.now()
+    async with visit.database.quiet_transaction() as tx:
+        glances = await overview.of_organiser(tx, visit.who, now)
+    return visit.page(
+        "manage/start.html",
+        tasks=waiting_tasks(glances, now),
+        coming=[glance for glance in glances if glance.session.ends_at > now],
+        past=[glance for glance in glances if glance.session.ends_at <= now],
+        week=week_ahead(glances, now),
+        is_cut=len(glances) == overview.MOST,
+    )

@@ -1,0 +1,130 @@
+"""An enrolment service with sessions of Bretagne in every situation, for its pages in a real browser."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from services.enrolment.app import compose
+from services.enrolment.settings import Settings
+from shared import clock
+from shared.database import Database
+from shared.events.vocabulary import Agent
+from tests.conftest import settings_of
+from tests.integration.enrolment.conftest import INTAKE_KEY, Front
+from tests.support.builders import a_question, an_agent, open_now
+from tests.support.serving import serving
+
+TOKEN = "advisor-bretagne"
+NAMES = (
+    ("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Anne-Marie", "Kerdoncuff"), ("Élise", "Martin"),
+    ("Yann", "Bernard"), ("Maxence", "de La Villemarqué-Trémargat"), ("Inès", "Benali"), ("Paul", "Morvan"),
+    ("Claire", "Nguyen"), ("Gwenaël", "Riou"), ("Fatou", "Diallo"), ("Hervé", "Le Bris"),
+)  # fmt: skip
+
+
+CLOSED = "jsonb_build_object('enrolment_closes_at', now() - interval '1 day')"
+CHANGES = {
+    "minimum": CLOSED,
+    "ranking": CLOSED,
+    "past": "jsonb_build_object('enrolment_closes_at', now() - interval '9 days', "
+    "'starts_at', now() - interval '27 hours', 'ends_at', now() - interval '20 hours')",
+}
+"""What time brings: the new dates of sessions in which people have enrolled."""
+
+
+@dataclass
+class ServedEnrolment:
+    """An enrolment service that answers on a port of its own, and its sessions by their situation."""
+
+    url: str
+    sessions: dict[str, UUID]
+
+
+def people(number: int) -> list[Agent]:
+    return [
+        an_agent(given_name=given, family_name=family, email=f"{uuid4().hex[:8]}@ville-exemple.fr")
+        for given, family in (NAMES[index % len(NAMES)] for index in range(number))
+    ]
+
+
+async def fill(database: Database) -> dict[str, UUID]:
+    """One session for each situation that a page has to show."""
+    front, now = Front(database), clock.now()
+    asked = [
+        a_question("repas", "choice", label="Quel repas ?"),
+        a_question("acces", "text", label="Venez-vous en train ?"),
+    ]
+    later = {"starts_at": now + timedelta(days=50), "ends_at": now + timedelta(days=50, hours=6)}
+    sessions = {
+        "full": open_now(
+            capacity=6, waiting_list="offer", venue="Hôtel de ville, 35000 Rennes", questions=asked
+        ),
+        "ranking": open_now(
+            format="inet",
+            approval="selection",
+            capacity=3,
+            venue="INSET, 49000 Angers",
+            title="Conduire un projet d’intelligence artificielle",
+        ),
+        "approval": open_now(
+            approval="employer",
+            venue="Palais des congrès, 56000 Vannes",
+            enrolment_closes_at=now + timedelta(days=3),
+        ),
+        "minimum": open_now(
+            capacity=20, minimum=12, venue="Quartz, 29200 Brest", starts_at=now + timedelta(days=4)
+        ),
+        "past": open_now(capacity=12, venue="Centre, 22000 Saint-Brieuc"),
+        "online": open_now(format="webinar", venue=None, capacity=None, title="L’IA générative en une heure"),
+        "empty": open_now(venue="Médiathèque, 29000 Quimper", **later),
+    }
+    await front.publish(*sessions.values())
+    first = people(12)
+    await front.enrol(sessions["full"], *first)
+    await front.withdraw(sessions["full"], first[1])
+    await front.enrol(sessions["ranking"], *people(5))
+    await front.enrol(sessions["approval"], *people(2))
+    await front.enrol(sessions["minimum"], *people(4))
+    await front.enrol(sessions["past"], *people(9))
+    async with database.transaction() as tx:
+        await tx.execute(text("INSERT INTO bad_address VALUES ('', :id, now())"), {"id": first[2].agent_id})
+        for situation, change in CHANGES.items():
+            await tx.execute(
+                text(
+                    f"UPDATE session SET version = version + 1, state = state || {change} WHERE "
+                    "session_id = :id"
+                ),
+                {"id": sessions[situation].session_id},
+            )
+    return {situation: session.session_id for situation, session in sessions.items()}
+
+
+@contextmanager
+def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
+    """The service on this database, filled."""
+    tokens_file = folder / "tokens.json"
+    entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
+    tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
+    found: dict[str, UUID] = {}
+
+    @asynccontextmanager
+    async def enrolment(address: str) -> AsyncIterator[object]:
+        given = settings_of("enrolment", url, "localhost:1") | {"PUBLIC_BASE_URL": address}
+        settings = Settings.model_validate(
+            {name.lower(): value for name, value in given.items()}
+            | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY}
+        )
+        process = compose(settings)
+        found.update(await fill(process.database))
+        yield process.api
+        await process.database.close()
+
+    with serving(enrolment) as address:
+        yield ServedEnrolment(address, found)

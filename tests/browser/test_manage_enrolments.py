@@ -1,0 +1,131 @@
+"""The pages of organisers about enrolments in a real Chromium, on a phone and on a large screen."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import new_tab, violations
+from tests.browser.served_enrolment import TOKEN, ServedEnrolment, serve_enrolment
+
+pytestmark = pytest.mark.browser
+MANAGE = "/inscriptions/gestion"
+SIZES: list[tuple[int, Literal["light", "dark"]]] = [(360, "light"), (768, "dark"), (1440, "light")]
+
+
+@pytest.fixture(scope="module")
+def served_enrolment(
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedEnrolment]:
+    with serve_enrolment(new_database("enrolment"), tmp_path_factory.mktemp("manage")) as served:
+        yield served
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def tab(
+    request: pytest.FixtureRequest, chromium: Browser, served_enrolment: ServedEnrolment
+) -> Iterator[Page]:
+    width, scheme = request.param
+    viewport = {"width": width, "height": 800}
+    with new_tab(chromium, base_url=served_enrolment.url, viewport=viewport, color_scheme=scheme) as page:
+        log_in(page)
+        yield page
+
+
+def log_in(page: Page) -> None:
+    page.goto(f"{MANAGE}/connexion")
+    page.get_by_label("Jeton d’accès").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{MANAGE}")
+
+
+def looks_right(page: Page) -> None:
+    assert violations(page) == [], page.url
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+
+
+def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
+    tab: Page, served_enrolment: ServedEnrolment
+) -> None:
+    sessions = {name: f"{MANAGE}/sessions/{found}" for name, found in served_enrolment.sessions.items()}
+    for path in (
+        MANAGE,
+        f"{MANAGE}/connexions",
+        sessions["full"],
+        sessions["empty"],
+        f"{sessions['full']}/attente",
+        f"{sessions['empty']}/attente",
+        f"{sessions['full']}/ajout",
+        f"{sessions['ranking']}/candidatures",
+        f"{sessions['approval']}/candidatures",
+        f"{sessions['empty']}/candidatures",
+        f"{sessions['past']}/presence",
+        f"{sessions['empty']}/presence",
+        f"{sessions['past']}/pointage",
+        f"{sessions['full']}/messages",
+        f"{sessions['full']}/fichiers",
+        f"{sessions['full']}/historique",
+    ):
+        tab.goto(path)
+        looks_right(tab)
+    tab.goto(f"{sessions['full']}/ajout")
+    tab.get_by_role("button", name="Ajouter", exact=True).click()
+    expect(tab.get_by_text("Rien n’a été enregistré.")).to_be_visible()
+    looks_right(tab)
+    for path in (sessions["full"], f"{sessions['full']}/attente"):
+        tab.goto(path)
+        tab.locator("tbody th a").last.click()
+        expect(tab.get_by_role("heading", name="Ce qui s’est passé")).to_be_visible()
+        for summary in tab.locator("aside summary").all():
+            summary.click()
+        looks_right(tab)
+
+
+def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}")
+    tab.get_by_label("Nom, courriel ou employeur").fill("elise")
+    expect(tab.locator("tbody tr:visible")).to_have_count(1)
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("status")).to_contain_text("1 personne pour « elise »")
+
+
+def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
+    tab: Page, served_enrolment: ServedEnrolment
+) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['ranking']}/candidatures")
+    unranked = tab.get_by_role("button", name="Classer ensuite")
+    for left in range(unranked.count(), 0, -1):
+        expect(unranked).to_have_count(left)
+        unranked.first.click()
+    expect(unranked).to_have_count(0)
+    first, second = (tab.locator("ol.candidates li").nth(at).locator("strong").inner_text() for at in (0, 1))
+    tab.locator("ol.candidates li").nth(1).get_by_role("button", name="Monter").click()
+    expect(tab.locator("ol.candidates li strong").first).to_have_text(second)
+    tab.locator("ol.candidates li").nth(1).drag_to(
+        tab.locator("ol.candidates li").nth(0), target_position={"x": 9, "y": 4}
+    )
+    expect(tab.locator("ol.candidates li strong").first).to_have_text(first)
+    tab.get_by_role("button", name="Enregistrer et essayer").click()
+    expect(tab.get_by_text("Ce classement donnerait")).to_be_visible()
+    looks_right(tab)
+
+
+def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.get_by_label("Chercher un nom").fill("kerdoncuff")
+    expect(tab.locator(".arrivals li:visible")).to_have_count(1)
+    tab.locator(".arrivals li:visible").get_by_role("button", name="Pointer").click()
+    expect(tab.get_by_role("status")).to_contain_text("Kerdoncuff Anne-Marie est là.")
+    looks_right(tab)
+    tab.get_by_role("status").get_by_role("button", name="Annuler").click()
+    expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
+
+
+def test_a_message_is_tried_before_it_leaves(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}/messages")
+    tab.get_by_label("Message", exact=True).fill("Rendez-vous au 2e étage.")
+    tab.get_by_role("button", name="Essayer").click()
+    expect(tab.get_by_text("Ce message partirait")).to_be_visible()
+    looks_right(tab)

@@ -1,0 +1,107 @@
+"""Where organisers begin: their sessions alone, what waits for them, the week ahead."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from shared.database import Database
+from tests.integration.enrolment.conftest import Front
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, organiser, text_of, visitor
+from tests.integration.enrolment.organising import ADMIN, CORSE, SUPPORT
+from tests.support.builders import an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+
+async def test_nobody_sees_the_pages_who_is_not_logged_in(visitor: OrganiserClient) -> None:
+    answer = await visitor.get(MANAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{MANAGE}/connexion")
+    assert (await log_in(visitor, "wrong")).status_code == 403
+    assert (await log_in(visitor, SUPPORT)).status_code == 403
+
+
+async def test_the_first_page_has_the_sessions_of_the_delegation_alone(
+    front: Front, visitor: OrganiserClient
+) -> None:
+    await front.publish(open_now(venue="Hôtel de ville, 35000 Rennes"))
+    await front.publish(open_now(venue="Palais, 20000 Ajaccio", organiser="corse"))
+    for token, towns in ((CORSE, {"Ajaccio"}), (ADMIN, {"Ajaccio", "Rennes"})):
+        await log_in(visitor, token)
+        page = text_of(await visitor.get(MANAGE))
+        assert {town for town in ("Ajaccio", "Rennes") if town in page} == towns
+
+
+async def test_a_session_is_shown_with_its_seats_and_who_waits(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(capacity=2)
+    await front.publish(session)
+    await front.enrol(session, *(an_agent() for _ in range(5)))
+    page = text_of(await organiser.get(MANAGE))
+    assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
+    assert "Rien n’attend de vous" in page
+    assert "Inscriptions ouvertes" in page
+
+
+async def test_what_waits_for_the_organiser_comes_first(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    now = datetime.now(UTC)
+    closed = {"enrolment_closes_at": now + timedelta(minutes=1), "starts_at": now + timedelta(days=3)}
+    ranked = open_now(approval="selection", venue="Angers", **closed)
+    missed = open_now(minimum=5, venue="Brest", **closed)
+    offering = open_now(capacity=1, waiting_list="offer", venue="Quimper")
+    asking = open_now(approval="employer", venue="Vannes", enrolment_closes_at=now + timedelta(days=3))
+    first, second, third = an_agent(), an_agent(), an_agent()
+    await front.publish(ranked, missed, offering, asking)
+    await front.enrol(ranked, first)
+    await front.enrol(asking, first)
+    await front.enrol(missed, third)
+    await front.enrol(offering, first, second)
+    await front.withdraw(offering, first)
+    async with database.transaction() as tx:
+        await tx.execute(
+            text("INSERT INTO bad_address VALUES (:issuer, :agent_id, now())"), third.key._asdict()
+        )
+        await tx.execute(
+            text(
+                "UPDATE session SET version = version + 1, state = state || jsonb_build_object("
+                "'enrolment_closes_at', now() - interval '1 hour') "
+                "WHERE session_id = ANY(:ids)"
+            ),
+            {"ids": [ranked.session_id, missed.session_id]},
+        )
+    page = text_of(await organiser.get(MANAGE))
+    for expected in (
+        "1 candidature à classer.",
+        "1 personne pour un minimum de 5 : maintenez, reportez ou annulez la session.",
+        "1 place proposée sans réponse pour le moment, la première jusqu’au ",
+        "1 personne sans l’accord de l’employeur ; sans lui, refus à la clôture (dans 2 jours).",
+        "Les courriels à 1 personne reviennent : adresse à corriger.",
+    ):
+        assert expected in page.replace("\u00a0", " ")
+    places = [page.index(said) for said in ("pour un minimum de 5", "à classer", "sans l’accord", "proposée")]
+    assert places == sorted(places)  # the most urgent first
+    assert "Rien n’attend de vous" not in page
+    week = page.partition("Les sept jours qui viennent")[2]
+    assert week.count("Début") == 2
+    assert "Clôture des inscriptions" in week
+
+
+async def test_attendance_is_asked_for_once_a_session_is_over(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, an_agent())
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "UPDATE session SET version = version + 1, state = state || jsonb_build_object("
+                "'enrolment_closes_at', now() - interval '3 days', 'starts_at', now() - interval '2 days', "
+                "'ends_at', now() - interval '1 day')"
+            )
+        )
+    page = text_of(await organiser.get(MANAGE))
+    assert "Des présences ne sont pas encore enregistrées." in page
+    assert "Terminées depuis peu" in page

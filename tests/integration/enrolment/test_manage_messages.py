@@ -1,0 +1,81 @@
+"""Messages of organisers, on a page: tried, kept, taken back."""
+
+from datetime import UTC, datetime, timedelta
+
+from shared.events.catalogue import SessionState
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.manage import (
+    OrganiserClient,
+    hidden,
+    organiser,
+    page_of,
+    send,
+    text_of,
+    visitor,
+)
+from tests.support.builders import an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+MESSAGE = {"texte": "Rendez-vous au 2e étage.\n\nÀ bientôt.", "audience": "enrolled"}
+
+
+async def a_session(front: Front) -> SessionState:
+    """Two with a seat, one who waits."""
+    session = open_now(capacity=2)
+    await front.publish(session)
+    await front.enrol(session, an_agent(), an_agent(), an_agent())
+    return session
+
+
+async def test_a_message_is_tried_before_it_is_kept(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = await a_session(front)
+    path = page_of(session, "/messages")
+    tried = await send(organiser, path, **MESSAGE)
+    said = text_of(tried).replace("\u00a0", " ")
+    assert "à 2 personnes." in said
+    assert "Rendez-vous au 2e étage. À bientôt." in said
+    assert await rows("SELECT 1 FROM message") == []
+    done = await send(organiser, path, **MESSAGE, envoyer="oui")
+    assert done.headers["location"] == f"{path}?fait=message"
+    (kept,) = await rows("SELECT text, author, audience FROM message")
+    assert tuple(kept) == (MESSAGE["texte"], "advisor-bretagne", ["enrolled"])
+    assert "À venir" in text_of(await organiser.get(path))
+
+
+async def test_a_message_that_has_not_left_is_taken_back(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = await a_session(front)
+    path = page_of(session, "/messages")
+    await send(organiser, path, **MESSAGE, envoyer="oui")
+    page = (await organiser.get(path)).text
+    form = {"cle": hidden(page, "cle"), "message": hidden(page, "message")}
+    assert (await organiser.post(f"{path}/retrait", data=form)).headers["location"] == f"{path}?fait=retire"
+    assert await rows("SELECT 1 FROM message") == []
+    assert (await organiser.post(f"{path}/retrait", data=form)).status_code == 404
+
+
+async def test_what_is_wrong_stands_beside_its_field(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = await a_session(front)
+    path = page_of(session, "/messages")
+    past = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    for fields, field in (
+        ({"texte": " "}, "texte"),
+        ({"texte": "Voyez https://exemple.fr"}, "texte"),
+        ({"lien": "javascript:alert(1)"}, "lien"),
+        ({"audience": "nobody"}, "audience"),
+        ({"envoi": "demain"}, "envoi"),
+        ({"envoi": past}, "envoi"),
+    ):
+        answer = await send(organiser, path, **MESSAGE | fields, envoyer="oui")
+        assert answer.status_code == 422, fields
+        assert f'id="{field}-erreur"' in answer.text
+    assert await rows("SELECT 1 FROM message") == []
+    await send(organiser, path, **MESSAGE, envoyer="oui")
+    second = await send(organiser, path, **MESSAGE, envoyer="oui")
+    assert "Ces personnes ont déjà un message ce jour-là." in text_of(second, 422)

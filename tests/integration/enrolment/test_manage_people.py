@@ -1,0 +1,336 @@
+"""The roster as a page, and what an organiser does with one person there."""
+
+import re
+from typing import Any
+
+import pytest
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.manage import (
+    MANAGE,
+    OrganiserClient,
+    hidden,
+    log_in,
+    organiser,
+    page_of,
+    send,
+    text_of,
+    visitor,
+)
+from tests.integration.enrolment.organising import CORSE
+from tests.support.builders import a_question, an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+
+async def person_page(front: Front, session: SessionState, agent: Agent) -> str:
+    return f"{MANAGE}/inscriptions/{(await front.of(session, agent)).enrolment_id}"
+
+
+async def full(front: Front, **changes: Any) -> tuple[SessionState, list[Agent]]:
+    """Two seats, two agents who have one, two who wait."""
+    session = open_now(capacity=2, **changes)
+    names = (("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Martin"), ("Yann", "Bernard"))
+    agents = [an_agent(given_name=given, family_name=family) for given, family in names]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    return session, agents
+
+
+# ------------------------------------------------------------------------------------------- the roster
+
+
+async def test_the_roster_names_everybody_with_state_place_and_answers(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    page = text_of(await organiser.get(page_of(session)))
+    assert [page.index(name) for name in ("Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann")]
+    assert page.index("Durand Zoé") < page.index("Martin Élise") < page.index("Bernard Yann")
+    assert "1re de la liste" in page
+    assert "2e de la liste" in page
+
+
+async def test_a_session_of_others_does_not_exist(front: Front, visitor: OrganiserClient) -> None:
+    session, (agent, *_) = await full(front)
+    await log_in(visitor, CORSE)
+    for path in (
+        page_of(session),
+        page_of(session, "/attente"),
+        page_of(session, "/ajout"),
+        await person_page(front, session, agent),
+    ):
+        assert (await visitor.get(path)).status_code == 404, path
+    key = hidden((await visitor.get(MANAGE)).text, "cle")
+    person = await person_page(front, session, agent)
+    for action in ("correction", "desistement", "deplacement", "priorite", "reunion", "note"):
+        form = {"cle": key, "version": "1", "by": "agent", "priority": "1", "reason": "x", "note": "x"}
+        form |= {
+            "to_session_id": str(session.session_id),
+            "autre": str(session.session_id),
+            "email": "a@b.fr",
+        }
+        assert (await visitor.post(f"{person}/{action}", data=form)).status_code == 404, action
+    assert await front.states(session, agent) == ["enrolled"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("elise", {"Martin Élise"}),
+        ("LE GOFF", {"Le Goff Loïc"}),
+        ("goff loic", {"Le Goff Loïc"}),
+        ("ville de rennes", {"Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann"}),
+        ("%", set()),
+        ("_", set()),
+        ("\\", set()),
+    ],
+)
+async def test_a_person_is_found_by_name_address_or_employer_however_it_is_written(
+    front: Front, organiser: OrganiserClient, typed: str, found: set[str]
+) -> None:
+    session, _ = await full(front)
+    answer = await send(organiser, page_of(session), recherche=typed)
+    page = text_of(answer)
+    names = {"Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann"}
+    assert {name for name in names if name in page} == found
+    assert typed not in str(answer.url)
+
+
+async def test_the_roster_is_filtered_by_state_and_read_page_by_page(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _ = await full(front)
+    waiting = text_of(await organiser.get(page_of(session, "?etat=attente")))
+    assert "Martin Élise" in waiting
+    assert "Durand Zoé" not in waiting
+    monkeypatch.setattr("services.enrolment.pages.manage.roster.PAGE", 3)
+    first = await organiser.get(page_of(session))
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    second = text_of(await organiser.get(address))
+    assert "Bernard Yann" in second
+    assert "Durand Zoé" not in second
+
+
+async def test_each_look_at_people_is_recorded(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, (agent, *_) = await full(front)
+    await organiser.get(page_of(session))
+    await organiser.get(await person_page(front, session, agent))
+    recorded = await rows("SELECT actor, kind, agent_id, purpose FROM read_log ORDER BY id")
+    assert [tuple(row) for row in recorded] == [
+        ("advisor-bretagne", "roster", None, "organisation de la session"),
+        ("advisor-bretagne", "enrolments", agent.agent_id, "organisation de la session"),
+    ]
+
+
+async def test_the_line_shows_who_is_offered_a_seat_and_who_waits_in_order(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, (first, *_) = await full(front, waiting_list="offer")
+    await front.withdraw(session, first)
+    offered, _, waiting = text_of(await organiser.get(page_of(session, "/attente"))).partition(
+        "L’ordre est celui"
+    )
+    assert "Martin Élise" in offered
+    assert "Bernard Yann" in waiting
+
+
+async def test_the_history_tells_the_last_changes_and_who_made_them(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[0])
+    await send(organiser, path, f"{path}/desistement", by="agent")
+    page = text_of(await organiser.get(page_of(session, "/historique")))
+    assert page.index("Martin Élise · Place libérée") > 0
+    assert "Durand Zoé · Désistement à la demande de l’agent : désistement" in page
+    assert "advisor-bretagne" in page
+
+
+# ------------------------------------------------------------------------------------------- one person
+
+
+async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organiser: OrganiserClient) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[0])
+    without = await send(organiser, path, f"{path}/desistement")
+    assert "Dites qui l’a demandé." in text_of(without, 422)
+    done = await send(organiser, path, f"{path}/desistement", by="employer", reason="Mutation")
+    assert done.headers["location"] == f"{path}?fait=desistee"
+    assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
+    page = text_of(await organiser.get(done.headers["location"]))
+    assert "Désistement à la demande de l’employeur" in page
+    assert "advisor-bretagne" in page
+
+
+async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[2])
+    page = (await organiser.get(path)).text
+    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    await front.withdraw(session, agents[0])  # so that agents[2] has a seat
+    answer = await organiser.post(f"{path}/desistement", data=form | {"by": "agent"})
+    said = text_of(answer, 409)
+    assert "Rien n’a été enregistré." in said
+    assert "Place libérée" in said
+    assert await front.states(session, agents[2]) == ["enrolled"]
+
+
+async def test_a_priority_is_changed_with_author_and_reason(front: Front, organiser: OrganiserClient) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[3])
+    for fields, wrong in (
+        ({"priority": "x", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
+        ({"priority": "5000", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
+        ({"priority": "5", "reason": " "}, "Dites pourquoi"),
+    ):
+        assert wrong in text_of(await send(organiser, path, f"{path}/priorite", **fields), 422)
+    assert (await send(organiser, path, f"{path}/priorite", priority="5", reason="Oubli")).status_code == 303
+    page = text_of(await organiser.get(path))
+    assert "1re de la liste" in page
+    assert "advisor-bretagne : Oubli" in page
+
+
+async def test_somebody_is_moved_to_another_session_of_the_offer(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    there, taken = open_now(venue="Brest"), open_now(capacity=0, waiting_list="none", venue="Quimper")
+    await front.publish(there, taken)
+    path = await person_page(front, session, agents[0])
+    refused = await send(organiser, path, f"{path}/deplacement", to_session_id=str(taken.session_id))
+    assert "Les règles de la session ne le permettent pas" in text_of(refused, 422)
+    assert "Choisissez une session." in text_of(await send(organiser, path, f"{path}/deplacement"), 422)
+    done = await send(organiser, path, f"{path}/deplacement", to_session_id=str(there.session_id))
+    assert done.headers["location"] == f"{await person_page(front, there, agents[0])}?fait=deplacee"
+    assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
+
+
+async def test_a_name_and_an_address_are_corrected_unless_somebody_was_faster(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, (agent, *_) = await full(front)
+    path = await person_page(front, session, agent)
+    before = {
+        "avant-given_name": agent.given_name,
+        "avant-family_name": agent.family_name,
+        "avant-email": agent.email,
+    }
+    given = {"given_name": "Zoë", "family_name": "Durand", "email": agent.email}
+    wrong = await send(organiser, path, f"{path}/correction", **before | given | {"email": "zoe"})
+    assert "Indiquez une adresse électronique." in text_of(wrong, 422)
+    unchanged = await send(organiser, path, f"{path}/correction", **before | given | {"given_name": "Zoé"})
+    assert "Rien n’a été changé" in text_of(unchanged, 422)
+    done = await send(organiser, path, f"{path}/correction", **before | given)
+    assert done.headers["location"] == f"{path}?fait=corrigee"
+    assert "Durand Zoë" in text_of(await organiser.get(path))
+    late = await send(organiser, path, f"{path}/correction", **before | given | {"given_name": "Zoe"})
+    assert "ont été corrigés entre-temps" in text_of(late, 409)
+
+
+async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: OrganiserClient) -> None:
+    session = open_now()
+    first = an_agent(issuer="portail-bretagne", email="zoe@ville.fr")
+    second = an_agent(issuer="portail-deux", email="zoe@ville.fr")
+    await front.publish(session)
+    await front.enrol(session, first, second)
+    path = await person_page(front, session, first)
+    page = (await organiser.get(path)).text
+    assert "Peut-être la même personne" in page
+    done = await send(organiser, path, f"{path}/reunion", autre=hidden(page, "autre"))
+    assert done.headers["location"] == f"{path}?fait=reunie"
+    assert await front.states(session, first, second) == ["enrolled", "withdrawn"]
+
+
+async def test_a_note_is_kept_with_its_author_and_counted_in_the_roster(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, (agent, *_) = await full(front)
+    path = await person_page(front, session, agent)
+    assert "Écrivez une note" in text_of(await send(organiser, path, f"{path}/note", note=" "), 422)
+    assert (await send(organiser, path, f"{path}/note", note="Vient en fauteuil <b>")).status_code == 303
+    assert "advisor-bretagne" in text_of(await organiser.get(path))
+    assert "Vient en fauteuil &lt;b&gt;" in (await organiser.get(path)).text
+    assert "1 note" in text_of(await organiser.get(page_of(session)))
+
+
+async def test_a_form_without_its_key_does_nothing(front: Front, organiser: OrganiserClient) -> None:
+    session, (agent, *_) = await full(front)
+    path = await person_page(front, session, agent)
+    answer = await organiser.post(f"{path}/desistement", data={"cle": "x", "version": "1", "by": "agent"})
+    assert answer.status_code == 403
+    assert await front.states(session, agent) == ["enrolled"]
+
+
+# ------------------------------------------------------------------------------------------- by hand
+
+PERSON = {
+    "given_name": "Anne",
+    "family_name": "Riou",
+    "email": "anne.riou@ville-exemple.fr",
+    "function": "agent",
+    "employer": "Ville de Rennes",
+    "siret": "213 502 388 00019",
+    "delegation": "bretagne",
+}
+
+
+async def test_somebody_is_enrolled_by_hand_or_waits_by_the_rules(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    path = page_of(session, "/ajout")
+    done = await send(organiser, path, **PERSON)
+    assert done.status_code == 303, done.text
+    assert re.fullmatch(rf"{MANAGE}/inscriptions/[0-9a-f-]+\?fait=ajoutee", done.headers["location"])
+    assert "3e de la liste" in text_of(await organiser.get(done.headers["location"]))
+    again = await send(organiser, path, **PERSON)
+    assert "Les règles de la session ne le permettent pas" in text_of(again, 422)
+
+
+async def test_somebody_gets_a_seat_above_capacity_with_a_reason(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    done = await send(organiser, page_of(session, "/ajout"), **PERSON, above_capacity="Intervenante")
+    page = text_of(await organiser.get(done.headers["location"]))
+    assert "Inscription confirmée" in page
+    assert "Intervenante" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("email", "anne", "Indiquez une adresse électronique."),
+        ("email", "", "Ce champ est obligatoire."),
+        ("siret", "12345678901234", "Un SIRET a 14 chiffres"),
+        ("function", "roi", "Choisissez une fonction."),
+        ("family_name", "", "Ce champ est obligatoire."),
+        ("family_name", "a" * 500, "Ce texte est trop long"),
+    ],
+)
+async def test_what_is_wrong_stands_beside_its_field_and_nobody_is_enrolled(
+    *, front: Front, organiser: OrganiserClient, rows: SelectRows, field: str, typed: str, said: str
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    answer = await send(organiser, page_of(session, "/ajout"), **PERSON | {field: typed})
+    assert answer.status_code == 422
+    assert re.search(rf'id="{field}-erreur">{said}', answer.text)
+    assert 'value="Anne"' in answer.text
+    assert await rows("SELECT 1 FROM enrolment") == []
+
+
+async def test_the_questions_of_a_session_are_asked(front: Front, organiser: OrganiserClient) -> None:
+    session = open_now(questions=[a_question("repas", "choice", required=True)])
+    await front.publish(session)
+    path = page_of(session, "/ajout")
+    assert "Répondez à cette question." in text_of(await send(organiser, path, **PERSON), 422)
+    done = await send(organiser, path, **PERSON, **{"question-repas": "végétarien"})
+    assert "végétarien" in text_of(await organiser.get(done.headers["location"]))

@@ -1,0 +1,167 @@
+"""Who came, as organisers note and record it on pages; the sheet on paper; certificates."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pypdf
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.references import reference_of
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.manage import (
+    MANAGE,
+    OrganiserClient,
+    hidden,
+    organiser,
+    page_of,
+    send,
+    text_of,
+    visitor,
+)
+from tests.integration.enrolment.organising import MODULES, published_events
+from tests.support.builders import an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+
+async def running(front: Front, **changes: Any) -> tuple[SessionState, list[Agent], list[str]]:
+    """A session that has begun, with two people, by family name the second first."""
+    session = open_now(**{"starts_at": datetime.now(UTC) - timedelta(hours=1)} | changes)
+    agents = [an_agent(family_name="Riou"), an_agent(family_name="Élie")]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    return session, agents, [str((await front.of(session, agent)).enrolment_id) for agent in agents]
+
+
+# ------------------------------------------------------------------------------------- recorded
+
+
+async def test_attendance_is_recorded_for_whom_it_was_chosen(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, (first, second) = await running(front)
+    path = page_of(session, "/presence")
+    done = await send(
+        organiser, path, **{f"avant-{first}": "", f"p-{first}": "attended", f"avant-{second}": ""}
+    )
+    assert done.headers["location"] == f"{path}?seance=1&fait=presences"
+    assert await front.states(session, *agents) == ["certified", "enrolled"]
+    changed = {f"avant-{first}": "attended", f"p-{first}": "absent_justified"}
+    assert (await send(organiser, path, **changed)).status_code == 303
+    assert await front.states(session, *agents) == ["absent_justified", "enrolled"]
+    nothing = await send(
+        organiser, path, **{f"avant-{first}": "absent_justified", f"p-{first}": "absent_justified"}
+    )
+    assert "Rien n’a été changé" in text_of(nothing, 422)
+
+
+async def test_what_somebody_else_recorded_meanwhile_is_shown_and_stays(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, (first, second) = await running(front)
+    path = page_of(session, "/presence")
+    await send(organiser, path, **{f"avant-{first}": "", f"p-{first}": "absent"})
+    both = {f"avant-{first}": "", f"p-{first}": "attended", f"avant-{second}": "", f"p-{second}": "attended"}
+    late = await send(organiser, path, **both)
+    said = text_of(late, 409)
+    assert "Rien n’a été enregistré." in said
+    assert "Riou Zoé : absence" in said
+    assert hidden(late.text, f"avant-{first}") == "absent"  # sent again, it replaces
+    assert await front.states(session, *agents) == ["absent", "enrolled"]
+
+
+async def test_each_seance_has_its_own_attendance(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents, (first, _) = await running(front, modules=MODULES)
+    path = page_of(session, "/presence")
+    done = await send(organiser, f"{path}?seance=2", **{f"avant-{first}": "", f"p-{first}": "attended"})
+    assert done.headers["location"] == f"{path}?seance=2&fait=presences"
+    (event,) = await published_events(rows, "AttendanceRecorded")
+    assert event["module"] == "Pratiquer"
+    assert await front.states(session, *agents) == ["attended", "enrolled"]
+
+
+async def test_nothing_is_recorded_before_the_beginning(front: Front, organiser: OrganiserClient) -> None:
+    session, agents, (first, _) = await running(front, starts_at=datetime.now(UTC) + timedelta(days=2))
+    path = page_of(session, "/presence")
+    assert "les présences s’enregistrent à partir de là" in text_of(await organiser.get(path))
+    early = await send(organiser, path, **{f"avant-{first}": "", f"p-{first}": "attended"})
+    assert "La séance n’a pas commencé" in text_of(early, 422)
+    assert await front.states(session, *agents) == ["enrolled", "enrolled"]
+
+
+# ------------------------------------------------------------------------------------- at the door
+
+
+async def test_who_comes_is_noted_by_a_tap_and_it_can_be_undone(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents, (first, second) = await running(front)
+    path = page_of(session, "/pointage")
+    page = text_of(await organiser.get(path))
+    assert "Pointage : 0 sur 2" in page
+    assert page.index("Élie Zoé") < page.index("Riou Zoé")
+    done = await send(organiser, path, present=first)
+    assert done.headers["location"] == f"{path}?seance=1&fait=pointee-{first}#p-{first}"
+    await send(organiser, path, present=second)
+    await send(organiser, path, present=second)  # twice is once
+    page = text_of(await organiser.get(done.headers["location"]))
+    assert "Pointage : 2 sur 2" in page
+    assert "Riou Zoé est là." in page
+    await send(organiser, path, annuler=first)
+    assert "Pointage : 1 sur 2" in text_of(await organiser.get(path))
+    # Noted, not recorded: nobody is certified at the door.
+    assert await front.states(session, *agents) == ["enrolled", "enrolled"]
+    assert await published_events(rows, "AttendanceRecorded") == []
+    sheet = (await organiser.get(page_of(session, "/presence"))).text
+    assert f'name="p-{second}" value="attended" checked' in sheet
+    assert f'name="p-{first}" value="attended" checked' not in sheet
+
+
+async def test_who_comes_is_noted_by_the_reference_in_their_letter(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, _ = await running(front)
+    path = page_of(session, "/pointage")
+    reference = reference_of((await front.of(session, agents[0])).enrolment_id)
+    assert (await send(organiser, path, code=reference.lower())).status_code == 303
+    assert "Pointage : 1 sur 2" in text_of(await organiser.get(path))
+    other, _, (stranger, _) = await running(front)
+    for wrong in ("", "ZZZZ-ZZZZ", "x", stranger):
+        assert "n’est celui de personne" in text_of(await send(organiser, path, code=wrong), 422)
+    assert "Pointage : 0 sur 2" in text_of(await organiser.get(page_of(other, "/pointage")))
+
+
+# ------------------------------------------------------------------------------------- on paper
+
+
+async def test_the_sheet_on_paper_names_who_has_a_seat_whatever_their_names(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, _ = await running(front, modules=MODULES)
+    await front.enrol(session, an_agent(family_name="#let 测试 $x$", given_name="*Zoé*"))
+    answer = await organiser.get(page_of(session, "/emargement.pdf"))
+    assert answer.headers["content-type"] == "application/pdf"
+    read = pypdf.PdfReader(io.BytesIO(answer.content))
+    text = "\n".join(page.extract_text() for page in read.pages)
+    assert len(read.pages) == 2
+    for expected in ("Feuille d’émargement", "Riou", "Élie", "#let", "*Zoé*", "Signature", "Pratiquer"):
+        assert expected in text
+    assert "CNFPT" not in text.replace("du CNFPT", "")
+
+
+async def test_certificates_are_read_one_by_one_and_together(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, (first, second) = await running(front)
+    assert (await organiser.get(page_of(session, "/attestations.zip"))).status_code == 404
+    await send(organiser, page_of(session, "/presence"), **{f"avant-{first}": "", f"p-{first}": "attended"})
+    zipped = await organiser.get(page_of(session, "/attestations.zip"))
+    assert zipped.headers["content-type"] == "application/zip"
+    person = f"{MANAGE}/inscriptions/{first}"
+    assert f'href="{person}/attestation.pdf"' in (await organiser.get(person)).text
+    assert (await organiser.get(f"{person}/attestation.pdf")).content.startswith(b"%PDF")
+    assert (await organiser.get(f"{MANAGE}/inscriptions/{second}/attestation.pdf")).status_code == 404

@@ -1,0 +1,151 @@
+"""Candidates are ranked on a page: drafts, ties, a trial, the decision; and who waits for an employer."""
+
+from typing import Any
+from uuid import UUID
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.manage import (
+    OrganiserClient,
+    hidden,
+    organiser,
+    page_of,
+    send,
+    text_of,
+    visitor,
+)
+from tests.support.builders import an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+NAMES = (("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Martin"), ("Yann", "Bernard"))
+
+
+async def applied(front: Front, **changes: Any) -> tuple[SessionState, list[Agent], list[UUID]]:
+    """Four who applied for two seats, in this order."""
+    session = open_now(capacity=2, approval="selection", **changes)
+    agents = [an_agent(given_name=given, family_name=family) for given, family in NAMES]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    return session, agents, [(await front.of(session, agent)).enrolment_id for agent in agents]
+
+
+def ranks(ids: list[UUID], *numbers: int) -> dict[str, str]:
+    """The fields of a form with these ranks; 0: not selected."""
+    return {f"rang-{each}": str(number) for each, number in zip(ids, numbers, strict=False) if number} | {
+        f"non-{each}": "oui" for each, number in zip(ids, numbers, strict=False) if not number
+    }
+
+
+def order_in(page: str) -> list[str]:
+    families = [family for _, family in NAMES]
+    return sorted((family for family in families if f"{family} " in page), key=page.index)
+
+
+async def test_a_draft_is_kept_and_seen_by_colleagues_and_decides_nothing(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    assert "Sans rang" in text_of(await organiser.get(path))
+    done = await send(organiser, path, **ranks(ids, 3, 1, 2), brouillon="")
+    assert done.headers["location"] == f"{path}?fait=brouillon"
+    page = text_of(await organiser.get(path))
+    assert order_in(page.partition("Classées")[2]) == ["Le Goff", "Martin", "Durand", "Bernard"]
+    assert "Enregistré par advisor-bretagne" in page
+    assert set(await front.states(session, *agents)) == {"pending_selection"}
+
+
+async def test_a_button_moves_a_candidate_by_a_step(front: Front, organiser: OrganiserClient) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    done = await send(organiser, path, **ranks(ids, 1, 2, 3), monter=str(ids[2]))
+    assert done.headers["location"] == f"{path}#candidat-{ids[2]}"
+    await send(organiser, path, **ranks(ids, 1, 3, 2), descendre=str(ids[0]))
+    await send(organiser, path, **ranks(ids, 2, 3, 1), monter=str(ids[3]))
+    page = text_of(await organiser.get(path))
+    assert order_in(page.partition("Classées")[2]) == ["Martin", "Durand", "Le Goff", "Bernard"]
+
+
+async def test_a_draft_over_a_newer_one_is_not_saved_and_shows_both(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    page = (await organiser.get(path)).text
+    await send(organiser, path, **ranks(ids, 2, 1))
+    answer = await organiser.post(path, data={"cle": hidden(page, "cle"), "version": "0", **ranks(ids, 1, 2)})
+    said = text_of(answer, 409)
+    assert "Rien n’a été enregistré." in said
+    assert "1. Le Goff Loïc, 2. Durand Zoé" in said
+    assert hidden(answer.text, "version") == "1"  # sent again, it replaces
+
+
+async def test_ties_are_told_and_a_trial_counts_without_deciding(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    before = await rows("SELECT count(*) AS number FROM outbox")
+    tried = await send(organiser, path, **ranks(ids, 1, 1, 2, 0), essai="oui")
+    said = text_of(tried).replace("\u00a0", " ")
+    assert "2 personnes avec une place" in said
+    assert "1 personne sur la liste d’attente" in said
+    assert "1 personne sans suite" in said
+    assert "Rang 1 donné 2 fois : entre Durand Zoé, Le Goff Loïc, l’ordre de réception décide." in said
+    assert set(await front.states(session, *agents)) == {"pending_selection"}
+    assert await rows("SELECT count(*) AS number FROM outbox") == before
+
+
+async def test_the_decision_follows_the_draft_that_was_tried(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    tried = await send(organiser, path, **ranks(ids, 3, 1, 2, 0), essai="oui")
+    form = {"cle": hidden(tried.text, "cle"), "version": hidden(tried.text, "version")}
+    await send(organiser, path, **ranks(ids, 1, 2, 3, 0))  # a colleague saves another
+    late = await organiser.post(f"{path}/decision", data=form)
+    assert "Le brouillon a changé depuis votre essai" in text_of(late, 409)
+    assert set(await front.states(session, *agents)) == {"pending_selection"}
+    tried = await send(organiser, path, **ranks(ids, 3, 1, 2, 0), essai="oui")
+    done = await organiser.post(
+        f"{path}/decision", data={"cle": form["cle"], "version": hidden(tried.text, "version")}
+    )
+    assert done.headers["location"] == page_of(session, "?fait=decidee")
+    assert await front.states(session, *agents) == ["waitlisted", "enrolled", "enrolled", "refused"]
+    assert "Aucune candidature n’attend de décision." in text_of(await organiser.get(path))
+
+
+async def test_everybody_is_decided_about_also_who_came_meanwhile(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    undecided = await send(organiser, path, **ranks(ids, 1, 2), essai="oui")
+    assert "2 sans rang ni « non retenue »" in text_of(undecided, 422)
+    tried = await send(organiser, path, **ranks(ids, 1, 2, 3, 4), essai="oui")
+    late = an_agent()
+    await front.enrol(session, late)
+    form = {"cle": hidden(tried.text, "cle"), "version": hidden(tried.text, "version")}
+    assert "1 sans rang" in text_of(await organiser.post(f"{path}/decision", data=form), 409)
+    assert await front.states(session, late) == ["pending_selection"]
+
+
+async def test_what_is_no_rank_is_said_beside_it(front: Front, organiser: OrganiserClient) -> None:
+    session, _, ids = await applied(front)
+    wrong = await send(organiser, page_of(session, "/candidatures"), **{f"rang-{ids[0]}": "premier"})
+    assert wrong.status_code == 422
+    assert f'id="rang-{ids[0]}-erreur">Indiquez un rang' in wrong.text
+
+
+async def test_who_waits_for_an_employer_is_listed_with_the_close(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agent = open_now(approval="employer"), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    page = text_of(await organiser.get(page_of(session, "/candidatures")))
+    assert "Accords attendus" in page
+    assert "Durand Zoé" in page
