@@ -21,7 +21,6 @@ from shared.personal_data import Subject
 from shared.process import Process
 from shared.retention_settings import kept_days
 from shared.web import operations
-from shared.web.links import LOST_LINK, MAIL_LOG, NEWS
 from shared.web.rendering import TEMPLATES, Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
@@ -59,10 +58,7 @@ def compose(settings: Settings) -> Process:
                     data_protection=settings.dpo_contact,
                 ),
                 kept_days=kept_days(settings),
-                subscriptions=f"{settings.public_url('notifier')}{NEWS}",
-                my_enrolments=f"{settings.public_url('notifier')}{LOST_LINK}",
-                mail_log=f"{settings.public_url('notifier')}{MAIL_LOG}",
-                enrolment=settings.public_url("enrolment"),
+                sites=Sites.by(settings.public_url),
             )
         ),
     )

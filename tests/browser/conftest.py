@@ -22,6 +22,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events.vocabulary import Contact
 from shared.web.assets import ASSETS
+from shared.web.rendering import Sites
 from shared.web.responses import HTML
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
@@ -94,7 +95,12 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
         guard = a_guard(database)
         web = api.build(database, tokens, guard)
         site = pages.Site(
-            database=database, tokens=tokens, guard=guard, address=address, portal=PORTAL, subscriptions=NEWS
+            database=database,
+            tokens=tokens,
+            guard=guard,
+            address=address,
+            portal=PORTAL,
+            sites=Sites(news=NEWS),
         )
         pages.mount(web, pages.build(site))
         yield web

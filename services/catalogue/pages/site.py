@@ -1,7 +1,7 @@
 """What every page is made from: the site, its templates, its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.web import rendering
-from shared.web.rendering import Rendering, Sites
+from shared.web.rendering import NOWHERE_ELSE, Rendering, Sites
 
 _PACKAGE = Path(__file__).parents[1]
 TEMPLATES = _PACKAGE / "templates"
@@ -58,10 +58,8 @@ class Publisher:
 class Site:
     """What the pages are made from. ``address`` has no slash at its end; staff log in at ``provider``.
 
-    ``subscriptions`` is the page of another service where anybody subscribes to news by mail,
-    ``my_enrolments`` that where agents get the link to theirs; ``contact`` the address to write to when a
-    page keeps somebody out, ``mail_log`` where support works, ``enrolment`` where organisers follow
-    enrolments. ``kept_days`` are how long what is kept, by the names of the settings.
+    ``sites`` are where the pages of the others are; ``contact`` is the address to write to when a page keeps
+    somebody out. ``kept_days`` are how long what is kept, by the names of the settings.
     """
 
     database: Database
@@ -70,10 +68,7 @@ class Site:
     address: str
     provider: Provider | None = None
     portal: str | None = None
-    subscriptions: str | None = None
-    my_enrolments: str | None = None
-    mail_log: str | None = None
-    enrolment: str | None = None
+    sites: Sites = NOWHERE_ELSE
     contact: str | None = None
     publisher: Publisher = Publisher()
     kept_days: Mapping[str, int] = field(default_factory=DEFAULT_KEPT_DAYS.copy)
@@ -96,12 +91,7 @@ def rendering_of(site: Site) -> Rendering:
     """What writes the pages of a site."""
     return Rendering(
         TEMPLATES,
-        sites=Sites(
-            my_enrolments=site.my_enrolments,
-            news=site.subscriptions,
-            mail_log=site.mail_log,
-            enrolment=site.enrolment,
-        ),
+        sites=replace(site.sites, catalogue=""),
         layout="gabarit.html",
         notice="message.html",
         site=site,

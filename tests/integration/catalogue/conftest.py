@@ -23,6 +23,8 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.events import BY_TYPE, Event
 from shared.events.vocabulary import Format
+from shared.web.links import NEWS
+from shared.web.rendering import Sites
 from tests.conftest import Ask, opened
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
@@ -112,7 +114,12 @@ PUBLISHER = pages.Publisher(
     host_phone="02 99 00 00 00",
     data_protection="dpo@cnfpt.example",
 )
-NEWS_URL = "https://courriels.example.org/courriels/abonnement"
+SITES = {
+    "catalogue": PUBLIC_URL,
+    "enrolment": "https://inscriptions.example.org",
+    "notifier": "https://courriels.example.org",
+}
+NEWS_URL = f"{SITES['notifier']}{NEWS}"
 
 
 @asynccontextmanager
@@ -132,8 +139,7 @@ async def visiting(
         address=PUBLIC_URL,
         portal=PORTAL_URL,
         kept_days=kept_days,
-        subscriptions=NEWS_URL,
-        my_enrolments="https://courriels.example/courriels/mes-inscriptions",
+        sites=Sites.by(SITES.__getitem__),
         contact=CONTACT,
         publisher=publisher,
     )

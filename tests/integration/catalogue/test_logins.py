@@ -22,7 +22,16 @@ from shared.process.jobs import end_old_rows
 from shared.web import logins
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, created, hidden, log_in, organiser, send
-from tests.integration.catalogue.conftest import BRETAGNE, CORSE, PUBLIC_URL, EventsOf, published, time_is
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    BRETAGNE,
+    CORSE,
+    PUBLIC_URL,
+    SITES,
+    EventsOf,
+    published,
+    time_is,
+)
 from tests.support.guards import a_guard
 
 __all__ = ["organiser"]
@@ -38,6 +47,29 @@ async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: 
     page = await visit.get("/gestion")
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
     assert "Sessions · Bretagne" in page.text
+
+
+async def test_the_head_says_who_one_is_with_which_rights_and_leads_to_all_places(visit: HttpBrowser) -> None:
+    everybody = ["/gestion", "/gestion/connexions"]
+    await log_in(visit, ADMIN)
+    rights, places = _account((await visit.get("/gestion")).text)
+    assert rights == "Exploitation, toutes les délégations"
+    today, delegations, support, operations, own = places
+    assert today == f"{SITES['enrolment']}/inscriptions/gestion"
+    assert [delegations, own] == everybody
+    assert support == f"{SITES['notifier']}/courriels/suivi"
+    assert operations == f"{SITES['notifier']}/courriels/exploitation"
+    await log_in(visit, BRETAGNE)
+    rights, places = _account((await visit.get("/gestion/demandes")).text)
+    assert rights == "Organisation, Bretagne"
+    assert places == [today, *everybody]
+
+
+def _account(page: str) -> tuple[str, list[str]]:
+    """What the head says of whoever is logged in: their rights, and where it leads."""
+    (head,) = re.findall(r'<div class="account">.*?<form', page, re.DOTALL)
+    (rights,) = re.findall(r"<p>(.*?)</p>", head)
+    return rights, re.findall(r'<a href="([^"]*)"', head)
 
 
 async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
