@@ -135,6 +135,11 @@ class Model:
             return False
         return now < self.line_ends_at
 
+    def waiting_list_comes_first(self, now: datetime) -> bool:
+        """Whether who waits keeps free seats from others, though nobody is promoted any more (ADR 0007)."""
+        automatic = self.session.waiting_list == "automatic"
+        return automatic and bool(self.waiting_list) and not self.line_is_served(now)
+
     @property
     def line_ends_at(self) -> datetime:
         if self.session.waiting_list == "offer":
@@ -281,7 +286,9 @@ class Model:
         self.group.pop(agent, None)
         if published.together is None:
             kept = self.kept(now, behind=agent)
-            assert not self.may_take_a_seat(agent, now, kept), "asked to wait beside a free seat"
+            assert self.waiting_list_comes_first(now) or not self.may_take_a_seat(agent, now, kept), (
+                "asked to wait beside a free seat"
+            )
         else:
             assert self.session.waiting_list == "automatic"
             assert published.request_id is not None
@@ -357,6 +364,7 @@ class Model:
         else:
             assert not published.from_waiting_list
             assert not self.next_in_line(now), "seated before somebody who waits"
+            assert not self.waiting_list_comes_first(now), "seated before somebody who waited to the end"
             kept = self.kept(now, behind=agent)
             assert self.may_take_a_seat(agent, now, kept), "a seat that is kept for a group"
 

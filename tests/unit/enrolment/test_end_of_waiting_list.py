@@ -114,6 +114,18 @@ def test_a_request_received_before_the_end_and_read_after_it_waits_and_is_told_l
     assert state_of(roster, late) is N
 
 
+@pytest.mark.parametrize("somebody_waits", [True, False])
+def test_a_seat_that_is_freed_after_the_end_goes_to_nobody_before_who_waited(somebody_waits: bool) -> None:
+    roster, _, line = a_line()
+    if not somebody_waits:
+        decided(roster, *(a_withdrawal(roster, agent) for agent in line))
+    roster.now = STARTS
+    assert names_of(changed(roster, capacity=2)) == []
+    [late] = agents(1)
+    decided(roster, a_seat_request(roster, late, received_at=STARTS - timedelta(days=7)))
+    assert state_of(roster, late) is (W if somebody_waits else E)
+
+
 def test_an_approval_that_comes_after_the_end_of_the_line_gives_no_place_in_it() -> None:
     roster, _, _ = a_line(waiting_list="offer", approval="employer", **WHILE_RUNNING)
     [pending] = agents(1)
