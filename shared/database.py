@@ -22,6 +22,8 @@ from sqlalchemy.orm import registry
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
+from shared import certificates
+
 Rows = CursorResult[*tuple[Any, ...]]
 """What a named SQL statement returns."""
 
@@ -122,6 +124,7 @@ class Database:
 
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "connect", _look_up_array_types)
+        event.listen(self._engine.sync_engine, "connect", _note_certificate)
 
     def export_pool(self) -> None:
         """Have the metrics say how many connections of this database are in use."""
@@ -188,6 +191,11 @@ def _look_up_array_types(connection: Any, _record: Any) -> None:
     types = "bool", "bytea", "int2", "int4", "int8", "varchar", "timestamptz", "interval", "uuid", "jsonb"
     columns = ", ".join(f"CAST(${number} AS {name}[])" for number, name in enumerate(types, 1))
     connection.run_async(lambda driver: driver.prepare(f"SELECT {columns}"))
+
+
+def _note_certificate(connection: Any, _record: Any) -> None:
+    transport = connection.driver_connection._transport  # noqa: SLF001 asyncpg shows it nowhere else
+    certificates.presented("database", transport.get_extra_info("peercert"))
 
 
 def async_url(url: str) -> URL:

@@ -14,6 +14,8 @@ import aiokafka.conn
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from shared import certificates
+
 SETUP_SECONDS = 10.0
 """How long setting a connection up may take: as long as by Apache Kafka's clients."""
 
@@ -37,6 +39,8 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
         try:
             async with asyncio.timeout(SETUP_SECONDS):
                 streams = await super().connect()
+                presented = streams[1].get_extra_info("peercert")
+                certificates.presented(f"kafka {self.host}:{self.port}", presented)
                 await self.verify(self)
                 return streams
         except BaseException:

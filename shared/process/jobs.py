@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from prometheus_client import Counter, Gauge
 
-from shared import clock
+from shared import certificates, clock
 from shared.database import Database, is_temporary
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.giving_up import end_undecided
@@ -70,6 +70,7 @@ def housekeeping(
         return await end_undecided(database, router, settings.dead_letters_kept_days)
 
     async def measure() -> None:
+        certificates.read_files(settings.kafka_ca_file)
         async with database.quiet_transaction() as tx:
             unsent, age = await outbox.unsent(tx)
             refused, waiting = await held.count(tx)

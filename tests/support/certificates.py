@@ -6,18 +6,18 @@ from pathlib import Path
 
 from tests.support.lacking import program
 
-_NEW = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+_NEW = ("req", "-x509", "-newkey", "rsa:2048", "-nodes")
 
 
 class Authority:
-    """An authority of its own; nobody trusts it who is not given ``file``."""
+    """An authority of its own; nobody trusts it who is not given ``file``. It ends in so many days."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, days: int = 2) -> None:
         self.file = folder / "authority.pem"
         self._key = folder / "authority.key"
         self._folder = folder
         _openssl(
-            *(*_NEW, "-subj", "/CN=throw-away"),
+            *(*_NEW, "-days", str(days), "-subj", "/CN=throw-away"),
             *("-keyout", str(self._key), "-out", str(self.file)),
         )
 
@@ -31,7 +31,7 @@ class Authority:
         """The files of the certificate of a server called ``name``, and of its key."""
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         _openssl(
-            *(*_NEW, "-subj", "/CN=server"),
+            *(*_NEW, "-days", "2", "-subj", "/CN=server"),
             *("-addext", f"subjectAltName={name}", "-addext", "basicConstraints=critical,CA:FALSE"),
             *("-CA", str(self.file), "-CAkey", str(self._key)),
             *("-keyout", str(key), "-out", str(certificate)),

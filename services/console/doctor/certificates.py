@@ -1,28 +1,42 @@
-"""How long the certificate of a server is still valid. Only a certificate that was verified is looked at."""
+"""How long certificates are still valid. One that a server presented is looked at where it was verified."""
 
-import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from services.console.findings import Finding, Mark, duration
-
-SOON = timedelta(days=21)
-"""Before its end a certificate is to be renewed: services that are not restarted keep the old one."""
+from shared.certificates import SOON, end_of, files_of, first_end
 
 
 def finding(about: str, certificate: Mapping[str, Any] | None, now: datetime) -> Finding:
     """Return the line about what a server presented; None where there is no TLS, or it is not verified."""
-    if not certificate or "notAfter" not in certificate:
+    end = end_of(certificate)
+    if end is None:
         return Finding(about, "certificate", Mark.SKIPPED, "none, or not verified")
-    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
-    left = end - now
-    is_soon = left < SOON
+    return _line(about, "certificate", end, now)
+
+
+def of_files(about: str, kafka_ca_file: Path | None, now: datetime) -> list[Finding]:
+    """Return a line for each file of authorities of which one ends soon, or that cannot be read."""
+    found = []
+    for name, file in files_of(kafka_ca_file).items():
+        try:
+            line = _line(about, name, first_end(file), now)
+        except OSError as error:
+            line = Finding(about, name, Mark.ACT, str(error), "mend it: docs/settings.md")
+        if line.mark is Mark.ACT:
+            found.append(line)
+    return found
+
+
+def _line(about: str, what: str, end: datetime, now: datetime) -> Finding:
+    is_soon = end - now < SOON
     return Finding(
         about,
-        "certificate",
+        what,
         Mark.ACT if is_soon else Mark.OK,
-        f"valid for {duration(left)}",
+        f"valid for {duration(end - now)}",
         "renew it" if is_soon else "",
         {"not_after": end.isoformat()},
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from services.console.doctor import certificates
 from services.console.findings import Finding, Mark
+from shared import clock
 from shared.auth import UnreadableTokens, read_tokens
 from shared.cli import Definition
 from shared.cli.definition import mistakes
@@ -64,9 +66,9 @@ def _whole(name: str, settings: ServiceSettings) -> Finding:
 
 
 def _files(name: str, settings: ServiceSettings) -> list[Finding]:
-    """Return a line for each file of JSON that cannot come into force."""
+    """Return a line for each file of JSON that cannot come into force, and of authorities that ends soon."""
     trial = settings.parcours_trial
-    found = []
+    found = certificates.of_files(name, settings.kafka_ca_file, clock.now())
     try:
         registry.read(settings.portals_file, trial=trial)
     except UnreadablePortals as error:

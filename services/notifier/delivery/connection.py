@@ -28,6 +28,7 @@ from services.notifier.delivery.outcomes import (
 from services.notifier.letters import bounces
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer, Tls
+from shared import certificates
 
 CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
 
@@ -76,6 +77,7 @@ class SmtpConnection:
             self._client.close()
             raise
         self._open = True
+        certificates.presented("smtp", self.peer_certificate)
         CONNECTIONS.inc()
         self._used_at = time.monotonic()
 

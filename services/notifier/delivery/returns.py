@@ -13,6 +13,7 @@ from typing import Any
 
 from services.notifier.letters import bounces
 from services.notifier.settings import ImapServer, Tls
+from shared import certificates
 
 MOST = 200
 """Messages in one look."""
@@ -39,6 +40,8 @@ class ReturnMailbox:
         try:
             if server.tls is Tls.STARTTLS:
                 connection.starttls(ssl.create_default_context())
+            if isinstance(secured := connection.socket(), ssl.SSLSocket):
+                certificates.presented("imap", secured.getpeercert())
             connection.login(server.username, server.password)
             _ok(connection.select(f'"{server.mailbox}"'))
             yield connection

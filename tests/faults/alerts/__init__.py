@@ -44,6 +44,7 @@ async def _play(installation: Installation) -> list[str]:
     files = {
         "API_TOKENS_FILE": str(installation.folder / "tokens.json"),
         "PORTALS_FILE": str(installation.folder / "portals.json"),
+        "KAFKA_CA_FILE": str(services.new_authority(installation.folder)),
     }
     async with (
         scripted_relay() as relay,

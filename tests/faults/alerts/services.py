@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from tests.faults.alerts.installed import AlertCause, Installed
+from tests.support.certificates import Authority
 
 SCRAPED_SECONDS = 1.5
 """In which Prometheus has looked once more."""
+AUTHORITY = "kafka.pem"
+"""The file that ``KAFKA_CA_FILE`` names."""
 
 
 @asynccontextmanager
@@ -54,6 +58,19 @@ async def _a_file_has_a_mistake(name: str, installed: Installed) -> AsyncIterato
     file.write_text(before)
 
 
+@asynccontextmanager
+async def _an_authority_ends_soon(installed: Installed) -> AsyncIterator[None]:
+    file = installed.folder / AUTHORITY
+    Authority(installed.folder, days=20).file.rename(file)
+    yield
+    new_authority(installed.folder)
+
+
+def new_authority(folder: Path) -> Path:
+    """Write the file of an authority that is valid for long."""
+    return Authority(folder, days=400).file.rename(folder / AUTHORITY)
+
+
 CAUSES = [
     AlertCause(("ParcoursDown",), _a_process_is_killed),
     AlertCause(("ParcoursDatabasePoolExhausted",), _somebody_holds_a_lock),
@@ -61,4 +78,5 @@ CAUSES = [
     AlertCause(("ParcoursJobFails",), _the_database_is_of_another_version),
     AlertCause(("ParcoursTokensFileInvalid",), partial(_a_file_has_a_mistake, "tokens")),
     AlertCause(("ParcoursPortalsFileInvalid",), partial(_a_file_has_a_mistake, "portals")),
+    AlertCause(("ParcoursCertificateEnds",), _an_authority_ends_soon),
 ]

@@ -30,6 +30,7 @@ from tests.conftest import create_topics
 from tests.integration.console.conftest import NOWHERE, RunConsole
 from tests.support.certificates import Authority
 from tests.support.dns import name_server
+from tests.support.metrics import metric
 from tests.support.secured_kafka import ADMIN, SecuredKafka
 from tests.support.smtp import Reply, ScriptedRelay, scripted_relay
 from tests.unit.notifier.test_sender_dns import settings as of_notifier
@@ -60,6 +61,11 @@ def of_enrolment(kafka: str, **given: object) -> EnrolmentSettings:
 def line_of(findings: list[Finding], what: str) -> Finding:
     [found] = [finding for finding in findings if finding.what == what]
     return found
+
+
+def ends_by_metric(certificate: str) -> str:
+    end = metric("parcours_certificate_end_timestamp_seconds", certificate=certificate)
+    return datetime.fromtimestamp(end, UTC).isoformat()
 
 
 async def test_where_nothing_is_wrong_the_doctor_ends_with_0_and_sends_no_mail(
@@ -120,6 +126,19 @@ async def test_a_file_that_cannot_come_into_force_is_named(
     done = await console("doctor", "--service", "enrolment")
     assert done.about("enrolment", what)["mark"] == "act"
     assert done.code == 1
+
+
+async def test_a_file_of_authorities_that_ends_soon_or_cannot_be_read_is_named(
+    console: RunConsole, whole: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = Authority(tmp_path).file
+    for name in ("KAFKA_CA_FILE", "PGSSLROOTCERT"):
+        whole.setenv(name, str(file))
+        line = (await console("doctor", "--service", "enrolment")).about("enrolment", name)
+        assert (line["mark"], line["remedy"]) == ("act", "renew it")
+    file.write_text("")
+    line = (await console("doctor", "--service", "enrolment")).about("enrolment", "PGSSLROOTCERT")
+    assert (line["mark"], line["remedy"]) == ("act", "mend it: docs/settings.md")
 
 
 # ------------------------------------------------------------------------------------------ databases
@@ -186,6 +205,7 @@ async def test_a_database_whose_certificate_ends_soon_is_named(
         findings = await databases.look(ENROLMENT, settings, None, ENOUGH)
     assert "TLSv1.3" in line_of(findings, "database").found
     assert line_of(findings, "certificate").mark is Mark.ACT
+    assert ends_by_metric("database") == line_of(findings, "certificate").figures["not_after"]
 
 
 @asynccontextmanager
@@ -317,6 +337,7 @@ async def test_a_relay_whose_certificate_ends_soon_is_named(
         findings = await mails.relay(settings)
     assert [finding.mark for finding in findings] == [Mark.OK, Mark.ACT]
     assert "renew it" in findings[1].remedy
+    assert ends_by_metric("smtp") == findings[1].figures["not_after"]
 
 
 @pytest.mark.parametrize(("days", "mark"), [(20, Mark.ACT), (22, Mark.OK)])

@@ -13,6 +13,7 @@ from services.notifier.settings import ImapServer, Tls
 from tests.integration.notifier.conftest import Notifier
 from tests.support.certificates import Authority
 from tests.support.imap import ImapMailbox, mailbox
+from tests.support.metrics import metric
 from tests.unit.notifier.reports import OUT_OF_OFFICE
 
 PATH = ReturnPath("retours@cnfpt.example", ["a key"])
@@ -46,6 +47,7 @@ async def test_a_mailbox_whose_certificate_is_known_is_read_under_tls(
     async with opened(authority.server("IP:127.0.0.1")) as box:
         await read(notifier, box, tls)
     assert box.seen == {1}
+    assert metric("parcours_certificate_end_timestamp_seconds", certificate="imap") > 0
     in_the_clear = {command for command, secure in box.commands if not secure}
     assert in_the_clear <= {"CAPABILITY", "STARTTLS"}
 

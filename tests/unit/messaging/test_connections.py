@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
@@ -14,6 +16,8 @@ from aiokafka.protocol.admin import ApiVersionRequest
 
 from shared.messaging import connections
 from shared.messaging.connections import Connection
+from tests.support.certificates import Authority
+from tests.support.metrics import metric
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: on, 0 s: what closes the socket resets the connection, as a killed broker's kernel does."""
@@ -22,9 +26,13 @@ RESET = struct.pack("ii", 1, 0)
 class SilentBroker(asyncio.Protocol):
     """A server that says nothing, and resets a connection when it is told to."""
 
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+
     async def __aenter__(self) -> Self:
         self._accepted: asyncio.Future[asyncio.Transport] = asyncio.Future()
-        self._server = await asyncio.get_running_loop().create_server(lambda: self, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: self, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -85,3 +93,27 @@ async def test_a_connection_that_is_not_set_up_in_time_is_given_up(monkeypatch: 
         with pytest.raises(TimeoutError):
             await connection.connect()
     assert not connection.connected()
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
+def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics(
+    run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def no_versions(_connection: object) -> None:
+        pass
+
+    monkeypatch.setattr(Connection, "_do_version_lookup", no_versions)
+    authority = Authority(tmp_path)
+    ours = ssl.create_default_context(cafile=authority.file)
+
+    async def connect() -> None:
+        async with SilentBroker(authority.server("IP:127.0.0.1")) as broker:
+            connection = Connection(
+                "127.0.0.1", broker.port, security_protocol="SSL", ssl_context=ours, request_timeout_ms=5_000
+            )
+            await connection.connect()
+            connection.close()
+            known_as = f"kafka 127.0.0.1:{broker.port}"
+            assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) > 0
+
+    run(connect())
