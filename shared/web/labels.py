@@ -356,9 +356,9 @@ PUBLISHED: Mapping[str, str] = {"replay": "Mis en ligne", "dossier": "Publié", 
 """What was done with a resource when it appeared, by its kind."""
 BESPOKE_STATES: Mapping[str, str] = {
     "received": "À traiter",
-    "qualified": "Besoin précisé",
+    "qualified": "En instruction",
     "proposed": "Proposition faite",
-    "agreed": "Accord",
+    "agreed": "Session convenue",
     "declined": "Refusée",
 }
 BESPOKE_ANSWERS: Mapping[str, str] = {

@@ -103,7 +103,7 @@ def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
     looks_right(organiser)
     organiser.get_by_role("link", name="Ville de Rennes").click()
     looks_right(organiser)
-    organiser.get_by_label("Réponse").select_option(value="proposed")
+    organiser.get_by_role("link", name="Faire une proposition").click()
     organiser.get_by_label("Votre nom").fill("Paul Petit")
     organiser.get_by_role("button", name="Envoyer la réponse").click()
     expect(organiser.get_by_label("Votre courriel")).to_have_accessible_description(
@@ -113,6 +113,17 @@ def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
     organiser.get_by_role("button", name="Envoyer la réponse").click()
     expect(organiser.get_by_role("status")).to_contain_text("La réponse est enregistrée")
     expect(organiser.get_by_role("group", name="Session convenue")).to_be_visible()
+    looks_right(organiser)
+    organiser.get_by_role("link", name="Demandes").last.click()
+    looks_right(organiser)
+    organiser.get_by_role("link", name="Proposition faite : 1").click()
+    made = organiser.get_by_role("region", name="Proposition faite")
+    expect(made).to_be_in_viewport()
+    expect(made).to_contain_text("Suivie par Paul Petit")
+    made.get_by_role("button", name="Convenir d’une session").click()
+    expect(organiser.get_by_role("heading", name="Convenir d’une session")).to_be_visible()
+    organiser.goto("/gestion/demandes/liste?etat=proposed")
+    expect(organiser.get_by_role("link", name="Ville de Rennes")).to_be_visible()
     looks_right(organiser)
 
 

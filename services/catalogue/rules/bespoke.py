@@ -21,6 +21,11 @@ class BespokeState(StrEnum):
     AGREED = "agreed"
     DECLINED = "declined"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its delegation has still to answer."""
+        return self not in (BespokeState.AGREED, BespokeState.DECLINED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BespokeRequest:
@@ -51,6 +56,11 @@ class BespokeRequest:
     advisor: Contact | None = None
     answer: str | None = None
     session_id: UUID | None = None
+
+    @property
+    def moved_at(self) -> datetime:
+        """Since when it stands where it does."""
+        return self.answered_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,21 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 def possible_answers(request: BespokeRequest) -> tuple[BespokeAnswer, ...]:
     """What may be answered now, in the order in which a request goes."""
+    if request.requester is None:
+        return ()
     return tuple(answer for answer in BespokeAnswer if request.state in _FROM[answer])
+
+
+_NEXT = {
+    BespokeState.RECEIVED: BespokeAnswer.QUALIFIED,
+    BespokeState.QUALIFIED: BespokeAnswer.PROPOSED,
+    BespokeState.PROPOSED: BespokeAnswer.AGREED,
+}
+
+
+def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
+    """The answer that is next where all goes well; None: there is nothing to answer any more."""
+    return None if request.requester is None else _NEXT.get(request.state)
 
 
 def answer(
@@ -108,7 +132,7 @@ def answer(
 
     With an agreement, ``session`` is published at once, for its agents alone.
     """
-    if given not in possible_answers(request) or request.requester is None:
+    if request.requester is None or given not in possible_answers(request):
         detail = f"a request that is {request.state} cannot be {given}"
         return RefusedByRule((Violation(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
     done: Done | None = None

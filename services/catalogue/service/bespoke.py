@@ -1,6 +1,7 @@
 """Bespoke requests: those of authorities to a delegation, and its answers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from services.catalogue.rules import bespoke as rules
@@ -12,9 +13,10 @@ from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.service.sessions import claim_reference, with_prerequisite
-from services.catalogue.store import bespoke, offers, sessions
+from services.catalogue.store import audit_log, bespoke, offers, sessions
 from services.catalogue.store.audit_log import Action
 from services.catalogue.store.outbox import outbox
+from services.catalogue.tables import AuditLogRow
 from shared import clock, read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -98,6 +100,37 @@ async def page(
         read = [request.bespoke_id for request in requests]
         await read_log.record(tx, reading, ReadKind.BESPOKE, about=read)
     return requests
+
+
+@dataclass(frozen=True, slots=True)
+class BespokeColumn:
+    """The requests in one state: how many there are, and the first of them."""
+
+    state: BespokeState
+    number: int
+    requests: Sequence[BespokeRequest]
+
+
+async def board(tx: Transaction, who: Principal, most: int) -> list[BespokeColumn]:
+    """The requests for them by state, at most ``most`` of each.
+
+    For who shows none of the persons but who of the staff answered, so that no read is recorded.
+    """
+    viewer = viewer_of(who)
+    numbers = await bespoke.counts(tx, viewer)
+    return [
+        BespokeColumn(
+            state,
+            numbers.get(state, 0),
+            await bespoke.standing(tx, viewer, state, most) if state in numbers else (),
+        )
+        for state in BespokeState
+    ]
+
+
+async def history(tx: Transaction, bespoke_id: UUID, limit: int) -> list[AuditLogRow]:
+    """At most ``limit`` answers to a request and who gave them, the newest first."""
+    return await audit_log.entries_of(tx, bespoke_id, None, limit)
 
 
 async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSession) -> Session:

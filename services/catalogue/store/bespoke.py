@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, false, or_, select, true, update
+from sqlalchemy import ColumnElement, false, func, or_, select, true, update
 from sqlmodel import col
 
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
@@ -61,6 +61,22 @@ async def page(
         at_once = (received_at == after[0]) & (bespoke_id > after[1])
         query = query.where(or_(received_at < after[0], at_once))
     rows = await tx.scalars(query.order_by(received_at.desc(), bespoke_id).limit(limit))
+    return [_request(row) for row in rows]
+
+
+async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:
+    """How many requests that ``viewer`` may see stand in each state; a state that has none is left out."""
+    state = col(BespokeRequestRow.state)
+    query = select(state, func.count().label("number")).where(_visible_to(viewer)).group_by(state)
+    return {BespokeState(row.state): row.number for row in await tx.execute(query)}
+
+
+async def standing(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
+    """At most ``limit`` requests in ``state``: where it is open who waits longest first, else the last."""
+    moved_at = func.coalesce(col(BespokeRequestRow.answered_at), col(BespokeRequestRow.received_at))
+    query = select(BespokeRequestRow).where(_visible_to(viewer), col(BespokeRequestRow.state) == state.value)
+    order = moved_at if state.is_open else moved_at.desc()
+    rows = await tx.scalars(query.order_by(order, col(BespokeRequestRow.bespoke_id)).limit(limit))
     return [_request(row) for row in rows]
 
 

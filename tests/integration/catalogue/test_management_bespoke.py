@@ -1,5 +1,6 @@
 """What authorities ask of a delegation, answered by its pages."""
 
+import re
 from datetime import timedelta
 
 from shared.database import Database
@@ -8,7 +9,7 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from tests.integration.catalogue.browsing import HttpBrowser, a_form, error_of, hidden, organiser, send
-from tests.integration.catalogue.conftest import EventsOf, in_days
+from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days
 from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 
 __all__ = ["organiser"]
@@ -24,7 +25,9 @@ async def test_a_delegation_answers_an_authority_by_forms(
     assert "Ville &lt;b&gt;de&lt;/b&gt; Rennes" in page
     assert "Plutôt au printemps." in page
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    assert error_of(await send(organiser, path, **advisor), "answer") == "Choisissez une réponse."
+    unanswered = await send(organiser, path, **advisor)
+    assert unanswered.status_code == 422
+    assert "<li>Choisissez une réponse.</li>" in unanswered.text
     wrong = await send(organiser, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
     assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse de courriel")
     done = await send(organiser, path, answer="proposed", message="Une journée en mars.", **advisor)
@@ -56,6 +59,7 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
     advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
     await send(organiser, path, answer="proposed", message="Une journée.", **advisor)
     assert '<option value="Europe/Paris" selected>' in (await organiser.get(path)).text
+    assert 'value="paul.petit@delegation.example"' in (await organiser.get(path)).text
     day = in_days(40).date()
     session = advisor | {
         "answer": "agreed",
@@ -71,6 +75,77 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
     assert scheduled.timezone == "Indian/Reunion"
     assert scheduled.starts_at.isoformat() == f"{day}T05:00:00+00:00"
     assert scheduled.enrolment_closes_at.isoformat() == f"{day - timedelta(days=3)}T08:00:00+00:00"
+
+
+async def test_the_board_has_each_request_where_it_stands_with_who_has_it_and_what_is_next(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
+) -> None:
+    assert "Aucune collectivité" in (await organiser.get("/gestion/demandes")).text
+    first = await hear(database, a_bespoke_request(authority="Ville de Brest"))
+    await hear(database, a_bespoke_request(authority="Ville de Vannes", trainees=9))
+    await hear(database, a_bespoke_request(authority="Ville d’Ajaccio", delegation="corse"))
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+    path = f"/gestion/demandes/{first}"
+    assert (await send(organiser, path, answer="qualified", **advisor)).status_code == 303
+    received, qualified, *others = _columns((await organiser.get("/gestion/demandes")).text)
+    assert re.findall(r"Ville d[^<]*", received)[0] == "Ville de Vannes"
+    assert "9\u00a0personnes à former" in received
+    assert "Personne ne la suit encore" in received
+    assert re.findall(r'name="reponse" value="(\w+)">([^<]*)', received) == [
+        ("qualified", "Prendre en charge")
+    ]
+    assert "Ville de Brest" in qualified
+    assert "Suivie par Paul Petit" in qualified
+    assert re.findall(r'name="reponse" value="(\w+)"', qualified) == ["proposed"]
+    assert [column.count("<li") for column in others] == [0, 0, 0]
+    assert "Ajaccio" not in received
+
+
+async def test_the_board_has_who_waits_longest_first_and_leads_to_all_of_a_state(
+    organiser: HttpBrowser, database: Database
+) -> None:
+    for number in range(21):
+        await hear(database, a_bespoke_request(authority=f"Ville {number:02}"))
+    received = _columns((await organiser.get("/gestion/demandes")).text)[0]
+    assert re.findall(r"Ville \d\d", received)[0] == "Ville 00"
+    assert received.count('<li class="card">') == 20
+    assert "(21)" in received
+    everything = await organiser.get("/gestion/demandes/liste?etat=received")
+    assert len(set(re.findall(r"Ville \d\d", everything.text))) == 21
+    assert "Aucune demande" in (await organiser.get("/gestion/demandes/liste?etat=agreed")).text
+    assert "Ville 07" in (await organiser.get("/gestion/demandes/liste?etat=rien")).text
+
+
+def _columns(page: str) -> list[str]:
+    return re.findall(r"<section.*?</section>", page, re.DOTALL)
+
+
+async def test_the_page_of_a_request_has_its_next_answer_or_the_chosen_one_and_its_history(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+
+    async def answer_of(address: str) -> str:
+        return hidden((await organiser.get(address)).text, "answer")
+
+    assert await answer_of(path) == "qualified"
+    assert await answer_of(f"{path}?reponse=declined") == "declined"
+    assert await answer_of(f"{path}?reponse=agreed") == "qualified"  # not from where it stands
+    await send(organiser, path, answer="qualified", **advisor)
+    await send(organiser, path, answer="proposed", **advisor)
+    assert await answer_of(path) == "agreed"
+    await send(organiser, path, answer="declined", **advisor)
+    page = (await organiser.get(path)).text
+    assert 'name="answer"' not in page
+    (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
+    assert re.findall(r"<strong>(.*?)</strong>", history) == [
+        "Refusée",
+        "Proposition faite",
+        "En instruction",
+        "Demande reçue",
+    ]
+    assert history.count(f"par {BRETAGNE}") == 3
 
 
 async def test_the_requests_of_another_delegation_are_not_there(

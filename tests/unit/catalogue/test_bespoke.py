@@ -49,6 +49,15 @@ def a_session(**plan: Any) -> Session:
     return replace(a_draft(), format=Format.BESPOKE, plan=private, version=0)
 
 
+def test_what_is_next_can_always_be_answered_and_nothing_can_once_it_is_forgotten_who_asked() -> None:
+    steps = [(state, bespoke.next_answer(a_request(state))) for state in BespokeState if state.is_open]
+    assert [answer for _, answer in steps] == [QUALIFIED, PROPOSED, AGREED]
+    for state, answer in steps:
+        assert answer in bespoke.possible_answers(a_request(state))
+        assert bespoke.next_answer(a_request(state, requester=None)) is None
+        assert bespoke.possible_answers(a_request(state, requester=None)) == ()
+
+
 def answered(
     request: BespokeRequest, given: BespokeAnswer, session: Session | None = None, now: datetime = WHILE_OPEN
 ) -> Answered | RefusedByRule:

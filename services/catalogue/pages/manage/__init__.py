@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from services.catalogue.pages.manage.actions import cancel, copy, delete, publish, replay
-from services.catalogue.pages.manage.bespoke import answer_request, own_requests
+from services.catalogue.pages.manage.bespoke import answer_request, list_requests, show_board
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.listing import own_sessions
 from services.catalogue.pages.manage.planning import change_capacity, postpone
@@ -38,6 +38,7 @@ def routes(logins: Logins) -> list[Route]:
             logins.guarded(import_sheet, with_file=True),
             methods=["GET", "POST"],
         ),
-        Route("/gestion/demandes", logins.guarded(own_requests)),
+        Route("/gestion/demandes", logins.guarded(show_board)),
+        Route("/gestion/demandes/liste", logins.guarded(list_requests)),
         Route("/gestion/demandes/{bespoke_id:uuid}", logins.guarded(answer_request), methods=["GET", "POST"]),
     ]

@@ -9,7 +9,12 @@ from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, session_form
 from services.catalogue.pages.form_errors import FormError, FormErrors
-from services.catalogue.rules.bespoke import BespokeRequest, possible_answers
+from services.catalogue.rules.bespoke import (
+    BespokeRequest,
+    BespokeState,
+    next_answer,
+    possible_answers,
+)
 from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
@@ -23,6 +28,8 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
+COLUMN = 20
+"""Requests of one state that the board shows; the list has all."""
 
 _SESSION = (
     "offer_id",
@@ -35,17 +42,29 @@ _SESSION = (
     "join_url",
     "capacity",
 )
+HISTORY = 50
+"""Answers that the page of a request shows: nearly always all."""
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
-async def own_requests(visit: StaffVisit) -> Response:
-    """The delegation's requests, the newest first."""
+async def show_board(visit: StaffVisit) -> Response:
+    """The delegation's requests by where they stand."""
+    async with visit.database.quiet_transaction() as tx:
+        columns = await bespoke.board(tx, visit.who, COLUMN)
+        themes = await offers.themes(tx)
+    return visit.page("gestion-tableau.html", columns=columns, themes=themes, next_answer=next_answer)
+
+
+async def list_requests(visit: StaffVisit) -> Response:
+    """The delegation's requests, the newest first; of one state, if so wanted."""
     query = visit.request.query_params
+    state = query.get("etat")
+    wanted = BespokeState(state) if state in set(BespokeState) else None
     async with visit.database.quiet_transaction() as tx:
         after = read_position(query.get("apres"))
-        found = await bespoke.page(tx, visit.who, after, PAGE + 1, reading=None)
+        found = await bespoke.page(tx, visit.who, after, PAGE + 1, reading=None, state=wanted)
     part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.bespoke_id))
-    return visit.page("gestion-demandes.html", part=part)
+    return visit.page("gestion-demandes.html", part=part, state=wanted)
 
 
 async def answer_request(visit: StaffVisit) -> Response:
@@ -63,9 +82,7 @@ async def answer_request(visit: StaffVisit) -> Response:
                 tx, visit.who, request.bespoke_id, answer, reading_of(visit.who, None), tags=tags
             )
     except Impossible as error:
-        errors = form_errors.of_rules(error.violations)
-        named = {field.removeprefix("session-"): error for field, error in errors.items()}
-        return await _page(visit, request, errors=named)
+        return await _page(visit, request, errors=_named(form_errors.of_rules(error.violations)))
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
     address = f"/gestion/demandes/{request.bespoke_id}?{urlencode({'fait': 'oui'})}"
@@ -90,6 +107,12 @@ def _read(form: Form) -> BespokeAnswerRequest | dict[str, FormError]:
     return errors or answer
 
 
+def _named(errors: FormErrors) -> dict[str, FormError]:
+    """The errors by the form's own fields. Which answer is given is no field's, but the button's."""
+    named = {field.removeprefix("session-"): error for field, error in errors.items()}
+    return {"" if field == "answer" else field: error for field, error in named.items()}
+
+
 def _errors(error: ValidationError) -> dict[str, FormError]:
     """The errors by the form's own fields: ``advisor_name``, and of the session ``starts_at``."""
     errors: dict[str, FormError] = {}
@@ -99,7 +122,7 @@ def _errors(error: ValidationError) -> dict[str, FormError]:
         field = path[1] if in_session else "_".join(path)
         missing = in_session and problem["type"] == "missing"
         errors.setdefault(field, form_errors.REQUIRED if missing else form_errors.unreadable(field))
-    return errors
+    return _named(errors)
 
 
 async def _own(visit: StaffVisit) -> BespokeRequest:
@@ -115,15 +138,21 @@ async def _page(
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         every = [offer for offer in await offers.every(tx) if offer.format is Format.BESPOKE]
-    values = {name: visit.form.get(name, "") for name in _FIELDS}
+        history = await bespoke.history(tx, request.bespoke_id, HISTORY)
+    possible, values = possible_answers(request), {name: visit.form.get(name, "") for name in _FIELDS}
+    chosen = values["answer"] or visit.request.query_params.get("reponse")
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
+    elif not visit.form and "@" in visit.who.name:
+        values["advisor_email"] = visit.who.name
     return visit.page(
         "gestion-demande.html",
         status=412 if stale else 422 if errors else 200,
         request=request,
-        possible=[] if request.requester is None else list(possible_answers(request)),
+        answer=chosen if chosen in possible else next_answer(request),
+        possible=possible,
+        history=history,
         offers=every,
         themes=themes,
         values=values,
