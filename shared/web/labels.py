@@ -463,6 +463,7 @@ FORM_FIELDS: Mapping[str, str] = {
     "message": "message",
     "advisor_name": "votre nom",
     "advisor_email": "votre courriel",
+    "resource_kind": "nature",
     "copie": "début de la copie",
     "replay_title": "titre du replay",
     "replay_url": "adresse du replay",

@@ -314,8 +314,9 @@ class ResourceChange(_Request):
     title: Line | None = None
     url: Url | None = None
     summary: Paragraph | None = None
+    themes: Annotated[tuple[Slug, ...] | None, at_most(20)] = Field(default=None, max_length=20)
 
-    @field_validator("title", "url", mode="before")
+    @field_validator("title", "url", "themes", mode="before")
     @classmethod
     def _left_out_or_given(cls, value: object) -> object:
         return _not_null(value)

@@ -1,5 +1,6 @@
 """Replays, dossiers and communities: opened to everyone, once, and corrected; and looked up."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid5
 
@@ -63,6 +64,7 @@ async def correct(
     require_tag(tags, tag_of(before), "resource")
     if before.source is not None:
         raise Impossible(_OF_THE_FILES)
+    await _require_themes(tx, [theme for theme in change.themes or () if theme not in before.themes])
     after = change.apply_to(before)
     if after == before:
         return before
@@ -122,10 +124,7 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 
 
 async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest) -> Resource:
-    known = await offers.themes(tx)
-    unknown = [theme for theme in request.themes if theme not in known]
-    if unknown:
-        raise Impossible(Violation(None, "themes", f"there is no theme {unknown[0]}"))
+    await _require_themes(tx, request.themes)
     session_id: UUID | None = None
     if isinstance(request, ReplayRequest) and request.session_id is not None:
         session = await lock_own(tx, request.session_id, who)
@@ -145,6 +144,13 @@ async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | Re
         organiser=organiser,
         session_id=session_id,
     )
+
+
+async def _require_themes(tx: Transaction, themes: Sequence[str]) -> None:
+    known = await offers.themes(tx)
+    unknown = [theme for theme in themes if theme not in known]
+    if unknown:
+        raise Impossible(Violation(None, "themes", f"there is no theme {unknown[0]}"))
 
 
 async def _unused_id(tx: Transaction, resource: Resource) -> UUID:

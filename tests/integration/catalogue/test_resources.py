@@ -1,6 +1,7 @@
 """Replays, dossiers and communities: published once, corrected as a new version, and notified once."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -327,6 +328,77 @@ async def test_a_replay_is_corrected_from_the_page_of_its_session(
     assert isinstance(last, ReplayPublished)
     assert (last.title, last.url, last.summary, last.version) == (fields["title"], OTHER_URL, None, 2)
     assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await organiser.get("/ressources")).text
+
+
+async def test_a_dossier_is_put_online_once_by_a_form_and_its_themes_are_corrected(
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
+) -> None:
+    new = "/gestion/ressources/nouvelle"
+    assert new in (await organiser.get("/gestion/ressources")).text
+    fields = {"resource_kind": "dossier", "title": DOSSIER["title"], "url": DOSSIER["url"], "summary": ""}
+    answer = await send(organiser, new, **fields, **{"themes-enjeux-ia": "oui"})
+    path, _, done = answer.headers["location"].partition("?")
+    assert done == "fait=ressource"
+    assert "La ressource est en ligne." in (await organiser.get(answer.headers["location"])).text
+    again = await send(organiser, new, **fields, **{"themes-enjeux-ia": "oui"})
+    assert again.headers["location"] == f"{path}?fait=connue"
+    (event,) = await events_of()
+    assert isinstance(event, ResourcePublished)
+    assert (event.kind, event.themes, event.summary) == ("dossier", ("enjeux-ia",), None)
+
+    page = (await organiser.get(path)).text
+    assert re.search(r'name="themes-enjeux-ia"[^>]* checked', page)
+    assert (await send(organiser, path, title=DOSSIER["title"], url=DOSSIER["url"])).status_code == 303
+    last = (await events_of())[-1]
+    assert isinstance(last, ResourcePublished)
+    assert (last.themes, last.version) == ((), 2)
+
+
+@pytest.mark.parametrize("kind", ["replay", "community"])
+async def test_each_kind_is_put_online_and_listed_by_its_kind(
+    organiser: HttpBrowser, an_empty_offer: str, kind: str
+) -> None:
+    fields = {"resource_kind": kind, "title": "Ensemble", "url": OTHER_URL, "summary": "Pour tous."}
+    answer = await send(organiser, "/gestion/ressources/nouvelle", **fields)
+    path = answer.headers["location"].partition("?")[0]
+    for listed, expected in ((kind, True), ("dossier", False), ("rien", True)):
+        assert (path in (await organiser.get(f"/gestion/ressources?type={listed}")).text) is expected
+
+
+async def test_what_is_wrong_with_a_new_resource_stands_beside_its_field(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    await log_in(visit, ADMIN)
+    await published_replay(ask)
+    new = "/gestion/ressources/nouvelle"
+    right = {"resource_kind": "replay", "organiser": "bretagne", "title": "Autre", "url": OTHER_URL}
+    for change, field, expected in (
+        ({"resource_kind": "film"}, "resource_kind", "Choisissez une nature."),
+        ({"resource_kind": ""}, "resource_kind", "Choisissez une nature."),
+        ({"organiser": ""}, "organiser", "Choisissez la délégation"),
+        ({"title": ""}, "title", "Le titre"),
+        ({"url": "ici"}, "url", "Indiquez une adresse"),
+        ({"url": REPLAY["url"]}, "url", "Une autre de vos ressources"),
+    ):
+        answer = await send(visit, new, **right | change)
+        assert (answer.status_code, error_of(answer, field).startswith(expected)) == (422, True)
+    assert len(await events_of()) == 1
+
+
+async def test_a_theme_that_the_offer_has_no_more_stays_until_it_is_taken_away(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    resource_id = await published_replay(ask)
+    path = f"/gestion/ressources/{resource_id}"
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("UPDATE resource SET themes = '[\"ancien\"]'"))
+    fields = {"title": "Mieux", "url": REPLAY["url"], "summary": ""}
+    assert (await send(organiser, path, **fields, **{"themes-ancien": "oui"})).status_code == 303
+    assert (await ask("GET", f"/resources/{resource_id}")).json()["themes"] == ["ancien"]
+    problem(await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, themes=["inconnu"]), 422)
+    problem(await ask("PATCH", f"/resources/{resource_id}", by=BRETAGNE, themes=None), 422)
+    assert (await send(organiser, path, **fields)).status_code == 303
+    assert (await ask("GET", f"/resources/{resource_id}")).json()["themes"] == []
 
 
 async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(

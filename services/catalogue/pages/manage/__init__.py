@@ -7,7 +7,11 @@ from services.catalogue.pages.manage.bespoke import answer_request, list_request
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.listing import own_sessions
 from services.catalogue.pages.manage.planning import change_capacity, postpone
-from services.catalogue.pages.manage.resources import own_resources, show_resource
+from services.catalogue.pages.manage.resources import (
+    new_resource,
+    own_resources,
+    show_resource,
+)
 from services.catalogue.pages.manage.sheets import export, import_sheet
 from shared.web.logins import Logins
 
@@ -29,6 +33,7 @@ def routes(logins: Logins) -> list[Route]:
         Route(f"{session}/copier", logins.guarded(copy), methods=["POST"]),
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),
         Route("/gestion/ressources", logins.guarded(own_resources)),
+        Route("/gestion/ressources/nouvelle", logins.guarded(new_resource), methods=["GET", "POST"]),
         Route(
             "/gestion/ressources/{resource_id:uuid}", logins.guarded(show_resource), methods=["GET", "POST"]
         ),

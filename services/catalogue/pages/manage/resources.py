@@ -1,5 +1,7 @@
-"""The replays, dossiers and communities of a delegation: listed, and corrected by a form."""
+"""The replays, dossiers and communities of a delegation: listed, put online, and corrected by forms."""
 
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -9,25 +11,78 @@ from services.catalogue.pages import form_errors
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import resource_position
-from services.catalogue.rules.resources import Resource
-from services.catalogue.service import resources
-from services.catalogue.service.commands import ResourceChange
+from services.catalogue.rules.resources import Kind, Resource
+from services.catalogue.service import offers, resources
+from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
+from shared.database import Transaction
 from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
 FIELDS = ("title", "url", "summary")
+_ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
 
 async def own_resources(visit: StaffVisit) -> Response:
-    """What the delegation has put online, the newest first."""
-    after = read_position(visit.request.query_params.get("apres"))
+    """What the delegation has put online, the newest first; of one kind, if so wanted."""
+    query = visit.request.query_params
+    after, named = read_position(query.get("apres")), query.get("type")
+    kind = Kind(named) if named in set(Kind) else None
     async with visit.database.quiet_transaction() as tx:
-        found = await resources.page(tx, after, PAGE + 1, organiser=visit.who.delegation)
+        found = await resources.page(tx, after, PAGE + 1, kind=kind, organiser=visit.who.delegation)
+    part = part_after(after, found, PAGE, position=resource_position)
+    return visit.page("gestion-ressources.html", part=part, kind=kind)
+
+
+async def new_resource(visit: StaffVisit) -> Response:
+    """The form of a resource to put online, and what comes of it."""
+    async with visit.database.quiet_transaction() as tx:
+        themes = await offers.themes(tx)
+    errors: FormErrors = {}
+    if visit.request.method == "POST":
+        published = await _publish(visit, themes)
+        if not isinstance(published, dict):
+            return published
+        errors = published
+    names = ("resource_kind", "organiser", *FIELDS, *(f"themes-{code}" for code in themes))
     return visit.page(
-        "gestion-ressources.html", part=part_after(after, found, PAGE, position=resource_position)
+        "gestion-ressource-nouvelle.html",
+        status=422 if errors else 200,
+        themes=themes,
+        values={name: visit.form.get(name, "") for name in names},
+        **form_errors.shown(visit.rendering, errors, _ORDER),
     )
+
+
+async def _publish(visit: StaffVisit, themes: Iterable[str]) -> Response | dict[str, FormError]:
+    """Lead to the page of what is online now; or by field why it is not."""
+    kind = visit.form.get("resource_kind", "")
+    fields: dict[str, Any] = {name: _typed(visit, name) for name in FIELDS}
+    fields |= {"themes": _themes(visit, themes), "organiser": visit.form.get("organiser") or None}
+    try:
+        request: ReplayRequest | ResourceRequest
+        if kind == Kind.REPLAY:
+            request = ReplayRequest.model_validate(fields)
+        else:
+            request = ResourceRequest.model_validate(fields | {"kind": kind})
+        async with visit.database.transaction() as tx:
+            resource, is_new = await resources.publish(tx, visit.who, request)
+    except ValidationError as error:
+        errors = form_errors.of_request(error)
+        # What it is has a name of its own here: a question has a kind too.
+        return {"resource_kind": FormError("resource_kind")} | errors if errors.pop("kind", None) else errors
+    except Impossible as error:
+        return form_errors.of_rules(error.violations)
+    except PublishedDifferently:
+        return {"url": FormError("address_taken")}
+    return session_page.lead(
+        f"/gestion/ressources/{resource.resource_id}", "ressource" if is_new else "connue"
+    )
+
+
+def _themes(visit: StaffVisit, known: Iterable[str]) -> tuple[str, ...]:
+    return tuple(code for code in known if visit.form.get(f"themes-{code}") == "oui")
 
 
 async def show_resource(visit: StaffVisit) -> Response:
@@ -35,8 +90,11 @@ async def show_resource(visit: StaffVisit) -> Response:
     resource = await _own(visit)
     if visit.request.method != "POST":
         return await _page(visit, resource)
+    async with visit.database.quiet_transaction() as tx:
+        themes = await _choices(tx, resource)
+    fields: dict[str, Any] = {name: _typed(visit, name) for name in FIELDS}
     try:
-        change = ResourceChange.model_validate({name: _typed(visit, name) for name in FIELDS})
+        change = ResourceChange.model_validate(fields | {"themes": _themes(visit, themes)})
         async with visit.database.transaction() as tx:
             await resources.correct(
                 tx, visit.who, resource.resource_id, change, tags=session_page.tags(visit)
@@ -58,6 +116,18 @@ def _typed(visit: StaffVisit, name: str) -> str | None:
     return None if name == "summary" and not typed else typed
 
 
+async def _choices(tx: Transaction, resource: Resource) -> dict[str, str]:
+    """The themes that a resource may have, code to title: those of the offer, and its own."""
+    return {code: code for code in resource.themes} | await offers.themes(tx)
+
+
+def _values(visit: StaffVisit, resource: Resource, themes: Iterable[str]) -> dict[str, str]:
+    """What the form has: what was typed, or else what is stored."""
+    stored = {name: getattr(resource, name) or "" for name in FIELDS}
+    stored |= {f"themes-{code}": "oui" if code in resource.themes else "" for code in themes}
+    return {name: visit.form.get(name, "") if visit.form else value for name, value in stored.items()}
+
+
 async def _own(visit: StaffVisit) -> Resource:
     """The resource of the address. Raises Missing: what belongs to others does not exist."""
     resource_id: UUID = visit.request.path_params["resource_id"]
@@ -71,13 +141,15 @@ async def _page(
     errors = errors or {}
     tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
+        themes = await _choices(tx, resource)
         history = await resources.history(tx, resource.resource_id, session_page.HISTORY)
     return visit.page(
         "gestion-ressource.html",
         status=412 if stale else 422 if errors else 200,
         resource=resource,
-        values={name: visit.form.get(name, getattr(resource, name) or "") for name in FIELDS},
-        **form_errors.shown(visit.rendering, errors, FIELDS),
+        themes=themes,
+        values=_values(visit, resource, themes),
+        **form_errors.shown(visit.rendering, errors, _ORDER),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=session_page.done_before(visit),
