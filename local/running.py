@@ -119,6 +119,8 @@ def links(stack: Stack) -> str:
     lines += [
         f"  {'the offer':<10} {stack.url('catalogue')}",
         f"  {'publish it':<10} {stack.url('catalogue')}/gestion",
+        f"  {'organisers':<10} {stack.url('enrolment')}/inscriptions/gestion",
+        f"  {'support':<10} {stack.url('notifier')}/courriels/suivi",
     ]
     if stack.portal is not None:
         lines.append(f"  {'portal':<10} {stack.portal.url}  (an example: asks for seats, hears the answers)")
