@@ -433,7 +433,7 @@ class MailRow(_Base, table=True):
 
 
 class MailAttemptRow(_Base, table=True):
-    """What the relay answered to an attempt to send a mail; of one that it may have, what the letter said."""
+    """What became of an attempt to send a mail; of one that the relay may have, what the letter said."""
 
     __tablename__ = "mail_attempt"
     # Serves the figures, which count what is new.

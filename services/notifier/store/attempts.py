@@ -1,17 +1,20 @@
-"""What the relay answered to each attempt, and what a letter said that it has, or may have."""
+"""What became of each attempt to send a mail, and what a letter said that the relay has, or may have."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlmodel import col, select
 
 from services.notifier.letters import LetterContext
 from services.notifier.tables import MailAttemptRow, MailState
 from shared.database import Transaction, insert_many
+
+log = logging.getLogger(__name__)
 
 _CONTEXT: TypeAdapter[LetterContext] = TypeAdapter(LetterContext)
 
@@ -30,7 +33,7 @@ class WrittenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """What became of one claim of a mail."""
+    """What became of one claim of a mail. ``answer`` is the relay's, or why it was not asked."""
 
     mail_id: UUID
     number: int
@@ -41,9 +44,10 @@ class SendAttempt:
 
 
 async def add(tx: Transaction, attempts: Sequence[SendAttempt]) -> None:
-    """Keep attempts, in one statement."""
+    """Keep attempts, in one statement; one that is kept already stays: the answer to its commit was lost."""
     if attempts:
-        await insert_many(tx, MailAttemptRow, [_row(attempt) for attempt in attempts])
+        rows = [_row(attempt) for attempt in attempts]
+        await insert_many(tx, MailAttemptRow, rows, then="ON CONFLICT DO NOTHING")
 
 
 def _row(attempt: SendAttempt) -> dict[str, object]:
@@ -72,9 +76,21 @@ async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """Return what the letter said that the relay had last; None where that is not kept."""
+    """Return what the letter said that the relay had last; None where that is not kept, or cannot be read.
+
+    It is made of classes of ours, which may change within the time that letters are kept.
+    """
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:
-            context = _CONTEXT.validate_json(json.dumps(row.written_from))
+            try:
+                context = _CONTEXT.validate_json(json.dumps(row.written_from))
+            except ValidationError as error:
+                log.warning(
+                    "What mail %s said cannot be read any more: %s wrote it, and %d fields differ now",
+                    row.mail_id,
+                    row.written_by,
+                    error.error_count(),
+                )
+                return None
             return WrittenLetter(row.written_at, row.written_by, context)
     return None

@@ -167,7 +167,7 @@ class Settlement:
 
     @property
     def was_tried(self) -> bool:
-        """Whether the relay was asked to take the mail."""
+        """Whether it was an attempt: the relay was asked, or there was no letter or address to ask with."""
         return self.state in _TRIED and not self.suppressed
 
 

@@ -43,6 +43,17 @@ async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
     assert "0.9.0-12345678" in page
 
 
+async def test_a_letter_whose_words_cannot_be_read_any_more_is_shown_as_it_would_be_now(
+    sent: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    (row,) = await sent.rows()
+    await sent.change('UPDATE mail_attempt SET written_from = \'{"session": {"of_an_older_version": 1}}\'')
+    await log_in(browser)
+    assert "Telle qu’elle serait écrite maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert (await browser.get(f"{LOG}/{row.mail_id}/lettre")).status_code == 200
+    assert f"What mail {row.mail_id} said cannot be read any more" in caplog.text
+
+
 async def test_of_a_letter_that_never_left_nothing_is_kept_of_what_it_said(
     notifier: Notifier, browser: httpx.AsyncClient
 ) -> None:

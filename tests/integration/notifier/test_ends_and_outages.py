@@ -206,6 +206,22 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     assert (counts[MailState.SENT], counts[MailState.RETRY]) == (1, 0)
 
 
+async def test_what_is_settled_again_since_the_answer_to_its_commit_was_lost_is_settled_once(
+    queued: Notifier,
+) -> None:
+    owner, minute = uuid4(), timedelta(minutes=1)
+    async with queued.database.quiet_transaction() as tx:
+        [claimed], _ = await claims.claim(
+            tx, owner, list(Priority), most=10, lease=minute, message_domain="x.example", now=clock.now()
+        )
+    for _ in range(2):
+        async with queued.database.quiet_transaction() as tx:
+            unknown = claims.Settlement(claimed.claim, MailState.AMBIGUOUS, None, "the line was cut")
+            await claims.settle(tx, owner, [unknown])
+    assert len(await queued.query("SELECT mail_id FROM mail_attempt")) == 1
+    assert await queued.states() == [MailState.AMBIGUOUS]
+
+
 async def test_claims_that_ran_out_before_anything_was_sent_were_no_attempts(queued: Notifier) -> None:
     """Or the first real 4xx of a mail would wait for hours."""
     for _ in range(6):
