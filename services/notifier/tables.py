@@ -86,10 +86,11 @@ class TrainerRow(_Base, table=True):
 
 
 FOLDED = (
-    "lower(translate({}, 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’', "
-    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn  '))"
+    "lower(translate(replace(replace(replace(replace({}, 'œ', 'oe'), 'Œ', 'OE'), 'æ', 'ae'), "
+    "'Æ', 'AE'), 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’''', "
+    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn   '))"
 )
-"""SQL of a name as it is looked for: small letters without accents, a blank for a hyphen or apostrophe."""
+"""SQL of a name as it is looked for: small letters, no accents, œ as oe, blanks for hyphen and apostrophe."""
 
 
 class EnrolmentRow(_Base, table=True):

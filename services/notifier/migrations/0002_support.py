@@ -53,6 +53,7 @@ def downgrade() -> None:
 
 
 _FOLDED = (
-    "lower(translate(family_name, 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’', "
-    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn  '))"
+    "lower(translate(replace(replace(replace(replace(family_name, 'œ', 'oe'), 'Œ', 'OE'), 'æ', 'ae'), "
+    "'Æ', 'AE'), 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’''', "
+    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn   '))"
 )

@@ -65,13 +65,15 @@ _BY_ADDRESS = text(
     "UNION SELECT issuer, agent_id FROM former_address WHERE address = lower(:address) "
     "ORDER BY issuer, agent_id LIMIT :most"
 )
-# Words of the typed text and the whole of it begin a family name; the comparison is that of its index.
+# Words of the typed text (d' or l' with the next one), and the whole of it, begin a family name; the
+# comparison is that of its index.
 _BY_NAME = text(
     f"""
     WITH typed AS (SELECT {FOLDED.format("CAST(:typed AS text)")} AS name),
          word AS (SELECT DISTINCT word FROM typed, unnest(string_to_array(name, ' ')) AS word
                    WHERE word <> ''),
-         beginning AS (SELECT word AS value FROM word WHERE length(word) > 1 UNION SELECT name FROM typed)
+         beginning AS (SELECT word AS value FROM word WHERE length(word) > 1 UNION SELECT name FROM typed
+                       UNION SELECT pair[1] FROM typed, regexp_matches(name, '\\m[^ ] [^ ]+', 'g') AS pair)
     SELECT DISTINCT issuer, agent_id
       FROM beginning CROSS JOIN LATERAL (
            SELECT issuer, agent_id FROM enrolment

@@ -102,6 +102,17 @@ async def test_who_has_a_name_in_common_is_listed_and_one_is_chosen(
     assert "Personne ne correspond" in (await looked_for(browser, key, "goff")).text
 
 
+@pytest.mark.parametrize("typed", ["l'hœr", "L’Hœrité", "l hoer", "L'HOERITE Lætitia", "l'hœrité laet"])
+async def test_a_name_is_found_however_its_apostrophe_and_its_letters_are_typed(
+    notifier: Notifier, browser: httpx.AsyncClient, typed: str
+) -> None:
+    for number, family_name in enumerate(("L’Hœrité", "L'Hoerité")):
+        agent = an_agent(agent_id=f"A-{number}", given_name="Lætitia", family_name=family_name)
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
+    key = await log_in(browser)
+    assert "<h2>2 personnes</h2>" in (await looked_for(browser, key, typed)).text
+
+
 async def test_each_look_at_a_person_is_a_line_and_says_why(
     notifier: Notifier, browser: httpx.AsyncClient
 ) -> None:
