@@ -36,6 +36,7 @@ from shared.web.responses import PRIVATE, see_other
 
 LOG = MAIL_LOG
 PEOPLE = f"{LOG}/personnes"
+CORRECTION = f"{PEOPLE}/correction"
 FIGURES = f"{LOG}/chiffres"
 ERASURE = f"{LOG}/effacement"
 PAGE = 50
@@ -96,10 +97,12 @@ def add_to(
         provider=provider,
     )
     pages = _MailLogPages(database, guard, renderer)
+    people = PeoplePages(database, guard, PEOPLE, CORRECTION, LOG, signs_requests)
     figures = FigurePages(database, FIGURES)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (LOG, pages.search, ["GET", "POST"]),
-        (PEOPLE, PeoplePages(database, guard, PEOPLE, LOG, signs_requests).show, ["GET", "POST"]),
+        (PEOPLE, people.show, ["GET", "POST"]),
+        (CORRECTION, people.correct, ["GET", "POST"]),
         (FIGURES, figures.show, ["GET"]),
         (f"{FIGURES}.csv", figures.sheet, ["GET"]),
         (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),

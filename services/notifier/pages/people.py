@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.notifier.pages.fields import is_address, is_agent_id, is_issuer
 from services.notifier.service import corrections, people
-from services.notifier.service.people import KnownPerson
+from services.notifier.service.people import KnownPerson, Story
 from shared.database import Database
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
@@ -18,6 +18,7 @@ from shared.read_log import Reading, purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
+from shared.web.responses import see_other
 
 SHORTEST, LONGEST = 2, 200
 """Characters of what is looked for."""
@@ -26,7 +27,7 @@ NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
 
 @dataclass(frozen=True, slots=True)
 class PeoplePages:
-    """``path`` is their own, ``log`` that of the mail log.
+    """``path`` is their own, ``correction`` where an address is corrected, ``log`` that of the mail log.
 
     ``is_believed``: requests are signed, so that all services believe them.
     """
@@ -34,33 +35,49 @@ class PeoplePages:
     database: Database
     guard: Guard
     path: str
+    correction: str
     log: str
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
         """The form; on POST who is found, or the story of the one whom it leads to, or who was chosen."""
-        form = visit.form
-        typed, chosen = form.typed("cherche"), AgentKey(form.typed("emetteur"), form.typed("agent"))
+        typed, chosen, purpose = visit.form.typed("cherche"), _chosen(visit), _purpose(visit)
         if visit.request.method != "POST":
             return self._search(visit)
-        purpose = purpose_in(form.get("motif", ""))
-        is_chosen = is_agent_id(chosen.agent_id) and is_issuer(chosen.issuer)
         wrong = [
             *(["motif"] if purpose is None else []),
-            *(["cherche"] if not is_chosen and not SHORTEST <= len(typed) <= LONGEST else []),
+            *(["cherche"] if chosen is None and not SHORTEST <= len(typed) <= LONGEST else []),
         ]
         if purpose is None or wrong:
             return self._search(visit, typed, wrong=wrong, status=422)
         reading = await visit.read_for(purpose)
-        if is_chosen and "nouvelle" in form:
-            return await self._correct(visit, chosen, reading)
-        if is_chosen:
+        if chosen is not None:
             return await self._story(visit, chosen, reading)
         async with self.database.quiet_transaction() as tx:
             found = await people.find(tx, typed, reading)
         if len(found) == 1:
             return await self._story(visit, found[0].agent, reading)
         return self._search(visit, typed, found=found)
+
+    async def correct(self, visit: StaffVisit) -> Response:
+        """Ask all services to correct the address of an agent, typed twice; then their story again."""
+        chosen, purpose = _chosen(visit), _purpose(visit)
+        if visit.request.method != "POST" or chosen is None or purpose is None:
+            return see_other(self.path)
+        reading = await visit.read_for(purpose)
+        async with self.database.quiet_transaction() as tx:
+            story = await people.story(tx, chosen, reading)
+        typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
+        wrong = [] if is_address(typed["nouvelle"]) else ["nouvelle"]
+        wrong += [] if typed["encore"] == typed["nouvelle"] else ["encore"]
+        if wrong or not story.is_correctable or not self.is_believed:
+            return self._page(visit, story, reading, typed=typed, wrong=wrong, status=422)
+        await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
+        async with self.database.transaction() as tx:
+            await corrections.request(tx, chosen, typed["nouvelle"], reading)
+        who = visit.who.in_security_log
+        self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
+        return self._page(visit, story, reading, is_requested=True)
 
     def _search(
         self,
@@ -82,34 +99,25 @@ class PeoplePages:
             is_cut=found is not None and len(found) > people.MOST,
         )
 
-    async def _correct(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
-        """Ask all services to correct the address of an agent, typed twice; then their story again."""
-        typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
-        wrong = [] if is_address(typed["nouvelle"]) else ["nouvelle"]
-        wrong += [] if typed["encore"] == typed["nouvelle"] else ["encore"]
-        if wrong or not self.is_believed:
-            return await self._story(visit, agent, reading, typed=typed, wrong=wrong)
-        async with self.database.transaction() as tx:
-            await corrections.request(tx, agent, typed["nouvelle"], reading)
-        who = visit.who.in_security_log
-        self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
-        return await self._story(visit, agent, reading, is_requested=True)
+    async def _story(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
+        async with self.database.quiet_transaction() as tx:
+            story = await people.story(tx, agent, reading)
+        return self._page(visit, story, reading)
 
-    async def _story(
+    def _page(
         self,
         visit: StaffVisit,
-        agent: AgentKey,
+        story: Story,
         reading: Reading,
         *,
         typed: Mapping[str, str] = NOTHING_TYPED,
         wrong: Sequence[str] = (),
+        status: int = 200,
         is_requested: bool = False,
     ) -> Response:
-        async with self.database.quiet_transaction() as tx:
-            story = await people.story(tx, agent, reading)
         return visit.page(
             "person.html",
-            status=422 if wrong else 200,
+            status=status,
             story=story,
             refusals=REFUSALS,
             purpose=reading.purpose,
@@ -118,5 +126,16 @@ class PeoplePages:
             is_requested=is_requested,
             is_believed=self.is_believed,
             people=self.path,
+            correction=self.correction,
             log=self.log,
         )
+
+
+def _chosen(visit: StaffVisit) -> AgentKey | None:
+    """Return the agent whom the form names, None where it names none who can be."""
+    chosen = AgentKey(visit.form.typed("emetteur"), visit.form.typed("agent"))
+    return chosen if is_agent_id(chosen.agent_id) and is_issuer(chosen.issuer) else None
+
+
+def _purpose(visit: StaffVisit) -> str | None:
+    return purpose_in(visit.form.get("motif", ""))

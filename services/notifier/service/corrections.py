@@ -12,7 +12,11 @@ from shared.events.corrections import Corrections
 from shared.events.enrolment import AgentDetailsCorrected
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
+from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
+
+CORRECTIONS = Rate(100, 3600)
+"""Addresses that one person of the staff corrects. For more at once there is a command."""
 
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 

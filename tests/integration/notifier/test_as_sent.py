@@ -7,10 +7,12 @@ import httpx
 import pytest
 
 from services.notifier.app import eraser
+from services.notifier.service import corrections
 from shared import clock, security_log
 from shared.auth import Tokens
 from shared.events.catalogue import SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from tests.integration.notifier.conftest import Notifier
@@ -22,6 +24,7 @@ from tests.unit.notifier.builders import a_decision, a_session
 
 __all__ = ["browser", "sent", "tokens"]
 LOG = "/courriels/suivi"
+CORRECTION = f"{PEOPLE}/correction"
 
 
 async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
@@ -100,13 +103,13 @@ async def test_support_has_an_address_corrected_that_is_typed_twice(
     form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
     right = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
     for wrong in ({"encore": "zoe@ville.exampl"}, {"nouvelle": "zoe", "encore": "zoe"}):
-        refused = await browser.post(PEOPLE, data=form | right | wrong)
+        refused = await browser.post(CORRECTION, data=form | right | wrong)
         assert refused.status_code == 422
         assert 'aria-invalid="true"' in refused.text
     before = await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'")
     assert before == []
     with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
-        done = await browser.post(PEOPLE, data=form | right)
+        done = await browser.post(CORRECTION, data=form | right)
     assert "La correction est demandée" in done.text
     (event,) = await sent.query(
         "SELECT event_id, type, source, data FROM outbox WHERE topic = 'portal.agents'"
@@ -130,5 +133,34 @@ async def test_without_a_key_to_sign_with_no_address_is_corrected(notifier: Noti
         key = await log_in(client)
         form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
         address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
-        assert "INTAKE_SIGNING_KEY" in (await client.post(PEOPLE, data=form | address)).text
+        assert "INTAKE_SIGNING_KEY" in (await client.post(CORRECTION, data=form | address)).text
     assert await notifier.query("SELECT id FROM outbox WHERE topic = 'portal.agents'") == []
+
+
+async def test_no_address_is_corrected_of_whom_no_service_would_know(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await log_in(browser)
+    address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+    for issuer, agent, why in (
+        ("", ZOE.agent_id, "On ne sait pas qui a donné cet identifiant"),
+        ("iel", "IEL-UNKNOWN", "Aucune adresse n’est gardée"),
+    ):
+        form = {"cle": key, "motif": PURPOSE, "agent": agent, "emetteur": issuer}
+        assert 'name="nouvelle"' not in (await browser.post(PEOPLE, data=form)).text
+        refused = await browser.post(CORRECTION, data=form | address)
+        assert refused.status_code == 422
+        assert why in refused.text
+    assert await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'") == []
+
+
+async def test_how_many_addresses_one_person_corrects_has_a_limit(
+    sent: Notifier, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "CORRECTIONS", Rate(1, 3600))
+    key = await log_in(browser)
+    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+    statuses = [(await browser.post(CORRECTION, data=form | address)).status_code for _ in range(2)]
+    assert statuses == [200, 429]
+    assert len(await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'")) == 1

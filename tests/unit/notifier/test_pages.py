@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -55,6 +56,7 @@ LOG: dict[str, Any] = {
     "form_key": "key",
     "log": "/courriels/suivi",
     "people": "/courriels/suivi/personnes",
+    "correction": "/courriels/suivi/personnes/correction",
     "purpose": EVIL,
 }
 HAPPENED: dict[str, Any] = {"kind": EVIL, "reason": EVIL, "session_id": UUID(int=3)}
@@ -126,6 +128,8 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("people.html", LOG | {"typed": EVIL, "wrong": ["cherche", "motif"], "found": None, "is_cut": False}),
     ("person.html", LOG | STORY_PAGE | {"wrong": ["nouvelle", "encore"]}),
     ("person.html", LOG | STORY_PAGE | {"is_requested": True}),
+    ("person.html", LOG | STORY_PAGE | {"story": replace(STORY, person=replace(PERSON, address=""))}),
+    ("person.html", LOG | STORY_PAGE | {"story": replace(STORY, person=KnownPerson(AgentKey("", EVIL)))}),
 ]
 PAGES += [
     (
