@@ -54,7 +54,7 @@ def all_jobs(
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),
         Job("measure-queue", 10.0, partial(measure, database)),
-        Job("count-figures", 600.0, partial(count_figures, database)),
+        Job("count-figures", 300.0, partial(count_figures, database)),
         Job("fan-out", 0.5, partial(fan_out, database)),
     )
     if mailbox is None or path is None:

@@ -68,6 +68,30 @@ def test_each_alert_is_tried() -> None:
     assert tried == set(rules())
 
 
+def periods() -> dict[str, str]:
+    """The jobs of the services by their names, with their periods as the code has them."""
+    files = [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
+    return {
+        name: period
+        for path in files
+        for name, period in re.findall(r'\bJob\("([a-z-]+)", ([\w.]+)', path.read_text())
+    }
+
+
+def test_of_each_job_the_page_says_what_it_leaves_undone() -> None:
+    page = (RUNBOOKS / "ParcoursJobFails.md").read_text()
+    assert len(periods()) > 10
+    assert [name for name in periods() if f"`{name}`" not in page] == []
+
+
+def test_each_job_fails_often_enough_for_its_alert() -> None:
+    """Twice at least within the window that the rule looks at, or it stands among those with a longer one."""
+    expr = rules()["ParcoursJobFails"]["expr"]
+    [hourly] = re.findall(r'name=~"([^"]+)"', expr)
+    seldom = {name for name, period in periods().items() if period[0].isdigit() and float(period) > 300}
+    assert seldom == set(hourly.split("|"))
+
+
 def test_prometheus_understands_what_it_is_asked(tmp_path: Path) -> None:
     asked = [{"record": f"asked:{number}", "expr": expr} for number, (_, expr, _) in enumerate(expressions())]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
@@ -133,7 +157,10 @@ def test_a_runbook_says_what_is_seen_what_it_means_and_what_to_do(runbook: Path)
 @pytest.mark.parametrize("runbook", sorted(RUNBOOKS.glob("*.md")), ids=lambda path: path.stem)
 def test_the_commands_and_settings_that_a_runbook_names_exist(runbook: Path) -> None:
     content = runbook.read_text()
-    for line in re.findall(r"^ +((?:parcours|python -m) .+)$", content, re.MULTILINE):
+    in_container = r"(?:docker compose (?:exec|run) .*?)?"
+    for line in re.findall(
+        rf"^ +{in_container}((?:parcours|python -m) .+?)(?: < .+)?$", content, re.MULTILINE
+    ):
         check_command(shlex.split(line))
     settings = {name.upper() for service in (Catalogue, Enrolment, Notifier) for name in service.model_fields}
     assert {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", content) if name not in settings} == set()
