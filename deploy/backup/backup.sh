@@ -3,12 +3,14 @@
 # With the archived WAL it leads to any moment after it, without it to its own end.
 set -eu
 archive=${ARCHIVE:-/archive}
+[ -r "$archive" ] || { echo "$archive cannot be read by $(id -un)" >&2; exit 1; } # or nothing in it would end
 draft=$archive/base/draft
 rm -rf "$draft"
 mkdir -p -m 700 "$draft"
-touch "$draft/begun"
 pg_basebackup --pgdata="$draft/data" --format=tar --gzip --checkpoint=fast
 pg_verifybackup --format=tar --no-parse-wal --quiet "$draft/data"
+# When it began, and with which file of WAL: times of files do not survive every copy.
+tar -xzf "$draft/data/base.tar.gz" -C "$draft" backup_label
 made=$(date -u +%Y%m%dT%H%M%SZ)
 mv -T "$draft" "$archive/base/$made"
 
@@ -20,9 +22,9 @@ for folder in "$archive"/base/2* "$archive"/wal.until-*; do
         rm -rf "$folder"
     fi
 done
-# WAL that was complete before the oldest base backup began.
+# WAL from before the oldest base backup.
 oldest=$(find "$archive/base" -mindepth 1 -maxdepth 1 -name '2*' | sort | head -n 1)
 if [ -d "$archive/wal" ]; then
-    find "$archive/wal" -type f ! -name '*.history' ! -name '*.partial' ! -newer "$oldest/begun" -delete
+    pg_archivecleanup "$archive/wal" "$(sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p' "$oldest/backup_label")"
 fi
 du -sh "$archive/base/$made" | cut -f 1 | xargs echo "base backup $made:"

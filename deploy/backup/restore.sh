@@ -1,40 +1,83 @@
 #!/bin/sh
-# Puts back what the archive has: the databases as they were at --until a time, or else at the end of the archived WAL
-# (without WAL at the end of the last base backup). docs/operations.md has the steps before and after it.
-#   restore.sh [--until TIME | --base NAME] all         all databases, while Postgres is stopped
-#   restore.sh [--until TIME | --base NAME] enrolment   one database, while Postgres runs and its service is stopped
-# --base: as at the end of that base backup. What was there before stays, under a name that ends with the time of now.
+# Puts back what the archive has: the databases as they were at --until a time (UTC, where it names no zone), or else at the end of
+# the archived WAL (without WAL at the end of the last base backup). docs/operations.md has the steps before and after it.
+#   restore.sh [--until TIME] [--wal NAME] all         all databases, while Postgres is stopped
+#   restore.sh [--until TIME] [--wal NAME] enrolment   one database, while Postgres runs and its service is stopped
+# --base NAME instead: as at the end of that base backup. --wal: by the WAL that a restore has put aside (wal.until-<time>).
+# What was there before stays, under a name that ends with the time of now.
 set -eu
 archive=${ARCHIVE:-/archive}
 here=$(cd "$(dirname "$0")" && pwd)
 now=$(date -u +%Y%m%dT%H%M%SZ)
-if [ "$(id -u)" = 0 ] && [ "${*##* }" != all ] && command -v gosu > /dev/null; then
+for last in "$@"; do :; done
+if [ "$(id -u)" = 0 ] && [ "${last:-}" != all ] && command -v gosu > /dev/null; then
     exec gosu postgres sh "$0" "$@" # whom a server and the socket want
 fi
-until=
+target_time=
 base=
-case "${1:-}" in
-    --until) until=$(date -u -d "$2" '+%Y-%m-%d %H:%M:%S.%6N+00'); shift 2 ;;
-    --base) base=$archive/base/$2; shift 2 ;;
-esac
+wal=$archive/wal
+while [ "$#" -gt 1 ]; do
+    case "$1" in
+        --until) target_time=$(TZ=UTC date -d "$2" '+%Y-%m-%d %H:%M:%S.%6N+00') ;;
+        --base) base=$archive/base/$2 ;;
+        --wal) wal=$archive/$2 ;;
+        *) break ;;
+    esac
+    shift 2
+done
+[ -z "$base" ] || [ "$target_time$wal" = "$archive/wal" ] || set -- # not both
 case "$#:${1:-}" in
     1:all | 1:catalogue | 1:enrolment | 1:notifier) ;;
-    *) echo "usage: restore.sh [--until TIME | --base NAME] all|catalogue|enrolment|notifier" >&2; exit 2 ;;
+    *) echo "usage: restore.sh [--until TIME] [--wal NAME] | [--base NAME] all|catalogue|enrolment|notifier" >&2; exit 2 ;;
 esac
 
+refuse() { # refuse WHY: nothing was touched
+    echo "$1" >&2
+    exit 1
+}
+
+last_commit() { # last_commit: when the last transaction of the WAL ended; nothing where none did since the base backup
+    [ -d "$wal" ] || return 0
+    copy=$(mktemp -d)
+    first=$(sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p' "$base/backup_label")
+    find "$wal" -type f ! -name '*.history' | sort -r | while read -r file; do
+        segment=$(basename "$file" .partial)
+        cp "$file" "$copy/$segment"
+        # It complains of the end of what is written.
+        ended=$(TZ=UTC pg_waldump --rmgr=Transaction "$copy/$segment" 2> /dev/null \
+            | sed -n 's/.*desc: \(COMMIT\|ABORT\)[A-Z_]* .*\([0-9-]\{10\} [0-9:.]\{15\} UTC\).*/\2/p' | sort | tail -n 1) || :
+        rm "$copy/$segment"
+        if [ -n "$ended" ] || [ "$segment" = "$first" ]; then
+            echo "$ended"
+            break
+        fi
+    done
+    rmdir "$copy"
+}
+
+[ -r "$archive" ] || refuse "$archive cannot be read by $(id -un)"
 # To the end of the base backup that is named, or from the last one that had ended by then on by the WAL.
-if [ -n "$base" ]; then
-    target="recovery_target = 'immediate'"
-    newest=$base
-else
-    target=${until:+recovery_target_time = \'$until\'}
-    newest=$archive/wal
-    by_then=$(date -u -d "${until:-now}" +%Y%m%dT%H%M%SZ)
+by_wal=
+if [ -z "$base" ]; then
+    by_wal=yes
+    by_then=$(date -u -d "${target_time:-now}" +%Y%m%dT%H%M%SZ)
     base=$(find "$archive/base" -mindepth 1 -maxdepth 1 -name '2*' | sort | awk -v by_then="$by_then" -F / '$NF <= by_then' | tail -n 1)
 fi
-[ -f "$base/data/backup_manifest" ] || { echo "$archive/base has no such base backup, or none from before that time" >&2; exit 1; }
-newest=$(find "$base" "$newest" -type f -printf '%T@\n' 2>/dev/null | sort -n | tail -n 1)
-moment=${until:-$(date -u -d "@$newest" '+%Y-%m-%d %H:%M:%S+00')}
+[ -f "$base/data/backup_manifest" ] || refuse "$archive/base has no such base backup, or none from before that time"
+moment=$(sed -n 's/^START TIME: //p' "$base/backup_label")
+target="recovery_target = 'immediate'"
+if [ -n "$by_wal" ]; then
+    target=${target_time:+recovery_target_time = \'$target_time\'}
+    aside=$(find "$archive" -maxdepth 1 -name 'wal.until-*' | sort | awk -v base="wal.until-${base##*/}" -F / '$NF > base' | head -n 1)
+    if [ "$wal" = "$archive/wal" ] && [ -n "$aside" ]; then
+        refuse "a restore has put aside the WAL that leads on from base backup ${base##*/}, the last one: say --wal ${aside##*/}"
+    fi
+    ended=$(last_commit)
+    if [ -n "$target_time" ] && { [ -z "$ended" ] || [ "$(date -d "$target_time" +%s%6N)" -ge "$(date -d "$ended" +%s%6N)" ]; }; then
+        refuse "$wal ends with what was committed at ${ended:-no time}: say an earlier time, or leave --until out for all of it"
+    fi
+    moment=${target_time:-${ended:-$moment}}
+fi
 
 unpack() { # unpack FOLDER WAL: the base backup, for a Postgres that goes on as told when it starts
     rm -rf "$1"
@@ -53,14 +96,15 @@ SETTINGS
 }
 
 restore_all() {
-    if pg_isready --quiet; then
-        echo "Postgres runs: stop it first" >&2
-        exit 1
-    fi
+    answer=0
+    pg_isready --quiet || answer=$?
+    [ "$answer" = 2 ] || refuse "Postgres runs, or is starting or stopping: stop it first" # 2: nobody answers
     mkdir -p "$(dirname "$PGDATA")"
-    unpack "$PGDATA.restored" "$archive/wal.until-$now"
     # What was archived belongs to a past that ends here: a new archive begins when Postgres has started.
-    [ ! -d "$archive/wal" ] || mv "$archive/wal" "$archive/wal.until-$now"
+    put_aside=$archive/wal.until-$now
+    [ "$wal" != "$archive/wal" ] || wal=$put_aside
+    unpack "$PGDATA.restored" "$wal"
+    [ ! -d "$archive/wal" ] || mv "$archive/wal" "$put_aside"
     [ ! -d "$PGDATA" ] || mv "$PGDATA" "$PGDATA.until-$now"
     mv "$PGDATA.restored" "$PGDATA"
 }
@@ -68,7 +112,7 @@ restore_all() {
 restore_one() { # restore_one NAME: by a second server beside the one that runs
     second=$(mktemp -d)
     trap 'pg_ctl --pgdata="$second/data" --silent --mode=immediate stop; rm -rf "$second"' EXIT
-    unpack "$second/data" "$archive/wal"
+    unpack "$second/data" "$wal"
     pg_ctl --pgdata="$second/data" --log="$second/log" --silent --timeout=86400 start --options="-c listen_addresses='' \
         -c unix_socket_directories=$second -c synchronous_standby_names=''" || :
     until pg_isready --quiet --host="$second"; do
@@ -81,7 +125,11 @@ ALTER DATABASE :"name" ALLOW_CONNECTIONS false;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :'name' \g /dev/null
 ALTER DATABASE :"name" RENAME TO :"aside";
 SQL
-    pg_restore --create --exit-on-error --dbname=postgres "$second/dump"
+    pg_restore --create --exit-on-error --dbname=postgres "$second/dump" || {
+        echo "$1 is not whole. To have it as it was before, in psql as postgres:" >&2
+        printf '  %s;\n' "DROP DATABASE IF EXISTS $1" "ALTER DATABASE \"${1}_until_$now\" RENAME TO $1" "ALTER DATABASE $1 ALLOW_CONNECTIONS true" >&2
+        exit 1
+    }
 }
 
 if [ "$1" = all ]; then

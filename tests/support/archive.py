@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from local import unprivileged
@@ -62,6 +63,15 @@ class Archive:
         """The files of WAL that are whole."""
         return {path.name for path in (self._folder / "wal").iterdir() if not path.suffix}
 
+    def put_aside(self) -> list[str]:
+        """The folders of WAL that restores have put aside, in their order."""
+        return sorted(path.name for path in self._folder.glob("wal.until-*"))
+
+    def date_files(self, moment: datetime) -> None:
+        """Let all files be of that moment, as after a copy that keeps no times."""
+        for path in self._folder.rglob("*"):
+            os.utime(path, (moment.timestamp(), moment.timestamp()))
+
     def lose_disk(self) -> None:
         """Remove the folder of a Postgres that is down."""
         shutil.rmtree(self.data)
@@ -70,17 +80,17 @@ class Archive:
         """The moments of the base backups, in their order."""
         return sorted(path.name for path in (self._folder / "base").iterdir())
 
-    def restore_all(self) -> None:
+    def restore_all(self, *options: str) -> None:
         """Put all back, into the folder of a Postgres that is down."""
-        self._run("restore.sh", "all", as_root=True)
+        self._run("restore.sh", *options, "all", as_root=True)
         for path in [self.data, *self.data.rglob("*")]:
             self._give(path)
 
-    def restore(self, database: str, *options: str) -> None:
-        """Put one back, while Postgres runs."""
-        self._run("restore.sh", *options, database, as_root=False)
+    def restore(self, database: str, *options: str) -> str:
+        """Put one back, while Postgres runs. Returns what it prints."""
+        return self._run("restore.sh", *options, database, as_root=False)
 
-    def _run(self, script: str, *arguments: str, as_root: bool, **more: str) -> None:
+    def _run(self, script: str, *arguments: str, as_root: bool, **more: str) -> str:
         account = None if as_root else self._account
         done = subprocess.run(
             ["sh", str(self._folder / "scripts" / script), *arguments],
@@ -95,6 +105,7 @@ class Archive:
         )
         print("".join(f"        {line}\n" for line in done.stdout.splitlines()), end="", flush=True)
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def _environment(self) -> dict[str, str]:
         binaries = unprivileged.installation(self._account) / "bin"
@@ -120,7 +131,7 @@ class Archive:
 def an_archive(postgres: PostgresServer) -> Iterator[Archive]:
     """Give an archive, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="parcours-archive-", dir=unprivileged.OPEN_PLACE))
-    folder.chmod(0o711)
+    folder.chmod(0o755)
     archive = Archive(postgres, folder)
     try:
         yield archive

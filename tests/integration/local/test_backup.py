@@ -1,11 +1,15 @@
 """Promises of ``deploy/backup``: what was committed is there again, all or one database, as at any moment."""
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local.failures import LocalStackError
+from local.ports import is_free
 from local.postgres import PostgresServer
+from local.readiness import wait_until
 from tests.support.archive import Archive, an_archive
 
 ALL = "SELECT string_agg(word, ' ' ORDER BY word) FROM said"
@@ -43,9 +47,15 @@ def test_what_was_committed_survives_a_crash_in_which_the_disk_is_lost(
     archive.stop()
     archive.lose_disk()
     archive.restore_all()
+    with pytest.raises(AssertionError, match="put aside the WAL that leads on"):
+        archive.restore_all()
+    [aside] = archive.put_aside()
+    archive.restore_all("--wal", aside)
     postgres.restart()
     archive.receive()
     assert postgres.execute(ALL, "enrolment") == "before since"
+    with pytest.raises(AssertionError, match=f"say --wal {aside}"):
+        archive.restore("enrolment")
     say(postgres, "after")  # it is archived anew, or nothing would be committed
     archive.back_up()
     assert len(archive.bases()) == 2
@@ -67,6 +77,35 @@ def test_one_database_is_as_it_was_at_a_moment_and_the_others_stay_as_they_are(
     with pytest.raises(LocalStackError, match="not currently accepting connections"):
         postgres.execute(ALL, aside)
     say(postgres, "more")
+
+
+def test_a_moment_that_the_archive_does_not_reach_is_refused(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    archive.receive()
+    archive.back_up()
+    with pytest.raises(AssertionError, match="say an earlier time"):
+        archive.restore("enrolment", "--until", postgres.execute(NOW))
+    say(postgres, "last")
+    with pytest.raises(AssertionError, match="say an earlier time"):
+        archive.restore("enrolment", "--until", postgres.execute(NOW))
+    assert postgres.execute(ALL, "enrolment") == "last"
+
+
+def test_times_of_files_do_not_count_for_the_moment_from_which_on_is_read_again(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    archive.receive()
+    archive.back_up()
+    before = postgres.execute(NOW)
+    say(postgres, "last")
+    after = postgres.execute(NOW)
+    archive.date_files(datetime(2037, 1, 1, tzinfo=UTC))
+    printed = archive.restore("enrolment")
+    assert postgres.execute(ALL, "enrolment") == "last"
+    [since] = re.findall(r"enrolment topics rewind --since (\S+)", printed)
+    read_from = datetime.fromisoformat(since) + timedelta(hours=1, seconds=1)
+    assert datetime.fromisoformat(before) <= read_from <= datetime.fromisoformat(after) + timedelta(seconds=1)
 
 
 def test_without_wal_a_base_backup_leads_to_its_own_moment(
@@ -92,6 +131,22 @@ def test_nothing_is_touched_while_postgres_runs_or_where_there_is_no_base_backup
     assert postgres.execute(ALL, "enrolment") == "before"
 
 
+def test_nothing_is_touched_while_postgres_recovers(postgres: PostgresServer, archive: Archive) -> None:
+    archive.back_up()
+    postgres.stop()
+    (archive.data / "standby.signal").touch()
+    with (archive.data / "postgresql.auto.conf").open("a") as settings:
+        settings.write("hot_standby = 'off'\n")
+    recovering = postgres.start_process()
+    try:
+        wait_until(lambda: not is_free(postgres.port), seconds=30, what="Postgres", child=recovering)
+        with pytest.raises(AssertionError, match="starting or stopping"):
+            archive.restore_all()
+    finally:
+        recovering.kill()
+    archive.restore_all()
+
+
 def test_what_is_old_ends_and_what_leads_on_from_the_oldest_stays(
     postgres: PostgresServer, archive: Archive
 ) -> None:
@@ -100,6 +155,7 @@ def test_what_is_old_ends_and_what_leads_on_from_the_oldest_stays(
     postgres.execute("SELECT pg_switch_wal()")
     say(postgres, "between")
     before = archive.wal()
+    archive.date_files(datetime(2025, 1, 1, tzinfo=UTC))
     archive.back_up(kept_days=0)
     assert len(archive.bases()) == 1
     assert before
