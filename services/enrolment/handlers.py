@@ -1,12 +1,12 @@
 """Kafka in: the requests of portals, the sessions of the catalogue, what others say of both, and of mails."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeGuard
 from uuid import UUID
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, request_of
-from services.enrolment.service import addresses, corrections, outcomes, requests, sessions
+from services.enrolment.service import addresses, bespoke_tasks, corrections, outcomes, requests, sessions
 from services.enrolment.service import erasure as forgetting
 from services.enrolment.service import projections as comparison
 from services.enrolment.service.addresses import EmailDelivery
@@ -14,7 +14,7 @@ from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
-from shared.events.catalogue import BespokeRequestAnswered, SessionState
+from shared.events.catalogue import BespokeRequestAnswered, BespokeRequestReceived, SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.outcomes import RequestAccepted, RequestRejected
@@ -89,9 +89,16 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
-async def on_bespoke_answers(tx: Tx, received: list[Received[BespokeRequestAnswered]]) -> None:
-    """Tell portals what is answered to their authorities."""
-    await outcomes.pass_on(tx, received)
+async def on_bespoke_requests(
+    tx: Tx, received: list[Received[BespokeRequestReceived | BespokeRequestAnswered]]
+) -> None:
+    """Keep what waits for organisers; tell portals what is answered to their authorities."""
+    await bespoke_tasks.take_over(tx, received)
+    await outcomes.pass_on(tx, list(filter(_is_answer, received)))
+
+
+def _is_answer(record: Received[bespoke_tasks.BespokeEvent]) -> TypeGuard[Received[BespokeRequestAnswered]]:
+    return isinstance(record.event, BespokeRequestAnswered)
 
 
 @router.subscriber(Topic.PORTAL_AGENTS, answered_elsewhere=True)

@@ -11,6 +11,7 @@ from services.enrolment.tables import (
     ArrivalRow,
     AttendanceRow,
     BadAddressRow,
+    BespokeTaskRow,
     CertificateRow,
     CorrectionRow,
     EnrolmentChangeRow,
@@ -122,6 +123,12 @@ ACCEPTED_EVENTS = Retention(
     table=AcceptedEventRow, days=30, since="la réception", over="accepted_at < :before"
 )
 """A portal that sends an event by HTTP again within this time sends the same one."""
+BESPOKE_TASKS = Retention(
+    table=BespokeTaskRow,
+    days="enrolment_ended_kept_days",
+    since="la dernière réponse à la demande",
+    over="since < :before",
+)
 OUTCOMES = Retention(
     table=RequestOutcomeRow,
     days=30,
@@ -387,6 +394,7 @@ REGISTER = (
             BAD_ADDRESSES,
             ACCEPTED_EVENTS,
             OUTCOMES,
+            BESPOKE_TASKS,
         ],
     )
 )

@@ -221,6 +221,26 @@ class RequestOutcomeRow(EnrolmentTable, table=True):
     problems: list[dict[str, str]] | None = Field(default=None, sa_type=JSONB)
 
 
+class BespokeTaskRow(EnrolmentTable, table=True):
+    """A bespoke request of an authority, as far as its delegation has to do something; it names nobody.
+
+    What was received before it was kept here has neither delegation nor authority.
+    """
+
+    __tablename__ = "bespoke_task"
+    __table_args__ = (
+        Index("ix_bespoke_task_waiting", "delegation", "since", postgresql_where=text("step < 2")),
+    )
+
+    request_id: UUID = Field(primary_key=True)
+    source: str = Field(primary_key=True, description="The ce_source of the request; empty: not known.")
+    delegation: str | None = None
+    authority: str | None = None
+    trainees: int | None = None
+    since: datetime = Field(sa_type=Timestamp, description="When it took its step.")
+    step: int = Field(description="services.enrolment.rules.overview.BespokeStep")
+
+
 class EnrolmentChangeRow(EnrolmentTable, table=True):
     """One change of an enrolment after its beginning: its new state, why, and by which numbers."""
 

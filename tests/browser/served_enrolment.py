@@ -12,13 +12,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from services.enrolment.app import compose
+from services.enrolment.service import bespoke_tasks
 from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Agent
 from tests.conftest import settings_of
+from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import INTAKE_KEY, Front
 from tests.support.builders import a_question, an_agent, open_now
+from tests.support.consuming import received
 from tests.support.serving import serving
 
 TOKEN = "advisor-bretagne"
@@ -29,6 +32,8 @@ NAMES = (
 )  # fmt: skip
 
 
+NEW, TAKEN_ON = uuid4(), uuid4()
+"""Bespoke requests that wait for Bretagne."""
 CLOSED = "jsonb_build_object('enrolment_closes_at', now() - interval '1 day')"
 CHANGES = {
     "minimum": CLOSED,
@@ -103,6 +108,14 @@ async def fill(database: Database) -> dict[str, UUID]:
                 ),
                 {"id": sessions[situation].session_id},
             )
+        await bespoke_tasks.take_over(
+            tx,
+            [
+                received(requested(NEW)),
+                received(requested(TAKEN_ON)),
+                received(answered(TAKEN_ON, "qualified")),
+            ],
+        )
     return {situation: session.session_id for situation, session in sessions.items()}
 
 

@@ -1,5 +1,6 @@
 """The pages of organisers about enrolments in a real Chromium, on a phone and on a large screen."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import new_tab, violations
-from tests.browser.served_enrolment import TOKEN, ServedEnrolment, serve_enrolment
+from tests.browser.served_enrolment import NEW, TOKEN, ServedEnrolment, serve_enrolment
 
 pytestmark = pytest.mark.browser
 MANAGE = "/inscriptions/gestion"
@@ -81,6 +82,18 @@ def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
         for summary in tab.locator("aside summary").all():
             summary.click()
         looks_right(tab)
+
+
+def test_bespoke_requests_wait_in_the_list_and_lead_to_their_pages(tab: Page) -> None:
+    tab.goto(MANAGE)
+    waiting = tab.get_by_role("listitem").filter(has_text="Demande sur mesure")
+    expect(waiting).to_have_count(2)
+    way = waiting.filter(has_text="à prendre en charge").get_by_role(
+        "link", name="Répondre : Ville de Rennes"
+    )
+    expect(way).to_have_attribute("href", re.compile(f"/gestion/demandes/{NEW}$"))
+    expect(waiting.filter(has_text="proposition à faire")).to_have_count(1)
+    looks_right(tab)
 
 
 def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: ServedEnrolment) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from uuid import UUID
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format, Status
@@ -15,11 +16,13 @@ APPROVALS_BEFORE = timedelta(days=7)
 
 
 class OrganiserTask(StrEnum):
-    """Something that waits for the organiser of a session, the most urgent first."""
+    """Something that waits for an organiser, the most urgent first."""
 
     MINIMUM_MISSED = "minimum_missed"
     RANKING_DUE = "ranking_due"
     ATTENDANCE_DUE = "attendance_due"
+    BESPOKE_NEW = "bespoke_new"
+    BESPOKE_PROPOSAL_DUE = "bespoke_proposal_due"
     APPROVALS_MISSING = "approvals_missing"
     OFFERS_OUT = "offers_out"
     ADDRESSES_BAD = "addresses_bad"
@@ -81,7 +84,7 @@ class SessionAtAGlance:
             OrganiserTask.OFFERS_OUT: self.offered,
             OrganiserTask.ADDRESSES_BAD: self.bad_addresses and not is_over,
         }
-        return [task for task in OrganiserTask if due[task]]
+        return [task for task in OrganiserTask if due.get(task)]
 
     def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, OrganiserDate]]:
         """Yield what happens in the session from one moment to another."""
@@ -101,12 +104,41 @@ class SessionAtAGlance:
         yield from (date for date in {*fixed, *starts, *releases, *lapse} if since <= date[0] < until)
 
 
+class BespokeStep(IntEnum):
+    """How far a bespoke request is, for its delegation: after the proposal it waits for the authority."""
+
+    NEW = 0
+    TAKEN_ON = 1
+    DONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BespokeTask:
+    """A bespoke request that waits for its delegation, ``since`` when it does."""
+
+    request_id: UUID
+    delegation: str
+    authority: str
+    trainees: int
+    since: datetime
+    step: BespokeStep
+
+    @property
+    def task(self) -> OrganiserTask:
+        """What the delegation does next."""
+        is_new = self.step is BespokeStep.NEW
+        return OrganiserTask.BESPOKE_NEW if is_new else OrganiserTask.BESPOKE_PROPOSAL_DUE
+
+
 def waiting_tasks(
-    glances: Iterable[SessionAtAGlance], now: datetime
-) -> list[tuple[OrganiserTask, SessionAtAGlance]]:
-    """Return what waits for an organiser, the most urgent first, then by the start of the session."""
+    glances: Iterable[SessionAtAGlance], requests: Iterable[BespokeTask], now: datetime
+) -> list[tuple[OrganiserTask, SessionAtAGlance | BespokeTask]]:
+    """Return what waits for an organiser, the most urgent first, then in the order of what is given."""
     order = list(OrganiserTask)
-    tasks = [(task, glance) for glance in glances for task in glance.tasks(now)]
+    tasks: list[tuple[OrganiserTask, SessionAtAGlance | BespokeTask]] = [
+        (task, glance) for glance in glances for task in glance.tasks(now)
+    ]
+    tasks += [(request.task, request) for request in requests]
     return sorted(tasks, key=lambda each: order.index(each[0]))
 
 

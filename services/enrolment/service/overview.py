@@ -4,20 +4,25 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.enrolment.rules.overview import SessionAtAGlance
-from services.enrolment.store import overview
+from services.enrolment.rules.overview import BespokeTask, SessionAtAGlance
+from services.enrolment.store import bespoke_tasks, overview
 from shared.auth import Principal
 from shared.database import Transaction
 
 STAYS = timedelta(days=14)
 """How long a session is shown after its end: until then attendance is to be recorded."""
 MOST = 200
-"""Sessions at once."""
+"""Sessions at once, and requests."""
 
 
 async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionAtAGlance]:
     """Return the sessions of an organiser that are not over for long, the first to start first."""
     return await overview.glances(tx, organiser.delegation, now - STAYS, MOST)
+
+
+async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[BespokeTask]:
+    """Return the bespoke requests that wait for an organiser, who waits longest first."""
+    return await bespoke_tasks.waiting(tx, organiser.delegation, MOST)
 
 
 async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionAtAGlance | None:

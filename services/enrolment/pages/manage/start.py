@@ -9,15 +9,17 @@ from shared.web.logins import StaffVisit
 
 
 async def today(visit: StaffVisit) -> Response:
-    """Show the sessions of who visits, with what is to be done in each."""
+    """Show what waits for who visits, in their sessions and in what authorities asked them for."""
     now = clock.now()
     async with visit.database.quiet_transaction() as tx:
         glances = await overview.of_organiser(tx, visit.who, now)
+        requests = await overview.bespoke_tasks_of(tx, visit.who)
     return visit.page(
         "manage/start.html",
-        tasks=waiting_tasks(glances, now),
+        tasks=waiting_tasks(glances, requests, now),
         coming=[glance for glance in glances if glance.session.ends_at > now],
         past=[glance for glance in glances if glance.session.ends_at <= now],
         week=week_ahead(glances, now),
         is_cut=len(glances) == overview.MOST,
+        requests_are_cut=len(requests) == overview.MOST,
     )

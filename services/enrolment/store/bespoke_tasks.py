@@ -1,0 +1,51 @@
+"""Bespoke requests that wait for their delegation, as the catalogue says of them; they name nobody."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from services.enrolment.rules.overview import BespokeStep, BespokeTask
+from services.enrolment.tables import BespokeTaskRow
+from shared.database import Transaction, insert_many
+
+_WAITS = text(f"bespoke_task.step < {BespokeStep.DONE.value}")
+"""As the index has it, which a parameter would not be."""
+# A step is never taken back, in whichever order the events come.
+_THE_FURTHER = (
+    "ON CONFLICT (request_id, source) DO UPDATE SET "
+    "delegation = coalesce(bespoke_task.delegation, excluded.delegation), "
+    "authority = coalesce(bespoke_task.authority, excluded.authority), "
+    "trainees = coalesce(bespoke_task.trainees, excluded.trainees), "
+    "since = CASE WHEN excluded.step > bespoke_task.step THEN excluded.since ELSE bespoke_task.since END, "
+    "step = greatest(bespoke_task.step, excluded.step)"
+)
+
+
+async def save(tx: Transaction, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep how requests stand, each once: its columns, those that are not known as None."""
+    if found := list(rows):
+        await insert_many(tx, BespokeTaskRow, found, then=_THE_FURTHER)
+
+
+async def waiting(tx: Transaction, delegation: str | None, limit: int) -> Sequence[BespokeTask]:
+    """Return requests that wait for one delegation, or for any, who waits longest first."""
+    since = col(BespokeTaskRow.since)
+    query = select(BespokeTaskRow).where(_WAITS)
+    if delegation is None:
+        query = query.where(col(BespokeTaskRow.delegation).is_not(None))
+    else:
+        query = query.where(col(BespokeTaskRow.delegation) == delegation)
+    rows = await tx.scalars(query.order_by(since, col(BespokeTaskRow.request_id)).limit(limit))
+    return [
+        BespokeTask(
+            request_id=row.request_id,
+            delegation=row.delegation or "",
+            authority=row.authority or "",
+            trainees=row.trainees or 0,
+            since=row.since,
+            step=BespokeStep(row.step),
+        )
+        for row in rows
+    ]
