@@ -68,7 +68,7 @@ async def test_the_head_says_who_one_is_with_which_rights_and_leads_to_all_place
 def _account(page: str) -> tuple[str, list[str]]:
     """What the head says of whoever is logged in: their rights, and where it leads."""
     (head,) = re.findall(r'<div class="account">.*?<form', page, re.DOTALL)
-    (rights,) = re.findall(r"<p>(.*?)</p>", head)
+    (rights,) = re.findall(r"<br>(.*?)</p>", head)
     return rights, re.findall(r'<a href="([^"]*)"', head)
 
 
