@@ -1,6 +1,6 @@
 """Bespoke requests: those of authorities to a delegation, and its answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -8,12 +8,12 @@ from services.catalogue.rules import bespoke as rules
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Position
-from services.catalogue.rules.sessions import Presentation, Session
+from services.catalogue.rules.sessions import ListedSession, Presentation, Session
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
 from services.catalogue.service.sessions import claim_reference, with_prerequisite
-from services.catalogue.store import audit_log, bespoke, offers, sessions
+from services.catalogue.store import audit_log, bespoke, offers, session_lists, sessions
 from services.catalogue.store.audit_log import Action
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import AuditLogRow
@@ -126,6 +126,14 @@ async def board(tx: Transaction, who: Principal, most: int) -> list[BespokeColum
         )
         for state in BespokeState
     ]
+
+
+async def sessions_of(
+    tx: Transaction, who: Principal, requests: Iterable[BespokeRequest]
+) -> dict[UUID, ListedSession]:
+    """The sessions that were agreed on, with how many are enrolled."""
+    ids = [request.session_id for request in requests if request.session_id is not None]
+    return await session_lists.by_ids(tx, ids, viewer_of(who)) if ids else {}
 
 
 async def history(tx: Transaction, bespoke_id: UUID, limit: int) -> list[AuditLogRow]:

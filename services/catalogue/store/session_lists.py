@@ -47,10 +47,13 @@ _LISTING = select(
 
 async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession | None:
     """The session, if ``viewer`` may see it."""
-    found = await _listed(
-        tx, _LISTING.where(col(SessionRow.session_id) == session_id, _visible_to(viewer)), viewer
-    )
-    return found[0] if found else None
+    return (await by_ids(tx, [session_id], viewer)).get(session_id)
+
+
+async def by_ids(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, ListedSession]:
+    """Those of the sessions that ``viewer`` may see."""
+    found = await _listed(tx, _LISTING.where(_SESSION_ID.in_(ids), _visible_to(viewer)), viewer)
+    return {listed.session.session_id: listed for listed in found}
 
 
 async def page(

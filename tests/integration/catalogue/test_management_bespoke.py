@@ -47,9 +47,11 @@ async def test_a_delegation_answers_an_authority_by_forms(
     assert [event.answer for event in answered] == ["proposed", "agreed"]
     (scheduled,) = [event for event in await events_of() if isinstance(event, SessionScheduled)]
     assert (scheduled.capacity, scheduled.audience.sirets) == (15, ("21350238800019",))
-    page = (await organiser.get(path)).text
-    assert f"/gestion/sessions/{scheduled.session_id}" in page
-    assert "Envoyer la réponse" not in page
+    for page in ((await organiser.get(path)).text, (await organiser.get("/gestion/demandes")).text):
+        assert f"/gestion/sessions/{scheduled.session_id}" in page
+        assert "0\u00a0inscription sur 15\u00a0places." in page
+        assert "La collectivité désigne ses stagiaires jusqu’au" in page
+    assert "Envoyer la réponse" not in (await organiser.get(path)).text
 
 
 async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_list_closes(

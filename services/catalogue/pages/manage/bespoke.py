@@ -52,7 +52,11 @@ async def show_board(visit: StaffVisit) -> Response:
     async with visit.database.quiet_transaction() as tx:
         columns = await bespoke.board(tx, visit.who, COLUMN)
         themes = await offers.themes(tx)
-    return visit.page("gestion-tableau.html", columns=columns, themes=themes, next_answer=next_answer)
+        shown = [request for column in columns for request in column.requests]
+        agreed = await bespoke.sessions_of(tx, visit.who, shown)
+    return visit.page(
+        "gestion-tableau.html", columns=columns, agreed=agreed, themes=themes, next_answer=next_answer
+    )
 
 
 async def list_requests(visit: StaffVisit) -> Response:
@@ -138,6 +142,7 @@ async def _page(
     async with visit.database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         every = [offer for offer in await offers.every(tx) if offer.format is Format.BESPOKE]
+        agreed = await bespoke.sessions_of(tx, visit.who, [request])
         history = await bespoke.history(tx, request.bespoke_id, HISTORY)
     possible, values = possible_answers(request), {name: visit.form.get(name, "") for name in _FIELDS}
     chosen = values["answer"] or visit.request.query_params.get("reponse")
@@ -153,6 +158,7 @@ async def _page(
         answer=chosen if chosen in possible else next_answer(request),
         possible=possible,
         history=history,
+        agreed=agreed,
         offers=every,
         themes=themes,
         values=values,
