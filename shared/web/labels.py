@@ -409,6 +409,8 @@ CHOICES: Mapping[str, str] = {
 }
 """What the announcement does not state of an offer or a session, with its article."""
 FIELDS: Mapping[str, str] = {
+    "status": "état",
+    "format": "format",
     "offer_id": "offre",
     "reference": "référence",
     "title": "titre",
@@ -419,6 +421,7 @@ FIELDS: Mapping[str, str] = {
     "ends_at": "fin",
     "enrolment_opens_at": "ouverture des inscriptions",
     "enrolment_closes_at": "clôture des inscriptions",
+    "closes_days_before": "jours entre la clôture des inscriptions et le début",
     "timezone": "fuseau horaire",
     "modules": "séances",
     "capacity": "places",
@@ -441,6 +444,7 @@ FIELDS: Mapping[str, str] = {
     "session_id": "session enregistrée",
     "source": "origine",
     "illimite": "limite de places",
+    "choices": "ce que l’annonce ne dit pas",
 }
 """The fields of a session or a resource, as its history has them."""
 FORM_FIELDS: Mapping[str, str] = {

@@ -98,6 +98,17 @@ def test_a_session_lives_from_draft_to_cancellation(organiser: Page) -> None:
     looks_right(organiser)
 
 
+def test_the_history_of_a_session_tells_each_change(organiser: Page) -> None:
+    organiser.locator("tbody th a").last.click()
+    organiser.get_by_label("Intervenantes et intervenants").fill("Une juriste\nUn élu")
+    organiser.get_by_role("button", name="Enregistrer les modifications").click()
+    organiser.get_by_role("link", name="Historique").click()
+    expect(organiser.get_by_role("heading", name="Historique")).to_be_visible()
+    expect(organiser.get_by_role("definition").filter(has_text="Une juriste").first).to_be_visible()
+    organiser.get_by_text("Ce qui a été enregistré").click()
+    looks_right(organiser)
+
+
 def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
     organiser.get_by_role("link", name="Demandes").click()
     looks_right(organiser)

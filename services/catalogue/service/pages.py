@@ -10,8 +10,6 @@ from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, ShownSession
 from services.catalogue.service import offers, resources, sessions
-from services.catalogue.tables import AuditLogRow
-from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
@@ -55,9 +53,8 @@ class PublicOffer:
 
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
-    """The last changes of a session, its replays; every theme, and what it may require, code to title."""
+    """The replays of a session; every theme, and what it may require, code to title."""
 
-    history: Sequence[AuditLogRow]
     replays: Sequence[Resource]
     themes: dict[str, str]
     requirable: dict[str, str]
@@ -101,13 +98,10 @@ async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> Pub
     return PublicOffer(shown, await sessions.page(tx, search, None, most), await _themes(tx, shown))
 
 
-async def managed_session(
-    tx: Transaction, managed: ShownSession, who: Principal, most: int
-) -> ManagedSession:
-    """A session of their own with at most ``most`` changes. Raises :class:`Missing`."""
+async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSession:
+    """What the page of a session has beside it."""
     every = await offers.every(tx)
     return ManagedSession(
-        await sessions.history(tx, managed.session_id, who, None, most),
         await resources.of_session(tx, managed.session_id),
         await offers.themes(tx),
         {offer.offer_id: offer.title for offer in every if offer.offer_id != managed.offer_id},

@@ -61,7 +61,7 @@ async def _draft(visit: StaffVisit, every: list[Offer]) -> ListedSession | dict[
 
 
 async def show_session(visit: StaffVisit) -> Response:
-    """A session with its form, what may be done with it, and its history."""
+    """A session with its form, and what may be done with it."""
     listed = await session_page.own(visit)
     if visit.request.method != "POST" or form_rows.BUTTON in visit.form:
         return await session_page.page(visit, listed)

@@ -20,6 +20,8 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
+HISTORY = 10
+"""Changes that a resource's page shows."""
 FIELDS = ("title", "url", "summary")
 _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
@@ -142,7 +144,7 @@ async def _page(
     tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
         themes = await _choices(tx, resource)
-        history = await resources.history(tx, resource.resource_id, session_page.HISTORY)
+        history = await resources.history(tx, resource.resource_id, HISTORY)
     return visit.page(
         "gestion-ressource.html",
         status=412 if stale else 422 if errors else 200,

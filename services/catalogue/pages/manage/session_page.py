@@ -1,4 +1,4 @@
-"""The page of one session: its form, what may be done with it, and its history."""
+"""The page of one session: its form, and what may be done with it."""
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
@@ -15,9 +15,6 @@ from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
 from shared.web.logins import StaffVisit
-
-HISTORY = 10
-"""Changes that a session's page shows."""
 
 REPLAY_FIELDS = {
     "title": "replay_title",
@@ -73,7 +70,7 @@ async def page(
     values = session_form.kept(typed, stored)
     button = typed.get(form_rows.BUTTON, "")
     async with visit.database.quiet_transaction() as tx:
-        shown = await pages.managed_session(tx, listed.session, visit.who, HISTORY)
+        shown = await pages.managed_session(tx, listed.session)
     return visit.page(
         "gestion-session.html",
         status=412 if stale else 422 if errors else 200,
@@ -89,7 +86,6 @@ async def page(
         differing=session_form.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
         done=done_before(visit),
-        history=shown.history,
         replays=shown.replays,
         themes=shown.themes,
         requirable=shown.requirable,
