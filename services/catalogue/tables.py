@@ -53,7 +53,10 @@ def _searchable(row: _R) -> _R:
 
 @_searchable
 class OfferRow(_Row, table=True):
-    """An offer. ``terms`` are what its sessions have unless they say otherwise."""
+    """An offer. ``terms`` are what its sessions have unless they say otherwise.
+
+    ``loaded`` is the offer as its files last gave it, so that a load undoes nothing that was changed since.
+    """
 
     __tablename__ = "offer"
 
@@ -65,6 +68,7 @@ class OfferRow(_Row, table=True):
     terms: dict[str, Any] = _json()
     source: str
     choices: list[str] = _json()
+    loaded: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
 
 

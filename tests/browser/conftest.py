@@ -35,6 +35,8 @@ PORTAL = "https://portail.example.org/inscription?session={session_id}"
 NEWS = "https://courriels.example.org/abonnement"
 TOKEN = "advisor-bretagne"
 """The token of somebody of Bretagne; its hash is in the tokens' file."""
+EVERYWHERE = "siege"
+"""The token of somebody who acts for all delegations."""
 
 
 DEMAND = BespokeRequest(
@@ -81,8 +83,11 @@ class Served:
 def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The national offer, some sessions full, served by uvicorn in a thread of its own."""
     tokens_file = tmp_path_factory.mktemp("browser") / "tokens.json"
-    entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
-    tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
+    entries = [
+        {"name": name, "role": "organiser", "delegation": delegation, "sha256": _sha256(name)}
+        for name, delegation in ((TOKEN, "bretagne"), (EVERYWHERE, None))
+    ]
+    tokens_file.write_text(json.dumps(entries))
     url, tokens = new_database("catalogue"), Tokens(tokens_file)
 
     @asynccontextmanager
@@ -108,6 +113,10 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
 
     with serving(catalogue) as address:
         yield Served(address, url)
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 _OCCUPANCY = """

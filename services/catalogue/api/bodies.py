@@ -66,7 +66,7 @@ class OfferBody(BaseModel):
     summary: str
     themes: tuple[str, ...]
     terms: Terms = Field(description="What its sessions have unless they say otherwise.")
-    source: str = Field(description="communique or illustrative.")
+    source: str = Field(description="communique, illustrative, or staff: it was made here.")
     choices: tuple[str, ...] = Field(description="Fields that the communiqué does not state.")
 
 

@@ -1,6 +1,7 @@
 """What organisers do with their sessions, from the draft to its deletion or the end; replays and resources.
 
-A delegation acts for itself alone: what belongs to another does not exist for it (404).
+A delegation acts for itself alone: what belongs to another does not exist for it (404). Offers are every
+delegation's: who acts for all changes them (else 403).
 """
 
 from typing import Annotated, Any
@@ -13,13 +14,16 @@ from services.catalogue.api import tags
 from services.catalogue.api.access import Database, IfMatch, Organiser
 from services.catalogue.api.bodies import (
     HistoryBody,
+    OfferBody,
     ResourceBody,
     SessionBody,
     history_body,
 )
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import resources, sessions
+from services.catalogue.service import offers, resources, sessions
 from services.catalogue.service.commands import (
+    OfferChange,
+    OfferRequest,
     ReplayRequest,
     ResourceChange,
     ResourceRequest,
@@ -28,6 +32,7 @@ from services.catalogue.service.commands import (
     SessionDraft,
 )
 from shared.auth import TokenFirst
+from shared.events.vocabulary import Slug
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 router = APIRouter(prefix="/api/v1", tags=["management"], route_class=TokenFirst)
@@ -36,6 +41,48 @@ _ENTRY_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 _KNOWN: dict[int | str, dict[str, Any]] = {
     200: {"model": ResourceBody, "description": "It is published already."}
 }
+
+
+@router.post("/offers", status_code=201, summary="Make an offer")
+async def create_offer(
+    offer: OfferRequest, database: Database, organiser: Organiser, response: Response
+) -> OfferBody:
+    """Everyone finds it at once; any delegation may draft sessions of it. 409 where its id is taken."""
+    async with database.transaction() as tx:
+        made = await offers.create(tx, organiser, offer)
+    response.headers["Location"] = f"/api/v1/offers/{made.offer_id}"
+    return tags.offer(made, response)
+
+
+@router.patch("/offers/{offer_id}", summary="Change an offer")
+async def change_offer(
+    offer_id: Slug,
+    change: OfferChange,
+    *,
+    database: Database,
+    organiser: Organiser,
+    if_match: IfMatch,
+    response: Response,
+) -> OfferBody:
+    """Sessions keep the terms that they were made with. A later load of the offer's files leaves it so."""
+    async with database.transaction() as tx:
+        changed = await offers.change(tx, organiser, offer_id, change, tags=if_match)
+    return tags.offer(changed, response)
+
+
+@router.get("/offers/{offer_id}/history", summary="Who changed what of an offer, the newest first")
+async def offer_history(
+    offer_id: Slug,
+    database: Database,
+    _organiser: Organiser,
+    limit: Annotated[Limit, Query()] = 50,
+    cursor: Annotated[Cursor | None, Query()] = None,
+) -> Page[HistoryBody]:
+    """Changes of persons and of loads of the offer's files."""
+    after = position(cursor, _ENTRY_KEY)
+    async with database.quiet_transaction() as tx:
+        entries = await offers.history(tx, offer_id, after, limit + 1)
+    return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 
 @router.post("/sessions", status_code=201, summary="Draft a session")

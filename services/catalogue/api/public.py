@@ -71,6 +71,22 @@ async def list_offers(query: Annotated[_PageQuery, Query()], database: Database)
     return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
 
 
+@router.get(
+    "/offers/{offer_id}",
+    tags=["offers"],
+    summary="One offer",
+    response_model=OfferBody,
+    responses=NOT_MODIFIED,
+)
+async def show_offer(
+    offer_id: Slug, database: Database, response: Response, if_none_match: IfNoneMatch = None
+) -> OfferBody | Response:
+    """What its sessions have in common, with the tag that `If-Match` takes."""
+    async with database.quiet_transaction() as tx:
+        offer = await offers.show(tx, offer_id)
+    return tags.unless_matched(tags.offer(offer, response), response, if_none_match)
+
+
 @router.get("/sessions", tags=["sessions"], summary="The sessions, by start", openapi_extra=PUBLIC_TOO)
 async def list_sessions(
     query: Annotated[SessionQuery, Query()], database: Database, viewer: AnyViewer

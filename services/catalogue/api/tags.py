@@ -6,10 +6,18 @@ from typing import TypeVar
 from fastapi import Response
 from pydantic import BaseModel
 
-from services.catalogue.api.bodies import ResourceBody, SessionBody, resource_body, session_body
+from services.catalogue.api.bodies import (
+    OfferBody,
+    ResourceBody,
+    SessionBody,
+    offer_body,
+    resource_body,
+    session_body,
+)
+from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import resources, sessions
+from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.web.responses import etag_matches
 
@@ -22,6 +30,12 @@ def session(listed: ListedSession, response: Response) -> SessionBody:
     digest = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
     response.headers["ETag"] = f'"{sessions.tag_of(listed.session)}.{digest}"'
     return body
+
+
+def offer(offer: Offer, response: Response) -> OfferBody:
+    """The offer and its tag: nothing of it changes but by a decision."""
+    response.headers["ETag"] = f'"{offers.tag_of(offer)}"'
+    return offer_body(offer)
 
 
 def resource(resource: Resource, response: Response) -> ResourceBody:

@@ -131,7 +131,7 @@ def shown(session: ShownSession) -> dict[str, str]:
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
         **form_rows.named([_shown_question(question) for question in plan.questions], "questions"),
-        **_shown_audience(plan.audience),
+        **shown_audience(plan.audience),
     }
 
 
@@ -157,7 +157,8 @@ def _shown_question(question: Question) -> form_rows.FormRow:
     }
 
 
-def _shown_audience(audience: Audience) -> dict[str, str]:
+def shown_audience(audience: Audience) -> dict[str, str]:
+    """Who may enrol, as boxes and a list show it."""
     return {
         SIRETS: "\n".join(audience.sirets),
         **{f"audience-functions-{function.value}": _TICKED for function in audience.functions},
@@ -188,13 +189,13 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
         for group in form_rows.ROWS
         if (form_rows.used(values, group) or []) != (form_rows.used(stored, group) or [])
     ]
-    return found if _audience(values) == _audience(stored) else [*found, "audience"]
+    return found if audience(values) == audience(stored) else [*found, "audience"]
 
 
 def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) -> frozenset[str]:
     """The parts of a form to show at once: those in use, wrong, or by whose ``button`` it was sent."""
     used = {group for group in form_rows.ROWS if form_rows.used(values, group) or group in button}
-    if any(_audience(values).values()):
+    if any(audience(values).values()):
         used.add("audience")
     return frozenset(used | {name.partition("-")[0] for name in errors})
 
@@ -236,8 +237,8 @@ def read(
                 _read_row(f"{group}-{number}", row, zone, known, typed.errors)
                 for number, row in enumerate(sent)
             ]
-    if SIRETS in form and _audience(form) != _audience(before):
-        typed.fields["audience"] = _audience(form)
+    if SIRETS in form and audience(form) != audience(before):
+        typed.fields["audience"] = audience(form)
     return typed
 
 
@@ -302,7 +303,7 @@ def _question(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"functions": functions, "required": fields.get("required") == _TICKED}
 
 
-def _audience(form: Mapping[str, str]) -> dict[str, list[str]]:
+def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
     """Who may enrol, as the boxes and the list say; SIRETs may be written in groups of figures."""
 
     def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:

@@ -1,11 +1,11 @@
-"""What a load of the offer's files makes of a session: what changed in the files changes, the rest stays."""
+"""What a load of the offer's files makes of what is stored: what changed in the files, the rest stays."""
 
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import TypeVar
 
 from services.catalogue.rules.changes import amend, differences, schedule
-from services.catalogue.rules.offers import Source
+from services.catalogue.rules.offers import Offer, Source, Terms
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import Done, Loaded, Plan, Presentation, Session
 from services.catalogue.rules.validity import unpublishable
@@ -32,6 +32,38 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
     done = amend(known, plan, now) if plan != known.plan else Done(known)
     presentation = _with_changes(known.presentation, before.presentation, given.presentation)
     return replace(done, session=with_presentation(replace(done.session, loaded=given), presentation))
+
+
+def load_offer(given: Offer, known: Offer | None) -> Offer:
+    """What becomes of an offer of the files that is stored as ``known``; None: it is new.
+
+    What the files say otherwise than they did at the last load is changed, each of the terms by itself; what
+    somebody changed here and the files did not, stays.
+    """
+    if known is None:
+        return replace(given, loaded=given)
+    before = known.loaded or known
+    names = ("format", "title", "summary", "themes", "source")
+    changed = {name: getattr(given, name) for name in names if getattr(given, name) != getattr(before, name)}
+    terms = {
+        name: getattr(given.terms, name)
+        for name in Terms.model_fields
+        if getattr(given.terms, name) != getattr(before.terms, name)
+    }
+    return with_choices(replace(known, **changed, terms=known.terms.model_copy(update=terms), loaded=given))
+
+
+def with_choices(offer: Offer) -> Offer:
+    """An offer of the files with its ``choices``: theirs, and of one that was announced all that was changed.
+
+    What somebody changed here is never taken for the announcement's.
+    """
+    given = offer.loaded
+    if given is None:
+        return offer
+    changed = (name for name in ("title", "summary", "terms") if getattr(offer, name) != getattr(given, name))
+    added = changed if offer.source == Source.COMMUNIQUE else ()
+    return replace(offer, choices=tuple(dict.fromkeys((*given.choices, *added))))
 
 
 def changed_for_ever(planned: Session, known: Session) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Offers: what their sessions have in common, and the ids of what is loaded with them."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,9 +8,17 @@ from uuid import UUID, uuid5
 
 from pydantic import Field
 
+from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.sessions import EVERYONE
 from shared.events.catalogue import Audience
-from shared.events.vocabulary import ApprovalPolicy, ContractModel, Format, Timezone, WaitingList
+from shared.events.vocabulary import (
+    ApprovalPolicy,
+    ContractModel,
+    Delegation,
+    Format,
+    Timezone,
+    WaitingList,
+)
 
 NAMESPACE = UUID("5b0f2c56-7f0e-5b6e-8f51-0c1d5a7f2a43")
 """Ids of what is loaded are derived from it and the entry's key, so that a second load finds the first."""
@@ -22,6 +31,11 @@ class Source(StrEnum):
 
     COMMUNIQUE = "communique"
     ILLUSTRATIVE = "illustrative"
+
+
+MADE_HERE = "staff"
+"""The source of an offer that no file has: somebody made it on the catalogue's own pages, or by its API."""
+_DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
 class Terms(ContractModel):
@@ -47,7 +61,8 @@ class Terms(ContractModel):
 class Offer:
     """An offer, without its sessions. ``choices`` names what of it the announcement does not state.
 
-    ``changed_at`` is when it was stored, which makes no difference between two offers.
+    ``loaded`` is what the offer's files last gave of it; None: it is not of the files, or was loaded before
+    that was kept. ``changed_at`` is when it was stored, which makes no difference between two offers.
     """
 
     offer_id: str
@@ -58,7 +73,31 @@ class Offer:
     terms: Terms
     source: str
     choices: tuple[str, ...]
+    loaded: "Offer | None" = None
     changed_at: datetime = field(default=NEVER, compare=False)
+
+
+def impossible(offer: Offer, themes: Collection[str]) -> tuple[Violation, ...]:
+    """What makes an offer impossible: it names a theme or a delegation that is none."""
+    return tuple(_impossible(offer, themes))
+
+
+def _impossible(offer: Offer, themes: Collection[str]) -> Iterator[Violation]:
+    for number, theme in enumerate(offer.themes):
+        if theme not in themes:
+            yield Violation(None, f"themes.{number}", f"there is no theme {theme}")
+    for number, code in enumerate(offer.terms.audience.delegations):
+        if code not in _DELEGATIONS:
+            path = f"terms.audience.delegations.{number}"
+            yield Violation(RefusalCode.UNKNOWN_DELEGATION, path, f"{code!r} is not a delegation")
+
+
+def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Violation, ...]:
+    """What is wrong with another format: an offer that has sessions keeps its own, for they never change."""
+    if before.format is after.format or not has_sessions:
+        return ()
+    detail = "the offer has sessions, and theirs never changes: make another offer"
+    return (Violation(RefusalCode.FORMAT_FIXED, "format", detail),)
 
 
 def loaded_session_id(offer_id: str, key: str) -> UUID:

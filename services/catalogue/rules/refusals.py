@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class RefusalCode(StrEnum):
-    """Why something may not be done to a session, a request or a resource."""
+    """Why something may not be done to a session, an offer, a request or a resource."""
 
     DATES_OUT_OF_ORDER = "dates_out_of_order"
     NOT_THIS_CENTURY = "not_this_century"
@@ -34,6 +34,8 @@ class RefusalCode(StrEnum):
     OF_THE_FILES = "of_the_files"
     REFERENCE_TAKEN = "reference_taken"
     CHANGED_TOO_OFTEN = "changed_too_often"
+    OFFER_EXISTS = "offer_exists"
+    FORMAT_FIXED = "format_fixed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.OF_THE_FILES,
         RefusalCode.REFERENCE_TAKEN,
         RefusalCode.CHANGED_TOO_OFTEN,
+        RefusalCode.OFFER_EXISTS,
+        RefusalCode.FORMAT_FIXED,
     )
 )
 

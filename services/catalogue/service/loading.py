@@ -1,7 +1,7 @@
 """The offer's files into the database: what is new is published, what changed is announced, the rest stays.
 
-A load applies what changed *in the files* since the last load: an organiser's own changes of other fields
-stay, a cancelled session stays cancelled, a session that is no longer in the files stays.
+A load applies what changed *in the files* since the last load: what was changed here of other fields stays,
+a cancelled session stays cancelled, a session that is no longer in the files stays.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from uuid import UUID
 
 from services.catalogue.offer_files.planning import OfferFiles, PlannedSession
 from services.catalogue.offer_files.reading import OfferError
-from services.catalogue.rules.loads import changed_for_ever
+from services.catalogue.rules.loads import changed_for_ever, load_offer
 from services.catalogue.rules.loads import load as rule
+from services.catalogue.rules.offers import MADE_HERE, Offer
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import Done, Session
@@ -59,11 +60,8 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     Loading the same files again changes nothing and publishes nothing. Raises
     :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
     """
-    known_offers = await offers.all_for_load(tx)
-    differing = [
-        (before, offer) for offer in files.offers if (before := known_offers.get(offer.offer_id)) != offer
-    ]
-    await offers.save(tx, differing, actor=ACTOR)
+    differing = _differing(files.offers, await offers.all_locked(tx))
+    await offers.save(tx, differing, actor=ACTOR, action=Action.LOADED)
     known = await sessions.lock(tx, [planned.session.session_id for planned in files.sessions])
     await offers.save_themes(tx, files.themes)
     now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
@@ -76,7 +74,10 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     return Summary(
         shifted_by=files.shift.days,
         offers=len(files.offers),
-        offers_changed=sum(before is not None for before, _ in differing),
+        offers_changed=sum(
+            before is not None and replace(before, loaded=after.loaded) != after
+            for before, after in differing
+        ),
         new=new,
         changed=changed,
         unchanged=len(files.sessions) - new - changed - cancelled,
@@ -89,7 +90,19 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
 
 async def has_been_done(tx: Transaction) -> bool:
     """Whether there is an offer; another load waits until this transaction has ended."""
-    return bool(await offers.all_for_load(tx))
+    return bool(await offers.all_locked(tx))
+
+
+def _differing(given: Sequence[Offer], known: dict[str, Offer]) -> list[tuple[Offer | None, Offer]]:
+    found: list[tuple[Offer | None, Offer]] = []
+    for offer in given:
+        before = known.get(offer.offer_id)
+        if before is not None and before.source == MADE_HERE:
+            raise OfferError(f"offer {offer.offer_id}: somebody made one of this name here: give it another")
+        after = load_offer(offer, before)
+        if after != before:
+            found.append((before, after))
+    return found
 
 
 def _changes(

@@ -1,9 +1,18 @@
-"""Offers and their themes, looked up."""
+"""Offers and their themes: made, changed, looked up."""
 
-from services.catalogue.rules.offers import Offer
+import hashlib
+from dataclasses import replace
+
+from services.catalogue.rules.loads import with_choices
+from services.catalogue.rules.offers import NEVER, Offer, fixed_format, impossible
+from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.searching import SessionSearch
-from services.catalogue.service.failures import Missing
+from services.catalogue.service.commands import OfferChange, OfferRequest
+from services.catalogue.service.failures import Impossible, Missing, NotYours, require_tag
 from services.catalogue.store import offers, session_lists
+from services.catalogue.store.audit_log import Action
+from services.catalogue.tables import AuditLogRow
+from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Format
 
@@ -11,9 +20,82 @@ _MOST = 1_000
 """More offers than there will be."""
 
 
-async def page(tx: Transaction, after: str | None, limit: int) -> list[Offer]:
-    """At most ``limit`` offers by id, that come after ``after``."""
-    return await offers.page(tx, after, limit)
+def tag_of(offer: Offer) -> str:
+    """What changes with all that is shown of an offer."""
+    shown = repr(replace(offer, loaded=None, changed_at=NEVER))
+    return hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()
+
+
+def may_change(who: Principal) -> bool:
+    """Whether they make and change offers, which are every delegation's: who acts for all does."""
+    return who.delegation is None
+
+
+async def create(tx: Transaction, who: Principal, request: OfferRequest) -> Offer:
+    """A new offer, which everyone finds at once."""
+    require_all(who)
+    offer = request.offer()
+    if offer.offer_id in await offers.all_locked(tx):
+        detail = f"there is an offer {offer.offer_id} already"
+        raise Impossible(Violation(RefusalCode.OFFER_EXISTS, "offer_id", detail))
+    await _check(tx, offer)
+    await offers.save(tx, [(None, offer)], actor=who.name, action=Action.CREATED)
+    return await show(tx, offer.offer_id)
+
+
+async def change(
+    tx: Transaction, who: Principal, offer_id: str, change: OfferChange, *, tags: frozenset[str] | None
+) -> Offer:
+    """The offer as changed; its sessions stay as they are.
+
+    ``tags``: it is changed only as one of these; None as whatever it is.
+    """
+    require_all(who)
+    before = (await offers.all_locked(tx)).get(offer_id)
+    if before is None:
+        raise Missing(f"offer {offer_id}")
+    require_tag(tags, tag_of(before), "offer")
+    after = with_choices(change.apply_to(before))
+    await _check(tx, after)
+    violations = fixed_format(before, after, has_sessions=await offers.has_sessions(tx, offer_id))
+    if violations:
+        raise Impossible(*violations)
+    if after != before:
+        await offers.save(tx, [(before, after)], actor=who.name, action=Action.CHANGED)
+    return await show(tx, offer_id)
+
+
+async def _check(tx: Transaction, offer: Offer) -> None:
+    violations = impossible(offer, await offers.themes(tx))
+    if violations:
+        raise Impossible(*violations)
+
+
+def require_all(who: Principal) -> None:
+    """Raise :class:`NotYours` for who does not act for all."""
+    if not may_change(who):
+        raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
+
+
+async def history(tx: Transaction, offer_id: str, after: int | None, limit: int) -> list[AuditLogRow]:
+    """At most ``limit`` changes of the offer, the newest first, older than ``after``.
+
+    Raises :class:`Missing`.
+    """
+    await show(tx, offer_id)
+    return await offers.history(tx, offer_id, after, limit)
+
+
+async def page(
+    tx: Transaction,
+    after: str | None,
+    limit: int,
+    *,
+    text: str | None = None,
+    session_format: Format | None = None,
+) -> list[Offer]:
+    """At most ``limit`` offers by id that come after ``after`` and meet what is given; None: any."""
+    return await offers.page(tx, after, limit, text=text, session_format=session_format)
 
 
 async def every(tx: Transaction) -> list[Offer]:

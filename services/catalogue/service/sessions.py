@@ -269,9 +269,9 @@ async def count(tx: Transaction, search: SessionSearch) -> int:
 
 
 async def groups(
-    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser"]
+    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
 ) -> dict[str, SessionGroup]:
-    """The sessions that :func:`page` would give in all, counted by format or by organiser."""
+    """The sessions that :func:`page` would give in all, counted by format, by organiser or by offer."""
     return await session_lists.groups(tx, search, by)
 
 

@@ -57,7 +57,7 @@ async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
 
 
 async def entries_of(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[AuditLogRow]:
-    """At most ``limit`` entries about a session or resource, the newest first, older than ``after``."""
+    """At most ``limit`` entries about a session, offer or resource, the newest first, before ``after``."""
     query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
     if after is not None:
         query = query.where(col(AuditLogRow.id) < after)

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import select, text
+from sqlalchemy import exists, select, text
 from sqlmodel import col
 
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
-from services.catalogue.tables import OfferRow, ThemeRow
+from services.catalogue.tables import AuditLogRow, OfferRow, SessionRow, ThemeRow
 from shared.database import Transaction, insert_many
 from shared.events.vocabulary import Format
 
@@ -21,7 +21,7 @@ _LOCK_LOADS = text("SELECT pg_advisory_xact_lock(hashtextextended('load-offer', 
 _REPLACE = (
     "ON CONFLICT (offer_id) DO UPDATE SET format = excluded.format, title = excluded.title, "
     "summary = excluded.summary, themes = excluded.themes, terms = excluded.terms, "
-    "source = excluded.source, choices = excluded.choices"
+    "source = excluded.source, choices = excluded.choices, loaded = excluded.loaded"
 )
 _RENAME_THEME = "ON CONFLICT (theme) DO UPDATE SET title = excluded.title"
 
@@ -54,8 +54,14 @@ async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
     return None if row is None else _offer(row)
 
 
-async def all_for_load(tx: Transaction) -> dict[str, Offer]:
-    """Every offer, for a load; a second load waits until the first has ended."""
+async def has_sessions(tx: Transaction, offer_id: str) -> bool:
+    """Whether the offer has a session, be it a draft."""
+    of_offer = select(SessionRow).where(col(SessionRow.offer_id) == offer_id)
+    return bool(await tx.scalar(select(exists(of_offer))))
+
+
+async def all_locked(tx: Transaction) -> dict[str, Offer]:
+    """Every offer; whoever else loads or changes offers waits until the transaction has ended."""
     await tx.execute(_LOCK_LOADS)
     return {row.offer_id: _offer(row) for row in await tx.scalars(select(OfferRow))}
 
@@ -72,21 +78,34 @@ async def themes(tx: Transaction) -> dict[str, str]:
     return {row.theme: row.title for row in await tx.scalars(select(ThemeRow).order_by(col(ThemeRow.title)))}
 
 
-async def save(tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str) -> None:
-    """Insert or update offers, from what each was (None: it is new), and an audit entry of each."""
+async def save(
+    tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str, action: Action
+) -> None:
+    """Insert or update offers, from what each was (None: it is new).
+
+    Each has an audit entry, unless all that differs is what the offer's files gave.
+    """
     if changes:
         await insert_many(tx, OfferRow, [_columns(offer) for _, offer in changes], then=_REPLACE)
-        await audit_log.record(tx, [_entry(actor, before, offer) for before, offer in changes])
+        entries = [_entry(actor, action, before, offer) for before, offer in changes]
+        await audit_log.record(tx, [entry for entry in entries if entry is not None])
 
 
-def _entry(actor: str, before: Offer | None, after: Offer) -> AuditEntry:
+async def history(tx: Transaction, offer_id: str, after: int | None, limit: int) -> list[AuditLogRow]:
+    """At most ``limit`` entries about an offer, the newest first, older than ``after``."""
+    return await audit_log.entries_of(tx, uuid5(_SUBJECTS, offer_id), after, limit)
+
+
+def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> AuditEntry | None:
     """The audit entry of an offer: which it is, and each field that differs. An offer has no version."""
+    if before is not None and replace(before, loaded=after.loaded) == after:
+        return None
     old = {} if before is None else _audited(before)
     changes = {
         name: [old.get(name), value] for name, value in _audited(after).items() if old.get(name) != value
     }
     changes["offer_id"] = [old.get("offer_id"), after.offer_id]
-    return AuditEntry(actor, Action.LOADED, uuid5(_SUBJECTS, after.offer_id), 0, changes)
+    return AuditEntry(actor, action, uuid5(_SUBJECTS, after.offer_id), 0, changes)
 
 
 _SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")
@@ -94,18 +113,29 @@ _SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")
 
 
 def _audited(offer: Offer) -> dict[str, Any]:
+    values = {name: getattr(offer, name) for name in _CONTENT}
     lists = {"themes": list(offer.themes), "choices": list(offer.choices)}
-    return _columns(offer) | lists | {"terms": offer.terms.model_dump(mode="json")}
+    return values | lists | {"format": offer.format.value, "terms": offer.terms.model_dump(mode="json")}
 
 
 def _offer(row: OfferRow) -> Offer:
-    state = {field.name: getattr(row, field.name) for field in fields(Offer)}
-    state |= {"format": Format(row.format), "terms": Terms.model_validate(row.terms)}
-    return Offer(**state | {"themes": tuple(row.themes), "choices": tuple(row.choices)})
+    loaded = None if row.loaded is None else _read(row.loaded)
+    content = _read({name: getattr(row, name) for name in _CONTENT})
+    return replace(content, loaded=loaded, changed_at=row.changed_at)
+
+
+def _read(content: Mapping[str, Any]) -> Offer:
+    types = {"format": Format(content["format"]), "terms": Terms.model_validate(content["terms"])}
+    lists = {"themes": tuple(content["themes"]), "choices": tuple(content["choices"])}
+    return Offer(**{name: content[name] for name in _CONTENT} | types | lists)
 
 
 def _columns(offer: Offer) -> dict[str, Any]:
-    columns = {field.name: getattr(offer, field.name) for field in fields(Offer)}
-    del columns["changed_at"]  # the database's own
-    columns |= {"format": offer.format.value, "terms": offer.terms.model_dump_json()}
-    return columns | {"themes": json.dumps(offer.themes), "choices": json.dumps(offer.choices)}
+    """The columns of an offer; ``changed_at`` is the database's own. JSON columns are texts."""
+    content = _audited(offer)
+    texts = {name: json.dumps(content[name], ensure_ascii=False) for name in ("terms", "themes", "choices")}
+    given = None if offer.loaded is None else json.dumps(_audited(offer.loaded), ensure_ascii=False)
+    return content | texts | {"loaded": given}
+
+
+_CONTENT = tuple(field.name for field in fields(Offer) if field.name not in ("loaded", "changed_at"))

@@ -88,9 +88,9 @@ async def count(tx: Transaction, search: SessionSearch) -> int:
 
 
 async def groups(
-    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser"]
+    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
 ) -> dict[str, SessionGroup]:
-    """The sessions that :func:`page` would give in all, counted by format or by organiser."""
+    """The sessions that :func:`page` would give in all, counted by format, by organiser or by offer."""
     key, capacity = col(getattr(SessionRow, by)), col(SessionRow.capacity)
     takes = and_(*_enrolling(EnrolmentWindow.OPEN, search.now))
     taken = func.coalesce(_OCCUPANCY.c.enrolled, 0) + func.coalesce(_OCCUPANCY.c.offered, 0)

@@ -13,6 +13,7 @@ ORGANISER_PAGES = (
     (ORGANISING, "Aujourd’hui"),
     ("/gestion", "Mes sessions"),
     ("/gestion/sessions/nouvelle", "Nouvelle session"),
+    ("/gestion/offres", "Offres"),
     ("/gestion/ressources", "Ressources"),
     ("/gestion/demandes", "Demandes"),
 )

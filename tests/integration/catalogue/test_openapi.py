@@ -54,6 +54,7 @@ def test_the_document_tells_of_tokens_problems_and_examples() -> None:
     document = API.openapi()
     public: set[str] = {
         "/api/v1/offers",
+        "/api/v1/offers/{offer_id}",
         "/api/v1/sessions",
         "/api/v1/sessions/{session_id}",
         "/api/v1/resources",

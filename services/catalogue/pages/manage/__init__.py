@@ -7,6 +7,7 @@ from services.catalogue.pages.manage.bespoke import answer_request, list_request
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.history import session_history
 from services.catalogue.pages.manage.listing import own_sessions
+from services.catalogue.pages.manage.offers import all_offers, new_offer, offer_history, show_offer
 from services.catalogue.pages.manage.planning import change_capacity, postpone
 from services.catalogue.pages.manage.resources import (
     new_resource,
@@ -34,6 +35,10 @@ def routes(logins: Logins) -> list[Route]:
         Route(f"{session}/supprimer", logins.guarded(delete), methods=["GET", "POST"]),
         Route(f"{session}/copier", logins.guarded(copy), methods=["POST"]),
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),
+        Route("/gestion/offres", logins.guarded(all_offers)),
+        Route("/gestion/offres/nouvelle", logins.guarded(new_offer), methods=["GET", "POST"]),
+        Route("/gestion/offres/{offer_id}", logins.guarded(show_offer), methods=["GET", "POST"]),
+        Route("/gestion/offres/{offer_id}/historique", logins.guarded(offer_history)),
         Route("/gestion/ressources", logins.guarded(own_resources)),
         Route("/gestion/ressources/nouvelle", logins.guarded(new_resource), methods=["GET", "POST"]),
         Route(

@@ -27,6 +27,7 @@ async def new_session(visit: StaffVisit) -> Response:
             return session_page.to(drafted.session.session_id, "creee")
         errors = drafted
     values = dict.fromkeys((*session_form.FIELDS, session_form.SIRETS), "")
+    values["offer_id"] = visit.request.query_params.get("offre", "")
     values |= session_form.kept(visit.form, {})
     # A delegation's token says which delegation organises: its form has no field for it.
     order = [name for name in session_form.ORDER if name != "organiser" or not visit.who.delegation]

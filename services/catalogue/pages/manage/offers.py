@@ -1,0 +1,126 @@
+"""The offers that sessions are made of: listed for every delegation; made and changed by who acts for all."""
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from services.catalogue.pages import filters, form_errors, offer_form
+from services.catalogue.pages.form_errors import FormError
+from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.manage.history import PAGE as HISTORY
+from services.catalogue.pages.manage.history import entry_number, history_part
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.service import offers, sessions
+from services.catalogue.service.access import viewer_of
+from services.catalogue.service.commands import OfferRequest
+from services.catalogue.service.failures import Impossible, Stale
+from shared import clock
+from shared.web.logins import StaffVisit
+from shared.web.paging import Part
+
+PAGE = 30
+
+
+async def all_offers(visit: StaffVisit) -> Response:
+    """Every offer by its id, filtered, with how many sessions of it are to come for who looks."""
+    query, now = visit.request.query_params, clock.now()
+    chosen = filters.read(query)
+    after = query.get("apres")
+    after = after if after and filters.is_slug(after) else None
+    ahead = SessionSearch(now=now, viewer=viewer_of(visit.who), own=True, ends_after=now)
+    async with visit.database.quiet_transaction() as tx:
+        found = await offers.page(tx, after, PAGE + 1, text=chosen.text or None, session_format=chosen.format)
+        counts = await sessions.groups(tx, ahead, "offer_id")
+    shown = found[:PAGE]
+    following = {"apres": shown[-1].offer_id} if len(found) > PAGE else {}
+    return visit.page(
+        "gestion-offres.html",
+        filters=chosen,
+        errors=form_errors.sentences(visit.rendering, chosen.errors),
+        used={"recherche": chosen.text or None, "format": chosen.format},
+        part=Part(shown, after is None, {}, following),
+        counts={offer_id: group.sessions for offer_id, group in counts.items()},
+        may_change=offers.may_change(visit.who),
+    )
+
+
+async def new_offer(visit: StaffVisit) -> Response:
+    """The form of an offer, and what comes of it. Raises NotYours for who may make none."""
+    offers.require_all(visit.who)
+    errors: Mapping[str, FormError] = {}
+    if visit.request.method == "POST":
+        requested = offer_form.read_new(visit.form)
+        if isinstance(requested, OfferRequest):
+            try:
+                async with visit.database.transaction() as tx:
+                    made = await offers.create(tx, visit.who, requested)
+            except Impossible as error:
+                errors = offer_form.of_rules(form_errors.of_rules(error.violations))
+            else:
+                return session_page.lead(f"/gestion/offres/{made.offer_id}", "offre-creee")
+        else:
+            errors = requested
+    return await _page(visit, None, errors=errors)
+
+
+async def show_offer(visit: StaffVisit) -> Response:
+    """An offer with its form, for who may change it."""
+    offer = await _offer(visit)
+    if visit.request.method != "POST":
+        return await _page(visit, offer)
+    requested = offer_form.read_change(visit.form)
+    if isinstance(requested, dict):
+        return await _page(visit, offer, errors=requested)
+    try:
+        async with visit.database.transaction() as tx:
+            await offers.change(tx, visit.who, offer.offer_id, requested, tags=session_page.tags(visit))
+    except Impossible as error:
+        return await _page(visit, offer, errors=offer_form.of_rules(form_errors.of_rules(error.violations)))
+    except Stale:
+        return await _page(visit, await _offer(visit), stale=True)
+    return session_page.lead(f"/gestion/offres/{offer.offer_id}", "offre-modifiee")
+
+
+async def offer_history(visit: StaffVisit) -> Response:
+    """The changes of an offer, each field before and after."""
+    offer = await _offer(visit)
+    after = entry_number(visit.request.query_params.get("apres", ""))
+    async with visit.database.quiet_transaction() as tx:
+        entries = await offers.history(tx, offer.offer_id, after, HISTORY + 1)
+    return visit.page("gestion-offre-historique.html", offer=offer, part=history_part(entries, after))
+
+
+async def _offer(visit: StaffVisit) -> Offer:
+    """The offer of the address. Raises Missing."""
+    async with visit.database.quiet_transaction() as tx:
+        return await offers.show(tx, visit.request.path_params["offer_id"])
+
+
+async def _page(
+    visit: StaffVisit,
+    offer: Offer | None,
+    *,
+    errors: Mapping[str, FormError] | None = None,
+    stale: bool = False,
+) -> Response:
+    errors = errors or {}
+    stored = offer_form.shown(offer)
+    values = offer_form.kept(visit.form, stored)
+    tag = "" if offer is None else offers.tag_of(offer)
+    async with visit.database.quiet_transaction() as tx:
+        themes = await offers.themes(tx)
+    return visit.page(
+        "gestion-offre.html",
+        status=412 if stale else 422 if errors else 200,
+        offer=offer,
+        values=values,
+        themes=themes,
+        may_change=offers.may_change(visit.who),
+        unfolded={"audience"} if any(name.startswith("audience-") for name in errors) else (),
+        differing=offer_form.differing(values, stored),
+        stale=stale,
+        tag=tag if stale else visit.form.get("version", tag),
+        done=session_page.done_before(visit),
+        **form_errors.shown(visit.rendering, errors, offer_form.ORDER),
+    )

@@ -1,0 +1,131 @@
+"""The form of an offer: what it shows of one, and what it requests when it is sent."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages.form_errors import FormError
+from services.catalogue.rules.offers import Offer, Terms
+from services.catalogue.rules.synonyms import plain
+from services.catalogue.service.commands import OfferChange, OfferRequest, TermsRequest
+
+_TEXTS = ("format", "title", "summary")
+_UNLIMITED = ("capacity", "minimum", "quota_per_authority")
+"""Of these an empty field means no limit."""
+_REQUIRED = ("closes_days_before", "waiting_list", "offer_hold_hours", "approval", "timezone")
+THEME = "theme-"
+"""How the boxes of the themes are called, each with its code behind it."""
+_TICKED = "oui"
+ORDER = (
+    *("title", "offer_id", "format", "summary", "themes"),
+    *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
+    *("closes_days_before", "timezone", "audience"),
+)
+"""The fields of the form from above to below, and the parts that have several."""
+
+
+_Requested = TypeVar("_Requested", OfferRequest, OfferChange)
+
+
+def shown(offer: Offer | None) -> dict[str, str]:
+    """What a form shows of an offer; of a new one, what its sessions have unless somebody says otherwise."""
+    terms = Terms() if offer is None else offer.terms
+    values = dict.fromkeys(("offer_id", *_TEXTS), "")
+    if offer is not None:
+        values = {name: str(getattr(offer, name)) for name in values}
+        values |= {f"{THEME}{theme}": _TICKED for theme in offer.themes}
+    limits = {name: getattr(terms, name) for name in (*_UNLIMITED, *_REQUIRED)}
+    values |= {name: "" if value is None else str(value) for name, value in limits.items()}
+    return values | session_form.shown_audience(terms.audience)
+
+
+def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """The fields of a form that is shown again: what was typed; before it was sent, what is stored."""
+    if "title" not in form:
+        return dict(stored)
+    boxes = {name for name in stored if name.startswith(("audience-", THEME))}
+    fields = {name: "" if name in boxes else text for name, text in stored.items()}
+    return fields | {name: text for name, text in form.items() if is_field(name)}
+
+
+def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
+    """The fields of an offer that a form has otherwise than they are stored, by the names of the offer's."""
+    found = (
+        "audience" if name.startswith("audience-") else "themes" if name.startswith(THEME) else name
+        for name in {**stored, **values}
+        if values.get(name, "") != stored.get(name, "")
+    )
+    return list(dict.fromkeys(found))
+
+
+def is_field(name: str) -> bool:
+    """Whether it is a field of an offer's form."""
+    known = ("offer_id", *_TEXTS, *_UNLIMITED, *_REQUIRED, session_form.SIRETS)
+    return name in known or name in session_form.BOXES or name.startswith(THEME)
+
+
+def read_new(form: Mapping[str, str]) -> OfferRequest | dict[str, FormError]:
+    """The offer that a form requests, or by field why there is none."""
+    fields, terms, errors = _read(form)
+    fields["offer_id"] = form.get("offer_id", "").strip() or _slug(fields.get("title", "")) or "offre"
+    return _validated(OfferRequest, fields, terms, errors)
+
+
+def read_change(form: Mapping[str, str]) -> OfferChange | dict[str, FormError]:
+    """The change that a form requests, or by field why there is none."""
+    fields, terms, errors = _read(form)
+    errors |= {name: form_errors.REQUIRED for name in _TEXTS if name not in fields}
+    return _validated(OfferChange, fields, terms, errors)
+
+
+def of_rules(error: Mapping[str, FormError]) -> dict[str, FormError]:
+    """What the rules refuse, by the fields of the form: the terms have no name of their own there."""
+    return {_of_form(name): found for name, found in error.items()}
+
+
+def _of_form(name: str) -> str:
+    name = name.removeprefix("terms-")
+    if name.startswith("themes"):
+        return "themes"
+    # A box of who may enrol is one of a list.
+    return "-".join(name.split("-")[:2]) if name.startswith("audience-") else name
+
+
+def _read(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], dict[str, FormError]]:
+    fields: dict[str, Any] = {name: text for name in _TEXTS if (text := form.get(name, "").strip())}
+    fields["themes"] = [
+        name.removeprefix(THEME) for name, text in form.items() if name.startswith(THEME) and text == _TICKED
+    ]
+    terms: dict[str, Any] = {name: form.get(name, "").strip() or None for name in _UNLIMITED}
+    terms |= {name: text for name in _REQUIRED if (text := form.get(name, "").strip())}
+    terms["audience"] = session_form.audience(form)
+    return fields, terms, {name: form_errors.REQUIRED for name in _REQUIRED if name not in terms}
+
+
+def _validated(
+    request: type[_Requested],
+    fields: Mapping[str, Any],
+    terms: Mapping[str, Any],
+    errors: dict[str, FormError],
+) -> _Requested | dict[str, FormError]:
+    try:
+        read = TermsRequest.model_validate(terms)
+    except ValidationError as error:
+        errors = form_errors.of_request(error) | errors
+        read = TermsRequest()
+    try:
+        requested = request.model_validate({**fields, "terms": read})
+    except ValidationError as error:
+        errors = of_rules(form_errors.of_request(error)) | errors
+        if "offer_id" in errors:
+            errors["offer_id"] = FormError("slug")
+        return errors
+    return errors or requested
+
+
+def _slug(title: str) -> str:
+    """Words joined by hyphens, as addresses have them, of a title."""
+    return "-".join(re.findall(r"[a-z0-9]+", plain(title)))[:100].strip("-")

@@ -1,0 +1,193 @@
+"""Offers by the API and on the pages: made and changed by who acts for all, read by every delegation."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from shared.database import Database
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
+from tests.integration.catalogue.conftest import ADMIN, AS_OF, BRETAGNE, CORSE, problem
+from tests.integration.catalogue.test_history_page import text_of
+from tests.integration.catalogue.test_loading import edited
+from tests.support.catalogue import load
+
+__all__ = ["organiser"]
+
+NEW = {
+    "offer_id": "ia-et-finances",
+    "format": "webinar",
+    "title": "L’IA au service des finances",
+    "summary": "Une heure.",
+    "terms": {"capacity": 300, "closes_days_before": 1},
+}
+PATH = "/offers/ia-et-finances"
+
+
+async def test_an_offer_is_made_found_and_changed_and_its_history_says_it(ask: Ask) -> None:
+    made = await ask("POST", "/offers", by=ADMIN, **NEW)
+    assert made.status_code == 201, made.text
+    assert made.headers["location"] == "/api/v1/offers/ia-et-finances"
+    assert (made.json()["source"], made.json()["choices"]) == ("staff", [])
+    assert (await ask("GET", PATH)).json() == made.json()
+    tag = made.headers["etag"]
+    assert (await ask("GET", PATH, if_none_match=tag)).status_code == 304
+    changed = await ask("PATCH", PATH, by=ADMIN, if_match=tag, title="Autrement", terms={"capacity": None})
+    assert changed.json()["title"] == "Autrement"
+    assert changed.json()["terms"] == made.json()["terms"] | {"capacity": None}
+    problem(await ask("PATCH", PATH, by=ADMIN, if_match=tag, title="Encore"), 412)
+    (change, creation) = (await ask("GET", f"{PATH}/history", by=CORSE)).json()["items"]
+    assert (creation["actor"], creation["action"]) == (ADMIN, "created")
+    assert (change["actor"], change["action"]) == (ADMIN, "changed")
+    assert change["changes"]["title"] == [NEW["title"], "Autrement"]
+    assert set(change["changes"]) == {"title", "terms", "offer_id"}
+
+
+async def test_the_same_change_again_leaves_no_line(ask: Ask) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    for _ in range(2):
+        assert (await ask("PATCH", PATH, by=ADMIN, title="Autrement")).status_code == 200
+    assert len((await ask("GET", f"{PATH}/history", by=ADMIN)).json()["items"]) == 2
+
+
+async def test_only_who_acts_for_all_makes_and_changes_offers(ask: Ask) -> None:
+    problem(await ask("POST", "/offers", by=BRETAGNE, **NEW), 403)
+    problem(await ask("POST", "/offers", **NEW), 401)
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    problem(await ask("PATCH", PATH, by=BRETAGNE, title="À moi"), 403)
+    problem(await ask("GET", f"{PATH}/history"), 401)
+    problem(await ask("PATCH", "/offers/rien", by=ADMIN, title="Rien"), 404)
+    problem(await ask("GET", "/offers/rien"), 404)
+
+
+async def test_an_offer_that_cannot_be_is_refused(ask: Ask) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    problem(await ask("POST", "/offers", by=ADMIN, **NEW), 409)
+    problem(await ask("POST", "/offers", by=ADMIN, **NEW | {"offer_id": "x", "themes": ["rien"]}), 422)
+    audience = {"audience": {"delegations": ["atlantide"]}}
+    problem(await ask("PATCH", PATH, by=ADMIN, terms=audience), 422)
+    problem(await ask("PATCH", PATH, by=ADMIN, title=None), 422)
+
+
+async def test_of_two_who_make_the_same_offer_at_once_one_does(ask: Ask) -> None:
+    answers = await asyncio.gather(*(ask("POST", "/offers", by=ADMIN, **NEW) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_a_session_follows_its_offer_as_it_was_when_it_was_drafted(ask: Ask) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    dates = {"starts_at": "2027-03-22T08:00:00Z", "ends_at": "2027-03-22T15:00:00Z"}
+    draft = {"offer_id": "ia-et-finances", "enrolment_opens_at": "2027-02-01T08:00:00Z", **dates}
+    first = (await ask("POST", "/sessions", by=BRETAGNE, **draft)).json()
+    assert (first["capacity"], first["format"]) == (300, "webinar")
+    await ask("PATCH", PATH, by=ADMIN, terms={"capacity": 20})
+    problem(await ask("PATCH", PATH, by=ADMIN, format="mooc"), 409)
+    assert (await ask("GET", f"/sessions/{first['session_id']}", by=BRETAGNE)).json()["capacity"] == 300
+    assert (await ask("POST", "/sessions", by=BRETAGNE, **draft)).json()["capacity"] == 20
+
+
+async def test_a_load_leaves_an_offer_as_it_was_changed_here(
+    ask: Ask, database: Database, tmp_path: Path
+) -> None:
+    await load(database, as_of=AS_OF)
+    path = "/offers/ia-et-territoires"
+    await ask("PATCH", path, by=ADMIN, title="Ici", terms={"quota_per_authority": 4})
+    before = (await ask("GET", path)).json()
+    assert {"title", "terms"} <= set(before["choices"])
+    assert (await load(database, as_of=AS_OF)).offers_changed == 0
+    assert (await ask("GET", path)).json() == before
+    files = edited(tmp_path, "local_events.yaml", "themes: [usages", "themes: [transition-numerique, usages")
+    assert (await load(database, files, as_of=AS_OF)).offers_changed == 1
+    after = (await ask("GET", path)).json()
+    assert after["title"] == "Ici"
+    assert "transition-numerique" in after["themes"]
+
+
+# ------------------------------------------------------------------------------------------------ pages
+
+
+def an_offer_form(**changes: str) -> dict[str, str]:
+    fields = {"title": "L’IA et les finances", "format": "webinar", "summary": "Une heure."}
+    terms = {"closes_days_before": "0", "waiting_list": "none", "offer_hold_hours": "48"}
+    return (
+        fields | terms | {"approval": "none", "timezone": "Europe/Paris", "theme-enjeux-ia": "oui"} | changes
+    )
+
+
+async def test_an_offer_is_made_and_changed_on_pages(visit: HttpBrowser, an_empty_offer: str) -> None:
+    await log_in(visit, ADMIN)
+    made = await send(visit, "/gestion/offres/nouvelle", **an_offer_form())
+    path = "/gestion/offres/l-ia-et-les-finances"
+    assert made.headers["location"] == f"{path}?fait=offre-creee"
+    assert "L’offre est enregistrée" in (await visit.get(f"{path}?fait=offre-creee")).text
+    changed = await send(visit, path, **an_offer_form(capacity="12"))
+    assert changed.headers["location"] == f"{path}?fait=offre-modifiee"
+    page = text_of((await visit.get(f"{path}/historique")).text)
+    assert "Places Avant : sans limite → ; après : 12" in page
+    assert "L’IA et les finances" in (await visit.get("/gestion/offres")).text
+    assert "Une heure." in (await visit.get("/offres/l-ia-et-les-finances")).text
+
+
+async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
+    visit: HttpBrowser, an_empty_offer: str
+) -> None:
+    await log_in(visit, ADMIN)
+    answer = await send(
+        visit, "/gestion/offres/nouvelle", **an_offer_form(title="", capacity="x", summary="Deux heures.")
+    )
+    assert answer.status_code == 422
+    assert error_of(answer, "title") == "Ce champ est obligatoire."
+    assert error_of(answer, "capacity").startswith("Indiquez un nombre entier de places")
+    assert "Deux heures." in answer.text
+    assert 'id="theme-enjeux-ia" name="theme-enjeux-ia" type="checkbox" value="oui" checked' in answer.text
+    taken = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(offer_id=an_empty_offer))
+    assert error_of(taken, "offer_id") == "Une offre a déjà cet identifiant."
+
+
+async def test_nobody_writes_over_what_another_wrote_meanwhile(
+    visit: HttpBrowser, an_empty_offer: str
+) -> None:
+    await log_in(visit, ADMIN)
+    path = f"/gestion/offres/{an_empty_offer}"
+    old = await visit.get(path)
+    assert (await send(visit, path, **an_offer_form(title="Premier"))).status_code == 303
+    from_old = {"cle": hidden(old.text, "cle"), "version": hidden(old.text, "version")}
+    late = await visit.post(path, data=from_old | an_offer_form(title="Second", format="local_event"))
+    assert late.status_code == 412
+    assert "Cette offre a changé depuis" in late.text
+    assert 'value="Second"' in late.text
+    assert "titre" in late.text
+
+
+async def test_a_delegation_reads_offers_and_changes_none(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    listed = await organiser.get("/gestion/offres")
+    assert f"/gestion/offres/{an_empty_offer}" in listed.text
+    assert "Nouvelle offre" not in listed.text
+    page = await organiser.get(f"/gestion/offres/{an_empty_offer}")
+    assert "<form" not in page.text[page.text.index("<main") : page.text.index("</main")]
+    assert (await organiser.get("/gestion/offres/nouvelle")).status_code == 403
+    key = hidden((await organiser.get("/gestion/sessions/nouvelle")).text, "cle")
+    path = f"/gestion/offres/{an_empty_offer}"
+    assert (await organiser.post(path, data={"cle": key} | an_offer_form())).status_code == 403
+    new = await organiser.get(f"/gestion/sessions/nouvelle?offre={an_empty_offer}")
+    assert f'value="{an_empty_offer}" selected' in new.text
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("recherche=introuvable", "Aucune offre ne correspond à ces filtres."),
+        ("format=bespoke", "S’approprier les enjeux de l’IA"),
+        ("recherche=mooc", "Mooc"),
+    ],
+)
+async def test_offers_are_found_by_their_text_and_format(
+    visitor: HttpBrowser, query: str, expected: str
+) -> None:
+    await log_in(visitor, BRETAGNE)
+    page = (await visitor.get(f"/gestion/offres?{query}")).text
+    assert expected in page
+    assert "Retirer le filtre" in page
