@@ -156,6 +156,17 @@ class SessionRow(_Row, table=True):
     changed_at: datetime = _changed_at()
 
 
+class SessionTemplateRow(_Row, table=True):
+    """The name that an organiser gives to a session, to begin others from it."""
+
+    __tablename__ = "session_template"
+    __table_args__ = (UniqueConstraint("organiser", "name"),)
+
+    session_id: UUID = Field(primary_key=True, foreign_key="session.session_id", ondelete="CASCADE")
+    organiser: str
+    name: str
+
+
 class TrainerRow(_Row, table=True):
     """Who speaks or teaches in a session, in the order in which the organiser named them."""
 

@@ -469,6 +469,9 @@ FORM_FIELDS: Mapping[str, str] = {
     "advisor_email": "votre courriel",
     "resource_kind": "nature",
     "copie": "début de la copie",
+    "modele": "nom du modèle",
+    "towns": "villes",
+    "town": "ville",
     "replay_title": "titre du replay",
     "replay_url": "adresse du replay",
     "replay_summary": "présentation du replay",
@@ -479,6 +482,7 @@ FORM_ROWS: Mapping[str, str] = {
     "modules": "Séance",
     "reserved_seats": "Réservation",
     "questions": "Question",
+    "towns": "Ville",
 }
 """What a form has several rows of."""
 ONLINE = "En ligne"

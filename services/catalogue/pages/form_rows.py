@@ -1,4 +1,4 @@
-"""Rows of a form: séances, reserved seats and questions of a session, a row of fields each, without a script.
+"""Rows of a form: séances, reserved seats and questions of a session, towns of a series; without a script.
 
 The fields of a row are called ``modules-0-title``. An empty row does not count: to empty a row removes it.
 Two buttons send the form to get it back with a row more or less; then nothing is stored.
@@ -18,7 +18,10 @@ ROWS: Mapping[str, tuple[str, ...]] = {
         "kept_days",
     ),
 }
-"""The fields of a row, by its group."""
+"""The fields of a row of a session's form, by its group."""
+TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
+"""The same of the form of a series."""
+_GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
 """What a row carries that nobody types: alone it makes no row."""
 BLANK = 2
@@ -28,14 +31,14 @@ BUTTON = "ligne"
 
 FormRow = Mapping[str, str]
 
-_FIELD = re.compile(rf"({'|'.join(ROWS)})-([0-9]{{1,3}})-([a-z_]+)")
-_PRESSED = re.compile(rf"(?:ajouter-({'|'.join(ROWS)})|retirer-({'|'.join(ROWS)})-([0-9]{{1,3}}))")
+_FIELD = re.compile(rf"({'|'.join(_GROUPS)})-([0-9]{{1,3}})-([a-z_]+)")
+_PRESSED = re.compile(rf"(?:ajouter-({'|'.join(_GROUPS)})|retirer-({'|'.join(_GROUPS)})-([0-9]{{1,3}}))")
 
 
 def group_of(name: str) -> str | None:
     """The group of the row that the field belongs to; None for a field of no row."""
     match = _FIELD.fullmatch(name)
-    return match[1] if match and match[3] in ROWS[match[1]] else None
+    return match[1] if match and match[3] in _GROUPS[match[1]] else None
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
@@ -44,16 +47,22 @@ def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
     return [row for row in every if _is_used(row)] if every else None
 
 
-def shown(form: Mapping[str, str], button: str = "", *, blank: int = 1) -> dict[str, list[FormRow]]:
+def shown(
+    form: Mapping[str, str],
+    button: str = "",
+    *,
+    blank: int = 1,
+    groups: Mapping[str, tuple[str, ...]] = ROWS,
+) -> dict[str, list[FormRow]]:
     """The rows of each group as a page shows them: those in use first, then at least ``blank`` blank ones.
 
     A row is added or left out where the form was sent by the ``button`` for it.
     """
     pressed = _PRESSED.fullmatch(button)
-    rows = {group: _every(form, group) for group in ROWS}
-    if pressed and pressed[1]:
+    rows = {group: _every(form, group) for group in groups}
+    if pressed and pressed[1] in rows:
         rows[pressed[1]].append(_blank(pressed[1]))
-    elif pressed:
+    elif pressed and pressed[2] in rows:
         del rows[pressed[2]][int(pressed[3]) : int(pressed[3]) + 1]
     for group, shown_rows in rows.items():
         shown_rows.sort(key=lambda row: not _is_used(row))
@@ -70,7 +79,7 @@ def named(rows: list[FormRow], group: str) -> dict[str, str]:
 def _every(form: Mapping[str, str], group: str) -> list[FormRow]:
     matches = [match for name in form if (match := _FIELD.fullmatch(name)) and match[1] == group]
     return [
-        {name: form.get(f"{group}-{number}-{name}", "").strip() for name in ROWS[group]}
+        {name: form.get(f"{group}-{number}-{name}", "").strip() for name in _GROUPS[group]}
         for number in sorted({int(match[2]) for match in matches})
     ]
 
@@ -80,4 +89,4 @@ def _is_used(row: FormRow) -> bool:
 
 
 def _blank(group: str) -> FormRow:
-    return dict.fromkeys(ROWS[group], "")
+    return dict.fromkeys(_GROUPS[group], "")

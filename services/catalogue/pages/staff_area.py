@@ -13,5 +13,5 @@ STAFF_AREA = StaffArea(
     lead="Pour créer, modifier et publier les sessions de votre délégation.",
     label=labels.form_field,
     pages=ORGANISER_PAGES,
-    only_posted=("/publier", "/copier", "/replay"),
+    only_posted=("/publier", "/copier", "/modele", "/replay"),
 )

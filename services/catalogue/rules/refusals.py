@@ -36,6 +36,8 @@ class RefusalCode(StrEnum):
     CHANGED_TOO_OFTEN = "changed_too_often"
     OFFER_EXISTS = "offer_exists"
     FORMAT_FIXED = "format_fixed"
+    TWICE_IN_SERIES = "twice_in_series"
+    TEMPLATE_NAME_TAKEN = "template_name_taken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,16 @@ class Session(ShownSession):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTemplate:
+    """A session that has a ``name``, unique among its organiser's, to begin others from it."""
+
+    session_id: UUID
+    name: str
+    organiser: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Occupancy:
     """How full a session is, as the enrolment service last counted. ``capacity`` None: no limit."""
 

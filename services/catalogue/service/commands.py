@@ -365,6 +365,12 @@ class OfferChange(_Request):
         return replace(offer, **given, terms=terms)
 
 
+class TemplateRequest(_Request):
+    """The name by which a session is found as a template; None takes it away."""
+
+    name: Annotated[Line, Field(max_length=100)] | None = None
+
+
 class _ResourceRequest(_Request):
     title: Line
     url: Url

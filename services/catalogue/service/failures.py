@@ -84,6 +84,7 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.CHANGED_TOO_OFTEN,
         RefusalCode.OFFER_EXISTS,
         RefusalCode.FORMAT_FIXED,
+        RefusalCode.TEMPLATE_NAME_TAKEN,
     )
 )
 

@@ -9,7 +9,7 @@ from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, ShownSession
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import offers, resources, sessions, templates
 from shared.database import Transaction
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
@@ -53,11 +53,15 @@ class PublicOffer:
 
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
-    """The replays of a session; every theme, and what it may require, code to title."""
+    """The replays of a session; every theme, and what it may require, code to title.
+
+    ``template`` is its name as a template, if it has one.
+    """
 
     replays: Sequence[Resource]
     themes: dict[str, str]
     requirable: dict[str, str]
+    template: str | None
 
 
 async def home(tx: Transaction, now: datetime, delegation: Delegation | None, most: int) -> Home:
@@ -105,6 +109,7 @@ async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSess
         await resources.of_session(tx, managed.session_id),
         await offers.themes(tx),
         {offer.offer_id: offer.title for offer in every if offer.offer_id != managed.offer_id},
+        await templates.name_of(tx, managed.session_id),
     )
 
 

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from services.catalogue.pages.manage.actions import cancel, copy, delete, publish, replay
+from services.catalogue.pages.manage.actions import cancel, copy, delete, name_template, publish, replay
 from services.catalogue.pages.manage.bespoke import answer_request, list_requests, show_board
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.history import session_history
@@ -14,6 +14,7 @@ from services.catalogue.pages.manage.resources import (
     own_resources,
     show_resource,
 )
+from services.catalogue.pages.manage.series import new_series
 from services.catalogue.pages.manage.sheets import export, import_sheet
 from shared.web.logins import Logins
 
@@ -26,6 +27,7 @@ def routes(logins: Logins) -> list[Route]:
     return [
         Route("/gestion", logins.guarded(own_sessions)),
         Route("/gestion/sessions/nouvelle", logins.guarded(new_session), methods=["GET", "POST"]),
+        Route("/gestion/sessions/serie", logins.guarded(new_series), methods=["GET", "POST"]),
         Route(session, logins.guarded(show_session), methods=["GET", "POST"]),
         Route(f"{session}/historique", logins.guarded(session_history)),
         Route(f"{session}/publier", logins.guarded(publish), methods=["POST"]),
@@ -34,6 +36,7 @@ def routes(logins: Logins) -> list[Route]:
         Route(f"{session}/reporter", logins.guarded(postpone), methods=["GET", "POST"]),
         Route(f"{session}/supprimer", logins.guarded(delete), methods=["GET", "POST"]),
         Route(f"{session}/copier", logins.guarded(copy), methods=["POST"]),
+        Route(f"{session}/modele", logins.guarded(name_template), methods=["POST"]),
         Route(f"{session}/replay", logins.guarded(replay), methods=["POST"]),
         Route("/gestion/offres", logins.guarded(all_offers)),
         Route("/gestion/offres/nouvelle", logins.guarded(new_offer), methods=["GET", "POST"]),

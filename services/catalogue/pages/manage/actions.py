@@ -11,8 +11,8 @@ from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import resources, sessions
-from services.catalogue.service.commands import ReplayRequest, SessionCopy
+from services.catalogue.service import resources, sessions, templates
+from services.catalogue.service.commands import ReplayRequest, SessionCopy, TemplateRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
 from shared.web.logins import StaffVisit
@@ -85,6 +85,23 @@ async def copy(visit: StaffVisit) -> Response:
     else:
         return session_page.to(made.session.session_id, "copiee")
     return await session_page.page(visit, listed, errors={"copie": error}, keep=False)
+
+
+async def name_template(visit: StaffVisit) -> Response:
+    """Give a session a name, to begin others from it; or take it away, where none is typed."""
+    listed = await session_page.own(visit)
+    try:
+        request = TemplateRequest.model_validate({"name": visit.form.typed("modele") or None})
+        async with visit.database.transaction() as tx:
+            await templates.name(tx, visit.who, listed.session.session_id, request.name)
+    except ValidationError:
+        error = FormError("modele")
+    except Impossible as refused:
+        error = next(iter(form_errors.of_rules(refused.violations).values()))
+    else:
+        done = "modele" if request.name else "sans-modele"
+        return session_page.to(listed.session.session_id, done)
+    return await session_page.page(visit, listed, errors={"modele": error}, keep=False)
 
 
 async def replay(visit: StaffVisit) -> Response:

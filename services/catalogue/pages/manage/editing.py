@@ -1,14 +1,19 @@
 """The form of a session: a new draft, or a change of a stored one."""
 
+from contextlib import suppress
+from dataclasses import replace
+from uuid import UUID
+
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
+from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import offers, sessions
+from services.catalogue.service import offers, sessions, templates
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
 from shared.events.zones import PARIS
@@ -19,6 +24,7 @@ async def new_session(visit: StaffVisit) -> Response:
     """The form of a draft, and what comes of it."""
     async with visit.database.quiet_transaction() as tx:
         every = await offers.every(tx)
+        named = await templates.all_own(tx, visit.who)
     errors: dict[str, FormError] = {}
     button = visit.form.get(form_rows.BUTTON, "")
     if visit.request.method == "POST" and not button:
@@ -27,14 +33,14 @@ async def new_session(visit: StaffVisit) -> Response:
             return session_page.to(drafted.session.session_id, "creee")
         errors = drafted
     values = dict.fromkeys((*session_form.FIELDS, session_form.SIRETS), "")
-    values["offer_id"] = visit.request.query_params.get("offre", "")
-    values |= session_form.kept(visit.form, {})
+    values |= session_form.kept(visit.form, await beginning(visit))
     # A delegation's token says which delegation organises: its form has no field for it.
     order = [name for name in session_form.ORDER if name != "organiser" or not visit.who.delegation]
     return visit.page(
         "gestion-nouvelle.html",
         status=422 if errors else 200,
         offers=every,
+        templates=named,
         requirable={offer.offer_id: offer.title for offer in every},
         values=values,
         rows=form_rows.shown(values, button, blank=1 if visit.form else form_rows.BLANK),
@@ -42,6 +48,30 @@ async def new_session(visit: StaffVisit) -> Response:
         unfolded=session_form.unfolded(values, errors, button),
         **form_errors.shown(visit.rendering, errors, order),
     )
+
+
+async def beginning(visit: StaffVisit) -> dict[str, str]:
+    """What the form of a new session begins with, as its address says: an offer, or a session of their own.
+
+    The dates of that session move with the start that the address gives, as for a copy.
+    """
+    query = visit.request.query_params
+    session_id = _session_id(query.get("depuis", ""))
+    if session_id is None:
+        return {"offer_id": query.get("offre", "")}
+    async with visit.database.quiet_transaction() as tx:
+        session = (await sessions.show_own(tx, session_id, visit.who)).session
+    with suppress(ValueError):
+        starts_at = session_form.moment(query.get("debut", ""), session.plan.timezone)
+        session = replace(session, plan=shifted(session.plan, starts_at))
+    values = session_form.shown(replace(session, reference=None))
+    return values | {"offer_id": session.offer_id, "organiser": session.organiser}
+
+
+def _session_id(text: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(text)
+    return None
 
 
 async def _draft(visit: StaffVisit, every: list[Offer]) -> ListedSession | dict[str, FormError]:

@@ -24,7 +24,7 @@ REPLAY_FIELDS = {
 }
 """The fields of the form of a replay, by those of the request."""
 
-_ORDER = (*session_form.ORDER, "copie", *REPLAY_FIELDS.values())
+_ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 
 async def own(visit: StaffVisit) -> ListedSession:
@@ -89,6 +89,7 @@ async def page(
         replays=shown.replays,
         themes=shown.themes,
         requirable=shown.requirable,
+        template_name=shown.template,
     )
 
 

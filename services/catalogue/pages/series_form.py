@@ -1,0 +1,151 @@
+"""The form of a series: what its sessions have in common, as any new session's form, and a row for each town.
+
+Each row, laid over what is in common, is the form of a session.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from services.catalogue.pages import form_errors, form_rows, session_form
+from services.catalogue.pages.form_errors import FormError
+from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.refusals import RefusedByRule
+from services.catalogue.rules.series import MOST, SeriesSession
+from services.catalogue.service.commands import SessionDraft
+from services.catalogue.service.series import SeriesRow
+from shared.events.zones import PARIS, zone_of
+
+TOWN = "{ville}"
+"""Where a title has it, the town of the row stands there; else behind the title."""
+PUBLISHED = "publier"
+"""The box by which the sessions are published at once."""
+TICKED = "oui"
+_ROW_FIELDS = {
+    "town": "town",
+    "title": "town",
+    "venue": "venue",
+    "organiser": "delegation",
+    "capacity": "capacity",
+}
+"""The field of a row that says a field of its session."""
+ORDER = ("offer_id", "title", "towns", *session_form.ORDER[4:])
+
+
+@dataclass(frozen=True, slots=True)
+class TypedSeries:
+    """The rows that a form requests, and what of it cannot be read or done, by the fields of the form."""
+
+    rows: list[SeriesRow] = field(default_factory=list)
+    errors: dict[str, FormError] = field(default_factory=dict)
+
+
+def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    """The fields of the form that is shown again: what was typed, else what it begins with."""
+    values = session_form.kept(form, stored)
+    return values | ({PUBLISHED: form[PUBLISHED]} if form.get(PUBLISHED) == TICKED else {})
+
+
+def digest(values: Mapping[str, str]) -> str:
+    """What changes with anything that is typed in the form: it tells whether it is what was previewed."""
+    typed = sorted((name, text.strip()) for name, text in values.items() if text.strip())
+    return hashlib.blake2b(repr(typed).encode(), digest_size=16).hexdigest()
+
+
+def read(form: Mapping[str, str], offers: Sequence[Offer], delegation: str | None) -> TypedSeries:
+    """The series that a form requests for ``delegation``; None: each row says for which."""
+    rows = form_rows.used(form, "towns") or []
+    typed = TypedSeries()
+    if not rows:
+        typed.errors["towns"] = FormError("towns_missing")
+    elif len(rows) > MOST:
+        typed.errors["towns"] = FormError("towns", MOST)
+    else:
+        chosen = next((offer for offer in offers if offer.offer_id == form.get("offer_id")), None)
+        for number, row in enumerate(rows):
+            common = _Common(form, chosen, delegation or row["delegation"])
+            found = _read_row(common, row)
+            if isinstance(found, SeriesRow):
+                typed.rows.append(found)
+            else:
+                for name, error in of_row(f"towns-{number}", row, found).items():
+                    typed.errors.setdefault(name, error)
+    return typed
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What a row is laid over, and who organises its session; nothing: nobody said."""
+
+    form: Mapping[str, str]
+    offer: Offer | None
+    organiser: str
+
+    @property
+    def zone(self) -> str:
+        typed = self.form.get("timezone", "").strip()
+        return typed or (zone_of(self.organiser) if self.organiser else PARIS)
+
+
+def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, FormError]:
+    """The session that the row requests, or by field of a session's form why there is none."""
+    typed = session_form.read(_whole(common, row), {}, timezone=common.zone)
+    errors = dict(typed.errors)
+    if not row["town"]:
+        errors["town"] = form_errors.REQUIRED
+    if not common.organiser:
+        errors["organiser"] = form_errors.REQUIRED
+    starts_at: datetime | None = None
+    if row["starts_at"]:
+        try:
+            starts_at = session_form.moment(row["starts_at"], common.zone)
+        except ValueError:
+            errors["starts_at"] = FormError("starts_at")
+    try:
+        draft = SessionDraft.model_validate(typed.fields)
+    except ValidationError as error:
+        return form_errors.of_request(error) | errors
+    return errors or SeriesRow(draft, starts_at)
+
+
+def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
+    """The form of the row's own session."""
+    title = common.form.get("title", "").strip() or ("" if common.offer is None else common.offer.title)
+    town = row["town"]
+    titled = title.replace(TOWN, town) if TOWN in title else f"{title} – {town}"
+    own = {"title": titled if title else "", "organiser": common.organiser, "timezone": common.zone}
+    whole = {**common.form, **own}
+    if row["venue"]:
+        whole["venue"] = row["venue"]
+    if row["capacity"]:
+        whole["capacity"] = row["capacity"]
+        whole.pop(session_form.UNLIMITED, None)
+    whole.pop("reference", None)
+    return whole
+
+
+def of_row(name: str, row: form_rows.FormRow, errors: Mapping[str, FormError]) -> dict[str, FormError]:
+    """What is wrong with a session of the series: at the field of its row that says it, else in common."""
+    found: dict[str, FormError] = {}
+    for field_name, error in errors.items():
+        own = "starts_at" if field_name in session_form.DATES else _ROW_FIELDS.get(field_name, "")
+        at_row = own in ("delegation", "town") or (own and row[own])
+        found.setdefault(f"{name}-{own}" if at_row else field_name, error)
+    return found
+
+
+def refused(
+    form: Mapping[str, str], sessions: Sequence[SeriesSession | RefusedByRule]
+) -> dict[str, FormError]:
+    """By field why sessions of the series may not be made."""
+    rows = form_rows.used(form, "towns") or []
+    errors: dict[str, FormError] = {}
+    for number, (row, session) in enumerate(zip(rows, sessions, strict=True)):
+        if isinstance(session, RefusedByRule):
+            found = form_errors.of_rules(session.violations)
+            for field_name, error in of_row(f"towns-{number}", row, found).items():
+                errors.setdefault(field_name, error)
+    return errors

@@ -1,0 +1,59 @@
+"""A series: sessions that differ in their town, place, organiser, start and seats alone, made all or none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.catalogue.rules import changes
+from services.catalogue.rules.lifecycle import shifted
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
+from services.catalogue.rules.sessions import Done, Session
+from services.catalogue.rules.validity import inconsistencies
+
+MOST = 50
+"""Sessions of one series [choice]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSession:
+    """A session of a series: its draft, and what becomes of it; the same where it stays a draft."""
+
+    draft: Session
+    done: Done
+
+
+def placed(
+    draft: Session, starts_at: datetime | None, *, published: bool, now: datetime
+) -> SeriesSession | RefusedByRule:
+    """A new draft at its own start, None: that of the series; ``published`` at once if so."""
+    if starts_at is not None:
+        draft = replace(draft, plan=shifted(draft.plan, starts_at))
+    violations = inconsistencies(draft.plan)
+    if violations:
+        return RefusedByRule(violations)
+    done = changes.publish(draft, now) if published else Done(draft)
+    return done if isinstance(done, RefusedByRule) else SeriesSession(draft, done)
+
+
+def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
+    """The series with each session that is the same as one before it refused: a row that was typed twice."""
+    seen: set[object] = set()
+    found: list[SeriesSession | RefusedByRule] = []
+    for session in series:
+        if isinstance(session, SeriesSession):
+            plan = session.draft.plan
+            same = (session.draft.organiser, plan.title, plan.venue, plan.starts_at)
+            found.append(_TWICE if same in seen else session)
+            seen.add(same)
+        else:
+            found.append(session)
+    return found
+
+
+_TWICE = RefusedByRule(
+    (
+        Violation(
+            RefusalCode.TWICE_IN_SERIES, "title", "another row has the same town, place, organiser and start"
+        ),
+    )
+)

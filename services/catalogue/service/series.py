@@ -1,0 +1,87 @@
+"""A series of sessions: planned, so that one sees what would be made; then made, all or none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from services.catalogue.rules.refusals import RefusedByRule, Violation
+from services.catalogue.rules.series import SeriesSession, each_once, placed
+from services.catalogue.rules.sessions import Done, Session
+from services.catalogue.service.commands import SessionDraft
+from services.catalogue.service.failures import Impossible, NotYours
+from services.catalogue.service.sessions import new_draft, with_prerequisite
+from services.catalogue.store import offers, sessions
+from services.catalogue.store.audit_log import Action
+from shared import clock
+from shared.auth import Principal
+from shared.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """A session that is requested as one of a series. ``starts_at`` None: it starts as ``draft`` says."""
+
+    draft: SessionDraft
+    starts_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What becomes of each row of a series, in order; ``made``: it is stored."""
+
+    sessions: Sequence[SeriesSession | RefusedByRule]
+    made: bool = False
+
+
+async def plan(
+    tx: Transaction, who: Principal, rows: Sequence[SeriesRow], *, key: UUID, published: bool
+) -> Series:
+    """The sessions that the rows would make, or why each makes none. Nothing is stored."""
+    now = clock.now()
+    found: list[SeriesSession | RefusedByRule] = []
+    for row, session_id in zip(rows, _ids(key, rows), strict=True):
+        drafted = await _drafted(tx, who, row.draft)
+        if isinstance(drafted, Session):
+            drafted = replace(drafted, session_id=session_id)
+            found.append(placed(drafted, row.starts_at, published=published, now=now))
+        else:
+            found.append(drafted)
+    return Series(each_once(found))
+
+
+async def create(
+    tx: Transaction, who: Principal, rows: Sequence[SeriesRow], *, key: UUID, published: bool
+) -> Series:
+    """Make every session of the rows in this transaction, or none where one of them is refused.
+
+    ``key`` names the series: made once, it is not made again, however often the form is sent.
+    """
+    await sessions.lock_references(tx)
+    series = await plan(tx, who, rows, key=key, published=published)
+    planned = [session for session in series.sessions if isinstance(session, SeriesSession)]
+    if await sessions.existing(tx, _ids(key, rows)):
+        return replace(series, made=True)
+    if len(planned) < len(rows):
+        return series
+    made = [(None, Done(session.draft)) for session in planned]
+    await sessions.save(tx, made, actor=who.name, action=Action.CREATED)
+    announced = [
+        (session.draft, session.done) for session in planned if session.done.session != session.draft
+    ]
+    await sessions.save(tx, announced, actor=who.name, action=Action.PUBLISHED)
+    return replace(series, made=True)
+
+
+async def _drafted(tx: Transaction, who: Principal, draft: SessionDraft) -> Session | RefusedByRule:
+    try:
+        draft = await with_prerequisite(tx, draft, draft.offer_id)
+        return new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
+    except Impossible as error:
+        return RefusedByRule(error.violations)
+    except NotYours as error:
+        return RefusedByRule((Violation(None, "organiser", str(error)),))
+
+
+def _ids(key: UUID, rows: Sequence[SeriesRow]) -> list[UUID]:
+    return [uuid5(key, str(number)) for number in range(len(rows))]

@@ -1,0 +1,48 @@
+"""Templates: names that organisers give to sessions, to begin others from them."""
+
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from services.catalogue.rules.sessions import SessionTemplate
+from services.catalogue.tables import SessionRow, SessionTemplateRow
+from shared.database import Transaction, insert_many
+
+_RENAME = "ON CONFLICT (session_id) DO UPDATE SET name = excluded.name"
+
+
+async def of(tx: Transaction, organiser: str | None) -> list[SessionTemplate]:
+    """The templates of an organiser, None: of all, by name."""
+    query = (
+        select(
+            col(SessionTemplateRow.session_id),
+            col(SessionTemplateRow.name),
+            col(SessionTemplateRow.organiser),
+            col(SessionRow.title),
+        )
+        .join(SessionRow, col(SessionRow.session_id) == col(SessionTemplateRow.session_id))
+        .order_by(col(SessionTemplateRow.name), col(SessionTemplateRow.session_id))
+    )
+    if organiser is not None:
+        query = query.where(col(SessionTemplateRow.organiser) == organiser)
+    return [
+        SessionTemplate(row.session_id, row.name, row.organiser, row.title) for row in await tx.execute(query)
+    ]
+
+
+async def name_of(tx: Transaction, session_id: UUID) -> str | None:
+    """The session's name as a template, if it has one."""
+    query = select(col(SessionTemplateRow.name)).where(col(SessionTemplateRow.session_id) == session_id)
+    return await tx.scalar(query)
+
+
+async def save(tx: Transaction, template: SessionTemplate) -> None:
+    """Give the session this name, instead of another that it may have."""
+    row = {"session_id": template.session_id, "organiser": template.organiser, "name": template.name}
+    await insert_many(tx, SessionTemplateRow, [row], then=_RENAME)
+
+
+async def remove(tx: Transaction, session_id: UUID) -> None:
+    """Take the name away."""
+    await tx.execute(delete(SessionTemplateRow).where(col(SessionTemplateRow.session_id) == session_id))

@@ -1,0 +1,211 @@
+"""A series on pages: seen before it is made, all its sessions or none, once; and templates to begin from."""
+
+import asyncio
+import re
+from html import unescape
+from typing import Any
+
+import httpx
+
+from shared.events.catalogue import SessionOpened, SessionScheduled
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import (
+    HttpBrowser,
+    a_form,
+    created,
+    error_of,
+    hidden,
+    log_in,
+    organiser,
+    send,
+)
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, in_days
+
+__all__ = ["organiser"]
+
+PAGE = "/gestion/sessions/serie"
+
+
+def a_series(offer_id: str, *towns: str, **changes: str) -> dict[str, str]:
+    rows = {f"towns-{number}-town": town for number, town in enumerate(towns)}
+    return a_form(offer_id, title="L’IA à {ville}") | rows | changes
+
+
+async def seen(organiser: HttpBrowser, form: dict[str, str]) -> tuple[httpx.Response, dict[str, str]]:
+    """The page that shows what would be made, and the form as a browser would send it from there."""
+    page = await send(organiser, PAGE, **form)
+    marks = {name: hidden(page.text, name) for name in ("cle", "serie", "apercu") if f'"{name}"' in page.text}
+    return page, form | marks | {"confirmer": "oui"}
+
+
+async def sessions_of(ask: Ask, by: str = BRETAGNE) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await ask("GET", "/sessions", by=by)).json()["items"]
+    return items
+
+
+async def test_a_series_is_seen_then_made_as_drafts(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    form = a_series(
+        an_empty_offer, "Brest", "Quimper", **{"towns-1-capacity": "12", "towns-1-venue": "Mairie"}
+    )
+    page, confirmed = await seen(organiser, form)
+    assert page.status_code == 200
+    assert "Créer 2 sessions" in page.text
+    assert "L’IA à Quimper" in page.text
+    assert await sessions_of(ask) == []
+    done = await organiser.post(PAGE, data=confirmed)
+    assert done.headers["location"] == "/gestion?fait=serie"
+    brest, quimper = sorted(await sessions_of(ask), key=lambda session: str(session["title"]))
+    assert (brest["title"], brest["capacity"], brest["venue"]) == ("L’IA à Brest", 30, "Brest")
+    assert (quimper["title"], quimper["capacity"], quimper["venue"]) == ("L’IA à Quimper", 12, "Mairie")
+    assert {brest["status"], quimper["status"], brest["organiser"]} == {"draft", "bretagne"}
+    assert await events_of() == []
+    history = (await ask("GET", f"/sessions/{brest['session_id']}/history", by=BRETAGNE)).json()["items"]
+    assert [(line["actor"], line["action"]) for line in history] == [(BRETAGNE, "created")]
+
+
+async def test_a_series_is_published_at_once_if_the_form_says_so(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    _, confirmed = await seen(organiser, a_series(an_empty_offer, "Brest", "Quimper", publier="oui"))
+    done = await organiser.post(PAGE, data=confirmed)
+    assert done.headers["location"] == "/gestion?fait=serie-publiee"
+    sessions = await sessions_of(ask)
+    assert {session["status"] for session in sessions} == {"published"}
+    events = await events_of(sessions[0]["session_id"])
+    assert [type(event) for event in events] == [SessionScheduled, SessionOpened]
+    history = (await ask("GET", f"/sessions/{sessions[0]['session_id']}/history", by=BRETAGNE)).json()[
+        "items"
+    ]
+    assert [line["action"] for line in history] == ["published", "created"]
+
+
+async def test_one_row_that_may_not_be_keeps_all_from_being_made(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    past = {"towns-1-starts_at": in_days(-90).strftime("%Y-%m-%dT%H:%M")}
+    page, confirmed = await seen(
+        organiser, a_series(an_empty_offer, "Brest", "Quimper", publier="oui", **past)
+    )
+    assert page.status_code == 422
+    assert error_of(page, "towns-1-starts_at").startswith("La session est terminée")
+    assert "À corriger" in page.text
+    assert "confirmer" not in page.text
+    assert (await organiser.post(PAGE, data=confirmed)).status_code == 422
+    assert await sessions_of(ask) == []
+
+
+async def test_what_was_typed_after_the_preview_is_shown_again_first(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    _, confirmed = await seen(organiser, a_series(an_empty_offer, "Brest"))
+    page = await organiser.post(PAGE, data=confirmed | {"towns-0-town": "Vannes"})
+    assert page.status_code == 200
+    assert "Le formulaire a changé depuis l’aperçu" in page.text
+    assert await sessions_of(ask) == []
+    done = await organiser.post(
+        PAGE, data=confirmed | {"towns-0-town": "Vannes", "apercu": hidden(page.text, "apercu")}
+    )
+    assert done.status_code == 303
+    assert [session["title"] for session in await sessions_of(ask)] == ["L’IA à Vannes"]
+
+
+async def test_a_form_that_is_sent_twice_makes_its_sessions_once(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    _, confirmed = await seen(organiser, a_series(an_empty_offer, "Brest", "Quimper"))
+    answers = await asyncio.gather(*(organiser.post(PAGE, data=confirmed) for _ in range(3)))
+    assert {answer.headers["location"] for answer in answers} == {"/gestion?fait=serie"}
+    assert len(await sessions_of(ask)) == 2
+
+
+async def test_rows_are_added_and_taken_away_and_what_was_typed_stays(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    form = a_series(an_empty_offer, "Brest", "Quimper", "Vannes")
+    page = await send(organiser, PAGE, **form, ligne="ajouter-towns")
+    assert page.status_code == 200
+    assert 'id="towns-3-town"' in page.text
+    assert 'value="L’IA à {ville}"' in page.text
+    page = await send(organiser, PAGE, **form, ligne="retirer-towns-0")
+    assert re.findall(r'id="towns-\d-town" name="[^"]+" type="text" value="([^"]*)"', page.text) == [
+        "Quimper",
+        "Vannes",
+        "",
+    ]
+
+
+async def test_who_acts_for_all_makes_one_for_several_delegations_on_their_own_clocks(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    await log_in(visit, ADMIN)
+    form = a_series(an_empty_offer, "Brest", "Cayenne", **{"towns-0-delegation": "bretagne"})
+    page = await send(visit, PAGE, **form)
+    assert error_of(page, "towns-1-delegation") == "Ce champ est obligatoire."
+    _, confirmed = await seen(visit, form | {"towns-1-delegation": "guyane"})
+    assert (await visit.post(PAGE, data=confirmed)).status_code == 303
+    zones = {session["organiser"]: session["timezone"] for session in await sessions_of(ask, ADMIN)}
+    assert zones == {"bretagne": "Europe/Paris", "guyane": "America/Cayenne"}
+
+
+async def test_a_row_for_another_delegation_is_not_taken_from_who_is_of_one(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    _, confirmed = await seen(
+        organiser, a_series(an_empty_offer, "Ajaccio", **{"towns-0-delegation": "corse"})
+    )
+    assert (await organiser.post(PAGE, data=confirmed)).status_code == 303
+    assert [session["organiser"] for session in await sessions_of(ask)] == ["bretagne"]
+
+
+# -------------------------------------------------------------------------------------------- templates
+
+
+async def test_a_template_fills_the_form_of_a_new_session_and_of_a_series(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    rows = {"questions-0-kind": "yes_no", "questions-0-label": "Venez-vous en train ?"}
+    path = await created(organiser, an_empty_offer, summary="Une journée.", reference="BRE-1", **rows)
+    named = await send(organiser, path, f"{path}/modele", modele="Journée type")
+    assert named.headers["location"] == f"{path}?fait=modele"
+    assert "Journée type" in (await organiser.get(path)).text
+    for page in ("/gestion/sessions/nouvelle", PAGE):
+        assert ">Journée type</option>" in (await organiser.get(page)).text
+        query = {"depuis": path.rsplit("/", 1)[1], "debut": "2027-05-10T09:30"}
+        filled = (await organiser.get(page, params=query)).text
+        assert 'value="2027-05-10T09:30"' in filled
+        assert "Une journée." in filled
+        assert "Venez-vous en train ?" in unescape(filled)
+        assert f'value="{an_empty_offer}" selected' in filled
+        assert "BRE-1" not in filled
+
+
+async def test_a_name_is_of_one_template_and_ends_when_it_is_emptied(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    first = await created(organiser, an_empty_offer)
+    second = await created(organiser, an_empty_offer)
+    await send(organiser, first, f"{first}/modele", modele="Journée type")
+    taken = await send(organiser, second, f"{second}/modele", modele="Journée type")
+    assert error_of(taken, "modele") == "Un autre de vos modèles porte déjà ce nom."
+    too_long = await send(organiser, second, f"{second}/modele", modele="x" * 101)
+    assert error_of(too_long, "modele").startswith("Le nom a au plus 100 caractères")
+    emptied = await send(organiser, first, f"{first}/modele", modele=" ")
+    assert emptied.headers["location"] == f"{first}?fait=sans-modele"
+    assert (await send(organiser, second, f"{second}/modele", modele="Journée type")).status_code == 303
+    assert (await send(organiser, second, f"{second}/supprimer")).status_code == 303
+    assert "Journée type" not in (await organiser.get("/gestion/sessions/nouvelle")).text
+
+
+async def test_templates_are_of_their_delegation_alone(organiser: HttpBrowser, an_empty_offer: str) -> None:
+    path = await created(organiser, an_empty_offer)
+    await send(organiser, path, f"{path}/modele", modele="Journée type")
+    await log_in(organiser, CORSE)
+    assert "Journée type" not in (await organiser.get("/gestion/sessions/nouvelle")).text
+    query = {"depuis": path.rsplit("/", 1)[1]}
+    assert (await organiser.get("/gestion/sessions/nouvelle", params=query)).status_code == 404
+    key = hidden((await organiser.get("/gestion/sessions/nouvelle")).text, "cle")
+    assert (await organiser.post(f"{path}/modele", data={"cle": key, "modele": "À moi"})).status_code == 404
+    await log_in(organiser, ADMIN)
+    assert "Journée type · Bretagne" in (await organiser.get("/gestion/sessions/nouvelle")).text
