@@ -45,6 +45,10 @@ class Form(Mapping[str, str]):
         """What was typed, without spaces around it; nothing for a field that was not sent."""
         return self._fields.get(name, "").strip()
 
+    def number(self, name: str, most: int) -> int | None:
+        """The whole number that was typed, from 0 to ``most``; None for anything else."""
+        return number_in(self.typed(name), most)
+
     def every(self, name: str) -> list[str]:
         """All that was chosen in a field that may be sent several times."""
         return [value for field_name, value in self.pairs if field_name == name]
@@ -98,6 +102,12 @@ def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
     except ValueError as error:
         raise HTTPException(400) from error
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+def number_in(typed: str, most: int) -> int | None:
+    """Return the whole number of a text, from 0 to ``most``; None for anything else."""
+    is_number = typed.isascii() and typed.isdigit() and len(typed) <= len(str(most))
+    return int(typed) if is_number and int(typed) <= most else None
 
 
 def moment_in(typed: str, timezone: str) -> datetime:

@@ -7,6 +7,7 @@ alone has is keyed by their text, since nothing here imports a service. Why a re
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import (
@@ -19,6 +20,7 @@ from shared.events.vocabulary import (
     Status,
     WaitingList,
 )
+from shared.references import reference_of
 
 FORMATS: Mapping[Format, str] = {
     Format.MOOC: "Mooc",
@@ -164,8 +166,12 @@ ENROLMENT_FIELDS: Mapping[str, str] = {
     "fichier": "Fichier",
     "lien": "Lien",
     "envoi": "Envoi",
+    "rang": "Rang",
+    "non": "Non retenue",
+    "p": "Présence",
+    "question": "Réponse",
 }
-"""What the forms of organisers call their fields."""
+"""What the forms of organisers call their fields; the last are there for each person or question."""
 RESOURCES: Mapping[str, str] = {
     "replay": "Replay",
     "dossier": "Dossier documentaire",
@@ -578,6 +584,18 @@ def form_field(name: str) -> str | None:
     else:
         return None
     return label[:1].upper() + label[1:]
+
+
+def enrolment_field(name: str) -> str | None:
+    """A field of a form about enrolments, with whose it is: ``Rang, K7QD-2MXA``; None: no form has it."""
+    group, _, whose = name.partition("-")
+    label = ENROLMENT_FIELDS.get(group)
+    if label is None or not whose or group == "question":
+        return label
+    try:
+        return f"{label}, {reference_of(UUID(whose))}"
+    except ValueError:
+        return None
 
 
 _BOXES: Mapping[str, Mapping[Any, str]] = {"functions": AUDIENCES, "delegations": DELEGATIONS}

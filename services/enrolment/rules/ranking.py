@@ -30,6 +30,13 @@ class ArrangedCandidates:
     not_selected: Sequence[UUID]
     ties: Mapping[int, Sequence[UUID]]
 
+    def first(self, number: int) -> "ArrangedCandidates":
+        """Return the first so many of them, in the same order."""
+        ranked = self.ranked[:number]
+        undecided = self.undecided[: number - len(ranked)]
+        rest = number - len(ranked) - len(undecided)
+        return ArrangedCandidates(ranked, undecided, self.not_selected[:rest], self.ties)
+
 
 def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandidates:
     """Return the candidates, who are given in order of receipt, as the draft has them."""

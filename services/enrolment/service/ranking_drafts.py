@@ -14,21 +14,16 @@ from services.enrolment.store.ranking_drafts import draft_of
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
 from shared.read_log import Reading, ReadKind
-
-MOST = 300
-"""Candidates that are ranked on a page; more are by a sheet."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
-    """The candidates of a session in order of receipt, one more than :data:`MOST` at most, and the draft.
+    """The candidates of a session in order of receipt, and the draft of their ranking.
 
     ``author`` and ``saved_at`` are those of the draft; None: none was saved.
     """
 
-    session: SessionState
     lines: Sequence[RosterLine]
     draft: RankingDraft
     author: str | None
@@ -39,14 +34,12 @@ async def show(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading
 ) -> CandidatesToRank | None:
     """Return the candidates of a session and its draft; None: it is not the organiser's. It is recorded."""
-    session = await find_own(tx, session_id, organiser)
-    if session is None:
+    if await find_own(tx, session_id, organiser) is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     row = await ranking_drafts.find(tx, session_id)
     return CandidatesToRank(
-        session=session,
-        lines=await roster_lines.page(tx, session_id, None, MOST + 1, states=[State.PENDING_SELECTION]),
+        lines=[line async for line in roster_lines.stream(tx, session_id, states=[State.PENDING_SELECTION])],
         draft=draft_of(row),
         author=None if row is None else row.author,
         saved_at=None if row is None else row.saved_at,
@@ -69,12 +62,13 @@ async def save(
     return saved
 
 
-async def is_current(tx: Transaction, session_id: UUID, version: int) -> bool:
-    """Whether a draft is still of this version; nobody saves another until the transaction ends."""
+async def lock(tx: Transaction, session_id: UUID) -> None:
+    """Keep others from saving a draft, or deciding, until the transaction ends."""
     await sessions.lock(tx, [session_id])
-    return draft_of(await ranking_drafts.find(tx, session_id)).version == version
 
 
-async def remove(tx: Transaction, session_id: UUID) -> None:
-    """Drop the draft of a session, since it was decided by it."""
-    await ranking_drafts.remove(tx, session_id)
+async def clear(
+    tx: Transaction, session_id: UUID, draft: RankingDraft, organiser: Principal, now: datetime
+) -> None:
+    """Empty the draft of a session, since it was decided by it; its versions go on. The session is locked."""
+    await ranking_drafts.save(tx, session_id, RankingDraft(draft.version + 1), organiser.name, now)

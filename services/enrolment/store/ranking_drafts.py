@@ -3,17 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete
-from sqlmodel import col
-
 from services.enrolment.rules.ranking import RankingDraft
 from services.enrolment.tables import RankingDraftRow
 from shared.database import Transaction
 
 
 async def find(tx: Transaction, session_id: UUID) -> RankingDraftRow | None:
-    """Return the row of a session's draft, if there is one."""
-    return await tx.get(RankingDraftRow, session_id)
+    """Return the row of a session's draft as it is now, if there is one."""
+    return await tx.get(RankingDraftRow, session_id, populate_existing=True)
 
 
 def draft_of(row: RankingDraftRow | None) -> RankingDraft:
@@ -40,8 +37,3 @@ async def save(tx: Transaction, session_id: UUID, draft: RankingDraft, author: s
         )
     )
     await tx.flush()
-
-
-async def remove(tx: Transaction, session_id: UUID) -> None:
-    """Drop the draft of a session: it was decided."""
-    await tx.execute(delete(RankingDraftRow).where(col(RankingDraftRow.session_id) == session_id))

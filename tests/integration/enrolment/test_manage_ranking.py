@@ -3,8 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from shared.references import reference_of
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
     OrganiserClient,
@@ -137,7 +140,9 @@ async def test_what_is_no_rank_is_said_beside_it(front: Front, organiser: Organi
     session, _, ids = await applied(front)
     wrong = await send(organiser, page_of(session, "/candidatures"), **{f"rang-{ids[0]}": "premier"})
     assert wrong.status_code == 422
-    assert f'id="rang-{ids[0]}-erreur">Indiquez un rang' in wrong.text
+    assert f'id="rang-{ids[0]}-erreur">Indiquez un rang' in wrong.text, wrong.text[
+        wrong.text.find("autofocus") :
+    ][:900]
 
 
 async def test_who_waits_for_an_employer_is_listed_with_the_close(
@@ -149,3 +154,65 @@ async def test_who_waits_for_an_employer_is_listed_with_the_close(
     page = text_of(await organiser.get(page_of(session, "/candidatures")))
     assert "Accords attendus" in page
     assert "Durand Zoé" in page
+
+
+async def test_a_draft_of_before_the_decision_is_not_saved_and_says_what_happened(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    key = hidden((await organiser.get(path)).text, "cle")
+    tried = await send(organiser, path, **ranks(ids, 1, 2, 3, 0), essai="oui")
+    await organiser.post(f"{path}/decision", data={"cle": key, "version": hidden(tried.text, "version")})
+    await front.enrol(session, late := an_agent(family_name="Abel"))
+    again = (await front.of(session, late)).enrolment_id
+    for version in ("0", "1", "99"):
+        stale = await organiser.post(path, data={"cle": key, "version": version, f"rang-{again}": "1"})
+        said = text_of(stale, 409)
+        assert "Entre-temps la sélection a été décidée, ou le brouillon vidé, par advisor-bretagne" in said
+    assert (await send(organiser, path, **ranks([again], 1))).status_code == 303
+
+
+async def test_a_version_that_no_draft_has_is_not_saved(front: Front, organiser: OrganiserClient) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    key = hidden((await organiser.get(path)).text, "cle")
+    stale = await organiser.post(path, data={"cle": key, "version": "7", **ranks(ids, 1)})
+    assert "ou le brouillon vidé." in text_of(stale, 409)
+
+
+async def test_more_candidates_than_a_page_shows_are_ranked_by_page_and_sheet_and_decided_about(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, agents, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    monkeypatch.setattr("services.enrolment.pages.manage.ranking.SHOWN", 2)
+    first = await organiser.get(path)
+    assert "Voici les trois cents premières" in text_of(first)
+    assert first.text.count("data-rank") == 2
+    await send(organiser, path, **ranks(ids, 1, 2, 3, 0), brouillon="")
+    await send(organiser, path, **ranks(ids[:2], 2, 1), brouillon="")  # who is not in the form stays
+    tried = await send(organiser, path, **ranks(ids[:2], 2, 1), essai="oui")
+    form = {"cle": hidden(tried.text, "cle"), "version": hidden(tried.text, "version")}
+    done = await organiser.post(f"{path}/decision", data=form)
+    assert done.headers["location"] == page_of(session, "?fait=decidee")
+    assert await front.states(session, *agents) == ["enrolled", "enrolled", "waitlisted", "refused"]
+
+
+async def test_each_wrong_rank_is_listed_with_its_name_and_leads_to_its_field(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    wrong = await send(organiser, path, **{f"rang-{ids[0]}": "premier", f"rang-{ids[1]}": "0"})
+    for each, name in zip(ids, ("Durand Zoé", "Le Goff Loïc"), strict=False):
+        assert f'<a href="#rang-{each}">Rang de {name}' in wrong.text
+
+
+async def test_ranks_that_were_typed_are_shown_where_the_log_in_has_ended(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await applied(front)
+    organiser.cookies.clear()
+    late = await organiser.post(page_of(session, "/candidatures"), data={"cle": "x", **ranks(ids, 1, 2)})
+    assert f"Rang, {reference_of(ids[1])}\u00a0: 2" in late.text

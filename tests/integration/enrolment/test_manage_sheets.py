@@ -1,15 +1,22 @@
 """Sheets on pages: exported as CSV and workbooks, imported once each change was shown."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from services.enrolment.rules.ranking import RankingDraft
+from services.enrolment.service import ranking_drafts
+from shared import clock
+from shared.auth import Principal, Role
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web import workbooks
-from tests.integration.enrolment.conftest import Front
+from tests.conftest import Eventually
+from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, organiser, page_of, text_of, visitor
 from tests.support.builders import an_agent, open_now
 
@@ -88,6 +95,51 @@ async def test_a_ranking_becomes_the_draft_and_decides_nothing(
     page = text_of(await organiser.get(page_of(session, "/candidatures"))).partition("Classées")[2]
     assert page.index("Élie Zoé") < page.index("Riou Zoé") < page.index("Non retenues")
     assert set(await front.states(session, *agents)) == {"pending_selection"}
+
+
+async def test_what_is_wrong_with_a_ranking_is_said_by_line(front: Front, organiser: OrganiserClient) -> None:
+    session = open_now(approval="selection")
+    twins = [an_agent("A-1", issuer=issuer) for issuer in ("portail-bretagne", "portail-deux")]
+    await front.publish(session)
+    await front.enrol(session, *twins, an_agent("A-2", issuer="portail-deux"))
+    sheet = "Identifiant;Émetteur;Rang\nA-1;;1\nA-9;;2\nA-2;;3\nA-2;portail-deux;4\n"
+    said = text_of(await upload(organiser, session, sheet.encode(), "classement"), 422)
+    assert "La ligne 2 désigne deux personnes : indiquez aussi l’émetteur." in said
+    assert "La ligne 3 ne désigne personne dont la candidature attend une décision." in said
+    assert "La ligne 5 désigne une personne déjà vue." in said
+    named = "Identifiant;Émetteur;Rang\nA-1;portail-deux;1\nA-1;portail-bretagne;2\nA-2;;non\n"
+    assert (await upload(organiser, session, named.encode(), "classement")).status_code == 303
+    page = (await organiser.get(page_of(session, "/candidatures"))).text
+    for rank, agent in ((2, twins[0]), (1, twins[1])):
+        field = f"rang-{(await front.of(session, agent)).enrolment_id}"
+        assert re.search(rf'id="{field}"[^>]* value="{rank}"', page), field
+
+
+async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
+    *, front: Front, organiser: OrganiserClient, database: Database, rows: SelectRows, eventually: Eventually
+) -> None:
+    session, agent = open_now(approval="selection"), an_agent("A-1")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
+    rank = RankingDraft(0, {(await front.of(session, agent)).enrolment_id: 7})
+
+    async def it_waits() -> bool:
+        return bool(
+            await rows(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock'"
+            )
+        )
+
+    async with database.transaction() as tx:
+        await ranking_drafts.lock(tx, session.session_id)
+        sheet = upload(organiser, session, b"Identifiant;Rang\nA-1;1\n", "classement")
+        imported = asyncio.create_task(sheet)
+        await eventually(it_waits, "the import waits for the colleague")
+        await ranking_drafts.save(tx, session.session_id, rank, colleague, clock.now())
+    assert "Un autre brouillon a été enregistré pendant l’import" in text_of(await imported, 409)
+    assert 'value="7"' in (await organiser.get(page_of(session, "/candidatures"))).text
 
 
 @pytest.mark.parametrize("name", ["participants.csv", "participants.xlsx", "candidatures.csv"])

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from shared.web.forms import LARGEST_FORM, read_form
+from shared.web.forms import LARGEST_FORM, Form, read_form
 
 IN_PARTS = "multipart/form-data; boundary=x"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -57,3 +57,15 @@ async def test_no_more_fields_are_taken_than_a_form_has(in_parts: bool) -> None:
     with pytest.raises(HTTPException) as refused:
         await read_form(request, most=2, with_file=True)
     assert refused.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("0", 0), (" 12 ", 12), ("100", 100), ("101", None), ("0000099999", None), ("9" * 5000, None),
+        ("-1", None), ("+1", None), ("1.0", None), ("²", None), ("٣", None), ("", None), ("x", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_up_to_the_most_that_it_may_be(typed: str, number: int | None) -> None:
+    assert Form([("n", typed)]).number("n", 100) == number
+    assert Form().number("n", 100) is None

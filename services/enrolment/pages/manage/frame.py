@@ -14,7 +14,7 @@ from shared.database import Transaction
 from shared.events.vocabulary import Reason
 from shared.read_log import Reading, reading_of
 from shared.web import labels
-from shared.web.forms import Errors, in_order
+from shared.web.forms import Errors, Form, in_order
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
 from shared.web.responses import see_other
@@ -43,6 +43,15 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 def reading(visit: StaffVisit) -> Reading:
     """What is recorded of a read by who visits."""
     return reading_of(visit.who, None)
+
+
+def version_in(form: Form) -> int:
+    """The version of something that a form showed; 0, which nothing has, for what is none."""
+    return form.number("version", _LARGEST_VERSION) or 0
+
+
+_LARGEST_VERSION = 2**31 - 1
+"""What Postgres keeps as one."""
 
 
 def page(

@@ -4,7 +4,6 @@ Buttons move a candidate by a step, numbers say it at once, and where there is a
 Each form brings the version of the draft that it showed: over a newer one nothing is saved.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -26,8 +25,11 @@ from shared.database import Transaction
 from shared.web.forms import Errors, Form
 from shared.web.logins import StaffVisit
 
+SHOWN = 300
+"""Most candidates that are shown; a sheet ranks more."""
 PENDING = 200
 """Most who wait for their employer that are shown."""
+LARGEST_RANK = 99_999
 
 
 class Tried(Exception):
@@ -38,22 +40,25 @@ class Tried(Exception):
         self.selected = selected
 
 
-def draft_in(form: Form, candidates: Sequence[UUID]) -> tuple[RankingDraft, dict[str, str]]:
-    """Return the draft that a form describes, and what is wrong with it, by field."""
+def draft_in(form: Form, found: CandidatesToRank) -> tuple[RankingDraft, dict[str, str]]:
+    """Return the draft that a form describes, and what is wrong with it, by field.
+
+    Who is not in the form is as in the draft that is kept.
+    """
     ranks: dict[UUID, int] = {}
     errors: dict[str, str] = {}
-    not_selected = {each for each in candidates if f"non-{each}" in form}
-    for each in candidates:
-        typed = form.typed(f"rang-{each}")
-        if not typed or each in not_selected:
-            continue
-        if typed.isascii() and typed.isdigit() and 0 < int(typed[:6]) < 100_000:
-            ranks[each] = int(typed[:6])
-        else:
-            errors[f"rang-{each}"] = "Indiquez un rang : 1, 2, 3…"
-    version = form.typed("version")
-    is_number = version.isascii() and version.isdigit() and len(version) < 10
-    return RankingDraft(int(version) if is_number else 0, ranks, frozenset(not_selected)), errors
+    not_selected: set[UUID] = set()
+    for each in _ids(found):
+        field, typed = f"rang-{each}", form.typed(f"rang-{each}")
+        is_shown = field in form or f"non-{each}" in form
+        rank = form.number(field, LARGEST_RANK) if is_shown else found.draft.ranks.get(each)
+        if f"non-{each}" in form if is_shown else each in found.draft.not_selected:
+            not_selected.add(each)
+        elif rank:
+            ranks[each] = rank
+        elif typed:
+            errors[field] = "Indiquez un rang : 1, 2, 3…"
+    return RankingDraft(frame.version_in(form), ranks, frozenset(not_selected)), errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,12 @@ class RankingPages:
         if visit.request.method != "POST":
             return await self._page(visit)
         found = await _found(visit)
-        ids = _ids(found)
-        draft, errors = draft_in(visit.form, ids)
+        draft, errors = draft_in(visit.form, found)
         if errors:
             return await self._page(visit, draft=draft, errors=errors, status=422)
         for button, step in (("monter", -1), ("descendre", 1)):
             if visit.form.typed(button):
-                draft = stepped(draft, ids, _id_in(visit.form.typed(button)), step)
+                draft = stepped(draft, _ids(found), _id_in(visit.form.typed(button)), step)
         async with visit.database.transaction() as tx:
             saved = await ranking_drafts.save(tx, frame.session_id_of(visit), draft, visit.who, clock.now())
         if saved is None:
@@ -88,17 +92,15 @@ class RankingPages:
 
     async def decide(self, visit: StaffVisit) -> Response:
         """Decide about all candidates as the draft has it, if it is the one that was tried."""
-        version = visit.form.typed("version")
         session_id = frame.session_id_of(visit)
         try:
             async with visit.database.transaction() as tx:
+                await ranking_drafts.lock(tx, session_id)
                 found = await _found_in(tx, visit)
-                if version != str(found.draft.version) or not await ranking_drafts.is_current(
-                    tx, session_id, found.draft.version
-                ):
+                if frame.version_in(visit.form) != found.draft.version:
                     raise NotDone({"": "Le brouillon a changé depuis votre essai : vérifiez-le."})
                 await self._select(tx, visit, found)
-                await ranking_drafts.remove(tx, session_id)
+                await ranking_drafts.clear(tx, session_id, found.draft, visit.who, clock.now())
         except NotDone as error:
             return await self._page(visit, errors=error.errors, status=409)
         return frame.to_session(session_id, done="decidee")
@@ -168,6 +170,7 @@ class RankingPages:
             )
             lists = await people.nominations(tx, frame.session_id_of(visit))
         draft = draft or found.draft
+        order = arranged(draft, _ids(found))
         return frame.page(
             visit,
             "ranking.html",
@@ -177,9 +180,9 @@ class RankingPages:
             errors=errors,
             found=found,
             lines={line.enrolment.enrolment_id: line for line in found.lines},
-            order=arranged(draft, _ids(found)),
+            order=order.first(SHOWN),
             draft=draft,
-            is_cut=len(found.lines) > ranking_drafts.MOST,
+            is_cut=len(found.lines) > SHOWN,
             stale=stale,
             tried=tried,
             pending=[] if pending is None else pending[1],
@@ -188,7 +191,7 @@ class RankingPages:
 
 
 def _ids(found: CandidatesToRank) -> list[UUID]:
-    return [line.enrolment.enrolment_id for line in found.lines[: ranking_drafts.MOST]]
+    return [line.enrolment.enrolment_id for line in found.lines]
 
 
 def _id_in(typed: str) -> UUID:

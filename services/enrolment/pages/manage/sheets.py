@@ -13,7 +13,6 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.person import NotDone
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.ranking import RankingDraft
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import (
@@ -21,6 +20,7 @@ from services.enrolment.service import (
     attendance,
     attendance_sheets,
     ranking_drafts,
+    ranking_sheets,
     roster,
     sheet_lines,
 )
@@ -33,13 +33,15 @@ from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import spreadsheets, workbooks
 from shared.web.logins import StaffVisit
 from shared.web.responses import PRIVATE
-from shared.web.spreadsheets import Fault, UnreadableSheet
+from shared.web.spreadsheets import UnreadableSheet
 
 MOST_CHANGES = 900
 """Of one sheet: each is a field of the form that confirms it."""
 SHOWN_FAULTS = 100
 FAULTS: Mapping[str, str] = {
     "not_enrolled": "ne désigne personne qui a une place, ou désigne deux personnes",
+    "not_a_candidate": "ne désigne personne dont la candidature attend une décision",
+    "ambiguous": "désigne deux personnes : indiquez aussi l’émetteur",
     "no_such_module": "ne dit pas laquelle des séances",
     "empty": "ne désigne personne, ou n’a rien",
     "twice": "désigne une personne déjà vue",
@@ -155,30 +157,21 @@ class SheetPages:
 
     async def _ranked(self, visit: StaffVisit, sheet: spreadsheets.Sheet) -> Response:
         """Put a ranking into the draft, which is shown, and decided by later."""
-        faults = list(sheet.faults)
-        ranked, not_selected, _ = sheet_lines.ranking_of(sheet.rows, faults)
         session_id = frame.session_id_of(visit)
         async with visit.database.transaction() as tx:
             found = await ranking_drafts.show(tx, session_id, visit.who, frame.reading(visit))
             if found is None:
                 raise HTTPException(404)
-            ids = {
-                (agent.agent_id, issuer): line.enrolment.enrolment_id
-                for line in found.lines
-                for agent in [line.enrolment.agent]
-                for issuer in (agent.issuer, None)
-            }
-            unknown = [each for each in (*ranked, *not_selected) if (each.agent_id, each.issuer) not in ids]
-            faults += [Fault(1, "not_enrolled", each.agent_id) for each in unknown]
-            if not faults:
-                draft = RankingDraft(
-                    found.draft.version,
-                    {ids[each.agent_id, each.issuer]: rank for rank, each in enumerate(ranked, 1)},
-                    frozenset(ids[each.agent_id, each.issuer] for each in not_selected),
-                )
-                await ranking_drafts.save(tx, session_id, draft, visit.who, clock.now())
+            draft, others = ranking_sheets.draft_of(sheet.rows, found.lines, found.draft.version)
+            faults = [*sheet.faults, *others]
+            saved = (
+                None if faults else await ranking_drafts.save(tx, session_id, draft, visit.who, clock.now())
+            )
         if faults:
             return await _page(visit, faults=faults, status=422)
+        if saved is None:
+            late = {"": "Un autre brouillon a été enregistré pendant l’import : importez de nouveau."}
+            return await _page(visit, errors=late, status=409)
         return frame.to_session(session_id, "/candidatures", done="brouillon")
 
 

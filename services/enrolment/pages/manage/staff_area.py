@@ -12,7 +12,7 @@ STAFF_AREA = StaffArea(
     roles=frozenset((Role.ORGANISER, Role.ADMIN)),
     title="Espace des délégations",
     lead="Pour suivre les inscriptions aux sessions de votre délégation.",
-    label=labels.ENROLMENT_FIELDS.get,
+    label=labels.enrolment_field,
     pages=ORGANISER_PAGES,
     only_posted=(
         "/correction",
