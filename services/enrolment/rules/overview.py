@@ -80,6 +80,7 @@ class SessionAtAGlance:
             OrganiserTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
             OrganiserTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
             OrganiserTask.APPROVALS_MISSING: self.pending_approval
+            and not is_closed
             and session.enrolment_closes_at - APPROVALS_BEFORE <= now,
             OrganiserTask.OFFERS_OUT: self.offered,
             OrganiserTask.ADDRESSES_BAD: self.bad_addresses and not is_over,

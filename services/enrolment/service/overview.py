@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.enrolment.rules.overview import BespokeTask, SessionAtAGlance
 from services.enrolment.store import bespoke_tasks, overview
+from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
 
@@ -16,16 +17,19 @@ MOST = 200
 
 
 async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionAtAGlance]:
-    """Return the sessions of an organiser that are not over for long, the first to start first."""
-    return await overview.glances(tx, organiser.delegation, now - STAYS, MOST)
+    """Return the sessions of an organiser that are not over for long, the first to start first.
+
+    There is one more than :data:`MOST` where some are left out.
+    """
+    return await overview.glances(tx, organiser.delegation, now - STAYS, MOST + 1, now)
 
 
 async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[BespokeTask]:
-    """Return the bespoke requests that wait for an organiser, who waits longest first."""
-    return await bespoke_tasks.waiting(tx, organiser.delegation, MOST)
+    """Return the bespoke requests that wait for an organiser, who waits longest first; one more as above."""
+    return await bespoke_tasks.waiting(tx, organiser.delegation, MOST + 1)
 
 
 async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionAtAGlance | None:
     """Return a session with its numbers; None: it is not the organiser's."""
-    found = await overview.glance(tx, session_id)
+    found = await overview.glance(tx, session_id, clock.now())
     return found if found is not None and organiser.finds(found.session.organiser) else None

@@ -8,21 +8,22 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.store.enrolments import LIVE
 from services.enrolment.store.sessions import session_of
 from shared.database import Transaction
 
 
 async def glances(
-    tx: Transaction, organiser: str | None, since: datetime, limit: int
+    tx: Transaction, organiser: str | None, since: datetime, limit: int, now: datetime
 ) -> Sequence[SessionAtAGlance]:
     """Return sessions that end after a moment, the first to start first; of one organiser, or of all."""
-    parameters = {"organiser": organiser, "since": since, "limit": limit}
+    parameters = {"organiser": organiser, "since": since, "limit": limit, "live": LIVE, "now": now}
     return [_glance(row) for row in await tx.execute(_LIST, parameters)]
 
 
-async def glance(tx: Transaction, session_id: UUID) -> SessionAtAGlance | None:
+async def glance(tx: Transaction, session_id: UUID, now: datetime) -> SessionAtAGlance | None:
     """Return a session with its numbers, or None."""
-    row = (await tx.execute(_SINGLE, {"id": session_id})).one_or_none()
+    row = (await tx.execute(_SINGLE, {"id": session_id, "live": LIVE, "now": now})).one_or_none()
     return None if row is None else _glance(row)
 
 
@@ -49,12 +50,13 @@ _GLANCE = (
     "AND enrolment.state = 'pending_selection') AS pending_selection, "
     "(SELECT count(*) FROM bad_address JOIN enrolment USING (issuer, agent_id) "
     "WHERE enrolment.session_id = session.session_id "
-    "AND enrolment.state IN ('enrolled', 'offered', 'waitlisted', 'pending_approval', 'pending_selection')) "
-    "AS bad_addresses, "
+    "AND enrolment.state = ANY(CAST(:live AS text[]))) AS bad_addresses, "
     "CASE WHEN offered > 0 THEN (SELECT min(hold_until) FROM enrolment "
     "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'offered') END AS next_lapse, "
-    "CAST(session.state->>'starts_at' AS timestamptz) <= now() AND EXISTS (SELECT FROM enrolment "
-    "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'enrolled') AS unrecorded "
+    "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM enrolment "
+    # Who has come to some of the modules is 'attended' until the others are known.
+    "WHERE enrolment.session_id = session.session_id AND enrolment.state IN ('enrolled', 'attended')) "
+    "AS unrecorded "
     "FROM session "
 )
 _LIST = text(

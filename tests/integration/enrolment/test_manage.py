@@ -2,12 +2,22 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 
 from shared.database import Database
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, organiser, text_of, visitor
-from tests.integration.enrolment.organising import ADMIN, CORSE, SUPPORT
+from tests.integration.enrolment.manage import (
+    MANAGE,
+    OrganiserClient,
+    log_in,
+    organiser,
+    page_of,
+    send,
+    text_of,
+    visitor,
+)
+from tests.integration.enrolment.organising import ADMIN, CORSE, MODULES, SUPPORT
 from tests.support.builders import an_agent, open_now
 
 __all__ = ["organiser", "visitor"]
@@ -76,7 +86,7 @@ async def test_what_waits_for_the_organiser_comes_first(
         "1 candidature à classer.",
         "1 personne pour un minimum de 5 : maintenez, reportez ou annulez la session.",
         "1 place proposée sans réponse pour le moment, la première jusqu’au ",
-        "1 personne sans l’accord de l’employeur ; sans lui, refus à la clôture (dans 2 jours).",
+        "1 personne sans l’accord de l’employeur ; sans lui, refus à la clôture (dans 3 jours).",
         "Les courriels à 1 personne reviennent : adresse à corriger.",
     ):
         assert expected in page.replace("\u00a0", " ")
@@ -88,12 +98,7 @@ async def test_what_waits_for_the_organiser_comes_first(
     assert "Clôture des inscriptions" in week
 
 
-async def test_attendance_is_asked_for_once_a_session_is_over(
-    front: Front, organiser: OrganiserClient, database: Database
-) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, an_agent())
+async def over(database: Database) -> None:
     async with database.transaction() as tx:
         await tx.execute(
             text(
@@ -102,6 +107,43 @@ async def test_attendance_is_asked_for_once_a_session_is_over(
                 "'ends_at', now() - interval '1 day')"
             )
         )
+
+
+async def test_attendance_is_asked_for_until_every_seance_is_known(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session = open_now(starts_at=datetime.now(UTC) - timedelta(hours=1), modules=MODULES)
+    agent = an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    asked = "Des présences ne sont pas encore enregistrées."
+    for seance, is_asked in (("1", True), ("2", False)):
+        path = page_of(session, f"/presence?seance={seance}")
+        form = {f"avant-{enrolment_id}": "", f"p-{enrolment_id}": "attended"}
+        assert (await send(organiser, path, **form)).status_code == 303
+        await over(database)
+        assert (asked in text_of(await organiser.get(MANAGE))) == is_asked, seance
+
+
+async def test_as_many_sessions_as_fit_are_not_told_as_cut(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.enrolment.service.overview.MOST", 2)
+    for number, is_cut in ((2, False), (3, True)):
+        await front.publish(*(open_now() for _ in range(2 if number == 2 else 1)))
+        page = text_of(await organiser.get(MANAGE))
+        assert page.count("Inscriptions ouvertes") == 2
+        assert ("Voici les deux cents premières" in page) == is_cut
+
+
+async def test_attendance_is_asked_for_once_a_session_is_over(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, an_agent())
+    await over(database)
     page = text_of(await organiser.get(MANAGE))
     assert "Des présences ne sont pas encore enregistrées." in page
     assert "Terminées depuis peu" in page

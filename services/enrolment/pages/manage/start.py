@@ -12,14 +12,15 @@ async def today(visit: StaffVisit) -> Response:
     """Show what waits for who visits, in their sessions and in what authorities asked them for."""
     now = clock.now()
     async with visit.database.quiet_transaction() as tx:
-        glances = await overview.of_organiser(tx, visit.who, now)
+        found = await overview.of_organiser(tx, visit.who, now)
         requests = await overview.bespoke_tasks_of(tx, visit.who)
+    glances = found[: overview.MOST]
     return visit.page(
         "manage/start.html",
-        tasks=waiting_tasks(glances, requests, now),
+        tasks=waiting_tasks(glances, requests[: overview.MOST], now),
         coming=[glance for glance in glances if glance.session.ends_at > now],
         past=[glance for glance in glances if glance.session.ends_at <= now],
         week=week_ahead(glances, now),
-        is_cut=len(glances) == overview.MOST,
-        requests_are_cut=len(requests) == overview.MOST,
+        is_cut=len(found) > overview.MOST,
+        requests_are_cut=len(requests) > overview.MOST,
     )
