@@ -139,6 +139,18 @@ async def test_the_line_shows_who_is_offered_a_seat_and_who_waits_in_order(
     assert "Bernard Yann" in waiting
 
 
+async def test_the_line_leads_on_from_a_page_that_has_offers_alone(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, (first, *_) = await full(front, waiting_list="offer")
+    await front.withdraw(session, first)
+    monkeypatch.setattr("services.enrolment.pages.manage.roster.PAGE", 1)
+    page = await organiser.get(page_of(session, "/attente"))
+    assert "Personne n’attend." not in text_of(page)
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', page.text)
+    assert "Bernard Yann" in text_of(await organiser.get(address))
+
+
 async def test_the_history_tells_the_last_changes_and_who_made_them(
     front: Front, organiser: OrganiserClient
 ) -> None:
@@ -159,6 +171,9 @@ async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organi
     path = await person_page(front, session, agents[0])
     without = await send(organiser, path, f"{path}/desistement")
     assert "Dites qui l’a demandé." in text_of(without, 422)
+    long = await send(organiser, path, f"{path}/desistement", by="agent", reason="a" * 6000)
+    assert "Ce texte est trop long." in text_of(long, 422)
+    assert re.search(r"<details[^>]* open>\s*<summary>Enregistrer un désistement", long.text)
     done = await send(organiser, path, f"{path}/desistement", by="employer", reason="Mutation")
     assert done.headers["location"] == f"{path}?fait=desistee"
     assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
