@@ -125,6 +125,24 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
     looks_right(tab)
 
 
+CAMERA = """
+const canvas = document.createElement("canvas");
+const pen = canvas.getContext("2d");
+setInterval(() => pen.fillRect(0, 0, 9, 9), 50);
+window.stream = canvas.captureStream();
+Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => window.stream } });
+window.BarcodeDetector = class { async detect() { throw new Error("not supported"); } };
+"""
+
+
+def test_the_camera_is_off_once_codes_cannot_be_read(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.add_init_script(CAMERA)
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.get_by_role("button", name="Lire un code par la caméra").click()
+    expect(tab.get_by_role("button", name="La caméra n’est pas disponible")).to_be_visible()
+    assert tab.evaluate("stream.getTracks().map((track) => track.readyState)") == ["ended"]
+
+
 def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
     tab.get_by_label("Chercher un nom").fill("kerdoncuff")

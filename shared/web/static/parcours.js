@@ -71,9 +71,10 @@ for (const menu of document.querySelectorAll(".account details")) {
   });
 }
 
-// What has data-again is looked at again every so many seconds, as long as it is seen, for half an hour at most.
+// What has data-again is looked at again every so many seconds, as long as it is seen, for five minutes at most:
+// each look counts as use of the log-in, which is to end.
 for (const part of document.querySelectorAll("[data-again]")) {
-  let left = 180;
+  let left = 30;
   setInterval(async () => {
     if (document.hidden || left-- <= 0) return;
     const answer = await fetch(location.href).catch(() => null);
@@ -116,6 +117,7 @@ for (const form of "BarcodeDetector" in window ? document.querySelectorAll("form
   button.className = "second";
   button.textContent = "Lire un code par la caméra";
   form.append(button);
+  const stop = (video) => video.srcObject?.getTracks().forEach((track) => track.stop());
   button.addEventListener("click", async () => {
     button.hidden = true;
     const video = document.createElement("video");
@@ -129,13 +131,14 @@ for (const form of "BarcodeDetector" in window ? document.querySelectorAll("form
         const [found] = await detector.detect(video);
         if (found) {
           form.querySelector("[name=code]").value = found.rawValue;
-          video.srcObject.getTracks().forEach((track) => track.stop());
+          stop(video);
           form.requestSubmit();
           return;
         }
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
     } catch {
+      stop(video);
       video.remove();
       button.hidden = false;
       button.textContent = "La caméra n’est pas disponible";
