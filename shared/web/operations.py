@@ -155,7 +155,7 @@ class _OperationsPages:
             ),
             ServiceLine(
                 "Événements retenus",
-                f"{refused} refusés par Kafka, {waiting} derrière eux ou sans sujet"
+                f"{refused} {french.plural(refused, 'refusé')} par Kafka, {waiting} derrière ou sans sujet"
                 if refused + waiting
                 else "aucun",
                 "closed" if refused + waiting else "open",

@@ -27,14 +27,14 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
 
     Reservations, quotas and groups may have fewer served.
     """
-    enrolled = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
+    taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
     waiting = 0 if occupancy is None else occupancy.waiting
-    free = waiting if capacity is None else max(0, capacity - enrolled)
+    free = waiting if capacity is None else max(0, capacity - taken)
     to_seat = min(waiting, free) if plan.waiting_list is not WaitingList.NONE else 0
     return SeatConsequences(
         to_seat=to_seat,
         by_offer=plan.waiting_list is WaitingList.OFFER,
-        above=0 if capacity is None else max(0, enrolled - capacity),
+        above=0 if capacity is None else max(0, taken - capacity),
         still_waiting=waiting - to_seat,
     )
 

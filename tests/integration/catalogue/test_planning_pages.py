@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from services.catalogue.handlers import router
 from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
@@ -60,6 +62,48 @@ async def test_fewer_seats_take_nobodys(
         answer = await send(organiser, f"{path}/places", capacity=wrong)
         assert answer.status_code == 422
         assert error_of(answer, "capacity").startswith("Indiquez un nombre entier de places")
+
+
+@pytest.mark.parametrize(
+    ("enrolled", "waiting", "capacity", "sentences"),
+    [
+        (10, 1, "11", ["1 personne en attente, au plus, recevra une place", "Passer à 11 places"]),
+        (
+            1,
+            1,
+            "1",
+            ["1 prise, 0 proposée, 1 personne en attente", "1 personne reste en attente.", "1 place<"],
+        ),
+    ],
+)
+async def test_of_one_person_it_is_said_as_of_one(
+    *,
+    organiser: HttpBrowser,
+    an_empty_offer: str,
+    catalogue_database: Database,
+    enrolled: int,
+    waiting: int,
+    capacity: str,
+    sentences: list[str],
+) -> None:
+    path = await published_session(organiser, an_empty_offer, waiting_list="automatic")
+    await fill(catalogue_database, path, enrolled, waiting)
+    said = (await send(organiser, f"{path}/places", capacity=capacity)).text.replace("\u00a0", " ")
+    for sentence in sentences:
+        assert sentence in said
+    later = in_days(47).strftime("%Y-%m-%dT%H:%M")
+    said = (await send(organiser, f"{path}/reporter", starts_at=later)).text.replace("\u00a0", " ")
+    assert ("1 personne inscrite, 1 personne en attente." in said) == (enrolled == 1)
+
+
+async def test_a_wrong_number_of_a_session_without_limit_leaves_the_box_as_it_was_sent(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer, illimite="oui")
+    assert (await organiser.get(f"{path}/places")).text.count("checked") == 1
+    wrong = await send(organiser, f"{path}/places", capacity="beaucoup")
+    assert wrong.status_code == 422
+    assert "checked" not in wrong.text
 
 
 async def test_a_session_is_postponed_with_all_that_is_to_come(

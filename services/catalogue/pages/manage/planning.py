@@ -36,10 +36,17 @@ async def change_capacity(visit: StaffVisit) -> Response:
     try:
         change = SessionChange.model_validate({"capacity": None if unlimited else typed or "x"})
     except ValidationError as error:
-        return _page(visit, listed, "gestion-places.html", typed=typed, errors=form_errors.of_request(error))
-    after = of_capacity(listed.session.plan, listed.occupancy, change.capacity)
+        errors = form_errors.of_request(error)
+        return _page(visit, listed, "gestion-places.html", typed=typed, unlimited=unlimited, errors=errors)
     return await _tried_or_done(
-        visit, listed, change, "gestion-places.html", typed=typed, unlimited=unlimited, after=after
+        visit,
+        listed,
+        change,
+        "gestion-places.html",
+        typed=typed,
+        unlimited=unlimited,
+        capacity=change.capacity,
+        after=of_capacity(listed.session.plan, listed.occupancy, change.capacity),
     )
 
 
