@@ -1,4 +1,4 @@
-"""The queue of sheets in a process: they are read one after the other, and few of one organiser."""
+"""The queue of sheets in a process: they are read one after the other, few and so much of one organiser."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from services.catalogue.service.failures import Busy
+from starlette.requests import HTTPConnection
+
 from shared.auth import Principal
+from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 
 MOST_WAITING = 5
@@ -31,20 +33,28 @@ def kibibytes(content: bytes) -> int:
     return len(content) // 1024 + 1
 
 
-class ImportQueue:
-    """The sheet that is being imported in a process, and those that wait: one of each organiser, few in all.
+class Busy(LimitMet):
+    """Others come first, and enough of them wait: to come again in so many ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.detail = f"Other files come first, and nothing of yours is stored. Send it in {seconds} seconds."
+
+
+class SheetQueue:
+    """The sheet that is being read in a process, and those that wait: one of each organiser, few in all.
 
     A place is taken before any connection to the database, so that a sheet that waits holds neither a
     connection nor a lock.
     """
 
     def __init__(self) -> None:
-        self._importing = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._waiting: set[str] = set()
 
     @asynccontextmanager
     async def take(self, who: Principal) -> AsyncIterator[None]:
-        """Wait until no other sheet is imported; the next ones wait until this block ends.
+        """Wait until no other sheet is read; the next ones wait until this block ends.
 
         Raises :class:`Busy` where a sheet of the same organiser waits already, or too many of others do.
         """
@@ -53,13 +63,23 @@ class ImportQueue:
             raise Busy(_BUSY_SECONDS)
         self._waiting.add(whose)
         try:
-            await self._importing.acquire()
+            await self._reading.acquire()
         finally:
             self._waiting.discard(whose)
         try:
             yield
         finally:
-            self._importing.release()
+            self._reading.release()
+
+
+@asynccontextmanager
+async def turn(
+    queue: SheetQueue, guard: Guard, visit: HTTPConnection, who: Principal, content: bytes
+) -> AsyncIterator[None]:
+    """Wait until a sheet of somebody may be read, and count it. Raises :class:`LimitMet`, also as busy."""
+    async with queue.take(who):
+        await guard.take(visit, "sheet", SENT, sender_of(who), number=kibibytes(content))
+        yield
 
 
 async def in_thread(work: Callable[[], T]) -> T:

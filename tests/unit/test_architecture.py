@@ -69,7 +69,7 @@ def an_empty_project(tmp_path: Path) -> Path:
     """Lay out every room with nothing in it, under the project's own contracts."""
     modules = [f"services/{service}/{room}" for service in SERVICES for room in ROOMS]
     modules += [f"services/notifier/{room}" for room in ("letters", "render", "delivery")]
-    modules += ["services/enrolment/explanations", "services/catalogue/import_queue"]
+    modules += ["services/enrolment/explanations"]
     modules += ["services/notifier/restores", "services/console"]
     modules += [f"local/demo/{module}" for module in DEMO]
     modules += ["local/portal", "local/__init__", *(module.replace(".", "/") for module in SHARED)]

@@ -4,11 +4,11 @@ from fastapi import FastAPI
 
 from services.catalogue.api import bespoke, failures, management, public, sheets
 from services.catalogue.api.examples import EXAMPLES
-from services.catalogue.import_queue import ImportQueue
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.http import new_api
+from shared.web.sheet_queue import SheetQueue
 
 
 def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
@@ -21,7 +21,7 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     )
     api.state.database = database
     api.state.tokens = tokens
-    api.state.imports = ImportQueue()
+    api.state.imports = SheetQueue()
     failures.answer_with_problems(api)
     api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
     api.include_router(public.router)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from services.catalogue.rules.refusals import Violation
-from services.catalogue.service.failures import Busy, Failure, Impossible, Missing, NotYours, Stale
+from services.catalogue.service.failures import Failure, Impossible, Missing, NotYours, Stale
 from shared.http import Problem
 
 
@@ -31,9 +31,6 @@ def _problem(error: Exception) -> Problem:
             return Problem(
                 status, title, str(error), errors=[_error(violation) for violation in error.violations]
             )
-        case Busy():
-            headers = {"Retry-After": str(error.seconds)}
-            return Problem(429, "Too many requests", str(error), headers=headers)
         case _:  # PublishedDifferently
             return Problem(409, "Published already", str(error))
 

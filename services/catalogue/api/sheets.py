@@ -9,10 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from services.catalogue import import_queue
 from services.catalogue.api.access import Database, Organiser
 from services.catalogue.api.public import SessionFilter, search_of
-from services.catalogue.import_queue import ImportQueue
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
@@ -21,7 +19,8 @@ from services.catalogue.service.sheet_lines import Outcome, SheetLine
 from shared.guard import Guard
 from shared.http import Problem
 from shared.openapi import PROBLEM_JSON, problem_response
-from shared.web import spreadsheets
+from shared.web import sheet_queue, spreadsheets
+from shared.web.sheet_queue import SheetQueue
 
 router = APIRouter(prefix="/api/v1", tags=["sheets"])
 
@@ -106,14 +105,12 @@ async def import_sessions(
     Files are taken one after the other; of each organiser one may wait, and 64 MiB an hour are read.
     """
     content = await _content(request)
-    queue: ImportQueue = request.app.state.imports
+    queue: SheetQueue = request.app.state.imports
     guard: Guard = request.app.state.guard
-    async with queue.take(organiser):
-        sender, size = import_queue.sender_of(organiser), import_queue.kibibytes(content)
-        await guard.take(request, "sheet", import_queue.SENT, sender, number=size)
-        sheet = await import_queue.in_thread(partial(imports.read, content))
+    async with sheet_queue.turn(queue, guard, request, organiser, content):
+        sheet = await sheet_queue.in_thread(partial(imports.read, content))
         async with database.transaction() as tx:
-            imported = await imports.apply(tx, organiser, sheet, import_queue.in_thread, dry_run=dry_run)
+            imported = await imports.apply(tx, organiser, sheet, sheet_queue.in_thread, dry_run=dry_run)
     body = _body(imported, dry_run=dry_run)
     response.status_code = 201 if body.created else 422 if body.faults and not dry_run else 200
     return body

@@ -58,16 +58,6 @@ class PublishedDifferently(Failure):
         )
 
 
-class Busy(Failure):
-    """Others come first, and enough of them wait: to come again in so many ``seconds``."""
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(
-            f"Other files come first, and nothing of yours is stored. Send it in {seconds} seconds."
-        )
-        self.seconds = seconds
-
-
 _OF_THE_MOMENT = frozenset(
     (
         RefusalCode.ALREADY_PUBLISHED,

@@ -24,6 +24,7 @@ from shared.guard import Guard
 from shared.http import explain_problems, new_api
 from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
+from shared.web.sheet_queue import SheetQueue
 
 
 def build(
@@ -47,6 +48,7 @@ def build(
     explain_problems(api, settings.public_url("enrolment"))
     api.state.database = database
     api.state.tokens = tokens
+    api.state.sheets = SheetQueue()
     api.state.registry = registry
     api.state.watch = watch
     api.state.signs_intake = settings.intake_key is not None

@@ -85,7 +85,9 @@ async def record_attendance_by_sheet(
     `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
     """
     rows, unreadable = await sheets.sheet(
-        request, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
+        request,
+        organiser,
+        (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE),
     )
     lines = sheet_lines.records_of(rows, unreadable)
     marks = [(record.agent, record.module, record.attendance) for _, record in lines]

@@ -83,7 +83,9 @@ async def select_by_sheet(
 
     `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
     """
-    rows, unreadable = await sheets.sheet(request, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK))
+    rows, unreadable = await sheets.sheet(
+        request, organiser, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
+    )
     ranked, not_selected, lines = sheet_lines.ranking_of(rows, unreadable)
     async with database.transaction() as tx:
         if unreadable:

@@ -1,7 +1,7 @@
 """Rosters, rankings and attendance as sheets: what is exported can be filled in and sent back."""
 
-import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,8 @@ from shared.guard import Guard
 from shared.http import Problem
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web import spreadsheets
+from shared.web import sheet_queue, spreadsheets
+from shared.web.sheet_queue import SheetQueue
 from shared.web.spreadsheets import Column, Fault, SheetRow, UnreadableSheet
 
 RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
@@ -64,14 +65,19 @@ async def lines_in(
 # ------------------------------------------------------------------------------------------- in
 
 
-async def sheet(request: Request, columns: Sequence[Column]) -> tuple[list[SheetRow], list[Fault]]:
-    """Return the rows of the request's body and the faults of its other lines. Raises a 415 or a 422."""
+async def sheet(
+    request: Request, organiser: Principal, columns: Sequence[Column]
+) -> tuple[list[SheetRow], list[Fault]]:
+    """Return the rows of the request's body and the faults of its other lines. Raises a 415, 422 or 429."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
         raise Problem(415, "Not a sheet", "Send the sheet as the body, with Content-Type: text/csv.")
+    queue: SheetQueue = request.app.state.sheets
+    guard: Guard = request.app.state.guard
+    content = await request.body()
     try:
-        # In a thread: ten megabytes take a while.
-        read = await asyncio.to_thread(spreadsheets.read, await request.body(), columns)
+        async with sheet_queue.turn(queue, guard, request, organiser, content):
+            read = await sheet_queue.in_thread(partial(spreadsheets.read, content, columns))
     except UnreadableSheet as error:
         raise wrong(error.faults) from error
     return list(read.rows), list(read.faults)

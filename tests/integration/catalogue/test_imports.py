@@ -14,11 +14,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue import import_queue
-from services.catalogue.import_queue import MOST_WAITING, ImportQueue
 from services.catalogue.pages.site import FILES
 from services.catalogue.service import sessions, sheet_lines
-from services.catalogue.service.failures import Busy
 from services.catalogue.service.sheet_lines import SheetLines
 from services.catalogue.store.sessions import lock, lock_references
 from shared import security_log
@@ -27,7 +24,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
-from shared.web import spreadsheets
+from shared.web import sheet_queue, spreadsheets
+from shared.web.sheet_queue import MOST_WAITING, Busy, SheetQueue
 from tests.conftest import Ask, Eventually
 from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, organiser, send, upload
 from tests.integration.catalogue.conftest import (
@@ -298,12 +296,12 @@ async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_or
     assert await outcomes(ask, content) == ["unchanged"]
 
 
-async def taken(queue: ImportQueue, delegation: str = "bretagne") -> None:
+async def taken(queue: SheetQueue, delegation: str = "bretagne") -> None:
     async with queue.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
         pass
 
 
-async def waiting(queue: ImportQueue, delegation: str = "bretagne") -> asyncio.Task[None]:
+async def waiting(queue: SheetQueue, delegation: str = "bretagne") -> asyncio.Task[None]:
     task = asyncio.create_task(taken(queue, delegation))
     await asyncio.sleep(0)
     assert not task.done()
@@ -311,7 +309,7 @@ async def waiting(queue: ImportQueue, delegation: str = "bretagne") -> asyncio.T
 
 
 async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
-    queue = ImportQueue()
+    queue = SheetQueue()
     async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
         tasks = [await waiting(queue, f"delegation {number}") for number in range(MOST_WAITING)]
         with pytest.raises(Busy):
@@ -322,7 +320,7 @@ async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
 
 
 async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
-    queue = ImportQueue()
+    queue = SheetQueue()
     async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
         gone = await waiting(queue)
         with pytest.raises(Busy):
@@ -627,7 +625,7 @@ async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_th
 async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_queue, "SENT", Rate(2, 3600))
+    monkeypatch.setattr(sheet_queue, "SENT", Rate(2, 3600))
     assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
     assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
     refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]

@@ -7,19 +7,17 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from services.catalogue import import_queue
-from services.catalogue.import_queue import ImportQueue
 from services.catalogue.pages.form_errors import of_sheet, sentence
 from services.catalogue.pages.site import site_of
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
-from services.catalogue.service.failures import Busy
 from services.catalogue.service.sheet_lines import Outcome
 from shared import clock
 from shared.guard import LimitMet
-from shared.web import responses, spreadsheets
+from shared.web import responses, sheet_queue, spreadsheets
 from shared.web.logins import StaffVisit
+from shared.web.sheet_queue import Busy, SheetQueue
 
 SHOWN = 200
 """Faults, or lines, that a page lists."""
@@ -54,17 +52,14 @@ async def import_sheet(visit: StaffVisit) -> Response:
     if visit.form.file is None:
         raise HTTPException(400)
     tried = visit.form.get("essai") == "oui"
-    queue: ImportQueue = visit.request.app.state.imports
+    queue: SheetQueue = visit.request.app.state.imports
+    guard, content = site_of(visit.request).guard, visit.form.file
     try:
-        async with queue.take(visit.who):
-            sender, size = import_queue.sender_of(visit.who), import_queue.kibibytes(visit.form.file)
-            await site_of(visit.request).guard.take(
-                visit.request, "sheet", import_queue.SENT, sender, number=size
-            )
-            sheet = await import_queue.in_thread(partial(imports.read, visit.form.file))
+        async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
+            sheet = await sheet_queue.in_thread(partial(imports.read, content))
             async with visit.database.transaction() as tx:
-                imported = await imports.apply(tx, visit.who, sheet, import_queue.in_thread, dry_run=tried)
-    except (Busy, LimitMet) as error:
+                imported = await imports.apply(tx, visit.who, sheet, sheet_queue.in_thread, dry_run=tried)
+    except LimitMet as error:
         response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
         response.headers["Retry-After"] = str(error.seconds)
         return response
