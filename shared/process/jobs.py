@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from prometheus_client import Counter, Gauge
 
-from shared import certificates, clock
+from shared import archive, certificates, clock
 from shared.database import Database, is_temporary
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.giving_up import end_undecided
@@ -77,6 +77,7 @@ def housekeeping(
             DEAD_LETTERS.set(await dead_letters.count_parked(tx))
             oldest = await dead_letters.oldest_parked(tx)
             decided = await dead_letters.decided(tx, clock.now() - timedelta(days=1))
+            await archive.measure(tx)
         for action in ACTIONS:
             DECIDED.labels(action).set(decided.get(action, 0))
         DEAD_LETTERS_AGE.set(0 if oldest is None else (clock.now() - oldest).total_seconds())

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.alerts.installed import AlertCause, Installed
+from tests.support.archive import an_archive
 from tests.support.certificates import Authority
 
 SCRAPED_SECONDS = 1.5
@@ -66,6 +67,25 @@ async def _an_authority_ends_soon(installed: Installed) -> AsyncIterator[None]:
     new_authority(installed.folder)
 
 
+@asynccontextmanager
+async def _the_archive_ends(installed: Installed) -> AsyncIterator[None]:
+    """Commits wait for nobody meanwhile. Once it has received again it is given up, as its page says."""
+    received = "EXISTS (SELECT 1 FROM pg_stat_replication WHERE application_name = 'archive')"
+    with an_archive(installed.users.installation.postgres) as archive:
+        archive.receive()
+        await installed.until_sql("enrolment", received)
+        installed.sql("enrolment", "ALTER SYSTEM RESET synchronous_standby_names")
+        installed.sql("enrolment", "SELECT pg_reload_conf()")
+        archive.stop()
+        yield
+        archive.receive()
+        await installed.until_sql("enrolment", received)
+        installed.sql("enrolment", "ALTER SYSTEM RESET synchronous_standby_names")
+        installed.sql("enrolment", "SELECT pg_reload_conf()")
+    await installed.until_sql("enrolment", "NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE active)")
+    installed.sql("enrolment", "SELECT pg_drop_replication_slot('archive')")
+
+
 def new_authority(folder: Path) -> Path:
     """Write the file of an authority that is valid for long."""
     return Authority(folder, days=400).file.rename(folder / AUTHORITY)
@@ -79,4 +99,5 @@ CAUSES = [
     AlertCause(("ParcoursTokensFileInvalid",), partial(_a_file_has_a_mistake, "tokens")),
     AlertCause(("ParcoursPortalsFileInvalid",), partial(_a_file_has_a_mistake, "portals")),
     AlertCause(("ParcoursCertificateEnds",), _an_authority_ends_soon),
+    AlertCause(("ParcoursArchiveAway",), _the_archive_ends),
 ]

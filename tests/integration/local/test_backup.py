@@ -10,7 +10,10 @@ from local.failures import LocalStackError
 from local.ports import is_free
 from local.postgres import PostgresServer
 from local.readiness import wait_until
+from shared import archive as received
+from shared.database import Database
 from tests.support.archive import Archive, an_archive
+from tests.support.metrics import metric
 
 ALL = "SELECT string_agg(word, ' ' ORDER BY word) FROM said"
 NOW = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS.USOF')"
@@ -163,3 +166,30 @@ def test_what_is_old_ends_and_what_leads_on_from_the_oldest_stays(
     say(postgres, "since")
     archive.restore("enrolment")
     assert postgres.execute(ALL, "enrolment") == "between since"
+
+
+async def test_a_service_sees_whether_the_archive_receives_and_how_much_it_lacks(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    database = Database(postgres.url("enrolment", "enrolment"), application_name="test")
+
+    async def measured() -> tuple[float, bool]:
+        async with database.quiet_transaction() as tx:
+            await received.measure(tx)
+        of_archive = {"slot": "archive"}
+        return (
+            metric("parcours_wal_slot_away", **of_archive),
+            metric("parcours_wal_slot_unread_bytes", **of_archive) > 0,
+        )
+
+    archive.receive()
+    say(postgres, "received")  # it commits once the archive has it
+    assert (await measured())[0] == 0
+    archive.stop()
+    postgres.execute(
+        "SET synchronous_commit = 'local'; INSERT INTO said VALUES ('not received')", "enrolment"
+    )
+    assert await measured() == (1, True)
+    postgres.execute("SELECT pg_drop_replication_slot('archive')")
+    assert await measured() == (0, False)
+    await database.close()
