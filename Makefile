@@ -55,6 +55,7 @@ wait = $(shell $(COMPOSE) up --help 2>/dev/null | grep -q -e '--wait ' && echo -
 # Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all.
 .PHONY: up
 up: export COMPOSE_PROFILES = $(PROFILES)
+up: export PARCOURS_COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, or nothing; SCALE)
 	$(COMPOSE) build
 	$(COMPOSE) up --detach $(wait) $(patsubst %,--scale %,$(scales))

@@ -173,6 +173,22 @@ def test_make_up_waits_and_keeps_as_many_containers_as_there_are(
     assert f"docker compose up --detach --wait {kept}{also}\n" in done.stdout
 
 
+@pytest.mark.parametrize("image", [*SERVICES, "console", "mailbox"])
+def test_an_image_is_built_from_the_commit_that_make_up_names(image: str, tmp_path: Path) -> None:
+    assert CONTAINERS[image]["build"]["args"] == {"COMMIT": "${PARCOURS_COMMIT:-}"}
+    executable(tmp_path / "docker", '#!/bin/sh\necho "built from $PARCOURS_COMMIT"\n')
+    executable(tmp_path / "git", "#!/bin/sh\n[ \"$*\" = 'rev-parse HEAD' ] && echo a1\n")
+    done = subprocess.run(
+        ["make", "up"],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "built from a1\n" in done.stdout
+
+
 def executable(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(0o755)
