@@ -416,7 +416,7 @@ class MailRow(_Base, table=True):
     smtp_code: int | None
     smtp_answer: str | None
     settled_at: datetime | None = Field(sa_type=Timestamp, description="When it was sent or given up.")
-    traceparent: str | None = Field(description="The W3C trace context of the decision that called for it.")
+    traceparent: str | None = Field(description="The W3C trace context in which it was queued.")
     slot_at: datetime | None = Field(
         default=None,
         sa_type=Timestamp,

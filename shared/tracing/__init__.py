@@ -98,6 +98,11 @@ def admits(traceparent: str | None) -> bool:
     return exporter.budget.allows(None if traceparent is None else is_sampled(traceparent))
 
 
+def begin_at_random(name: str, attributes: Attributes) -> "Span | None":
+    """Begin a trace of what no request caused, within the part of all that is traced; None: of this none."""
+    return begin_anyway(name, None, "internal", attributes) if admits(None) else None
+
+
 def untraced(traceparent: str | None) -> str | None:
     """Return the trace context of a request that is not traced: nobody who reads it decides anew."""
     if traceparent is None or _Current.exporter is None or not is_sampled(traceparent):

@@ -1,10 +1,13 @@
 """Letters to many, slice by slice."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import TEMPLATE_OF, FanOutTask
-from services.notifier.store import fan_outs, sessions
+from services.notifier.letters import TEMPLATE_OF, FanOutTask, LetterType
+from services.notifier.store import fan_outs, queue, sessions
+from services.notifier.tables import FanOutRow
 from shared.database import Transaction
 
 
@@ -27,22 +30,33 @@ async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None
         return None
     task = FanOutTask(fan_out.task)
     ids = await fan_outs.next_ids(tx, fan_out, most=most)
-    if ids and task is FanOutTask.NEWS:
-        await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)
-    elif ids and task is FanOutTask.MESSAGE:
-        await fan_outs.queue_message(tx, fan_out, ids)
-    elif ids and fan_out.due_at is not None:
-        await fan_outs.queue_scheduled(
-            tx,
-            TEMPLATE_OF[task],
-            ids,
-            moment=fan_out.details["moment"],
-            due_at=fan_out.due_at,
-            before=fan_out.called_for_at,
-        )
-    elif ids:
-        # Whoever enrolled after a change was informed of the session as it is; a replay is for everyone.
-        only_before = task is not FanOutTask.REPLAY
-        await fan_outs.queue_letters(tx, fan_out, TEMPLATE_OF[task], ids, only_before=only_before)
+    if ids:
+        template = TEMPLATE_OF.get(task, LetterType.NEWS)
+        mail_ids = await _queue(tx, fan_out, template, ids, now)
+        called_for_by = {"cloudevents.event_id": fan_out.event_id}
+        await queue.trace(tx, f"fan-out {task}", template, mail_ids, called_for_by)
     await fan_outs.advance(tx, fan_out, ids, done=len(ids) < most)
     return len(ids)
+
+
+async def _queue(
+    tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], now: datetime
+) -> Sequence[UUID]:
+    """Queue the letters of a slice. Returns their ids."""
+    match FanOutTask(fan_out.task):
+        case FanOutTask.NEWS:
+            return await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)
+        case FanOutTask.MESSAGE:
+            return await fan_outs.queue_message(tx, fan_out, ids)
+        case task if fan_out.due_at is None:
+            # Whoever enrolled after a change was informed of the session as it is; a replay is for everyone.
+            only_before = task is not FanOutTask.REPLAY
+            return await fan_outs.queue_letters(tx, fan_out, template, ids, only_before=only_before)
+    return await fan_outs.queue_scheduled(
+        tx,
+        template,
+        ids,
+        moment=fan_out.details["moment"],
+        due_at=fan_out.due_at,
+        before=fan_out.called_for_at,
+    )

@@ -118,15 +118,15 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
     await tx.execute(_ADVANCE, parameters)
 
 
-# ------------------------------------------------------------------------------------------ slices
+# ------------------------------------------------------------------------- slices: each returns its letters
 
 
 async def queue_letters(
     tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], *, only_before: bool
-) -> None:
+) -> Sequence[UUID]:
     """Queue a letter to each of these enrolments; ``only_before``: if it was read before the fact."""
     before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
-    await tx.execute(
+    rows = await tx.execute(
         before if only_before else _TO_ALL,
         {
             **of(template),
@@ -137,12 +137,13 @@ async def queue_letters(
             "created_at": fan_out.created_at,
         },
     )
+    return rows.scalars().all()
 
 
-async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]) -> None:
+async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]) -> Sequence[UUID]:
     """Queue what an organiser writes to these enrolments, as far as they are addressed: each person once."""
     details = {name: value for name, value in fan_out.details.items() if name != "enrolments"}
-    await tx.execute(
+    rows = await tx.execute(
         _TO_ADDRESSED,
         {
             **of(LetterType.ORGANISER_MESSAGE),
@@ -153,6 +154,7 @@ async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]
             "called_for_at": fan_out.called_for_at,
         },
     )
+    return rows.scalars().all()
 
 
 def _addressed(fan_out: FanOutRow) -> dict[str, Any]:
@@ -168,20 +170,23 @@ async def queue_scheduled(
     moment: str,
     due_at: datetime,
     before: datetime,
-) -> None:
+) -> Sequence[UUID]:
     """Queue a letter that time calls for to those of these enrolments that stood ``before`` then.
 
     A decision that gave a seat calls for it once for each moment, however often it is queued. What was
     superseded because the session had moved, and is called for again since it moved back, is sent after all.
     """
-    await tx.execute(
+    rows = await tx.execute(
         _SCHEDULED, {**of(template), "ids": ids, "moment": moment, "due_at": due_at, "before": before}
     )
+    return rows.scalars().all()
 
 
-async def queue_news(tx: Transaction, fan_out: FanOutRow, edition: Edition, ids: Sequence[UUID]) -> None:
+async def queue_news(
+    tx: Transaction, fan_out: FanOutRow, edition: Edition, ids: Sequence[UUID]
+) -> Sequence[UUID]:
     """Put an item of news into an edition for each, but for who gets another letter about that session."""
-    await tx.execute(
+    rows = await tx.execute(
         _TO_SUBSCRIBERS,
         {
             "ids": ids,
@@ -193,6 +198,7 @@ async def queue_news(tx: Transaction, fan_out: FanOutRow, edition: Edition, ids:
             **of(LetterType.NEWS),
         },
     )
+    return rows.scalars().all()
 
 
 def of(template: LetterType) -> dict[str, Any]:
@@ -274,9 +280,11 @@ _TO = f"""
       FROM enrolment WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing"""  # noqa: S608 our own words
 # By when each was read, and not when it was sent: two topics are in no order.
 _WAS_READ_BEFORE = "read_at < CAST(:created_at AS timestamptz)"
-_TO_ALL = text(f"{_TO} = 'enrolled' {ONCE}")
-_TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND {_WAS_READ_BEFORE} {ONCE}")
-_TO_WITHOUT_SEAT_BEFORE = text(f"{_TO} IN ('waitlisted', 'offered', 'pending') AND {_WAS_READ_BEFORE} {ONCE}")
+_TO_ALL = text(f"{_TO} = 'enrolled' {ONCE} RETURNING mail_id")
+_TO_THOSE_BEFORE = text(f"{_TO} = 'enrolled' AND {_WAS_READ_BEFORE} {ONCE} RETURNING mail_id")
+_TO_WITHOUT_SEAT_BEFORE = text(
+    f"{_TO} IN ('waitlisted', 'offered', 'pending') AND {_WAS_READ_BEFORE} {ONCE} RETURNING mail_id"
+)
 # Who has the same address and names is one person, whose first enrolment has the letter.
 _TO_ADDRESSED = text(
     f"""
@@ -291,7 +299,7 @@ _TO_ADDRESSED = text(
                           AND lower(first.address) = lower(enrolment.address)
                           AND lower(first.given_name) = lower(enrolment.given_name)
                           AND lower(first.family_name) = lower(enrolment.family_name)
-                          AND {_IS_ADDRESSED.format("first")}) {ONCE}"""  # noqa: S608 our own words
+                          AND {_IS_ADDRESSED.format("first")}) {ONCE} RETURNING mail_id"""  # noqa: S608 our own words
 )
 _SCHEDULED = text(
     f"""
@@ -303,7 +311,8 @@ _SCHEDULED = text(
      WHERE enrolment_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' AND since < :before
      ORDER BY enrolment_id
         ON CONFLICT {ONCE_KEY} DO UPDATE SET state = 'pending', settled_at = NULL
-         WHERE mail.state = 'superseded'"""  # noqa: S608 our own words
+         WHERE mail.state = 'superseded'
+     RETURNING mail_id"""  # noqa: S608 our own words
 )
 # Where the owner of the address subscribed too, the letter is theirs: the mailbox gets one, to end all of it.
 _TO_SUBSCRIBERS = text(
@@ -330,5 +339,6 @@ _TO_SUBSCRIBERS = text(
                                  (mail.details -> 'items') || (excluded.details -> 'items')),
                state = 'pending', settled_at = NULL
          WHERE mail.state IN ('pending', 'superseded')
-           AND NOT (mail.details -> 'items') @> (excluded.details -> 'items')"""  # noqa: S608 our own words
+           AND NOT (mail.details -> 'items') @> (excluded.details -> 'items')
+        RETURNING mail_id"""  # noqa: S608 our own words
 )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import text
@@ -15,6 +15,10 @@ from shared import tracing
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
 from shared.events.enrolment import Decision
+from shared.tracing import Attributes
+
+if TYPE_CHECKING:
+    from shared.tracing.spans import Span
 
 PATIENCE = timedelta(days=4)
 """How long after it was due a mail is tried again."""
@@ -67,6 +71,28 @@ def _queued(received: Received[Decision], letter: Letter) -> str | None:
     return span.traceparent
 
 
+async def trace(
+    tx: Transaction, name: str, template: LetterType, mail_ids: Sequence[UUID], attributes: Attributes
+) -> None:
+    """Trace some of the letters that were queued together, and linked to them what queued them.
+
+    Each is a trace of its own, so that what is traced does not grow with how many there are.
+    """
+    spans: dict[UUID, Span] = {}
+    for mail_id in mail_ids if tracing.is_on() else ():
+        of_letter = {"parcours.template": template, "parcours.mail_id": mail_id}
+        if (span := tracing.begin_at_random(f"queue {template}", of_letter)) is not None:
+            spans[mail_id] = span
+    if not spans:
+        return
+    of_all = {**attributes, "parcours.template": template, "parcours.letters": len(mail_ids)}
+    together = tracing.begin_anyway(name, None, "internal", of_all, tuple(spans.values()))
+    contexts = [span.traceparent for span in spans.values()]
+    await tx.execute(_TRACE, {"mail_ids": list(spans), "traceparents": contexts})
+    for span in (*spans.values(), together):
+        span.end()
+
+
 @dataclass(frozen=True, slots=True)
 class Addressee:
     """Somebody who is written to about no enrolment. ``recipient`` stands for them where no address may.
@@ -92,6 +118,7 @@ async def add_letter(
     after: timedelta = timedelta(0),
 ) -> None:
     """Queue a letter that is about no enrolment; due ``after`` some time."""
+    span = tracing.begin_at_random(f"queue {letter.template}", {"parcours.template": letter.template})
     await tx.execute(
         _QUEUE,
         {
@@ -108,8 +135,11 @@ async def add_letter(
             "priority": int(KINDS[letter.template].priority),
             "called_for_at": called_for_at,
             "after": after,
+            "traceparent": None if span is None else span.traceparent,
         },
     )
+    if span is not None:
+        span.end()
 
 
 async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> int:
@@ -140,9 +170,14 @@ _QUEUE_LINKS = text(
     f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"
 )
 _QUEUE = text(
-    f"INSERT INTO mail ({MAIL_COLUMNS}, due_at) "  # noqa: S608 our own words
+    f"INSERT INTO mail ({MAIL_COLUMNS}, due_at, traceparent) "  # noqa: S608 our own words
     "VALUES (:event_id, :template, :issuer, :recipient, :address, :given_name, :family_name, :session_id, "
     "NULL, 0, CAST(:details AS jsonb), :needs_session, :priority, "
-    "coalesce(CAST(:called_for_at AS timestamptz), now()), now() + CAST(:after AS interval)) "
+    "coalesce(CAST(:called_for_at AS timestamptz), now()), now() + CAST(:after AS interval), :traceparent) "
     f"{ONCE}"
+)
+_TRACE = text(
+    "UPDATE mail SET traceparent = traced.traceparent "
+    "FROM unnest(CAST(:mail_ids AS uuid[]), CAST(:traceparents AS varchar[])) "
+    "AS traced (mail_id, traceparent) WHERE mail.mail_id = traced.mail_id"
 )

@@ -10,12 +10,15 @@ from services.enrolment import handlers as enrolment
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.notifier import handlers
+from services.notifier.letters import Letter, LetterType
+from services.notifier.store import queue
+from services.notifier.store.queue import Addressee
 from shared import clock, tracing
 from shared.database import Database
 from shared.events import Event
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.cloudevents import Received
-from shared.events.enrolment import AgentEnrolled, EnrolmentRefused
+from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, MessageAudience, ParticipantsMessaged
 from shared.events.portal import EnrolmentRequested
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import read
@@ -26,6 +29,7 @@ from tests.support.consuming import a_record, received, take
 from tests.support.kafka import collect
 from tests.support.otlp import CollectedSpan, Collector, collecting
 from tests.support.searching import MARK
+from tests.unit.notifier.builders import a_decision
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 OF_PORTAL = "b7ad6b7169203331"
@@ -136,3 +140,69 @@ async def test_a_refusal_says_its_code_and_what_a_portal_does_not_trace_is_not_t
         created = collector.named(f"create {EnrolmentRefused.__name__}")
         assert [span.attributes["parcours.reason"] for span in created] == ["session_full"] * is_traced
         assert bool(collector.spans) == is_traced
+
+
+async def messaged(notifier: Notifier, agents: int) -> None:
+    """Have an organiser write to so many, whose decisions are in no trace, and deliver all."""
+    session = open_now(capacity=agents)
+    await notifier.hear(SessionScheduled.model_validate(session.model_dump()))
+    await notifier.hear(
+        *(
+            a_decision(
+                AgentEnrolled,
+                enrolment_id=uuid4(),
+                session_id=session.session_id,
+                agent=an_agent(f"{MARK}-{number}", email=f"{number}@exemple.fr"),
+            )
+            for number in range(agents)
+        )
+    )
+    message = ParticipantsMessaged(
+        message_id=uuid4(),
+        session_id=session.session_id,
+        session_version=session.version,
+        text=MARK,
+        audience=(MessageAudience.ENROLLED,),
+    )
+    await take(handlers.router, notifier.database, [received(message)], organisers={})
+    await notifier.fan_out()
+    await notifier.deliver()
+
+
+async def test_each_letter_of_a_fan_out_is_a_trace_of_its_own_that_the_fan_out_is_linked_to(
+    notifier: Notifier,
+) -> None:
+    with collecting() as collector:
+        with tracing.export(collector.settings(), "test"):
+            await messaged(notifier, 3)
+        queued = collector.named("queue organiser-message")
+        sent = collector.named("smtp organiser-message")
+        (together,) = collector.named("fan-out message")
+        assert len({span.trace_id for span in (*queued, together)}) == 4
+        assert sorted(together.links) == sorted((span.trace_id, span.span_id) for span in queued)
+        assert sorted((span.trace_id, span.parent_id) for span in sent) == sorted(together.links)
+        assert together.attributes["parcours.letters"] == 3
+        assert [span.attributes["parcours.outcome"] for span in sent] == ["sent"] * 3
+        assert not any(MARK.lower().encode() in body.lower() for body in collector.raw)
+
+
+async def test_of_letters_that_no_decision_calls_for_no_more_are_traced_than_is_allowed(
+    notifier: Notifier,
+) -> None:
+    with collecting() as collector:
+        with tracing.export(collector.settings(ratio=0), "test"):
+            await messaged(notifier, 3)
+        assert collector.spans == []
+
+
+async def test_a_letter_that_is_about_no_enrolment_is_a_trace_too(notifier: Notifier) -> None:
+    to = Addressee("digest", f"{MARK}@exemple.fr", MARK, MARK)
+    with collecting() as collector:
+        with tracing.export(collector.settings(), "test"):
+            async with notifier.database.transaction() as tx:
+                await queue.add_letter(tx, uuid4(), Letter(LetterType.DIGEST), to)
+        (queued,) = collector.named("queue digest")
+        [(kept,)] = await notifier.query("SELECT traceparent FROM mail")
+        assert kept.startswith(f"00-{queued.trace_id}-{queued.span_id}-")
+        assert tracing.is_sampled(kept)
+        assert not any(MARK.lower().encode() in body.lower() for body in collector.raw)
