@@ -52,12 +52,13 @@ PROFILES ?= $(shell cat .env 2>/dev/null | awk -F= '$$1 == "COMPOSE_PROFILES" {n
 scales = $(foreach service,$(SERVICES),$(service)=$(shell $(COMPOSE) ps --all --quiet $(service) | wc -l | sed 's/^0$$/1/')) $(SCALE)
 wait = $(shell $(COMPOSE) up --help 2>/dev/null | grep -q -e '--wait ' && echo --wait)
 
-# Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all.
+# Two steps: in one, the four services of an image get four builds of it, and the next `up` replaces them all. The image
+# of commands too, which nothing starts: after an upgrade it would stay that of before.
 .PHONY: up
 up: export COMPOSE_PROFILES = $(PROFILES)
 up: export PARCOURS_COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 up: ## The same with Docker, until all is healthy (PROFILES=demo,observability, or nothing; SCALE)
-	$(COMPOSE) build
+	COMPOSE_PROFILES=commands,$(PROFILES) $(COMPOSE) build
 	$(COMPOSE) up --detach $(wait) $(patsubst %,--scale %,$(scales))
 	@$(COMPOSE) ps
 

@@ -80,7 +80,9 @@ _STYLES = {Mark.OK: "green", Mark.ACT: "bold red", Mark.UNKNOWN: "yellow", Mark.
 def _print_table(findings: Sequence[Finding]) -> None:
     in_time = any(finding.at for finding in findings)
     columns = ("", "at", "about", "what", "found", "do") if in_time else ("", "about", "what", "found", "do")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # all of it: a remedy is to be copied
     for finding in findings:
         # No markup: what was found may be anybody's text.
         when = [_to_the_millisecond(finding.at)] if in_time else []

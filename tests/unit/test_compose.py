@@ -173,6 +173,20 @@ def test_make_up_waits_and_keeps_as_many_containers_as_there_are(
     assert f"docker compose up --detach --wait {kept}{also}\n" in done.stdout
 
 
+def test_make_up_builds_the_image_of_the_commands_too(tmp_path: Path) -> None:
+    executable(tmp_path / "docker", '#!/bin/sh\necho "$2 of $COMPOSE_PROFILES"\n')
+    done = subprocess.run(
+        ["make", "up", "PROFILES=archive"],
+        cwd=ROOT,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.splitlines()
+    assert [line for line in said if " of " in line][:2] == ["build of commands,archive", "up of archive"]
+
+
 @pytest.mark.parametrize("image", [*SERVICES, "console", "mailbox"])
 def test_an_image_is_built_from_the_commit_that_make_up_names(image: str, tmp_path: Path) -> None:
     assert CONTAINERS[image]["build"]["args"] == {"COMMIT": "${PARCOURS_COMMIT:-}"}
