@@ -442,6 +442,7 @@ async def test_a_correction_over_somebody_elses_is_kept_for_another_look(
     answer = await organiser.post(path, data=form)
     assert (answer.status_code, "a changé depuis" in answer.text) == (412, True)
     assert 'value="Mien"' in answer.text
+    assert "maintenant\u00a0: titre et présentation." in answer.text
     again = await organiser.post(path, data=form | {"version": hidden(answer.text, "version")})
     assert again.status_code == 303
 

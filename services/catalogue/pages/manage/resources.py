@@ -1,6 +1,6 @@
 """The replays, dossiers and communities of a delegation: listed, put online, and corrected by forms."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -123,11 +123,20 @@ async def _choices(tx: Transaction, resource: Resource) -> dict[str, str]:
     return {code: code for code in resource.themes} | await offers.themes(tx)
 
 
-def _values(visit: StaffVisit, resource: Resource, themes: Iterable[str]) -> dict[str, str]:
-    """What the form has: what was typed, or else what is stored."""
-    stored = {name: getattr(resource, name) or "" for name in FIELDS}
-    stored |= {f"themes-{code}": "oui" if code in resource.themes else "" for code in themes}
-    return {name: visit.form.get(name, "") if visit.form else value for name, value in stored.items()}
+def _stored(resource: Resource, themes: Iterable[str]) -> dict[str, str]:
+    """The resource as its form has it."""
+    boxes = {f"themes-{code}": "oui" if code in resource.themes else "" for code in themes}
+    return {name: getattr(resource, name) or "" for name in FIELDS} | boxes
+
+
+def _differing(typed: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
+    """The fields that were typed otherwise than they are stored, in the order of the form."""
+    fields = {name.partition("-")[0] for name, value in typed.items() if _lines(value) != stored[name]}
+    return [name for name in _ORDER if name in fields]
+
+
+def _lines(text: str) -> str:
+    return text.strip().replace("\r\n", "\n")
 
 
 async def _own(visit: StaffVisit) -> Resource:
@@ -145,12 +154,15 @@ async def _page(
     async with visit.database.quiet_transaction() as tx:
         themes = await _choices(tx, resource)
         history = await resources.history(tx, resource.resource_id, HISTORY)
+    stored = _stored(resource, themes)
+    values = {name: visit.form.get(name, "") for name in stored} if visit.form else stored
     return visit.page(
         "gestion-ressource.html",
         status=412 if stale else 422 if errors else 200,
         resource=resource,
         themes=themes,
-        values=_values(visit, resource, themes),
+        values=values,
+        differing=_differing(values, stored),
         **form_errors.shown(visit.rendering, errors, _ORDER),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
