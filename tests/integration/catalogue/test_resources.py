@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -304,7 +305,17 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
     assert changes == {"themes": themes, "session_id": [session_id, None]}
     await log_in(visit, ADMIN)
     page = (await visit.get(f"/gestion/ressources/{resource_id}")).text
-    assert "modifiée par load-offer (thèmes et session enregistrée)" in page
+    history = _history(page)
+    assert history.startswith("Modifiée")
+    assert "par load-offer" in history
+    assert "Thèmes Ajouté Usages de l’IA dans les services publics" in history
+    assert f"Session enregistrée Avant : {session_id} → ; après : rien" in history
+
+
+def _history(page: str) -> str:
+    """The history that a page shows, as one reads it."""
+    (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", history)).split())
 
 
 # --------------------------------------------------------------------------------------------- by a form
@@ -322,7 +333,10 @@ async def test_a_replay_is_corrected_from_the_page_of_its_session(
     assert answer.headers["location"] == f"{path}?fait=corrigee"
     page = (await organiser.get(answer.headers["location"])).text
     assert "La ressource est corrigée." in page
-    assert "modifiée par advisor-bretagne (adresse et titre)" in page
+    history = _history(page)
+    assert "par advisor-bretagne" in history
+    assert f"Adresse Avant : {REPLAY['url']} → ; après : {OTHER_URL}" in history
+    assert history.count("Ce qui a été enregistré") == 1  # when it was published
     assert "<b>" not in page
     last = (await events_of(resource_id))[-1]
     assert isinstance(last, ReplayPublished)

@@ -11,6 +11,7 @@ from services.catalogue.pages import form_errors
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import resource_position
+from services.catalogue.rules.history import field_changes
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.service import offers, resources
 from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
@@ -20,8 +21,8 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
 PAGE = 30
-HISTORY = 10
-"""Changes that a resource's page shows."""
+HISTORY = 50
+"""Changes that a resource's page shows: nearly always all."""
 FIELDS = ("title", "url", "summary")
 _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
@@ -153,7 +154,7 @@ async def _page(
     tag = resources.tag_of(resource)
     async with visit.database.quiet_transaction() as tx:
         themes = await _choices(tx, resource)
-        history = await resources.history(tx, resource.resource_id, HISTORY)
+        entries = await resources.history(tx, resource.resource_id, HISTORY)
     stored = _stored(resource, themes)
     values = {name: visit.form.get(name, "") for name in stored} if visit.form else stored
     return visit.page(
@@ -167,5 +168,5 @@ async def _page(
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=session_page.done_before(visit),
-        history=history,
+        changes=[(entry, field_changes(entry.changes)) for entry in entries],
     )
