@@ -3,36 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service.sessions import find_own
-from services.enrolment.store import arrivals, attendance, roster_lines, sessions
+from services.enrolment.store import arrivals, roster_lines
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.enrolment import Attendance
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
 
 MOST = 1000
-"""Who is shown at once."""
+"""Who is shown at once: the first who have asked."""
 SEATED = [state for state in State if state.has_seat]
 
 
-class ArrivalFault(StrEnum):
-    """Why nobody was noted."""
-
-    UNKNOWN_CODE = "unknown_code"
-    NO_SUCH_MODULE = "no_such_module"
+@dataclass(frozen=True, slots=True)
+class UnknownCode:
+    """Nobody was noted: the code is that of nobody who has a seat in the session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Who has a seat, one more than :data:`MOST` at most, and when those came who have come to the module."""
+    """Who has a seat, :data:`MOST` at most, and when all came who have come to the module, by enrolment."""
 
     session: SessionState
     lines: Sequence[RosterLine]
@@ -50,39 +46,35 @@ async def at_the_door(
     if session is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    lines = await roster_lines.page(tx, session_id, None, MOST + 1, states=SEATED)
-    ids = [line.enrolment.enrolment_id for line in lines]
-    return Door(session, lines, await arrivals.at_module(tx, ids, module))
+    lines = await roster_lines.page(tx, session_id, None, MOST, states=SEATED)
+    return Door(session, lines, await arrivals.at_module(tx, session_id, module))
 
 
 async def note(
     tx: Transaction, session_id: UUID, module: int, *, code: str, organiser: Principal, now: datetime
-) -> UUID | ArrivalFault | None:
+) -> UUID | UnknownCode | None:
     """Note that somebody has come, by the id or the reference of their enrolment. Returns the id.
 
-    None: the session is not the organiser's.
+    ``module`` is one of the session. None: the session is not the organiser's.
     """
-    session = await find_own(tx, session_id, organiser)
-    if session is None:
+    if await find_own(tx, session_id, organiser) is None:
         return None
-    if not 0 <= module < max(1, len(session.modules)):
-        return ArrivalFault.NO_SUCH_MODULE
     found = await _seated(tx, session_id, code)
     if found is None:
-        return ArrivalFault.UNKNOWN_CODE
-    await arrivals.note(tx, [found], module, organiser.name, now)
+        return UnknownCode()
+    await arrivals.note(tx, found, module, organiser.name, now)
     return found
 
 
 async def undo(
     tx: Transaction, session_id: UUID, module: int, *, code: str, organiser: Principal
-) -> UUID | ArrivalFault | None:
+) -> UUID | UnknownCode | None:
     """Undo that somebody was noted; as :func:`note`."""
     if await find_own(tx, session_id, organiser) is None:
         return None
     found = await _seated(tx, session_id, code)
     if found is None:
-        return ArrivalFault.UNKNOWN_CODE
+        return UnknownCode()
     await arrivals.remove(tx, found, module)
     return found
 
@@ -98,20 +90,3 @@ async def _seated(tx: Transaction, session_id: UUID, code: str) -> UUID | None:
         return None
     found = await roster_lines.seated_between(tx, session_id, *between)
     return found[0] if len(found) == 1 else None
-
-
-async def attendance_since(
-    tx: Transaction, session_id: UUID, module: int, seen: Mapping[UUID, Attendance | None]
-) -> Mapping[UUID, Attendance | None]:
-    """Return the attendance of those for whom it is not any more what somebody saw; nobody changes it now."""
-    await sessions.lock(tx, [session_id])
-    rows = await attendance.rows_of(tx, list(seen))
-    stored = {
-        enrolment_id: next((Attendance(row.attendance) for row in marks if row.module == module), None)
-        for enrolment_id, marks in rows.items()
-    }
-    return {
-        enrolment_id: stored.get(enrolment_id)
-        for enrolment_id, mark in seen.items()
-        if stored.get(enrolment_id) != mark
-    }

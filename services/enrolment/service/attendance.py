@@ -1,6 +1,7 @@
 """Organisers record attendance."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -8,7 +9,9 @@ from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, attendance_marks, record_attendance
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
+from services.enrolment.store import attendance as store
 from services.enrolment.store import enrolments, rosters
+from services.enrolment.store import sessions as sessions_store
 from services.enrolment.store.load_plans import LoadPlan
 from shared.auth import Principal
 from shared.database import Transaction
@@ -49,3 +52,55 @@ async def record(
     if not faults:
         await rosters.save(tx, [roster])
     return faults
+
+
+@dataclass(frozen=True, slots=True)
+class AttendanceAsSeen:
+    """The attendance of an enrolment at a module, counted from 0: as it was seen, and as it is to be."""
+
+    enrolment_id: UUID
+    module: int
+    before: Attendance | None
+    after: Attendance
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """Nothing was recorded: this attendance is recorded now, and was not seen; by enrolment."""
+
+    attendance: Mapping[UUID, Attendance | None]
+
+
+async def record_as_seen(
+    tx: Transaction,
+    session_id: UUID,
+    changes: Sequence[AttendanceAsSeen],
+    *,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> ChangedSince | Mapping[int, OrganisingFault] | None:
+    """Record attendance, if all of it is still as it was seen; else as :func:`record`."""
+    await sessions_store.lock(tx, [session_id])
+    ids = [change.enrolment_id for change in changes]
+    recorded = await store.of_enrolments(tx, ids)
+    since: dict[UUID, Attendance | None] = {}
+    for change in changes:
+        mark = recorded.get(change.enrolment_id, {}).get(change.module)
+        if mark != change.before:
+            since[change.enrolment_id] = None if mark is None else Attendance(mark)
+    if since:
+        return ChangedSince(since)
+    agents = await enrolments.agents(tx, session_id, ids)
+    gone = {
+        index: OrganisingFault.NOT_ENROLLED
+        for index, change in enumerate(changes)
+        if change.enrolment_id not in agents
+    }
+    if gone:
+        return gone
+    records = []
+    for change in changes:
+        agent = agents[change.enrolment_id]
+        records.append((NamedAgent(agent.agent_id, agent.issuer), change.module + 1, change.after))
+    return await record(tx, session_id, records, organiser=organiser, policy=policy, now=now)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service.sheet_lines import AttendanceLine
 from shared.events.catalogue import SessionState
@@ -34,13 +35,13 @@ def compared(
     changes: list[AttendanceChange] = []
     faults: list[Fault] = []
     number_of_modules = max(1, len(session.modules))
+    by_name: dict[NamedAgent, list[RosterLine]] = {}
+    for person in seated:
+        agent = person.enrolment.agent
+        by_name.setdefault(NamedAgent(agent.agent_id, agent.issuer), []).append(person)
+        by_name.setdefault(NamedAgent(agent.agent_id), []).append(person)
     for number, record in lines:
-        people = [
-            person
-            for person in seated
-            if person.enrolment.agent.agent_id == record.agent.agent_id
-            and record.agent.issuer in (None, person.enrolment.agent.issuer)
-        ]
+        people = by_name.get(record.agent, [])
         module = (record.module or (1 if number_of_modules == 1 else 0)) - 1
         if len(people) != 1:
             faults.append(Fault(number, "not_enrolled", "names nobody with a seat, or two people"))

@@ -62,6 +62,11 @@ async def certificates_of(
     return [due[enrolment.enrolment_id] for enrolment in enrolments if enrolment.enrolment_id in due]
 
 
+async def count_due(tx: Transaction, session_id: UUID) -> int:
+    """Return how many certificates are due in a session of an organiser."""
+    return await certificates.count_due(tx, session_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What a code stands for: a certificate that is valid, or was withdrawn when attendance was corrected.

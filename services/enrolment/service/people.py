@@ -87,7 +87,7 @@ async def history(
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     last = list(reversed(await changes.last_of_session(tx, session_id, most)))
-    agents = await enrolments.agents(tx, {change.enrolment_id for change in last})
+    agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
     return PastOfSession(last, agents)
 
 

@@ -18,10 +18,7 @@ _NOT_SELECTED = frozenset({"non", "non retenu", "non retenue", "non retenus", "n
 
 def attendance_of(cell: str) -> Attendance | None:
     """Return the attendance that a cell means, in any of the usual spellings; None: it means none."""
-    bare = _bare(cell)
-    by_label = {_bare(label): attendance for attendance, label in ATTENDANCE.items()}
-    by_code = {_bare(attendance.value): attendance for attendance in Attendance}
-    return (by_label | by_code | _OTHER_SPELLINGS).get(bare)
+    return _SPELLINGS.get(_bare(cell))
 
 
 def says_not_selected(cell: str) -> bool:
@@ -33,3 +30,10 @@ def _bare(cell: str) -> str:
     letters = unicodedata.normalize("NFKD", cell.casefold())
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(plain.replace("_", " ").replace("-", " ").split())
+
+
+_SPELLINGS = {
+    **{_bare(label): attendance for attendance, label in ATTENDANCE.items()},
+    **{_bare(attendance.value): attendance for attendance in Attendance},
+    **_OTHER_SPELLINGS,
+}

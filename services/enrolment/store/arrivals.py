@@ -1,26 +1,20 @@
 """Arrivals at modules, as they are noted at the door."""
 
-from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete
-from sqlmodel import col, select
+from sqlalchemy import delete, text
+from sqlmodel import col
 
+from services.enrolment.rules.states import State
 from services.enrolment.tables import ArrivalRow
 from shared.database import Transaction, insert_many
 
 
-async def note(
-    tx: Transaction, enrolment_ids: Sequence[UUID], module: int, author: str, now: datetime
-) -> None:
-    """Note that these have come to a module, counted from 0; who is noted already stays as noted."""
-    rows = [
-        {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
-        for enrolment_id in enrolment_ids
-    ]
-    if rows:
-        await insert_many(tx, ArrivalRow, rows, then="ON CONFLICT (enrolment_id, module) DO NOTHING")
+async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
+    """Note that somebody has come to a module, counted from 0; who is noted already stays as noted."""
+    row = {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
+    await insert_many(tx, ArrivalRow, [row], then="ON CONFLICT (enrolment_id, module) DO NOTHING")
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
@@ -32,9 +26,14 @@ async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
     )
 
 
-async def at_module(tx: Transaction, enrolment_ids: Collection[UUID], module: int) -> dict[UUID, datetime]:
-    """Return when those of these who have come to a module came."""
-    rows = select(ArrivalRow).where(
-        col(ArrivalRow.enrolment_id).in_(enrolment_ids), col(ArrivalRow.module) == module
-    )
-    return {row.enrolment_id: row.at for row in await tx.scalars(rows)}
+async def at_module(tx: Transaction, session_id: UUID, module: int) -> dict[UUID, datetime]:
+    """Return when those came who have come to a module of a session and have a seat there, by enrolment."""
+    parameters = {"session": session_id, "module": module, "seated": _SEATED}
+    return {row.enrolment_id: row.at for row in await tx.execute(_AT_MODULE, parameters)}
+
+
+_SEATED = [state.value for state in State if state.has_seat]
+_AT_MODULE = text(
+    "SELECT enrolment_id, at FROM arrival JOIN enrolment USING (enrolment_id) "
+    "WHERE session_id = :session AND module = :module AND state = ANY(CAST(:seated AS text[]))"
+)

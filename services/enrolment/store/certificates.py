@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlmodel import col, select
 
-from services.enrolment.tables import CertificateRow
+from services.enrolment.rules.states import State
+from services.enrolment.tables import CertificateRow, EnrolmentRow
 from shared.database import Transaction
 
 
@@ -26,6 +27,14 @@ async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
     """Return the enrolment whose certificate has this code, or None."""
     found = select(CertificateRow.enrolment_id).where(col(CertificateRow.code) == code)
     return await tx.scalar(found)
+
+
+async def count_due(tx: Transaction, session_id: UUID) -> int:
+    """Return how many of a session are due a certificate."""
+    due = select(func.count()).where(
+        col(EnrolmentRow.session_id) == session_id, col(EnrolmentRow.state) == State.CERTIFIED
+    )
+    return (await tx.scalar(due)) or 0
 
 
 # The update changes nothing: it makes the code come back that somebody else has given meanwhile.

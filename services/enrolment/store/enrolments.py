@@ -44,9 +44,11 @@ async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
     return None if enrolment is None else enrolment_of(enrolment).agent
 
 
-async def agents(tx: Transaction, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
-    """Return the agents of those of these enrolments that are kept."""
-    rows = select(EnrolmentRow).where(col(EnrolmentRow.enrolment_id).in_(enrolment_ids))
+async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
+    """Return the agents of those of these enrolments that are in the session and kept."""
+    rows = select(EnrolmentRow).where(
+        col(EnrolmentRow.enrolment_id).in_(enrolment_ids), col(EnrolmentRow.session_id) == session_id
+    )
     return {row.enrolment_id: enrolment_of(row).agent for row in await tx.scalars(rows)}
 
 

@@ -3,9 +3,12 @@
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pypdf
+import pytest
 
+from services.enrolment.rules.requests import Withdrawal
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
@@ -72,6 +75,29 @@ async def test_what_somebody_else_recorded_meanwhile_is_shown_and_stays(
     assert await front.states(session, *agents) == ["absent", "enrolled"]
 
 
+async def test_who_has_lost_their_seat_meanwhile_is_told_and_nothing_is_recorded(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, (first, second) = await running(front)
+    path = page_of(session, "/presence")
+    await front.answer(
+        Withdrawal(uuid4(), session.starts_at - timedelta(hours=1), session.session_id, agents[0].key, None)
+    )
+    assert await front.states(session, agents[0]) == ["withdrawn"]
+    both = {f"avant-{each}": "" for each in (first, second)} | {
+        f"p-{each}": "attended" for each in (first, second)
+    }
+    said = await send(organiser, path, **both)
+    assert "Entre-temps une personne a perdu sa place" in text_of(said, 409)
+    assert f'name="p-{second}" value="attended" checked' in said.text
+    assert await front.states(session, agents[1]) == ["enrolled"]
+
+
+async def test_an_attendance_of_nobody_is_no_form_of_ours(front: Front, organiser: OrganiserClient) -> None:
+    session, _, _ = await running(front)
+    assert (await send(organiser, page_of(session, "/presence"), **{"p-x": "attended"})).status_code == 400
+
+
 async def test_each_seance_has_its_own_attendance(
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:
@@ -89,7 +115,7 @@ async def test_nothing_is_recorded_before_the_beginning(front: Front, organiser:
     path = page_of(session, "/presence")
     assert "les présences s’enregistrent à partir de là" in text_of(await organiser.get(path))
     early = await send(organiser, path, **{f"avant-{first}": "", f"p-{first}": "attended"})
-    assert "La séance n’a pas commencé" in text_of(early, 422)
+    assert "La séance n’a pas commencé" in text_of(early, 409)
     assert await front.states(session, *agents) == ["enrolled", "enrolled"]
 
 
@@ -135,6 +161,24 @@ async def test_who_comes_is_noted_by_the_reference_in_their_letter(
     assert "Pointage : 0 sur 2" in text_of(await organiser.get(page_of(other, "/pointage")))
 
 
+async def test_where_more_have_a_seat_than_a_page_shows_it_says_so_and_counts_all(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _, (_, second) = await running(front)
+    monkeypatch.setattr("services.enrolment.service.arrivals.MOST", 1)
+    await send(organiser, page_of(session, "/pointage"), code=second)
+    page = text_of(await organiser.get(page_of(session, "/pointage")))
+    assert "Pointage : 1 sur 2" in page
+    assert "les autres se pointent par leur référence" in page
+    assert "Riou Zoé" in page
+    assert "Élie Zoé" not in page
+    page = text_of(await organiser.get(page_of(session, "/presence"))).replace("\u00a0", " ")
+    assert "Voici 1 des 2 personnes qui ont une place" in page
+    printed = await organiser.get(page_of(session, "/emargement.pdf"))
+    text = pypdf.PdfReader(io.BytesIO(printed.content)).pages[0].extract_text()
+    assert text.index("Élie") < text.index("Riou")
+
+
 # ------------------------------------------------------------------------------------- on paper
 
 
@@ -154,12 +198,18 @@ async def test_the_sheet_on_paper_names_who_has_a_seat_whatever_their_names(
 
 
 async def test_certificates_are_read_one_by_one_and_together(
-    front: Front, organiser: OrganiserClient
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, _, (first, second) = await running(front)
-    assert (await organiser.get(page_of(session, "/attestations.zip"))).status_code == 404
+    presence, zip_file = page_of(session, "/presence"), page_of(session, "/attestations.zip")
+    assert (await organiser.get(zip_file)).status_code == 404
+    assert zip_file not in (await organiser.get(presence)).text
     await send(organiser, page_of(session, "/presence"), **{f"avant-{first}": "", f"p-{first}": "attended"})
-    zipped = await organiser.get(page_of(session, "/attestations.zip"))
+    assert f'href="{zip_file}">Attestations (ZIP)' in (await organiser.get(presence)).text
+    monkeypatch.setattr("services.enrolment.pages.manage.presence._CERTIFICATES", 0)
+    assert "Les 0 premières attestations (ZIP)" in text_of(await organiser.get(presence))
+    monkeypatch.undo()
+    zipped = await organiser.get(zip_file)
     assert zipped.headers["content-type"] == "application/zip"
     person = f"{MANAGE}/inscriptions/{first}"
     assert f'href="{person}/attestation.pdf"' in (await organiser.get(person)).text

@@ -3,21 +3,26 @@
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from services.enrolment.rules.ranking import RankingDraft
+from services.enrolment.rules.requests import Withdrawal
 from services.enrolment.service import ranking_drafts
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from shared.web import workbooks
-from tests.conftest import Eventually
+from shared.limits import Rate
+from shared.web import sheet_queue, workbooks
+from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, organiser, page_of, text_of, visitor
+from tests.integration.enrolment.organising import BRETAGNE, CSV
 from tests.support.builders import an_agent, open_now
 
 __all__ = ["organiser", "visitor"]
@@ -73,11 +78,58 @@ async def test_what_is_wrong_is_said_by_line_and_the_rest_can_be_taken(
     sheet = "Identifiant;Présence\nA-1;absence\nA-9;présence\nA-2;peut-être\n"
     said = text_of(await upload(organiser, session, sheet.encode()))
     assert "1 changement" in said
-    assert "La ligne 3 ne désigne personne qui a une place" in said
-    assert "La ligne 4 n’a ni présence, ni absence" in said
-    for nonsense in (b"PK\x03\x04", b"Nom;Rang\n", b""):
-        answer = await upload(organiser, session, nonsense)
-        assert answer.status_code == 422, nonsense
+    assert "Ligne 3 : L’identifiant n’est celui de personne qui a une place" in said
+    assert "Ligne 4, Présence : Écrivez présence, absence ou absence justifiée." in said
+    for nonsense, why in (
+        (b"PK\x03\x04", "Ligne 1 : Ce fichier est un classeur"),
+        (b"Nom;Rang\n", "Ligne 1, Identifiant : Cette colonne manque."),
+        (b"\n\n", "Ligne 1 : La première ligne est vide"),
+        (b"", "Choisissez un fichier."),
+    ):
+        assert why in text_of(await upload(organiser, session, nonsense), 422).replace("\u00a0", " ")
+    assert 'value="classement" selected' in (await upload(organiser, session, b"", "classement")).text
+
+
+async def test_all_who_have_a_seat_can_be_in_a_sheet(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _ = await running(front)
+    monkeypatch.setattr("services.enrolment.service.arrivals.MOST", 1)
+    sheet = "Identifiant;Présence\nA-1;absence\nA-2;présence\n"
+    assert "2 changements" in text_of(await upload(organiser, session, sheet.encode()))
+
+
+async def test_who_has_lost_their_seat_since_the_trial_is_told_and_nothing_is_recorded(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await running(front)
+    tried = await upload(organiser, session, "Identifiant;Présence\nA-1;absence\nA-2;présence\n".encode())
+    changes = re.findall(r'name="change" value="([^"]+)"', tried.text)
+    earlier = session.starts_at - timedelta(hours=1)
+    await front.answer(Withdrawal(uuid4(), earlier, session.session_id, agents[0].key, None))
+    confirm = {"cle": hidden(tried.text, "cle"), "confirmer": "oui", "change": changes}
+    late = await organiser.post(page_of(session, "/fichiers"), data=confirm)
+    assert "Entre-temps une personne a perdu sa place" in text_of(late, 409)
+    assert await front.states(session, *agents) == ["withdrawn", "enrolled"]
+    for nonsense in ("x", f"{agents[0].agent_id} 0 - attended", f"{uuid4()} x - attended"):
+        answer = await organiser.post(page_of(session, "/fichiers"), data=confirm | {"change": [nonsense]})
+        assert answer.status_code == 400, nonsense
+
+
+async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page(
+    front: Front, organiser: OrganiserClient, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _ = await running(front)
+    monkeypatch.setattr(sheet_queue, "SENT", Rate(2, 3600))
+    sheet = "Identifiant;Présence\nA-1;absence\n"
+    by_api = ("POST", f"/api/v1/sessions/{session.session_id}/attendance.csv")
+    sent: dict[str, Any] = {"by": BRETAGNE, "content": sheet.encode(), "headers": CSV}
+    assert (await ask(*by_api, **sent)).status_code == 200
+    assert (await upload(organiser, session, sheet.encode())).status_code == 200
+    refused = await upload(organiser, session, sheet.encode())
+    assert "dépassent ensemble ce que nous lisons en une heure" in text_of(refused, 429)
+    assert 3590 <= int(refused.headers["retry-after"]) <= 3600
+    assert (await ask(*by_api, **sent)).status_code == 429
 
 
 async def test_a_ranking_becomes_the_draft_and_decides_nothing(
@@ -104,9 +156,9 @@ async def test_what_is_wrong_with_a_ranking_is_said_by_line(front: Front, organi
     await front.enrol(session, *twins, an_agent("A-2", issuer="portail-deux"))
     sheet = "Identifiant;Émetteur;Rang\nA-1;;1\nA-9;;2\nA-2;;3\nA-2;portail-deux;4\n"
     said = text_of(await upload(organiser, session, sheet.encode(), "classement"), 422)
-    assert "La ligne 2 désigne deux personnes : indiquez aussi l’émetteur." in said
-    assert "La ligne 3 ne désigne personne dont la candidature attend une décision." in said
-    assert "La ligne 5 désigne une personne déjà vue." in said
+    assert "Ligne 2 : L’identifiant est celui de deux personnes : indiquez aussi l’émetteur." in said
+    assert "Ligne 3 : L’identifiant n’est celui de personne dont la candidature attend une décision." in said
+    assert "Ligne 5 : Une ligne précédente porte déjà sur cette personne." in said
     named = "Identifiant;Émetteur;Rang\nA-1;portail-deux;1\nA-1;portail-bretagne;2\nA-2;;non\n"
     assert (await upload(organiser, session, named.encode(), "classement")).status_code == 303
     page = (await organiser.get(page_of(session, "/candidatures"))).text

@@ -45,6 +45,14 @@ def reading(visit: StaffVisit) -> Reading:
     return reading_of(visit.who, None)
 
 
+def id_in(typed: str) -> UUID:
+    """The id that a form brings. Raises a 400 for what is none."""
+    try:
+        return UUID(typed)
+    except ValueError:
+        raise HTTPException(400) from None
+
+
 def version_in(form: Form) -> int:
     """The version of something that a form showed; 0, which nothing has, for what is none."""
     return form.number("version", _LARGEST_VERSION) or 0

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
@@ -93,10 +92,7 @@ class MessagePages:
 
     async def take_back(self, visit: StaffVisit) -> Response:
         """Have a message not leave."""
-        try:
-            message_id = UUID(visit.form.typed("message"))
-        except ValueError:
-            raise HTTPException(400) from None
+        message_id = frame.id_in(visit.form.typed("message"))
         async with visit.database.transaction() as tx:
             taken_back = await messages.take_back(tx, message_id, visit.who)
         if taken_back is None:

@@ -155,10 +155,7 @@ class PersonPages:
         return await self._do(visit, self._join, "reunie", lock=False)
 
     async def _join(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        try:
-            other = UUID(visit.form.typed("autre"))
-        except ValueError:
-            raise HTTPException(400) from None
+        other = frame.id_in(visit.form.typed("autre"))
         return await enrolments.join(
             tx, enrolment_id, other, organiser=visit.who, policy=self.policy, now=clock.now()
         )

@@ -9,21 +9,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.person import NotDone
 from services.enrolment.render.attendance_sheets import sheet_of
 from services.enrolment.render.certificates import Signature, pdf_of, zip_of
-from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.rules.organising import OrganisingFault
+from services.enrolment.rules.overview import SessionAtAGlance
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine, plain
 from services.enrolment.rules.states import State
 from services.enrolment.service import arrivals, attendance, certificates, roster
-from services.enrolment.service.arrivals import ArrivalFault, Door
+from services.enrolment.service.arrivals import Door, UnknownCode
+from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
 from shared import clock
+from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import Errors
+from shared.web.forms import Errors, Form
 from shared.web.logins import StaffVisit
 from shared.web.responses import PRIVATE
 
@@ -61,36 +63,25 @@ class PresencePages:
         """Attendance at a module; on POST what has changed in the form is recorded, all or nothing."""
         if visit.request.method != "POST":
             return await self._sheet(visit)
-        door, module = await _door(visit)
-        shown = {str(line.enrolment.enrolment_id): line for line in door.lines}
-        seen: dict[UUID, Attendance | None] = {}
-        records = []
-        for field, line in shown.items():
-            mark, before = _mark(visit.form.get(f"p-{field}")), _mark(visit.form.get(f"avant-{field}"))
-            if mark is not None and mark != before:
-                seen[line.enrolment.enrolment_id] = before
-                agent = line.enrolment.agent
-                records.append((NamedAgent(agent.agent_id, agent.issuer), module + 1, mark))
-        if not records:
+        session_id = frame.session_id_of(visit)
+        async with visit.database.quiet_transaction() as tx:
+            module = module_of(visit, (await frame.own_session(tx, visit)).session)
+        changes = changes_in(visit.form, module)
+        if not changes:
             return await self._sheet(
                 visit, errors={"": "Rien n’a été changé dans le formulaire."}, status=422
             )
-        try:
-            async with visit.database.transaction() as tx:
-                session_id = frame.session_id_of(visit)
-                since = await arrivals.attendance_since(tx, session_id, module, seen)
-                if since:
-                    return await self._sheet(visit, since=since, status=409)
-                faults = await attendance.record(
-                    tx, session_id, records, organiser=visit.who, policy=self.policy, now=clock.now()
-                )
-                if faults is None:
-                    raise HTTPException(404)
-                if faults:
-                    raise NotDone({"": "La séance n’a pas commencé, ou une personne n’a plus de place."})
-        except NotDone as error:
-            return await self._sheet(visit, errors=error.errors, status=422)
-        return frame.to_session(frame.session_id_of(visit), "/presence", done="presences", seance=module + 1)
+        async with visit.database.transaction() as tx:
+            result = await attendance.record_as_seen(
+                tx, session_id, changes, organiser=visit.who, policy=self.policy, now=clock.now()
+            )
+        if result is None:
+            raise HTTPException(404)
+        if isinstance(result, ChangedSince):
+            return await self._sheet(visit, since=result.attendance, status=409)
+        if result:
+            return await self._sheet(visit, errors={"": why_not_recorded(result)}, status=409)
+        return frame.to_session(session_id, "/presence", done="presences", seance=module + 1)
 
     async def _sheet(
         self,
@@ -100,9 +91,7 @@ class PresencePages:
         errors: Errors | None = None,
         since: Mapping[UUID, Attendance | None] | None = None,
     ) -> Response:
-        door, module = await _door(visit)
-        async with visit.database.quiet_transaction() as tx:
-            glance = await frame.own_session(tx, visit)
+        glance, door, module, certified = await _door(visit)
         return frame.page(
             visit,
             "presence.html",
@@ -111,7 +100,8 @@ class PresencePages:
             status=status,
             errors=errors,
             lines=_by_name(door.lines)[:SHOWN],
-            is_cut=len(door.lines) > SHOWN,
+            certified=certified,
+            most_certificates=_CERTIFICATES,
             arrived=door.arrived,
             module=module,
             begins_at=begins_at(door.session, module),
@@ -139,7 +129,7 @@ class PresencePages:
                 )
         if found is None:
             raise HTTPException(404)
-        if isinstance(found, ArrivalFault):
+        if isinstance(found, UnknownCode):
             sentence = "Ce code n’est celui de personne qui a une place ici."
             return await _door_page(visit, errors={"code": sentence})
         return frame.to_session(
@@ -154,11 +144,10 @@ class PresencePages:
 
     async def printed(self, visit: StaffVisit) -> Response:
         """The sheet that who comes signs, as a PDF."""
-        door, _ = await _door(visit)
-        pdf = await sheet_of(
-            door.session, [line.enrolment.agent for line in _by_name(door.lines)], clock.now()
-        )
-        return self._file(visit, pdf, f"emargement-{door.session.session_id}.pdf", "application/pdf")
+        async with visit.database.quiet_transaction() as tx:
+            session, lines = await seated_in(tx, visit)
+        pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
+        return self._file(visit, pdf, f"emargement-{session.session_id}.pdf", "application/pdf")
 
     async def certificate(self, visit: StaffVisit) -> Response:
         """The certificate of a person, if one is due."""
@@ -202,26 +191,55 @@ def _mark(typed: str | None) -> Attendance | None:
     return Attendance(typed) if typed in set(Attendance) else None
 
 
-async def _door(visit: StaffVisit) -> tuple[Door, int]:
+def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
+    """Return what somebody has changed in a form of attendance, whoever has a seat now. Raises a 400."""
+    changes = []
+    for field in form:
+        kind, _, typed = field.partition("-")
+        mark, before = _mark(form[field]), _mark(form.get(f"avant-{typed}"))
+        if kind == "p" and mark is not None and mark != before:
+            changes.append(AttendanceAsSeen(frame.id_in(typed), module, before, mark))
+    return changes
+
+
+def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> str:
+    """Return why no attendance was recorded, as a sentence."""
+    if OrganisingFault.NOT_ENROLLED in faults.values():
+        return "Entre-temps une personne a perdu sa place : vérifiez, puis enregistrez de nouveau."
+    return "La séance n’a pas commencé."
+
+
+async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:
+    """Return the session of the address and all who have a seat in it. Raises a 404. It is recorded."""
+    streamed = await roster.stream(
+        tx, frame.session_id_of(visit), visit.who, frame.reading(visit), arrivals.SEATED
+    )
+    if streamed is None:
+        raise HTTPException(404)
+    session, lines = streamed
+    return session, [line async for line in lines]
+
+
+async def _door(visit: StaffVisit) -> tuple[SessionAtAGlance, Door, int, int]:
     async with visit.database.quiet_transaction() as tx:
         glance = await frame.own_session(tx, visit)
         module = module_of(visit, glance.session)
         door = await arrivals.at_the_door(
             tx, frame.session_id_of(visit), module, visit.who, frame.reading(visit)
         )
+        certified = await certificates.count_due(tx, frame.session_id_of(visit))
     if door is None:
         raise HTTPException(404)
-    return door, module
+    return glance, door, module, certified
 
 
 async def _door_page(visit: StaffVisit, errors: Errors | None = None) -> Response:
-    door, module = await _door(visit)
-    async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+    glance, door, module, _ = await _door(visit)
     letters: dict[str, list[RosterLine]] = {}
     for line in _by_name(door.lines):
         letters.setdefault(_letter(line), []).append(line)
     last = (frame.done_before(visit) or "").removeprefix("pointee-")
+    by_id = {str(line.enrolment.enrolment_id): line for line in door.lines}
     return frame.page(
         visit,
         "check-in.html",
@@ -231,9 +249,9 @@ async def _door_page(visit: StaffVisit, errors: Errors | None = None) -> Respons
         errors=errors,
         letters=letters,
         arrived=door.arrived,
-        number=len(door.lines),
+        is_cut=glance.enrolled > len(door.lines),
         module=module,
-        last=next((line for line in door.lines if str(line.enrolment.enrolment_id) == last), None),
+        last=by_id.get(last),
     )
 
 

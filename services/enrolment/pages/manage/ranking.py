@@ -77,7 +77,7 @@ class RankingPages:
             return await self._page(visit, draft=draft, errors=errors, status=422)
         for button, step in (("monter", -1), ("descendre", 1)):
             if visit.form.typed(button):
-                draft = stepped(draft, _ids(found), _id_in(visit.form.typed(button)), step)
+                draft = stepped(draft, _ids(found), frame.id_in(visit.form.typed(button)), step)
         async with visit.database.transaction() as tx:
             saved = await ranking_drafts.save(tx, frame.session_id_of(visit), draft, visit.who, clock.now())
         if saved is None:
@@ -192,13 +192,6 @@ class RankingPages:
 
 def _ids(found: CandidatesToRank) -> list[UUID]:
     return [line.enrolment.enrolment_id for line in found.lines]
-
-
-def _id_in(typed: str) -> UUID:
-    try:
-        return UUID(typed)
-    except ValueError:
-        raise HTTPException(400) from None
 
 
 async def _found(visit: StaffVisit) -> CandidatesToRank:

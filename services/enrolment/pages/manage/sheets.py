@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.person import NotDone
-from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.pages.manage.presence import seated_in, why_not_recorded
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
@@ -24,33 +24,34 @@ from services.enrolment.service import (
     roster,
     sheet_lines,
 )
-from services.enrolment.service.arrivals import Door
+from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
+from services.enrolment.service.attendance_sheets import AttendanceChange
 from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.guard import Guard
+from shared.guard import Guard, LimitMet
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web import spreadsheets, workbooks
+from shared.web import sheet_queue, spreadsheets, workbooks
+from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
 from shared.web.responses import PRIVATE
-from shared.web.spreadsheets import UnreadableSheet
+from shared.web.sheet_queue import Busy, SheetQueue
+from shared.web.spreadsheets import Fault, UnreadableSheet
 
 MOST_CHANGES = 900
 """Of one sheet: each is a field of the form that confirms it."""
 SHOWN_FAULTS = 100
-FAULTS: Mapping[str, str] = {
-    "not_enrolled": "ne désigne personne qui a une place, ou désigne deux personnes",
-    "not_a_candidate": "ne désigne personne dont la candidature attend une décision",
-    "ambiguous": "désigne deux personnes : indiquez aussi l’émetteur",
-    "no_such_module": "ne dit pas laquelle des séances",
-    "empty": "ne désigne personne, ou n’a rien",
-    "twice": "désigne une personne déjà vue",
-    "not_attendance": "n’a ni présence, ni absence, ni absence justifiée",
-    "not_a_module": "n’a pas un numéro de séance",
-    "not_a_rank": "n’a ni un rang, ni « non retenu »",
-    "rank_twice": "a un rang déjà donné",
-    "column_missing": "n’a pas une colonne nécessaire (Identifiant, et Présence ou Rang)",
-    "column_twice": "a deux fois la même colonne",
+_LARGEST_MODULE = 100
+"""A session has no more."""
+_TITLES: Mapping[str, str] = {
+    column.name: column.title
+    for column in (
+        sheet_lines.AGENT,
+        sheet_lines.ISSUER,
+        sheet_lines.RANK,
+        sheet_lines.MODULE,
+        sheet_lines.ATTENDANCE,
+    )
 }
 
 
@@ -98,65 +99,52 @@ class SheetPages:
             return await _page(visit)
         if "confirmer" in visit.form:
             return await self._confirmed(visit)
-        if not visit.form.file:
+        content = visit.form.file
+        if not content:
             return await _page(visit, errors={"fichier": "Choisissez un fichier."}, status=422)
-        is_ranking = visit.form.typed("quoi") == "classement"
-        columns = (
-            (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
-            if is_ranking
-            else (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
-        )
+        queue: SheetQueue = visit.request.app.state.sheets
         try:
-            sheet = await asyncio.to_thread(_read, visit.form.file, columns)
+            async with sheet_queue.turn(queue, self.guard, visit.request, visit.who, content):
+                if visit.form.typed("quoi") == "classement":
+                    return await self._ranked(visit, content)
+                return await self._tried(visit, content)
         except UnreadableSheet as error:
             return await _page(visit, faults=error.faults, status=422)
-        if is_ranking:
-            return await self._ranked(visit, sheet)
-        return await self._tried(visit, sheet)
+        except LimitMet as error:
+            response = await _page(
+                visit, not_now="busy" if isinstance(error, Busy) else "too_much", status=429
+            )
+            response.headers["Retry-After"] = str(error.seconds)
+            return response
 
-    async def _tried(self, visit: StaffVisit, sheet: spreadsheets.Sheet) -> Response:
-        faults = list(sheet.faults)
-        lines = sheet_lines.records_of(sheet.rows, faults)
-        door = await _door(visit)
-        changes, others = attendance_sheets.compared(door.session, door.lines, lines)
+    async def _tried(self, visit: StaffVisit, content: bytes) -> Response:
+        async with visit.database.quiet_transaction() as tx:
+            session, seated = await seated_in(tx, visit)
+        changes, faults = await sheet_queue.in_thread(partial(_changes_in, content, session, seated))
         if len(changes) > MOST_CHANGES:
             many = {"fichier": f"Plus de {MOST_CHANGES} changements : importez le fichier en plusieurs fois."}
             return await _page(visit, errors=many, status=422)
-        return await _page(visit, changes=changes, faults=[*faults, *others], tried=True)
+        return await _page(visit, changes=changes, faults=faults, tried=True)
 
     async def _confirmed(self, visit: StaffVisit) -> Response:
-        people = {str(line.enrolment.enrolment_id): line for line in (await _door(visit)).lines}
-        seen: dict[int, dict[UUID, Attendance | None]] = {}
-        records = []
-        for typed in visit.form.every("change"):
-            enrolment_id, module, before, after = (*typed.split(" "), "", "", "", "")[:4]
-            line = people.get(enrolment_id)
-            if line is None or not (module.isascii() and module.isdigit()) or after not in set(Attendance):
-                raise HTTPException(400)
-            known = Attendance(before) if before in set(Attendance) else None
-            seen.setdefault(int(module[:4]), {})[line.enrolment.enrolment_id] = known
-            agent = line.enrolment.agent
-            named = NamedAgent(agent.agent_id, agent.issuer)
-            records.append((named, int(module[:4]) + 1, Attendance(after)))
+        changes = [_change_in(typed) for typed in visit.form.every("change")]
         session_id = frame.session_id_of(visit)
-        try:
-            async with visit.database.transaction() as tx:
-                for module_number, marks in seen.items():
-                    if await arrivals.attendance_since(tx, session_id, module_number, marks):
-                        raise NotDone({"": "Des présences ont changé depuis l’essai : importez de nouveau."})
-                faults = await attendance.record(
-                    tx, session_id, records, organiser=visit.who, policy=self.policy, now=clock.now()
-                )
-                if faults is None:
-                    raise HTTPException(404)
-                if faults:
-                    raise NotDone({"": "Une séance n’a pas commencé, ou une personne n’a plus de place."})
-        except NotDone as error:
-            return await _page(visit, errors=error.errors, status=409)
+        async with visit.database.transaction() as tx:
+            result = await attendance.record_as_seen(
+                tx, session_id, changes, organiser=visit.who, policy=self.policy, now=clock.now()
+            )
+        if result is None:
+            raise HTTPException(404)
+        if isinstance(result, ChangedSince):
+            late = {"": "Des présences ont changé depuis l’essai : importez de nouveau."}
+            return await _page(visit, errors=late, status=409)
+        if result:
+            return await _page(visit, errors={"": why_not_recorded(result)}, status=409)
         return frame.to_session(session_id, "/presence", done="presences")
 
-    async def _ranked(self, visit: StaffVisit, sheet: spreadsheets.Sheet) -> Response:
+    async def _ranked(self, visit: StaffVisit, content: bytes) -> Response:
         """Put a ranking into the draft, which is shown, and decided by later."""
+        sheet = await sheet_queue.in_thread(partial(_read, content, _OF_RANKING))
         session_id = frame.session_id_of(visit)
         async with visit.database.transaction() as tx:
             found = await ranking_drafts.show(tx, session_id, visit.who, frame.reading(visit))
@@ -194,20 +182,48 @@ def _read(content: bytes, columns: Sequence[spreadsheets.Column]) -> spreadsheet
     )
 
 
-async def _door(visit: StaffVisit) -> Door:
-    async with visit.database.quiet_transaction() as tx:
-        door = await arrivals.at_the_door(tx, frame.session_id_of(visit), 0, visit.who, frame.reading(visit))
-    if door is None:
-        raise HTTPException(404)
-    return door
+_OF_RANKING = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
+_OF_ATTENDANCE = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
+
+
+def _changes_in(
+    content: bytes, session: SessionState, seated: Sequence[RosterLine]
+) -> tuple[list[AttendanceChange], list[Fault]]:
+    """Return what a sheet of attendance would change, and what is wrong with its other lines."""
+    sheet = _read(content, _OF_ATTENDANCE)
+    faults = list(sheet.faults)
+    lines = sheet_lines.records_of(sheet.rows, faults)
+    changes, others = attendance_sheets.compared(session, seated, lines)
+    return changes, [*faults, *others]
+
+
+def _change_in(typed: str) -> AttendanceAsSeen:
+    """Return a change as the form that confirms it has it. Raises a 400 for what it never has."""
+    try:
+        enrolment_id, module, before, after = typed.split(" ")
+        seen = None if before == "-" else Attendance(before)
+        number = number_in(module, _LARGEST_MODULE)
+        if number is None:
+            raise HTTPException(400)
+        return AttendanceAsSeen(UUID(enrolment_id), number, seen, Attendance(after))
+    except ValueError:
+        raise HTTPException(400) from None
 
 
 async def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
     async with visit.database.quiet_transaction() as tx:
         glance = await frame.own_session(tx, visit)
-    known: dict[str, Any] = {"changes": [], "faults": [], "tried": False}
+    known: dict[str, Any] = {"changes": [], "faults": [], "tried": False, "not_now": ""}
     known |= values
-    known["faults"] = [
-        (fault.line, FAULTS.get(fault.code, "ne peut pas être lue")) for fault in known["faults"]
-    ][:SHOWN_FAULTS]
-    return frame.page(visit, "sheets.html", glance, "participants", status=status, **known)
+    faults: list[Fault] = known.pop("faults")
+    return frame.page(
+        visit,
+        "sheets.html",
+        glance,
+        "participants",
+        status=status,
+        faults=faults[:SHOWN_FAULTS],
+        columns=_TITLES,
+        chosen=visit.form.typed("quoi"),
+        **known,
+    )
