@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import (
     MANAGE,
     OrganiserClient,
@@ -47,33 +48,56 @@ async def test_the_roster_names_everybody_with_state_place_and_answers(
 ) -> None:
     session, _ = await full(front)
     page = text_of(await organiser.get(page_of(session)))
-    assert [page.index(name) for name in ("Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann")]
+    assert all(name in page for name in ("Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann"))
     assert page.index("Durand Zoé") < page.index("Martin Élise") < page.index("Bernard Yann")
     assert "1re de la liste" in page
     assert "2e de la liste" in page
 
 
-async def test_a_session_of_others_does_not_exist(front: Front, visitor: OrganiserClient) -> None:
+EVERY_FIELD = {
+    "version": "1",
+    "by": "agent",
+    "priority": "1",
+    "reason": "x",
+    "note": "x",
+    "email": "a@b.fr",
+    "texte": "x",
+    "audience": "enrolled",
+    "envoyer": "oui",
+    "code": "x",
+    "brouillon": "",
+    "action": "withdraw",
+    "confirmer": "oui",
+}
+"""What the forms of all pages ask for; ids are added."""
+
+
+async def test_a_session_of_others_does_not_exist(
+    front: Front, visitor: OrganiserClient, application: ToApplication, rows: SelectRows
+) -> None:
     session, (agent, *_) = await full(front)
+    enrolment_id = str((await front.of(session, agent)).enrolment_id)
     await log_in(visitor, CORSE)
-    for path in (
-        page_of(session),
-        page_of(session, "/attente"),
-        page_of(session, "/ajout"),
-        await person_page(front, session, agent),
-    ):
-        assert (await visitor.get(path)).status_code == 404, path
     key = hidden((await visitor.get(MANAGE)).text, "cle")
-    person = await person_page(front, session, agent)
-    for action in ("correction", "desistement", "deplacement", "priorite", "reunion", "note"):
-        form = {"cle": key, "version": "1", "by": "agent", "priority": "1", "reason": "x", "note": "x"}
-        form |= {
-            "to_session_id": str(session.session_id),
-            "autre": str(session.session_id),
-            "email": "a@b.fr",
-        }
-        assert (await visitor.post(f"{person}/{action}", data=form)).status_code == 404, action
+    form = EVERY_FIELD | {"cle": key, "message": enrolment_id, "choix": enrolment_id, "autre": enrolment_id}
+    form |= {"to_session_id": str(session.session_id), f"p-{enrolment_id}": "attended"}
+    form |= {"change": f"{enrolment_id} 0 - attended"}
+    before = await rows("SELECT count(*) AS number FROM outbox")
+    pages = [
+        route
+        for route in application().routes
+        if isinstance(route, Route) and route.path.startswith(f"{MANAGE}/") and "uuid" in route.path
+    ]
+    assert len(pages) > 20
+    for page in pages:
+        path = page.path.replace("{session_id:uuid}", str(session.session_id))
+        path = path.replace("{enrolment_id:uuid}", enrolment_id).replace("{file}", "participants.csv")
+        if "GET" in (page.methods or ()):
+            assert (await visitor.get(path)).status_code == 404, path
+        if "POST" in (page.methods or ()):
+            assert (await visitor.post(path, data=form)).status_code == 404, path
     assert await front.states(session, agent) == ["enrolled"]
+    assert await rows("SELECT count(*) AS number FROM outbox") == before
 
 
 @pytest.mark.parametrize(
@@ -158,7 +182,7 @@ async def test_the_history_tells_the_last_changes_and_who_made_them(
     path = await person_page(front, session, agents[0])
     await send(organiser, path, f"{path}/desistement", by="agent")
     page = text_of(await organiser.get(page_of(session, "/historique")))
-    assert page.index("Martin Élise · Place libérée") > 0
+    assert "Martin Élise · Place libérée" in page
     assert "Durand Zoé · Désistement à la demande de l’agent : désistement" in page
     assert "advisor-bretagne" in page
 

@@ -194,9 +194,30 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
     assert 'value="7"' in (await organiser.get(page_of(session, "/candidatures"))).text
 
 
-@pytest.mark.parametrize("name", ["participants.csv", "participants.xlsx", "candidatures.csv"])
+@pytest.mark.parametrize("name", ["participants.csv", "participants.xlsx"])
 async def test_everybody_is_exported(front: Front, organiser: OrganiserClient, name: str) -> None:
+    session, agents = await running(front)
+    await front.answer(Withdrawal(uuid4(), session.starts_at, session.session_id, agents[0].key, None))
+    exported = await organiser.get(page_of(session, f"/fichiers/{name}"))
+    content = exported.content if name.endswith("csv") else workbooks.as_csv(exported.content)
+    heading, *lines = content.decode("utf-8-sig").splitlines()
+    assert heading.startswith("Situation;")
+    assert sorted(line.split(";")[5] for line in lines) == ["Riou", "Élie"]
+
+
+async def test_candidates_are_exported_alone(front: Front, organiser: OrganiserClient) -> None:
+    session = open_now(approval="selection")
+    await front.publish(session)
+    await front.enrol(session, an_agent("A-1", family_name="Riou"))
+    exported = await organiser.get(page_of(session, "/fichiers/candidatures.csv"))
+    heading, line = exported.content.decode("utf-8-sig").splitlines()
+    assert heading.startswith("Rang;Identifiant;")
+    assert line.startswith(";A-1;")
+    empty = await organiser.get(page_of(session, "/fichiers/presences.csv"))
+    assert len(empty.content.decode().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["autre.csv", "participants.pdf", "participants"])
+async def test_there_is_no_other_file(front: Front, organiser: OrganiserClient, name: str) -> None:
     session, _ = await running(front)
-    assert (await organiser.get(page_of(session, f"/fichiers/{name}"))).status_code == 200
-    assert (await organiser.get(page_of(session, "/fichiers/autre.csv"))).status_code == 404
-    assert (await organiser.get(page_of(session, "/fichiers/participants.pdf"))).status_code == 404
+    assert (await organiser.get(page_of(session, f"/fichiers/{name}"))).status_code == 404
