@@ -126,6 +126,7 @@ class SessionRow(_Row, table=True):
     reference: str | None
     version: int
     status: str
+    cancellation_reason: str | None = None
     announced: int
     next_announcement_at: datetime | None = Field(sa_type=Timestamp)
     title: str

@@ -29,6 +29,7 @@ from shared.events.vocabulary import (
     Paragraph,
     Phase,
     QuestionKind,
+    Remark,
     RequestSource,
     Siret,
     Slug,
@@ -195,6 +196,10 @@ class SessionCancelled(SessionState):
     """The session will not take place. Final."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionCancelled.v1"
+    cancellation_reason: Remark | None = Field(
+        default=None,
+        description="What the organiser wrote of it to all who are in it; of nobody. Null: nothing.",
+    )
 
 
 class SessionCompleted(SessionState):

@@ -12,7 +12,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import SessionCancelled, SessionState
+from shared.events.vocabulary import Remark
 
 MAX_GONE = 100
 """Séances that were dropped are cancelled in later letters too, the last so many: a session has no more."""
@@ -39,6 +40,8 @@ class NumberedSession(SessionState):
         default=(), description="What was dropped: some calendars may hold it still, so it is cancelled too."
     )
 
+    cancellation_reason: Remark | None = Field(default=None, description="As its cancellation gave it.")
+
     @property
     def numbered_modules(self) -> tuple[NumberedModule, ...]:
         """What of it stands in a calendar."""
@@ -50,6 +53,13 @@ class NumberedSession(SessionState):
             NumberedModule(number, module.title, module.starts_at, module.ends_at)
             for number, module in zip(numbers, self.modules, strict=True)
         )
+
+
+def cancellation_reason(session: SessionState) -> str | None:
+    """Why a session was cancelled; None: it was not, or nothing was said of it."""
+    if isinstance(session, NumberedSession | SessionCancelled):
+        return session.cancellation_reason
+    return None
 
 
 def numbered(event: SessionState, before: NumberedSession | None) -> NumberedSession:

@@ -79,6 +79,14 @@ Paragraph = Annotated[
 ]
 """Text that may have line breaks, 1 to 4,000 characters."""
 
+Remark = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_MANY_LINES),
+    AfterValidator(names.check_text),
+    Field(json_schema_extra=names.NOT_IN_TEXT),
+]
+"""A few sentences that may have line breaks, 1 to 500 characters."""
+
 MessageText = TypeAliasType(
     "MessageText",
     Annotated[

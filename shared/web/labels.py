@@ -417,6 +417,7 @@ CHOICES: Mapping[str, str] = {
 FIELDS: Mapping[str, str] = {
     "status": "état",
     "format": "format",
+    "cancellation_reason": "motif de l’annulation",
     "offer_id": "offre",
     "reference": "référence",
     "title": "titre",
@@ -471,6 +472,7 @@ FORM_FIELDS: Mapping[str, str] = {
     "audience-sirets": "collectivités, par leur SIRET",
     "answer": "réponse",
     "message": "message",
+    "reason": "motif",
     "advisor_name": "votre nom",
     "advisor_email": "votre courriel",
     "resource_kind": "nature",

@@ -109,6 +109,17 @@ def test_the_history_of_a_session_tells_each_change(organiser: Page) -> None:
     looks_right(organiser)
 
 
+def test_who_cancels_is_told_for_whom_the_reason_is(organiser: Page) -> None:
+    organiser.locator("main a", has_text="Rennes").first.click()
+    organiser.get_by_role("link", name="Annuler la session").click()
+    reason = organiser.get_by_label("Motif, facultatif")
+    expect(reason).to_have_accessible_description(re.compile("n’y nommez personne"))
+    reason.fill("La salle n’est plus disponible. " * 20)
+    organiser.get_by_role("button", name="Annuler la session").click()
+    expect(reason).to_have_accessible_description(re.compile("au plus 500 caractères"))
+    looks_right(organiser)
+
+
 def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
     organiser.get_by_role("link", name="Demandes").click()
     looks_right(organiser)

@@ -16,6 +16,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import (
     Format,
     Instant,
+    Remark,
     Slug,
     Url,
 )
@@ -43,6 +44,9 @@ class SessionBody(SessionState):
     """A session: its state as every other service knows it, how full it is, and what is shown of it."""
 
     occupancy: OccupancyBody | None = Field(description="Null: nothing is known of it yet.")
+    cancellation_reason: Remark | None = Field(
+        default=None, description="What the organiser wrote when they cancelled it."
+    )
     summary: str | None = None
     experts: tuple[str, ...] = ()
     trainers: tuple[TrainerBody, ...] = ()

@@ -22,6 +22,7 @@ from services.catalogue.api.bodies import (
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, resources, sessions
 from services.catalogue.service.commands import (
+    Cancellation,
     OfferChange,
     OfferRequest,
     ReplayRequest,
@@ -123,11 +124,19 @@ async def publish_session(
 
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
 async def cancel_session(
-    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
+    session_id: UUID,
+    cancellation: Cancellation | None = None,
+    *,
+    database: Database,
+    organiser: Organiser,
+    if_match: IfMatch,
+    response: Response,
 ) -> SessionBody:
-    """Final. The enrolment service ends every enrolment and tells everyone."""
+    """Final. The enrolment service ends every enrolment and tells everyone, and why."""
     async with database.transaction() as tx:
-        cancelled = await sessions.cancel(tx, organiser, session_id, tags=if_match)
+        cancelled = await sessions.cancel(
+            tx, organiser, session_id, cancellation or Cancellation(), tags=if_match
+        )
     return tags.session(cancelled, response)
 
 

@@ -101,13 +101,21 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
     return Done(after.session, events, named)
 
 
-def cancel(session: Session, now: datetime) -> Done | RefusedByRule:
-    """Cancel a published session that is not over. Final; nothing more is announced of it."""
+def cancel(session: Session, now: datetime, reason: str | None = None) -> Done | RefusedByRule:
+    """Cancel a published session that is not over, for the ``reason`` that everybody is told.
+
+    Final; nothing more is announced of it.
+    """
     refused = uncancellable(session, now)
     if refused is not None:
         return refused
     before = announce(session, now)
-    session = replace(before.session, status=Status.CANCELLED, version=before.session.version + 1)
+    session = replace(
+        before.session,
+        status=Status.CANCELLED,
+        cancellation_reason=reason,
+        version=before.session.version + 1,
+    )
     return Done(session, (*before.events, event_of(session, SessionCancelled, now)))
 
 

@@ -97,6 +97,7 @@ def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
         "format": session.format,
         "organiser": session.organiser,
         "status": session.status,
+        "cancellation_reason": session.cancellation_reason,
         "phase": phase_at(plan, now),
         "enrolment": enrolment_at(plan, now),
         "trainer_ids": tuple(trainer.trainer_id for trainer in plan.trainers),

@@ -107,6 +107,7 @@ class ShownSession:
 
     ``version`` is 0 for what is not stored yet, and one more with each change and each announcement.
     ``reference`` is the organiser's own name for it, which no other session of theirs has.
+    ``cancellation_reason`` is what the organiser wrote when they cancelled it, for everybody to read.
     """
 
     session_id: UUID
@@ -118,6 +119,7 @@ class ShownSession:
     presentation: Presentation = Presentation()
     version: int = 0
     status: Status = Status.DRAFT
+    cancellation_reason: str | None = None
     announced: Announcement = Announcement.NOTHING
 
     @property

@@ -43,6 +43,7 @@ from shared.events.vocabulary import (
     Name,
     Paragraph,
     QuestionKind,
+    Remark,
     Siret,
     Slug,
     Timezone,
@@ -290,6 +291,12 @@ class BespokeAnswerRequest(_Request):
     advisor: Contact = Field(description="Whom the authority writes to.")
     message: Paragraph | None = None
     session: BespokeSession | None = None
+
+
+class Cancellation(_Request):
+    """What is said of it to everybody, in letters and on the session's page; nothing of anyone."""
+
+    reason: Remark | None = None
 
 
 class SessionCopy(_Request):

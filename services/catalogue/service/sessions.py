@@ -19,6 +19,7 @@ from services.catalogue.rules.synonyms import SYNONYMS, plain
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
 from services.catalogue.service.commands import (
+    Cancellation,
     PrerequisiteRequest,
     SessionChange,
     SessionCopy,
@@ -159,10 +160,19 @@ async def publish(
 
 
 async def cancel(
-    tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
+    tx: Transaction,
+    who: Principal,
+    session_id: UUID,
+    cancellation: Cancellation,
+    *,
+    tags: frozenset[str] | None,
 ) -> ListedSession:
     """Final. The enrolment service ends every enrolment and notifies everyone."""
-    return await _decide(tx, who, session_id, action=Action.CANCELLED, rule=changes.cancel, tags=tags)
+
+    def rule(session: Session, now: datetime) -> Done | RefusedByRule:
+        return changes.cancel(session, now, cancellation.reason)
+
+    return await _decide(tx, who, session_id, action=Action.CANCELLED, rule=rule, tags=tags)
 
 
 async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None) -> None:

@@ -226,6 +226,7 @@ def _state(row: Any) -> dict[str, Any]:
         ),
         "version": row.version,
         "status": Status(row.status),
+        "cancellation_reason": row.cancellation_reason,
         "announced": Announcement(row.announced),
     }
 
@@ -248,6 +249,7 @@ def _changing_columns(session: Session) -> dict[str, Any]:
         "reference": session.reference,
         "version": session.version,
         "status": session.status.value,
+        "cancellation_reason": session.cancellation_reason,
         "announced": int(session.announced),
         "next_announcement_at": next_announcement_at(session),
         **{name: getattr(session.plan, name) for name in _PLAN_FIELDS},
@@ -281,7 +283,15 @@ def _audited(session: Session) -> dict[str, Any]:
     # The log is kept for years and is a proof: it names no trainer.
     plan["trainers"] = [trainer["trainer_id"] for trainer in plan["trainers"]]
     shown = {"summary": session.presentation.summary, "experts": list(session.presentation.experts)}
-    return plan | shown | {"reference": session.reference, "status": session.status}
+    return (
+        plan
+        | shown
+        | {
+            "reference": session.reference,
+            "status": session.status,
+            "cancellation_reason": session.cancellation_reason,
+        }
+    )
 
 
 _RAISE_VERSIONS = text(

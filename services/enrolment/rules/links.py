@@ -11,7 +11,7 @@ from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.seats import Seats
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
-from shared.events.seances import NumberedModule
+from shared.events.seances import NumberedModule, cancellation_reason
 from shared.events.vocabulary import LATEST, Agent, Format, Status
 
 ROSTER_FOR = timedelta(days=14)
@@ -168,6 +168,11 @@ class AgentEnrolment:
     def was_cut_short(self) -> bool:
         """Whether the session was cancelled after the agent's attendance had been recorded (rule 11)."""
         return self.session.status is Status.CANCELLED and self.enrolment.state.has_seat
+
+    @property
+    def cancellation_reason(self) -> str | None:
+        """Why the session was cancelled, where the organiser said so."""
+        return cancellation_reason(self.session)
 
     @property
     def has_certificate(self) -> bool:

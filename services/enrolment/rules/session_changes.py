@@ -15,6 +15,7 @@ from shared.events.enrolment import (
     SessionPart,
     WithdrawnBy,
 )
+from shared.events.seances import cancellation_reason
 from shared.events.vocabulary import ApprovalPolicy, Status
 
 _CANCELLABLE = frozenset(
@@ -80,7 +81,8 @@ def _cancel(roster: SessionRoster) -> None:
         if enrolment.state in _CANCELLABLE:
             ended = roster.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
             by = WithdrawnBy.SESSION_CANCELLED
-            roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=by))
+            reason = cancellation_reason(roster.session)
+            roster.publish(EnrolmentWithdrawn(**roster.members(ended), by=by, reason=reason))
         elif enrolment.state in _RECORDED:
             _cancel_the_rest(roster, enrolment)
 
@@ -89,7 +91,8 @@ def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
     """Notify an agent whose attendance is recorded; the certificate may be due now."""
     kept = roster.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
     by = WithdrawnBy.SESSION_CANCELLED
-    roster.publish(EnrolmentWithdrawn(**roster.members(kept), by=by, attendance_kept=True))
+    reason = cancellation_reason(roster.session)
+    roster.publish(EnrolmentWithdrawn(**roster.members(kept), by=by, attendance_kept=True, reason=reason))
     if kept.state is State.ATTENDED and state_by_attendance(roster, kept) is State.CERTIFIED:
         recorded = roster.attendance[kept.enrolment_id]
         last = max(m for m in modules_held(roster) if recorded.get(m) == Attendance.ATTENDED)

@@ -86,9 +86,19 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
     if withdrawn.by is WithdrawnBy.SESSION_CANCELLED:
         kept = withdrawn.attendance_kept
         seen = {"attendance_kept": True} if kept else {}
-        return (Letter(LetterType.SESSION_CANCELLED, {"had_seat": had_seat or kept, **seen}),)
+        return (
+            Letter(
+                LetterType.SESSION_CANCELLED,
+                {"had_seat": had_seat or kept, **seen, **_said_of_it(withdrawn.reason)},
+            ),
+        )
     joined = {"joined": True} if withdrawn.joined_to is not None else {}
     return (Letter(LetterType.WITHDRAWN, {"by": withdrawn.by.value, "had_seat": had_seat, **joined}),)
+
+
+def _said_of_it(reason: str | None) -> LetterDetails:
+    """What a letter quotes of why a session was cancelled."""
+    return {} if reason is None else {"said": reason}
 
 
 def _names_of(left: SeatLeft) -> LetterDetails:
@@ -329,7 +339,7 @@ def change_for_trainers(
     if before is None or after.version <= before.version:
         return None
     if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:
-        return Letter(LetterType.TRAINER_CANCELLED)
+        return Letter(LetterType.TRAINER_CANCELLED, _said_of_it(after.cancellation_reason))
     details_of = {letter.template: letter.details for letter in change.letters}
     details = dict(details_of.get(LetterType.SESSION_CHANGED, {}))
     if LetterType.MODULE_CANCELLED in details_of:

@@ -69,14 +69,16 @@ class CalendarWriter:
             stamp=mail.called_for_at,
             attendee=attendee,
         )
+        said = mail.details.get("said")
+        why = None if said is None else mime.one_line(str(said))
         match kind.calendar:
             case CalendarAction.INVITE:
                 return [self.invitation(session, invitee, context.trainers)]
             case CalendarAction.CANCEL if mail.details.get("attendance_kept"):
                 to_come = modules_after(session, mail.called_for_at)
-                return [self.removal(session, to_come, invitee)] if to_come else []
+                return [self.removal(session, to_come, invitee, why)] if to_come else []
             case CalendarAction.CANCEL:
-                return [self.cancellation(session, invitee)]
+                return [self.cancellation(session, invitee, why)]
             case CalendarAction.REMOVE:
                 return [self.removal(session, modules_in(mail.details), invitee)]
             case CalendarAction.REPLACE:
@@ -96,20 +98,27 @@ class CalendarWriter:
         numbered_modules = session.numbered_modules
         published = session.format is Format.MOOC or len(numbered_modules) > 1
         method = "PUBLISH" if published else "REQUEST"
-        return self._part(session, numbered_modules, method, invitee, tuple(trainers))
+        description = calendars.speaking([mime.one_line(name) for name in trainers])
+        return self._part(session, numbered_modules, method, invitee, description)
 
-    def cancellation(self, session: NumberedSession, invitee: Invitee) -> CalendarPart:
-        """Takes back what any :meth:`invitation` put in; its sequence must be higher than theirs.
+    def cancellation(
+        self, session: NumberedSession, invitee: Invitee, why: str | None = None
+    ) -> CalendarPart:
+        """Takes back what any :meth:`invitation` put in, and says why; its sequence is higher.
 
         The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
         """
-        return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee)
+        return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee, why)
 
     def removal(
-        self, session: NumberedSession, gone: Sequence[NumberedModule], invitee: Invitee
+        self,
+        session: NumberedSession,
+        gone: Sequence[NumberedModule],
+        invitee: Invitee,
+        why: str | None = None,
     ) -> CalendarPart:
         """Takes these out, which the session had before, and leaves the others."""
-        return self._part(session, gone, "CANCEL", invitee)
+        return self._part(session, gone, "CANCEL", invitee, why)
 
     def _removal_of_left(
         self, mail: Mail, left: NumberedSession | None, invitee: Invitee
@@ -127,7 +136,7 @@ class CalendarWriter:
         numbered_modules: Sequence[NumberedModule],
         method: str,
         invitee: Invitee,
-        trainers: tuple[str, ...] = (),
+        description: str | None = None,
     ) -> CalendarPart:
         # What is published has no attendees (RFC 5546, 3.2.1).
         name, address = mime.one_line(invitee.attendee.name), invitee.attendee.address
@@ -137,7 +146,7 @@ class CalendarWriter:
                 calendars.uid(invitee.enrolment_id, module.number),
                 invitee.sequence,
                 invitee.stamp,
-                self._details(session, module, trainers, cancelled=method == "CANCEL"),
+                self._details(session, module, description, cancelled=method == "CANCEL"),
                 attendee,
             )
             for module in numbered_modules
@@ -148,14 +157,14 @@ class CalendarWriter:
         self,
         session: NumberedSession,
         module: NumberedModule,
-        trainers: tuple[str, ...],
+        description: str | None,
         *,
         cancelled: bool,
     ) -> Details:
-        key = (session.session_id, session.version, module, trainers, cancelled)
+        key = (session.session_id, session.version, module, description, cancelled)
         details = self._prepared.get(key)
         if details is None:
-            details = self._prepared[key] = self._describe(session, module, trainers, cancelled=cancelled)
+            details = self._prepared[key] = self._describe(session, module, description, cancelled=cancelled)
             if len(self._prepared) > self._keep:
                 self._prepared.popitem(last=False)
         return details
@@ -164,7 +173,7 @@ class CalendarWriter:
         self,
         session: NumberedSession,
         module: NumberedModule,
-        trainers: tuple[str, ...],
+        description: str | None,
         *,
         cancelled: bool,
     ) -> Details:
@@ -180,7 +189,7 @@ class CalendarWriter:
             summary=mime.one_line(title),
             location=None if place is None else mime.one_line(place),
             url=link,
-            description=calendars.speaking([mime.one_line(name) for name in trainers]),
+            description=description,
             cancelled=cancelled,
             busy=True,
             organiser=Person(labels.organisation(session.organiser), self._organiser_address),

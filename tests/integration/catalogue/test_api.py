@@ -359,6 +359,22 @@ async def test_a_cancellation_is_told_and_final(an_empty_offer: str, ask: Ask, e
     assert (await ask("GET", "/sessions", enrolment="open")).json()["items"] == []
 
 
+async def test_the_reason_of_a_cancellation_is_public_and_in_the_history(
+    an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    too_long = await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE, reason="x" * 501)
+    assert problem(too_long, 422) == ["body.reason"]
+    answer = await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE, reason=" Salle fermée. ")
+    assert answer.json()["cancellation_reason"] == "Salle fermée."
+    cancelled = (await events_of(session_id))[-1]
+    assert isinstance(cancelled, SessionCancelled)
+    assert cancelled.cancellation_reason == "Salle fermée."
+    assert (await ask("GET", f"/sessions/{session_id}")).json()["cancellation_reason"] == "Salle fermée."
+    history = (await ask("GET", f"/sessions/{session_id}/history", by=BRETAGNE)).json()["items"]
+    assert history[0]["changes"]["cancellation_reason"] == [None, "Salle fermée."]
+
+
 # ------------------------------------------------------------------------------------------- questions
 
 QUESTIONS: list[dict[str, Any]] = [

@@ -328,6 +328,22 @@ async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
     assert await events_of() == before
 
 
+async def test_the_reason_of_a_cancellation_is_asked_for_and_shown(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    session = await published(ask, an_empty_offer)
+    path = f"/gestion/sessions/{session}"
+    assert "n’y nommez personne" in (await organiser.get(f"{path}/annuler")).text
+    too_long = await send(organiser, f"{path}/annuler", reason="é" * 501)
+    assert too_long.status_code == 422
+    assert "au plus 500 caractères" in error_of(too_long, "reason")
+    assert "é" * 501 in too_long.text
+    assert (await send(organiser, f"{path}/annuler", reason="La salle est fermée.")).status_code == 303
+    for page in (path, f"/sessions/{session}"):
+        assert "La salle est fermée." in (await organiser.get(page)).text, page
+    assert "DESCRIPTION:La salle est fermée." in (await organiser.get("/agenda.ics")).text
+
+
 async def test_a_session_that_is_over_is_not_offered_for_cancelling(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from services.enrolment.service import corrections, requests
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Agent, Status
 from shared.web.links import Purpose
 from tests.conftest import Ask
@@ -133,12 +133,15 @@ async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Fro
     record = {"agent_id": agent.agent_id, "module": 1, "attendance": "attended"}
     answer = await ask("POST", of(begun, "attendance"), by=BRETAGNE, json={"records": [record]})
     assert answer.status_code == 200
-    await front.publish(begun.model_copy(update={"version": 3, "status": Status.CANCELLED}))
+    state = begun.model_dump() | {"version": 3, "status": Status.CANCELLED}
+    await front.publish(SessionCancelled(**state, cancellation_reason="Salle <fermée>."))
 
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, session, agent))).text
 
     assert ">Interrompue<" in text.split("Inscriptions passées", 1)[1]
     assert "La session a été annulée&nbsp;; votre présence reste enregistrée." in under(text, "Interrompue")
+    assert "L’organisation écrit&nbsp;:" in under(text, "Interrompue")
+    assert "Salle &lt;fermée&gt;." in under(text, "Interrompue")
     page(
         await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
         410,

@@ -139,8 +139,9 @@ async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelle
     await notifier.hear(named(ZOE, LEO, version=2))
     await notifier.hear(SessionChanged.model_validate(moved | {"version": 3, "capacity": 7}))
     await notifier.deliver()
-    await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
-    await notifier.hear(SessionCancelled.model_validate(moved | {"version": 4, "status": "cancelled"}))
+    cancelled = moved | {"version": 4, "status": "cancelled", "cancellation_reason": "Salle fermée."}
+    await notifier.hear(SessionCancelled.model_validate(cancelled))
+    await notifier.hear(SessionCancelled.model_validate(cancelled))
     await notifier.deliver()
     mails = [
         (
@@ -160,6 +161,7 @@ async def test_trainers_are_told_where_and_when_it_moves_and_that_it_is_cancelle
     calendars = [body(taken.message, "text/calendar") for taken in notifier.relay.taken]
     uids = {line for calendar in calendars for line in calendar.splitlines() if line.startswith("UID:")}
     assert uids == {f"UID:{ZOE}", f"UID:{LEO}"}
+    assert sum("DESCRIPTION:Salle fermée." in calendar for calendar in calendars) == 2
     assert sum("METHOD:CANCEL" in calendar for calendar in calendars) == 2
 
 

@@ -429,6 +429,13 @@ def test_a_cancellation_is_told_and_is_final() -> None:
         assert refusals(again) == [(RefusalCode.ALREADY_CANCELLED, None)]
 
 
+def test_the_reason_of_a_cancellation_is_said_with_it() -> None:
+    cancelled = done(changes.cancel(a_published_session(at=WHILE_OPEN), WHILE_OPEN, "Salle fermée."))
+    (event,) = cancelled.events
+    assert isinstance(event, SessionCancelled)
+    assert (event.cancellation_reason, cancelled.session.cancellation_reason) == ("Salle fermée.",) * 2
+
+
 def test_what_was_due_is_announced_before_the_cancellation() -> None:
     assert kinds(changes.cancel(a_published_session(), WHILE_OPEN)) == [SessionOpened, SessionCancelled]
 

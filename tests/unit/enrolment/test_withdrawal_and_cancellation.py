@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from services.enrolment.rules import session_changes
 from services.enrolment.rules.eligibility import Refused, judge_withdrawal
 from services.enrolment.rules.organising import AttendanceMark, OrganisingFault, record_attendance
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
+from shared.events.catalogue import SessionCancelled
 from shared.events.enrolment import (
     Attendance,
     AttendanceRecorded,
@@ -31,6 +33,7 @@ from tests.support.rosters import (
     changed,
     decided,
     enrol,
+    next_version,
     ranks,
     state_of,
     states_of,
@@ -172,6 +175,16 @@ def test_a_cancellation_ends_every_live_enrolment_and_tells_everyone_once() -> N
         assert (event.by, event.request_id) == (WithdrawnBy.SESSION_CANCELLED, None)
     assert set(states_of(roster, live)) == {State.SESSION_CANCELLED}
     assert (roster.seats.enrolled, len(roster.waiting_list), roster.seats.offered) == (0, 0, 0)
+
+
+def test_everyone_is_told_why_a_session_is_cancelled() -> None:
+    roster = a_roster()
+    enrol(roster, an_agent())
+    state = next_version(roster.session, status="cancelled").model_dump()
+    session_changes.take_over(roster, SessionCancelled(**state, cancellation_reason="Salle fermée."))
+    told_why = roster.decisions[-1][0]
+    assert isinstance(told_why, EnrolmentWithdrawn)
+    assert told_why.reason == "Salle fermée."
 
 
 def test_a_cancellation_promotes_nobody() -> None:

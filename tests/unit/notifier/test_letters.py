@@ -95,6 +95,12 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], LetterType | None, dict[st
         LetterType.SESSION_CANCELLED,
         {"had_seat": True, "attendance_kept": True},
     ),
+    (
+        EnrolmentWithdrawn,
+        {"by": "session_cancelled", "reason": "Salle fermée."},
+        LetterType.SESSION_CANCELLED,
+        {"had_seat": True, "said": "Salle fermée."},
+    ),
     (AttendanceRecorded, {"attendance": "absent"}, None, {}),
     (AttendanceRecorded, {"attendance": "attended", "certified": True}, LetterType.CERTIFICATE, {}),
 ]

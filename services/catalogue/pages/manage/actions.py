@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, session_form
-from services.catalogue.pages.form_errors import FormError
+from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import resources, sessions, templates
-from services.catalogue.service.commands import ReplayRequest, SessionCopy, TemplateRequest
+from services.catalogue.service.commands import Cancellation, ReplayRequest, SessionCopy, TemplateRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
 from shared.web.logins import StaffVisit
@@ -31,16 +31,21 @@ async def publish(visit: StaffVisit) -> Response:
 
 
 async def cancel(visit: StaffVisit) -> Response:
-    """Ask for confirmation, then cancel."""
+    """Ask for confirmation and a reason, then cancel."""
     listed = await session_page.own(visit)
+    template = "gestion-annuler.html"
     if visit.request.method != "POST":
         refused = changes.uncancellable(listed.session, clock.now())
-        return await _confirmation(visit, listed, refused, "gestion-annuler.html")
+        return await _confirmation(visit, listed, refused, template)
+    try:
+        cancellation = Cancellation(reason=visit.form.typed("reason") or None)
+    except ValidationError:
+        return _asked(visit, listed, template, {"reason": FormError("cancellation_reason")})
 
     async def action() -> None:
         session_id = listed.session.session_id
         async with visit.database.transaction() as tx:
-            await sessions.cancel(tx, visit.who, session_id, tags=session_page.tags(visit))
+            await sessions.cancel(tx, visit.who, session_id, cancellation, tags=session_page.tags(visit))
 
     return await session_page.page_after(visit, listed, action, "annulee")
 
@@ -66,7 +71,18 @@ async def _confirmation(
     """The page that asks for confirmation; or the session's, which says why it is not possible."""
     if refused is not None:
         return await session_page.page(visit, listed, errors=form_errors.of_rules(refused.violations))
-    return visit.page(template, listed=listed, tag=session_page.tag(listed))
+    return _asked(visit, listed, template, {})
+
+
+def _asked(visit: StaffVisit, listed: ListedSession, template: str, errors: FormErrors) -> Response:
+    return visit.page(
+        template,
+        status=422 if errors else 200,
+        listed=listed,
+        tag=visit.form.get("version", session_page.tag(listed)),
+        typed={"reason": visit.form.get("reason", "")},
+        **form_errors.shown(visit.rendering, errors, ("reason",)),
+    )
 
 
 async def copy(visit: StaffVisit) -> Response:

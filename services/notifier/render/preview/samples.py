@@ -288,6 +288,7 @@ def _ends() -> list[Sample]:
     dropped = NumberedModule(4, "Atelier", _INET.ends_at, _INET.ends_at + timedelta(hours=2))
     one_less = _next(_INET, status="cancelled", gone=(dropped,))
     sat, waited = {"had_seat": True}, {"had_seat": False}
+    because = {"said": "La salle n’est plus disponible.\nUne autre date sera proposée au printemps."}
     by_employer = sat | {"by": "employer"}
     joined = sat | {"by": "agent", "joined": True}
     replay = {
@@ -305,6 +306,7 @@ def _ends() -> list[Sample]:
             _next(_INET, status="cancelled"),
             version=4,
         ),
+        Sample("annulation-avec-motif", LetterType.SESSION_CANCELLED, sat | because, cancelled, version=4),
         Sample("annulation-sans-place", LetterType.SESSION_CANCELLED, waited, cancelled),
         Sample("desistement-enregistre", LetterType.WITHDRAWN, sat | {"by": "agent"}, _EVENT, version=4),
         Sample(
@@ -460,6 +462,12 @@ def _to_trainers() -> list[Sample]:
         ),
         Sample(
             "intervention-annulee", LetterType.TRAINER_CANCELLED, named, _next(_EVENT, status="cancelled")
+        ),
+        Sample(
+            "intervention-annulee-avec-motif",
+            LetterType.TRAINER_CANCELLED,
+            named | {"said": "La salle n’est plus disponible."},
+            _next(_EVENT, status="cancelled"),
         ),
     ]
 
