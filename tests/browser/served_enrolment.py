@@ -88,7 +88,7 @@ async def fill(database: Database) -> dict[str, UUID]:
         ),
         "past": open_now(capacity=12, venue="Centre, 22000 Saint-Brieuc"),
         "online": open_now(format="webinar", venue=None, capacity=None, title="L’IA générative en une heure"),
-        "empty": open_now(venue="Médiathèque, 29000 Quimper", **later),
+        "empty": open_now(venue="Médiathèque, 29000 Quimper", questions=asked, **later),
     }
     await front.publish(*sessions.values())
     first = people(12)

@@ -154,6 +154,18 @@ def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolm
     expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
 
 
+def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}?etat=place")
+    tab.locator("tbody th a").first.click()
+    tab.locator("summary", has_text="Changer de session").click()
+    tab.get_by_label("Nouvelle session").select_option(
+        value=str(served_enrolment.sessions["empty"]),
+    )
+    tab.get_by_role("button", name="Changer de session").click()
+    expect(tab.get_by_label("Quel repas ?")).to_be_visible()
+    looks_right(tab)
+
+
 def test_a_message_is_tried_before_it_leaves(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}/messages")
     tab.get_by_label("Message", exact=True).fill("Rendez-vous au 2e étage.")

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.organising import judge_destination
+from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
@@ -14,7 +15,7 @@ from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, Not
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import Question, SessionState
 from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
@@ -59,6 +60,30 @@ async def show(
             there for there, _ in others if judge_destination(session, there, organiser.delegation) is None
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an agent is to move to from the session that is ``left``, and what is asked of them there."""
+
+    agent: Agent
+    left: SessionState
+    session: SessionState
+    questions: Sequence[Question]
+
+
+async def destination(
+    tx: Transaction, enrolment_id: UUID, to_session_id: UUID, organiser: Principal
+) -> Destination | None:
+    """Return where the agent of an enrolment would go; None: the organiser cannot move them there."""
+    found = await find_own(tx, enrolment_id, organiser)
+    there = await sessions.find(tx, to_session_id)
+    if found is None or there is None:
+        return None
+    if judge_destination(found.session, there, organiser.delegation) is not None:
+        return None
+    agent = found.enrolment.agent
+    return Destination(agent, found.session, there, asked_of(there.questions, agent.function))
 
 
 async def add_note(

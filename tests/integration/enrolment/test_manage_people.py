@@ -251,6 +251,31 @@ async def test_somebody_is_moved_to_another_session_of_the_offer(
     assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
 
 
+async def test_a_move_to_a_session_that_asks_questions_asks_them_first(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, (agent, *_) = await full(front)
+    asked = [
+        a_question("repas", "choice", label="Quel repas ?", required=True),
+        a_question("maire", "text", label="Depuis quand ?", required=True, functions=["dirigeant"]),
+    ]
+    there = open_now(venue="Brest", questions=asked)
+    await front.publish(there)
+    path = await person_page(front, session, agent)
+    to = {"to_session_id": str(there.session_id)}
+    page = await send(organiser, path, f"{path}/deplacement", **to)
+    assert "Quel repas ?" in text_of(page)
+    assert "Depuis quand ?" not in page.text  # asked of others
+    assert await front.states(session, agent) == ["enrolled"]
+    unanswered = await send(organiser, path, f"{path}/deplacement", repondu="oui", **to)
+    assert "Répondez à cette question." in text_of(unanswered, 422)
+    answer = {"question-repas": "végétarien", "repondu": "oui"}
+    done = await send(organiser, path, f"{path}/deplacement", **to, **answer)
+    assert done.status_code == 303
+    assert "végétarien" in text_of(await organiser.get(done.headers["location"]))
+    assert await front.states(session, agent) == ["withdrawn"]
+
+
 async def test_a_name_and_an_address_are_corrected_unless_somebody_was_faster(
     front: Front, organiser: OrganiserClient
 ) -> None:

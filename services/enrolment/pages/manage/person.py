@@ -16,11 +16,13 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.staff_area import ENROLMENTS
+from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.eligibility import Refused
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import corrections, enrolments, people
 from services.enrolment.service.enrolments import HasEnded
+from services.enrolment.service.people import Destination
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Email, Line, Name, Paragraph, Reason
@@ -119,17 +121,31 @@ class PersonPages:
         )
 
     async def move(self, visit: StaffVisit) -> Response:
-        """Move the person to another session of the offer."""
-        return await self._do(visit, self._move, "deplacee", lock=False)
-
-    async def _move(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        """Move the person to another session of the offer; one that asks questions asks them first."""
         try:
             to_session_id = UUID(visit.form.typed("to_session_id"))
         except ValueError:
-            raise NotDone({"to_session_id": "Choisissez une session."}) from None
-        return await enrolments.move(
-            tx, enrolment_id, to_session_id, (), organiser=visit.who, policy=self.policy, now=clock.now()
-        )
+            return await _page(visit, status=422, errors={"to_session_id": "Choisissez une session."})
+        async with visit.database.quiet_transaction() as tx:
+            there = await people.destination(tx, frame.enrolment_id_of(visit), to_session_id, visit.who)
+        questions = [] if there is None else there.questions
+        answers, faults = answers_of(questions, visit.form)
+        answered = "repondu" in visit.form
+        if there is not None and questions and (faults or not answered):
+            return await _questions_page(visit, there, faults if answered else {})
+
+        async def action(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+            return await enrolments.move(
+                tx,
+                enrolment_id,
+                to_session_id,
+                answers,
+                organiser=visit.who,
+                policy=self.policy,
+                now=clock.now(),
+            )
+
+        return await self._do(visit, action, "deplacee", lock=False)
 
     async def prioritise(self, visit: StaffVisit) -> Response:
         """Serve somebody who waits sooner or later."""
@@ -239,6 +255,24 @@ _FAULTS = {
     OrganisingFault.SEAT_IS_LOST: "L’autre inscription a une place, celle-ci n’en a pas : gardez celle-là.",
     OrganisingFault.NOT_IN_LINE: "Cette personne n’est pas dans la liste d’attente.",
 }
+
+
+async def _questions_page(visit: StaffVisit, there: Destination, faults: Errors) -> Response:
+    """What the other session asks, before the move."""
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit, there.left.session_id)
+    return frame.page(
+        visit,
+        "move-questions.html",
+        glance,
+        "participants",
+        status=422 if faults else 200,
+        person=f"{ENROLMENTS}/{frame.enrolment_id_of(visit)}",
+        there=there,
+        faults=faults,
+        form=visit.form,
+        field_of=field_of,
+    )
 
 
 async def _page(
