@@ -104,6 +104,18 @@ def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: Ser
     expect(tab.get_by_role("status")).to_contain_text("1 personne pour « elise »")
 
 
+def test_several_are_chosen_and_it_is_said_what_follows(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}?etat=place&tri=nom")
+    tab.get_by_role("link", name="Choisir toute la page").click()
+    boxes = tab.get_by_role("checkbox")
+    expect(boxes.last).to_be_checked()
+    boxes.first.uncheck()
+    tab.get_by_role("button", name="Désister").click()
+    expect(tab.get_by_role("heading", name="Enregistrer des désistements")).to_be_visible()
+    expect(tab.get_by_text("recevront la proposition d’une place")).to_be_visible()
+    looks_right(tab)
+
+
 def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:

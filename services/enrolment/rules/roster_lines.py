@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from services.enrolment.rules.enrolments import Enrolment
@@ -31,8 +32,19 @@ def plain(text: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
+class RosterOrder(StrEnum):
+    """What a roster is sorted by."""
+
+    STANDING = "standing"
+    NAME = "name"
+    EMPLOYER = "employer"
+    SINCE = "since"
+
+
 LineKey = tuple[int, int, int, datetime, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
+SortedKey = tuple[str, UUID]
+"""Where a line stands in a roster that is sorted by anything but standing: that, and the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class RosterLine:
     ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
     ``answers`` are to the session's questions, by their ids. ``same_person``: who is live in the session too,
     of another issuer, with the same address or the same names (rule 22). ``above_capacity``: why an organiser
-    gave them a seat where none was free.
+    gave them a seat where none was free. ``sorted_by``: what the roster is sorted by, where that is chosen.
     """
 
     enrolment: Enrolment
@@ -53,6 +65,7 @@ class RosterLine:
     answers: Mapping[str, KeptAnswer]
     same_person: tuple[UUID, ...]
     above_capacity: str | None = None
+    sorted_by: str = ""
 
     @property
     def key(self) -> LineKey:
@@ -60,3 +73,7 @@ class RosterLine:
         part = 0 if enrolment.state.has_seat else 1 + PARTS.index(enrolment.state)
         before = -enrolment.priority if enrolment.state is State.WAITLISTED else 0
         return part, before, enrolment.ticket or 0, enrolment.received_at, enrolment.enrolment_id
+
+    @property
+    def sorted_key(self) -> SortedKey:
+        return self.sorted_by, self.enrolment.enrolment_id

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping
 from uuid import UUID
 
-from services.enrolment.rules.roster_lines import LineKey, RosterLine
+from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, SortedKey
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
 from services.enrolment.store import question_answers, roster_lines
@@ -36,6 +36,46 @@ async def page(
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return session, await roster_lines.page(tx, session_id, after, limit, states=states, sought=sought)
+
+
+async def sorted_page(
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    order: RosterOrder,
+    *,
+    reading: Reading,
+    after: SortedKey | None,
+    limit: int,
+    states: Collection[State],
+    descending: bool,
+) -> tuple[SessionState, list[RosterLine]] | None:
+    """Return what :func:`page` does, sorted by what one chooses."""
+    session = await sessions.find_own(tx, session_id, organiser)
+    if session is None:
+        return None
+    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
+    return session, await roster_lines.sorted_page(
+        tx, session_id, order, after, limit, states=states, descending=descending
+    )
+
+
+async def chosen(
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    enrolment_ids: Collection[UUID],
+    *,
+    reading: Reading,
+) -> list[RosterLine] | None:
+    """Return the lines of these enrolments that are in the session; None: it is not the organiser's.
+
+    Who reads is recorded.
+    """
+    if await sessions.find_own(tx, session_id, organiser) is None:
+        return None
+    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
+    return await roster_lines.lines_of(tx, session_id, enrolment_ids)
 
 
 async def stream(

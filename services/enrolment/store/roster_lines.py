@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.questions import KeptAnswer
-from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine, plain
+from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine, RosterOrder, SortedKey, plain
 from services.enrolment.rules.states import State
 from services.enrolment.store.enrolments import LIVE, enrolment_of
 from shared.database import Transaction
@@ -38,6 +38,23 @@ async def page(
     return [_line(row) for row in rows]
 
 
+async def sorted_page(
+    tx: Transaction,
+    session_id: UUID,
+    order: RosterOrder,
+    after: SortedKey | None,
+    limit: int,
+    *,
+    states: Collection[State] = (),
+    descending: bool = False,
+) -> list[RosterLine]:
+    """Return the next ``limit`` lines of a roster in another order than its own."""
+    parameters = _parameters(session_id, states, None, limit)
+    parameters |= dict(zip(("after", "enrolment"), after or (None, None), strict=True))
+    rows = await tx.execute(_SORTED_PAGES[order, descending], parameters)
+    return [_line(row) for row in rows]
+
+
 async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
@@ -48,8 +65,14 @@ async def stream(
 
 async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> RosterLine:
     """Return the line of an enrolment that exists."""
-    parameters = _parameters(session_id, (), None, None) | {"enrolment": enrolment_id}
-    return _line((await tx.execute(_LINE, parameters)).one())
+    [line] = await lines_of(tx, session_id, [enrolment_id])
+    return line
+
+
+async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> list[RosterLine]:
+    """Return the lines of those of these enrolments that are in a session, in the order of its roster."""
+    parameters = _parameters(session_id, (), None, None) | {"enrolments": list(enrolment_ids)}
+    return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
 
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
@@ -95,17 +118,20 @@ def _line(row: Row[Any]) -> RosterLine:
         answers={answer["question_id"]: KeptAnswer(**answer) for answer in row.answers or ()},
         same_person=tuple(row.same_person or ()),
         above_capacity=row.above_capacity,
+        sorted_by=getattr(row, "sorted_by", ""),
     )
 
 
+_PLAIN = "regexp_replace(normalize(lower(concat_ws(' ', {})), NFD), '[\u0300-\u036f]', '', 'g')"
+_SOUGHT = _PLAIN.format(
+    "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id"
+)
 _ROSTER = (
-    "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "
+    "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "  # noqa: S608 our own columns
     "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
     "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
     "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[]))) "
-    "AND (CAST(:patterns AS text[]) IS NULL OR regexp_replace(normalize(lower(concat_ws(' ', "
-    "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id)), "
-    "NFD), '[\u0300-\u036f]', '', 'g') LIKE ALL(CAST(:patterns AS text[])))), "
+    f"AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))), "
     "waiting AS (SELECT enrolment_id, dense_rank() OVER (ORDER BY priority DESC, ticket) AS position "
     "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
 )
@@ -146,4 +172,25 @@ _PAGE = text(
     "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
     f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
 )
-_LINE = text(f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = :enrolment) {_DETAILS}")  # noqa: S608 our own columns
+_LINES = text(
+    f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = ANY(CAST(:enrolments AS uuid[]))) "  # noqa: S608 our own columns
+    f"{_DETAILS} ORDER BY {_ORDER}"
+)
+_SORTED_BY = {
+    RosterOrder.NAME: _PLAIN.format("agent->>'family_name', agent->>'given_name'"),
+    RosterOrder.EMPLOYER: _PLAIN.format(
+        "agent->'employer'->>'name', agent->>'family_name', agent->>'given_name'"
+    ),
+    RosterOrder.SINCE: "to_char(updated_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')",
+}
+_SORTED_PAGES = {
+    (order, descending): text(
+        f'{_ROSTER}, page AS (SELECT * FROM (SELECT roster.*, {sorted_by} COLLATE "C" AS sorted_by '  # noqa: S608 our own columns
+        f"FROM roster) AS sorted WHERE CAST(:after AS text) IS NULL OR (sorted_by, enrolment_id) "
+        f'{"<" if descending else ">"} (CAST(:after AS text) COLLATE "C", CAST(:enrolment AS uuid)) '
+        f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit) "
+        f"{_DETAILS} ORDER BY sorted_by {way}, enrolment_id {way}"
+    )
+    for order, sorted_by in _SORTED_BY.items()
+    for descending, way in ((False, "ASC"), (True, "DESC"))
+}

@@ -58,6 +58,16 @@ for (const field of document.querySelectorAll("input[data-search]")) {
   });
 }
 
+// A link with data-choose ticks the boxes of that name in its form, or takes the ticks off where all have one.
+for (const link of document.querySelectorAll("a[data-choose]")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const boxes = [...link.closest("form").querySelectorAll(`[name=${link.dataset.choose}]`)].filter((box) => !box.closest("[hidden]"));
+    const all = boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = !all;
+  });
+}
+
 // A menu closes by Escape, and by a click beside it.
 for (const menu of document.querySelectorAll(".account details")) {
   menu.addEventListener("keydown", (event) => {

@@ -5,6 +5,7 @@ from starlette.routing import Route
 
 from services.enrolment.pages.links import TEMPLATES
 from services.enrolment.pages.manage import roster, start
+from services.enrolment.pages.manage.bulk import BulkPages
 from services.enrolment.pages.manage.by_hand import ByHandPage
 from services.enrolment.pages.manage.messages import MessagePages
 from services.enrolment.pages.manage.person import PersonPages
@@ -55,6 +56,7 @@ def add_to(
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (STAFF_AREA.home, start.today, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
+        (f"{session}/choix", BulkPages(person).show, ["POST"]),
         (f"{session}/attente", roster.line, ["GET"]),
         (f"{session}/historique", roster.history, ["GET"]),
         (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),

@@ -1,5 +1,6 @@
 """Organisers write to who is in a session: tried first, then kept until it leaves, taken back until then."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,7 +52,20 @@ def message_in(form: Form, session: SessionState) -> tuple[OrganiserMessage, dat
             send_at = moment_in(form.typed("envoi"), session.timezone)
         except ValueError:
             errors["envoi"] = "Indiquez une date et une heure, ou rien pour envoyer tout de suite."
-    return OrganiserMessage(text, link or None, audience, None), send_at, errors
+    return OrganiserMessage(text, link or None, audience, _chosen_in(form)), send_at, errors
+
+
+def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
+    """Return those to whom alone a message goes. Raises a 400 for what is no enrolment."""
+    try:
+        return tuple(UUID(typed) for typed in form.every("pour")) or None
+    except ValueError:
+        raise HTTPException(400) from None
+
+
+async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
+    """The form of a message to those who are chosen."""
+    return await _page(visit, chosen=[str(each) for each in chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,7 @@ async def _page(
     errors: Errors | None = None,
     planned: PlannedMessage | None = None,
     status: int | None = None,
+    chosen: Sequence[str] = (),
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         glance = await frame.own_session(tx, visit)
@@ -124,6 +139,7 @@ async def _page(
         errors=errors,
         messages=rows,
         planned=planned,
+        chosen=chosen or form.every("pour"),
         values={name: form.get(name, "") for name in ("texte", "lien", "envoi")},
         audience=form.every("audience") if "texte" in form else [each.value for each in MessageAudience],
     )

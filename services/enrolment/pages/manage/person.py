@@ -103,9 +103,10 @@ class PersonPages:
 
     async def withdraw(self, visit: StaffVisit) -> Response:
         """Withdraw the person, who asked for it, or whose employer did."""
-        return await self._do(visit, self._withdraw, "desistee")
+        return await self._do(visit, self.withdraw_one, "desistee")
 
-    async def _withdraw(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+    async def withdraw_one(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        """Withdraw somebody as the form says. Raises ``NotDone`` for what is wrong with it."""
         by, typed = visit.form.typed("by"), visit.form.typed("reason")
         if by not in ("agent", "employer"):
             raise NotDone({"by": "Dites qui l’a demandé."})
@@ -149,9 +150,10 @@ class PersonPages:
 
     async def prioritise(self, visit: StaffVisit) -> Response:
         """Serve somebody who waits sooner or later."""
-        return await self._do(visit, self._prioritise, "priorite")
+        return await self._do(visit, self.prioritise_one, "priorite")
 
-    async def _prioritise(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+    async def prioritise_one(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        """Give somebody the priority of the form. Raises ``NotDone`` for what is wrong with it."""
         typed = visit.form.typed("priority")
         if not (typed.isascii() and typed.isdigit() and int(typed[:5]) <= MAX_PRIORITY):
             raise NotDone({"priority": f"Indiquez un nombre de 0 à {MAX_PRIORITY}."})
@@ -184,7 +186,7 @@ class PersonPages:
         self,
         visit: StaffVisit,
         action: DoneInSession,
-        done: str,
+        to_say: str,
         *,
         lock: bool = True,
         versioned: bool = True,
@@ -192,18 +194,15 @@ class PersonPages:
         """Do what a form asks for, in one transaction, if the enrolment is still as it showed it."""
         enrolment_id = frame.enrolment_id_of(visit)
         try:
-            async with visit.database.transaction() as tx:
-                if versioned:
-                    await _as_seen(tx, visit, enrolment_id, lock=lock)
-                result = await action(tx, visit, enrolment_id)
-                _judge(result)
+            version = version_in(visit.form.get("version", "")) if versioned else None
+            result = await done(visit, enrolment_id, action, version, lock=lock)
         except NotDone as error:
             return await _page(visit, status=422, errors=error.errors)
         except ChangedMeanwhile as error:
             return await _page(visit, status=409, seen=error.seen)
-        if done == "deplacee" and isinstance(result, tuple):
+        if to_say == "deplacee" and isinstance(result, tuple):
             enrolment_id = result[0].enrolment.enrolment_id
-        return lead(enrolment_id, done)
+        return lead(enrolment_id, to_say)
 
 
 async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
@@ -216,9 +215,29 @@ def lead(enrolment_id: UUID, done: str) -> Response:
     return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
 
 
-async def _as_seen(tx: Transaction, visit: StaffVisit, enrolment_id: UUID, *, lock: bool) -> None:
-    typed = visit.form.get("version", "")
-    version = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else 0
+def version_in(typed: str) -> int:
+    """The version of an enrolment that a form has shown; 0, which none is, for what is no number."""
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else 0
+
+
+async def done(
+    visit: StaffVisit, enrolment_id: UUID, action: DoneInSession, version: int | None, *, lock: bool = True
+) -> object:
+    """Do something with one enrolment, in a transaction of its own; None: in whatever ``version`` it is.
+
+    Raises ``NotDone``, ``ChangedMeanwhile``, or a 404 where it is in no session of who visits.
+    """
+    async with visit.database.transaction() as tx:
+        if version is not None:
+            await _as_seen(tx, visit, enrolment_id, version, lock=lock)
+        result = await action(tx, visit, enrolment_id)
+        _judge(result)
+    return result
+
+
+async def _as_seen(
+    tx: Transaction, visit: StaffVisit, enrolment_id: UUID, version: int, *, lock: bool
+) -> None:
     since = await enrolments.changed_since(tx, enrolment_id, visit.who, version, lock=lock)
     if since is None:
         raise HTTPException(404)

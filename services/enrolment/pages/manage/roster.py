@@ -10,12 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.roster_lines import LineKey
+from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, SortedKey
 from services.enrolment.rules.states import State
 from services.enrolment.service import people, roster
+from shared.database import Transaction
 from shared.http import Problem
+from shared.web.forms import Errors
 from shared.web.logins import StaffVisit
-from shared.web.paging import page_of, position
+from shared.web.paging import Page, SortKey, page_of, position
 
 PAGE = 50
 HISTORY = 100
@@ -23,6 +25,7 @@ HISTORY = 100
 FOUND = 200
 """Most lines that a search shows."""
 _KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
+_SORTED_KEY: TypeAdapter[SortedKey] = TypeAdapter(SortedKey)
 
 GROUPS: Mapping[str, Sequence[State]] = {
     "place": [state for state in State if state.has_seat],
@@ -35,41 +38,87 @@ GROUPS: Mapping[str, Sequence[State]] = {
 """The states that a roster is filtered by, as its address has them."""
 
 
-async def participants(visit: StaffVisit) -> Response:
+ORDERS: Mapping[str, RosterOrder] = {
+    "nom": RosterOrder.NAME,
+    "employeur": RosterOrder.EMPLOYER,
+    "depuis": RosterOrder.SINCE,
+}
+"""What a roster is sorted by, as its address has it; without, by how people stand."""
+
+
+async def participants(visit: StaffVisit, errors: Errors | None = None) -> Response:
     """The roster, a page at a time, or all that is found by what was searched."""
     query = visit.request.query_params
-    group = query.get("etat", "")
+    group, order, descending = query.get("etat", ""), query.get("tri", ""), query.get("sens") == "inverse"
     search = visit.form.typed("recherche")[:200]
-    limit = FOUND if search else PAGE
     async with visit.database.quiet_transaction() as tx:
         glance = await frame.own_session(tx, visit)
-        found = await roster.page(
-            tx,
-            frame.session_id_of(visit),
-            visit.who,
-            reading=frame.reading(visit),
-            after=None if search else _after(query.get("apres")),
-            limit=limit + 1,
-            states=GROUPS.get(group, ()),
-            sought=search.split(),
-        )
-        if found is None:
-            raise HTTPException(404)
-        part = page_of(
-            found[1], limit, show=lambda line: line, key=lambda line: _KEY.dump_python(line.key, mode="json")
-        )
+        if order in ORDERS and not search:
+            part = await _sorted_part(tx, visit, ORDERS[order], group, descending=descending)
+        else:
+            order, descending = "", False
+            part = await _part(tx, visit, group, search)
         notes = await people.noted(tx, [line.enrolment.enrolment_id for line in part.items])
     return frame.page(
         visit,
         "participants.html",
         glance,
         "participants",
+        status=422 if errors else 200,
+        errors=errors,
         lines=part.items,
         notes=notes,
+        order=order,
+        descending=descending,
+        all_chosen="tous" in query,
         following=part.next,
         is_first="apres" not in query,
+        this_page=query.get("apres", ""),
         group=group if group in GROUPS else "",
         search=search,
+    )
+
+
+async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> Page[RosterLine]:
+    limit = FOUND if search else PAGE
+    found = await roster.page(
+        tx,
+        frame.session_id_of(visit),
+        visit.who,
+        reading=frame.reading(visit),
+        after=None if search else _after(visit.request.query_params.get("apres"), _KEY),
+        limit=limit + 1,
+        states=GROUPS.get(group, ()),
+        sought=search.split(),
+    )
+    if found is None:
+        raise HTTPException(404)
+    return page_of(
+        found[1], limit, show=lambda line: line, key=lambda line: _KEY.dump_python(line.key, mode="json")
+    )
+
+
+async def _sorted_part(
+    tx: Transaction, visit: StaffVisit, order: RosterOrder, group: str, *, descending: bool
+) -> Page[RosterLine]:
+    found = await roster.sorted_page(
+        tx,
+        frame.session_id_of(visit),
+        visit.who,
+        order,
+        reading=frame.reading(visit),
+        after=_after(visit.request.query_params.get("apres"), _SORTED_KEY),
+        limit=PAGE + 1,
+        states=GROUPS.get(group, ()),
+        descending=descending,
+    )
+    if found is None:
+        raise HTTPException(404)
+    return page_of(
+        found[1],
+        PAGE,
+        show=lambda line: line,
+        key=lambda line: _SORTED_KEY.dump_python(line.sorted_key, mode="json"),
     )
 
 
@@ -82,7 +131,7 @@ async def line(visit: StaffVisit) -> Response:
             frame.session_id_of(visit),
             visit.who,
             reading=frame.reading(visit),
-            after=_after(visit.request.query_params.get("apres")),
+            after=_after(visit.request.query_params.get("apres"), _KEY),
             limit=PAGE + 1,
             states=[State.OFFERED, State.WAITLISTED],
         )
@@ -112,9 +161,9 @@ async def history(visit: StaffVisit) -> Response:
     return frame.page(visit, "history.html", glance, "historique", past=past)
 
 
-def _after(cursor: str | None) -> LineKey | None:
+def _after(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
     """Where a page begins; the first page, for what was not given out."""
     try:
-        return position(cursor, _KEY)
+        return position(cursor, kind)
     except Problem:
         return None

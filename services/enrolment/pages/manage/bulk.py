@@ -1,0 +1,114 @@
+"""Several persons of a session at once: chosen in the roster, told what follows, done one by one.
+
+Each form brings the version of each enrolment that it showed: who has changed meanwhile is left as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.enrolment.pages.manage import frame, messages
+from services.enrolment.pages.manage.person import ChangedMeanwhile, NotDone, PersonPages, done, version_in
+from services.enrolment.pages.manage.roster import participants
+from services.enrolment.rules.bulk import BulkAction, consequences
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service import roster
+from shared import clock
+from shared.web.forms import Errors, Form
+from shared.web.logins import StaffVisit
+
+MOST = 200
+"""Persons of one action; a page of the roster has fewer."""
+CHANGED = "changed"
+"""What became of somebody whose enrolment was not as the form showed it."""
+
+
+def chosen_in(form: Form) -> list[UUID]:
+    """Return the enrolments that are chosen in a form, each once. Raises a 400 for what is none."""
+    try:
+        return list(dict.fromkeys(UUID(typed) for typed in form.every("choix")[:MOST]))
+    except ValueError:
+        raise HTTPException(400) from None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPages:
+    """What is done with several persons, as :class:`PersonPages` does it with one."""
+
+    person: PersonPages
+
+    async def show(self, visit: StaffVisit) -> Response:
+        """What an action would come to for those who are chosen; once confirmed, what became of each."""
+        chosen, action = chosen_in(visit.form), visit.form.typed("action")
+        if not chosen:
+            return await participants(visit, {"": "Choisissez au moins une personne."})
+        if action == "write":
+            return await messages.write_to(visit, chosen)
+        if action not in set(BulkAction):
+            raise HTTPException(400)
+        if "confirmer" not in visit.form:
+            return await _page(visit, chosen, BulkAction(action))
+        try:
+            results = await self._do(visit, chosen, BulkAction(action))
+        except NotDone as error:  # a field of the form, before anything was done
+            return await _page(visit, chosen, BulkAction(action), errors=error.errors)
+        return await _page(visit, chosen, BulkAction(action), results=results)
+
+    async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> dict[UUID, str]:
+        """Do it with each, in a transaction of its own. Returns why not, by enrolment; "" where it is."""
+        do_one = self.person.withdraw_one if action is BulkAction.WITHDRAW else self.person.prioritise_one
+        results: dict[UUID, str] = {}
+        for line in await _lines(visit, chosen):
+            enrolment_id = line.enrolment.enrolment_id
+            version = version_in(visit.form.get(f"version-{enrolment_id}", ""))
+            try:
+                await done(visit, enrolment_id, do_one, version)
+            except ChangedMeanwhile:
+                results[enrolment_id] = CHANGED
+            except NotDone as error:
+                if "" not in error.errors:
+                    raise
+                results[enrolment_id] = error.errors[""]
+            else:
+                results[enrolment_id] = ""
+        return results
+
+
+async def _lines(visit: StaffVisit, chosen: Sequence[UUID]) -> list[RosterLine]:
+    async with visit.database.quiet_transaction() as tx:
+        lines = await roster.chosen(
+            tx, frame.session_id_of(visit), visit.who, chosen, reading=frame.reading(visit)
+        )
+    if lines is None:
+        raise HTTPException(404)
+    return lines
+
+
+async def _page(
+    visit: StaffVisit,
+    chosen: Sequence[UUID],
+    action: BulkAction,
+    *,
+    errors: Errors | None = None,
+    results: Mapping[UUID, str] | None = None,
+) -> Response:
+    lines = await _lines(visit, chosen)
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+    fields = ("by", "reason", "priority")
+    return frame.page(
+        visit,
+        "bulk.html",
+        glance,
+        "participants",
+        status=422 if errors else 200,
+        errors=errors,
+        action=action,
+        lines=lines,
+        follows=consequences(glance.session, lines, action, glance.waiting, clock.now()),
+        results=results,
+        values={name: visit.form.get(name, "") for name in fields},
+    )

@@ -1,0 +1,70 @@
+"""What an organiser's action on several enrolments of a session would come to, before it is done. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.enrolment.rules.eligibility import judge_withdrawal
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import WaitingList
+
+
+class BulkAction(StrEnum):
+    """What is done with each of those who are chosen."""
+
+    WITHDRAW = "withdraw"
+    PRIORITISE = "prioritise"
+
+
+class Obstacle(StrEnum):
+    """Why an action is not possible for one of those who are chosen."""
+
+    HAS_ENDED = "has_ended"
+    HAS_STARTED = "has_started"
+    NOT_IN_LINE = "not_in_line"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkConsequences:
+    """For whom the action is possible, for whom not and why, and what follows for others.
+
+    ``seats_freed`` counts seats that are given up, held offers among them; ``to_serve`` who of the line is
+    served at most: reservations, quotas and groups may have fewer served.
+    """
+
+    possible: Sequence[RosterLine]
+    impossible: Sequence[tuple[RosterLine, Obstacle]]
+    seats_freed: int
+    to_serve: int
+
+
+def consequences(
+    session: SessionState, lines: Sequence[RosterLine], action: BulkAction, waiting: int, now: datetime
+) -> BulkConsequences:
+    """Return what an action on these lines would come to; ``waiting`` counts all who wait."""
+    obstacles = [(line, _obstacle(session, line.enrolment, action, now)) for line in lines]
+    possible = [line for line, obstacle in obstacles if obstacle is None]
+    leave = possible if action is BulkAction.WITHDRAW else []
+    freed = sum(line.enrolment.state.holds_seat for line in leave)
+    stay = waiting - sum(line.enrolment.state is State.WAITLISTED for line in leave)
+    serves = session.waiting_list is not WaitingList.NONE
+    return BulkConsequences(
+        possible=possible,
+        impossible=[(line, obstacle) for line, obstacle in obstacles if obstacle is not None],
+        seats_freed=freed,
+        to_serve=min(freed, max(0, stay)) if serves else 0,
+    )
+
+
+def _obstacle(
+    session: SessionState, enrolment: Enrolment, action: BulkAction, now: datetime
+) -> Obstacle | None:
+    if action is BulkAction.PRIORITISE:
+        return None if enrolment.state is State.WAITLISTED else Obstacle.NOT_IN_LINE
+    if not enrolment.state.is_live:
+        return Obstacle.HAS_ENDED
+    return None if judge_withdrawal(session, enrolment, now) is None else Obstacle.HAS_STARTED

@@ -1,0 +1,147 @@
+"""Several persons of a session at once, and the order in which a roster shows them."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.integration.enrolment.manage import (
+    OrganiserClient,
+    hidden,
+    organiser,
+    page_of,
+    text_of,
+    visitor,
+)
+from tests.support.builders import an_agent, open_now
+
+__all__ = ["organiser", "visitor"]
+
+NAMES = [("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Évrard"), ("Yann", "Bernard")]
+
+
+async def full(front: Front) -> tuple[SessionState, list[Agent]]:
+    """A session of Bretagne with two seats, taken, and two who wait."""
+    session = open_now(capacity=2, waiting_list="automatic")
+    agents = [an_agent(given_name=given, family_name=family) for given, family in NAMES]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    return session, agents
+
+
+def names_in(page: str) -> list[str]:
+    return re.findall(r'inscriptions/[0-9a-f-]{36}">([^<]+)</a>', page)
+
+
+async def choose(
+    organiser: OrganiserClient, session: SessionState, ids: list[str], **fields: Any
+) -> httpx.Response:
+    key = hidden((await organiser.get(page_of(session))).text, "cle")
+    return await organiser.post(page_of(session, "/choix"), data={"cle": key, "choix": ids, **fields})
+
+
+async def ids_of(front: Front, session: SessionState, *agents: Agent) -> list[str]:
+    return [str((await front.of(session, agent)).enrolment_id) for agent in agents]
+
+
+async def test_a_roster_is_sorted_by_name_both_ways_a_page_at_a_time(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _ = await full(front)
+    expected = ["Bernard Yann", "Durand Zoé", "Évrard Élise", "Le Goff Loïc"]
+    page = (await organiser.get(page_of(session), params={"tri": "nom"})).text
+    assert names_in(page) == expected
+    assert 'aria-sort="ascending"' in page
+    monkeypatch.setattr("services.enrolment.pages.manage.roster.PAGE", 3)
+    turned = await organiser.get(page_of(session), params={"tri": "nom", "sens": "inverse"})
+    assert names_in(turned.text) == expected[:0:-1]
+    following = re.search(r'rel="next" href="([^"]+)"', turned.text)
+    assert following
+    rest = await organiser.get(following[1].replace("&amp;", "&"))
+    assert names_in(rest.text) == expected[:1]
+
+
+async def test_an_order_that_is_none_and_a_cursor_of_another_change_nothing(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    for query in ({"tri": "couleur"}, {"tri": "depuis", "apres": "bm9u"}, {"tri": "employeur"}):
+        assert len(names_in((await organiser.get(page_of(session), params=query)).text)) == 4, query
+
+
+async def test_a_whole_page_is_chosen_by_a_link(front: Front, organiser: OrganiserClient) -> None:
+    session, _ = await full(front)
+    assert (await organiser.get(page_of(session))).text.count(" checked>") == 0
+    assert (await organiser.get(page_of(session), params={"tous": "oui"})).text.count(" checked>") == 4
+
+
+async def test_several_are_withdrawn_once_it_is_said_what_follows(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    ids = await ids_of(front, session, *agents[:3])
+    page = await choose(organiser, session, ids, action="withdraw")
+    shown = text_of(page)
+    assert "3 personnes : inscription terminée" in shown
+    assert "Places libérées : 2." in shown
+    assert "1 personne en attente, au plus, recevront une place." in shown
+    assert await front.states(session, *agents) == ["enrolled", "enrolled", "waitlisted", "waitlisted"]
+    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids}
+    said = {"action": "withdraw", "confirmer": "oui", **versions}
+    unsaid = await choose(organiser, session, ids, **said)
+    assert "Dites qui l’a demandé." in text_of(unsaid, 422)
+    await front.withdraw(session, agents[1])  # meanwhile: the third has the seat
+    done = text_of(await choose(organiser, session, ids, by="agent", **said))
+    assert "Fait pour 1 personne, pas fait pour 2 personnes." in done
+    assert "Cette inscription a changé entre-temps" in done
+    assert await front.states(session, *agents) == ["withdrawn", "withdrawn", "enrolled", "enrolled"]
+
+
+async def test_several_who_wait_are_served_sooner(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents = await full(front)
+    ids = await ids_of(front, session, *agents)
+    page = await choose(organiser, session, ids, action="prioritise")
+    assert "Ce n’est pas possible pour 2 personnes" in text_of(page)
+    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids[2:]}
+    said = {"action": "prioritise", "confirmer": "oui", "priority": "5", "reason": "Reportées.", **versions}
+    assert "Fait pour 2 personnes." in text_of(await choose(organiser, session, ids[2:], **said))
+    found = await rows("SELECT priority FROM enrolment WHERE state = 'waitlisted'")
+    assert [row.priority for row in found] == [5, 5]
+
+
+async def test_a_message_goes_to_those_who_are_chosen_alone(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents = await full(front)
+    ids = await ids_of(front, session, *agents[1:3])
+    page = await choose(organiser, session, ids, action="write")
+    assert "À 2 personnes, choisies dans la liste." in text_of(page)
+    form: dict[str, Any] = {"cle": hidden(page.text, "cle"), "texte": "Rendez-vous au 2e étage.", "pour": ids}
+    form["audience"] = re.findall(r'name="audience" value="([^"]+)"', page.text)
+    tried = await organiser.post(page_of(session, "/messages"), data=form)
+    assert "à 2 personnes." in text_of(tried)
+    assert re.findall(r'name="pour" value="([^"]+)"', tried.text) == ids * 2
+    await organiser.post(page_of(session, "/messages"), data=form | {"envoyer": "oui"})
+    [row] = await rows("SELECT enrolment_ids FROM message")
+    assert row.enrolment_ids == ids
+
+
+async def test_who_chooses_nobody_or_somebody_of_another_session_changes_nothing(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    other, (stranger, *_) = await full(front)
+    nobody = await choose(organiser, session, [], action="withdraw")
+    assert "Choisissez au moins une personne." in text_of(nobody, 422)
+    ids = await ids_of(front, other, stranger)
+    said = {"action": "withdraw", "confirmer": "oui", "by": "agent", f"version-{ids[0]}": "1"}
+    assert "Rien n’a été fait" in text_of(await choose(organiser, session, ids, **said))
+    assert await front.states(other, stranger) == ["enrolled"]
+    assert (await choose(organiser, session, ids, action="couronner")).status_code == 400
+    assert (await choose(organiser, session, ["x"], action="withdraw")).status_code == 400
