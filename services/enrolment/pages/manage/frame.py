@@ -1,5 +1,6 @@
 """What every page of a session has: whose it is, its head, its other pages, what was just done."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,8 +10,11 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage.staff_area import SESSIONS
 from services.enrolment.rules.overview import SessionAtAGlance
-from services.enrolment.service import overview
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
+from services.enrolment.service import overview, roster
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.read_log import Reading, reading_of
 from shared.web import labels
@@ -35,6 +39,24 @@ def enrolment_id_of(visit: StaffVisit) -> UUID:
 async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionAtAGlance:
     """A session of who visits, that of the address. Raises a 404: what belongs to others does not exist."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
+    if found is None:
+        raise HTTPException(404)
+    return found
+
+
+async def lines_in(
+    tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int
+) -> tuple[SessionState, list[RosterLine]]:
+    """The session of the address and the first lines of its roster in these states. Raises a 404."""
+    found = await roster.page(
+        tx,
+        session_id_of(visit),
+        visit.who,
+        reading=reading(visit),
+        after=None,
+        limit=most,
+        states=states,
+    )
     if found is None:
         raise HTTPException(404)
     return found

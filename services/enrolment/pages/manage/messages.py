@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException

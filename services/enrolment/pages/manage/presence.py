@@ -163,18 +163,9 @@ class PresencePages:
     async def all_certificates(self, visit: StaffVisit) -> Response:
         """The certificates of a session that are due, the first two hundred, as a ZIP."""
         async with visit.database.quiet_transaction() as tx:
-            found = await roster.page(
-                tx,
-                frame.session_id_of(visit),
-                visit.who,
-                reading=frame.reading(visit),
-                after=None,
-                limit=_CERTIFICATES,
-                states=[State.CERTIFIED],
-            )
-            if found is None or not found[1]:
+            session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES)
+            if not lines:
                 raise HTTPException(404)
-            session, lines = found
             due = await certificates.certificates_of(
                 tx, session, [line.enrolment for line in lines], frame.reading(visit)
             )

@@ -17,7 +17,7 @@ from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.ranking import RankingDraft, arranged, stepped
 from services.enrolment.rules.states import State
-from services.enrolment.service import people, ranking_drafts, roster, selection
+from services.enrolment.service import people, ranking_drafts, selection
 from services.enrolment.service.ranking_drafts import CandidatesToRank
 from services.enrolment.service.selection import Selection
 from shared import clock
@@ -159,15 +159,7 @@ class RankingPages:
         async with visit.database.quiet_transaction() as tx:
             glance = await frame.own_session(tx, visit)
             found = await _found_in(tx, visit)
-            pending = await roster.page(
-                tx,
-                frame.session_id_of(visit),
-                visit.who,
-                reading=frame.reading(visit),
-                after=None,
-                limit=PENDING,
-                states=[State.PENDING_APPROVAL],
-            )
+            _, pending = await frame.lines_in(tx, visit, [State.PENDING_APPROVAL], PENDING)
             lists = await people.nominations(tx, frame.session_id_of(visit))
         draft = draft or found.draft
         order = arranged(draft, _ids(found))
@@ -185,7 +177,7 @@ class RankingPages:
             is_cut=len(found.lines) > SHOWN,
             stale=stale,
             tried=tried,
-            pending=[] if pending is None else pending[1],
+            pending=pending,
             nominations=lists,
         )
 
