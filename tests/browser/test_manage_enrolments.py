@@ -68,6 +68,8 @@ def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
         f"{sessions['full']}/messages",
         f"{sessions['full']}/fichiers",
         f"{sessions['full']}/historique",
+        f"{sessions['full']}/groupes",
+        f"{sessions['empty']}/groupes",
     ):
         tab.goto(path)
         looks_right(tab)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.enrolment.rules.groups import EnrolledTogether, enrolled_together
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.store import changes, enrolments, last_nominations, notes, roster_lines, sessions
+from services.enrolment.store import groups as groups_store
 from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, NoteRow
 from shared import read_log
 from shared.auth import Principal
@@ -119,6 +121,21 @@ async def history(
 async def nominations(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:
     """Return when the last lists of trainees for a session of an organiser were received."""
     return await last_nominations.of_session(tx, session_id)
+
+
+async def groups(
+    tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
+) -> list[EnrolledTogether] | None:
+    """Return who was enrolled together in a session, the newest first; None: it is not the organiser's.
+
+    Of the last ``most`` who came so and left so. Who reads is recorded.
+    """
+    if await sessions_service.find_own(tx, session_id, organiser) is None:
+        return None
+    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
+    return enrolled_together(
+        await groups_store.begun(tx, session_id, most), await groups_store.replaced(tx, session_id, most)
+    )
 
 
 async def noted(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:

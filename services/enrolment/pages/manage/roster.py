@@ -22,6 +22,8 @@ from shared.web.paging import Page, SortKey, page_of, position
 PAGE = 50
 HISTORY = 100
 """Changes that the history shows."""
+TOGETHER = 500
+"""Most who came in groups or by lists that are shown."""
 FOUND = 200
 """Most lines that a search shows."""
 _KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
@@ -149,6 +151,16 @@ async def line(visit: StaffVisit) -> Response:
         waiting=[line for line in part.items if line.enrolment.state is State.WAITLISTED],
         following=part.next,
     )
+
+
+async def groups(visit: StaffVisit) -> Response:
+    """Who was enrolled by a group or by the list of an authority, and who left for whom."""
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+        found = await people.groups(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), TOGETHER)
+    if found is None:
+        raise HTTPException(404)
+    return frame.page(visit, "groups.html", glance, "participants", groups=found)
 
 
 async def history(visit: StaffVisit) -> Response:

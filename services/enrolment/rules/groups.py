@@ -1,0 +1,81 @@
+"""Who was enrolled together, as a group or by an authority's list, as organisers read it. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.requests import GroupRequest, Nomination, RequestKey
+
+
+class GroupKind(StrEnum):
+    """What several were enrolled by; the values are the names of their requests."""
+
+    GROUP = GroupRequest.__name__
+    LIST = Nomination.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class BegunTogether:
+    """An enrolment that a request for several began."""
+
+    enrolment: Enrolment
+    kind: GroupKind
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """An enrolment that ended because a newer list of trainees did not name it."""
+
+    enrolment: Enrolment
+    at: datetime
+    by: RequestKey
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledTogether:
+    """What one request for several came to: whom it enrolled, and who left for them.
+
+    Of a list ``members`` are those whom it was the first to name: the others of it stand with earlier ones.
+    """
+
+    kind: GroupKind
+    received_at: datetime
+    members: Sequence[Enrolment]
+    replaced: Sequence[Enrolment]
+
+    @property
+    def employers(self) -> list[str]:
+        """The authorities of all of them, each once."""
+        return sorted({enrolment.agent.employer.name for enrolment in (*self.members, *self.replaced)})
+
+    @property
+    def waits_together(self) -> bool:
+        """Whether they wait as one place."""
+        return any(enrolment.waits_together and not enrolment.state.holds_seat for enrolment in self.members)
+
+
+def enrolled_together(begun: Iterable[BegunTogether], replaced: Iterable[Replaced]) -> list[EnrolledTogether]:
+    """Return what each request came to, the newest first.
+
+    A list that only shortened the one before has no members, and stands where it ended the first of them.
+    """
+    members: dict[RequestKey, list[BegunTogether]] = {}
+    left: dict[RequestKey, list[Replaced]] = {}
+    for start in begun:
+        members.setdefault(start.enrolment.request_key, []).append(start)
+    for end in replaced:
+        left.setdefault(end.by, []).append(end)
+    found = []
+    for key in {**members, **left}:
+        own, others = members.get(key, []), left.get(key, [])
+        found.append(
+            EnrolledTogether(
+                kind=own[0].kind if own else GroupKind.LIST,
+                received_at=own[0].enrolment.received_at if own else others[0].at,
+                members=[each.enrolment for each in own],
+                replaced=[each.enrolment for each in others],
+            )
+        )
+    return sorted(found, key=lambda each: each.received_at, reverse=True)
