@@ -25,6 +25,8 @@ NEWS = "/courriels/abonnement"
 """The path of the page where anybody subscribes to news; the notifier's."""
 ORGANISING = "/inscriptions/gestion"
 """Where organisers work with enrolments."""
+ARRIVAL = f"{ORGANISING}/arrivee"
+"""The path of the page that notes somebody's arrival, before the id of the enrolment; for organisers."""
 MAIL_LOG = "/courriels/suivi"
 """The path of the pages of support; the notifier's."""
 OPERATIONS = {
@@ -160,6 +162,10 @@ class Links:
         if back_until:
             ids.append(str(back_until))
         return self.url(purpose, *ids, until=until)
+
+    def arrival(self, enrolment_id: UUID) -> str:
+        """The address in the code that is shown at the door. Who opens it has to log in."""
+        return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
         """The address of who has a seat in a session, in the letter to a trainer of it.

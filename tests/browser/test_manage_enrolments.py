@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from shared.web.links import ARRIVAL
 from tests.browser.conftest import new_tab, violations
 from tests.browser.served_enrolment import NEW, TOKEN, ServedEnrolment, serve_enrolment
 
@@ -178,6 +179,18 @@ def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: Se
     tab.get_by_role("button", name="Changer de session").click()
     expect(tab.get_by_label("Quel repas ?")).to_be_visible()
     looks_right(tab)
+
+
+def test_a_code_that_is_read_leads_to_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}")
+    person = tab.locator("tbody th a").first.get_attribute("href") or ""
+    tab.goto(f"{ARRIVAL}/{person.rpartition('/')[2]}")
+    looks_right(tab)
+    tab.get_by_role("button", name="Pointer l’arrivée").click()
+    expect(tab.get_by_text("Arrivée à")).to_be_visible()
+    looks_right(tab)
+    tab.get_by_role("button", name="Annuler").click()
+    expect(tab.get_by_role("button", name="Pointer l’arrivée")).to_be_visible()
 
 
 def test_a_message_is_tried_before_it_leaves(tab: Page, served_enrolment: ServedEnrolment) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
+from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,7 +32,7 @@ from services.enrolment.service import links as by_link
 from services.enrolment.service import new_addresses
 from services.enrolment.service.links import AgentLink
 from services.enrolment.service.new_addresses import AddressLink
-from shared import clock
+from shared import clock, qr_codes
 from shared.database import Database
 from shared.events.vocabulary import Email, Reason
 from shared.guard import Guard
@@ -278,6 +279,7 @@ class _Pages:
             enrolments=found,
             link_of=partial(self._link_of, opened),
             refusals=REFUSALS,
+            code_of=self._code_of,
             calendar=self._onward(opened, Purpose.CALENDAR),
             address=self._onward(opened, Purpose.ADDRESS),
             subscriptions=self._onward(opened, Purpose.SUBSCRIPTIONS),
@@ -329,6 +331,12 @@ class _Pages:
         until = clock.now() + A_VISIT
         own = self._to_agent(Purpose.ENROLMENTS, enrolment_id, opened.mark, until=until)
         return self.rendering.notice(LinkNotice(state), enrolments=own)
+
+    def _code_of(self, seen: AgentEnrolment, label: str) -> Markup:
+        """Return the code that organisers read at the door."""
+        if self.links is None:
+            raise Closed(Error.FORGED)
+        return qr_codes.svg(self.links.arrival(seen.enrolment.enrolment_id), label)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
         """Return the address of the page where the agent does this about one enrolment.

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.service.enrolments import find_own as find_own_enrolment
 from services.enrolment.service.sessions import find_own
 from services.enrolment.store import arrivals, roster_lines
 from shared import read_log
@@ -48,6 +49,27 @@ async def at_the_door(
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     lines = await roster_lines.page(tx, session_id, None, MOST, states=SEATED)
     return Door(session, lines, await arrivals.at_module(tx, session_id, module))
+
+
+async def seen_by_code(
+    tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
+) -> RosterLine | None:
+    """Return the line of whose code was read; None: they are in no session of the organiser's.
+
+    Who reads is recorded.
+    """
+    found = await find_own_enrolment(tx, enrolment_id, organiser)
+    if found is None:
+        return None
+    session_id = found.session.session_id
+    agents = [found.enrolment.agent.key]
+    await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=agents, session_id=session_id)
+    return await roster_lines.line_of(tx, session_id, enrolment_id)
+
+
+async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
+    """Return when somebody came to a module, counted from 0; None: they have not."""
+    return await arrivals.of_one(tx, enrolment_id, module)
 
 
 async def note(

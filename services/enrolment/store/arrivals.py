@@ -32,6 +32,12 @@ async def at_module(tx: Transaction, session_id: UUID, module: int) -> dict[UUID
     return {row.enrolment_id: row.at for row in await tx.execute(_AT_MODULE, parameters)}
 
 
+async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
+    """Return when somebody came to a module; None: they have not."""
+    row = await tx.get(ArrivalRow, (enrolment_id, module))
+    return None if row is None else row.at
+
+
 _SEATED = [state.value for state in State if state.has_seat]
 _AT_MODULE = text(
     "SELECT enrolment_id, at FROM arrival JOIN enrolment USING (enrolment_id) "

@@ -1,6 +1,7 @@
 """The links of a letter: what its reader can do, each signed for its reader and for so long."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +12,14 @@ CERTIFICATE_FOR = timedelta(days=2 * 365)
 """How long the link to a certificate opens it."""
 SUBSCRIBER_FOR = timedelta(days=365)
 """How long the links to preferences and out of a subscription work."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalCode:
+    """The address in the code of somebody's arrival, and what its image is called in a mail."""
+
+    address: str
+    content_id: str
 
 
 class LetterLinks:
@@ -56,6 +65,17 @@ class LetterLinks:
         if enrolment is None or enrolment.standing is not letters.Standing.OFFERED:
             return None
         return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
+
+    def code(self, mail: letters.Mail, session: letters.NumberedSession | None) -> ArrivalCode | None:
+        """The code that is shown at the door, in the convocation to a session that has a place."""
+        if self._links is None or mail.enrolment_id is None or session is None or session.venue is None:
+            return None
+        convokes = mail.template is letters.LetterType.JOINING or letters.includes_joining(
+            mail, session, self._now()
+        )
+        if not convokes:
+            return None
+        return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
         """The address of all enrolments of a letter's reader; None where it is about none."""

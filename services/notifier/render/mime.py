@@ -45,6 +45,14 @@ class Attachment:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class InlineImage:
+    """A PNG that the HTML shows by ``cid:`` and its ``content_id``."""
+
+    content_id: str
+    body: bytes
+
+
 class UnsendableAddress(ValueError):
     """The text is no address."""
 
@@ -123,17 +131,18 @@ def message(
     html: str,
     calendars: Sequence[Attachment],
     boundary: str,
+    image: InlineImage | None = None,
 ) -> bytes:
     """The whole mail, lines ended by CRLF. ``headers`` hold values that the functions above made.
 
     Of ``calendars`` the first is an alternative to the text, as mail programs expect it; each other one is
-    attached beside, since of alternatives a reader takes one only. ``boundary`` must not appear in
-    quoted-printable or base64 text: begin it with ``=_``.
+    attached beside, since of alternatives a reader takes one only. ``image`` is the
+    HTML's. ``boundary`` must not appear in quoted-printable or base64 text: begin it with ``=_``.
     """
     lines = [f"{name}: {value}" for name, value in headers]
     lines += ["MIME-Version: 1.0", ""]
     head = "\r\n".join(lines).encode()  # ASCII but for an address that needs SMTPUTF8
-    alternatives = _alternatives(text, html, calendars[:1], boundary)
+    alternatives = _alternatives(text, _html_part(html, image, boundary), calendars[:1], boundary)
     if len(calendars) < 2:
         return head + alternatives
     outer = boundary.replace("=_", "=_m")
@@ -146,7 +155,32 @@ def message(
     return b"".join(parts)
 
 
-def _alternatives(text: str, html: str, calendars: Sequence[Attachment], boundary: str) -> bytes:
+def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
+    """The HTML, with its image where it has one (RFC 2387), with their own header."""
+    page = (
+        b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        + _quoted_printable(html)
+    )
+    if image is None:
+        return page
+    inner = boundary.replace("=_", "=_r")
+    separator = f"--{inner}\r\n".encode("ascii")
+    head = f'Content-Type: multipart/related; boundary="{inner}"; type="text/html"\r\n\r\n'.encode("ascii")
+    shown = f"Content-ID: <{image.content_id}>\r\nContent-Disposition: inline\r\n".encode("ascii")
+    return b"".join(
+        (
+            head,
+            separator,
+            page,
+            separator,
+            shown,
+            _base64_part(Attachment("image/png", image.body)),
+            f"--{inner}--\r\n".encode("ascii"),
+        )
+    )
+
+
+def _alternatives(text: str, html: bytes, calendars: Sequence[Attachment], boundary: str) -> bytes:
     """The parts of which a reader takes the last that they understand, with their own header."""
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
@@ -155,8 +189,7 @@ def _alternatives(text: str, html: str, calendars: Sequence[Attachment], boundar
         b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
         _quoted_printable(text),
         separator,
-        b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
-        _quoted_printable(html),
+        html,
     ]
     for calendar in calendars:
         parts += [separator, _base64_part(calendar)]

@@ -13,7 +13,7 @@ from services.notifier.render.sender import Sender
 from services.notifier.render.typography import squeeze
 from services.notifier.render.variables import LetterVariables
 from services.notifier.render.writing import templates_of
-from shared import clock
+from shared import clock, qr_codes
 from shared.web.calendars import Person
 from shared.web.links import Links
 
@@ -75,12 +75,14 @@ class Renderer:
             headers.insert(2, ("Reply-To", f"<{self._reply_to(variables['contact'])}>"))
         if letters.KINDS[mail.template].subscribed:
             headers += self._ways_out(mail)
+        code = variables["code"]
         content = mime.message(
             headers,
             text=squeeze(text.render(variables)),
             html=html.render(variables),
             calendars=[_attached(part) for part in calendars],
             boundary=f"=_{mail.mail_id.hex}",
+            image=None if code is None else mime.InlineImage(code.content_id, qr_codes.png(code.address)),
         )
         path = self._return_path
         return Outgoing(path.of(mail.mail_id) if path else self._from_address, address, content)

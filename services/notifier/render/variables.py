@@ -63,6 +63,7 @@ class LetterVariables:
             "tone": kind.tone,
             "link": self._links.button(kind.link, mail, session),
             "enrolments": self._links.enrolments(mail),
+            "code": self._links.code(mail, session),
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
             **self._phase(mail, session),
         }

@@ -12,18 +12,20 @@ from services.enrolment.rules.requests import Withdrawal
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
+from shared.web.links import ARRIVAL
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
     MANAGE,
     OrganiserClient,
     hidden,
+    log_in,
     organiser,
     page_of,
     send,
     text_of,
     visitor,
 )
-from tests.integration.enrolment.organising import MODULES, published_events
+from tests.integration.enrolment.organising import CORSE, MODULES, published_events
 from tests.support.builders import an_agent, open_now
 
 __all__ = ["organiser", "visitor"]
@@ -195,6 +197,48 @@ async def test_the_sheet_on_paper_names_who_has_a_seat_whatever_their_names(
     for expected in ("Feuille d’émargement", "Riou", "Élie", "#let", "*Zoé*", "Signature", "Pratiquer"):
         assert expected in text
     assert "CNFPT" not in text.replace("du CNFPT", "")
+
+
+async def test_the_code_that_somebody_shows_leads_to_one_tap(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, _, (first, _) = await running(front, venue="Rennes")
+    path = f"{ARRIVAL}/{first}"
+    assert "Riou" in text_of(await organiser.get(path))
+    assert await rows("SELECT enrolment_id FROM arrival") == []  # opening it changes nothing
+    noted = await send(organiser, path)
+    assert "Arrivée à" in text_of(await organiser.get(noted.headers["location"]))
+    assert len(await rows("SELECT enrolment_id FROM arrival")) == 1
+    await send(organiser, path, annuler="oui")
+    assert await rows("SELECT enrolment_id FROM arrival") == []
+    read_by_camera = await send(
+        organiser, page_of(session, "/pointage"), code=f"https://parcours.example{path}"
+    )
+    assert f"pointee-{first}" in read_by_camera.headers["location"]
+
+
+async def test_a_stranger_who_reads_a_code_sees_nothing(front: Front, visitor: OrganiserClient) -> None:
+    _, _, (first, _) = await running(front)
+    path = f"{ARRIVAL}/{first}"
+    stranger = await visitor.get(path)
+    assert stranger.status_code == 303
+    assert stranger.headers["location"].startswith(f"{MANAGE}/connexion?")
+    await log_in(visitor, CORSE)
+    assert (await visitor.get(path)).status_code == 404
+    assert (await visitor.post(path, data={"cle": "x"})).status_code == 403
+
+
+async def test_who_has_no_seat_is_not_noted_by_their_code(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    _, (agent, _), (first, _) = await running(front)
+    waits = open_now(capacity=0, waiting_list="automatic")
+    await front.publish(waits)
+    await front.enrol(waits, agent)
+    path = f"{ARRIVAL}/{(await front.of(waits, agent)).enrolment_id}"
+    assert "n’a pas de place dans la session" in text_of(await organiser.get(path))
+    await send(organiser, f"{ARRIVAL}/{first}", path)
+    assert await rows("SELECT enrolment_id FROM arrival") == []
 
 
 async def test_certificates_are_read_one_by_one_and_together(

@@ -17,12 +17,12 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.service import corrections, requests
-from shared import clock
+from shared import clock, qr_codes
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Agent, Status
-from shared.web.links import Purpose
+from shared.web.links import ARRIVAL, Purpose
 from tests.conftest import Ask
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.organising import BRETAGNE, of
@@ -147,6 +147,24 @@ async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Fro
         410,
         "Rien à mettre dans votre agenda",
     )
+
+
+async def test_who_has_a_seat_somewhere_has_a_code_that_says_nothing_of_them(front: Front, ask: Ask) -> None:
+    agent, there, online = (
+        an_agent(),
+        open_now(title="Sur place", venue="Rennes"),
+        open_now(title="En ligne", venue=None),
+    )
+    await front.publish(there, online)
+    await front.enrol(there, agent)
+    await front.enrol(online, agent)
+    text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, there, agent))).text
+    drawn = under(text, "Sur place")
+    assert 'role="img" aria-label="Code à montrer à l’accueil"' in drawn
+    assert "style=" not in drawn  # the pages' policy
+    assert 'role="img"' not in under(text, "En ligne")
+    address = f"{PUBLIC}{ARRIVAL}/{(await front.of(there, agent)).enrolment_id}"
+    assert str(qr_codes.svg(address, "Code à montrer à l’accueil")) in drawn
 
 
 async def test_its_links_lead_to_the_answer_and_to_the_withdrawal(front: Front, ask: Ask) -> None:

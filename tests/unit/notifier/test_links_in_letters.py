@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,7 +19,8 @@ from services.notifier.letters import (
     Standing,
 )
 from services.notifier.render import Renderer
-from shared.web.links import Expired, Purpose
+from shared import qr_codes
+from shared.web.links import ARRIVAL, Expired, Purpose
 from tests.unit.notifier.builders import (
     ENROLMENT_ID,
     MAIL_ID,
@@ -188,3 +191,31 @@ def test_the_confirmation_of_an_address_is_a_link_that_names_the_request_and_mar
     assert opened == (str(MAIL_ID), str(LINKS.mark(mail.address)))
     with pytest.raises(Expired):
         LINKS.read(Purpose.CONFIRM_ADDRESS, token, end)
+
+
+def with_links(template: LetterType, **session: Any) -> EmailMessage:
+    """A letter with its links, as it leaves."""
+    mail = a_mail(template)
+    renderer = Renderer(SENDER, LINKS, now=lambda: mail.called_for_at)
+    return parsed(renderer.render(mail, LetterContext(a_session(**session))).content)
+
+
+def images_of(message: EmailMessage) -> list[EmailMessage]:
+    return [part for part in message.walk() if part.get_content_type() == "image/png"]
+
+
+def test_the_convocation_to_a_place_has_the_code_for_its_door() -> None:
+    message = with_links(LetterType.JOINING)
+    [image] = images_of(message)
+    address = f"https://parcours.example{ARRIVAL}/{ENROLMENT_ID}"
+    assert image.get_content() == qr_codes.png(address)
+    page = body(message, "text/html")
+    assert f'src="cid:{image["Content-ID"].strip("<>")}"' in page
+    assert address not in page  # nobody but an organiser has anything to open there
+    assert "Donnez votre nom ou la référence" in body(message, "text/plain")
+
+
+def test_a_letter_that_convokes_to_no_place_has_no_code() -> None:
+    assert images_of(with_links(LetterType.JOINING, venue=None)) == []
+    assert images_of(with_links(LetterType.CONFIRMED)) == []
+    assert images_of(rendered(LetterType.JOINING)) == []  # without a key there are no links

@@ -19,6 +19,7 @@ from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
+from shared.web.links import ARRIVAL
 from shared.web.logins import Logins, VisitHandler
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering, Sites
@@ -63,6 +64,7 @@ def add_to(
         (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),
         (f"{session}/presence", presence.record, ["GET", "POST"]),
         (f"{session}/pointage", presence.check_in, ["GET", "POST"]),
+        (f"{ARRIVAL}/{{enrolment_id:uuid}}", presence.arrival, ["GET", "POST"]),
         (f"{session}/emargement.pdf", presence.printed, ["GET"]),
         (f"{session}/attestations.zip", presence.all_certificates, ["GET"]),
         (f"{enrolment}/attestation.pdf", presence.certificate, ["GET"]),

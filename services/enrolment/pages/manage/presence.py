@@ -26,8 +26,9 @@ from shared.events.enrolment import Attendance
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import Errors, Form
+from shared.web.links import ARRIVAL
 from shared.web.logins import StaffVisit
-from shared.web.responses import PRIVATE
+from shared.web.responses import PRIVATE, see_other
 
 SHOWN = 300
 """Most whose attendance is recorded by one form."""
@@ -123,7 +124,8 @@ class PresencePages:
             if undone:
                 found = await arrivals.undo(tx, session_id, module, code=undone, organiser=visit.who)
             else:
-                code = visit.form.typed("present") or visit.form.typed("code")
+                # A code that is read by the camera is the address of the arrival.
+                code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
                 found = await arrivals.note(
                     tx, session_id, module, code=code, organiser=visit.who, now=clock.now()
                 )
@@ -139,6 +141,28 @@ class PresencePages:
             at=f"p-{found}",
             seance=module + 1,
         )
+
+    async def arrival(self, visit: StaffVisit) -> Response:
+        """Whose code was read; on POST they are noted, or that is undone. Opening it changes nothing."""
+        enrolment_id = frame.enrolment_id_of(visit)
+        async with visit.database.quiet_transaction() as tx:
+            line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
+            if line is None:
+                raise HTTPException(404)
+            glance = await frame.own_session(tx, visit, line.enrolment.session_id)
+            module = module_of(visit, glance.session)
+            arrived = await arrivals.arrived_at(tx, enrolment_id, module)
+        if visit.request.method != "POST":
+            return frame.page(
+                visit, "arrival.html", glance, "presence", line=line, module=module, arrived=arrived
+            )
+        session_id, code = glance.session.session_id, str(enrolment_id)
+        async with visit.database.transaction() as tx:
+            if "annuler" in visit.form:
+                await arrivals.undo(tx, session_id, module, code=code, organiser=visit.who)
+            else:
+                await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=clock.now())
+        return see_other(f"{ARRIVAL}/{enrolment_id}?seance={module + 1}")
 
     # ----------------------------------------------------------------------------------- on paper
 

@@ -1,5 +1,6 @@
 """Letters as their reader gets them, written to files, and the page to leaf through them."""
 
+import base64
 import email.policy
 from collections import defaultdict
 from dataclasses import dataclass
@@ -83,10 +84,16 @@ def show(sample: Sample) -> Shown:
     outgoing = renderer_of(sample).render(*letter_of(sample))
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
     bodies: defaultdict[str, list[str]] = defaultdict(list)
+    images: dict[str, str] = {}
     for part in message.walk():
-        if not part.is_multipart():
+        if part.get_content_maintype() == "text":
             bodies[part.get_content_type()].append(_content(part))
+        elif part.get_content_maintype() == "image":
+            image = base64.b64encode(part.get_content()).decode()
+            images[f"cid:{part['Content-ID'].strip('<>')}"] = f"data:{part.get_content_type()};base64,{image}"
     [text], [page] = bodies["text/plain"], bodies["text/html"]
+    for named, image in images.items():
+        page = page.replace(named, image)
     return Shown(str(message["Subject"]), text, page, tuple(bodies["text/calendar"]), outgoing.content)
 
 
