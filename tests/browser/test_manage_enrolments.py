@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from shared.web.links import ARRIVAL
 from tests.browser.conftest import new_tab, violations
@@ -178,6 +178,42 @@ def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: Se
     )
     tab.get_by_role("button", name="Changer de session").click()
     expect(tab.get_by_label("Quel repas ?")).to_be_visible()
+    looks_right(tab)
+
+
+def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
+    tab: Page, served_enrolment: ServedEnrolment
+) -> None:
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
+    rows, status = tab.locator(".arrivals li"), tab.locator("#envois")
+    tab.context.set_offline(True)
+    rows.nth(0).get_by_role("button", name="Pointer").click()
+    rows.nth(1).get_by_role("button", name="Pointer").click()
+    expect(status).to_have_text("2 en attente d’envoi.")
+    expect(rows.nth(0)).to_contain_text("en attente d’envoi")
+    looks_right(tab)
+    rows.nth(1).get_by_role("button", name="Pointer").click()  # taken back
+    expect(status).to_have_text("1 en attente d’envoi.")
+    expect(rows.nth(1)).not_to_contain_text("en attente d’envoi")
+    tab.context.set_offline(False)
+    expect(tab.get_by_role("heading", name="Pointage : 1 sur 9")).to_be_visible()
+    expect(status).to_be_hidden()
+    tab.get_by_role("status").get_by_role("button", name="Annuler").click()
+    expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
+
+
+def test_who_is_refused_when_it_is_sent_is_told(tab: Page, served_enrolment: ServedEnrolment) -> None:
+    def refuse(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(status=422)
+        else:
+            route.continue_()
+
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
+    tab.route("**/pointage*", refuse)
+    tab.locator(".arrivals li").first.get_by_role("button", name="Pointer").click()
+    expect(tab.locator(".arrivals li").first).to_contain_text("refusé")
+    expect(tab.locator("#envois")).to_be_hidden()
     looks_right(tab)
 
 

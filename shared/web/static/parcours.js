@@ -120,6 +120,88 @@ for (const list of document.querySelectorAll("[data-drag]")) {
   });
 }
 
+// Who is noted in a part with data-queue is kept on the device until it could be sent: networks at a door are poor.
+// A row that waits says so, a second tap takes it back; what the service refuses is told and is not sent again.
+for (const door of document.querySelectorAll("[data-queue]")) {
+  const name = `taps ${location.pathname}${location.search.replace(/[?&]fait=[^&]*/, "")}`;
+  const kept = () => JSON.parse(localStorage.getItem(name) ?? "[]");
+  const keep = (taps) => localStorage.setItem(name, JSON.stringify(taps));
+  const said = document.getElementById(door.dataset.said);
+  let sending = false;
+  let pause = 0;
+  let later = 0;
+  let shown = "";
+
+  const mark = (id, state, text) => {
+    const row = document.getElementById(`p-${id}`);
+    if (!row) return;
+    row.classList.remove("queued", "refused");
+    row.querySelector(".quiet.state")?.remove();
+    if (!state) return;
+    row.classList.add(state);
+    const words = document.createElement("span");
+    words.className = "quiet state";
+    words.textContent = ` · ${text}`;
+    row.querySelector("p").append(words);
+  };
+  const tell = (text = "") => {
+    const number = kept().length;
+    said.textContent = [number ? `${number} ${door.dataset.waiting}.` : "", text].join(" ").trim();
+    said.hidden = !said.textContent;
+    for (const tap of kept()) mark(tap.value, "queued", door.dataset.waiting);
+  };
+  const refresh = async () => {
+    const address = new URL(location.href);
+    address.searchParams.set("fait", shown);
+    const answer = await fetch(address).catch(() => null);
+    if (!answer?.ok || answer.redirected || kept().length) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of door.dataset.queue.split(" ")) document.getElementById(id).replaceWith(page.getElementById(id));
+    for (const field of door.querySelectorAll("[data-search]")) field.dispatchEvent(new Event("input"));
+  };
+  const send = async () => {
+    if (sending) return;
+    sending = true;
+    clearTimeout(later);
+    let note = "";
+    let sent = false;
+    for (let tap = kept()[0]; tap; tap = kept()[0]) {
+      const body = new URLSearchParams({ [tap.field]: tap.value, differe: tap.at, cle: door.querySelector("[name=cle]").value });
+      const answer = await fetch(tap.address, { method: "POST", body, redirect: "manual" }).catch(() => null);
+      if (!answer || answer.status === 429 || answer.status >= 500) break;
+      if (answer.type === "opaqueredirect" || answer.status === 403) {
+        note = door.dataset.logIn;
+        break;
+      }
+      keep(kept().slice(1));
+      mark(tap.value, answer.ok ? "" : "refused", door.dataset.refused);
+      sent ||= answer.ok;
+      shown = answer.ok && tap.field === "present" ? `pointee-${tap.value}` : "";
+    }
+    sending = false;
+    tell(note);
+    pause = kept().length ? Math.min(60000, 2 * pause || 4000) : 0;
+    if (pause) later = setTimeout(send, pause);
+    else if (sent) refresh();
+  };
+  door.addEventListener("submit", (event) => {
+    const { name: field, value } = event.submitter ?? {};
+    if (!value || event.target.matches("[data-scan]")) return;
+    event.preventDefault();
+    const taps = kept();
+    const waiting = taps.findIndex((tap, at) => tap.value === value && (at || !sending));
+    if (waiting < 0) taps.push({ address: event.target.action, field, value, at: new Date().toISOString() });
+    else taps.splice(waiting, 1);
+    keep(taps);
+    mark(value);
+    tell();
+    send();
+  });
+  addEventListener("online", send);
+  tell();
+  send();
+}
+
 // Where the browser reads codes, the camera fills the field of a form with data-scan and sends it.
 for (const form of "BarcodeDetector" in window ? document.querySelectorAll("form[data-scan]") : []) {
   const button = document.createElement("button");

@@ -217,6 +217,27 @@ async def test_the_code_that_somebody_shows_leads_to_one_tap(
     assert f"pointee-{first}" in read_by_camera.headers["location"]
 
 
+async def test_what_was_tapped_without_a_network_is_noted_for_when_it_was(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, _, (first, second) = await running(front)
+    path, now = page_of(session, "/pointage"), datetime.now(UTC)
+    tapped = (now - timedelta(minutes=20)).replace(microsecond=0)
+    sent = await send(organiser, path, present=first, differe=tapped.isoformat().replace("+00:00", "Z"))
+    assert (sent.status_code, sent.content) == (204, b"")
+    assert [row.at for row in await rows("SELECT at FROM arrival")] == [tapped]
+    again = await send(organiser, path, present=first, differe=now.isoformat())
+    assert again.status_code == 204
+    assert [row.at for row in await rows("SELECT at FROM arrival")] == [tapped]
+    refused = await send(organiser, path, present=str(session.session_id), differe=now.isoformat())
+    assert (refused.status_code, refused.content) == (422, b"")
+    for not_believed in ("", "hier", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
+        await send(organiser, path, annuler=second, differe=not_believed)
+        assert (await send(organiser, path, present=second, differe=not_believed)).status_code == 204
+        [at] = [row.at for row in await rows("SELECT at FROM arrival ORDER BY at DESC LIMIT 1")]
+        assert now <= at <= datetime.now(UTC), not_believed
+
+
 async def test_a_stranger_who_reads_a_code_sees_nothing(front: Front, visitor: OrganiserClient) -> None:
     _, _, (first, _) = await running(front)
     path = f"{ARRIVAL}/{first}"

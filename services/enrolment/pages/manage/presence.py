@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
@@ -32,6 +32,8 @@ from shared.web.responses import PRIVATE, see_other
 
 SHOWN = 300
 """Most whose attendance is recorded by one form."""
+LONGEST_QUEUE = timedelta(days=1)
+"""How long a device may keep who was noted on it before it is not believed any more when that was."""
 _CERTIFICATES = 200
 
 
@@ -48,6 +50,15 @@ def module_of(visit: StaffVisit, session: SessionState) -> int:
 def begins_at(session: SessionState, module: int) -> datetime:
     """When a module begins, or the session that has none."""
     return session.modules[module].starts_at if session.modules else session.starts_at
+
+
+def tapped_at(typed: str, now: datetime) -> datetime:
+    """When somebody was noted on a device; now, for what is no moment of the last day."""
+    try:
+        moment = datetime.fromisoformat(typed).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return now
+    return moment if now - LONGEST_QUEUE <= moment <= now else now
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +130,19 @@ class PresencePages:
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
         module, session_id = module_of(visit, session), frame.session_id_of(visit)
-        undone = visit.form.typed("annuler")
+        undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
+        now = clock.now() if tapped is None else tapped_at(tapped, clock.now())
         async with visit.database.transaction() as tx:
             if undone:
                 found = await arrivals.undo(tx, session_id, module, code=undone, organiser=visit.who)
             else:
                 # A code that is read by the camera is the address of the arrival.
                 code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
-                found = await arrivals.note(
-                    tx, session_id, module, code=code, organiser=visit.who, now=clock.now()
-                )
+                found = await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=now)
         if found is None:
             raise HTTPException(404)
+        if tapped is not None:  # the script sends what was tapped when there was no network: it needs no page
+            return Response(status_code=422 if isinstance(found, UnknownCode) else 204)
         if isinstance(found, UnknownCode):
             sentence = "Ce code n’est celui de personne qui a une place ici."
             return await _door_page(visit, errors={"code": sentence})
