@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from services.catalogue.rules.offers import loaded_session_id
 from tests.browser.conftest import Served, new_tab, violations
@@ -195,3 +195,31 @@ def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
     box = page.locator(".sessions").bounding_box()
     assert box is not None
     assert box["width"] > 900  # the place of the filters is not left blank
+
+
+def test_the_seats_of_a_session_are_kept_up_to_date_while_it_is_seen(page: Page) -> None:
+    page.clock.install()
+    page.goto("/sessions?format=local_event&ouvertes=oui")
+    page.locator(".session h3 a").first.click()
+    shown = page.locator("#places")
+    expect(shown).to_have_attribute("data-again", "30")
+    asked: list[str] = []
+
+    def fewer(route: Route) -> None:
+        asked.append(route.request.url)
+        answer = route.fetch()
+        text = re.sub("<span>[^<]*</span>", "<span>Il reste 3 places</span>", answer.text(), count=1)
+        route.fulfill(response=answer, body=text)
+
+    page.route("**/places", fewer)
+    page.clock.run_for(29_000)
+    assert asked == []
+    page.clock.run_for(2_000)
+    expect(shown).to_contain_text("Il reste 3 places")
+    assert violations(page) == []
+    with page.expect_response("**/places"):
+        page.clock.run_for(31_000)  # nothing is new: it is asked later
+    page.clock.run_for(31_000)
+    assert len(asked) == 2
+    with page.expect_response("**/places"):
+        page.clock.run_for(15_000)

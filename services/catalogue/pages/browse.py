@@ -69,6 +69,7 @@ def routes() -> list[Route]:
         Route("/", home),
         Route("/sessions", session_list),
         Route("/sessions/{session_id:uuid}", show_session),
+        Route("/sessions/{session_id:uuid}/places", show_seats),
         Route("/offres/{offer_id}", show_offer),
         Route("/ressources", resource_list),
         Route("/accessibilite", accessibility),
@@ -173,6 +174,13 @@ async def show_session(request: Request) -> Response:
         data=structured_data.event(site_of(request), shown.listed, shown.offer, now),
     )
     return responses.cacheable(request, body)
+
+
+async def show_seats(request: Request) -> Response:
+    """How full a session is, as the part of its page that is kept up to date."""
+    async with site_of(request).database.quiet_transaction() as tx:
+        listed = await sessions.show(tx, request.path_params["session_id"], PUBLIC)
+    return responses.cacheable(request, render(request, "places.html", listed=listed))
 
 
 async def show_offer(request: Request) -> Response:

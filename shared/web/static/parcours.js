@@ -81,18 +81,29 @@ for (const menu of document.querySelectorAll(".account details")) {
   });
 }
 
-// What has data-again is looked at again every so many seconds, as long as it is seen, for five minutes at most:
-// each look counts as use of the log-in, which is to end.
+// What has data-again is looked at again after so many seconds, in the page or in data-from, as long as it is seen; later each time
+// while it stays the same or nobody answers. For five minutes at most, as each look counts as use of a log-in, which is to end;
+// what needs none says in data-minutes for how long.
 for (const part of document.querySelectorAll("[data-again]")) {
-  let left = 30;
-  setInterval(async () => {
-    if (document.hidden || left-- <= 0) return;
-    const answer = await fetch(location.href).catch(() => null);
-    if (!answer?.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById(part.id);
-    if (fresh) document.getElementById(part.id).replaceWith(fresh);
-  }, part.dataset.again * 1000);
+  const { again, from = location.href, minutes = 5 } = part.dataset;
+  const first = again * 1000;
+  const end = Date.now() + minutes * 60000;
+  const look = async (pause) => {
+    let next = Math.min(8 * first, 1.5 * pause);
+    if (document.hidden) next = pause;
+    else {
+      const answer = await fetch(from).catch(() => null);
+      const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page && page.getElementById(part.id);
+      const now = document.getElementById(part.id);
+      if (fresh && fresh.innerHTML.trim() !== now.innerHTML.trim() && !now.contains(document.activeElement)) {
+        now.replaceWith(fresh);
+        next = first;
+      }
+    }
+    if (Date.now() < end) setTimeout(look, next, next);
+  };
+  setTimeout(look, first, first);
 }
 
 // Rows of a list with data-drag can be dragged: the numbers in their fields follow. Saved by the form, as they are when typed.

@@ -11,7 +11,7 @@ from shared.database import Database
 from shared.events.enrolment import SessionOccupancyChanged
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser
-from tests.integration.catalogue.conftest import MOOC, in_days, published, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, MOOC, in_days, published, time_is
 from tests.integration.catalogue.public_pages import PAGES, LinkedPage, read
 
 
@@ -33,6 +33,31 @@ async def test_a_new_occupancy_is_on_the_page_at_once_and_ends_what_caches_keep(
     assert after.status_code == 200
     assert "12 places restantes" in LinkedPage(after.text).text
     assert "12 places restantes" in (await read(visit, "/sessions")).text
+
+
+async def test_the_seats_of_a_session_are_a_part_of_its_page_of_their_own(
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, database: Database
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    path = f"/sessions/{session_id}/places"
+    before = await visit.get(path)
+    assert "30 places restantes" in LinkedPage(before.text).text
+    assert before.text.strip() in (await visit.get(f"/sessions/{session_id}")).text
+    assert len(before.content) < 2_000
+    known = {"if-none-match": before.headers["etag"]}
+    assert (await visit.get(path, headers=known)).status_code == 304
+    async with database.transaction() as tx:
+        seen = {"version": 1, "capacity": 30, "enrolled": 30, "waiting": 2, "offered": 0}
+        await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **seen)])
+    after = await visit.get(path, headers=known)
+    assert (after.status_code, "restantes" in after.text) == (200, False)
+    assert "data-again" in after.text
+    await ask("POST", f"/sessions/{session_id}/cancel", by=BRETAGNE)
+    assert "data-again" not in (await visit.get(path)).text
+    draft = (
+        await ask("POST", f"/sessions/{session_id}/duplicate", by=BRETAGNE, starts_at=in_days(50).isoformat())
+    ).json()
+    assert (await visit.get(f"/sessions/{draft['session_id']}/places")).status_code == 404
 
 
 async def test_the_last_seat_is_not_promised_to_whom_it_may_not_be_for(

@@ -1,6 +1,8 @@
 """Where organisers begin: their sessions alone, what waits for them, the week ahead."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -147,3 +149,20 @@ async def test_attendance_is_asked_for_once_a_session_is_over(
     page = text_of(await organiser.get(MANAGE))
     assert "Des présences ne sont pas encore enregistrées." in page
     assert "Terminées depuis peu" in page
+
+
+async def test_the_numbers_of_a_session_are_a_part_of_their_own_that_is_not_sent_twice(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(capacity=2, waiting_list="automatic")
+    await front.publish(session)
+    path = f"{MANAGE}/sessions/{session.session_id}/places"
+    before = await organiser.get(path)
+    assert re.search(r"\b0\sinscription sur 2\splaces", before.text)
+    assert "private" in before.headers["cache-control"]
+    known = {"if-none-match": before.headers["etag"]}
+    assert (await organiser.get(path, headers=known)).status_code == 304
+    await front.enrol(session, an_agent())
+    after = await organiser.get(path, headers=known)
+    assert re.search(r"\b1\sinscription sur 2\splaces", after.text)
+    assert (await organiser.get(f"{MANAGE}/sessions/{uuid4()}/places")).status_code == 404

@@ -59,6 +59,7 @@ def add_to(
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/choix", BulkPages(person).show, ["POST"]),
         (f"{session}/attente", roster.line, ["GET"]),
+        (f"{session}/places", roster.seats, ["GET"]),
         (f"{session}/groupes", roster.groups, ["GET"]),
         (f"{session}/historique", roster.history, ["GET"]),
         (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),

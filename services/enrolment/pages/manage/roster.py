@@ -18,6 +18,7 @@ from shared.http import Problem
 from shared.web.forms import Errors
 from shared.web.logins import StaffVisit
 from shared.web.paging import Page, SortKey, page_of, position
+from shared.web.responses import cacheable
 
 PAGE = 50
 HISTORY = 100
@@ -151,6 +152,14 @@ async def line(visit: StaffVisit) -> Response:
         waiting=[line for line in part.items if line.enrolment.state is State.WAITLISTED],
         following=part.next,
     )
+
+
+async def seats(visit: StaffVisit) -> Response:
+    """The numbers of a session, as the part of its pages that is kept up to date."""
+    async with visit.database.quiet_transaction() as tx:
+        glance = await frame.own_session(tx, visit)
+    part = visit.page("manage/seats.html", glance=glance, session=glance.session)
+    return cacheable(visit.request, bytes(part.body), cache="private, no-cache")
 
 
 async def groups(visit: StaffVisit) -> Response:
