@@ -54,7 +54,7 @@ STAFF_AREA = StaffArea(
         (ERASURE, "Effacer une personne"),
     ),
     label={
-        "agent": "Identifiant de l’agent",
+        "agent": "Identifiant ou référence",
         "emetteur": "Émetteur de l’identifiant",
         "motif": "Motif de la consultation",
         "cherche": "Personne cherchée",
@@ -161,6 +161,7 @@ class _MailLogPages:
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,
             log=LOG,
+            people=PEOPLE,
         )
 
     async def one_mail(self, visit: StaffVisit) -> Response:
