@@ -24,6 +24,9 @@ from shared.events.vocabulary import Contact
 from shared.web.assets import ASSETS
 from shared.web.rendering import Sites
 from shared.web.responses import HTML
+from tests.browser.served_enrolment import ServedEnrolment, serve_enrolment
+from tests.browser.served_notifier import ServedNotifier, serve_notifier
+from tests.browser.served_portal import ServedPortal, serve_portal
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 from tests.support.lacking import program
@@ -31,6 +34,7 @@ from tests.support.serving import serving
 
 # Each page gets it as a function that is not called yet: that costs less than to send it each time.
 AXE = f"window.loadAxe = () => {{ {(Path(__file__).parent / 'axe' / 'axe.min.js').read_text()} }}"
+INSPECTION = (Path(__file__).parent / "inspection.js").read_text()
 PORTAL = "https://portail.example.org/inscription?session={session_id}"
 NEWS = "https://courriels.example.org/abonnement"
 TOKEN = "advisor-bretagne"
@@ -127,12 +131,39 @@ WHERE capacity IS NOT NULL AND number % 4 > 0
 """
 
 
+@pytest.fixture(scope="session")
+def served_enrolment(
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedEnrolment]:
+    """Sessions of Bretagne in every situation."""
+    with serve_enrolment(new_database("enrolment"), tmp_path_factory.mktemp("enrolment")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def served_notifier(
+    new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedNotifier]:
+    """Letters that wait and one that left, persons, a subscriber."""
+    with serve_notifier(new_database("notifier"), tmp_path_factory.mktemp("notifier")) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def served_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPortal]:
+    """The example portal, with something of everything."""
+    with serve_portal(tmp_path_factory.mktemp("portal")) as served:
+        yield served
+
+
 @contextmanager
 def new_tab(chromium: Browser, **options: Any) -> Iterator[Page]:
-    """A tab that shares nothing with others, with these options of ``new_context``; axe-core is at hand."""
+    """A tab that shares nothing with others, with these options of ``new_context``; axe-core is at hand,
+    and what inspection.py asks."""
     context = chromium.new_context(locale="fr-FR", **options)
     context.set_default_timeout(10_000)
     context.add_init_script(AXE)  # a script element would not do: the pages' policy forbids it
+    context.add_init_script(INSPECTION)
     yield context.new_page()
     context.close()
 
@@ -164,14 +195,16 @@ def show(tab: Page, html: str) -> None:
     tab.goto("https://pages.example/page")
 
 
-def violations(tab: Page) -> list[str]:
-    """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices."""
+def violations(tab: Page, only: str = "") -> list[str]:
+    """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices; or of one rule."""
     tab.wait_for_load_state("load")  # a click may have led here a moment ago
     found = tab.evaluate(
-        """() => {
+        """(only) => {
           if (!window.axe) loadAxe();  // it stays where only the content is replaced
-          return axe.run({resultTypes: ['violations']});
-        }"""
+          const rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
+          return axe.run({resultTypes: ['violations'], ...rules});
+        }""",
+        only,
     )
     return [
         f"{fault['id']}: {fault['help']}: {', '.join(node['html'][:200] for node in fault['nodes'])}"

@@ -17,6 +17,7 @@ from services.enrolment.settings import Settings
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Agent
+from shared.web.links import Purpose
 from tests.conftest import settings_of
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import INTAKE_KEY, Front
@@ -31,11 +32,14 @@ NAMES = (
     ("Claire", "Nguyen"), ("Gwenaël", "Riou"), ("Fatou", "Diallo"), ("Hervé", "Le Bris"),
 )  # fmt: skip
 
+WHO_LEAVES = an_agent()
+LONG = "Anticonstitutionnellement" * 4
 
 NEW, TAKEN_ON = uuid4(), uuid4()
 """Bespoke requests that wait for Bretagne."""
 CLOSED = "jsonb_build_object('enrolment_closes_at', now() - interval '1 day')"
 CHANGES = {
+    "decided": CLOSED,
     "minimum": CLOSED,
     "ranking": CLOSED,
     "past": "jsonb_build_object('enrolment_closes_at', now() - interval '9 days', "
@@ -50,6 +54,8 @@ class ServedEnrolment:
 
     url: str
     sessions: dict[str, UUID]
+    withdrawal: str
+    """The address of the page by which somebody leaves the session that is online."""
 
 
 def people(number: int) -> list[Agent]:
@@ -89,6 +95,8 @@ async def fill(database: Database) -> dict[str, UUID]:
         "past": open_now(capacity=12, venue="Centre, 22000 Saint-Brieuc"),
         "online": open_now(format="webinar", venue=None, capacity=None, title="L’IA générative en une heure"),
         "empty": open_now(venue="Médiathèque, 29000 Quimper", questions=asked, **later),
+        "decided": open_now(format="inet", approval="selection", capacity=2, venue="INSET, 54000 Nancy"),
+        "long": open_now(title=LONG, venue=f"Salle {'Llanfairpwllgwyngyll' * 3}, 29000 Brest"),
     }
     await front.publish(*sessions.values())
     first = people(12)
@@ -98,6 +106,11 @@ async def fill(database: Database) -> dict[str, UUID]:
     await front.enrol(sessions["approval"], *people(2))
     await front.enrol(sessions["minimum"], *people(4))
     await front.enrol(sessions["past"], *people(9))
+    await front.enrol(sessions["decided"], *people(3))
+    await front.enrol(sessions["online"], WHO_LEAVES)
+    employer = {"siret": "21350238800019", "name": "Syndicat" * 12, "delegation": "bretagne"}
+    long = an_agent(family_name="K" * 80, email=f"{'k' * 60}@ville.example", employer=employer)
+    await front.enrol(sessions["long"], long)
     async with database.transaction() as tx:
         await tx.execute(text("INSERT INTO bad_address VALUES ('', :id, now())"), {"id": first[2].agent_id})
         for situation, change in CHANGES.items():
@@ -119,6 +132,18 @@ async def fill(database: Database) -> dict[str, UUID]:
     return {situation: session.session_id for situation, session in sessions.items()}
 
 
+async def withdrawal_link(database: Database, settings: Settings) -> str:
+    """What a letter leads to: the page by which its reader gives up a seat."""
+    assert settings.links is not None
+    async with database.quiet_transaction() as tx:
+        found = await tx.scalar(
+            text("SELECT enrolment_id FROM enrolment WHERE agent_id = :id"), {"id": WHO_LEAVES.agent_id}
+        )
+    mark = settings.links.mark(WHO_LEAVES.email)
+    until = clock.now() + timedelta(days=30)
+    return settings.links.to_agent(Purpose.WITHDRAW, found, mark, until=until)
+
+
 @contextmanager
 def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
     """The service on this database, filled."""
@@ -126,18 +151,20 @@ def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
     entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
     tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
     found: dict[str, UUID] = {}
+    links: list[str] = []
 
     @asynccontextmanager
     async def enrolment(address: str) -> AsyncIterator[object]:
         given = settings_of("enrolment", url, "localhost:1") | {"PUBLIC_BASE_URL": address}
         settings = Settings.model_validate(
             {name.lower(): value for name, value in given.items()}
-            | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY}
+            | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY, "link_signing_key": "k" * 32}
         )
         process = compose(settings)
         found.update(await fill(process.database))
+        links.append(await withdrawal_link(process.database, settings))
         yield process.api
         await process.database.close()
 
     with serving(enrolment) as address:
-        yield ServedEnrolment(address, found)
+        yield ServedEnrolment(address, found, links[0])

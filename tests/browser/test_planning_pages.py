@@ -3,14 +3,14 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import violations
-from tests.browser.test_assessment import log_in
+from tests.browser.conftest import TOKEN, violations
+from tests.browser.test_every_page import log_in
 
 pytestmark = pytest.mark.browser
 
 
 def first_published(page: Page) -> str:
-    log_in(page)
+    log_in(page, "/gestion", TOKEN)
     page.goto("/gestion?etat=published&passees=oui")
     for link in page.locator("tbody th a, .sessions h3 a").all():
         address = link.get_attribute("href") or ""

@@ -1,0 +1,125 @@
+// What inspection.py asks of a page: each function gives sentences that say what is wrong.
+window.inspection = (() => {
+  const all = (what, within = document) => [...within.querySelectorAll(what)];
+  const seen = (element) => element.checkVisibility({ visibilityProperty: true });
+  const outline = (element) => element.outerHTML.slice(0, 120);
+  const say = (sentence, elements) => elements.map((element) => `${sentence}: ${outline(element)}`);
+  const lines = (element) => element.textContent.trim().replace(/\s+/g, " ");
+
+  // The page says what it is, in French, and has one of each part (RGAA 8, 9.2, 12.6).
+  const frame = () => {
+    const found = [];
+    for (const what of ["h1", "main", "body > header", "body > footer", "head > title"]) {
+      if (all(what).length !== 1) found.push(`${all(what).length} of ${what}`);
+    }
+    if (document.documentElement.lang !== "fr") found.push("no language");
+    if (!/\S.* – \S/.test(document.title)) found.push(`title: ${document.title}`);
+    const names = all("nav").filter(seen).map((nav) => nav.getAttribute("aria-label"));
+    if (names.includes(null)) found.push("a nav without a name");
+    for (const name of new Set(names)) {
+      if (names.filter((other) => other === name).length > 1) found.push(`two navs: ${name}`);
+    }
+    return found;
+  };
+
+  // Who made a mistake hears it in the title, at the field, and first of all (RGAA 11.10, 7.5).
+  const mistakes = () => {
+    const found = [], wrong = all("[aria-invalid=true]");
+    if (wrong.length && !document.title.startsWith("Erreur – ")) found.push(`title: ${document.title}`);
+    for (const field of wrong) {
+      const ids = (field.getAttribute("aria-describedby") || "").split(" ");
+      const errors = ids.map((id) => document.getElementById(id)).filter((part) => part?.matches(".error"));
+      if (!errors.some(lines)) found.push(`no error beside it: ${outline(field)}`);
+    }
+    const first = all("[role=alert]").find(seen);
+    if (wrong.length && !first) found.push("no summary of errors");
+    if (first && document.activeElement !== first) found.push(`no focus: ${outline(first)}`);
+    return found;
+  };
+
+  // Tables and links say what they are; ids are there, once (RGAA 5, 6, 8.2).
+  const names = () => {
+    const found = say("no scope", all("th").filter((head) => !head.scope));
+    const named = "[aria-label], [aria-labelledby]";
+    found.push(...say("no name", all("table").filter((table) => !table.caption && !table.closest(named))));
+    found.push(...say("twice", all("[id]").filter((part) => all(`[id="${CSS.escape(part.id)}"]`).length > 1)));
+    const within = all('a[href^="#"]');
+    found.push(...say("leads nowhere", within.filter((link) => !document.querySelector(link.hash))));
+    const places = {};
+    let heading = "";
+    for (const part of all("main :is(h1, h2, h3, a[href])").filter(seen)) {
+      if (!part.matches("a")) heading = lines(part);
+      else {
+        const to = part.getAttribute("href");
+        if (!lines(part)) found.push(`no text: ${outline(part)}`);
+        if ((places[`${heading} ${lines(part)}`] ??= to) !== to) found.push(`another place: ${outline(part)}`);
+      }
+    }
+    return found;
+  };
+
+  // What no page has: looks in the markup, windows that open, what moves or reloads by itself (RGAA 8.9, 10.1, 13).
+  const never = () => {
+    const looks = "[style], font, center, [align], [bgcolor], marquee, blink";
+    const acts = "[onclick], [accesskey], [autoplay], [http-equiv=refresh], [target], iframe, img:not([alt])";
+    return say("never", [...all(looks), ...all(acts), ...all("[tabindex]").filter((part) => part.tabIndex > 0)]);
+  };
+
+  // Each thing that takes the focus shows it (RGAA 10.7). Call it after a key was pressed: only then it has to.
+  const focus = () => {
+    const usable = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+    const shows = (element) => {
+      const style = getComputedStyle(element), box = element.getBoundingClientRect();
+      return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 && box.width * box.height > 1;
+    };
+    const reached = all(usable).filter((part) => part.tabIndex >= 0 && !part.disabled && seen(part));
+    return say("focus not seen", reached.filter((part) => {
+      part.focus();
+      return document.activeElement !== part || ![part, part.closest("label")].some((it) => it && shows(it));
+    }));
+  };
+
+  // Where the system chooses the colours, what one uses has an edge (RGAA 10.5).
+  const edges = () => {
+    const own = ".hidden, .hidden *, .segments input, [type=checkbox], [type=radio]";
+    const usable = all("button, .button, input:not([type=hidden]), select, textarea").filter(seen);
+    const bare = (part) => !part.matches(own) && getComputedStyle(part).borderTopStyle === "none";
+    return say("no edge", usable.filter(bare));
+  };
+
+  // Nothing moves where it is not wanted (RGAA 13.8).
+  const motion = () => {
+    const lasts = (text) => text.split(",").some((part) => parseFloat(part) > 0);
+    return say("moves", all("*").filter((part) => {
+      const style = getComputedStyle(part);
+      return lasts(style.transitionDuration) || lasts(style.animationDuration);
+    }));
+  };
+
+  // Nothing is pushed aside or cut off by its own box (RGAA 10.4, 10.11, 10.12).
+  const room = () => {
+    const needed = document.documentElement.scrollWidth, found = [];
+    if (needed > innerWidth) found.push(`needs ${needed} px`);
+    const cut = all("main *").filter((part) => part.childElementCount === 0 && lines(part) && seen(part));
+    const elsewhere = ".hidden, .hidden *, svg *, thead *, option, textarea";
+    return [...found, ...say("cut off", cut.filter((part) => !part.matches(elsewhere) &&
+      part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX !== "visible"))];
+  };
+
+  // Text as spread out as a reader may have it (RGAA 10.12), or as it was.
+  const spread = (is) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("* { line-height: 1.5 !important; letter-spacing: .12em !important; " +
+      "word-spacing: .16em !important; } p { margin-bottom: 2em !important; }");
+    document.adoptedStyleSheets = is ? [sheet] : [];
+  };
+
+  // Text twice as large (RGAA 10.4), or as it was: the style sheet has 106.25 %.
+  const enlarge = (is) => {
+    if (is) document.documentElement.style.fontSize = "212.5%";
+    else document.documentElement.removeAttribute("style");
+  };
+
+  const markup = () => [...frame(), ...mistakes(), ...names(), ...never()];
+  return { markup, focus, edges, motion, room, spread, enlarge };
+})();

@@ -1,0 +1,297 @@
+"""Every page of every service, in each state that people meet: nothing is wrong, and its title is its own.
+
+One table of states for each service. A state is where one goes and what one does there; inspection.py says
+what is looked at, docs/accessibility.md why.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from shared.web.links import Purpose
+from tests.browser import served_notifier as notifier
+from tests.browser.conftest import TOKEN, new_tab
+from tests.browser.inspection import faults
+from tests.browser.served_enrolment import ServedEnrolment
+from tests.browser.served_notifier import ServedNotifier
+from tests.browser.served_portal import SIRET, ServedPortal
+from tests.browser.test_public_pages import PAGES
+from tests.unit.local.portal.test_pages import SESSION
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+Step = Callable[[Page], None]
+States = Mapping[str, tuple[str | None, list[Step]]]
+"""By what is seen: where to go (None: on from the state before), and what to do there."""
+
+
+def press(name: str, role: Any = "button") -> Step:
+    return lambda page: page.get_by_role(role, name=name).first.click()
+
+
+def fill(label: str, text: str) -> Step:
+    return lambda page: page.get_by_label(label, exact=True).first.fill(text)
+
+
+def choose(label: str, value: str) -> Step:
+    def step(page: Page) -> None:
+        page.get_by_label(label, exact=True).first.select_option(value)
+
+    return step
+
+
+def see(text: str) -> Step:
+    return lambda page: expect(page.get_by_text(text).first).to_be_visible()
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("for (const fold of document.querySelectorAll('main details')) fold.open = true")
+
+
+def log_in(page: Page, path: str, token: str) -> None:
+    page.goto(f"{path}/connexion")
+    page.get_by_label("Jeton d’accès").fill(token)
+    page.keyboard.press("Enter")
+    expect(page.locator(".account")).to_be_visible()
+
+
+def inspect(page: Page, states: States) -> list[str]:
+    """What is wrong in which state. The titles of two addresses differ."""
+    found, titles = [], dict[str, str]()
+    for name, (path, steps) in states.items():
+        if path is not None:
+            page.goto(path)
+        for step in steps:
+            step(page)
+        found += [f"{name}: {fault}" for fault in faults(page)]
+        place, title = page.url.split("?")[0].split("#")[0], page.title().removeprefix("Erreur – ")
+        if not page.locator("[aria-invalid=true]").count() and titles.setdefault(title, place) != place:
+            found.append(f"{name}: the title of another page: {title}")
+    return found
+
+
+MANAGED: States = {
+    "log in": ("/gestion/connexion", []),
+    "wrong token": (None, [fill("Jeton d’accès", "presque"), press("Se connecter"), see("n’ouvre pas")]),
+    "sessions": ("/gestion", [lambda page: log_in(page, "/gestion", TOKEN)]),
+    "none found": ("/gestion?etat=cancelled&recherche=zzz", []),
+    "log-ins": ("/gestion/connexions", []),
+    "new session": ("/gestion/sessions/nouvelle", [unfold]),
+    "new session, mistakes": (
+        None,
+        [press("Enregistrer le brouillon"), see("Rien n’a été enregistré"), unfold],
+    ),
+    "import": ("/gestion/sessions/importer", []),
+    "requests": ("/gestion/demandes", []),
+    "a request": (None, [press("Ville de Rennes", "link")]),
+    "a request, mistakes": (None, [press("Envoyer la réponse"), see("Rien n’a été enregistré")]),
+    "resources": ("/gestion/ressources", []),
+}
+
+
+def test_every_page_of_the_catalogue(page: Page) -> None:
+    found = inspect(page, {name: (path, [unfold]) for name, path in PAGES.items()})
+    found += inspect(page, MANAGED)
+    assert not found, "\n".join(found)
+
+
+MANAGE = "/inscriptions/gestion"
+
+
+def of_enrolment(served: ServedEnrolment) -> States:
+    at = {name: f"{MANAGE}/sessions/{session_id}" for name, session_id in served.sessions.items()}
+    person: Step = lambda page: page.locator("tbody th a").first.click()  # noqa: E731 a step is a function
+    return {
+        "today": (MANAGE, []),
+        "log-ins": (f"{MANAGE}/connexions", []),
+        "roster": (at["full"], []),
+        "roster, long names": (at["long"], []),
+        "roster, nobody": (at["empty"], []),
+        "roster, nobody found": (
+            at["full"],
+            [fill("Nom, courriel ou employeur", "zzz"), press("Chercher dans")],
+        ),
+        "a person": (at["full"], [person, unfold]),
+        "a person, mistakes": (None, [press("Enregistrer le désistement"), see("Rien n’a été enregistré")]),
+        "a long person": (at["long"], [person, unfold]),
+        "who waits": (f"{at['full']}/attente", []),
+        "who waits, nobody": (f"{at['empty']}/attente", []),
+        "by hand": (f"{at['full']}/ajout", [unfold]),
+        "by hand, mistakes": (None, [press("Ajouter"), see("Rien n’a été enregistré"), unfold]),
+        "candidates": (f"{at['ranking']}/candidatures", []),
+        "candidates, mistakes": (
+            None,
+            [
+                lambda page: page.locator(".rank input").first.fill("zéro"),
+                lambda page: page.get_by_role("button", name="Enregistrer le brouillon").last.click(),
+                see("Rien n’a été enregistré"),
+            ],
+        ),
+        "candidates, nobody": (f"{at['empty']}/candidatures", []),
+        "agreements": (f"{at['approval']}/candidatures", []),
+        "attendance": (f"{at['past']}/presence", []),
+        "attendance, long names": (f"{at['long']}/presence", []),
+        "attendance, nobody": (f"{at['empty']}/presence", []),
+        "check-in": (f"{at['past']}/pointage", []),
+        "check-in, one came": (None, [press("Pointer :"), see("est là")]),
+        "check-in, undone": (None, [press("Annuler l’arrivée"), see("Pointage : 0 sur 9")]),
+        "check-in, mistake": (None, [fill("Référence de l’inscription", "K"), press("Pointer")]),
+        "check-in, long names": (f"{at['long']}/pointage", []),
+        "check-in, nobody": (f"{at['empty']}/pointage", []),
+        "messages": (f"{at['full']}/messages", []),
+        "messages, mistakes": (None, [press("Essayer"), see("Rien n’a été enregistré")]),
+        "messages, tried": (
+            None,
+            [fill("Message", "Au 2e étage."), press("Essayer"), see("Ce message partirait")],
+        ),
+        "files": (f"{at['full']}/fichiers", []),
+        "files, mistake": (None, [press("Voir les changements"), see("Rien n’a été enregistré")]),
+        "history": (f"{at['full']}/historique", []),
+        "history, nothing": (f"{at['empty']}/historique", []),
+        "missing": (f"{MANAGE}/sessions/{SESSION}", []),
+        "a certificate": ("/attestations", []),
+        "a certificate, mistake": (None, [fill("Code de vérification", "x"), press("Vérifier")]),
+        "leaving": (served.withdrawal, []),
+    }
+
+
+def test_every_page_of_enrolment(chromium: Browser, served_enrolment: ServedEnrolment) -> None:
+    with new_tab(chromium, base_url=served_enrolment.url) as page:
+        log_in(page, MANAGE, TOKEN)
+        found = inspect(page, of_enrolment(served_enrolment))
+    assert not found, "\n".join(found)
+
+
+LOG = notifier.LOG
+
+
+def search(text: str) -> list[Step]:
+    return [fill("Personne", text), fill("Motif de la consultation", "demande 4711"), press("Chercher")]
+
+
+def of_notifier(served: ServedNotifier) -> States:
+    link = served.links
+    return {
+        "news": ("/courriels/abonnement", []),
+        "news, mistakes": (None, [press("M’abonner")]),
+        "news, asked": (
+            None,
+            [
+                fill("Votre adresse électronique (obligatoire)", "c@ville.example"),
+                lambda page: page.get_by_role("checkbox").first.check(),
+                press("M’abonner"),
+                see("Il reste à confirmer"),
+            ],
+        ),
+        "lost link": ("/courriels/mes-inscriptions", []),
+        "lost link, mistake": (None, [press("Recevoir le lien")]),
+        "confirm": (link[Purpose.CONFIRM], []),
+        "confirmed": (None, [press("Confirmer mon abonnement")]),
+        "preferences": (link[Purpose.PREFERENCES], []),
+        "unsubscribe": (link[Purpose.UNSUBSCRIBE], []),
+        "digest": (link[Purpose.DIGEST], []),
+        "forged": (f"{Purpose.DIGEST.value}/x", []),
+    }
+
+
+SUPPORT: States = {
+    "log in": (f"{LOG}/connexion", []),
+    "persons": (
+        f"{LOG}/personnes",
+        [lambda page: log_in(page, LOG, notifier.TOKEN), press("Personnes", "link")],
+    ),
+    "persons, mistakes": (
+        None,
+        [
+            lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
+            press("Chercher"),
+        ],
+    ),
+    "persons, nobody": (f"{LOG}/personnes", search("nobody")),
+    "persons, some": (None, [*search("dur"), see("2 personnes")]),
+    "a person": (None, [press("Voir le parcours de Yann Durand")]),
+    "a person, mistakes": (
+        None,
+        [
+            lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
+            fill("Nouvelle adresse", "x"),
+            press("Corriger l’adresse"),
+        ],
+    ),
+    "a long person": (f"{LOG}/personnes", search("maxence@ville.example")),
+    "a letter that left": (None, [press("Lettre : Votre inscription est confirmée", "link")]),
+    "mails": (LOG, []),
+    "mails, mistakes": (
+        None,
+        [
+            lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
+            fill("Identifiant ou référence", "a b"),
+            press("Chercher"),
+        ],
+    ),
+    "mails, none": (
+        LOG,
+        [
+            fill("Motif de la consultation", "demande 4711"),
+            fill("Identifiant ou référence", "A-0"),
+            press("Chercher"),
+        ],
+    ),
+    "mails, some": (
+        LOG,
+        [fill("Motif de la consultation", "demande 4711"), press("Chercher")],
+    ),
+    "figures": (f"{LOG}/chiffres", [unfold]),
+    "figures of one offer": (None, [choose("Offre", "ia-et-territoires"), press("Choisir")]),
+    "erasing": (f"{LOG}/effacement", []),
+    "erasing, mistakes": (
+        None,
+        [
+            lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
+            press("Effacer cette personne"),
+        ],
+    ),
+    "log-ins": (f"{LOG}/connexions", []),
+    "missing": (f"{LOG}/{SESSION}", []),
+}
+OPERATIONS: States = {
+    "status": ("/courriels/exploitation", []),
+    "incidents": (None, [press("Incidents à décider", "link")]),
+    "an incident": (None, [press("Enregistrement illisible", "link")]),
+    "an incident, again": (None, [press("Reprendre"), see("Il n’a pas pu être repris")]),
+    "an incident, read": (
+        None,
+        [fill("Motif de la consultation", "ticket 12"), press("Voir le contenu"), see("zoe.durand@")],
+    ),
+}
+
+
+def test_every_page_of_the_notifier(chromium: Browser, served_notifier: ServedNotifier) -> None:
+    with new_tab(chromium, base_url=served_notifier.url) as page:
+        found = inspect(page, of_notifier(served_notifier))
+        found += inspect(page, SUPPORT)
+    with new_tab(chromium, base_url=served_notifier.url) as page:
+        log_in(page, "/courriels/exploitation", notifier.ADMIN_TOKEN)
+        found += inspect(page, OPERATIONS)
+    assert not found, "\n".join(found)
+
+
+PORTAL: States = {
+    "home": ("/", [unfold]),
+    "an agent": ("/agents/EX-101", [unfold]),
+    "a long agent": ("/agents/EX-201", [unfold]),
+    "an employer": (f"/employeurs/{SIRET}", [unfold]),
+    "sessions": ("/sessions", [unfold]),
+    "a session": (f"/sessions/{SESSION}?agent_id=EX-101", [unfold]),
+    "a session, mistakes": (f"/sessions/{SESSION}", [press("Envoyer la demande"), unfold]),
+    "events": ("/evenements", [unfold]),
+    "missing": ("/nulle-part", []),
+}
+
+
+def test_every_page_of_the_example_portal(chromium: Browser, served_portal: ServedPortal) -> None:
+    with new_tab(chromium, base_url=served_portal.url) as page:
+        found = inspect(page, PORTAL)
+    assert not found, "\n".join(found)
