@@ -1,0 +1,88 @@
+"""What follows for people from another number of seats, and from other dates."""
+
+from datetime import timedelta
+
+import pytest
+
+from services.catalogue.rules.consequences import SeatConsequences, of_capacity, postponed
+from services.catalogue.rules.sessions import Occupancy
+from shared.events.catalogue import ReservedSeats
+from shared.events.vocabulary import WaitingList
+from tests.unit.catalogue.builders import CLOSES, ENDS, OPENS, STARTS, WHILE_OPEN, a_module, a_plan
+
+LATER = timedelta(days=14)
+
+
+def taken(enrolled: int, offered: int, waiting: int) -> Occupancy:
+    return Occupancy(version=1, capacity=100, enrolled=enrolled, offered=offered, waiting=waiting)
+
+
+@pytest.mark.parametrize(
+    ("waiting_list", "occupancy", "capacity", "after"),
+    [
+        (
+            WaitingList.AUTOMATIC,
+            taken(100, 0, 7),
+            104,
+            SeatConsequences(4, by_offer=False, above=0, still_waiting=3),
+        ),
+        (
+            WaitingList.AUTOMATIC,
+            taken(98, 2, 7),
+            120,
+            SeatConsequences(7, by_offer=False, above=0, still_waiting=0),
+        ),
+        (
+            WaitingList.OFFER,
+            taken(98, 2, 7),
+            101,
+            SeatConsequences(1, by_offer=True, above=0, still_waiting=6),
+        ),
+        (
+            WaitingList.OFFER,
+            taken(98, 2, 7),
+            None,
+            SeatConsequences(7, by_offer=True, above=0, still_waiting=0),
+        ),
+        (
+            WaitingList.NONE,
+            taken(100, 0, 0),
+            104,
+            SeatConsequences(0, by_offer=False, above=0, still_waiting=0),
+        ),
+        (
+            WaitingList.AUTOMATIC,
+            taken(90, 5, 3),
+            80,
+            SeatConsequences(0, by_offer=False, above=15, still_waiting=3),
+        ),
+        (
+            WaitingList.AUTOMATIC,
+            taken(0, 0, 0),
+            0,
+            SeatConsequences(0, by_offer=False, above=0, still_waiting=0),
+        ),
+        (WaitingList.AUTOMATIC, None, 5, SeatConsequences(0, by_offer=False, above=0, still_waiting=0)),
+    ],
+)
+def test_who_waits_is_served_as_far_as_seats_become_free_and_nobody_loses_one(
+    waiting_list: WaitingList, occupancy: Occupancy | None, capacity: int | None, after: SeatConsequences
+) -> None:
+    assert of_capacity(a_plan(waiting_list=waiting_list), occupancy, capacity) == after
+
+
+def test_what_is_to_come_moves_as_far_as_the_start_and_what_has_passed_stays() -> None:
+    released, kept = WHILE_OPEN, CLOSES
+    plan = a_plan(
+        modules=(a_module("Comprendre", STARTS, ENDS),),
+        reserved_seats=tuple(
+            ReservedSeats(delegation=delegation, seats=1, release_at=moment)
+            for delegation, moment in (("corse", released), ("bretagne", kept))
+        ),
+    )
+    moved = postponed(plan, STARTS + LATER, WHILE_OPEN)
+    assert (moved.starts_at, moved.ends_at) == (STARTS + LATER, ENDS + LATER)
+    assert moved.enrolment_opens_at == OPENS
+    assert moved.enrolment_closes_at == CLOSES + LATER
+    assert [module.starts_at for module in moved.modules] == [STARTS + LATER]
+    assert [each.release_at for each in moved.reserved_seats] == [released, kept + LATER]

@@ -1,0 +1,105 @@
+"""A session at a glance: seats that are kept, what is to be done, what comes next."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.enrolment.rules.overview import (
+    AHEAD,
+    OrganiserDate,
+    OrganiserTask,
+    SessionAtAGlance,
+    week_ahead,
+)
+from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
+
+TICK = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+def a_glance(session: dict[str, Any] | None = None, **numbers: Any) -> SessionAtAGlance:
+    """A session of 20 seats in which nobody is, but for these numbers."""
+    fields: dict[str, Any] = dict.fromkeys(
+        ("enrolled", "offered", "waiting", "pending_approval", "pending_selection", "bad_addresses"), 0
+    )
+    return SessionAtAGlance(
+        **{"session": a_session(**session or {}), "next_lapse": None, "unrecorded": False} | fields | numbers
+    )
+
+
+RESERVED = {"reserved_seats": [{"delegation": "corse", "seats": 8, "release_at": STARTS - 9 * DAY}]}
+
+
+@pytest.mark.parametrize(
+    ("session", "enrolled", "offered", "at", "kept"),
+    [
+        ({}, 0, 0, OPENS, 0),
+        (RESERVED, 0, 0, OPENS, 8),
+        (RESERVED, 10, 4, OPENS, 6),
+        (RESERVED, 20, 1, OPENS, 0),
+        (RESERVED, 0, 0, STARTS - 9 * DAY, 0),
+        (RESERVED | {"capacity": 5}, 0, 0, OPENS, 5),
+    ],
+)
+def test_no_more_seats_are_kept_than_are_free_and_none_once_they_are_released(
+    *, session: dict[str, Any], enrolled: int, offered: int, at: datetime, kept: int
+) -> None:
+    assert a_glance(session, enrolled=enrolled, offered=offered).kept(at) == kept
+
+
+@pytest.mark.parametrize(
+    ("numbers", "session", "begins", "ends", "task"),
+    [
+        ({}, {"minimum": 1}, CLOSES, STARTS, OrganiserTask.MINIMUM_MISSED),
+        ({"pending_selection": 1}, {}, CLOSES, ENDS, OrganiserTask.RANKING_DUE),
+        ({"unrecorded": True}, {}, ENDS, None, OrganiserTask.ATTENDANCE_DUE),
+        ({"pending_approval": 1}, {}, CLOSES - 7 * DAY, CLOSES, OrganiserTask.APPROVALS_MISSING),
+        ({"offered": 1}, {}, OPENS, None, OrganiserTask.OFFERS_OUT),
+        ({"bad_addresses": 1}, {}, OPENS, ENDS, OrganiserTask.ADDRESSES_BAD),
+    ],
+)
+def test_each_task_waits_for_its_time_alone(
+    *, numbers: dict[str, Any], session: dict[str, Any], begins: datetime, ends: datetime | None, task: str
+) -> None:
+    glance = a_glance(session, **numbers)
+    assert glance.tasks(begins) == [task]
+    if task not in (OrganiserTask.OFFERS_OUT, OrganiserTask.ADDRESSES_BAD):
+        assert glance.tasks(begins - TICK) == []
+    if ends is not None:
+        assert glance.tasks(ends - TICK) == [task]
+        assert task not in glance.tasks(ends)
+
+
+def test_of_a_mooc_nobody_records_attendance_and_of_a_cancelled_session_nothing_is_to_be_done() -> None:
+    assert a_glance({"format": "mooc"}, unrecorded=True).tasks(ENDS) == []
+    everything = {"unrecorded": True, "pending_approval": 1, "offered": 1, "bad_addresses": 1}
+    cancelled = a_glance({"status": "cancelled"}, **everything)
+    assert cancelled.tasks(ENDS) == []
+    assert list(cancelled.dates(OPENS, ENDS + DAY)) == []
+
+
+def test_the_week_ahead_has_what_begins_now_and_not_what_comes_at_its_end() -> None:
+    now = STARTS - 10 * DAY
+    lapse, late = now, now + AHEAD
+    release = [{"delegation": "corse", "seats": 1, "release_at": now + AHEAD - TICK}]
+    first = a_glance({"reserved_seats": release}, next_lapse=lapse)
+    second = a_glance({"enrolment_closes_at": late}, next_lapse=now - TICK)
+    assert [(date.at, date.what) for date in week_ahead([second, first], now) if date.at != CLOSES] == [
+        (lapse, OrganiserDate.LAPSE),
+        (now + AHEAD - TICK, OrganiserDate.RELEASE),
+    ]
+
+
+def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
+    modules = [
+        {"title": title, "starts_at": start, "ends_at": start + timedelta(hours=2)}
+        for title, start in (("Comprendre", STARTS), ("Pratiquer", STARTS + 2 * DAY))
+    ]
+    glance = a_glance({"modules": modules, "ends_at": STARTS + 3 * DAY})
+    week = week_ahead([glance], STARTS)
+    assert [(date.at, date.what) for date in week] == [
+        (STARTS, OrganiserDate.STARTS),
+        (STARTS + 2 * DAY, OrganiserDate.STARTS),
+        (STARTS + 3 * DAY, OrganiserDate.ENDS),
+    ]
