@@ -26,7 +26,7 @@ from shared.events import Event
 from shared.events.cloudevents import Received, Record, Unreadable, decode
 from shared.events.outcomes import RejectionCode
 from shared.messaging import dead_letters, inbox, outcomes, traces
-from shared.messaging.dead_letters import Parked
+from shared.messaging.dead_letters import NEWER, Parked
 from shared.messaging.failure_limit import FailureLimit
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.portals.admission import Rejected
@@ -269,7 +269,7 @@ class Consumer:
         if not isinstance(delivery, Received) or isinstance(delivery.event, self.subscription.types):
             return delivery
         if isinstance(delivery.event, self.subscription.for_later):
-            reason = f"{delivery.event.TYPE} is not handled by this version: redrive it after the upgrade"
+            reason = f"{delivery.event.TYPE} {NEWER}: redrive it after the upgrade"
             return Parked.received(delivery, reason)
         return None
 

@@ -28,6 +28,8 @@ MAX_REJECTED = 1_000
 """Of each portal, the newest rejected records whose content is kept; of older ones, place and reason."""
 READ_AT_ONCE = 20
 """Dead letters that are in memory together at most."""
+NEWER = "is not handled by this version"
+"""What the reason says of an event that only a newer version knows."""
 KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 

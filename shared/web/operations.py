@@ -20,7 +20,7 @@ from shared.database import Transaction
 from shared.guard import Guard
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions
-from shared.messaging.dead_letters import DeadLetter
+from shared.messaging.dead_letters import NEWER, DeadLetter
 from shared.messaging.mentions import agents_in
 from shared.oidc.provider import Provider
 from shared.process import Process
@@ -37,8 +37,6 @@ MOST_NUMBER = 2**63 - 1
 LATE = timedelta(minutes=5)
 """How long an event may wait to be published, or read, before somebody should look."""
 STATES = ("parked", "redriven", "discarded", "rejected")
-_NEWER = "is not handled by this version"
-"""What the consumer says of an event that only a newer version knows."""
 
 
 class Why(StrEnum):
@@ -54,7 +52,7 @@ def why(letter: DeadLetter) -> Why:
     """Return why a record could not be handled."""
     if letter.state == "rejected":
         return Why.REJECTED
-    if _NEWER in letter.error:
+    if NEWER in letter.error:
         return Why.NEWER
     return Why.UNREADABLE if letter.traceback is None else Why.FAILED
 

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from shared.web import assets
 from shared.web.assets import ASSETS, SCRIPT, STYLE_SHEET
 from shared.web.rendering import TEMPLATES, Rendering
-from shared.web.tokens import FORMATS, TONES
+from tests.support.colours import FORMATS, TONES
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
@@ -83,3 +83,12 @@ def test_each_icon_is_used_and_each_that_is_named_is_there() -> None:
     by_code = {*TONES, *FORMATS, "replay", "dossier", "community"}
     unused = icons.keys() - set(re.findall(r'"([a-z-]+)"', text)) - by_code
     assert unused == set(), "take them out, or use them"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_takes_in_no_part_that_it_does_not_use(page: Path) -> None:
+    text = page.read_text()
+    for taken in re.finditer(r'{% from "[^"]+" import ([^%]+?)(?: with context)? %}', text):
+        names = [name.split(" as ")[-1].strip() for name in taken[1].split(",")]
+        rest = text.replace(taken[0], "")
+        assert [name for name in names if not re.search(rf"\b{name}\b", rest)] == []

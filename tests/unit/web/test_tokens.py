@@ -5,7 +5,8 @@ import re
 import pytest
 
 from shared.web import assets, tokens
-from shared.web.tokens import DARK, EDGES, LIGHT, PRINT, TEXTS, Theme, contrast
+from shared.web.tokens import DARK, LIGHT, PRINT, Theme
+from tests.support.colours import EDGES, TEXTS, contrast
 
 THEMES = {"light": LIGHT, "dark": DARK, "print": PRINT}
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
