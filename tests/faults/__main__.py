@@ -4,7 +4,8 @@ Once the portals publish, something dies every few seconds: enrolment by SIGKILL
 Kafka) the broker once each by SIGKILL, catalogue and notifier by SIGTERM. A SIGKILL of the notifier may leave
 a mail *ambiguous*, of which the demonstration's model cannot know; ``tests/integration/notifier`` proves
 that mail by mail. A SIGKILL of the catalogue may cut the answer to an organiser, who does not ask again here.
-On Apache Kafka a service's topics are made again first, its servers hang and die, all databases are lost and
+Before it two processes under load are replaced one after the other, and one is killed. On Apache Kafka a
+service's topics are made again, its servers hang and die, the ways to them stall, all databases are lost and
 put back, a relay is stopped within a pass, which must publish nothing when it wakes, and each alert is made
 to fire by its cause and ended by what its page says.
 Writes ``.local/faults.json`` and ends with the demonstration's exit code.
@@ -24,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local.kafka import missing_tools
-from tests.faults import alerts, outages, restored, sleeping_relay
+from tests.faults import alerts, outages, restarts, restored, sleeping_relay, stalls
 
 LOCAL = Path(".local")
 PAUSE_SECONDS = (2.0, 5.0)
@@ -39,7 +40,10 @@ def main() -> int:
     arguments = _arguments()
     LOCAL.mkdir(exist_ok=True)
     on_kafka = arguments.broker == "kafka"
-    deaf = outages.play() if on_kafka else []
+    deaf = [*outages.play(), *stalls.play()] if on_kafka else []
+    gaps = restarts.play_on_each(with_kafka=on_kafka)
+    for line in gaps:
+        print(f"too long without an answer: {line}")
     lost = restored.play() if on_kafka else []
     for line in lost:
         print(f"after a restore of the databases: {line}")
@@ -75,6 +79,7 @@ def main() -> int:
         "faults": faults,
         "exit_code": exit_code,
         "outages_not_healed": deaf,
+        "gaps_while_processes_are_replaced": gaps,
         "faults_after_a_restore": lost,
         "stale_keys_of_a_sleeping_relay": len(stale),
         "alerts_that_failed": unheard,
@@ -82,7 +87,7 @@ def main() -> int:
     }
     (LOCAL / "faults.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"seed {arguments.seed}: {faults.total()} faults {dict(faults)}, exit code {exit_code}")
-    return exit_code if faults and not (stale or deaf or lost or unheard) else 1
+    return exit_code if faults and not (stale or deaf or gaps or lost or unheard) else 1
 
 
 def _print_output(demo: "subprocess.Popen[str]", publishing: threading.Event) -> None:

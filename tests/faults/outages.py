@@ -7,8 +7,8 @@ Apache Kafka and a Postgres of their own; the service runs as a process.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -38,7 +38,7 @@ HUNG_SECONDS = 70.0
 
 
 @dataclass
-class _Trial:
+class Trial:
     """A service on its own servers; what went wrong is in ``faults``."""
 
     kafka: KafkaBroker
@@ -68,6 +68,46 @@ class _Trial:
                 return
             await asyncio.sleep(0.2)
         print(f"        {what}: {path} is {status} after {time.monotonic() - begun:.1f} s", flush=True)
+
+    async def stays(self, statuses: Mapping[str, int], what: str, seconds: float) -> None:
+        """Look at health endpoints for so long; a fault where one has not this status at each look."""
+        end, wrong = time.monotonic() + seconds, set[str]()
+        while time.monotonic() < end:
+            for path, status in statuses.items():
+                if path not in wrong and (found := await self.status(path)) != status:
+                    wrong.add(path)
+                    self.faults.append(f"{what}: {path} is {found}, not {status}")
+            await asyncio.sleep(1)
+
+    async def begins(self) -> None:
+        await self.becomes("/health/consuming", 200, "at the start")
+        await self.answers("at the start", HEALED_SECONDS)
+
+    async def without_kafka(self, what: str, away: AbstractAsyncContextManager[None]) -> None:
+        """Be without Kafka for a while: the service says so, lives, and its pages stay up."""
+        async with away:
+            await self.becomes("/health/consuming", 503, what)
+            await self.says_so(what)
+            await self.stays({"/health/live": 200, "/health/ready": 200}, what, HUNG_SECONDS)
+        await self.heals(what)
+
+    async def without_postgres(self, what: str, away: AbstractAsyncContextManager[None]) -> None:
+        """Be without Postgres for a while: the service says so, also to who sends it visitors, and lives."""
+        async with away:
+            await self.becomes("/health/ready", 503, what)
+            await self.becomes("/health/consuming", 503, what)
+            await self.says_so(what)
+            await self.stays({"/health/live": 200, "/health/ready": 503}, what, HUNG_SECONDS)
+        await self.heals(what)
+
+    async def says_so(self, what: str) -> None:
+        """Look whether Prometheus is told what the health endpoint says: the alert is made of that."""
+        if "\nparcours_consuming 0.0\n" not in await self.metrics():
+            self.faults.append(f"{what}: parcours_consuming is not 0")
+
+    async def heals(self, what: str) -> None:
+        await self.answers(what, HEALED_SECONDS)
+        await self.becomes("/health/consuming", 200, f"{what}, after it")
 
     async def answers(self, what: str, seconds: float) -> None:
         """Request a seat, and wait until it is answered; a fault if it takes longer."""
@@ -99,7 +139,7 @@ def play() -> list[str]:
     """Play all on servers of their own. Returns what went wrong; empty: nothing."""
     with an_installation("enrolment") as installation:
         service = installation.service("enrolment").start()
-        trial = _Trial(installation.kafka, installation.postgres, service)
+        trial = Trial(installation.kafka, installation.postgres, service)
         try:
             asyncio.run(_play(trial))
         finally:
@@ -109,16 +149,15 @@ def play() -> list[str]:
         return trial.faults
 
 
-async def _play(trial: _Trial) -> None:
-    await trial.becomes("/health/consuming", 200, "at the start")
-    await trial.answers("at the start", HEALED_SECONDS)
+async def _play(trial: Trial) -> None:
+    await trial.begins()
     for what, cause in _CAUSES.items():
         print(f"        --- {what}", flush=True)
         await cause(trial, what)
         await trial.becomes("/health/consuming", 200, f"{what}, after it")
 
 
-async def _topics_made_again(trial: _Trial, what: str) -> None:
+async def _topics_made_again(trial: Trial, what: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=trial.kafka.bootstrap_servers)
     await admin.start()
     try:
@@ -133,7 +172,7 @@ async def _topics_made_again(trial: _Trial, what: str) -> None:
     await trial.answers(what, AFTER_TOPICS_SECONDS)
 
 
-async def _more_partitions(trial: _Trial, what: str) -> None:
+async def _more_partitions(trial: Trial, what: str) -> None:
     topic = Topic.CATALOGUE_SESSIONS.value
     number = TOPICS[Topic.CATALOGUE_SESSIONS].partitions + 4
     admin = AIOKafkaAdminClient(bootstrap_servers=trial.kafka.bootstrap_servers)
@@ -153,31 +192,22 @@ async def _more_partitions(trial: _Trial, what: str) -> None:
     await trial.answers(what, HEALED_SECONDS)
 
 
-async def _kafka_hangs(trial: _Trial, what: str) -> None:
-    async with _stopped(trial.kafka):
-        await trial.becomes("/health/consuming", 503, what)
-        if await trial.status("/health/ready") != 200:
-            trial.faults.append(f"{what}: the pages are away")
-        await asyncio.sleep(HUNG_SECONDS)
-    await trial.answers(what, HEALED_SECONDS)
+async def _kafka_hangs(trial: Trial, what: str) -> None:
+    await trial.without_kafka(what, _stopped(trial.kafka))
 
 
-async def _postgres_hangs(trial: _Trial, what: str) -> None:
-    async with _stopped(trial.postgres):
-        await trial.becomes("/health/ready", 503, what)
-        await trial.becomes("/health/consuming", 503, what)
-        await asyncio.sleep(HUNG_SECONDS)
-    await trial.answers(what, HEALED_SECONDS)
+async def _postgres_hangs(trial: Trial, what: str) -> None:
+    await trial.without_postgres(what, _stopped(trial.postgres))
 
 
-async def _kafka_dies(trial: _Trial, what: str) -> None:
+async def _kafka_dies(trial: Trial, what: str) -> None:
     trial.kafka.kill()
     await trial.becomes("/health/consuming", 503, what)
     await asyncio.to_thread(trial.kafka.restart)
     await trial.answers(what, HEALED_SECONDS)
 
 
-async def _postgres_dies(trial: _Trial, what: str) -> None:
+async def _postgres_dies(trial: Trial, what: str) -> None:
     trial.postgres.kill()
     await trial.becomes("/health/ready", 503, what)
     await asyncio.to_thread(trial.postgres.restart)
@@ -198,7 +228,7 @@ async def _stopped(server: LocalServer) -> AsyncIterator[None]:
             process.resume()
 
 
-_CAUSES: dict[str, Callable[[_Trial, str], Awaitable[None]]] = {
+_CAUSES: dict[str, Callable[[Trial, str], Awaitable[None]]] = {
     "topics made again": _topics_made_again,
     "partitions added": _more_partitions,
     "Kafka hangs": _kafka_hangs,

@@ -1,0 +1,121 @@
+"""The way to Kafka, or to Postgres, stalls: no connection is closed, new ones are taken, and nothing comes.
+
+A service stands behind proxies that stall. What it must say of itself meanwhile, and how soon it must answer
+afterwards, is as in :mod:`tests.faults.outages`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+from sqlalchemy import make_url
+
+from local.kafka import KafkaBroker
+from local.kafka.broker import prepare
+from local.ports import LOOPBACK, free_port
+from local.postgres import PostgresServer
+from services.enrolment.tables import metadata
+from shared import migrations
+from tests.conftest import create_topics, settings_of
+from tests.faults.outages import Trial
+from tests.support.processes import ROOT, ServiceProcess
+
+_LISTENERS = """
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},PROXIED://{host}:{proxied}
+advertised.listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},PROXIED://{host}:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+"""
+
+
+class StallingProxy:
+    """Hands on what comes to its port, unless it stalls."""
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self._target = target
+        self._flows = asyncio.Event()
+        self._flows.set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    @asynccontextmanager
+    async def stalled(self) -> AsyncIterator[None]:
+        """Keep all connections, and hand nothing on."""
+        self._flows.clear()
+        try:
+            yield
+        finally:
+            self._flows.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flows.wait()
+        try:
+            there, to_there = await asyncio.open_connection(LOOPBACK, self._target)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(self._copy(reader, to_there), self._copy(there, writer))
+
+    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while content := await source.read(65_536):
+                await self._flows.wait()
+                target.write(content)
+                await target.drain()
+        target.close()
+
+
+class _ProxiedKafka(KafkaBroker):
+    """A broker that tells who comes by the port ``proxied`` to come by that of the proxy."""
+
+    proxied, proxy = 0, 0
+
+    def properties(self) -> str:
+        return super().properties() + _LISTENERS.format(
+            host=LOOPBACK,
+            port=self.port,
+            controller_port=self._controller_port,
+            proxied=self.proxied,
+            proxy=self.proxy,
+        )
+
+
+def play() -> list[str]:
+    """Play it on servers of its own. Returns what went wrong; empty: nothing."""
+    prepare()
+    with TemporaryDirectory(prefix="parcours-stalls-") as folder, PostgresServer.temporary() as postgres:
+        url = postgres.create_database("enrolment")
+        migrations.upgrade(url, ROOT / "services" / "enrolment" / "migrations", metadata)
+        return asyncio.run(_play(postgres, url, Path(folder)))
+
+
+async def _play(postgres: PostgresServer, url: str, folder: Path) -> list[str]:
+    kafka = _ProxiedKafka(folder, free_port(), free_port(), folder / "kafka.log")
+    kafka.proxied = free_port()
+    async with StallingProxy(kafka.proxied) as to_kafka, StallingProxy(postgres.port) as to_postgres:
+        kafka.proxy = to_kafka.port
+        await asyncio.to_thread(kafka.launch)
+        with kafka:
+            await asyncio.to_thread(create_topics, kafka)
+            proxied = make_url(url).set(port=to_postgres.port).render_as_string(hide_password=False)
+            settings = settings_of("enrolment", proxied, f"{LOOPBACK}:{to_kafka.port}")
+            service = ServiceProcess("enrolment", settings, folder / "enrolment.log")
+            await asyncio.to_thread(service.start)
+            trial = Trial(kafka, postgres, service)
+            try:
+                await trial.begins()
+                await trial.without_kafka("the way to Kafka stalls", to_kafka.stalled())
+                await trial.without_postgres("the way to Postgres stalls", to_postgres.stalled())
+            finally:
+                await asyncio.to_thread(service.stop)
+                if trial.faults:
+                    print(service.log.read_text()[-6000:], flush=True)
+            return trial.faults
