@@ -35,8 +35,8 @@ class FigurePages:
             "figures.html",
             figures=found,
             kinds=list(FigureKind),
-            offer_id=offer_id,
-            organiser=organiser,
+            offer_id=offer_id or "",
+            organiser=organiser or "",
             refusals=REFUSALS,
             headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "") for kind in FigureKind)],
             offers_named={offer: labels.OFFERS.get(offer, offer) for offer in found.offers},
@@ -57,9 +57,10 @@ class FigurePages:
             headers={**PRIVATE, "Content-Disposition": 'attachment; filename="chiffres.csv"'},
         )
 
-    async def _find(self, visit: StaffVisit) -> tuple[figures.OfferFigures, str, str]:
+    async def _find(self, visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
+        """Return the figures, and which offer and organiser were chosen; None: all of them."""
         query = visit.request.query_params
-        offer_id, organiser = query.get("offre", "")[:100], query.get("delegation", "")[:100]
+        offer_id, organiser = query.get("offre", "")[:100] or None, query.get("delegation", "")[:100] or None
         today = clock.now().astimezone(PARIS).date()
         async with self.database.quiet_transaction() as tx:
             return await figures.find(tx, today, offer_id, organiser), offer_id, organiser

@@ -1,17 +1,24 @@
 """Figures: how often what happened, by month, offer and organiser, for who answers for the offer."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+from typing import TypeVar
 
 from services.notifier.store import figures
 from services.notifier.tables import FigureRow
 from shared.database import Transaction
 
+SummedBy = TypeVar("SummedBy", bound=Hashable)
+
 SETTLED = timedelta(minutes=10)
-"""What was recorded so long ago is not being written any more: a statement ends after 65 seconds."""
+"""What was recorded so long ago is not being written any more: no transaction takes that long.
+
+What one recorded that took longer would never be counted.
+"""
 MONTHS = 12
 
 
@@ -28,7 +35,7 @@ class FigureKind(StrEnum):
     LETTERS = "letters"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OfferFigures:
     """Figures from ``since`` on, and sums of them."""
 
@@ -37,23 +44,19 @@ class OfferFigures:
     offers: Sequence[str]
     organisers: Sequence[str]
     counted_until: datetime | None
-    _by_month: Counter[tuple[date, str]] = field(init=False)
-    _by_place: Counter[tuple[tuple[str, str], str]] = field(init=False)
-    _by_reason: Counter[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Add up."""
-        by_month: Counter[tuple[date, str]] = Counter()
-        by_place: Counter[tuple[tuple[str, str], str]] = Counter()
-        by_reason: Counter[str] = Counter()
-        for row in self.rows:
-            by_month[row.month, row.kind] += row.number
-            by_place[(row.offer_id, row.organiser), row.kind] += row.number
-            if row.kind == FigureKind.REFUSED:
-                by_reason[row.reason] += row.number
-        object.__setattr__(self, "_by_month", by_month)
-        object.__setattr__(self, "_by_place", by_place)
-        object.__setattr__(self, "_by_reason", by_reason)
+    @cached_property
+    def _by_month(self) -> Counter[tuple[date, str]]:
+        return _sums(((row.month, row.kind), row.number) for row in self.rows)
+
+    @cached_property
+    def _by_offer_and_organiser(self) -> Counter[tuple[tuple[str, str], str]]:
+        return _sums((((row.offer_id, row.organiser), row.kind), row.number) for row in self.rows)
+
+    @cached_property
+    def _by_reason(self) -> Counter[str]:
+        refused = [row for row in self.rows if row.kind == FigureKind.REFUSED]
+        return _sums((row.reason, row.number) for row in refused)
 
     def of_month(self, month: date, kind: str) -> int:
         """How often something happened in a month."""
@@ -63,14 +66,14 @@ class OfferFigures:
         """Whether anything is counted in a month."""
         return any(self._by_month[month, kind] for kind in FigureKind)
 
-    def of_place(self, place: tuple[str, str], kind: str) -> int:
+    def of_offer_by_organiser(self, offer_and_organiser: tuple[str, str], kind: str) -> int:
         """How often something happened for an offer and an organiser."""
-        return self._by_place[place, kind]
+        return self._by_offer_and_organiser[offer_and_organiser, kind]
 
     @property
-    def places(self) -> list[tuple[str, str]]:
-        """The offers, with their organisers, of which there is anything."""
-        return sorted({place for place, _ in self._by_place})
+    def offers_by_organiser(self) -> list[tuple[str, str]]:
+        """The offers, each with an organiser, of which there is anything."""
+        return sorted({of for of, _ in self._by_offer_and_organiser})
 
     @property
     def highest(self) -> int:
@@ -84,15 +87,22 @@ class OfferFigures:
         return self._by_reason.most_common()
 
 
+def _sums(numbers: Iterable[tuple[SummedBy, int]]) -> Counter[SummedBy]:
+    sums: Counter[SummedBy] = Counter()
+    for counted, number in numbers:
+        sums[counted] += number
+    return sums
+
+
 async def count(tx: Transaction) -> None:
     """Count what is new."""
     await figures.count(tx, SETTLED)
 
 
-async def find(tx: Transaction, today: date, offer_id: str, organiser: str) -> OfferFigures:
-    """Return the figures of the last twelve months."""
+async def find(tx: Transaction, today: date, offer_id: str | None, organiser: str | None) -> OfferFigures:
+    """Return the figures of the last twelve months; of all offers, or organisers, where none is named."""
     months = last_months(today)
-    offers, organisers = await figures.places(tx)
+    offers, organisers = await figures.offers_and_organisers(tx)
     rows = await figures.find(tx, months[0], offer_id, organiser)
     return OfferFigures(rows, months, offers, organisers, await figures.counted_until(tx))
 

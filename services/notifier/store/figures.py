@@ -21,12 +21,14 @@ async def count(tx: Transaction, settled: timedelta) -> None:
     await tx.execute(_END, {"settled": settled})
 
 
-async def find(tx: Transaction, since: date, offer_id: str, organiser: str) -> Sequence[FigureRow]:
+async def find(
+    tx: Transaction, since: date, offer_id: str | None, organiser: str | None
+) -> Sequence[FigureRow]:
     """Return the figures from a month on; of all offers, or organisers, where none is named."""
     query = select(FigureRow).where(col(FigureRow.month) >= since)
-    if offer_id:
+    if offer_id is not None:
         query = query.where(col(FigureRow.offer_id) == offer_id)
-    if organiser:
+    if organiser is not None:
         query = query.where(col(FigureRow.organiser) == organiser)
     in_order = query.order_by(
         col(FigureRow.month),
@@ -38,7 +40,7 @@ async def find(tx: Transaction, since: date, offer_id: str, organiser: str) -> S
     return (await tx.scalars(in_order)).all()
 
 
-async def places(tx: Transaction) -> tuple[list[str], list[str]]:
+async def offers_and_organisers(tx: Transaction) -> tuple[list[str], list[str]]:
     """Return the offers and the organisers of whom there are figures."""
     offers = await tx.scalars(select(FigureRow.offer_id).distinct().order_by(col(FigureRow.offer_id)))
     organisers = await tx.scalars(select(FigureRow.organiser).distinct().order_by(col(FigureRow.organiser)))
@@ -51,7 +53,7 @@ async def counted_until(tx: Transaction) -> datetime | None:
 
 
 _BEGIN = text(
-    "INSERT INTO figure_progress (id, counted_until) VALUES (1, '2025-01-01Z') ON CONFLICT DO NOTHING"
+    "INSERT INTO figure_progress (id, counted_until) VALUES (1, '-infinity') ON CONFLICT DO NOTHING"
 )
 _LOCK = text("SELECT FROM figure_progress FOR UPDATE")
 _NEW = "{0} > (SELECT counted_until FROM figure_progress) AND {0} <= now() - CAST(:settled AS interval)"
@@ -65,11 +67,13 @@ _COUNT = text(
       FROM (SELECT at, session_id, 'asked' AS kind, '' AS reason FROM timeline
              WHERE {_OF_TIMELINE} AND version = 1
                AND kind IN ('enrolled', 'waitlisted', 'pending', 'enrolment_refused')
+               AND reason IS DISTINCT FROM 'moved_here'
             UNION ALL
             SELECT at, session_id, CASE kind WHEN 'enrolment_refused' THEN 'refused' ELSE kind END,
                    CASE kind WHEN 'enrolment_refused' THEN coalesce(reason, '') ELSE '' END FROM timeline
              WHERE {_OF_TIMELINE}
                AND kind IN ('enrolled', 'waitlisted', 'withdrawn', 'enrolment_refused')
+               AND NOT (kind = 'withdrawn' AND reason IN ('moved_away', 'joined'))
             UNION ALL
             SELECT at, session_id, 'attended', '' FROM timeline
              WHERE {_OF_TIMELINE} AND kind = 'attended' AND reason = 'certified'

@@ -9,6 +9,7 @@ import pytest
 
 from services.notifier import jobs
 from services.notifier.app import eraser
+from services.notifier.pages.figures import PARIS
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
 from shared import clock
@@ -18,6 +19,8 @@ from shared.events.enrolment import (
     AgentWaitlisted,
     AttendanceRecorded,
     EnrolmentRefused,
+    EnrolmentWithdrawn,
+    SeatLeft,
 )
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
@@ -82,6 +85,21 @@ async def test_what_happened_is_counted_once_however_often_the_job_runs(notifier
     assert await counted(notifier) == expected | {"asked": 4, "enrolled": 3}
 
 
+async def test_a_change_of_session_is_no_request_and_no_end_and_enrolments_that_join_are_no_end(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    old, new, kept = uuid4(), uuid4(), uuid4()
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=old))
+    left = SeatLeft(session_id=uuid4(), enrolment_id=old, version=2)
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=new, moved_from=left))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, enrolment_id=old, version=2, moved_to=new))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, enrolment_id=new, version=2, joined_to=kept))
+    await notifier.hear(a_decision(EnrolmentWithdrawn, enrolment_id=kept, version=2))
+    await jobs.count_figures(notifier.database)
+    assert await counted(notifier) == {"asked": 1, "enrolled": 2, "withdrawn": 1}
+
+
 async def test_what_may_still_be_written_is_counted_later(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +138,7 @@ async def test_figures_are_shown_filtered_and_exported(
     assert "Rien n’est encore compté" in none
     sheet = await browser.get(f"{FIGURES}.csv?delegation=bretagne")
     assert sheet.headers["content-type"].startswith("text/csv")
-    month = clock.now().strftime("%Y-%m-")
+    month = clock.now().astimezone(PARIS).strftime("%Y-%m-")
     assert f"{month}01;ia-et-territoires;bretagne;refused;session_full;1" in sheet.text
     assert "Durand" not in page + sheet.text
 
