@@ -12,6 +12,7 @@ from services.console.findings import Finding, Mark, duration, moment
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import mails as mail_service
 from services.notifier.service import queue
+from services.notifier.service.queue import MAILS_LATE
 from services.notifier.tables import MailRow, MailState
 from shared import clock, migrations
 from shared.cli import Definition
@@ -21,15 +22,13 @@ from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.held import HeldEvent
 from shared.read_log import Reading
 
-MAILS_LATE = timedelta(minutes=10)
-"""How long a due mail may wait: a fan-out of thousands takes some minutes."""
 LISTED = 100
 """Lines of one service at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailFigures:
-    """The mails that are due, for how long the oldest is, and how many are ambiguous."""
+    """The mails that are due, for how long the oldest is (also of a fan-out), and how many are ambiguous."""
 
     due: int
     oldest: timedelta
@@ -145,11 +144,12 @@ def _dead_letters(service: str, known: ServiceFigures, now: datetime) -> Finding
 
 def _mails(mails: MailFigures) -> Finding:
     remedy = ""
+    is_late = mails.oldest > MAILS_LATE
     if mails.ambiguous:
         remedy = "decide: parcours mails, then parcours notifier mails resolve"
-    elif mails.oldest > MAILS_LATE:
+    elif is_late:
         remedy = "start the notifier; where it runs, the relay is away or slow: parcours doctor"
-    oldest = f", the oldest for {duration(mails.oldest)}" if mails.due else ""
+    oldest = f", the oldest for {duration(mails.oldest)}" if mails.due or is_late else ""
     return Finding(
         "notifier",
         "mails",

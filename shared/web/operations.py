@@ -6,7 +6,7 @@ people: they are shown for a purpose, and that is a line of ``read_log``.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -25,7 +25,7 @@ from shared.messaging.mentions import agents_in
 from shared.oidc.provider import Provider
 from shared.process import Process
 from shared.read_log import ReadKind, purpose_in
-from shared.web import french, labels
+from shared.web import labels
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.rendering import Rendering
@@ -59,12 +59,19 @@ def why(letter: DeadLetter) -> Why:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLine:
-    """A line of how a service stands; ``tone`` is that of a chip, ``address`` where one decides."""
+    """A line of how a service stands: how many wait, and since when; ``what`` they are the templates know.
+
+    ``tone`` is that of a chip, ``address`` where one decides. ``seconds``: for how long the oldest waits.
+    """
 
     what: str
-    state: str
+    number: int
     tone: str = "open"
     address: str = ""
+    seconds: float = 0
+    is_late: bool = False
+    since: datetime | None = None
+    behind: int = 0
 
 
 OwnLines = Callable[[Transaction], Awaitable[Sequence[ServiceLine]]]
@@ -144,26 +151,11 @@ class _OperationsPages:
         unsent, age = await outbox.unsent(tx)
         refused, waiting = await held.count(tx)
         parked, since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
-        days = "" if since is None else f", le plus ancien depuis {french.local_day(since, 'Europe/Paris')}"
+        late, stands = age > LATE.total_seconds(), "closed" if refused + waiting else "open"
         return [
-            ServiceLine(
-                "Événements à publier",
-                f"{unsent}, le plus ancien attend depuis {age:.0f} s" if unsent else "aucun n’attend",
-                "few" if age > LATE.total_seconds() else "open",
-            ),
-            ServiceLine(
-                "Événements retenus",
-                f"{refused} {french.plural(refused, 'refusé')} par Kafka, {waiting} derrière ou sans sujet"
-                if refused + waiting
-                else "aucun",
-                "closed" if refused + waiting else "open",
-            ),
-            ServiceLine(
-                "Incidents à décider",
-                f"{parked}{days}" if parked else "aucun",
-                "closed" if parked else "open",
-                self._incidents,
-            ),
+            ServiceLine("unsent", unsent, "few" if late else "open", seconds=age, is_late=late),
+            ServiceLine("held", refused, stands, behind=waiting),
+            ServiceLine("parked", parked, "closed" if parked else "open", self._incidents, since=since),
         ]
 
     # ------------------------------------------------------------------------------------ dead letters

@@ -8,9 +8,9 @@ from services.catalogue.service import bespoke
 from services.console.asking import ConsoleSettings, ask_about
 from services.console.findings import Finding, Mark
 from services.console.trace.way import TraceOptions, Way, step
-from services.console.waiting import MAILS_LATE
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import mails
+from services.notifier.service.queue import MAILS_LATE
 from services.notifier.tables import MailRow, MailState
 from shared import clock
 

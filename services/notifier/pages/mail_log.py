@@ -6,7 +6,6 @@ proxy. A letter that is shown has links that open nothing: staff must not answer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -226,23 +225,14 @@ class _MailLogPages:
         return self.renderer if found.written is None else self.renderer.at(found.written.at)
 
 
-MAILS_LATE = timedelta(minutes=10)
-"""How long a due mail may wait: a fan-out of thousands takes some minutes."""
-
-
 async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:
     """The lines of how mails stand, for operators."""
     figures = await queue.measure(tx)
-    late = figures.age > MAILS_LATE.total_seconds()
-    waits = f"{figures.due}, le plus ancien depuis {figures.age:.0f} s" if figures.due else "aucun n’attend"
+    late = figures.age > queue.MAILS_LATE.total_seconds()
+    ambiguous = figures.ambiguous
     return (
-        ServiceLine("Courriels à envoyer", waits, "few" if late else "open"),
-        ServiceLine(
-            "Courriels incertains",
-            str(figures.ambiguous) if figures.ambiguous else "aucun",
-            "closed" if figures.ambiguous else "open",
-            LOG,
-        ),
+        ServiceLine("mails_due", figures.due, "few" if late else "open", seconds=figures.age, is_late=late),
+        ServiceLine("mails_ambiguous", ambiguous, "closed" if ambiguous else "open", address=LOG),
     )
 
 

@@ -113,6 +113,25 @@ async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(proces
         assert f'href="http://test{OPERATIONS[other]}"' in page
 
 
+async def test_a_letter_to_many_that_is_late_is_said_though_no_mail_of_it_is_in_the_queue(
+    notifying: Process,
+) -> None:
+    async with notifying.database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO fan_out "
+                "(event_id, task, subject_id, details, called_for_at, last_id_done, due_at) VALUES "
+                "(gen_random_uuid(), 'week', gen_random_uuid(), '{}', now(), gen_random_uuid(), "
+                "now() - interval '1 hour')"
+            )
+        )
+    async with a_browser(notifying) as browser:
+        await log_in(browser, notifying, ADMIN)
+        page = (await browser.get(OPERATIONS["notifier"])).text
+    assert "une lettre à beaucoup, depuis 36" in page
+    assert "À surveiller" in page
+
+
 async def test_what_a_record_says_is_shown_for_a_purpose_alone(notifying: Process) -> None:
     (number,) = await park(notifying, a_seat())
     async with a_browser(notifying) as browser:
