@@ -1,7 +1,8 @@
 """What each service and each portal may do on a broker with ACLs: the least that it needs, and no more.
 
 A service's user is ``parcours-<service>``, a portal's is ``portal-<portal>``; who creates topics is
-``parcours-topics``; who only looks, by the console or to scale a service by what waits, ``parcours-console``.
+``parcours-topics``; who only looks, by the console, ``parcours-console``; what counts what waits, to scale a
+service, and reads no record, ``parcours-keda``.
 Pure data but for :func:`apply` and :func:`missing`.
 """
 
@@ -70,15 +71,17 @@ _READ, _WRITE = (Operation.READ,), (Operation.WRITE,)
 _SERVICES = tuple(dict.fromkeys(listener for topic in TOPICS.values() for listener in topic.listeners))
 _REQUESTS = tuple(topic.value for topic in Topic if is_of_portals(topic))
 _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for service in settings.listeners)
+_HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
 """Enrolment passes on what portals send by HTTP, the notifier what its support asks for an agent."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:
-    """Return all users: who creates topics, the services, who looks on, and the portals that use Kafka."""
+    """Return all users: who creates topics, the services, who looks on or counts, portals that use Kafka."""
     created = (Operation.CREATE, Operation.DESCRIBE)
     looked_at = (Operation.READ, Operation.DESCRIBE_CONFIGS)
+    described = (Operation.DESCRIBE,)
     everything = tuple(topic.value for topic in Topic if topic is not Topic.PORTAL_ANSWERS)
     return [
         User(
@@ -94,8 +97,12 @@ def users(portals: Iterable[Portal]) -> list[User]:
             (
                 Right(looked_at, AclResource.TOPIC, everything),
                 Right(looked_at, AclResource.TOPIC, (_ANY_ANSWERS,), prefixed=True),
-                Right((Operation.DESCRIBE,), AclResource.GROUP, _GROUPS),
+                Right(described, AclResource.GROUP, _GROUPS),
             ),
+        ),
+        User(
+            "parcours-keda",
+            (Right(described, AclResource.TOPIC, _HEARD), Right(described, AclResource.GROUP, _GROUPS)),
         ),
         *(User(f"portal-{portal.portal}", rights) for portal in portals if (rights := tuple(_of(portal)))),
     ]

@@ -120,7 +120,7 @@ def test_strimzi_has_every_topic_as_it_is_created() -> None:
 
 
 def test_strimzi_has_a_user_for_each_service_for_who_creates_topics_and_for_who_looks() -> None:
-    users = {f"parcours-{service}" for service in (*SERVICES, "topics", "console")}
+    users = {f"parcours-{service}" for service in (*SERVICES, "topics", "console", "keda")}
     assert set(resources("kafka-users.yaml", "KafkaUser")) == users
 
 

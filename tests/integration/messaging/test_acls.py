@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -41,7 +42,7 @@ from tests.support.smtp import scripted_relay
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PORTALS = ("iel", "sirh")
-OPERATORS = ["parcours-topics", "parcours-console"]
+OPERATORS = ["parcours-topics", "parcours-console", "parcours-keda"]
 SERVICE_USERS = [f"parcours-{service}" for service in SERVICES]
 SECRETS = {
     portal: f"whsec_{base64.b64encode(portal.encode().ljust(32, b'.')).decode()}" for portal in PORTALS
@@ -70,8 +71,7 @@ def portals_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broker(portals_file: Path) -> Iterator[SecuredKafka]:
     """A broker with every user that `topics acls` knows of, each with its rights; its topics are created."""
     users = [
-        "parcours-topics",
-        "parcours-console",
+        *OPERATORS,
         *SERVICE_USERS,
         *(f"portal-{portal}" for portal in PORTALS),
     ]
@@ -196,6 +196,21 @@ async def test_who_only_looks_writes_nothing_and_takes_no_record_from_a_service(
         await write(broker, "parcours-console", "portal.enrolments")
     with pytest.raises(GroupAuthorizationFailedError):
         await read(broker, "parcours-console", "portal.enrolments", "enrolment.portal.enrolments")
+
+
+async def test_who_counts_for_keda_sees_how_much_waits_and_no_record(broker: SecuredKafka) -> None:
+    admin = AIOKafkaAdminClient(**client_options(broker.settings("parcours-keda"), "test"))
+    await admin.start()
+    try:
+        [topic] = await admin.describe_topics(["portal.enrolments"])
+        assert topic["error_code"] == 0
+        assert await admin.list_consumer_group_offsets("enrolment.portal.enrolments") is not None
+    finally:
+        await admin.close()
+    with pytest.raises(TopicAuthorizationFailedError):
+        await write(broker, "parcours-keda", "portal.enrolments")
+    with pytest.raises((TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        await read(broker, "parcours-keda", "portal.enrolments", "enrolment.portal.enrolments")
 
 
 # ------------------------------------------------------------------------------ what they are there for

@@ -97,6 +97,13 @@ def test_who_only_looks_reads_every_topic_and_asks_about_every_group() -> None:
     assert groups == {(group, False, "DESCRIBE") for group in heard}
 
 
+def test_who_counts_what_waits_reads_nothing() -> None:
+    rights = rights_of("parcours-keda")
+    assert {right[3] for right in rights} == {"DESCRIBE"}
+    heard = {topic.value for topic, agreed in TOPICS.items() if agreed.listeners}
+    assert {right[1] for right in rights if right[0] == "TOPIC"} == heard
+
+
 def test_no_portal_has_the_user_or_the_groups_of_a_service() -> None:
     given = users([a_portal("enrolment"), a_portal("topics")])
     assert len({user.name for user in given}) == len(given)
