@@ -1,6 +1,7 @@
 """Something that tests need is not here: they are skipped.
 
-A missing program fails them in CI. A clone without history does not, for no program mends that: it is said.
+A missing program fails them in CI. A clone without history does not: where CI has the last commit alone and
+no way to a remote, no program mends that, and it is said. Our own workflows clone the whole history.
 """
 
 import shutil
