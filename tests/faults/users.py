@@ -1,7 +1,7 @@
 """Who uses an installation while faults are played on it, and what they see of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -142,16 +142,25 @@ class Users:
         complaint = await command(service, self.installation.settings(service), *arguments)
         return [complaint] if complaint else []
 
-    async def in_each(self, *arguments: str) -> list[str]:
+    async def in_each(self, *arguments: str, services: Sequence[str] = SERVICES) -> list[str]:
         """Run a command of each service. Returns what they complain of."""
-        return [complaint for service in SERVICES for complaint in await self.run(service, *arguments)]
+        return [complaint for service in services for complaint in await self.run(service, *arguments)]
 
-    async def rewind(self) -> list[str]:
-        """Have all read again what came since a while before the backup. Returns what they complain of."""
-        while complaints := await self.in_each("topics", "rewind", "--since", an_hour_ago()):
-            if not all("has members" in complaint for complaint in complaints):
-                return complaints
-        return []
+    async def rewind(self, *services: str) -> list[str]:
+        """Have these, or all, read again what came since a while before the backup, once none reads.
+
+        Returns what they complain of.
+        """
+        complaints: list[str] = []
+
+        async def nobody_reads() -> bool:
+            complaints[:] = await self.in_each(
+                "topics", "rewind", "--since", an_hour_ago(), services=services or SERVICES
+            )
+            return not any("has members" in complaint for complaint in complaints)
+
+        await until(nobody_reads, "groups without members")
+        return complaints
 
     def stands(self) -> Stands:
         return Stands(self._rows("enrolment", _ENROLMENTS), self._rows("catalogue", _CATALOGUE))

@@ -67,13 +67,17 @@ async def _play(installation: Installation) -> list[str]:
 
 async def _cause(installed: Installed, cause: AlertCause, prometheus: Prometheus) -> list[str]:
     alerts = set(cause.alerts)
+    if early := await asyncio.to_thread(prometheus.ended, alerts, ENDS_SECONDS):
+        return [f"{alert} fires before its cause" for alert in sorted(early)]
     begun = time.monotonic()
+    doing = "its cause cannot be made"
     try:
         async with cause.caused(installed):
             silent = await asyncio.to_thread(prometheus.fired, alerts, FIRES_SECONDS)
             fired = time.monotonic()
+            doing = "what the page says cannot be done"
     except (AssertionError, TimeoutError) as error:
-        return [f"{' and '.join(cause.alerts)}: what the page says cannot be done: {error!r}"]
+        return [f"{' and '.join(cause.alerts)}: {doing}: {error!r}"]
     still = await asyncio.to_thread(prometheus.ended, alerts - silent, ENDS_SECONDS)
     took = f"fired after {fired - begun:.0f} s, ended {time.monotonic() - fired:.0f} s later"
     print(f"        {' and '.join(cause.alerts)}: {took}", flush=True)
