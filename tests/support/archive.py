@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local import unprivileged
 from local.children import Child
@@ -116,7 +117,7 @@ class Archive:
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self._postgres.port),
             "PGUSER": "postgres",
-            "PGPASSWORD": self._postgres.url().split(":")[2].split("@")[0],
+            "PGPASSWORD": str(urlsplit(self._postgres.url()).password),
             "TMPDIR": str(self._folder / "temporary"),
             "TZ": "UTC",
             "LC_ALL": "C",

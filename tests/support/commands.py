@@ -1,4 +1,4 @@
-"""Commands that papers name: whether there is such a command, with these options."""
+"""Commands that documents name: whether there is such a command, with these options."""
 
 import importlib
 

@@ -14,6 +14,7 @@ import yaml
 from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
+from tests.faults.alerts.prometheus import rules
 from tests.support.commands import check_command
 from tests.support.lacking import program
 from tests.support.metrics import listed, series
@@ -22,12 +23,6 @@ ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 HEADINGS = ["What is seen", "What it means", "What to do"]
-
-
-def rules() -> dict[str, dict[str, Any]]:
-    """The alerts by their names."""
-    groups = yaml.safe_load((PROMETHEUS / "rules.yml").read_text())["groups"]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
 def dashboards() -> dict[str, dict[str, Any]]:

@@ -210,10 +210,9 @@ class Workers:
                 claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
             )
         outcome = await self._send_traced(claimed, outgoing)
-        if outcome is not None:
-            log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         if outcome is None:
             return None
+        log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome, written)
 
     async def _send_traced(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
