@@ -1,6 +1,6 @@
 """Mails as operators see them and decide about them: sent once more, or resolved."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
@@ -9,6 +9,7 @@ from uuid import UUID, uuid4, uuid5
 from pydantic import BeforeValidator, StringConstraints
 
 from services.notifier.letters import LetterContext, Mail
+from services.notifier.service import people
 from services.notifier.store import attempts, claims, enrolments, mails
 from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.context import contexts
@@ -62,7 +63,7 @@ async def find(
     is recorded for each agent who is found, or who is known and was looked for in vain; what was typed is
     not kept.
     """
-    meant = [] if agent_id is None else await sought(tx, agent_id, issuer)
+    meant = [] if agent_id is None else await people.agents_by_identifier_or_reference(tx, agent_id, issuer)
     found = await mails.find(
         tx,
         issuer=issuer,
@@ -76,18 +77,6 @@ async def find(
     if agents or agent_id is not None:
         await read_log.record(tx, reading, ReadKind.MAILS, agents=agents, of_a_list=agent_id is None)
     return found
-
-
-async def sought(tx: Transaction, agent_id: str, issuer: str | None) -> list[AgentKey]:
-    """Return the agents with this identifier; where there are none, those to whom it leads as a reference."""
-    known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
-    if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
-        return called
-    return _by_issuer(await enrolments.agents_between(tx, *ids), issuer)
-
-
-def _by_issuer(agents: Sequence[AgentKey], issuer: str | None) -> list[AgentKey]:
-    return [agent for agent in agents if issuer in (None, agent.issuer)]
 
 
 def _whose(row: MailRow) -> AgentKey:
@@ -149,14 +138,14 @@ async def show(
     await read_log.record(tx, reading, kind, agents=[_whose(row)], session_id=row.session_id)
     letter = claims.mail_of(row, row.details)
     (context,) = await contexts(tx, [letter], clock.now())
-    tried = await attempts.of_mail(tx, mail_id)
-    written = attempts.written(tried)
+    kept = await attempts.of_mail(tx, mail_id)
+    written = attempts.written(kept)
     waits = row.needs_session and context.session is None
-    said = None if waits else context
+    shown_context = None if waits else context
     if written is not None:
         # Names of others are those of now: who was forgotten meanwhile is named no more.
-        said = replace(written.context, people=context.people, trainers=context.trainers)
-    return MailDetails(row, await mails.audit_log(tx, mail_id), tried, letter, said, written)
+        shown_context = replace(written.context, people=context.people, trainers=context.trainers)
+    return MailDetails(row, await mails.audit_log(tx, mail_id), kept, letter, shown_context, written)
 
 
 async def is_known(tx: Transaction, mail_id: UUID) -> bool:

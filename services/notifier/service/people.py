@@ -6,16 +6,25 @@ from datetime import datetime
 from uuid import UUID
 
 from services.notifier.letters import NumberedSession
-from services.notifier.service.mails import sought
-from services.notifier.store import mails, people, sessions, timeline
+from services.notifier.store import enrolments, mails, people, sessions, timeline
 from services.notifier.store.people import KnownPerson
 from services.notifier.tables import EnrolmentRow, MailAuditRow, MailRow, TimelineRow
 from shared import read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 from shared.read_log import Reading, ReadKind
+from shared.references import ids_of
 
-__all__ = ["LONGEST_STORY", "MOST", "KnownPerson", "Story", "StoryLine", "find", "story"]
+__all__ = [
+    "LONGEST_STORY",
+    "MOST",
+    "KnownPerson",
+    "Story",
+    "StoryLine",
+    "agents_by_identifier_or_reference",
+    "find",
+    "story",
+]
 
 MOST = 50
 """Persons of a search, and so lines of the log of reads."""
@@ -33,12 +42,26 @@ async def find(tx: Transaction, typed: str, reading: Reading) -> list[KnownPerso
     if "@" in typed:
         found = await people.with_address(tx, typed, most=MOST + 1)
     else:
-        found = list(dict.fromkeys(await sought(tx, typed, None)))[: MOST + 1]
+        found = list(dict.fromkeys(await agents_by_identifier_or_reference(tx, typed, None)))[: MOST + 1]
         if not found:
             by_name = True
             found = await people.with_name(tx, typed, most=MOST + 1)
     await read_log.record(tx, reading, ReadKind.PERSON, agents=found[:MOST], of_a_list=by_name)
     return await people.known(tx, found)
+
+
+async def agents_by_identifier_or_reference(
+    tx: Transaction, agent_id: str, issuer: str | None
+) -> list[AgentKey]:
+    """Return the agents with this identifier; where there are none, those to whom it leads as a reference."""
+    known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
+    if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
+        return called
+    return _by_issuer(await enrolments.agents_between(tx, *ids), issuer)
+
+
+def _by_issuer(agents: Sequence[AgentKey], issuer: str | None) -> list[AgentKey]:
+    return [agent for agent in agents if issuer in (None, agent.issuer)]
 
 
 @dataclass(frozen=True, slots=True)
