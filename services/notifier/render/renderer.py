@@ -49,7 +49,7 @@ class Renderer:
         self._return_path = return_path
         self._sender = sender
         self._now = now
-        self._signs = links
+        self._link_signer = links
         self._links = LetterLinks(links, now)
         self._from_address = mime.ascii_address(sender.address)
         self._from = mime.mailbox(mime.Mailbox(sender.name, self._from_address))
@@ -93,7 +93,7 @@ class Renderer:
 
     def at(self, moment: datetime) -> "Renderer":
         """Return one that writes letters as they were written at that moment."""
-        return Renderer(self._sender, self._signs, now=lambda: moment, return_path=self._return_path)
+        return Renderer(self._sender, self._link_signer, now=lambda: moment, return_path=self._return_path)
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as text alone, to be shown."""

@@ -30,16 +30,16 @@ def _written_by() -> str:
 
 
 WRITTEN_BY = _written_by()
-"""What writes letters here: two letters of the same facts are the same where this is."""
+"""What writes letters here: in a release, two letters of the same facts are the same where this is."""
 
 _NAMES = {
     "ink": "ink",
     "quiet": "quiet",
-    "paper": "raised",
-    "ground": "paper",
+    "raised": "raised",
+    "paper": "paper",
     "accent": "accent",
     "on_accent": "on-accent",
-    "tint": "accent-tint",
+    "accent_tint": "accent-tint",
     "line": "line",
     "good": "open",
     "urgent": "few",

@@ -189,8 +189,8 @@ def test_every_text_colour_has_a_contrast_of_4_5(theme: Mapping[str, str]) -> No
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    pairs = [(ink, ground) for ink in ("ink", "quiet", "accent") for ground in ("paper", "ground")]
-    for ink, ground in [*pairs, ("on_accent", "accent"), *((tone, "paper") for tone in Tone)]:
+    pairs = [(ink, ground) for ink in ("ink", "quiet", "accent") for ground in ("raised", "paper")]
+    for ink, ground in [*pairs, ("on_accent", "accent"), *((tone, "raised") for tone in Tone)]:
         light, dark = sorted((luminance(theme[ink]), luminance(theme[ground])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
 
