@@ -20,6 +20,9 @@ T = TypeVar("T")
 class ReloadedFile(Generic[T]):
     """What a file said last, when it was valid. Without a path it never changes.
 
+    A service has a job that calls ``reload`` each second, so that a mistake is seen before somebody needs the
+    file. What runs without jobs (a command, pages alone) reads the file again as it uses it.
+
     ``read`` returns what the file says; ``mistakes`` is what it raises for a file that cannot be used.
     ``is_valid`` is 0 while the file has a mistake and what it said before is used.
     """

@@ -28,7 +28,7 @@ from shared.messaging.cluster import Ours
 from shared.messaging.consumer import Admit, Consumer, count_rejected_from_zero
 from shared.messaging.erasure import Eraser
 from shared.messaging.groups import ConsumerGroups
-from shared.messaging.portals.registry import PortalsFile
+from shared.messaging.portals.registry import Portals, PortalsFile
 from shared.messaging.projections import Projections
 from shared.messaging.relay import Relay
 from shared.messaging.router import Router
@@ -82,6 +82,8 @@ class Process:
     operations: FastAPI = field(init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _fault: str | None = None
+    _counted: Portals | None = field(default=None, init=False)
+    """The portals as they were when the counters of what is rejected were made."""
     watchdog: Watchdog | None = field(default=None, init=False)
     """What knows whether all is read; None before the process runs."""
 
@@ -219,8 +221,14 @@ class Process:
         """Read tokens and portals again where they changed: a mistake is seen before somebody needs them."""
         self.tokens.reload()
         self.portals.reload()
+        if self.portals.portals is not self._counted:
+            self._count_rejected_of(self.portals.portals)
+
+    def _count_rejected_of(self, portals: Portals) -> None:
+        """Have the counters of what portals may be refused, before the first time."""
         for subscription in self.router.subscriptions.values():
-            count_rejected_from_zero(subscription, self.portals.portals)
+            count_rejected_from_zero(subscription, portals)
+        self._counted = portals
 
     @contextlib.asynccontextmanager
     async def _jobs_and_workers(self) -> AsyncIterator[None]:
