@@ -272,7 +272,7 @@ class BespokeRequestReceived(Event):
         return self.siret
 
     @property
-    def once(self) -> str:
+    def identity(self) -> str:
         return f"{self.request_id} {self.request_source}"
 
 

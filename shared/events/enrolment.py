@@ -311,7 +311,7 @@ class OrganiserNotice(Event):
         return str(self.session_id)
 
     @property
-    def once(self) -> str:
+    def identity(self) -> str:
         return f"{self.session_id} {self.session_version}"
 
 
@@ -371,7 +371,7 @@ class ParticipantsMessaged(Event):
         return str(self.session_id)
 
     @property
-    def once(self) -> str:
+    def identity(self) -> str:
         return str(self.message_id)
 
 
@@ -416,7 +416,7 @@ class NominationAnswered(Event):
         return str(self.session_id)
 
     @property
-    def once(self) -> str:
+    def identity(self) -> str:
         return f"{self.request_id} {self.request_source}"
 
 

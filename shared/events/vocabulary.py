@@ -447,9 +447,9 @@ class Event(ContractModel):
         return self.key
 
     @property
-    def once(self) -> str | None:
-        """What there is one event of this type for, however often it is decided, as after a restore.
+    def identity(self) -> str | None:
+        """Two events of this type with the same identity are the same event: it makes their id.
 
-        Its id is made from that: whoever has had it drops it when it comes again. None: each has its own.
+        As often as it is decided, also after a restore, whoever has had it drops it. None: each is another.
         """
         return None

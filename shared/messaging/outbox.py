@@ -107,7 +107,7 @@ class Outbox:
 
 
 def _new_id(event: Event) -> UUID:
-    return uuid4() if event.once is None else uuid5(_NAMESPACE, f"{event.TYPE} {event.once}")
+    return uuid4() if event.identity is None else uuid5(_NAMESPACE, f"{event.TYPE} {event.identity}")
 
 
 class _Destination(NamedTuple):
