@@ -277,7 +277,7 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
     )
 
 
-async def decisions(tx: Transaction, dead_letter_id: int) -> list[DeadLetterAuditRow]:
+async def audit_log(tx: Transaction, dead_letter_id: int) -> list[DeadLetterAuditRow]:
     """Return what was done to a dead letter, in order."""
     found = select(DeadLetterAuditRow).where(col(DeadLetterAuditRow.dead_letter_id) == dead_letter_id)
     return list(await tx.scalars(found.order_by(col(DeadLetterAuditRow.id))))

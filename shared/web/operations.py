@@ -236,7 +236,7 @@ class _OperationsPages:
     ) -> Response:
         async with self._database.quiet_transaction() as tx:
             found = await dead_letters.find(tx, ids=[number], limit=1)
-            decided = await dead_letters.decisions(tx, number)
+            decided = await dead_letters.audit_log(tx, number)
         if not found:
             raise HTTPException(404)
         shown = {"is_read": False, "wrong": (), "failed": None, **values}
