@@ -103,7 +103,7 @@ async def ask(
     return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
 
 
-async def ask_all(
+async def ask_in_transaction(
     services: Sequence[Definition],
     urls: ConsoleSettings,
     question: Callable[[Transaction], Awaitable[T]],
@@ -117,11 +117,11 @@ async def ask_all(
     return await ask(services, urls, within)
 
 
-async def ask_about(
+async def ask_service(
     service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
 ) -> Asked[T]:
     """Ask the database of this service within a transaction; the question changes nothing."""
-    [asked] = await ask_all([service], urls, question)
+    [asked] = await ask_in_transaction([service], urls, question)
     return asked
 
 

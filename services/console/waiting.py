@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.console.asking import Asked, ConsoleSettings, ask, ask_about, ask_all
+from services.console.asking import Asked, ConsoleSettings, ask, ask_in_transaction, ask_service
 from services.console.broker import LATE
 from services.console.findings import Finding, Mark, duration, moment
 from services.notifier.app import DEFINITION as NOTIFIER
@@ -170,7 +170,9 @@ def _mails(mails: MailFigures) -> Finding:
 async def all_dead_letters(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
     """Return a line for each record that is parked, and one for a service that has none."""
     findings: list[Finding] = []
-    parked = await ask_all(services, settings, lambda tx: dead_letters.find(tx, state="parked", limit=LISTED))
+    parked = await ask_in_transaction(
+        services, settings, lambda tx: dead_letters.find(tx, state="parked", limit=LISTED)
+    )
     for asked in parked:
         lines = [_dead_letter(asked.service, letter) for letter in asked.answer or ()]
         findings += _one_by_one(asked, "dead letters", lines)
@@ -197,7 +199,7 @@ async def all_held_events(settings: ConsoleSettings, services: Sequence[Definiti
         return [event for state in states for event in await held.find(tx, state=state, limit=LISTED)]
 
     findings: list[Finding] = []
-    for asked in await ask_all(services, settings, find):
+    for asked in await ask_in_transaction(services, settings, find):
         lines = [_held_event(asked.service, event) for event in asked.answer or ()]
         findings += _one_by_one(asked, "outbox", lines)
     return findings
@@ -225,7 +227,7 @@ async def all_mails(settings: ConsoleSettings) -> list[Finding]:
         reading = Reading.by_command(getpass.getuser())
         return counts, await mail_service.find(tx, state=MailState.AMBIGUOUS, limit=LISTED, reading=reading)
 
-    asked = await ask_about(NOTIFIER, settings, find)
+    asked = await ask_service(NOTIFIER, settings, find)
     if asked.answer is None:
         return [asked.finding("mails")]
     counts, ambiguous = asked.answer

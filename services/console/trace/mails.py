@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.catalogue.service import bespoke
-from services.console.asking import ConsoleSettings, ask_about
+from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.way import TraceOptions, Way, step
 from services.notifier.app import DEFINITION as NOTIFIER
@@ -17,7 +17,7 @@ from shared import clock
 
 async def add_mails(settings: ConsoleSettings, way: Way, options: TraceOptions) -> None:
     """Add the mails about these enrolments, and those that these events called for."""
-    of_notifier = await ask_about(
+    of_notifier = await ask_service(
         NOTIFIER,
         settings,
         lambda tx: mails.of_events(tx, way.event_ids, way.enrolment_ids, options.reading),
@@ -27,7 +27,7 @@ async def add_mails(settings: ConsoleSettings, way: Way, options: TraceOptions) 
     bespoke_id = way.known_id
     if bespoke_id is None:
         return
-    of_catalogue = await ask_about(CATALOGUE, settings, lambda tx: bespoke.find(tx, bespoke_id))
+    of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: bespoke.find(tx, bespoke_id))
     if (request := of_catalogue.answer) is not None:
         found = f"bespoke request, for {request.delegation}: {request.state}"
         way.steps.append(step("catalogue", "received", request.received_at, found))

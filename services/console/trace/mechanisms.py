@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from services.console.asking import DEFINITIONS, Asked, ConsoleSettings, ask_all
+from services.console.asking import DEFINITIONS, Asked, ConsoleSettings, ask_in_transaction
 from services.console.broker import LATE
 from services.console.findings import Finding, Mark
 from services.console.trace.way import Way, step
@@ -16,7 +16,7 @@ from shared.messaging.tables import DeadLetterRow, InboxRow
 
 async def add_mechanisms(settings: ConsoleSettings, way: Way) -> None:
     """Add which service has read, parked or not heard these events."""
-    for asked in await ask_all(DEFINITIONS, settings, lambda tx: _heard(tx, way.event_ids)):
+    for asked in await ask_in_transaction(DEFINITIONS, settings, lambda tx: _heard(tx, way.event_ids)):
         _add(way, asked)
 
 

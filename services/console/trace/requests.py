@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from services.console.asking import Asked, ConsoleSettings, ask_about
+from services.console.asking import Asked, ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.way import TraceOptions, Way, step
 from services.enrolment.app import DEFINITION as ENROLMENT
@@ -25,7 +25,7 @@ async def add_requests(settings: ConsoleSettings, way: Way, options: TraceOption
     """Add what enrolment knows; of a mail, by the enrolment that it is about."""
 
     async def find(identifier: str) -> Asked[Sequence[IdExplanation]]:
-        return await ask_about(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))
+        return await ask_service(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))
 
     explained = await find(way.identifier)
     if explained.answer is None:
@@ -34,7 +34,7 @@ async def add_requests(settings: ConsoleSettings, way: Way, options: TraceOption
     explanations = explained.answer
     mail_id = way.known_id
     if not explanations and mail_id is not None:
-        of_mail = await ask_about(NOTIFIER, settings, lambda tx: mails.enrolment_of(tx, mail_id))
+        of_mail = await ask_service(NOTIFIER, settings, lambda tx: mails.enrolment_of(tx, mail_id))
         if of_mail.answer is not None:
             explanations = (await find(str(of_mail.answer))).answer or ()
     for explanation in explanations:
@@ -46,7 +46,7 @@ async def add_acceptance(settings: ConsoleSettings, way: Way) -> None:
     event_id = way.known_id
     if event_id is None:
         return
-    asked = await ask_about(ENROLMENT, settings, lambda tx: intake.accepted_at(tx, event_id))
+    asked = await ask_service(ENROLMENT, settings, lambda tx: intake.accepted_at(tx, event_id))
     way.accepted_at = asked.answer
     if way.accepted_at is not None:
         way.received_at = way.received_at or way.accepted_at

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.catalogue.service import sessions as catalogue_sessions
-from services.console.asking import ConsoleSettings, ask_about
+from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.way import Way
 from services.notifier.app import DEFINITION as NOTIFIER
@@ -17,10 +17,10 @@ async def add_sessions(settings: ConsoleSettings, way: Way) -> None:
     session_id = way.known_id
     if session_id is None:
         return
-    of_catalogue = await ask_about(CATALOGUE, settings, lambda tx: catalogue_sessions.find(tx, session_id))
+    of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: catalogue_sessions.find(tx, session_id))
     if of_catalogue.answer is None and str(session_id) not in way.sessions:
         return
-    of_notifier = await ask_about(NOTIFIER, settings, lambda tx: _version_heard(tx, session_id))
+    of_notifier = await ask_service(NOTIFIER, settings, lambda tx: _version_heard(tx, session_id))
     newest = None
     if (session := of_catalogue.answer) is not None:
         status = session.status.value
