@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.catalogue.rules.resources import Resource
-from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import sessions
 from shared.database import Transaction
@@ -15,21 +15,23 @@ async def session_part(
     tx: Transaction, search: SessionSearch, query: Mapping[str, str], size: int
 ) -> Part[ListedSession]:
     """At most ``size`` sessions: those after ``apres``, else before ``avant``, else the first ones."""
+
+    def position(listed: ListedSession) -> PagePosition:
+        by_change = search.order is SessionOrder.CHANGED
+        moment = listed.changed_at if by_change else listed.session.plan.starts_at
+        return moment, listed.session.session_id
+
     after, before = read_position(query.get("apres")), read_position(query.get("avant"))
     if after is None and before is not None:
         found = await sessions.page(tx, search, None, size + 1, before=before)
         if found:
             shown, more = found[-size:], len(found) > size
-            previous = {"avant": written(_position(shown[0]))} if more else {}
-            return Part(shown, not more, previous, {"apres": written(_position(shown[-1]))})
-    following = part_after(after, await sessions.page(tx, search, after, size + 1), size, position=_position)
+            previous = {"avant": written(position(shown[0]))} if more else {}
+            return Part(shown, not more, previous, {"apres": written(position(shown[-1]))})
+    following = part_after(after, await sessions.page(tx, search, after, size + 1), size, position=position)
     if following.shown and after is not None:
-        return replace(following, previous={"avant": written(_position(following.shown[0]))})
+        return replace(following, previous={"avant": written(position(following.shown[0]))})
     return following
-
-
-def _position(listed: ListedSession) -> PagePosition:
-    return listed.session.plan.starts_at, listed.session.session_id
 
 
 def resource_position(resource: Resource) -> PagePosition:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
@@ -62,6 +63,15 @@ class SessionGroup:
     next_at: datetime | None = None
 
 
+class SessionOrder(StrEnum):
+    """The order of a list of sessions; sessions of one moment are in that of their ids."""
+
+    FIRST = "premieres"
+    LAST = "dernieres"
+    CHANGED = "modifiees"
+    """Those that were stored last come first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSearch:
     """Which sessions to list; None restricts nothing. ``now`` is what ``enrolment`` is judged by.
@@ -83,3 +93,4 @@ class SessionSearch:
     starts_before: datetime | None = None
     ends_after: datetime | None = None
     own: bool = False
+    order: SessionOrder = SessionOrder.FIRST

@@ -103,6 +103,11 @@ async def every(tx: Transaction) -> list[Offer]:
     return await offers.page(tx, None, _MOST)
 
 
+async def find(tx: Transaction, offer_id: str) -> Offer | None:
+    """The offer; None where there is none of this id."""
+    return await offers.by_id(tx, offer_id)
+
+
 async def show(tx: Transaction, offer_id: str) -> Offer:
     """The offer. Raises :class:`Missing`."""
     offer = await offers.by_id(tx, offer_id)

@@ -269,7 +269,7 @@ async def page(
     *,
     before: Position | None = None,
 ) -> list[ListedSession]:
-    """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
+    """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     return await session_lists.page(tx, search, after, limit, before=before)
 
 

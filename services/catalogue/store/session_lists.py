@@ -23,7 +23,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from services.catalogue.rules.searching import PUBLIC, Position, SessionGroup, SessionSearch, Viewer
+from services.catalogue.rules.searching import (
+    PUBLIC,
+    Position,
+    SessionGroup,
+    SessionOrder,
+    SessionSearch,
+    Viewer,
+)
 from services.catalogue.rules.sessions import ListedSession, Occupancy
 from services.catalogue.store.search import matches
 from services.catalogue.store.sessions import shown, with_trainers
@@ -64,7 +71,7 @@ async def page(
     *,
     before: Position | None = None,
 ) -> list[ListedSession]:
-    """At most ``limit`` sessions by start, then id: next after ``after`` or last before ``before``."""
+    """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     found = await _listed(tx, page_query(search, after, limit, before=before), search.viewer)
     return found if before is None else found[::-1]
 
@@ -74,12 +81,15 @@ def page_query(
 ) -> Select[*tuple[Any, ...]]:
     """The query of :func:`page`; backwards from ``before``."""
     query = _LISTING.where(*_conditions(search))
-    if after is not None:
-        query = query.where(tuple_(_STARTS_AT, _SESSION_ID) > tuple_(*after))
-    if before is not None:
-        query = query.where(tuple_(_STARTS_AT, _SESSION_ID) < tuple_(*before))
-        return query.order_by(_STARTS_AT.desc(), _SESSION_ID.desc()).limit(limit)
-    return query.order_by(_STARTS_AT, _SESSION_ID).limit(limit)
+    moment = col(SessionRow.changed_at) if search.order is SessionOrder.CHANGED else _STARTS_AT
+    rises = (search.order is SessionOrder.FIRST) is (before is None)
+    edge = after if before is None else before
+    if edge is not None:
+        place, known = tuple_(moment, _SESSION_ID), tuple_(*edge)
+        query = query.where(place > known if rises else place < known)
+    if rises:
+        return query.order_by(moment, _SESSION_ID).limit(limit)
+    return query.order_by(moment.desc(), _SESSION_ID.desc()).limit(limit)
 
 
 async def count(tx: Transaction, search: SessionSearch) -> int:

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from services.catalogue.pages import filters, form_errors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import session_part
-from services.catalogue.rules.searching import SessionSearch
-from services.catalogue.service import sessions
+from services.catalogue.rules.searching import SessionOrder, SessionSearch
+from services.catalogue.service import offers, sessions
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
@@ -20,7 +20,8 @@ PAGE = 30
 async def own_sessions(visit: StaffVisit) -> Response:
     """The delegation's sessions by start, filtered; those that are over only with their filter."""
     query, now = visit.request.query_params, clock.now()
-    chosen, status = filters.read(query), _status(query.get("etat", ""))
+    chosen, status, order = filters.read(query), _status(query.get("etat", "")), _order(query.get("tri", ""))
+    offer_id = query.get("offre", "")
     search = SessionSearch(
         now=now,
         viewer=viewer_of(visit.who),
@@ -28,29 +29,42 @@ async def own_sessions(visit: StaffVisit) -> Response:
         text=chosen.text or None,
         format=chosen.format,
         organiser=None if visit.who.delegation else chosen.delegation,
+        offer_id=offer_id if filters.is_slug(offer_id) else None,
         status=status,
+        order=order,
         ends_after=None if chosen.past_too else now,
     )
     async with visit.database.quiet_transaction() as tx:
         total = await sessions.count(tx, search)
         found = await session_part(tx, search, query, PAGE)
+        offer = None if search.offer_id is None else await offers.find(tx, search.offer_id)
     used = {
         "recherche": search.text,
         "etat": status,
         "format": search.format,
         "delegation": search.organiser,
+        "offre": search.offer_id,
         "passees": "oui" if chosen.past_too else None,
+        "tri": None if order is SessionOrder.FIRST else order,
     }
     return visit.page(
         "gestion.html",
         filters=chosen,
         errors=form_errors.sentences(visit.rendering, chosen.errors),
         state=status,
+        offer=offer,
+        order=order,
         used=used,
         total=total,
         part=found,
         done=session_page.done_before(visit),
     )
+
+
+def _order(text: str) -> SessionOrder:
+    with suppress(ValueError):
+        return SessionOrder(text)
+    return SessionOrder.FIRST
 
 
 def _status(text: str) -> Status | None:

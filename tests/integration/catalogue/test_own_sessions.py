@@ -1,0 +1,98 @@
+"""The list of a delegation's sessions: sorted, filtered, a page at a time."""
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from sqlalchemy import text
+
+from services.catalogue.pages.manage import listing
+from shared.database import Database
+from tests.conftest import Ask
+from tests.integration.catalogue.browsing import HttpBrowser, log_in, organiser
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, a_draft_of, in_days
+
+__all__ = ["organiser"]
+
+
+def titles(page: str) -> list[str]:
+    return [
+        unescape(title) for title in re.findall(r'href="/gestion/sessions/[0-9a-f-]{36}">([^<]+)</a>', page)
+    ]
+
+
+async def a_few(ask: Ask, offer_id: str, number: int) -> None:
+    for day in range(number):
+        start = in_days(40 + day)
+        draft = a_draft_of(
+            offer_id,
+            title=f"Session {day}",
+            starts_at=start.isoformat(),
+            ends_at=(start + timedelta(hours=7)).isoformat(),
+        )
+        assert (await ask("POST", "/sessions", by=BRETAGNE, **draft)).status_code == 201
+
+
+@pytest.mark.parametrize(("order", "is_last_first"), [("premieres", False), ("dernieres", True), ("", False)])
+async def test_sessions_are_listed_by_their_start_from_either_end_page_after_page(
+    organiser: HttpBrowser,
+    an_empty_offer: str,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    order: str,
+    is_last_first: bool,
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    await a_few(ask, an_empty_offer, 5)
+    expected = [f"Session {day}" for day in range(5)]
+    if is_last_first:
+        expected.reverse()
+    address, seen = f"/gestion?tri={order}", []
+    while True:
+        page = (await organiser.get(address)).text
+        seen.append(titles(page))
+        following = re.search(r'rel="next" href="([^"]+)"', page)
+        if following is None:
+            break
+        address = unescape(following[1])
+    assert seen == [expected[:2], expected[2:4], expected[4:]]
+    back = re.search(r'rel="prev" href="([^"]+)"', page)
+    assert back
+    assert titles((await organiser.get(unescape(back[1]))).text) == expected[2:4]
+
+
+async def test_what_was_changed_last_comes_first_where_one_asks_for_it(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    await a_few(ask, an_empty_offer, 3)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE session SET venue = 'Quimper' WHERE title = 'Session 1'"))
+    page = (await organiser.get("/gestion?tri=modifiees")).text
+    assert titles(page)[0] == "Session 1"
+    assert 'aria-sort="descending"><a href="/gestion">Modifiée</a>' in page
+
+
+async def test_a_filter_is_taken_off_by_a_click_and_an_offer_is_one(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    await a_few(ask, an_empty_offer, 1)
+    page = (await organiser.get(f"/gestion?offre={an_empty_offer}&etat=draft&tri=dernieres")).text
+    assert titles(page) == ["Session 0"]
+    assert f'href="/gestion?etat=draft&amp;offre={an_empty_offer}&amp;tri=dernieres"' not in page
+    assert (
+        'href="/gestion?etat=draft&amp;tri=dernieres"><span class="hidden">Retirer le filtre </span>Un essai'
+        in page
+    )
+    other = (await organiser.get("/gestion?offre=autre")).text
+    assert "Aucune session ne correspond à ces filtres." in other
+    assert f'href="/gestion?offre={an_empty_offer}"' in (await organiser.get("/gestion/offres")).text
+
+
+async def test_an_empty_list_says_what_to_do(organiser: HttpBrowser) -> None:
+    page = (await organiser.get("/gestion?tri=rien")).text
+    assert "Aucune session à venir." in page
+    assert 'href="/gestion/sessions/serie"' in page
+    await log_in(organiser, ADMIN)
+    assert "Aucune session à venir." in (await organiser.get("/gestion")).text
