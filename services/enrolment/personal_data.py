@@ -259,6 +259,7 @@ REGISTER = (
                     "agent": "prénom, nom, courriel, fonction, employeur (SIRET, nom, délégation)",
                     "state": "où en est l’inscription",
                     "reason": "raison du refus",
+                    "sought": "noms, courriel, employeur et identifiant, pour être trouvé",
                 },
                 purpose=_TO_DECIDE,
                 ends=(ENDED, ATTENDANCE),

@@ -22,6 +22,9 @@ class EnrolmentTable(SQLModel, registry=new_registry()):
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 """The states of an enrolment that has not ended, as SQL writes a list."""
 
+BEFORE_SQL = "(CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END)"
+"""What comes first among the lines of a roster with one state, lower before higher, as SQL."""
+
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""
 
@@ -133,6 +136,24 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "ticket",
             postgresql_where=text("state = 'waitlisted' AND waits_together"),
         ),
+        # Serves rosters, which are read a state at a time.
+        Index(
+            "ix_enrolment_roster",
+            "session_id",
+            "state",
+            text(BEFORE_SQL),
+            text("coalesce(ticket, 0)"),
+            "received_at",
+            "enrolment_id",
+        ),
+        # Serve who may be one person by two issuers.
+        Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
+        Index(
+            "ix_enrolment_names",
+            "session_id",
+            text("lower(agent ->> 'family_name')"),
+            text("lower(agent ->> 'given_name')"),
+        ),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
             "ix_enrolment_pending",
@@ -166,6 +187,11 @@ class EnrolmentRow(EnrolmentTable, table=True):
     request_id: UUID
     request_source: str
     received_at: datetime = Field(sa_type=Timestamp)
+    sought: str | None = Field(
+        default=None,
+        description="Names, address, employer and identifier as they are searched in rosters; null: made "
+        "when it is searched. The database forgets it when the agent is corrected.",
+    )
     updated_at: datetime = Field(sa_type=Timestamp)
 
 

@@ -11,6 +11,7 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
+from shared.events.vocabulary import Agent
 
 PARTS = [
     State.OFFERED,
@@ -28,7 +29,10 @@ PARTS = [
 
 def plain(text: str) -> str:
     """Return a text as it is searched in: in small letters, without accents."""
-    letters = unicodedata.normalize("NFD", text.lower())
+    text = text.lower()
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFD", text)
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
@@ -39,6 +43,17 @@ class RosterOrder(StrEnum):
     NAME = "name"
     EMPLOYER = "employer"
     SINCE = "since"
+
+
+def sought_of(agent: Agent) -> str:
+    """Return what an agent is searched by."""
+    parts = agent.given_name, agent.family_name, agent.email, agent.employer.name, agent.agent_id
+    return plain(" ".join(parts))
+
+
+def part_of(state: State) -> int:
+    """Return in which part of the roster a line with this state stands: 0 has who has a seat."""
+    return 0 if state.has_seat else 1 + PARTS.index(state)
 
 
 LineKey = tuple[int, int, int, datetime, UUID]
@@ -70,9 +85,9 @@ class RosterLine:
     @property
     def key(self) -> LineKey:
         enrolment = self.enrolment
-        part = 0 if enrolment.state.has_seat else 1 + PARTS.index(enrolment.state)
         before = -enrolment.priority if enrolment.state is State.WAITLISTED else 0
-        return part, before, enrolment.ticket or 0, enrolment.received_at, enrolment.enrolment_id
+        part, ticket = part_of(enrolment.state), enrolment.ticket or 0
+        return part, before, ticket, enrolment.received_at, enrolment.enrolment_id
 
     @property
     def sorted_key(self) -> SortedKey:

@@ -12,6 +12,7 @@ from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.roster_lines import sought_of
 from services.enrolment.rules.session_roster import Certified
 from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
@@ -246,6 +247,7 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
             "issuer": once([enrolment.agent.issuer for enrolment in enrolments]),
             "agent_id": [enrolment.agent.agent_id for enrolment in enrolments],
             "agent": [enrolment.agent.model_dump_json() for enrolment in enrolments],
+            "sought": [sought_of(enrolment.agent) for enrolment in enrolments],
             "state": [enrolment.state.value for enrolment in enrolments],
             "reason": once([enrolment.reason for enrolment in enrolments]),
             "ticket": [enrolment.ticket for enrolment in enrolments],

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.overview import SessionAtAGlance
-from services.enrolment.store.enrolments import LIVE
 from services.enrolment.store.sessions import session_of
+from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
 from shared.database import Transaction
 
 
@@ -17,13 +17,13 @@ async def glances(
     tx: Transaction, organiser: str | None, since: datetime, limit: int, now: datetime
 ) -> Sequence[SessionAtAGlance]:
     """Return sessions that end after a moment, the first to start first; of one organiser, or of all."""
-    parameters = {"organiser": organiser, "since": since, "limit": limit, "live": LIVE, "now": now}
+    parameters = {"organiser": organiser, "since": since, "limit": limit, "now": now}
     return [_glance(row) for row in await tx.execute(_LIST, parameters)]
 
 
 async def glance(tx: Transaction, session_id: UUID, now: datetime) -> SessionAtAGlance | None:
     """Return a session with its numbers, or None."""
-    row = (await tx.execute(_SINGLE, {"id": session_id, "live": LIVE, "now": now})).one_or_none()
+    row = (await tx.execute(_SINGLE, {"id": session_id, "now": now})).one_or_none()
     return None if row is None else _glance(row)
 
 
@@ -43,20 +43,22 @@ def _glance(row: Row[Any]) -> SessionAtAGlance:
 
 # Each count is served by an index of few rows; who has a seat is looked for only once a session has begun.
 _GLANCE = (
-    "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "
+    "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "  # noqa: S608 our own words
     "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "
     "AND enrolment.state = 'pending_approval') AS pending_approval, "
     "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "
     "AND enrolment.state = 'pending_selection') AS pending_selection, "
     "(SELECT count(*) FROM bad_address JOIN enrolment USING (issuer, agent_id) "
     "WHERE enrolment.session_id = session.session_id "
-    "AND enrolment.state = ANY(CAST(:live AS text[]))) AS bad_addresses, "
+    f"AND enrolment.state IN ({LIVE_SQL})) AS bad_addresses, "
     "CASE WHEN offered > 0 THEN (SELECT min(hold_until) FROM enrolment "
     "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'offered') END AS next_lapse, "
-    "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM enrolment "
-    # Who has come to some of the modules is 'attended' until the others are known.
-    "WHERE enrolment.session_id = session.session_id AND enrolment.state IN ('enrolled', 'attended')) "
-    "AS unrecorded "
+    # Who has come to some of the modules is 'attended' until the others are known. In the order of the index
+    # of each state: where nobody is left, the whole table would be read.
+    "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM "
+    "unnest(ARRAY['enrolled', 'attended']) AS of_state, LATERAL (SELECT FROM enrolment "
+    "WHERE enrolment.session_id = session.session_id AND enrolment.state = of_state "
+    f"ORDER BY {BEFORE_SQL}, coalesce(ticket, 0) LIMIT 1) AS line) AS unrecorded "
     "FROM session "
 )
 _LIST = text(

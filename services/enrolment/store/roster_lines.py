@@ -8,15 +8,24 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from services.enrolment.rules.questions import KeptAnswer
-from services.enrolment.rules.roster_lines import PARTS, LineKey, RosterLine, RosterOrder, SortedKey, plain
+from services.enrolment.rules.roster_lines import (
+    LineKey,
+    RosterLine,
+    RosterOrder,
+    SortedKey,
+    part_of,
+    plain,
+)
 from services.enrolment.rules.states import State
-from services.enrolment.store.enrolments import LIVE, enrolment_of
+from services.enrolment.store.enrolments import enrolment_of
+from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
 from shared.database import Transaction
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST
 
 _SEATED = [state.value for state in State if state.has_seat]
-_FIRST: LineKey = (-1, 0, 0, EARLIEST, UUID(int=0))
+_BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
+"""Before every line of a part of the roster."""
 
 
 async def page(
@@ -84,18 +93,20 @@ async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: U
 def _parameters(
     session_id: UUID, states: Collection[State], after: LineKey | None, limit: int | None
 ) -> dict[str, Any]:
-    part, priority, ticket, received_at, enrolment_id = after or _FIRST
+    """Return those of a page; each state has where its lines begin."""
+    part, *place = after or (-1, *_BEGINNING)
+    wanted = [state for state in states or State if part_of(state) >= part]
+    begins = [tuple(place) if part_of(state) == part else _BEGINNING for state in wanted]
+    columns = zip(*begins, strict=True) if begins else ((), (), (), ())
+    before, tickets, receipts, ids = map(list, columns)
     return {
         "id": session_id,
-        "states": [state.value for state in states] or None,
-        "seated": _SEATED,
-        "live": LIVE,
-        "parts": [state.value for state in PARTS],
-        "part": part,
-        "priority": priority,
-        "ticket": ticket,
-        "received": received_at,
-        "enrolment": enrolment_id,
+        "states": [state.value for state in wanted],
+        "parts": [part_of(state) for state in wanted],
+        "before": before,
+        "tickets": tickets,
+        "receipts": receipts,
+        "ids": ids,
         "limit": limit,
         "patterns": None,
     }
@@ -122,59 +133,73 @@ def _line(row: Row[Any]) -> RosterLine:
     )
 
 
-_PLAIN = "regexp_replace(normalize(lower(concat_ws(' ', {})), NFD), '[\u0300-\u036f]', '', 'g')"
-_SOUGHT = _PLAIN.format(
-    "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id"
-)
-_ROSTER = (
-    "WITH roster AS (SELECT enrolment.*, CASE WHEN state = ANY(CAST(:seated AS text[])) THEN 0 "  # noqa: S608 our own columns
-    "ELSE array_position(CAST(:parts AS text[]), CAST(state AS text)) END AS part, "
-    "CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END AS before FROM enrolment "
-    "WHERE session_id = :id AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[]))) "
-    f"AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))), "
-    "waiting AS (SELECT enrolment_id, dense_rank() OVER (ORDER BY priority DESC, ticket) AS position "
-    "FROM enrolment WHERE session_id = :id AND state = 'waitlisted') "
-)
 _SEATED_BETWEEN = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :session "
     "AND enrolment_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) "
     "AND state = ANY(CAST(:seated AS text[])) LIMIT 2"
 )
-_ORDER = "part, before, coalesce(ticket, 0), received_at, enrolment_id"
-# What is looked up for each entry, only for those of the page.
-_DETAILS = (
-    ", live AS (SELECT enrolment_id, issuer, lower(agent->>'email') AS address, "
-    "lower(agent->>'given_name') AS given, lower(agent->>'family_name') AS family "
-    "FROM enrolment WHERE session_id = :id AND state = ANY(CAST(:live AS text[]))), "
-    # Of one issuer all may have one address: only those are compared that two issuers have.
-    "addresses AS (SELECT address FROM live GROUP BY address HAVING count(DISTINCT issuer) > 1), "
-    "names AS (SELECT given, family FROM live GROUP BY given, family HAVING count(DISTINCT issuer) > 1), "
-    "shown AS (SELECT live.* FROM live JOIN page USING (enrolment_id)), "
-    "pairs AS (SELECT enrolment_id, array_agg(other ORDER BY other) AS same_person FROM ("
-    "SELECT shown.enrolment_id, live.enrolment_id AS other FROM shown JOIN addresses USING (address) "
-    "JOIN live USING (address) "
-    "WHERE live.issuer <> shown.issuer UNION "
-    "SELECT shown.enrolment_id, live.enrolment_id FROM shown JOIN names USING (given, family) "
-    "JOIN live USING (given, family) "
-    "WHERE live.issuer <> shown.issuer) AS pair GROUP BY enrolment_id) "
-    "SELECT page.*, position, same_person, bad_address.agent_id IS NOT NULL AS address_is_bad, "
-    "(SELECT jsonb_object_agg(module, attendance) FROM attendance "
-    "WHERE attendance.enrolment_id = page.enrolment_id) AS attendance, "
-    "(SELECT jsonb_agg(to_jsonb(question_answer) - 'enrolment_id' ORDER BY question_id) FROM question_answer "
-    "WHERE question_answer.enrolment_id = page.enrolment_id) AS answers, "
-    "(SELECT facts ->> 'above_capacity' FROM request WHERE request.request_id = page.request_id "
-    "AND request.source = page.request_source) AS above_capacity "
-    "FROM page LEFT JOIN waiting USING (enrolment_id) LEFT JOIN pairs USING (enrolment_id) "
-    "LEFT JOIN bad_address ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id "
+_PLAIN = "regexp_replace(normalize(lower(concat_ws(' ', {})), NFD), '[\u0300-\u036f]', '', 'g')"
+# Made here of whom no version that knows the column has written.
+_SOUGHT = "coalesce(sought, {})".format(
+    _PLAIN.format(
+        "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id"
+    )
 )
-_PAGE = text(
-    f"{_ROSTER}, page AS (SELECT * FROM roster WHERE ({_ORDER}) "  # noqa: S608 our own columns
-    "> (:part, :priority, CAST(:ticket AS bigint), CAST(:received AS timestamptz), CAST(:enrolment AS uuid)) "
-    f"ORDER BY {_ORDER} LIMIT :limit) {_DETAILS} ORDER BY {_ORDER}"
-)
+_PLACE = f"{BEFORE_SQL}, coalesce(ticket, 0), received_at, enrolment_id"
+# The first lines of each state, by the index of rosters; then the first of all.
+_FOUND = f"""
+    SELECT found.*, part
+      FROM unnest(CAST(:states AS text[]), CAST(:parts AS integer[]), CAST(:before AS integer[]),
+               CAST(:tickets AS bigint[]), CAST(:receipts AS timestamptz[]), CAST(:ids AS uuid[]))
+           AS wanted (of_state, part, after_before, after_ticket, after_receipt, after_id),
+           LATERAL (
+           SELECT * FROM enrolment
+            WHERE session_id = :id AND state = of_state
+              AND ({_PLACE}) > (after_before, after_ticket, after_receipt, after_id)
+              AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
+            ORDER BY {_PLACE} LIMIT :limit) AS found
+     ORDER BY part, {_PLACE} LIMIT :limit"""  # noqa: S608 our own words
+_IS_OTHER = f"session_id = :id AND state IN ({LIVE_SQL}) AND other.issuer <> shown.issuer"
+# What is looked up for each entry, only for those of the page. A group is one place in line.
+_DETAILS = f"""
+    waiting (of_priority, of_ticket, position) AS (
+    SELECT priority, ticket, row_number() OVER (ORDER BY priority DESC, ticket)
+      FROM (SELECT DISTINCT priority, ticket FROM enrolment
+             WHERE session_id = :id AND state = 'waitlisted'
+               AND (SELECT bool_or(state = 'waitlisted') FROM page)) AS place),
+    shown AS (
+    SELECT enrolment_id, issuer, lower(agent ->> 'email') AS address, lower(agent ->> 'given_name') AS given,
+           lower(agent ->> 'family_name') AS family
+      FROM page WHERE state IN ({LIVE_SQL})),
+    pairs AS (
+    SELECT enrolment_id, array_agg(other ORDER BY other) AS same_person
+      FROM (SELECT shown.enrolment_id, other.enrolment_id AS other
+              FROM shown JOIN enrolment AS other ON lower(agent ->> 'email') = address
+             WHERE {_IS_OTHER}
+             UNION
+            SELECT shown.enrolment_id, other.enrolment_id
+              FROM shown JOIN enrolment AS other
+                   ON lower(agent ->> 'family_name') = family AND lower(agent ->> 'given_name') = given
+             WHERE {_IS_OTHER}) AS pair
+     GROUP BY enrolment_id)
+    SELECT page.*, position, same_person, bad_address.agent_id IS NOT NULL AS address_is_bad,
+           (SELECT jsonb_object_agg(module, attendance) FROM attendance
+             WHERE attendance.enrolment_id = page.enrolment_id) AS attendance,
+           (SELECT jsonb_agg(to_jsonb(question_answer) - 'enrolment_id' ORDER BY question_id)
+              FROM question_answer WHERE question_answer.enrolment_id = page.enrolment_id) AS answers,
+           (SELECT facts ->> 'above_capacity' FROM request WHERE request.request_id = page.request_id
+               AND request.source = page.request_source) AS above_capacity
+      FROM page
+           LEFT JOIN waiting ON state = 'waitlisted' AND of_priority = priority AND of_ticket = ticket
+           LEFT JOIN pairs USING (enrolment_id)
+           LEFT JOIN bad_address
+                ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id"""  # noqa: S608 our own words
+_PAGE = text(f"WITH page AS MATERIALIZED ({_FOUND}), {_DETAILS} ORDER BY part, {_PLACE}")
 _LINES = text(
-    f"{_ROSTER}, page AS (SELECT * FROM roster WHERE enrolment_id = ANY(CAST(:enrolments AS uuid[]))) "  # noqa: S608 our own columns
-    f"{_DETAILS} ORDER BY {_ORDER}"
+    "WITH page AS MATERIALIZED (SELECT enrolment.*, part FROM enrolment "  # noqa: S608 our own words
+    "JOIN unnest(CAST(:states AS text[]), CAST(:parts AS integer[])) AS of_part (of_state, part) "
+    "ON state = of_state WHERE session_id = :id AND enrolment_id = ANY(CAST(:enrolments AS uuid[]))), "
+    f"{_DETAILS} ORDER BY part, {_PLACE}"
 )
 _SORTED_BY = {
     RosterOrder.NAME: _PLAIN.format("agent->>'family_name', agent->>'given_name'"),
@@ -185,10 +210,12 @@ _SORTED_BY = {
 }
 _SORTED_PAGES = {
     (order, descending): text(
-        f'{_ROSTER}, page AS (SELECT * FROM (SELECT roster.*, {sorted_by} COLLATE "C" AS sorted_by '  # noqa: S608 our own columns
-        f"FROM roster) AS sorted WHERE CAST(:after AS text) IS NULL OR (sorted_by, enrolment_id) "
+        "WITH page AS MATERIALIZED (SELECT * FROM ("  # noqa: S608 our own words
+        f'SELECT enrolment.*, {sorted_by} COLLATE "C" AS sorted_by FROM enrolment '
+        "WHERE session_id = :id AND state = ANY(CAST(:states AS text[]))) AS sorted "
+        "WHERE CAST(:after AS text) IS NULL OR (sorted_by, enrolment_id) "
         f'{"<" if descending else ">"} (CAST(:after AS text) COLLATE "C", CAST(:enrolment AS uuid)) '
-        f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit) "
+        f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit), "
         f"{_DETAILS} ORDER BY sorted_by {way}, enrolment_id {way}"
     )
     for order, sorted_by in _SORTED_BY.items()

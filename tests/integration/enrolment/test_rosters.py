@@ -1,0 +1,83 @@
+"""Rosters are read a state at a time by their index, and searched in what is kept for that."""
+
+from datetime import datetime
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from services.enrolment.rules.states import State
+from services.enrolment.store import roster_lines
+from shared.database import Database
+from shared.events.catalogue import SessionState
+from tests.integration.enrolment.conftest import Front, SelectRows
+from tests.support.builders import an_agent, open_now
+
+BEGINNING = (0, 0, -1, datetime.fromisoformat("2025-01-01T00:00:00Z"), UUID(int=0))
+
+
+async def session_of_all(front: Front) -> SessionState:
+    """Three seats, two of whom were given up again, and a line of four."""
+    session = open_now(capacity=3)
+    agents = [an_agent(issuer=issuer) for issuer in ("iel", "ouest") for _ in range(5)]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    for agent in agents[1:4]:
+        await front.withdraw(session, agent)
+    return session
+
+
+async def lines(database: Database, session: SessionState, *sought: str) -> list[str]:
+    async with database.quiet_transaction() as tx:
+        found = await roster_lines.page(tx, session.session_id, None, 100, sought=sought)
+    return [line.enrolment.agent.agent_id for line in found]
+
+
+async def test_pages_of_any_length_are_the_roster_in_its_order(front: Front, database: Database) -> None:
+    session = await session_of_all(front)
+    async with database.quiet_transaction() as tx:
+        await tx.execute(
+            text("UPDATE enrolment SET priority = 5 WHERE ticket IN (SELECT max(ticket) FROM enrolment)")
+        )
+        whole = await roster_lines.page(tx, session.session_id, None, 100)
+        keys = [line.key for line in whole]
+        assert all(first < second for first, second in pairwise(keys))
+        assert len({line.enrolment.state for line in whole}) == 3
+        for length in (1, 2, 3):
+            after, read = None, []
+            while part := await roster_lines.page(tx, session.session_id, after, length):
+                read += part
+                after = part[-1].key
+            assert read == whole
+
+
+async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> None:
+    session_id = open_now().session_id
+    parameters = roster_lines._parameters(session_id, list(State), BEGINNING, 50)
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        await tx.execute(text("SET LOCAL enable_bitmapscan = off"))
+        plan = await tx.scalars(text(f"EXPLAIN {roster_lines._PAGE.text}"), parameters)
+        said = "\n".join(plan)
+    assert "Index Scan using ix_enrolment_roster" in said
+
+
+@pytest.mark.parametrize("written_by", ["this version", "the last release"])
+async def test_who_was_corrected_is_found_by_what_is_right(
+    *, front: Front, database: Database, rows: SelectRows, written_by: str
+) -> None:
+    session, agent = open_now(), an_agent(given_name="Élise", family_name="Le Goff")
+    await front.publish(session)
+    await front.enrol(session, agent, an_agent())
+    (kept,) = await rows("SELECT sought FROM enrolment WHERE agent_id = :id", id=agent.agent_id)
+    assert kept.sought == f"elise le goff {agent.email} ville de rennes {agent.agent_id.lower()}"
+    async with database.transaction() as tx:
+        if written_by == "the last release":
+            await tx.execute(text("UPDATE enrolment SET sought = NULL"))
+    assert await lines(database, session, "goff", "elise") == [agent.agent_id]
+    async with database.transaction() as tx:
+        corrected = "UPDATE enrolment SET agent = agent || jsonb_build_object('family_name', 'Šimon') "
+        await tx.execute(text(f"{corrected} WHERE agent_id = :id"), {"id": agent.agent_id})
+    assert await lines(database, session, "goff") == []
+    assert await lines(database, session, "simon") == [agent.agent_id]
