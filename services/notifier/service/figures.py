@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from services.notifier.store import figures
-from services.notifier.tables import FigureRow
+from services.notifier.store.figures import CountedFigure
 from shared.database import Transaction
 
 SummedBy = TypeVar("SummedBy", bound=Hashable)
@@ -39,7 +39,7 @@ class FigureKind(StrEnum):
 class OfferFigures:
     """Figures from ``since`` on, and sums of them."""
 
-    rows: Sequence[FigureRow]
+    rows: Sequence[CountedFigure]
     months: Sequence[date]
     offers: Sequence[str]
     organisers: Sequence[str]
