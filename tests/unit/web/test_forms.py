@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from shared.web.forms import LARGEST_FORM, Form, read_form
+from shared.web.forms import LARGEST_FORM, Form, parsed, read_form
 
 IN_PARTS = "multipart/form-data; boundary=x"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -69,3 +69,10 @@ async def test_no_more_fields_are_taken_than_a_form_has(in_parts: bool) -> None:
 def test_a_number_is_read_up_to_the_most_that_it_may_be(typed: str, number: int | None) -> None:
     assert Form([("n", typed)]).number("n", 100) == number
     assert Form().number("n", 100) is None
+
+
+@pytest.mark.parametrize("typed", ["a=%00", "%00=a", "a=b&c=d%00e"])
+def test_a_form_with_a_nul_is_what_no_browser_sends(typed: str) -> None:
+    with pytest.raises(HTTPException) as refused:
+        parsed(typed.encode())
+    assert refused.value.status_code == 400
