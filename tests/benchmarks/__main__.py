@@ -20,7 +20,7 @@ import uvloop
 
 from local.kafka import missing_tools
 from shared.process import tune_gc
-from tests.benchmarks import decisions, in_checkout, mails
+from tests.benchmarks import decisions, in_checkout, mails, pages
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import BenchmarkServers, Checkout, NotMeasured, sink_program
 
@@ -45,6 +45,9 @@ def main() -> None:
     print(f"\n{arguments.rounds} rounds, broker: {arguments.broker}")
     print("\n".join(figures.table()))
     _write(Path(".local/bench.json"), arguments, figures)
+    medians = {name: spread.median for name, spread in figures.spread(PROJECT).items()}
+    if slow := pages.too_slow(medians):
+        sys.exit(f"above {pages.MOST_MS} ms: {', '.join(slow)}")
 
 
 def _arguments() -> argparse.Namespace:

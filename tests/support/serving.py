@@ -11,11 +11,13 @@ import uvicorn
 
 
 @contextmanager
-def serving(compose: Callable[[str], AbstractAsyncContextManager[Any]]) -> Iterator[str]:
+def serving(
+    compose: Callable[[str], AbstractAsyncContextManager[Any]], *, seconds: float = 30
+) -> Iterator[str]:
     """The address at which the application answers, until the end.
 
     ``compose`` is given the address and yields the ASGI application; it is entered and left in the loop that
-    serves it, so that its database belongs there. Raises what it raises.
+    serves it, so that its database belongs there; that may take so many ``seconds``. Raises what it raises.
     """
     listener = socket.create_server(("127.0.0.1", 0))  # which takes connections before anybody serves them
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -46,7 +48,7 @@ def serving(compose: Callable[[str], AbstractAsyncContextManager[Any]]) -> Itera
 
     thread = threading.Thread(target=run, daemon=True)  # what hangs must not hold the tests up
     thread.start()
-    ready.wait(30)
+    ready.wait(seconds)
     try:
         if servers and not failures:
             yield address
@@ -57,4 +59,4 @@ def serving(compose: Callable[[str], AbstractAsyncContextManager[Any]]) -> Itera
         listener.close()
     if failures:
         raise failures[0]
-    assert servers, "the application was not composed within 30 s"
+    assert servers, f"the application was not composed within {seconds} s"
