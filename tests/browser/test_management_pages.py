@@ -109,6 +109,25 @@ def test_the_history_of_a_session_tells_each_change(organiser: Page) -> None:
     looks_right(organiser)
 
 
+def test_what_is_final_is_asked_in_a_dialog_and_on_its_page(organiser: Page) -> None:
+    organiser.locator("main a", has_text="Rennes").first.click()
+    address = organiser.url
+    link = organiser.get_by_role("link", name="Annuler la session")
+    link.click()
+    dialog = organiser.get_by_role("dialog", name="Annuler la session")
+    expect(dialog.get_by_role("heading")).to_be_focused()
+    expect(dialog.get_by_label("Motif, facultatif")).to_be_visible()
+    looks_right(organiser)
+    dialog.get_by_role("link", name="Garder la session").click()
+    expect(dialog).to_have_count(0)
+    link.click()
+    organiser.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(organiser).to_have_url(address)
+    organiser.goto(f"{address}/annuler")
+    expect(organiser.get_by_role("heading", name="Annuler la session")).to_be_visible()
+
+
 def test_who_cancels_is_told_for_whom_the_reason_is(organiser: Page) -> None:
     organiser.locator("main a", has_text="Rennes").first.click()
     organiser.get_by_role("link", name="Annuler la session").click()

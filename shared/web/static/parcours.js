@@ -68,6 +68,33 @@ for (const link of document.querySelectorAll("a[data-choose]")) {
   });
 }
 
+// A link with data-dialog asks in a dialog what its page asks: the part of that id, with its heading and its form.
+for (const link of document.querySelectorAll("a[data-dialog]")) {
+  link.addEventListener("click", async (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const id = link.dataset.dialog;
+    const answer = await fetch(link.href).catch(() => null);
+    const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
+    const question = page && page.getElementById(id);
+    if (!question) return location.assign(link.href);
+    const dialog = document.createElement("dialog");
+    const heading = question.querySelector("h1");
+    heading.tabIndex = -1; // it is read first, not a field that comes after what follows
+    heading.autofocus = true;
+    dialog.setAttribute("aria-labelledby", heading.id);
+    dialog.append(question);
+    dialog.addEventListener("close", () => dialog.remove());
+    dialog.addEventListener("click", (click) => {
+      if (!click.target.closest("[data-close]")) return;
+      click.preventDefault();
+      dialog.close();
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
 // A menu closes by Escape, and by a click beside it.
 for (const menu of document.querySelectorAll(".account details")) {
   menu.addEventListener("keydown", (event) => {
