@@ -17,7 +17,7 @@ from shared.web.spreadsheets import Code, Fault, UnreadableSheet
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LARGEST = 10 * 1024 * 1024
-"""Bytes of a part, once it is unpacked."""
+"""Bytes of a part, once it is unpacked, and characters of all cells together."""
 _MOST_COLUMNS = 200
 _MARK = b"PK\x03\x04"
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -36,7 +36,7 @@ def as_csv(content: bytes) -> bytes:
             sheets = sorted(
                 name for name in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
             )
-            rows = list(_rows(_parsed(archive, sheets[0]), texts))
+            rows = list(_bounded(_rows(_parsed(archive, sheets[0]), texts)))
     except (zipfile.BadZipFile, ET.ParseError, KeyError, IndexError, ValueError, RuntimeError) as error:
         fault = Fault(1, Code.NOT_CSV, "the file is no workbook that can be read")
         raise UnreadableSheet(fault) from error
@@ -71,6 +71,16 @@ def _rows(sheet: ET.Element, texts: list[str]) -> Iterator[list[str]]:
         yield cells
 
 
+def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The rows, as long as all their text together is no larger than a part: cells share texts, by number."""
+    size = 0
+    for row in rows:
+        size += sum(map(len, row), len(row))
+        if size > _LARGEST:
+            raise ValueError("too much text")
+        yield row
+
+
 def _column(reference: str) -> int:
     """The number of a column from 0, of ``B12``."""
     number = 0
@@ -85,7 +95,10 @@ def _value(cell: ET.Element, texts: list[str]) -> str:
     found = cell.find(f"{_MAIN}v")
     value = "" if found is None else found.text or ""
     if cell.get("t") == "s":
-        return texts[int(value)]
+        number = int(value)
+        if number < 0:
+            raise IndexError(value)
+        return texts[number]
     # Excel keeps whole numbers as 3.0 at times.
     return value.removesuffix(".0")
 

@@ -52,9 +52,22 @@ def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:
         a_workbook('<row><c r="ZZZ1"><v>1</v></c></row>'),
         a_workbook('<row><c t="s"><v>7</v></c></row>'),
         a_workbook(f"<row><c><v>{'1' * 11_000_000}</v></c></row>"),
+        a_workbook('<row><c t="s"><v>0</v></c></row>' * 200, f"<si><t>{'x' * 100_000}</t></si>"),
+        a_workbook('<row><c r="GQ1"/></row>' * 60_000),
+        a_workbook('<row><c t="s"><v>-1</v></c></row>', "<si><t>x</t></si>"),
         a_workbook('<!DOCTYPE x [<!ENTITY e "e">]>'),
     ],
-    ids=["cut off", "no XML", "too wide", "no such text", "too large", "entities"],
+    ids=[
+        "cut off",
+        "no XML",
+        "too wide",
+        "no such text",
+        "too large",
+        "one text in many cells",
+        "far cells",
+        "before the first text",
+        "entities",
+    ],
 )
 def test_what_is_no_workbook_is_refused(content: bytes) -> None:
     assert workbooks.is_workbook(content)
