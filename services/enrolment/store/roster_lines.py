@@ -39,7 +39,7 @@ async def page(
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster, in these states or in all, that have all of these words.
 
-    Words are looked for in names, addresses and employers, however they are written: with accents or not.
+    Words are looked for in names, addresses, employers and identifiers, with accents or not.
     """
     parameters = _parameters(session_id, states, after, limit)
     patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None

@@ -46,7 +46,7 @@ class BulkPages:
         if not chosen:
             return await participants(visit, {"": "Choisissez au moins une personne."})
         if action == "write":
-            return await messages.write_to(visit, chosen)
+            return await messages.write_to(visit, chosen, self.person.policy)
         if action not in set(BulkAction):
             raise HTTPException(400)
         if "confirmer" not in visit.form:

@@ -64,9 +64,9 @@ def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
         raise HTTPException(400) from None
 
 
-async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
+async def write_to(visit: StaffVisit, chosen: Sequence[UUID], policy: Policy) -> Response:
     """The form of a message to those who are chosen."""
-    return await _page(visit, chosen=[str(each) for each in chosen])
+    return await _page(visit, policy, chosen=[str(each) for each in chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class MessagePages:
     policy: Policy
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The messages and the form; on POST it is tried, and kept once it was tried as it is."""
+        """The messages and the form; on POST it is tried, or kept where it is sent."""
         if visit.request.method != "POST":
-            return await _page(visit)
+            return await _page(visit, self.policy)
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
         message, send_at, errors = message_in(visit.form, session)
         if errors:
-            return await _page(visit, errors=errors)
+            return await _page(visit, self.policy, errors=errors)
         sends = "envoyer" in visit.form
         async with visit.database.transaction() as tx:
             planned = await messages.plan(
@@ -100,10 +100,10 @@ class MessagePages:
             raise HTTPException(404)
         if isinstance(planned, MessageFault):
             field, sentence = FAULTS[planned]
-            return await _page(visit, errors={field: sentence})
+            return await _page(visit, self.policy, errors={field: sentence})
         if sends:
             return frame.to_session(session.session_id, "/messages", done="message")
-        return await _page(visit, planned=planned)
+        return await _page(visit, self.policy, planned=planned)
 
     async def take_back(self, visit: StaffVisit) -> Response:
         """Have a message not leave."""
@@ -113,12 +113,13 @@ class MessagePages:
         if taken_back is None:
             raise HTTPException(404)
         if not taken_back:
-            return await _page(visit, errors={"": "Ce message est déjà parti."}, status=409)
+            return await _page(visit, self.policy, errors={"": "Ce message est déjà parti."}, status=409)
         return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")
 
 
 async def _page(
     visit: StaffVisit,
+    policy: Policy,
     *,
     errors: Errors | None = None,
     planned: PlannedMessage | None = None,
@@ -141,6 +142,7 @@ async def _page(
         messages=rows,
         planned=planned,
         chosen=chosen or form.every("pour"),
+        a_day=policy.messages_a_day,
         values={name: form.get(name, "") for name in ("texte", "lien", "envoi")},
         audience=form.every("audience") if "texte" in form else [each.value for each in MessageAudience],
     )
