@@ -155,11 +155,6 @@ def days_until(deadline: datetime, now: datetime, timezone: str) -> str:
 _NEAR = 60
 
 
-def local_time(instant: datetime, timezone: str) -> str:
-    """``9 h 30``: the time of an instant, by the clocks of ``timezone``."""
-    return clock_time(instant.astimezone(ZoneInfo(timezone)))
-
-
 def counted(number: int) -> str:
     """A number as French writes it: ``1 200`` with a narrow no-break space."""
     return f"{number:,}".replace(",", "\u202f")

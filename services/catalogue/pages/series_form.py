@@ -18,6 +18,7 @@ from services.catalogue.rules.series import MOST, SeriesSession
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.series import SeriesRow
 from shared.events.zones import PARIS, zone_of
+from shared.web.forms import moment_in
 
 TOWN = "{ville}"
 """Where a title has it, the town of the row stands there; else behind the title."""
@@ -101,7 +102,7 @@ def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, 
     starts_at: datetime | None = None
     if row["starts_at"]:
         try:
-            starts_at = session_form.moment(row["starts_at"], common.zone)
+            starts_at = moment_in(row["starts_at"], common.zone)
         except ValueError:
             errors["starts_at"] = FormError("starts_at")
     try:

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.pages.form_errors import FormError
-from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
+from shared.web.forms import moment_in
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
 DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
@@ -319,7 +319,7 @@ def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _value(name: str, text: str, zone: str) -> Any:
     if name in _MOMENTS:
-        return moment(text, zone)
+        return moment_in(text, zone)
     if name in _NUMBERS:
         return int(text) if text else None
     if name in _LISTS:
@@ -333,11 +333,6 @@ def _value(name: str, text: str, zone: str) -> Any:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def moment(text: str, zone: str) -> datetime:
-    """A date and time as a form has it. Raises ``ValueError``."""
-    return instant(datetime.strptime(text.strip()[:16], _WALL_CLOCK), zone)  # noqa: DTZ007 a wall clock's
 
 
 def _text(number: int | None) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages import form_errors
 from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
@@ -15,6 +15,7 @@ from services.catalogue.service import resources, sessions, templates
 from services.catalogue.service.commands import Cancellation, ReplayRequest, SessionCopy, TemplateRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
+from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
 
@@ -89,7 +90,7 @@ async def copy(visit: StaffVisit) -> Response:
     """A draft like this session, at another time."""
     listed = await session_page.own(visit)
     try:
-        starts_at = session_form.moment(visit.form.get("copie", ""), listed.session.plan.timezone)
+        starts_at = moment_in(visit.form.get("copie", ""), listed.session.plan.timezone)
         request = SessionCopy.model_validate({"starts_at": starts_at})
         async with visit.database.transaction() as tx:
             made = await sessions.duplicate(tx, visit.who, listed.session.session_id, request)

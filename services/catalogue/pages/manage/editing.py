@@ -17,6 +17,7 @@ from services.catalogue.service import offers, sessions, templates
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
 from shared.events.zones import PARIS
+from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
 
@@ -62,7 +63,7 @@ async def beginning(visit: StaffVisit) -> dict[str, str]:
     async with visit.database.quiet_transaction() as tx:
         session = (await sessions.show_own(tx, session_id, visit.who)).session
     with suppress(ValueError):
-        starts_at = session_form.moment(query.get("debut", ""), session.plan.timezone)
+        starts_at = moment_in(query.get("debut", ""), session.plan.timezone)
         session = replace(session, plan=shifted(session.plan, starts_at))
     values = session_form.shown(replace(session, reference=None))
     return values | {"offer_id": session.offer_id, "organiser": session.organiser}

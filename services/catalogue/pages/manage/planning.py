@@ -15,6 +15,7 @@ from services.catalogue.service import sessions
 from services.catalogue.service.commands import SessionChange
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
+from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
 
@@ -59,7 +60,7 @@ async def postpone(visit: StaffVisit) -> Response:
     if visit.request.method != "POST":
         return _page(visit, listed, "gestion-reporter.html", typed=typed)
     try:
-        moved = postponed(plan, session_form.moment(typed, plan.timezone), clock.now())
+        moved = postponed(plan, moment_in(typed, plan.timezone), clock.now())
     except ValueError:
         errors = {"starts_at": FormError("starts_at")}
         return _page(visit, listed, "gestion-reporter.html", typed=typed, errors=errors)
