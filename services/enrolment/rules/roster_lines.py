@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.questions import KeptAnswer
@@ -56,9 +59,11 @@ def part_of(state: State) -> int:
     return 0 if state.has_seat else 1 + PARTS.index(state)
 
 
-LineKey = tuple[int, int, int, datetime, UUID]
+SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, datetime, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
-SortedKey = tuple[str, UUID]
+SortedKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
 """Where a line stands in a roster that is sorted by anything but standing: that, and the id."""
 
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from services.enrolment.rules.organising import OrganisingFault, judge_correction
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import corrections, roster_lines, sessions
+from services.enrolment.store import corrections, enrolments, roster_lines, sessions
 from services.enrolment.store.corrections import CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.auth import Principal
@@ -91,6 +91,13 @@ async def correct_by_organiser(
 async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
     """Lock the sessions of an agent, as for each correction: no decision is made beside it."""
     await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
+
+
+async def lock_all_of_agent(tx: Transaction, enrolment_id: UUID) -> None:
+    """Lock the sessions of the agent of an enrolment, if it is kept."""
+    agent = await enrolments.agent_of(tx, enrolment_id)
+    if agent is not None:
+        await lock_sessions_of(tx, agent.key)
 
 
 async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:

@@ -1,6 +1,5 @@
 """What organisers do with one enrolment, and portals read of their agents'."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -16,7 +15,6 @@ from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
 from services.enrolment.store import changes, enrolments, roster_lines, rosters, sessions
 from services.enrolment.store.load_plans import LoadPlan
-from services.enrolment.tables import EnrolmentChangeRow
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -60,16 +58,12 @@ async def of_agent(
     return found
 
 
-async def changed_since(
-    tx: Transaction, enrolment_id: UUID, organiser: Principal, version: int, *, lock: bool = True
-) -> Sequence[EnrolmentChangeRow] | None:
-    """Return what has changed in an enrolment since somebody saw this version of it; None: there is none.
+async def lock(tx: Transaction, enrolment_id: UUID, *others: UUID) -> None:
+    """Lock the session of an enrolment, and these others, in the order in which all are locked.
 
-    ``lock``: nobody else changes it until the transaction ends.
+    Nobody else changes the enrolment until the transaction ends.
     """
-    if await find_own(tx, enrolment_id, organiser, lock=lock) is None:
-        return None
-    return [change for change in await changes.of_enrolment(tx, enrolment_id) if change.version > version]
+    await enrolments.lock_session_of(tx, enrolment_id, others)
 
 
 @dataclass(frozen=True, slots=True)

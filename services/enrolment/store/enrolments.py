@@ -28,15 +28,23 @@ LIVE = [state.value for state in State if state.is_live]
 async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
     """Return the enrolment with its session, or None when there is no such enrolment (any more).
 
-    ``lock``: nobody else changes it until the transaction ends, since the session's row is locked first.
+    ``lock``: nobody else changes it until the transaction ends, since the session's row is locked first, and
+    it is read as it is then.
     """
     if lock:
-        await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id})
-    enrolment = await tx.get(EnrolmentRow, enrolment_id)
-    session = None if enrolment is None else await tx.get(SessionRow, enrolment.session_id)
+        await lock_session_of(tx, enrolment_id)
+    enrolment = await tx.get(EnrolmentRow, enrolment_id, populate_existing=lock)
+    session = (
+        None if enrolment is None else await tx.get(SessionRow, enrolment.session_id, populate_existing=lock)
+    )
     if enrolment is None or session is None:
         return None
     return EnrolmentInSession(enrolment_of(enrolment), session_of(session))
+
+
+async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collection[UUID] = ()) -> None:
+    """Lock the row of an enrolment's session, and those of other sessions, in the order of their ids."""
+    await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id, "others": list(others)})
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
@@ -294,7 +302,8 @@ async def read(tx: Transaction, statement: TextClause, **parameters: Any) -> Ite
 
 _LOCK_SESSION_OF = text(
     "SELECT session_id FROM session "
-    "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) FOR UPDATE"
+    "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) "
+    "OR session_id = ANY(CAST(:others AS uuid[])) ORDER BY session_id FOR UPDATE"
 )
 _OF_REQUEST = text(
     "SELECT enrolment_id, state FROM enrolment "

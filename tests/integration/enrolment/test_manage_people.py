@@ -1,13 +1,22 @@
 """The roster as a page, and what an organiser does with one person there."""
 
+import asyncio
+import base64
+import json
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.routing import Route
 
+from services.enrolment.service import corrections
+from shared import clock
+from shared.auth import Principal, Role
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import (
     MANAGE,
@@ -138,6 +147,24 @@ async def test_the_roster_is_filtered_by_state_and_read_page_by_page(
     assert "Durand Zoé" not in second
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        [0, 0, 2**63, "2025-01-01T00:00:00Z", str(UUID(int=0))],
+        [2**31, 0, 0, "2025-01-01T00:00:00Z", str(UUID(int=0))],
+        ["\0", str(UUID(int=0))],
+    ],
+)
+async def test_a_place_in_the_roster_that_nobody_gave_out_is_its_beginning(
+    front: Front, organiser: OrganiserClient, key: list[Any]
+) -> None:
+    session, _ = await full(front)
+    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+    for order in ("", "&tri=nom"):
+        page = await organiser.get(page_of(session, f"?apres={cursor}{order}"))
+        assert "Durand Zoé" in text_of(page)
+
+
 async def test_each_look_at_people_is_recorded(
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:
@@ -227,6 +254,8 @@ async def test_a_priority_is_changed_with_author_and_reason(front: Front, organi
     for fields, wrong in (
         ({"priority": "x", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
         ({"priority": "5000", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
+        ({"priority": "0000099999", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
+        ({"priority": "9" * 5000, "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
         ({"priority": "5", "reason": " "}, "Dites pourquoi"),
     ):
         assert wrong in text_of(await send(organiser, path, f"{path}/priorite", **fields), 422)
@@ -296,6 +325,32 @@ async def test_a_name_and_an_address_are_corrected_unless_somebody_was_faster(
     assert "Durand Zoë" in text_of(await organiser.get(path))
     late = await send(organiser, path, f"{path}/correction", **before | given | {"given_name": "Zoe"})
     assert "ont été corrigés entre-temps" in text_of(late, 409)
+
+
+async def test_a_name_that_is_corrected_while_a_form_waits_stays(
+    *, front: Front, organiser: OrganiserClient, database: Database, rows: SelectRows, eventually: Eventually
+) -> None:
+    session, (agent, *_) = await full(front)
+    path = await person_page(front, session, agent)
+    enrolment_id = (await front.of(session, agent)).enrolment_id
+    colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
+    form = {f"avant-{field}": getattr(agent, field) for field in ("given_name", "family_name", "email")}
+    form |= {"given_name": "Zoe", "family_name": agent.family_name, "email": agent.email}
+
+    async def it_waits() -> bool:
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await rows(waiting))
+
+    async with database.transaction() as tx:
+        await corrections.correct_by_organiser(
+            tx, enrolment_id, {"given_name": "Zoë"}, colleague, clock.now()
+        )
+        late = asyncio.create_task(send(organiser, path, f"{path}/correction", **form))
+        await eventually(it_waits, "the form waits for the colleague")
+    assert "ont été corrigés entre-temps" in text_of(await late, 409)
+    assert "Durand Zoë" in text_of(await organiser.get(path))
 
 
 async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: OrganiserClient) -> None:
@@ -389,6 +444,19 @@ async def test_what_is_wrong_stands_beside_its_field_and_nobody_is_enrolled(
     assert re.search(rf'id="{field}-erreur">{said}', answer.text)
     assert 'value="Anne"' in answer.text
     assert await rows("SELECT 1 FROM enrolment") == []
+
+
+async def test_all_that_is_wrong_is_said_at_once_and_in_the_title(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(questions=[a_question("repas", "choice", required=True)])
+    await front.publish(session)
+    answer = await send(organiser, page_of(session, "/ajout"), **PERSON | {"email": "anne"})
+    assert "<title>Erreur –" in answer.text
+    for field in ("email", "question-repas"):
+        assert f'<a href="#{field}">' in answer.text, field
+    right = await send(organiser, page_of(session, "/ajout"), **PERSON)
+    assert "<title>Erreur –" in right.text
 
 
 async def test_the_questions_of_a_session_are_asked(front: Front, organiser: OrganiserClient) -> None:

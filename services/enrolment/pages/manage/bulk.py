@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame, messages
-from services.enrolment.pages.manage.person import ChangedMeanwhile, NotDone, PersonPages, done, version_in
+from services.enrolment.pages.manage.frame import NotDone
+from services.enrolment.pages.manage.person import ChangedMeanwhile, PersonPages, done
 from services.enrolment.pages.manage.roster import participants
 from services.enrolment.rules.bulk import BulkAction, consequences
 from services.enrolment.rules.roster_lines import RosterLine
@@ -63,7 +64,7 @@ class BulkPages:
         results: dict[UUID, str] = {}
         for line in await _lines(visit, chosen):
             enrolment_id = line.enrolment.enrolment_id
-            version = version_in(visit.form.get(f"version-{enrolment_id}", ""))
+            version = frame.version_in(visit.form, f"version-{enrolment_id}")
             try:
                 await done(visit, enrolment_id, do_one, version)
             except ChangedMeanwhile:

@@ -1,6 +1,6 @@
 """Organisers enrol somebody: before the session, or on the day, whoever is at the door."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -10,14 +10,16 @@ from starlette.responses import Response
 from stdnum.fr import siret
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.person import NotDone, lead
+from services.enrolment.pages.manage.frame import NotDone
+from services.enrolment.pages.manage.person import lead
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.service import enrolments
 from shared import clock
+from shared.events.catalogue import Question
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Reason
+from shared.events.vocabulary import Agent, Function, Reason
 from shared.messaging.portals.registry import OWN_ISSUER
 from shared.web.forms import Errors, Form
 from shared.web.logins import StaffVisit
@@ -61,6 +63,12 @@ def agent_in(form: Form) -> tuple[Agent | None, dict[str, str]]:
     return (None if errors else agent), errors
 
 
+def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswers, Mapping[str, str]]:
+    """Return what a form answers to what its function is asked, and what is wrong with it, by field."""
+    function = form.typed("function")
+    return answers_of(asked_of(questions, Function(function)) if function in set(Function) else (), form)
+
+
 @dataclass(frozen=True, slots=True)
 class ByHandPage:
     """The form, and what comes of it by the rules of ``policy``."""
@@ -74,15 +82,12 @@ class ByHandPage:
         agent, errors = agent_in(visit.form)
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
-        answers: QuestionAnswers = ()
-        faults: Mapping[str, str] = {}
-        if agent is not None:
-            answers, faults = answers_of(asked_of(session.questions, agent.function), visit.form)
-        if agent is None or faults:
-            return await _page(visit, errors=errors, faults=faults)
+        answers, faults = answers_in(visit.form, session.questions)
         reason = visit.form.typed("above_capacity")
         if len(reason) > LONGEST_REASON:
-            return await _page(visit, errors={"above_capacity": "Ce texte est trop long."})
+            errors["above_capacity"] = "Ce texte est trop long."
+        if agent is None or errors or faults:
+            return await _page(visit, errors=errors, faults=faults)
         try:
             async with visit.database.transaction() as tx:
                 enrolled = await enrolments.enrol_by_hand(
@@ -110,6 +115,8 @@ async def _page(
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         glance = await frame.own_session(tx, visit)
+    sentences: Mapping[str, str] = visit.rendering.module("questions.html").wrong
+    wrong_answers = {field: sentences[code] for field, code in (faults or {}).items()}
     names = (*FIELDS, "above_capacity")
     return frame.page(
         visit,
@@ -119,7 +126,7 @@ async def _page(
         status=422 if errors or faults else 200,
         values={name: visit.form.get(name, "") for name in names},
         approved="approved" in visit.form,
-        errors=errors,
+        errors={**(errors or {}), **wrong_answers},
         faults=faults or {},
         form=visit.form,
         field_of=field_of,

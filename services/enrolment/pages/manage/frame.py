@@ -24,6 +24,14 @@ from shared.web.refusals import REFUSALS
 from shared.web.responses import see_other
 
 
+class NotDone(Exception):
+    """Nothing was done: what is wrong, by field; under "" what is no field's. What was begun is undone."""
+
+    def __init__(self, errors: Errors) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
 def session_id_of(visit: StaffVisit) -> UUID:
     """The session of the address."""
     session_id: UUID = visit.request.path_params["session_id"]
@@ -75,9 +83,9 @@ def id_in(typed: str) -> UUID:
         raise HTTPException(400) from None
 
 
-def version_in(form: Form) -> int:
+def version_in(form: Form, field: str = "version") -> int:
     """The version of something that a form showed; 0, which nothing has, for what is none."""
-    return form.number("version", _LARGEST_VERSION) or 0
+    return form.number(field, _LARGEST_VERSION) or 0
 
 
 _LARGEST_VERSION = 2**31 - 1

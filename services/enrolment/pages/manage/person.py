@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
+from services.enrolment.pages.manage.frame import NotDone
 from services.enrolment.pages.manage.staff_area import ENROLMENTS
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.eligibility import Refused
@@ -42,14 +43,6 @@ MAX_PRIORITY = 1000
 Parsed = TypeVar("Parsed")
 
 
-class NotDone(Exception):
-    """Nothing was done: what is wrong, by field; under "" what is no field's. What was begun is undone."""
-
-    def __init__(self, errors: Errors) -> None:
-        super().__init__(errors)
-        self.errors = errors
-
-
 class ChangedMeanwhile(Exception):
     """Nothing was done: the enrolment is not as the form showed it, in this version."""
 
@@ -58,6 +51,7 @@ class ChangedMeanwhile(Exception):
         self.seen = seen
 
 
+LockSessions = Callable[[Transaction, UUID], Awaitable[None]]
 DoneInSession = Callable[[Transaction, StaffVisit, UUID], Awaitable[object]]
 
 
@@ -82,7 +76,7 @@ class PersonPages:
 
     async def correct(self, visit: StaffVisit) -> Response:
         """Correct names and address."""
-        return await self._do(visit, self._correct, "corrigee", lock=False)
+        return await self._do(visit, self._correct, "corrigee", lock=corrections.lock_all_of_agent)
 
     async def _correct(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
         form = visit.form
@@ -135,6 +129,9 @@ class PersonPages:
         if there is not None and questions and (faults or not answered):
             return await _questions_page(visit, there, faults if answered else {})
 
+        async def lock_both(tx: Transaction, enrolment_id: UUID) -> None:
+            await enrolments.lock(tx, enrolment_id, to_session_id)
+
         async def action(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
             return await enrolments.move(
                 tx,
@@ -146,7 +143,7 @@ class PersonPages:
                 now=clock.now(),
             )
 
-        return await self._do(visit, action, "deplacee", lock=False)
+        return await self._do(visit, action, "deplacee", lock=lock_both)
 
     async def prioritise(self, visit: StaffVisit) -> Response:
         """Serve somebody who waits sooner or later."""
@@ -154,14 +151,14 @@ class PersonPages:
 
     async def prioritise_one(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
         """Give somebody the priority of the form. Raises ``NotDone`` for what is wrong with it."""
-        typed = visit.form.typed("priority")
-        if not (typed.isascii() and typed.isdigit() and int(typed[:5]) <= MAX_PRIORITY):
+        priority = visit.form.number("priority", MAX_PRIORITY)
+        if priority is None:
             raise NotDone({"priority": f"Indiquez un nombre de 0 à {MAX_PRIORITY}."})
         reason = _parsed(_LINE, "reason", visit.form.typed("reason"), "Dites pourquoi : le motif est gardé.")
         return await enrolments.change_priority(
             tx,
             enrolment_id,
-            priority=int(typed),
+            priority=priority,
             reason=reason,
             organiser=visit.who,
             policy=self.policy,
@@ -170,7 +167,7 @@ class PersonPages:
 
     async def join(self, visit: StaffVisit) -> Response:
         """Keep this one of two enrolments of one person."""
-        return await self._do(visit, self._join, "reunie", lock=False)
+        return await self._do(visit, self._join, "reunie")
 
     async def _join(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
         other = frame.id_in(visit.form.typed("autre"))
@@ -180,7 +177,7 @@ class PersonPages:
 
     async def note(self, visit: StaffVisit) -> Response:
         """Note something beside the enrolment."""
-        return await self._do(visit, _note, "notee", lock=False, versioned=False)
+        return await self._do(visit, _note, "notee", versioned=False)
 
     async def _do(
         self,
@@ -188,13 +185,13 @@ class PersonPages:
         action: DoneInSession,
         to_say: str,
         *,
-        lock: bool = True,
+        lock: LockSessions = enrolments.lock,
         versioned: bool = True,
     ) -> Response:
         """Do what a form asks for, in one transaction, if the enrolment is still as it showed it."""
         enrolment_id = frame.enrolment_id_of(visit)
         try:
-            version = version_in(visit.form.get("version", "")) if versioned else None
+            version = frame.version_in(visit.form) if versioned else None
             result = await done(visit, enrolment_id, action, version, lock=lock)
         except NotDone as error:
             return await _page(visit, status=422, errors=error.errors)
@@ -215,34 +212,30 @@ def lead(enrolment_id: UUID, done: str) -> Response:
     return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
 
 
-def version_in(typed: str) -> int:
-    """The version of an enrolment that a form has shown; 0, which none is, for what is no number."""
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else 0
-
-
 async def done(
-    visit: StaffVisit, enrolment_id: UUID, action: DoneInSession, version: int | None, *, lock: bool = True
+    visit: StaffVisit,
+    enrolment_id: UUID,
+    action: DoneInSession,
+    version: int | None,
+    *,
+    lock: LockSessions = enrolments.lock,
 ) -> object:
     """Do something with one enrolment, in a transaction of its own; None: in whatever ``version`` it is.
 
+    The sessions in which something changes are locked first: nobody else changes the enrolment meanwhile.
     Raises ``NotDone``, ``ChangedMeanwhile``, or a 404 where it is in no session of who visits.
     """
     async with visit.database.transaction() as tx:
         if version is not None:
-            await _as_seen(tx, visit, enrolment_id, version, lock=lock)
+            await lock(tx, enrolment_id)
+            found = await enrolments.find_own(tx, enrolment_id, visit.who, lock=True)
+            if found is None:
+                raise HTTPException(404)
+            if found.enrolment.version != version:
+                raise ChangedMeanwhile(version)
         result = await action(tx, visit, enrolment_id)
         _judge(result)
     return result
-
-
-async def _as_seen(
-    tx: Transaction, visit: StaffVisit, enrolment_id: UUID, version: int, *, lock: bool
-) -> None:
-    since = await enrolments.changed_since(tx, enrolment_id, visit.who, version, lock=lock)
-    if since is None:
-        raise HTTPException(404)
-    if since:
-        raise ChangedMeanwhile(version)
 
 
 def _judge(result: object) -> None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.person import NotDone
+from services.enrolment.pages.manage.frame import NotDone
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.policy import Policy
