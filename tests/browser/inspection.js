@@ -42,6 +42,12 @@ window.inspection = (() => {
     const found = say("no scope", all("th").filter((head) => !head.scope));
     const named = "[aria-label], [aria-labelledby]";
     found.push(...say("no name", all("table").filter((table) => !table.caption && !table.closest(named))));
+    const pictures = all("svg").filter((svg) => !svg.matches('[aria-hidden=true], [role=img][aria-labelledby]'));
+    found.push(...say("neither a picture nor hidden", pictures));
+    found.push(...say("not said to be required", all("[required]").filter((field) => {
+      const about = [field.labels[0], ...(field.getAttribute("aria-describedby") || "").split(" ").map((id) => document.getElementById(id))];
+      return all("[required]", field.form).length > 1 && !about.some((part) => /obligatoire/i.test(part?.textContent));
+    })));
     found.push(...say("twice", all("[id]").filter((part) => all(`[id="${CSS.escape(part.id)}"]`).length > 1)));
     const within = all('a[href^="#"]');
     found.push(...say("leads nowhere", within.filter((link) => !document.querySelector(link.hash))));

@@ -66,6 +66,8 @@ def inspect(page: Page, states: States) -> list[str]:
         for step in steps:
             step(page)
         found += [f"{name}: {fault}" for fault in faults(page)]
+        if page.title().startswith("Erreur interne"):
+            found.append(f"{name}: the service failed")
         place, title = page.url.split("?")[0].split("#")[0], page.title().removeprefix("Erreur – ")
         if not page.locator("[aria-invalid=true]").count() and titles.setdefault(title, place) != place:
             found.append(f"{name}: the title of another page: {title}")

@@ -47,7 +47,9 @@ def test_a_session_lives_from_draft_to_cancellation(organiser: Page) -> None:
     organiser.get_by_role("button", name="Enregistrer le brouillon").click()
     expect(organiser.get_by_role("alert")).to_contain_text("Rien n’a été enregistré")
     expect(organiser.get_by_role("alert")).to_be_focused()
-    expect(organiser.get_by_label("Offre")).to_have_accessible_description("Ce champ est obligatoire.")
+    expect(organiser.get_by_label("Offre")).to_have_accessible_description(
+        "Obligatoire. Ce champ est obligatoire."
+    )
     looks_right(organiser)
     organiser.get_by_role("link", name="Début : Ce champ est obligatoire.").click()
     expect(organiser.get_by_label("Début", exact=True)).to_be_in_viewport()

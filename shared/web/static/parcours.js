@@ -110,11 +110,11 @@ for (const menu of document.querySelectorAll(".account details")) {
 
 // What has data-again is looked at again after so many seconds, in the page or in data-from, as long as it is seen; later each time
 // while it stays the same or nobody answers. For five minutes at most, as each look counts as use of a log-in, which is to end;
-// what needs none says in data-minutes for how long.
+// what needs none says in data-minutes for how long. A button ends it.
 for (const part of document.querySelectorAll("[data-again]")) {
   const { again, from = location.href, minutes = 5 } = part.dataset;
   const first = again * 1000;
-  const end = Date.now() + minutes * 60000;
+  let end = Date.now() + minutes * 60000;
   const look = async (pause) => {
     let next = Math.min(8 * first, 1.5 * pause);
     if (document.hidden) next = pause;
@@ -131,6 +131,15 @@ for (const part of document.querySelectorAll("[data-again]")) {
     if (Date.now() < end) setTimeout(look, next, next);
   };
   setTimeout(look, first, first);
+  const stop = document.createElement("button");
+  stop.type = "button";
+  stop.className = "second small";
+  stop.textContent = "Ne plus actualiser";
+  stop.addEventListener("click", () => {
+    end = 0;
+    stop.remove();
+  });
+  part.after(stop);
 }
 
 // Rows of a list with data-drag can be dragged: the numbers in their fields follow. Saved by the form, as they are when typed.
