@@ -73,6 +73,10 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list" for some)
 	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
+.PHONY: pictures
+pictures: $(VENV)/.dev-ready ## Write the pictures of README.md anew, in docs/pictures
+	$(PY) -m pytest -q tests/browser/pictures.py
+
 .PHONY: check
 check: $(VENV)/.dev-ready .local/audit/.ready ## Lint, format, types, import contracts, Dockerfile, contract and migration drift
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,73 @@
+"""`make pictures`: the pictures of README.md, from the services and the example portal as tests fill them.
+
+No test: pytest brings the services. Dates are those of the day on which it runs.
+"""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from services.notifier.render import preview
+from tests.browser.conftest import Served, new_tab
+from tests.browser.served_enrolment import TOKEN, ServedEnrolment
+from tests.browser.served_portal import ServedPortal
+from tests.browser.test_every_page import MANAGE, log_in
+
+FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
+LARGEST = 80_000
+"""Bytes of a picture."""
+AS_WEBP = """async (png) => {
+  const image = await createImageBitmap(await (await fetch(png)).blob());
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [image.width, image.height];
+  canvas.getContext('2d').drawImage(image, 0, 0);
+  return canvas.toDataURL('image/webp', 0.7);
+}"""
+
+
+@contextmanager
+def screen(chromium: Browser, url: str) -> Iterator[Page]:
+    """A tab of one size for all pictures, in which nothing moves."""
+    viewport = {"width": 1200, "height": 900}
+    with new_tab(chromium, base_url=url, viewport=viewport, reduced_motion="reduce") as page:
+        yield page
+
+
+def keep(page: Page, name: str) -> None:
+    """Write what is seen as docs/pictures/<name>.webp."""
+    page.evaluate("document.fonts.ready")
+    png = base64.b64encode(page.screenshot()).decode()
+    page.goto("about:blank")
+    found = page.evaluate(AS_WEBP, f"data:image/png;base64,{png}")
+    content = base64.b64decode(found.partition(",")[2])
+    assert len(content) < LARGEST, (name, len(content))
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.webp").write_bytes(content)
+
+
+@pytest.mark.browser
+def test_pictures(
+    chromium: Browser,
+    served: Served,
+    served_enrolment: ServedEnrolment,
+    served_portal: ServedPortal,
+) -> None:
+    """Write all four."""
+    with screen(chromium, served.url) as page:
+        page.goto("/sessions")
+        keep(page, "sessions")
+    with screen(chromium, served_enrolment.url) as page:
+        log_in(page, MANAGE, TOKEN)
+        page.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}")
+        keep(page, "organiser")
+    with screen(chromium, served_portal.url) as page:
+        page.goto("/")
+        keep(page, "portal")
+    [letter, *_] = [sample for sample in preview.samples() if sample.template == "enrolment-confirmed"]
+    with screen(chromium, served.url) as page:
+        page.set_content(preview.show(letter).page)
+        keep(page, "letter")
