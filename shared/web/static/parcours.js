@@ -133,7 +133,7 @@ for (const part of document.querySelectorAll("[data-again]")) {
   setTimeout(look, first, first);
   const stop = document.createElement("button");
   stop.type = "button";
-  stop.className = "second small";
+  stop.className = "stop";
   stop.textContent = "Ne plus actualiser";
   stop.addEventListener("click", () => {
     end = 0;
