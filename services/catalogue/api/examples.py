@@ -62,6 +62,7 @@ EXAMPLES: dict[str, Any] = {
         "organiser": "bretagne",
     },
     "SessionChange": {"capacity": 60, "venue": "Rennes, salle des fêtes"},
+    "Cancellation": {"reason": "La salle n’est plus disponible ; une autre date sera proposée."},
     "SessionCopy": {"starts_at": "2027-05-10T07:30:00Z"},
     "HistoryBody": {
         "at": _NOON,
