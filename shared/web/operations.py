@@ -26,6 +26,7 @@ from shared.oidc.provider import Provider
 from shared.process import Process
 from shared.read_log import ReadKind, purpose_in
 from shared.web import labels
+from shared.web.forms import number_in
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.rendering import Rendering
@@ -167,7 +168,8 @@ class _OperationsPages:
         failed: dict[int, str] = {}
         done: int | None = None
         if visit.request.method == "POST":
-            chosen = [int(number) for number in visit.form.every("choisi") if _is_number(number)]
+            typed = [number_in(number, MOST_NUMBER) for number in visit.form.every("choisi")]
+            chosen = [number for number in typed if number is not None]
             async with self._database.quiet_transaction() as tx:
                 parked = await dead_letters.find(tx, ids=chosen, state="parked", limit=LISTED)
             letters = parked if chosen else []
@@ -250,7 +252,3 @@ class _OperationsPages:
             incidents=self._incidents,
             **shown,
         )
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 18

@@ -57,7 +57,7 @@ async def show(
         session=session,
         changes=await changes.of_enrolment(tx, enrolment_id),
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
-        twins=[await roster_lines.line_of(tx, session.session_id, twin) for twin in line.same_person],
+        twins=await roster_lines.lines_of(tx, session.session_id, line.same_person),
         destinations=[
             there for there, _ in others if judge_destination(session, there, organiser.delegation) is None
         ],
@@ -140,4 +140,4 @@ async def groups(
 
 async def noted(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return how many notes there are beside these enrolments of an organiser."""
-    return {found: len(rows) for found, rows in (await notes.of_enrolments(tx, enrolment_ids)).items()}
+    return await notes.count(tx, enrolment_ids)

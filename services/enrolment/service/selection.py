@@ -35,10 +35,12 @@ async def select(
     organiser: Principal,
     policy: Policy,
     now: datetime,
+    dry_run: bool = False,
 ) -> Selection | RankingFault | OrganisingFault | None:
     """Decide about all candidates of a session at once. The ranked fill the seats in order, then the list.
 
-    Returns why nothing was decided, or None when the session is not the organiser's.
+    Returns why nothing was decided, or None when the session is not the organiser's. ``dry_run``: what it
+    would come to is counted, and nothing is stored.
     """
     if await sessions.find_own(tx, session_id, organiser) is None:
         return None
@@ -47,7 +49,8 @@ async def select(
     fault = rank_named(roster, ranked, not_selected, organiser.name)
     if fault is not None:
         return fault
-    await rosters.save(tx, [roster])
+    if not dry_run:
+        await rosters.save(tx, [roster])
     states = [change.enrolment.state for change in roster.changes if change.cause is Cause.SELECTION]
     return Selection(
         enrolled=states.count(State.ENROLLED),

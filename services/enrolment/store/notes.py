@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from services.enrolment.tables import NoteRow
@@ -14,6 +15,16 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
     """Keep a note."""
     tx.add(NoteRow(note_id=uuid4(), enrolment_id=enrolment_id, author=author, text=text, written_at=now))
     await tx.flush()
+
+
+async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many notes there are beside those of these enrolments that have some."""
+    counted = (
+        select(col(NoteRow.enrolment_id), func.count())
+        .where(col(NoteRow.enrolment_id).in_(enrolment_ids))
+        .group_by(col(NoteRow.enrolment_id))
+    )
+    return {row[0]: row[1] for row in await tx.execute(counted)}
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:

@@ -25,7 +25,7 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import Errors, Form
+from shared.web.forms import Errors, Form, number_in
 from shared.web.links import ARRIVAL
 from shared.web.logins import StaffVisit
 from shared.web.responses import PRIVATE, see_other
@@ -39,10 +39,10 @@ _CERTIFICATES = 200
 
 def module_of(visit: StaffVisit, session: SessionState) -> int:
     """The module of the address, counted from 0; without one, that of now or the next, else the last."""
-    typed = visit.request.query_params.get("seance", "")
     number = max(1, len(session.modules))
-    if typed.isascii() and typed.isdigit() and 1 <= int(typed[:4]) <= number:
-        return int(typed[:4]) - 1
+    chosen = number_in(visit.request.query_params.get("seance", ""), number)
+    if chosen:
+        return chosen - 1
     now = clock.now()
     return next((at for at, module in enumerate(session.modules) if module.ends_at > now), number - 1)
 

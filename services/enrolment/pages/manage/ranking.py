@@ -32,14 +32,6 @@ PENDING = 200
 LARGEST_RANK = 99_999
 
 
-class Tried(Exception):
-    """What a decision would come to; raised so that all of it is undone."""
-
-    def __init__(self, selected: Selection) -> None:
-        super().__init__(selected)
-        self.selected = selected
-
-
 def draft_in(form: Form, found: CandidatesToRank) -> tuple[RankingDraft, dict[str, str]]:
     """Return the draft that a form describes, and what is wrong with it, by field.
 
@@ -106,17 +98,18 @@ class RankingPages:
         return frame.to_session(session_id, done="decidee")
 
     async def _tried(self, visit: StaffVisit, draft: RankingDraft) -> Response:
-        """What the decision would come to: it is made, counted and undone."""
+        """What the decision would come to."""
         try:
             async with visit.database.transaction() as tx:
                 found = await _found_in(tx, visit)
-                raise Tried(await self._select(tx, visit, found))
-        except Tried as tried:
-            return await self._page(visit, tried=tried.selected)
+                selected = await self._select(tx, visit, found, dry_run=True)
         except NotDone as error:
             return await self._page(visit, draft=draft, errors=error.errors, status=422)
+        return await self._page(visit, tried=selected)
 
-    async def _select(self, tx: Transaction, visit: StaffVisit, found: CandidatesToRank) -> Selection:
+    async def _select(
+        self, tx: Transaction, visit: StaffVisit, found: CandidatesToRank, *, dry_run: bool = False
+    ) -> Selection:
         order = arranged(found.draft, _ids(found))
         if order.undecided:
             raise NotDone({"": f"{len(order.undecided)} sans rang ni « non retenue » : décidez de chacune."})
@@ -133,6 +126,7 @@ class RankingPages:
             organiser=visit.who,
             policy=self.policy,
             now=clock.now(),
+            dry_run=dry_run,
         )
         match selected:
             case None:
