@@ -66,7 +66,7 @@ window.inspection = (() => {
 
   // What no page has: looks in the markup, windows that open, what moves or reloads by itself (RGAA 8.9, 10.1, 13).
   const never = () => {
-    const looks = "[style], font, center, [align], [bgcolor], marquee, blink";
+    const looks = ":not(html)[style], font, center, [align], [bgcolor], marquee, blink";
     const acts = "[onclick], [accesskey], [autoplay], [http-equiv=refresh], [target], iframe, img:not([alt])";
     return say("never", [...all(looks), ...all(acts), ...all("[tabindex]").filter((part) => part.tabIndex > 0)]);
   };
