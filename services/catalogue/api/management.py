@@ -86,6 +86,9 @@ async def offer_history(
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 
+_WITHOUT_REASON = Cancellation()
+
+
 @router.post("/sessions", status_code=201, summary="Draft a session")
 async def draft_session(
     draft: SessionDraft, database: Database, organiser: Organiser, response: Response
@@ -125,7 +128,7 @@ async def publish_session(
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
 async def cancel_session(
     session_id: UUID,
-    cancellation: Cancellation | None = None,
+    cancellation: Cancellation = _WITHOUT_REASON,
     *,
     database: Database,
     organiser: Organiser,
@@ -134,9 +137,7 @@ async def cancel_session(
 ) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone, and why."""
     async with database.transaction() as tx:
-        cancelled = await sessions.cancel(
-            tx, organiser, session_id, cancellation or Cancellation(), tags=if_match
-        )
+        cancelled = await sessions.cancel(tx, organiser, session_id, cancellation, tags=if_match)
     return tags.session(cancelled, response)
 
 
