@@ -81,7 +81,7 @@ def test_an_agent_finds_an_event_and_asks_for_a_seat(
     with new_tab(chromium, base_url=served.url) as page:
         page.route("https://portail.example.org/**", to_the_portal)
         page.goto("/")
-        type_into(page, "Chercher une session : un sujet, une ville, un format", "Rennes")
+        type_into(page, "Un sujet, une ville, un format", "Rennes")
         page.keyboard.press("Enter")
         press(page, re.compile("^Rennes"), "link")
         expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}$"))
@@ -174,7 +174,7 @@ HEARD: dict[str, tuple[str, ...]] = {
     "/": (
         'heading "Se former',
         "search",
-        'searchbox "Chercher une session',
+        'searchbox "Un sujet',
         'button "Chercher"',
         'heading "Prochaines sessions ouvertes"',
         'heading "Six formats"',
