@@ -42,7 +42,7 @@ window.inspection = (() => {
     const found = say("no scope", all("th").filter((head) => !head.scope));
     const named = "[aria-label], [aria-labelledby]";
     found.push(...say("no name", all("table").filter((table) => !table.caption && !table.closest(named))));
-    const pictures = all("svg").filter((svg) => !svg.matches('[aria-hidden=true], [role=img][aria-labelledby]'));
+    const pictures = all("svg").filter((svg) => !svg.matches('[aria-hidden=true], [role=img][aria-labelledby], [role=img] svg'));
     found.push(...say("neither a picture nor hidden", pictures));
     found.push(...say("not said to be required", all("[required]").filter((field) => {
       const about = [field.labels[0], ...(field.getAttribute("aria-describedby") || "").split(" ").map((id) => document.getElementById(id))];

@@ -15,6 +15,7 @@ from services.enrolment.rules.links import AgentEnrolment, EnrolmentNow, PastCha
 from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.service.certificates import Verified
+from shared import qr_codes
 from shared.events.catalogue import Question
 from shared.events.vocabulary import QuestionKind, Reason
 from shared.web.forms import Form
@@ -76,6 +77,7 @@ PAGES: dict[str, dict[str, Any]] = {
         ),
         "refusals": REFUSALS,
         "link_of": lambda _purpose, _seen: ALL,
+        "code_of": lambda seen, label: qr_codes.svg(str(seen.enrolment.enrolment_id), label),
         "calendar": ALL,
         "address": ALL,
         "subscriptions": ALL,
