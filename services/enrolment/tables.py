@@ -22,8 +22,11 @@ class EnrolmentTable(SQLModel, registry=new_registry()):
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
 """The states of an enrolment that has not ended, as SQL writes a list."""
 
-BEFORE_SQL = "(CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END)"
-"""What comes first among the lines of a roster with one state, lower before higher, as SQL."""
+BEFORE_SQL = "(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"
+"""What comes first among the lines of a roster with one state, lower before higher, as SQL.
+
+It has the lines that Postgres gives it: Alembic compares the index with this text.
+"""
 
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""

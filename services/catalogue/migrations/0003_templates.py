@@ -24,7 +24,7 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_template")),
-        sa.UniqueConstraint("organiser", "name", name=op.f("uq_session_template_organiser")),
+        sa.UniqueConstraint("organiser", "name", name=op.f("uq_session_template_organiser_name")),
     )
 
 

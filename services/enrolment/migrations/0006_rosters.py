@@ -30,7 +30,7 @@ def upgrade() -> None:
         [
             "session_id",
             "state",
-            sa.literal_column("(CASE WHEN state = 'waitlisted' THEN -priority ELSE 0 END)"),
+            sa.literal_column("(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"),
             sa.literal_column("coalesce(ticket, 0)"),
             "received_at",
             "enrolment_id",
