@@ -29,7 +29,9 @@ def test_an_offer_is_made_changed_and_read_in_its_history(page: Page) -> None:
     page.get_by_label("Jours entre la clôture").fill("400")
     page.get_by_role("button", name="Enregistrer l’offre").click()
     expect(page.get_by_role("alert")).to_be_focused()
-    expect(page.get_by_label("Titre", exact=True)).to_have_accessible_description("Ce champ est obligatoire.")
+    expect(page.get_by_label("Titre", exact=True)).to_have_accessible_description(
+        "Obligatoire. Ce champ est obligatoire."
+    )
     looks_right(page)
     page.get_by_label("Titre", exact=True).fill("L’IA et les finances locales")
     page.get_by_label("Format").select_option(value="webinar")

@@ -375,7 +375,7 @@ class OfferChange(_Request):
 class TemplateRequest(_Request):
     """The name by which a session is found as a template; None takes it away."""
 
-    name: Annotated[Line, Field(max_length=100)] | None = None
+    template_name: Annotated[Line, Field(max_length=100)] | None = None
 
 
 class _ResourceRequest(_Request):

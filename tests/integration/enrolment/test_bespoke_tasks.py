@@ -77,7 +77,7 @@ async def test_each_sees_the_requests_of_their_delegation_who_waits_longest_firs
     seen = {}
     for token in (ADMIN, CORSE):
         await log_in(visitor, token)
-        seen[token] = re.findall(r"Ville de (\w+),", " ".join(await tasks(visitor)))
+        seen[token] = re.findall(r"\. Ville de (\w+),", " ".join(await tasks(visitor)))
     assert seen == {ADMIN: ["Vannes", "Bastia", "Brest"], CORSE: ["Bastia"]}
 
 

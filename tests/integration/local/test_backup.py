@@ -17,6 +17,8 @@ from tests.support.metrics import metric
 
 ALL = "SELECT string_agg(word, ' ' ORDER BY word) FROM said"
 NOW = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS.USOF')"
+TOMORROW = str(datetime.now(UTC) + timedelta(days=1))
+"""Which no archive reaches."""
 
 
 @pytest.fixture
@@ -88,10 +90,10 @@ def test_a_moment_that_the_archive_does_not_reach_is_refused(
     archive.receive()
     archive.back_up()
     with pytest.raises(AssertionError, match="say an earlier time"):
-        archive.restore("enrolment", "--until", postgres.execute(NOW))
+        archive.restore("enrolment", "--until", TOMORROW)
     say(postgres, "last")
     with pytest.raises(AssertionError, match="say an earlier time"):
-        archive.restore("enrolment", "--until", postgres.execute(NOW))
+        archive.restore("enrolment", "--until", TOMORROW)
     assert postgres.execute(ALL, "enrolment") == "last"
 
 

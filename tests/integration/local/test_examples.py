@@ -181,9 +181,11 @@ class Example:
         return str(uuid.UUID(done.stdout.strip()))
 
     def heard(self) -> list[tuple[str, str | None, str]]:
-        """Each answer that was printed: type, request, agent."""
+        """Each answer whose line was printed whole: type, request, agent."""
         answers = []
-        for line in self.output.read_text().splitlines():
+        for line in self.output.read_text().splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break
             kind, _, data = line.partition(" ")
             answer = json.loads(data)
             answers.append((kind.split(".")[3], answer["request_id"], answer["agent"]["agent_id"]))

@@ -55,7 +55,7 @@ async def test_rubbish_is_no_fault_of_ours(notifier_url: str, tmp_path: Path, wh
         faults = []
         for path in [*signed, *unsigned, *pages, f"{LOG}/deconnexion"]:
             url = quote(path)
-            answers = [await client.get(url, params={"x": what, "": "\0"})]
+            answers = [await client.get(url), await client.get(url, params={"x": what, "": "\0"})]
             answers += [
                 await client.post(url, content=body, headers={"content-type": kind}) for kind, body in BODIES
             ]

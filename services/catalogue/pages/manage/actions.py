@@ -108,15 +108,15 @@ async def name_template(visit: StaffVisit) -> Response:
     """Give a session a name, to begin others from it; or take it away, where none is typed."""
     listed = await session_page.own(visit)
     try:
-        request = TemplateRequest.model_validate({"name": visit.form.typed("modele") or None})
+        request = TemplateRequest.model_validate({"template_name": visit.form.typed("modele") or None})
         async with visit.database.transaction() as tx:
-            await templates.name(tx, visit.who, listed.session.session_id, request.name)
+            await templates.name(tx, visit.who, listed.session.session_id, request.template_name)
     except ValidationError:
         error = FormError("modele")
     except Impossible as refused:
         error = next(iter(form_errors.of_rules(refused.violations).values()))
     else:
-        done = "modele" if request.name else "sans-modele"
+        done = "modele" if request.template_name else "sans-modele"
         return session_page.to(listed.session.session_id, done)
     return await session_page.page(visit, listed, errors={"modele": error}, keep=False)
 
