@@ -40,7 +40,7 @@ async def plan(
     """The sessions that the rows would make, or why each makes none. Nothing is stored."""
     now = clock.now()
     found: list[SeriesSession | RefusedByRule] = []
-    for row, session_id in zip(rows, _ids(key, rows), strict=True):
+    for row, session_id in zip(rows, _ids(key, rows, published=published), strict=True):
         drafted = await _drafted(tx, who, row.draft)
         if isinstance(drafted, Session):
             drafted = replace(drafted, session_id=session_id)
@@ -55,12 +55,12 @@ async def create(
 ) -> Series:
     """Make every session of the rows in this transaction, or none where one of them is refused.
 
-    ``key`` names the series: made once, it is not made again, however often the form is sent.
+    ``key`` names the form. A series of it is made once, however often it is sent; other rows are another one.
     """
     await sessions.lock_references(tx)
     series = await plan(tx, who, rows, key=key, published=published)
     planned = [session for session in series.sessions if isinstance(session, SeriesSession)]
-    if await sessions.existing(tx, _ids(key, rows)):
+    if await sessions.existing(tx, _ids(key, rows, published=published)):
         return replace(series, made=True)
     if len(planned) < len(rows):
         return series
@@ -83,5 +83,7 @@ async def _drafted(tx: Transaction, who: Principal, draft: SessionDraft) -> Sess
         return RefusedByRule((Violation(None, "organiser", str(error)),))
 
 
-def _ids(key: UUID, rows: Sequence[SeriesRow]) -> list[UUID]:
-    return [uuid5(key, str(number)) for number in range(len(rows))]
+def _ids(key: UUID, rows: Sequence[SeriesRow], *, published: bool) -> list[UUID]:
+    content = "\n".join(f"{row.starts_at} {row.draft.model_dump_json()}" for row in rows)
+    series = uuid5(key, f"{published}\n{content}")
+    return [uuid5(series, str(number)) for number in range(len(rows))]

@@ -120,6 +120,23 @@ async def test_a_form_that_is_sent_twice_makes_its_sessions_once(
     assert len(await sessions_of(ask)) == 2
 
 
+async def test_other_rows_from_a_form_that_made_a_series_already_are_another_series(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    _, confirmed = await seen(organiser, a_series(an_empty_offer, "Brest", "Quimper"))
+    assert (await organiser.post(PAGE, data=confirmed)).status_code == 303
+    changed = confirmed | {"towns-0-town": "Lorient", "towns-1-town": "Vannes"}
+    page = await organiser.post(PAGE, data=changed)
+    again = changed | {"apercu": hidden(page.text, "apercu")}
+    assert (await organiser.post(PAGE, data=again)).status_code == 303
+    titles = {session["title"] for session in await sessions_of(ask)}
+    assert titles == {f"L’IA à {town}" for town in ("Brest", "Quimper", "Lorient", "Vannes")}
+    page = await organiser.post(PAGE, data=again | {"publier": "oui"})
+    published = again | {"publier": "oui", "apercu": hidden(page.text, "apercu")}
+    assert (await organiser.post(PAGE, data=published)).headers["location"] == "/gestion?fait=serie-publiee"
+    assert sum(session["status"] == "published" for session in await sessions_of(ask)) == 2
+
+
 async def test_rows_are_added_and_taken_away_and_what_was_typed_stays(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
