@@ -6,7 +6,14 @@ from datetime import datetime
 from services.catalogue.rules.lifecycle import event_of
 from services.catalogue.store import resources, sessions
 from shared.database import Transaction
-from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionChanged, SessionState
+from shared.events.catalogue import (
+    ReplayPublished,
+    ResourcePublished,
+    SessionCancelled,
+    SessionChanged,
+    SessionState,
+)
+from shared.events.vocabulary import Status
 from shared.messaging.projections import Compared
 
 ResourceState = ReplayPublished | ResourcePublished
@@ -27,7 +34,10 @@ async def compare(
     tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceState], now: datetime
 ) -> list[Compared]:
     """Compare each session and each resource with what was published of it last."""
-    stored = [event_of(session, SessionChanged, now) for session in await sessions.all_published(tx)]
+    stored = [
+        event_of(session, SessionCancelled if session.status is Status.CANCELLED else SessionChanged, now)
+        for session in await sessions.all_published(tx)
+    ]
     return [
         Compared(
             "session",

@@ -40,6 +40,8 @@ async def test_what_is_stored_is_what_was_published(
     replay = {"session_id": session_id, "title": "Le replay", "url": "https://videos.example.org/1"}
     await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, title="Un autre titre")
     await ask("POST", "/replays", by=BRETAGNE, **replay)
+    cancelled = await published(ask, an_empty_offer)
+    await ask("POST", f"/sessions/{cancelled}/cancel", by=BRETAGNE, reason="La salle est fermée.")
     assert await differences(await events_of()) == []
 
 
