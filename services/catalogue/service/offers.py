@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from services.catalogue.rules.loads import with_choices
-from services.catalogue.rules.offers import NEVER, Offer, fixed_format, impossible
+from services.catalogue.rules.offers import MADE_HERE, NEVER, Offer, fixed_format, impossible
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service.commands import OfferChange, OfferRequest
@@ -55,6 +55,8 @@ async def change(
     if before is None:
         raise Missing(f"offer {offer_id}")
     require_tag(tags, tag_of(before), "offer")
+    if before.loaded is None and before.source != MADE_HERE:
+        before = replace(before, loaded=before)  # loaded before that was kept: it is as its files had it
     after = with_choices(change.apply_to(before))
     await _check(tx, after)
     violations = fixed_format(before, after, has_sessions=await offers.has_sessions(tx, offer_id))

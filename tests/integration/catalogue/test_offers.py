@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from shared.database import Database
 from tests.conftest import Ask
@@ -102,6 +103,19 @@ async def test_a_load_leaves_an_offer_as_it_was_changed_here(
     after = (await ask("GET", path)).json()
     assert after["title"] == "Ici"
     assert "transition-numerique" in after["themes"]
+
+
+async def test_a_change_of_an_offer_loaded_before_that_was_kept_survives_the_next_load(
+    ask: Ask, database: Database
+) -> None:
+    await load(database, as_of=AS_OF)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE offer SET loaded = NULL"))
+    path = "/offers/ia-et-territoires"
+    changed = await ask("PATCH", path, by=ADMIN, title="Ici")
+    assert "title" in changed.json()["choices"]
+    await load(database, as_of=AS_OF)
+    assert (await ask("GET", path)).json() == changed.json()
 
 
 # ------------------------------------------------------------------------------------------------ pages
