@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from shared.events.vocabulary import EARLIEST, LATEST
 from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
@@ -120,13 +121,13 @@ def number_in(typed: str, most: int) -> int | None:
 def moment_in(typed: str, timezone: str) -> datetime:
     """Return the moment of a date and time that were typed, by the clocks of ``timezone``.
 
-    Raises ``ValueError`` for what is none.
+    Raises ``ValueError`` for what is none, or none of ours.
     """
     on_the_wall = datetime.strptime(typed.strip()[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 a wall clock's
-    try:
-        return on_the_wall.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(typed) from error
+    moment = on_the_wall.replace(tzinfo=ZoneInfo(timezone))
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError("is not a moment between 2000 and 2100")
+    return moment.astimezone(UTC)
 
 
 def in_order(errors: Errors, order: Sequence[str]) -> list[tuple[str | None, str]]:

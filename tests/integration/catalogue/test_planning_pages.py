@@ -141,7 +141,39 @@ async def test_a_date_that_cannot_be_is_said_beside_the_field(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
     path = await published_session(organiser, an_empty_offer)
-    for wrong in ("", "demain", in_days(-3).strftime("%Y-%m-%dT%H:%M")):
+    edges = ("0001-02-01T10:00", "0020-02-01T10:00", "2099-12-31T23:59", "9999-12-30T10:00")
+    for wrong in ("", "demain", in_days(-3).strftime("%Y-%m-%dT%H:%M"), *edges):
         answer = await send(organiser, f"{path}/reporter", starts_at=wrong)
         assert answer.status_code == 422, wrong
         assert error_of(answer, "starts_at")
+
+
+@pytest.mark.parametrize("typed", ["0001-02-01T10:00", "9999-12-30T10:00"])
+async def test_a_new_session_like_another_does_not_begin_with_a_start_that_cannot_be(
+    organiser: HttpBrowser, an_empty_offer: str, typed: str
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    query = {"depuis": path.rsplit("/", 1)[1], "debut": typed}
+    page = await organiser.get("/gestion/sessions/nouvelle", params=query)
+    assert page.status_code == 200
+    assert typed not in page.text
+
+
+@pytest.mark.parametrize(
+    ("page", "wrong", "right"),
+    [
+        ("places", {"capacity": "beaucoup"}, {"capacity": "14"}),
+        ("reporter", {"starts_at": "demain"}, {"starts_at": in_days(47).strftime("%Y-%m-%dT%H:%M")}),
+    ],
+)
+async def test_a_mistake_does_not_make_an_old_form_a_new_one(
+    organiser: HttpBrowser, an_empty_offer: str, page: str, wrong: dict[str, str], right: dict[str, str]
+) -> None:
+    path = await published_session(organiser, an_empty_offer)
+    opened = (await organiser.get(f"{path}/{page}")).text
+    form = {name: hidden(opened, name) for name in ("cle", "version")}
+    await send(organiser, path, venue="Quimper")
+    mistaken = await organiser.post(f"{path}/{page}", data=form | wrong)
+    assert mistaken.status_code == 422
+    form = {name: hidden(mistaken.text, name) for name in ("cle", "version")}
+    assert (await organiser.post(f"{path}/{page}", data=form | right)).status_code == 412

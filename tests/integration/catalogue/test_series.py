@@ -96,6 +96,15 @@ async def test_one_row_that_may_not_be_keeps_all_from_being_made(
     assert await sessions_of(ask) == []
 
 
+async def test_a_start_that_cannot_be_is_said_at_its_row(organiser: HttpBrowser, an_empty_offer: str) -> None:
+    for wrong in ("0001-02-01T10:00", "9999-12-30T10:00"):
+        page = await send(
+            organiser, PAGE, **a_series(an_empty_offer, "Brest", **{"towns-0-starts_at": wrong})
+        )
+        assert page.status_code == 422
+        assert error_of(page, "towns-0-starts_at").startswith("Indiquez une date et une heure")
+
+
 async def test_what_was_typed_after_the_preview_is_shown_again_first(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:

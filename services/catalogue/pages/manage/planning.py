@@ -61,10 +61,10 @@ async def postpone(visit: StaffVisit) -> Response:
         return _page(visit, listed, "gestion-reporter.html", typed=typed)
     try:
         moved = postponed(plan, moment_in(typed, plan.timezone), clock.now())
+        change = SessionChange.model_validate(_dates(moved))
     except ValueError:
         errors = {"starts_at": FormError("starts_at")}
         return _page(visit, listed, "gestion-reporter.html", typed=typed, errors=errors)
-    change = SessionChange.model_validate(_dates(moved))
     return await _tried_or_done(visit, listed, change, "gestion-reporter.html", typed=typed, moved=moved)
 
 
@@ -103,13 +103,14 @@ def _page(
     stale: bool = False,
     **values: Any,
 ) -> Response:
+    tag = session_page.tag(listed)
     known = {"tried": False, "unlimited": listed.session.plan.capacity is None, "after": None, "moved": None}
     shown = form_errors.shown(visit.rendering, errors or {}, session_form.ORDER)
     return visit.page(
         template,
         status=412 if stale else 422 if errors else 200,
         listed=listed,
-        tag=session_page.tag(listed),
+        tag=tag if stale else visit.form.get("version", tag),
         stale=stale,
         **(known | values | shown),
     )
