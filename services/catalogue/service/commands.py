@@ -32,6 +32,7 @@ from shared.events.catalogue import (
     ReservedSeats,
     ResourceKind,
 )
+from shared.events.names import NOT_IN_NAME, check_name
 from shared.events.vocabulary import (
     ApprovalPolicy,
     Contact,
@@ -294,9 +295,9 @@ class BespokeAnswerRequest(_Request):
 
 
 class Cancellation(_Request):
-    """What is said of it to everybody, in letters and on the session's page; nothing of anyone."""
+    """What is said of it to everybody, in letters and on the session's page; nothing of anyone, no link."""
 
-    reason: Remark | None = None
+    reason: Annotated[Remark, AfterValidator(check_name), Field(json_schema_extra=NOT_IN_NAME)] | None = None
 
 
 class SessionCopy(_Request):

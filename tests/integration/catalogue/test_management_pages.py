@@ -339,6 +339,9 @@ async def test_the_reason_of_a_cancellation_is_asked_for_and_shown(
     assert too_long.status_code == 422
     assert "au plus 500 caractères" in error_of(too_long, "reason")
     assert "é" * 501 in too_long.text
+    linked = await send(organiser, f"{path}/annuler", reason="Voyez remboursement-cnfpt.example.org")
+    assert linked.status_code == 422
+    assert "sans adresse ni lien" in error_of(linked, "reason")
     assert (await send(organiser, f"{path}/annuler", reason="La salle est fermée.")).status_code == 303
     for page in (path, f"/sessions/{session}"):
         assert "La salle est fermée." in (await organiser.get(page)).text, page
