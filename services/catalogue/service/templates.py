@@ -5,7 +5,7 @@ from uuid import UUID
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.sessions import SessionTemplate
 from services.catalogue.service.failures import Impossible
-from services.catalogue.service.sessions import show_own
+from services.catalogue.service.sessions import lock_own
 from services.catalogue.store import sessions, templates
 from shared.auth import Principal
 from shared.database import Transaction
@@ -16,11 +16,11 @@ async def name(tx: Transaction, who: Principal, session_id: UUID, name: str | No
 
     Raises :class:`Impossible` where another template of its organiser has this name.
     """
-    session = (await show_own(tx, session_id, who)).session
+    await sessions.lock_references(tx)
+    session = await lock_own(tx, session_id, who)
     if name is None:
         await templates.remove(tx, session_id)
         return
-    await sessions.lock_references(tx)
     if any(
         known.name == name and known.session_id != session_id
         for known in await templates.of(tx, session.organiser)

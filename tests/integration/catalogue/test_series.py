@@ -4,9 +4,14 @@ import asyncio
 import re
 from html import unescape
 from typing import Any
+from uuid import UUID
 
 import httpx
+from sqlalchemy import text
 
+from services.catalogue.service import templates
+from shared.auth import Principal, Role
+from shared.database import Database
 from shared.events.catalogue import SessionOpened, SessionScheduled
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
@@ -19,7 +24,7 @@ from tests.integration.catalogue.browsing import (
     organiser,
     send,
 )
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, in_days
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, drafted, in_days
 
 __all__ = ["organiser"]
 
@@ -235,3 +240,14 @@ async def test_templates_are_of_their_delegation_alone(organiser: HttpBrowser, a
     assert (await organiser.post(f"{path}/modele", data={"cle": key, "modele": "À moi"})).status_code == 404
     await log_in(organiser, ADMIN)
     assert "Journée type · Bretagne" in (await organiser.get("/gestion/sessions/nouvelle")).text
+
+
+async def test_a_draft_that_is_given_a_name_cannot_be_deleted_meanwhile(
+    ask: Ask, an_empty_offer: str, database: Database
+) -> None:
+    session_id = (await drafted(ask, an_empty_offer))["session_id"]
+    who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
+    named = text("SELECT 1 FROM session WHERE session_id = :id FOR NO KEY UPDATE SKIP LOCKED")
+    async with database.transaction() as tx, database.transaction() as other:
+        await templates.name(tx, who, UUID(session_id), "Journée type")
+        assert (await other.execute(named, {"id": UUID(session_id)})).all() == []
