@@ -387,8 +387,10 @@ ACTIONS: Mapping[str, str] = {
 }
 """What somebody did to a session, a resource or a bespoke request, as its history has it."""
 CHOICES: Mapping[str, str] = {
+    "format": "le format",
     "title": "le titre",
     "summary": "la présentation",
+    "themes": "les thèmes",
     "experts": "les intervenants",
     "trainers": "les formateurs",
     "terms": "les conditions d’inscription",

@@ -61,7 +61,8 @@ def with_choices(offer: Offer) -> Offer:
     given = offer.loaded
     if given is None:
         return offer
-    changed = (name for name in ("title", "summary", "terms") if getattr(offer, name) != getattr(given, name))
+    names = ("format", "title", "summary", "themes", "terms")
+    changed = (name for name in names if getattr(offer, name) != getattr(given, name))
     added = changed if offer.source == Source.COMMUNIQUE else ()
     return replace(offer, choices=tuple(dict.fromkeys((*given.choices, *added))))
 

@@ -256,4 +256,4 @@ def test_whatever_may_change_of_a_session_or_a_resource_has_a_label() -> None:
     assert "session_id" in CHANGEABLE
     plan = {field.name for field in fields(Plan)}
     assert {*CHANGEABLE, *plan, "summary", "experts"} <= set(labels.FIELDS)
-    assert {*plan, "summary", "experts", "organiser", "terms"} == set(labels.CHOICES)
+    assert {*plan, "summary", "experts", "organiser", "terms", "format", "themes"} == set(labels.CHOICES)

@@ -64,6 +64,8 @@ def test_what_was_changed_here_is_not_taken_for_the_announcements() -> None:
     assert changed.choices == ("summary", "title", "terms")
     as_before = OfferChange(title="IA et territoires").apply_to(changed)
     assert with_choices(as_before).choices == ("summary", "terms")
+    other = OfferChange(themes=("usages",), format=Format.WEBINAR).apply_to(loaded())
+    assert with_choices(other).choices == ("summary", "format", "themes")
 
 
 def test_an_example_and_what_was_made_here_state_nothing_of_the_announcement() -> None:
