@@ -325,10 +325,18 @@ class TermsRequest(Terms, extra="forbid"):
 _Themes = Annotated[tuple[Slug, ...], at_most(20)]
 
 
+def _not_reserved(offer_id: str) -> str:
+    if offer_id == "nouvelle":
+        raise ValueError("is the address of the form of a new offer")
+    return offer_id
+
+
 class OfferRequest(_Request):
     """A new offer, which all delegations may make sessions of."""
 
-    offer_id: Slug = Field(description="It stands in the address of its page, and never changes.")
+    offer_id: Annotated[Slug, AfterValidator(_not_reserved)] = Field(
+        description="It stands in the address of its page, and never changes; not `nouvelle`."
+    )
     format: Format
     title: Line
     summary: Paragraph

@@ -69,6 +69,7 @@ async def test_an_offer_that_cannot_be_is_refused(ask: Ask) -> None:
     audience = {"audience": {"delegations": ["atlantide"]}}
     problem(await ask("PATCH", PATH, by=ADMIN, terms=audience), 422)
     problem(await ask("PATCH", PATH, by=ADMIN, title=None), 422)
+    problem(await ask("POST", "/offers", by=ADMIN, **NEW | {"offer_id": "nouvelle"}), 422)
 
 
 async def test_of_two_who_make_the_same_offer_at_once_one_does(ask: Ask) -> None:
@@ -157,6 +158,8 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
     assert 'id="theme-enjeux-ia" name="theme-enjeux-ia" type="checkbox" value="oui" checked' in answer.text
     taken = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(offer_id=an_empty_offer))
     assert error_of(taken, "offer_id") == "Une offre a déjà cet identifiant."
+    reserved = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(title="Nouvelle"))
+    assert "n’est pas « nouvelle »" in error_of(reserved, "offer_id")
 
 
 async def test_nobody_writes_over_what_another_wrote_meanwhile(
