@@ -56,6 +56,7 @@ last_commit() { # last_commit: when the last transaction of the WAL ended; nothi
 }
 
 [ -r "$archive" ] || refuse "$archive cannot be read by $(id -un)"
+[ "$wal" = "$archive/wal" ] || [ -d "$wal" ] || refuse "$wal is no folder"
 # To the end of the base backup that is named, or from the last one that had ended by then on by the WAL.
 by_wal=
 if [ -z "$base" ]; then
@@ -68,7 +69,7 @@ moment=$(sed -n 's/^START TIME: //p' "$base/backup_label")
 target="recovery_target = 'immediate'"
 if [ -n "$by_wal" ]; then
     target=${target_time:+recovery_target_time = \'$target_time\'}
-    aside=$(find "$archive" -maxdepth 1 -name 'wal.until-*' | sort | awk -v base="wal.until-${base##*/}" -F / '$NF > base' | head -n 1)
+    aside=$(find "$archive" -maxdepth 1 -name 'wal.until-*' | sort | awk -v base="wal.until-${base##*/}" -F / '$NF >= base' | head -n 1)
     if [ "$wal" = "$archive/wal" ] && [ -n "$aside" ]; then
         refuse "a restore has put aside the WAL that leads on from base backup ${base##*/}, the last one: say --wal ${aside##*/}"
     fi
@@ -120,11 +121,15 @@ restore_one() { # restore_one NAME: by a second server beside the one that runs
         sleep 1
     done
     pg_dump --host="$second" --format=custom --file="$second/dump" "$1"
-    psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=name="$1" --set=aside="${1}_until_$now" --dbname=postgres <<'SQL'
+    psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --set=name="$1" --set=aside="${1}_until_$now" --dbname=postgres <<'SQL' || {
 ALTER DATABASE :"name" ALLOW_CONNECTIONS false;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :'name' \g /dev/null
 ALTER DATABASE :"name" RENAME TO :"aside";
 SQL
+        psql --quiet --no-psqlrc --dbname=postgres --command="ALTER DATABASE $1 ALLOW_CONNECTIONS true" || :
+        refuse "$1 could not be put aside, and is as it was. Where it still takes no connections, in psql as postgres:
+  ALTER DATABASE $1 ALLOW_CONNECTIONS true;"
+    }
     pg_restore --create --exit-on-error --dbname=postgres "$second/dump" || {
         echo "$1 is not whole. To have it as it was before, in psql as postgres:" >&2
         printf '  %s;\n' "DROP DATABASE IF EXISTS $1" "ALTER DATABASE \"${1}_until_$now\" RENAME TO $1" "ALTER DATABASE $1 ALLOW_CONNECTIONS true" >&2

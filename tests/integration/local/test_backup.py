@@ -136,6 +136,28 @@ def test_nothing_is_touched_while_postgres_runs_or_where_there_is_no_base_backup
     assert postgres.execute(ALL, "enrolment") == "before"
 
 
+def test_wal_that_is_not_there_is_refused(postgres: PostgresServer, archive: Archive) -> None:
+    archive.back_up()
+    say(postgres, "since")
+    with pytest.raises(AssertionError, match="mistyped is no folder"):
+        archive.restore("enrolment", "--wal", "wal.until-mistyped")
+    assert postgres.execute(ALL, "enrolment") == "since"
+
+
+def test_a_database_that_cannot_be_put_aside_takes_connections_as_before(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    postgres.execute("ALTER SYSTEM SET max_prepared_transactions = 1")
+    postgres.stop()
+    postgres.restart()
+    archive.back_up()
+    postgres.execute("BEGIN; INSERT INTO said VALUES ('held'); PREPARE TRANSACTION 'held'", "enrolment")
+    with pytest.raises(AssertionError, match="could not be put aside, and is as it was"):
+        archive.restore("enrolment")
+    postgres.execute("COMMIT PREPARED 'held'", "enrolment")
+    assert postgres.execute(ALL, "enrolment") == "held"
+
+
 def test_nothing_is_touched_while_postgres_recovers(postgres: PostgresServer, archive: Archive) -> None:
     archive.back_up()
     postgres.stop()
