@@ -32,6 +32,11 @@ def presented(by: str, certificate: Mapping[str, Any] | None) -> None:
         END.labels(by).set(end.timestamp())
 
 
+def forget(by: str) -> None:
+    """Have the metrics say nothing any more of what a server presented."""
+    END.remove(by)
+
+
 def files_of(kafka_ca_file: Path | None) -> Mapping[str, Path]:
     """Return the files of authorities, by the names of their settings: Kafka's, and that of the database.
 

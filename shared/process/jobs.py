@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from shared import archive, certificates, clock
 from shared.database import Database, is_temporary
-from shared.messaging import dead_letters, held, outbox
+from shared.messaging import connections, dead_letters, held, outbox
 from shared.messaging.giving_up import end_undecided
 from shared.messaging.router import Router
 from shared.personal_data import SLICE, Register, days_of, end_rows
@@ -71,6 +71,7 @@ def housekeeping(
 
     async def measure() -> None:
         certificates.read_files(settings.kafka_ca_file)
+        connections.forget_brokers(clock.now())
         async with database.quiet_transaction() as tx:
             unsent, age = await outbox.unsent(tx)
             refused, waiting = await held.count(tx)

@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -14,6 +15,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
+from shared import clock
 from shared.messaging import connections
 from shared.messaging.connections import Connection
 from tests.support.certificates import Authority
@@ -96,7 +98,7 @@ async def test_a_connection_that_is_not_set_up_in_time_is_given_up(monkeypatch: 
 
 
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
-def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics(
+def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics_while_it_is_used(
     run: Callable[[Coroutine[Any, Any, None]], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     async def no_versions(_connection: object) -> None:
@@ -112,8 +114,17 @@ def test_until_when_the_certificate_of_a_broker_is_valid_is_in_the_metrics(
                 "127.0.0.1", broker.port, security_protocol="SSL", ssl_context=ours, request_timeout_ms=5_000
             )
             await connection.connect()
+            tomorrow = clock.now() + connections.KEPT
+            monkeypatch.setattr(clock, "now", lambda: tomorrow)
+            answer = asyncio.ensure_future(connection.send(ApiVersionRequest()))
+            await asyncio.sleep(0)
+            answer.cancel()
             connection.close()
             known_as = f"kafka 127.0.0.1:{broker.port}"
             assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) > 0
+            connections.forget_brokers(tomorrow + connections.KEPT)
+            assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) > 0
+            connections.forget_brokers(tomorrow + connections.KEPT + timedelta(seconds=1))
+            assert metric("parcours_certificate_end_timestamp_seconds", certificate=known_as) == 0
 
     run(connect())
