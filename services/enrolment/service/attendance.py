@@ -81,17 +81,10 @@ async def record_as_seen(
     now: datetime,
 ) -> ChangedSince | Mapping[int, OrganisingFault] | None:
     """Record attendance, if all of it is still as it was seen; else as :func:`record`."""
+    if await sessions.find_own(tx, session_id, organiser) is None:
+        return None
     await sessions_store.lock(tx, [session_id])
-    ids = [change.enrolment_id for change in changes]
-    recorded = await store.of_enrolments(tx, ids)
-    since: dict[UUID, Attendance | None] = {}
-    for change in changes:
-        mark = recorded.get(change.enrolment_id, {}).get(change.module)
-        if mark != change.before:
-            since[change.enrolment_id] = None if mark is None else Attendance(mark)
-    if since:
-        return ChangedSince(since)
-    agents = await enrolments.agents(tx, session_id, ids)
+    agents = await enrolments.agents(tx, session_id, [change.enrolment_id for change in changes])
     gone = {
         index: OrganisingFault.NOT_ENROLLED
         for index, change in enumerate(changes)
@@ -99,6 +92,14 @@ async def record_as_seen(
     }
     if gone:
         return gone
+    recorded = await store.of_enrolments(tx, [*agents])
+    since: dict[UUID, Attendance | None] = {}
+    for change in changes:
+        mark = recorded.get(change.enrolment_id, {}).get(change.module)
+        if mark != change.before:
+            since[change.enrolment_id] = None if mark is None else Attendance(mark)
+    if since:
+        return ChangedSince(since)
     records = []
     for change in changes:
         agent = agents[change.enrolment_id]

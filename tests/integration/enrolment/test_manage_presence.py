@@ -3,13 +3,18 @@
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pypdf
 import pytest
 
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Withdrawal
+from services.enrolment.service.attendance import AttendanceAsSeen, record_as_seen
+from shared.auth import Principal, Role
+from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
 from shared.web.links import ARRIVAL
@@ -98,6 +103,39 @@ async def test_who_has_lost_their_seat_meanwhile_is_told_and_nothing_is_recorded
 async def test_an_attendance_of_nobody_is_no_form_of_ours(front: Front, organiser: OrganiserClient) -> None:
     session, _, _ = await running(front)
     assert (await send(organiser, page_of(session, "/presence"), **{"p-x": "attended"})).status_code == 400
+
+
+async def test_an_enrolment_in_two_spellings_is_no_form_of_ours(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, (first, _) = await running(front)
+    twice = {f"p-{first}": "attended", f"p-{first.upper()}": "absent"}
+    assert (await send(organiser, page_of(session, "/presence"), **twice)).status_code == 400
+    assert await front.states(session, *agents) == ["enrolled", "enrolled"]
+
+
+async def test_the_attendance_of_another_session_is_neither_shown_nor_changed(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, _ = await running(front)
+    other, _, (stranger, _) = await running(front)
+    await send(organiser, page_of(other, "/presence"), **{f"avant-{stranger}": "", f"p-{stranger}": "absent"})
+    said = await send(organiser, page_of(session, "/presence"), **{f"p-{stranger}": "attended"})
+    assert "Entre-temps une personne a perdu sa place" in text_of(said, 409)
+
+
+async def test_what_is_recorded_in_a_session_of_others_is_not_told(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session, _, (first, _) = await running(front)
+    await send(organiser, page_of(session, "/presence"), **{f"avant-{first}": "", f"p-{first}": "absent"})
+    change = AttendanceAsSeen(UUID(first), 0, None, Attendance.ATTENDED)
+    corse = Principal(name="advisor-corse", role=Role.ORGANISER, delegation="corse")
+    async with database.transaction() as tx:
+        result = await record_as_seen(
+            tx, session.session_id, [change], organiser=corse, policy=Policy(), now=datetime.now(UTC)
+        )
+    assert result is None
 
 
 async def test_each_seance_has_its_own_attendance(

@@ -220,13 +220,16 @@ def _mark(typed: str | None) -> Attendance | None:
 
 def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
     """Return what somebody has changed in a form of attendance, whoever has a seat now. Raises a 400."""
-    changes = []
+    changes: dict[UUID, AttendanceAsSeen] = {}
     for field in form:
         kind, _, typed = field.partition("-")
         mark, before = _mark(form[field]), _mark(form.get(f"avant-{typed}"))
         if kind == "p" and mark is not None and mark != before:
-            changes.append(AttendanceAsSeen(frame.id_in(typed), module, before, mark))
-    return changes
+            enrolment_id = frame.id_in(typed)
+            if enrolment_id in changes:  # written in two ways
+                raise HTTPException(400)
+            changes[enrolment_id] = AttendanceAsSeen(enrolment_id, module, before, mark)
+    return [*changes.values()]
 
 
 def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> str:
