@@ -1,13 +1,18 @@
 """Several persons of a session at once, and the order in which a roster shows them."""
 
 import re
+from html import unescape
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from services.enrolment.pages.manage.person import PersonPages
+from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
+from shared.web.logins import StaffVisit
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
     OrganiserClient,
@@ -88,7 +93,7 @@ async def test_several_are_withdrawn_once_it_is_said_what_follows(
     shown = text_of(page)
     assert "3 personnes : inscription terminée" in shown
     assert "Places libérées : 2." in shown
-    assert "1 personne en attente, au plus, recevront une place." in shown
+    assert "1 personne en attente, au plus, recevra une place." in shown
     assert await front.states(session, *agents) == ["enrolled", "enrolled", "waitlisted", "waitlisted"]
     versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids}
     said = {"action": "withdraw", "confirmer": "oui", **versions}
@@ -99,6 +104,46 @@ async def test_several_are_withdrawn_once_it_is_said_what_follows(
     assert "Fait pour 1 personne, pas fait pour 2 personnes." in done
     assert "Cette inscription a changé entre-temps" in done
     assert await front.states(session, *agents) == ["withdrawn", "withdrawn", "enrolled", "enrolled"]
+
+
+async def test_who_is_gone_in_the_middle_does_not_hide_what_became_of_the_others(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, agents = await full(front)
+    first, second = await ids_of(front, session, *agents[:2])
+    page = await choose(organiser, session, [first, second], action="withdraw")
+    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in (first, second)}
+    withdraw = PersonPages.withdraw_one
+
+    async def unless_gone(
+        pages: PersonPages, tx: Transaction, visit: StaffVisit, enrolment_id: UUID
+    ) -> object:
+        return None if str(enrolment_id) == second else await withdraw(pages, tx, visit, enrolment_id)
+
+    monkeypatch.setattr(PersonPages, "withdraw_one", unless_gone)
+    said = {"action": "withdraw", "confirmer": "oui", "by": "agent", **versions}
+    done = text_of(await choose(organiser, session, [first, second], **said))
+    assert "Fait pour 1 personne, pas fait pour 1 personne." in done
+    assert await front.states(session, *agents[:2]) == ["withdrawn", "enrolled"]
+
+
+async def test_a_choice_leads_back_to_the_list_as_it_was(front: Front, organiser: OrganiserClient) -> None:
+    session, agents = await full(front)
+    listed_by = "?etat=attente&tri=nom&sens=inverse"
+    page = (await organiser.get(page_of(session) + listed_by)).text
+    action = unescape(re.findall(r'<form id="liste" action="([^"]+)"', page)[0])
+    assert action == page_of(session, "/choix") + listed_by
+    form = {"cle": hidden(page, "cle"), "action": "withdraw"}
+    refused = (await organiser.post(action, data=form)).text
+    assert names_in(refused) == names_in(page) == ["Évrard Élise", "Bernard Yann"]
+    assert unescape(re.findall(r'<form id="liste" action="([^"]+)"', refused)[0]) == action
+    [waiting] = await ids_of(front, session, agents[2])
+    confirmation = unescape((await organiser.post(action, data=form | {"choix": waiting})).text)
+    assert f'href="{page_of(session)}{listed_by}">Ne rien changer' in confirmation
+    assert f'action="{action}"' in confirmation
+    found = await organiser.post(page_of(session), data=form | {"recherche": "durand"})
+    refused = (await organiser.post(action, data=form | {"recherche": hidden(found.text, "recherche")})).text
+    assert "pour « durand »" in refused
 
 
 async def test_several_who_wait_are_served_sooner(

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame, messages
+from services.enrolment.pages.manage import roster as roster_pages
 from services.enrolment.pages.manage.frame import NotDone
 from services.enrolment.pages.manage.person import ChangedMeanwhile, PersonPages, done
-from services.enrolment.pages.manage.roster import participants
 from services.enrolment.rules.bulk import BulkAction, consequences
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import roster
@@ -45,7 +45,7 @@ class BulkPages:
         """What an action would come to for those who are chosen; once confirmed, what became of each."""
         chosen, action = chosen_in(visit.form), visit.form.typed("action")
         if not chosen:
-            return await participants(visit, {"": "Choisissez au moins une personne."})
+            return await roster_pages.participants(visit, {"": "Choisissez au moins une personne."})
         if action == "write":
             return await messages.write_to(visit, chosen, self.person.policy)
         if action not in set(BulkAction):
@@ -67,7 +67,7 @@ class BulkPages:
             version = frame.version_in(visit.form, f"version-{enrolment_id}")
             try:
                 await done(visit, enrolment_id, do_one, version)
-            except ChangedMeanwhile:
+            except (ChangedMeanwhile, HTTPException):  # a 404: it is not in this session any more
                 results[enrolment_id] = CHANGED
             except NotDone as error:
                 if "" not in error.errors:
@@ -111,5 +111,6 @@ async def _page(
         lines=lines,
         follows=consequences(glance.session, lines, action, glance.waiting, clock.now()),
         results=results,
+        listed_by=roster_pages.listed_by(visit),
         values={name: visit.form.get(name, "") for name in fields},
     )
