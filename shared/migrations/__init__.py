@@ -1,24 +1,41 @@
 """Migrations: one Alembic environment for the three services; each keeps its revisions in ``migrations/``."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alembic import command
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import ColumnElement, Connection, MetaData, TextClause
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database import Database, async_url
 
+LOCK_TIMEOUT = 1_000
+"""For how many milliseconds a migration waits for the lock of a table before it gives up and tries again."""
+
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
     """Bring the database to the newest revision; replicas that do so at the same time wait for each other."""
     command.upgrade(_config(url, revisions, metadata), "head")
+
+
+def build_index(name: str, table: str, columns: Sequence[str | TextClause | ColumnElement[Any]]) -> None:
+    """Build an index in a migration while everybody reads and writes the table.
+
+    It commits what the migration has done before, so such a migration does nothing else. What an attempt left
+    that was interrupted is dropped first. It waits for transactions that run, however long they take.
+    """
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+        op.create_index(name, table, columns, postgresql_concurrently=True)
+        op.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
 
 
 def make(url: str, revisions: Path, metadata: MetaData, message: str) -> None:

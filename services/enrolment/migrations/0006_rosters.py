@@ -1,4 +1,4 @@
-"""What rosters are paged and searched by."""
+"""What rosters are searched by."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,13 @@ down_revision: str | None = "0005"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-# Whoever corrects an agent, the last release too, need not know of it.
+# The last release corrects an agent and knows nothing of what is searched.
 _FORGET = """
 CREATE FUNCTION enrolment_forget_sought() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.sought := NULL;
+    IF NEW.sought IS NOT DISTINCT FROM OLD.sought THEN
+        NEW.sought := NULL;
+    END IF;
     RETURN NEW;
 END $$"""
 _WHEN_CORRECTED = """
@@ -24,35 +26,6 @@ FOR EACH ROW EXECUTE FUNCTION enrolment_forget_sought()"""
 
 def upgrade() -> None:
     op.add_column("enrolment", sa.Column("sought", sa.String(), nullable=True))
-    op.create_index(
-        "ix_enrolment_roster",
-        "enrolment",
-        [
-            "session_id",
-            "state",
-            sa.literal_column("(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"),
-            sa.literal_column("coalesce(ticket, 0)"),
-            "received_at",
-            "enrolment_id",
-        ],
-        unique=False,
-    )
-    op.create_index(
-        "ix_enrolment_address",
-        "enrolment",
-        ["session_id", sa.literal_column("lower(agent ->> 'email')")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_enrolment_names",
-        "enrolment",
-        [
-            "session_id",
-            sa.literal_column("lower(agent ->> 'family_name')"),
-            sa.literal_column("lower(agent ->> 'given_name')"),
-        ],
-        unique=False,
-    )
     op.execute(_FORGET)
     op.execute(_WHEN_CORRECTED)
 
@@ -60,7 +33,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER enrolment_agent ON enrolment")
     op.execute("DROP FUNCTION enrolment_forget_sought")
-    op.drop_index("ix_enrolment_names", table_name="enrolment")
-    op.drop_index("ix_enrolment_address", table_name="enrolment")
-    op.drop_index("ix_enrolment_roster", table_name="enrolment")
     op.drop_column("enrolment", "sought")

@@ -1,4 +1,4 @@
-"""What support reads: what happened to agents, who is found by name, what a letter said and was answered."""
+"""What support reads: what happened to agents, what a letter said and was answered."""
 
 from collections.abc import Sequence
 
@@ -43,17 +43,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("mail_id", "number", name=op.f("pk_mail_attempt")),
     )
     op.create_index("ix_timeline_agent", "timeline", ["agent_id", "issuer", "at"], unique=False)
-    op.create_index("ix_enrolment_name", "enrolment", [sa.text(f"{_FOLDED} text_pattern_ops")], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_enrolment_name", table_name="enrolment")
     op.drop_table("mail_attempt")
     op.drop_table("timeline")
-
-
-_FOLDED = (
-    "lower(translate(replace(replace(replace(replace(family_name, 'œ', 'oe'), 'Œ', 'OE'), 'æ', 'ae'), "
-    "'Æ', 'AE'), 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’''', "
-    "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn   '))"
-)

@@ -1,5 +1,6 @@
 """Replicas are replaced one by one: old code runs beside a database that new code has migrated."""
 
+import asyncio
 import importlib
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from services.enrolment import tables
 from services.enrolment.app import REVISIONS
 from shared import migrations
 from shared.database import Database
-from tests.conftest import opened
+from tests.conftest import Eventually, opened
 
 ROOT = Path(__file__).parents[3]
 SERVICES = ("catalogue", "enrolment", "notifier")
@@ -52,6 +53,67 @@ def test_a_migration_that_is_added_has_the_next_number(
     (added,) = revisions.glob("*_change_nothing.py")
     assert added.name.startswith(f"{last + 1:04d}_")
     assert f'down_revision: str | None = "{last:04d}"' in added.read_text().replace("'", '"')
+
+
+async def test_indexes_are_built_while_the_last_release_writes(
+    new_database: Callable[[str], str], eventually: Eventually
+) -> None:
+    """What an interrupted attempt left is replaced: here an index of that name."""
+    url = new_database("enrolment")
+    async with opened(url) as database:
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+            await tx.execute(text("DROP INDEX ix_enrolment_roster, ix_enrolment_names"))
+            await tx.execute(text("CREATE INDEX ix_enrolment_names ON enrolment (version)"))
+        async with database.transaction() as slow:
+            await slow.execute(text("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE"))
+            migrated = asyncio.create_task(upgraded(url))
+            await eventually(lambda: waits(database), "the migration waits for the table")
+            async with database.transaction() as tx:
+                await tx.execute(text("SET LOCAL lock_timeout = '1s'"))
+                await tx.execute(text("UPDATE enrolment SET version = version + 1"))
+        await migrated
+        async with database.quiet_transaction() as tx:
+            assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
+    assert await asyncio.to_thread(migrations.drift, url, tables.metadata) == []
+
+
+async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_again(
+    new_database: Callable[[str], str], eventually: Eventually
+) -> None:
+    url = new_database("enrolment")
+    async with opened(url) as database:
+        async with database.transaction() as tx:
+            await tx.execute(text("DROP TRIGGER enrolment_agent ON enrolment"))
+            await tx.execute(text("DROP FUNCTION enrolment_forget_sought"))
+            await tx.execute(text("ALTER TABLE enrolment DROP COLUMN sought"))
+            await tx.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+        async with database.quiet_transaction() as slow:
+            await slow.execute(text("SELECT count(*) FROM enrolment"))
+            migrated = asyncio.create_task(upgraded(url))
+            await eventually(lambda: waits(database), "the migration waits for the table")
+            async with database.quiet_transaction() as tx:
+                await tx.execute(text("SET LOCAL lock_timeout = '15s'"))
+                await tx.execute(text("SELECT count(*) FROM enrolment"))
+            assert not migrated.done()
+        await migrated
+        assert await migrations.missing(database, REVISIONS) is None
+
+
+async def upgraded(url: str) -> None:
+    await asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata)
+
+
+async def waits(database: Database) -> bool:
+    """Whether anybody waits for a lock in this database."""
+    async with database.quiet_transaction() as tx:
+        return bool(await tx.scalar(_WAITS))
+
+
+_WAITS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+)
 
 
 def test_with_docker_the_owner_migrates_and_the_service_works_with_the_rows_and_alters_nothing(
