@@ -193,7 +193,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
     sought: str | None = Field(
         default=None,
         description="Names, address, employer and identifier as they are searched in rosters; null: made "
-        "when it is searched. The database forgets it when the agent is corrected.",
+        "when it is searched. The database forgets it when the last release corrects the agent.",
     )
     updated_at: datetime = Field(sa_type=Timestamp)
 

@@ -31,12 +31,12 @@ PARTS = [
 
 
 def plain(text: str) -> str:
-    """Return a text as it is searched in: in small letters, without accents."""
+    """Return a text as it is searched in: in small letters, without accents, as SQL makes it too."""
     text = text.lower()
     if text.isascii():
         return text
     letters = unicodedata.normalize("NFD", text)
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
 
 
 class RosterOrder(StrEnum):

@@ -1,5 +1,6 @@
 """Corrections of agents' addresses and names, and their history."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,11 @@ from sqlalchemy import delete, insert, text
 from sqlmodel import col
 
 from services.enrolment.rules.requests import Request, RequestForSeats, SeatRequest
-from services.enrolment.tables import BadAddressRow, CorrectionRow
-from shared.database import Transaction
+from services.enrolment.rules.roster_lines import sought_of
+from services.enrolment.tables import BadAddressRow, CorrectionRow, EnrolmentRow
+from shared.database import Transaction, update_many
 from shared.events.corrections import Correction, Corrections
-from shared.events.vocabulary import AgentKey
+from shared.events.vocabulary import Agent, AgentKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,21 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
     """Correct all enrolments of an agent. Returns what those had that were wrong, each once."""
-    parameters = {**agent._asdict(), "names": list(after), "values": list(after.values())}
-    return list(await tx.scalars(_APPLY, parameters))
+    rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
+    if not rows:
+        return []
+    corrected = [(row.enrolment_id, {**row.agent, **after}) for row in rows]
+    changed = [
+        {"enrolment_id": id_, "agent": json.dumps(right), "sought": sought_of(Agent.model_validate(right))}
+        for id_, right in corrected
+    ]
+    await update_many(tx, EnrolmentRow, changed, by="enrolment_id")
+    before: list[dict[str, str]] = []
+    for row in rows:
+        wrong = {name: row.agent[name] for name in after}
+        if wrong not in before:
+            before.append(wrong)
+    return before
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
@@ -130,17 +145,7 @@ _DESCRIBED_SINCE = text(
     "AND request.source = enrolment.request_source AND request.kind = :kind AND enrolment.state <> 'refused' "
     "ORDER BY enrolment.received_at DESC LIMIT 1"
 )
-_APPLY = text(
-    """
-    WITH correction AS (
-         SELECT jsonb_object_agg(name, value) AS after
-           FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS corrected (name, value)),
-         before AS (
-         SELECT enrolment_id, agent FROM enrolment, correction
-          WHERE issuer = :issuer AND agent_id = :agent_id AND NOT agent @> after),
-         applied AS (
-         UPDATE enrolment SET agent = enrolment.agent || after FROM before, correction
-          WHERE enrolment.enrolment_id = before.enrolment_id)
-    SELECT DISTINCT (SELECT jsonb_object_agg(name, agent -> name) FROM unnest(CAST(:names AS text[])) AS name)
-      FROM before"""
+_WRONG = text(
+    "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "
+    "AND NOT agent @> CAST(:after AS jsonb) ORDER BY enrolment_id FOR UPDATE"
 )

@@ -268,8 +268,9 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
             "updated_at": now,
         },
         then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
-        "state = excluded.state, reason = excluded.reason, ticket = excluded.ticket, "
-        "priority = excluded.priority, hold_until = excluded.hold_until, updated_at = excluded.updated_at",
+        "sought = excluded.sought, state = excluded.state, reason = excluded.reason, "
+        "ticket = excluded.ticket, priority = excluded.priority, hold_until = excluded.hold_until, "
+        "updated_at = excluded.updated_at",
     )
 
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from services.enrolment.rules.states import State
-from services.enrolment.store import roster_lines
+from services.enrolment.store import corrections, roster_lines
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
 
@@ -63,6 +64,40 @@ async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> Non
     assert "Index Scan using ix_enrolment_roster" in said
 
 
+def sought(names: str, agent: Agent) -> str:
+    return f"{names} {agent.email} ville de rennes {agent.agent_id.lower()}"
+
+
+async def test_what_is_searched_is_kept_right_by_a_correction(
+    *, front: Front, database: Database, rows: SelectRows
+) -> None:
+    session, other = open_now(), open_now()
+    agent = an_agent(given_name="Élise", family_name="Le Goff", issuer="iel")
+    await front.publish(session, other)
+    for each in (session, other):
+        await front.enrol(each, agent)
+    async with database.transaction() as tx:
+        before = await corrections.apply(tx, agent.key, {"family_name": "Šimon"})
+    assert before == [{"family_name": "Le Goff"}]
+    assert {row.sought for row in await rows("SELECT sought FROM enrolment")} == {
+        sought("elise simon", agent)
+    }
+    assert await lines(database, session, "simon") == [agent.agent_id]
+
+
+async def test_what_is_searched_is_made_again_with_the_next_change(
+    *, front: Front, database: Database, rows: SelectRows
+) -> None:
+    session, agent = open_now(), an_agent(given_name="Élise", family_name="Le Goff", issuer="iel")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE enrolment SET sought = NULL"))
+    await front.withdraw(session, agent)
+    (kept,) = await rows("SELECT sought FROM enrolment")
+    assert kept.sought == sought("elise le goff", agent)
+
+
 @pytest.mark.parametrize("written_by", ["this version", "the last release"])
 async def test_who_was_corrected_is_found_by_what_is_right(
     *, front: Front, database: Database, rows: SelectRows, written_by: str
@@ -71,7 +106,7 @@ async def test_who_was_corrected_is_found_by_what_is_right(
     await front.publish(session)
     await front.enrol(session, agent, an_agent())
     (kept,) = await rows("SELECT sought FROM enrolment WHERE agent_id = :id", id=agent.agent_id)
-    assert kept.sought == f"elise le goff {agent.email} ville de rennes {agent.agent_id.lower()}"
+    assert kept.sought == sought("elise le goff", agent)
     async with database.transaction() as tx:
         if written_by == "the last release":
             await tx.execute(text("UPDATE enrolment SET sought = NULL"))
