@@ -26,6 +26,8 @@ from tests.support.consuming import received
 from tests.support.serving import serving
 
 TOKEN = "advisor-bretagne"
+COLLEAGUE = "colleague-bretagne"
+"""The token of another who organises the same sessions."""
 NAMES = (
     ("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Anne-Marie", "Kerdoncuff"), ("Élise", "Martin"),
     ("Yann", "Bernard"), ("Maxence", "de La Villemarqué-Trémargat"), ("Inès", "Benali"), ("Paul", "Morvan"),
@@ -148,8 +150,11 @@ async def withdrawal_link(database: Database, settings: Settings) -> str:
 def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
     """The service on this database, filled."""
     tokens_file = folder / "tokens.json"
-    entry = {"name": TOKEN, "role": "organiser", "delegation": "bretagne"}
-    tokens_file.write_text(json.dumps([entry | {"sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}]))
+    entries = [
+        {"name": token, "role": "organiser", "delegation": "bretagne", "sha256": _sha256(token)}
+        for token in (TOKEN, COLLEAGUE)
+    ]
+    tokens_file.write_text(json.dumps(entries))
     found: dict[str, UUID] = {}
     links: list[str] = []
 
@@ -168,3 +173,7 @@ def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
 
     with serving(enrolment) as address:
         yield ServedEnrolment(address, found, links[0])
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from shared.web.links import ARRIVAL
 from tests.browser.conftest import new_tab, violations
-from tests.browser.served_enrolment import NEW, TOKEN, ServedEnrolment, serve_enrolment
+from tests.browser.served_enrolment import COLLEAGUE, NEW, TOKEN, ServedEnrolment, serve_enrolment
 
 pytestmark = pytest.mark.browser
 MANAGE = "/inscriptions/gestion"
@@ -35,9 +36,75 @@ def tab(
         yield page
 
 
-def log_in(page: Page) -> None:
+@pytest.fixture
+def door(chromium: Browser, served_enrolment: ServedEnrolment) -> Iterator[Page]:
+    """A phone on which nobody is noted yet; whoever was is taken back at the end."""
+    url, viewport = served_enrolment.url, {"width": 360, "height": 800}
+    with new_tab(chromium, base_url=url, viewport=viewport) as page:
+        log_in(page)
+        page.goto(at_the_door(served_enrolment))
+        yield page
+        page.unroute_all()
+        page.add_init_script("localStorage.clear()")
+        page.goto(at_the_door(served_enrolment))
+        here = page.locator(".arrivals .here")
+        for left in range(here.count(), 0, -1):
+            here.first.get_by_role("button", name="Annuler").click()
+            has_come(page, left - 1)
+
+
+def at_the_door(served: ServedEnrolment, situation: str = "past") -> str:
+    return f"{MANAGE}/sessions/{served.sessions[situation]}/pointage?seance=1"
+
+
+def answer_taps(page: Page, *answers: Callable[[Route], None]) -> list[Route]:
+    """Answer what is tapped by these, in turn, and the rest by the last. Returns what was sent."""
+    sent: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method != "POST":
+            route.fallback()
+            return
+        sent.append(route)
+        answers[min(len(sent), len(answers)) - 1](route)
+
+    page.unroute_all()
+    page.route("**/pointage*", answer)
+    return sent
+
+
+def lose(route: Route) -> None:
+    route.abort()
+
+
+def keep_waiting(route: Route) -> None:
+    """Answer nothing yet: the test does."""
+
+
+def let_through(route: Route) -> None:
+    route.continue_()
+
+
+def refuse(route: Route) -> None:
+    route.fulfill(status=422)
+
+
+def tap(page: Page, row: int) -> None:
+    page.locator(".arrivals li").nth(row).get_by_role("button", name="Pointer").click()
+
+
+def send_again(page: Page) -> None:
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+
+def has_come(page: Page, number: int) -> None:
+    expect(page.get_by_role("heading", name=f"Pointage : {number} sur")).to_be_visible()
+
+
+def log_in(page: Page, token: str = TOKEN) -> None:
+    page.context.clear_cookies()
     page.goto(f"{MANAGE}/connexion")
-    page.get_by_label("Jeton d’accès").fill(TOKEN)
+    page.get_by_label("Jeton d’accès").fill(token)
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{MANAGE}")
 
@@ -203,18 +270,118 @@ def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
 
 
 def test_who_is_refused_when_it_is_sent_is_told(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    def refuse(route: Route) -> None:
-        if route.request.method == "POST":
-            route.fulfill(status=422)
-        else:
-            route.continue_()
-
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
-    tab.route("**/pointage*", refuse)
-    tab.locator(".arrivals li").first.get_by_role("button", name="Pointer").click()
+    answer_taps(tab, refuse)
+    tap(tab, 0)
     expect(tab.locator(".arrivals li").first).to_contain_text("refusé")
-    expect(tab.locator("#envois")).to_be_hidden()
+    expect(tab.locator("#envois")).to_have_text("1 refus.")
     looks_right(tab)
+
+
+def test_who_is_refused_is_still_told_once_others_were_sent(door: Page) -> None:
+    answer_taps(door, lose)
+    tap(door, 0)
+    tap(door, 1)
+    expect(door.locator("#envois")).to_have_text("2 en attente d’envoi.")
+    answer_taps(door, refuse, let_through)
+    send_again(door)
+    has_come(door, 1)
+    expect(door.locator(".arrivals li").first).to_contain_text("refusé")
+    expect(door.locator("#envois")).to_have_text("1 refus.")
+
+
+def test_who_cannot_be_sent_for_another_reason_waits_and_holds_up_nobody(door: Page) -> None:
+    answer_taps(door, lose)
+    tap(door, 0)
+    tap(door, 1)
+    answer_taps(door, lambda route: route.fulfill(status=404), let_through)
+    send_again(door)
+    has_come(door, 1)
+    expect(door.locator(".arrivals li").first).to_contain_text("en attente d’envoi")
+    expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
+
+
+def test_a_tab_that_sends_drops_nothing_of_another_tab(door: Page, served_enrolment: ServedEnrolment) -> None:
+    on_its_way = answer_taps(door, keep_waiting, let_through)
+    tap(door, 0)
+    other = door.context.new_page()
+    answer_taps(other, lose)
+    with other.expect_event("requestfailed"):
+        other.goto(at_the_door(served_enrolment))
+    with other.expect_event("requestfailed"):
+        tap(other, 1)
+    expect(other.locator("#envois")).to_have_text("2 en attente d’envoi.")
+    tap(other, 0)  # taken back there
+    expect(other.locator("#envois")).to_have_text("1 en attente d’envoi.")
+    other.close()
+    on_its_way[0].fulfill(status=204)
+    has_come(door, 1)
+
+
+def test_a_tab_of_a_log_in_that_has_ended_goes_on_with_the_next(door: Page) -> None:
+    other = door.context.new_page()
+    log_in(other)
+    tap(door, 0)
+    has_come(door, 1)
+
+
+def test_who_was_noted_waits_for_who_noted_them(door: Page, served_enrolment: ServedEnrolment) -> None:
+    answer_taps(door, lose)
+    tap(door, 0)
+    expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
+    log_in(door, COLLEAGUE)
+    door.goto(at_the_door(served_enrolment))
+    expect(door.locator(".arrivals li").first).to_be_visible()
+    expect(door.locator("#envois")).to_be_hidden()
+    log_in(door)
+    door.unroute_all()
+    door.goto(at_the_door(served_enrolment))
+    has_come(door, 1)
+
+
+def test_who_was_noted_is_not_believed_after_a_day(door: Page, served_enrolment: ServedEnrolment) -> None:
+    answer_taps(door, lose)
+    tap(door, 0)
+    expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
+    door.clock.install(time=datetime.now(UTC) + timedelta(hours=25))
+    door.goto(at_the_door(served_enrolment))
+    expect(door.locator("#envois")).to_contain_text("1 hors délai")
+
+
+def test_who_was_noted_at_one_door_is_told_and_sent_at_the_next(
+    door: Page, served_enrolment: ServedEnrolment
+) -> None:
+    answer_taps(door, lose)
+    tap(door, 0)
+    door.goto(at_the_door(served_enrolment, "full"))
+    expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
+    door.unroute_all()
+    send_again(door)
+    expect(door.locator("#envois")).to_be_hidden()
+    door.goto(at_the_door(served_enrolment))
+    has_come(door, 1)
+
+
+def test_a_second_tap_while_the_first_is_sent_takes_it_back(door: Page) -> None:
+    on_its_way = answer_taps(door, keep_waiting, let_through)
+    tap(door, 0)
+    tap(door, 0)
+    with door.expect_request(lambda request: "annuler=" in (request.post_data or "")):
+        let_through(on_its_way[0])
+    expect(door.locator("#envois")).to_be_hidden()
+    has_come(door, 0)
+
+
+NOTHING_KEPT = """
+Object.defineProperty(window, "localStorage", { get() { throw new DOMException("", "SecurityError"); } });
+"""
+
+
+def test_a_browser_that_keeps_nothing_notes_at_once(door: Page, served_enrolment: ServedEnrolment) -> None:
+    door.add_init_script(NOTHING_KEPT)
+    door.goto(at_the_door(served_enrolment))
+    tap(door, 0)
+    has_come(door, 1)
 
 
 def test_a_code_that_is_read_leads_to_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:

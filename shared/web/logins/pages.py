@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.auth import Principal, Tokens
+from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
 from shared.oidc.provider import Provider
@@ -50,6 +50,11 @@ class StaffVisit:
             form_key=self.login.form_key,
             **values,
         )
+
+    @property
+    def owner_mark(self) -> str:
+        """What tells who visits from others, the same in each of their log-ins; a page may show it."""
+        return store.digest_of("mark", self.login.owner)[:ID]
 
     @property
     def reading(self) -> Reading | None:

@@ -129,6 +129,7 @@ for (const part of document.querySelectorAll("[data-again]")) {
       }
     }
     if (Date.now() < end) setTimeout(look, next, next);
+    else stop.remove();
   };
   setTimeout(look, first, first);
   const stop = document.createElement("button");
@@ -167,84 +168,144 @@ for (const list of document.querySelectorAll("[data-drag]")) {
   });
 }
 
+// Some browsers keep nothing, and say so only when they are asked to.
+const usableStorage = () => {
+  try {
+    localStorage.setItem("taps", "");
+    localStorage.removeItem("taps");
+    return localStorage;
+  } catch {
+    return null;
+  }
+};
+
 // Who is noted in a part with data-queue is kept on the device until it could be sent: networks at a door are poor.
+// It waits for who tapped (data-owner), for all their doors and tabs, a day at most: later its time is not believed.
 // A row that waits says so, a second tap takes it back; what the service refuses is told and is not sent again.
 for (const door of document.querySelectorAll("[data-queue]")) {
-  const name = `taps ${location.pathname}${location.search.replace(/[?&]fait=[^&]*/, "")}`;
-  const kept = () => JSON.parse(localStorage.getItem(name) ?? "[]");
-  const keep = (taps) => localStorage.setItem(name, JSON.stringify(taps));
-  const said = document.getElementById(door.dataset.said);
-  let sending = false;
+  const storage = usableStorage();
+  if (!storage) break; // the forms send what is tapped
+  const { owner, said, waiting, refused, refusals, late, logIn } = door.dataset;
+  const read = (name) => JSON.parse(storage.getItem(name) ?? "[]");
+  const own = `taps ${owner}`;
+  const kept = () => read(own);
+  const keep = (taps) => storage.setItem(own, JSON.stringify(taps));
+  const isOld = (tap) => Date.now() - Date.parse(tap.at) > 86400000;
+  const same = (tap) => (other) => tap.address === other.address && tap.value === other.value;
+  const isSelf = (tap) => (other) => tap.value === other.value && tap.at === other.at;
+  const here = door.querySelector("[data-scan]").action;
+  let refusedTaps = [];
+  let onItsWay = null;
+  let note = "";
+  let dropped = 0;
   let pause = 0;
   let later = 0;
   let shown = "";
 
-  const mark = (id, state, text) => {
-    const row = document.getElementById(`p-${id}`);
-    if (!row) return;
-    row.classList.remove("queued", "refused");
-    row.querySelector(".quiet.state")?.remove();
-    if (!state) return;
+  const mark = (tap, state, text) => {
+    const row = tap.address === here && document.getElementById(`p-${tap.value}`);
+    if (!row || row.querySelector(".quiet.state")) return;
     row.classList.add(state);
     const words = document.createElement("span");
     words.className = "quiet state";
     words.textContent = ` · ${text}`;
     row.querySelector("p").append(words);
   };
-  const tell = (text = "") => {
-    const number = kept().length;
-    said.textContent = [number ? `${number} ${door.dataset.waiting}.` : "", text].join(" ").trim();
-    said.hidden = !said.textContent;
-    for (const tap of kept()) mark(tap.value, "queued", door.dataset.waiting);
+  const tell = () => {
+    const taps = kept();
+    const counts = [[taps.length, waiting], [refusedTaps.length, refusals], [dropped, late]];
+    const line = document.getElementById(said);
+    line.textContent = [...counts.map(([number, text]) => number ? `${number} ${text}.` : ""), note].filter(Boolean).join(" ");
+    line.hidden = !line.textContent;
+    for (const row of door.querySelectorAll("li.queued, li.refused")) {
+      row.classList.remove("queued", "refused");
+      row.querySelector(".quiet.state").remove();
+    }
+    for (const tap of refusedTaps) mark(tap, "refused", refused);
+    for (const tap of taps) mark(tap, "queued", waiting);
+  };
+  const drop = () => {
+    dropped += kept().filter(isOld).length;
+    keep(kept().filter((tap) => !isOld(tap)));
+    for (const name of Object.keys(storage)) {
+      if (name.startsWith("taps ") && read(name).every(isOld)) storage.removeItem(name);
+    }
+  };
+  const fetched = async (address) => {
+    const answer = await fetch(address, { signal: AbortSignal.timeout(15000) }).catch(() => null);
+    if (!answer?.ok || answer.redirected) return null;
+    const text = await answer.text().catch(() => "");
+    const page = new DOMParser().parseFromString(text, "text/html");
+    return page.querySelector("[data-queue]")?.dataset.owner === owner ? page : null;
   };
   const refresh = async () => {
     const address = new URL(location.href);
     address.searchParams.set("fait", shown);
-    const answer = await fetch(address).catch(() => null);
-    if (!answer?.ok || answer.redirected || kept().length) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = await fetched(address);
+    if (!page) return;
     for (const id of door.dataset.queue.split(" ")) document.getElementById(id).replaceWith(page.getElementById(id));
     for (const field of door.querySelectorAll("[data-search]")) field.dispatchEvent(new Event("input"));
+    tell();
+  };
+  // The forms of a log-in that has ended are refused: those of the next, by the same person, have another key.
+  const takeNewKey = async () => {
+    const key = (await fetched(here))?.querySelector("[data-queue] [name=cle]").value;
+    for (const field of key ? document.querySelectorAll("[name=cle]") : []) field.value = key;
+    return Boolean(key);
+  };
+  const post = (tap) => {
+    const body = new URLSearchParams({ [tap.field]: tap.value, differe: tap.at, cle: door.querySelector("[name=cle]").value });
+    return fetch(tap.address, { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(15000) }).catch(() => null);
   };
   const send = async () => {
-    if (sending) return;
-    sending = true;
+    if (onItsWay) return;
     clearTimeout(later);
-    let note = "";
+    drop();
+    note = "";
+    const tried = [];
     let sent = false;
-    for (let tap = kept()[0]; tap; tap = kept()[0]) {
-      const body = new URLSearchParams({ [tap.field]: tap.value, differe: tap.at, cle: door.querySelector("[name=cle]").value });
-      const answer = await fetch(tap.address, { method: "POST", body, redirect: "manual" }).catch(() => null);
+    for (;;) {
+      const tap = kept().find((tap) => !tried.some(isSelf(tap)));
+      if (!tap) break;
+      onItsWay = tap;
+      tried.push(tap);
+      let answer = await post(tap);
+      if (answer?.status === 403 && (await takeNewKey())) answer = await post(tap);
       if (!answer || answer.status === 429 || answer.status >= 500) break;
       if (answer.type === "opaqueredirect" || answer.status === 403) {
-        note = door.dataset.logIn;
+        note = logIn;
         break;
       }
-      keep(kept().slice(1));
-      mark(tap.value, answer.ok ? "" : "refused", door.dataset.refused);
+      if (!answer.ok && answer.status !== 422) continue;
+      keep(kept().filter((other) => !isSelf(tap)(other)));
+      if (answer.ok) shown = tap.field === "present" ? `pointee-${tap.value}` : "";
+      else refusedTaps.push(tap);
       sent ||= answer.ok;
-      shown = answer.ok && tap.field === "present" ? `pointee-${tap.value}` : "";
     }
-    sending = false;
-    tell(note);
+    onItsWay = null;
+    tell();
     pause = kept().length ? Math.min(60000, 2 * pause || 4000) : 0;
     if (pause) later = setTimeout(send, pause);
-    else if (sent) refresh();
+    if (sent) refresh();
   };
   door.addEventListener("submit", (event) => {
     const { name: field, value } = event.submitter ?? {};
     if (!value || event.target.matches("[data-scan]")) return;
     event.preventDefault();
+    const tap = { address: event.target.action, field, value, at: new Date().toISOString() };
+    const isSame = same(tap);
     const taps = kept();
-    const waiting = taps.findIndex((tap, at) => tap.value === value && (at || !sending));
-    if (waiting < 0) taps.push({ address: event.target.action, field, value, at: new Date().toISOString() });
-    else taps.splice(waiting, 1);
+    const found = taps.findIndex((other) => isSame(other) && !(onItsWay && isSelf(onItsWay)(other)));
+    if (onItsWay && isSame(onItsWay)) tap.field = onItsWay.field === "present" ? "annuler" : "present"; // it may have arrived
+    if (found < 0) taps.push(tap);
+    else taps.splice(found, 1);
     keep(taps);
-    mark(value);
+    refusedTaps = refusedTaps.filter((other) => !isSame(other));
     tell();
     send();
   });
   addEventListener("online", send);
+  addEventListener("storage", tell); // of another tab
   tell();
   send();
 }

@@ -282,6 +282,7 @@ async def _door_page(visit: StaffVisit, errors: Errors | None = None) -> Respons
         is_cut=glance.enrolled > len(door.lines),
         module=module,
         last=by_id.get(last),
+        owner=visit.owner_mark,
     )
 
 
