@@ -199,8 +199,10 @@ def violations(tab: Page, only: str = "") -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA, and against its own best practices; or of one rule."""
     tab.wait_for_load_state("load")  # a click may have led here a moment ago
     found = tab.evaluate(
-        """(only) => {
+        """async (only) => {
           if (!window.axe) loadAxe();  // it stays where only the content is replaced
+          // While what changed fades in, its contrast is not yet that of the page.
+          await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
           const rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
           return axe.run({resultTypes: ['violations'], ...rules});
         }""",
