@@ -123,6 +123,7 @@ def test_what_is_final_is_asked_in_a_dialog_and_on_its_page(organiser: Page) -> 
     dialog.get_by_role("link", name="Garder la session").click()
     expect(dialog).to_have_count(0)
     link.click()
+    expect(dialog).to_be_visible()
     organiser.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(organiser).to_have_url(address)
