@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -16,7 +17,7 @@ _EMPTY = """
 DO $$
 DECLARE
     found text;
-    filled text[] := '{}';
+    large text[] := '{}';
     has_rows boolean;
 BEGIN
     FOR found IN
@@ -24,12 +25,14 @@ BEGIN
         WHERE schemaname = 'public' AND tablename <> 'alembic_version'
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s)', found) INTO has_rows;
-        IF has_rows THEN
-            filled := filled || found;
+        IF has_rows AND pg_relation_size(found::regclass) > 1000000 THEN
+            large := large || found;
+        ELSIF has_rows THEN
+            EXECUTE format('DELETE FROM %s', found);
         END IF;
     END LOOP;
-    IF filled <> '{}' THEN
-        EXECUTE format('TRUNCATE %s CASCADE', array_to_string(filled, ', '));
+    IF large <> '{}' THEN
+        EXECUTE format('TRUNCATE %s CASCADE', array_to_string(large, ', '));
     END IF;
     FOR found IN
         SELECT quote_ident(sequencename) FROM pg_sequences
@@ -39,7 +42,11 @@ BEGIN
     END LOOP;
 END $$
 """
-"""Truncates what holds rows alone: an empty table costs 0.02 ms, a truncated one as much as its files."""
+"""Deletes what there is, in any order: whoever runs it has no triggers and no foreign keys to mind.
+
+Truncates a large table, whose dead rows would be read again and again. A truncated table costs as much as its
+files: with a few sessions and people all together 8 ms of the processor, deleted ones 3, an empty table 0.02.
+"""
 
 
 class MigratedDatabases:
@@ -74,9 +81,9 @@ class MigratedDatabases:
     def _empty(self, service: str) -> str:
         if service not in self._shared:
             url = self._new(service)
-            connection = self._runner.run(
-                asyncpg.connect(url, server_settings={"lock_timeout": "10s"}, timeout=10)
-            )
+            settings = {"lock_timeout": "10s", "session_replication_role": "replica"}
+            emptier = self._server.url(urlsplit(url).path.removeprefix("/"))  # who may go without foreign keys
+            connection = self._runner.run(asyncpg.connect(emptier, server_settings=settings, timeout=10))
             self._shared[service] = url, connection
         url, connection = self._shared[service]
         self._runner.run(connection.execute(_EMPTY))

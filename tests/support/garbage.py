@@ -10,8 +10,12 @@ Garbage = TypeVar("Garbage")
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Collect no garbage, so that what nothing refers to is gone and what is in a cycle stays."""
+    """Collect no garbage, so that what nothing refers to is gone and what is in a cycle stays.
+
+    What was there before is left out of every collection from now on: to look through it takes half a second.
+    """
     gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         yield
@@ -20,5 +24,5 @@ def without_collecting() -> Iterator[None]:
 
 
 def alive(*kinds: type[Garbage]) -> list[Garbage]:
-    """Return the objects of these classes that are in memory."""
+    """Return the objects of these classes that were made since `without_collecting` began."""
     return [found for found in gc.get_objects() if isinstance(found, kinds)]
