@@ -93,6 +93,13 @@ def tap(page: Page, row: int) -> None:
     page.locator(".arrivals li").nth(row).get_by_role("button", name="Pointer").click()
 
 
+def lose_tap(page: Page, row: int) -> None:
+    """Tap, and wait until what was sent is lost: what comes meanwhile is sent some seconds later."""
+    answer_taps(page, lose)
+    with page.expect_event("requestfailed"):
+        tap(page, row)
+
+
 def send_again(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('online'))")
 
@@ -279,9 +286,8 @@ def test_who_is_refused_when_it_is_sent_is_told(tab: Page, served_enrolment: Ser
 
 
 def test_who_is_refused_is_still_told_once_others_were_sent(door: Page) -> None:
-    answer_taps(door, lose)
-    tap(door, 0)
-    tap(door, 1)
+    lose_tap(door, 0)
+    lose_tap(door, 1)
     expect(door.locator("#envois")).to_have_text("2 en attente d’envoi.")
     answer_taps(door, refuse, let_through)
     send_again(door)
@@ -291,9 +297,8 @@ def test_who_is_refused_is_still_told_once_others_were_sent(door: Page) -> None:
 
 
 def test_who_cannot_be_sent_for_another_reason_waits_and_holds_up_nobody(door: Page) -> None:
-    answer_taps(door, lose)
-    tap(door, 0)
-    tap(door, 1)
+    lose_tap(door, 0)
+    lose_tap(door, 1)
     answer_taps(door, lambda route: route.fulfill(status=404), let_through)
     send_again(door)
     has_come(door, 1)
@@ -351,9 +356,9 @@ def test_who_was_noted_is_not_believed_after_a_day(door: Page, served_enrolment:
 def test_who_was_noted_at_one_door_is_told_and_sent_at_the_next(
     door: Page, served_enrolment: ServedEnrolment
 ) -> None:
-    answer_taps(door, lose)
-    tap(door, 0)
-    door.goto(at_the_door(served_enrolment, "full"))
+    lose_tap(door, 0)
+    with door.expect_event("requestfailed"):
+        door.goto(at_the_door(served_enrolment, "full"))
     expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
     door.unroute_all()
     send_again(door)
