@@ -82,7 +82,8 @@ class MigratedDatabases:
         if service not in self._shared:
             url = self._new(service)
             settings = {"lock_timeout": "10s", "session_replication_role": "replica"}
-            emptier = self._server.url(urlsplit(url).path.removeprefix("/"))  # who may go without foreign keys
+            # The superuser alone may go without foreign keys.
+            emptier = self._server.url(urlsplit(url).path.removeprefix("/"))
             connection = self._runner.run(asyncpg.connect(emptier, server_settings=settings, timeout=10))
             self._shared[service] = url, connection
         url, connection = self._shared[service]
