@@ -1,44 +1,32 @@
-"""What may be requested of the service: JSON, forms and sheets all become these."""
+"""What may be requested of sessions: a draft, a change, a cancellation, a copy, a name as a template."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from stdnum.fr import siret
 
 from services.catalogue.rules.lifecycle import days_before
-from services.catalogue.rules.offers import MADE_HERE, Offer, Terms
-from services.catalogue.rules.resources import Resource
+from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.sessions import Plan, Presentation, Session, Trainer
+from services.catalogue.service.commands.command import ServiceCommand, not_null
 from shared.events.catalogue import (
     MAX_QUESTIONS,
     MAX_TRAINERS,
     Audience,
-    BespokeAnswer,
     Module,
     Prerequisite,
     Question,
     ReservedSeats,
-    ResourceKind,
 )
 from shared.events.names import NOT_IN_NAME, check_name
 from shared.events.vocabulary import (
     ApprovalPolicy,
-    Contact,
     Delegation,
     Email,
-    Format,
     Instant,
     Line,
     Name,
@@ -65,11 +53,7 @@ Reference = Annotated[
 """Nothing that a spreadsheet runs begins like it."""
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModuleRequest(_Request):
+class ModuleRequest(ServiceCommand):
     """A séance."""
 
     title: Line
@@ -77,7 +61,7 @@ class ModuleRequest(_Request):
     ends_at: Instant
 
 
-class ReservedSeatsRequest(_Request):
+class ReservedSeatsRequest(ServiceCommand):
     """Seats for one delegation's agents, until ``release_at``."""
 
     delegation: Delegation
@@ -89,12 +73,6 @@ def _with_its_check_digit(typed: str) -> str:
     if not siret.is_valid(typed):
         raise ValueError(f"{typed} is not a SIRET: its check digit is wrong")
     return typed
-
-
-def _not_null(value: object) -> object:
-    if value is None:
-        raise ValueError("may be left out, but not null")
-    return value
 
 
 class AudienceRequest(Audience, extra="forbid"):
@@ -121,7 +99,7 @@ _ADJUSTMENT = {
 }
 
 
-class TrainerRequest(_Request):
+class TrainerRequest(ServiceCommand):
     """Who speaks or teaches: a name that is shown, and an address that is not, for their own letter."""
 
     name: Name
@@ -135,14 +113,14 @@ def _each_once(trainers: tuple[TrainerRequest, ...]) -> tuple[TrainerRequest, ..
     return trainers
 
 
-class PrerequisiteRequest(_Request):
+class PrerequisiteRequest(ServiceCommand):
     """The offer whose certificate is needed."""
 
     offer_id: Slug
     title: Line | None = Field(default=None, description="Not read: it is the offer's.")
 
 
-class SessionChange(_Request):
+class SessionChange(ServiceCommand):
     """What is to change of a session; what is left out stays as it is.
 
     Only ``capacity`` (unlimited), ``minimum``, ``quota_per_authority``, ``venue``, ``join_url``,
@@ -194,7 +172,7 @@ class SessionChange(_Request):
     )  # fmt: skip
     @classmethod
     def _left_out_or_given(cls, value: object) -> object:
-        return _not_null(value)
+        return not_null(value)
 
     def given(self) -> dict[str, Any]:
         """The fields of the plan that the request names, as the plan has them."""
@@ -242,7 +220,9 @@ def _known_or_new(named: Trainer, before: Sequence[Trainer]) -> Trainer:
 _PLAN_FIELDS = frozenset(SessionChange.model_fields) - {"summary", "experts", "reference"}
 
 
-class _NewSession(SessionChange):
+class NewSession(SessionChange):
+    """A session to be made: what is left out of it is as its offer has it."""
+
     offer_id: Slug
     starts_at: Instant
     ends_at: Instant
@@ -267,7 +247,7 @@ def _within_capacity(plan: Plan) -> Plan:
     return replace(plan, minimum=min(plan.minimum, plan.capacity) or None)
 
 
-class SessionDraft(_NewSession):
+class SessionDraft(NewSession):
     """A new session. What is left out is as the offer has it; ``organiser`` is the token's delegation."""
 
     organiser: Delegation | None = None
@@ -278,150 +258,20 @@ class SessionDraft(_NewSession):
         return self.under(offer, opens_at=self.enrolment_opens_at)
 
 
-class BespokeSession(_NewSession):
-    """The private session of an authority. Enrolment opens at once unless it says when.
-
-    Who may enrol is not asked: the authority's agents, whom it nominates.
-    """
-
-
-class BespokeAnswerRequest(_Request):
-    """What a delegation answers; with ``agreed``, the session that follows."""
-
-    answer: BespokeAnswer
-    advisor: Contact = Field(description="Whom the authority writes to.")
-    message: Paragraph | None = None
-    session: BespokeSession | None = None
-
-
-class Cancellation(_Request):
+class Cancellation(ServiceCommand):
     """What is said of it to everybody, in letters and on the session's page; nothing of anyone, no link."""
 
     reason: Annotated[Remark, AfterValidator(check_name), Field(json_schema_extra=NOT_IN_NAME)] | None = None
 
 
-class SessionCopy(_Request):
+class SessionCopy(ServiceCommand):
     """A new draft with all that a session has; its dates move with ``starts_at``, as clocks show them."""
 
     starts_at: Instant
     title: Line | None = None
 
 
-class TermsRequest(Terms, extra="forbid"):
-    """What the sessions of an offer have unless they say otherwise. What is left out of a change stays."""
-
-    closes_days_before: int = Field(
-        default=0, ge=0, le=365, description="Days from enrolment's end to the start."
-    )
-    capacity: SeatCount | None = None
-    offer_hold_hours: int = Field(default=48, ge=1, le=24 * 60)
-    audience: AudienceRequest = AudienceRequest()
-
-    def over(self, terms: Terms) -> Terms:
-        """The terms with what the request names."""
-        return Terms.model_validate(terms.model_dump() | self.model_dump(include=self.model_fields_set))
-
-
-_Themes = Annotated[tuple[Slug, ...], at_most(20)]
-
-
-def _not_reserved(offer_id: str) -> str:
-    if offer_id == "nouvelle":
-        raise ValueError("is the address of the form of a new offer")
-    return offer_id
-
-
-class OfferRequest(_Request):
-    """A new offer, which all delegations may make sessions of."""
-
-    offer_id: Annotated[Slug, AfterValidator(_not_reserved)] = Field(
-        description="It stands in the address of its page, and never changes; not `nouvelle`."
-    )
-    format: Format
-    title: Line
-    summary: Paragraph
-    themes: _Themes = Field(default=(), max_length=20)
-    terms: TermsRequest = TermsRequest()
-
-    def offer(self) -> Offer:
-        """The offer that is requested."""
-        return Offer(
-            offer_id=self.offer_id,
-            format=self.format,
-            title=self.title,
-            summary=self.summary,
-            themes=self.themes,
-            terms=self.terms.over(Terms()),
-            source=MADE_HERE,
-            choices=(),
-        )
-
-
-class OfferChange(_Request):
-    """What is to change of an offer; what is left out stays. Nothing of it may be null.
-
-    Its sessions keep the terms that they were made with. ``format`` changes only while it has no session.
-    """
-
-    format: Format | None = None
-    title: Line | None = None
-    summary: Paragraph | None = None
-    themes: _Themes | None = Field(default=None, max_length=20)
-    terms: TermsRequest | None = None
-
-    @field_validator("format", "title", "summary", "themes", "terms", mode="before")
-    @classmethod
-    def _left_out_or_given(cls, value: object) -> object:
-        return _not_null(value)
-
-    def apply_to(self, offer: Offer) -> Offer:
-        """The offer with what the request names."""
-        given = {name: getattr(self, name) for name in self.model_fields_set - {"terms"}}
-        terms = offer.terms if self.terms is None else self.terms.over(offer.terms)
-        return replace(offer, **given, terms=terms)
-
-
-class TemplateRequest(_Request):
+class TemplateRequest(ServiceCommand):
     """The name by which a session is found as a template; None takes it away."""
 
     template_name: Annotated[Line, Field(max_length=100)] | None = None
-
-
-class _ResourceRequest(_Request):
-    title: Line
-    url: Url
-    summary: Paragraph | None = None
-    themes: Annotated[tuple[Slug, ...], at_most(20)] = Field(default=(), max_length=20)
-    organiser: Delegation | None = Field(
-        default=None, description="Only for those who act everywhere, and without a session."
-    )
-
-
-class ResourceChange(_Request):
-    """What is to be corrected of a resource; what is left out stays. Only ``summary`` (none) may be null."""
-
-    title: Line | None = None
-    url: Url | None = None
-    summary: Paragraph | None = None
-    themes: Annotated[tuple[Slug, ...] | None, at_most(20)] = Field(default=None, max_length=20)
-
-    @field_validator("title", "url", "themes", mode="before")
-    @classmethod
-    def _left_out_or_given(cls, value: object) -> object:
-        return _not_null(value)
-
-    def apply_to(self, resource: Resource) -> Resource:
-        """The resource with what the request names."""
-        return replace(resource, **{name: getattr(self, name) for name in self.model_fields_set})
-
-
-class ReplayRequest(_ResourceRequest):
-    """A recording to open to everyone: of one of the catalogue's sessions, or of something else."""
-
-    session_id: UUID | None = None
-
-
-class ResourceRequest(_ResourceRequest):
-    """A dossier documentaire or an e-communauté to open to everyone."""
-
-    kind: ResourceKind

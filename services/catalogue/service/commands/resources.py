@@ -1,0 +1,52 @@
+"""What may be requested of replays, dossiers and communities."""
+
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, field_validator
+
+from services.catalogue.rules.resources import Resource
+from services.catalogue.service.commands.command import ServiceCommand, not_null
+from shared.events.catalogue import ResourceKind
+from shared.events.vocabulary import Delegation, Line, Paragraph, Slug, Url, at_most
+
+
+class _ResourceRequest(ServiceCommand):
+    title: Line
+    url: Url
+    summary: Paragraph | None = None
+    themes: Annotated[tuple[Slug, ...], at_most(20)] = Field(default=(), max_length=20)
+    organiser: Delegation | None = Field(
+        default=None, description="Only for those who act everywhere, and without a session."
+    )
+
+
+class ResourceChange(ServiceCommand):
+    """What is to be corrected of a resource; what is left out stays. Only ``summary`` (none) may be null."""
+
+    title: Line | None = None
+    url: Url | None = None
+    summary: Paragraph | None = None
+    themes: Annotated[tuple[Slug, ...] | None, at_most(20)] = Field(default=None, max_length=20)
+
+    @field_validator("title", "url", "themes", mode="before")
+    @classmethod
+    def _left_out_or_given(cls, value: object) -> object:
+        return not_null(value)
+
+    def apply_to(self, resource: Resource) -> Resource:
+        """The resource with what the request names."""
+        return replace(resource, **{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class ReplayRequest(_ResourceRequest):
+    """A recording to open to everyone: of one of the catalogue's sessions, or of something else."""
+
+    session_id: UUID | None = None
+
+
+class ResourceRequest(_ResourceRequest):
+    """A dossier documentaire or an e-communauté to open to everyone."""
+
+    kind: ResourceKind
