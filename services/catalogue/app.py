@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.catalogue import api, handlers, jobs, pages, tables
 from services.catalogue.personal_data import REGISTER
-from services.catalogue.service import sessions
+from services.catalogue.service import bespoke, sessions
 from services.catalogue.settings import Settings
 from shared import clock
 from shared.auth import Tokens
@@ -104,6 +104,7 @@ def eraser(database: Database, registry: PortalsFile) -> Eraser:
 
 async def _leave(tx: Transaction, subject: Subject) -> None:
     await sessions.without_trainer(tx, subject.addresses, clock.now())
+    await bespoke.close_of(tx, subject.addresses, subject.until)
 
 
 DEFINITION = Definition(

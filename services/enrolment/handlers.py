@@ -14,7 +14,7 @@ from services.enrolment.service.order import PartitionCheck
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
-from shared.events.catalogue import BespokeRequestAnswered, BespokeRequestReceived, SessionState
+from shared.events.catalogue import BespokeRequestAnswered, SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.outcomes import RequestAccepted, RequestRejected
@@ -89,9 +89,7 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
-async def on_bespoke_requests(
-    tx: Tx, received: list[Received[BespokeRequestReceived | BespokeRequestAnswered]]
-) -> None:
+async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
     """Keep what waits for organisers; tell portals what is answered to their authorities."""
     await bespoke_tasks.take_over(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))

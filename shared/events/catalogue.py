@@ -329,6 +329,20 @@ class SessionTrainersChanged(Event):
     trainers: Annotated[tuple[SessionTrainer, ...], at_most(MAX_TRAINERS)] = Field(
         default=(), max_length=MAX_TRAINERS
     )
+class BespokeRequestClosed(Event):
+    """Nobody can answer a bespoke request any more: who asked is forgotten. It names nobody."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestClosed.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
+    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
+    request_source: RequestSource = None
+    siret: Siret
+
+    @property
+    def key(self) -> str:
+        return self.siret
+
+
 
     @property
     def key(self) -> str:
@@ -351,3 +365,4 @@ EVENTS: tuple[type[Event], ...] = (
     BespokeRequestAnswered,
     SessionTrainersChanged,
 )
+    BespokeRequestClosed,

@@ -61,7 +61,8 @@ TABLE = {
         "resource_id", 6, "compact", None, "CreateTime", {"ReplayPublished", "ResourcePublished"}
     ),
     "catalogue.bespoke": Agreed(
-        "siret", 6, "delete", WEEK, "CreateTime", {"BespokeRequestReceived", "BespokeRequestAnswered"}
+        "siret", 6, "delete", WEEK, "CreateTime",
+        {"BespokeRequestReceived", "BespokeRequestAnswered", "BespokeRequestClosed"},
     ),
     "catalogue.trainers": Agreed("session_id", 6, "delete", WEEK, "CreateTime", {"SessionTrainersChanged"}),
     "enrolment.decisions": Agreed(

@@ -8,7 +8,13 @@ from uuid import UUID
 from services.catalogue.rules.changes import publish
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.sessions import Done, Plan, Session
-from shared.events.catalogue import Audience, BespokeAnswer, BespokeRequestAnswered, BespokeRequestReceived
+from shared.events.catalogue import (
+    Audience,
+    BespokeAnswer,
+    BespokeRequestAnswered,
+    BespokeRequestClosed,
+    BespokeRequestReceived,
+)
 from shared.events.vocabulary import ApprovalPolicy, Contact
 
 
@@ -97,6 +103,13 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
         wished_until=request.wished_until,
         requested_by=request.requester,
         received_at=request.received_at,
+    )
+
+
+def closed(request: BespokeRequest) -> BespokeRequestClosed:
+    """The event that says that nobody can answer a request any more, since it is forgotten who asked."""
+    return BespokeRequestClosed(
+        request_id=request.request_id, request_source=request.source, siret=request.siret
     )
 
 

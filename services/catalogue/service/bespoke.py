@@ -1,7 +1,8 @@
 """Bespoke requests: those of authorities to a delegation, and its answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from services.catalogue.rules import bespoke as rules
@@ -63,6 +64,13 @@ async def answer(
         await sessions.save(tx, [(None, answered.session)], actor=who.name, action=Action.AGREED)
     await bespoke.save(tx, before, answered.request, answered.event, actor=who.name)
     return answered.request
+
+
+async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
+    """Say that nobody can answer the requests of whoever has one of these addresses, to forget them."""
+    await outbox.publish(
+        tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
+    )
 
 
 async def show(

@@ -1,7 +1,8 @@
 """Bespoke requests: received, read, answered with the events, and in the end emptied of persons."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -85,6 +86,20 @@ async def by_id(tx: Transaction, bespoke_id: UUID, *, lock: bool = False) -> Bes
     query = select(BespokeRequestRow).where(col(BespokeRequestRow.bespoke_id) == bespoke_id)
     row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _request(row)
+
+
+async def open_of(tx: Transaction, addresses: Collection[str], until: datetime) -> list[BespokeRequest]:
+    """The requests of whoever has one of these addresses, in small letters, that wait for an answer.
+
+    Those that were received after ``until`` are not meant.
+    """
+    waiting = [state.value for state in BespokeState if state.is_open]
+    query = select(BespokeRequestRow).where(
+        func.lower(col(BespokeRequestRow.requester_email)).in_(addresses),
+        col(BespokeRequestRow.received_at) <= until,
+        col(BespokeRequestRow.state).in_(waiting),
+    )
+    return [_request(row) for row in await tx.scalars(query)]
 
 
 async def save(

@@ -7,10 +7,15 @@ from uuid import UUID
 from services.enrolment.rules.overview import BespokeStep
 from services.enrolment.store import bespoke_tasks
 from shared.database import Transaction
-from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered, BespokeRequestReceived
+from shared.events.catalogue import (
+    BespokeAnswer,
+    BespokeRequestAnswered,
+    BespokeRequestClosed,
+    BespokeRequestReceived,
+)
 from shared.events.cloudevents import Received
 
-BespokeEvent = BespokeRequestReceived | BespokeRequestAnswered
+BespokeEvent = BespokeRequestReceived | BespokeRequestAnswered | BespokeRequestClosed
 
 
 async def take_over(tx: Transaction, received: Sequence[Received[BespokeEvent]]) -> None:
@@ -44,4 +49,6 @@ async def take_over(tx: Transaction, received: Sequence[Received[BespokeEvent]])
 def _step_of(event: BespokeEvent) -> BespokeStep:
     if isinstance(event, BespokeRequestReceived):
         return BespokeStep.NEW
+    if isinstance(event, BespokeRequestClosed):
+        return BespokeStep.DONE
     return BespokeStep.TAKEN_ON if event.answer is BespokeAnswer.QUALIFIED else BespokeStep.DONE

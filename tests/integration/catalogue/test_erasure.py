@@ -2,7 +2,7 @@
 
 import dataclasses
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +12,7 @@ from services.catalogue.handlers import router
 from services.catalogue.tables import metadata
 from shared import clock
 from shared.database import Database, Transaction
+from shared.events.catalogue import BespokeRequestClosed
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested, TraineesNominated
 from shared.events.vocabulary import Contact
@@ -129,6 +130,27 @@ async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(
     ):
         assert await eraser(database, portals).forget(address, uuid4())
         assert await persons() == {rest}
+
+
+async def test_who_is_forgotten_waits_for_no_answer_any_more_and_who_answered_goes_on(
+    a_bespoke_offer: str, ask: Ask, database: Database, portals: PortalsFile
+) -> None:
+    async def closed(address: str) -> list[UUID]:
+        async with database.transaction() as tx:
+            await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+        assert await eraser(database, portals).forget(address, uuid4())
+        query = text("SELECT data FROM outbox WHERE type = :type ORDER BY id")
+        async with database.quiet_transaction() as tx:
+            events = await tx.scalars(query, {"type": BespokeRequestClosed.TYPE})
+            return [BespokeRequestClosed.model_validate_json(event).request_id for event in events]
+
+    answered = await hear(database, a_bespoke_request())
+    await reply(ask, answered, "declined")
+    waiting = await hear(database, a_bespoke_request())
+    await reply(ask, waiting, "qualified")
+    assert await closed(ADVISOR["email"]) == []
+    assert await closed(OFFICER["email"].upper()) == [waiting]
+    assert await closed(OFFICER["email"]) == [waiting], "not once more"
 
 
 async def test_an_advisor_reads_of_the_request_that_they_answered_and_not_of_who_asked(

@@ -11,6 +11,7 @@ from services.enrolment.handlers import router
 from services.enrolment.personal_data import BESPOKE_TASKS
 from shared.database import Database
 from shared.events import Event
+from shared.events.catalogue import BespokeRequestClosed
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, organiser, text_of, visitor
@@ -61,6 +62,21 @@ async def test_what_is_answered_waits_no_more_in_whichever_order_it_is_heard(
     await hear(database, answered(third, answer))  # of a request that came before any was kept here
     await hear(database, requested(first))
     await hear(database, answered(first, "qualified"))
+    assert await tasks(organiser) == []
+
+
+async def test_who_is_forgotten_leaves_no_task_behind_in_whichever_order_it_is_heard(
+    organiser: OrganiserClient, database: Database
+) -> None:
+    first, second = uuid4(), uuid4()
+    gone = [
+        BespokeRequestClosed(request_id=each, request_source="/portals/essai", siret="21350238800019")
+        for each in (first, second)
+    ]
+    await hear(database, requested(first), answered(first, "qualified"))
+    assert len(await tasks(organiser)) == 1
+    await hear(database, *gone)
+    await hear(database, requested(second))
     assert await tasks(organiser) == []
 
 
