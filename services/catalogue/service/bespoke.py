@@ -150,7 +150,7 @@ async def history(tx: Transaction, bespoke_id: UUID, limit: int) -> list[AuditLo
 
 
 async def _session(tx: Transaction, request: BespokeRequest, session: BespokeSession) -> Session:
-    offer = await offers.by_id(tx, session.offer_id)
+    offer = (await offers.hold(tx, [session.offer_id])).get(session.offer_id)
     if offer is None or offer.format is not Format.BESPOKE:
         detail = f"there is no bespoke offer {session.offer_id}"
         raise Impossible(Violation(None, "session.offer_id", detail))

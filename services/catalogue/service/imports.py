@@ -5,10 +5,11 @@ otherwise than the session is, by the rules of any change; an empty cell leaves 
 a line is known by what it says: imported once more, it drafts nothing (ADR 0041).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from services.catalogue.rules.offers import Offer
 from services.catalogue.service import offers
 from services.catalogue.service.sessions import count_change
 from services.catalogue.service.sheet_cells import uuid_of
@@ -70,17 +71,18 @@ async def apply(
     known = {offer.offer_id: offer for offer in await offers.every(tx)}
     targets = await _targets(tx, who, content.lines)
 
-    def decided(targets: Targets) -> Awaitable[SheetLines]:
+    def decided(known: Mapping[str, Offer], targets: Targets) -> Awaitable[SheetLines]:
         lines = SheetLines(who, known, targets, clock.now())
         return background(lambda: lines.decide(content.lines))
 
-    found = await decided(targets)
+    found = await decided(known, targets)
     if not (dry_run or content.faults or found.faults):
         await sessions.lock_references(tx)
+        held = await offers.hold(tx, known)
         locked = await _targets(tx, who, content.lines, lock=True)
         # What was decided holds where nothing has changed meanwhile, and no time has come that matters.
-        if locked != targets or any(line.is_announced for line in found.lines):
-            found = await decided(locked)
+        if (held, locked) != (known, targets) or any(line.is_announced for line in found.lines):
+            found = await decided(held, locked)
     faults = sorted((*content.faults, *found.faults), key=_line_of)
     if faults:
         return Imported(content.rows, tuple(faults))

@@ -1,6 +1,7 @@
 """Offers and their themes: made, changed, looked up."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import replace
 
 from services.catalogue.rules.loads import with_choices
@@ -59,6 +60,8 @@ async def change(
         before = replace(before, loaded=before)  # loaded before that was kept: it is as its files had it
     after = with_choices(change.apply_to(before))
     await _check(tx, after)
+    if after.format is not before.format:
+        await offers.lock_format(tx, offer_id)
     violations = fixed_format(before, after, has_sessions=await offers.has_sessions(tx, offer_id))
     if violations:
         raise Impossible(*violations)
@@ -121,6 +124,11 @@ async def show(tx: Transaction, offer_id: str) -> Offer:
 async def themes(tx: Transaction) -> dict[str, str]:
     """Every theme, code to title, by title."""
     return await offers.themes(tx)
+
+
+async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
+    """Those of the offers that exist, to make sessions of them: their formats stay meanwhile."""
+    return await offers.hold(tx, ids)
 
 
 async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:

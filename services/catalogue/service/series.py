@@ -76,7 +76,8 @@ async def create(
 async def _drafted(tx: Transaction, who: Principal, draft: SessionDraft) -> Session | RefusedByRule:
     try:
         draft = await with_prerequisite(tx, draft, draft.offer_id)
-        return new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
+        held = await offers.hold(tx, [draft.offer_id])
+        return new_draft(draft, held.get(draft.offer_id), who)
     except Impossible as error:
         return RefusedByRule(error.violations)
     except NotYours as error:

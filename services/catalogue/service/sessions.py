@@ -56,7 +56,8 @@ def tag_of(session: ShownSession) -> str:
 async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
     """A new draft. No event says it until it is published."""
     draft = await with_prerequisite(tx, draft, draft.offer_id)
-    session = new_draft(draft, await offers.by_id(tx, draft.offer_id), who)
+    held = await offers.hold(tx, [draft.offer_id])
+    session = new_draft(draft, held.get(draft.offer_id), who)
     await claim_reference(tx, session)
     await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
     return await show(tx, session.session_id, viewer_of(who))

@@ -1,7 +1,7 @@
 """Offers: what the sessions belong to."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID, uuid5
@@ -52,6 +52,24 @@ async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
     """The offer, if there is one."""
     row = await tx.get(OfferRow, offer_id)
     return None if row is None else _offer(row)
+
+
+async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
+    """Those of the offers that exist. Their formats stay until the transaction ends.
+
+    For who makes sessions of them, which have their format for ever.
+    """
+    query = select(OfferRow).where(col(OfferRow.offer_id).in_(ids)).order_by(col(OfferRow.offer_id))
+    query = query.with_for_update(read=True, key_share=True)
+    found = await tx.scalars(query.execution_options(populate_existing=True))
+    return {row.offer_id: _offer(row) for row in found}
+
+
+async def lock_format(tx: Transaction, offer_id: str) -> None:
+    """Wait for whoever makes a session of this offer; until the transaction ends, nobody does."""
+    await tx.execute(
+        select(col(OfferRow.offer_id)).where(col(OfferRow.offer_id) == offer_id).with_for_update()
+    )
 
 
 async def has_sessions(tx: Transaction, offer_id: str) -> bool:

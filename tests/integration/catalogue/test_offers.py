@@ -1,15 +1,19 @@
 """Offers by the API and on the pages: made and changed by who acts for all, read by every delegation."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from services.catalogue.service import offers, sessions
+from services.catalogue.service.commands import OfferChange, SessionDraft
+from shared.auth import Principal, Role
 from shared.database import Database
-from tests.conftest import Ask
+from tests.conftest import Ask, Eventually
 from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
-from tests.integration.catalogue.conftest import ADMIN, AS_OF, BRETAGNE, CORSE, problem
+from tests.integration.catalogue.conftest import ADMIN, AS_OF, BRETAGNE, CORSE, a_draft_of, in_days, problem
 from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
@@ -50,6 +54,63 @@ async def test_the_same_change_again_leaves_no_line(ask: Ask) -> None:
     for _ in range(2):
         assert (await ask("PATCH", PATH, by=ADMIN, title="Autrement")).status_code == 200
     assert len((await ask("GET", f"{PATH}/history", by=ADMIN)).json()["items"]) == 2
+
+
+_WAITS = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+)
+
+
+@pytest.fixture
+def until_somebody_waits(database: Database, eventually: Eventually) -> Callable[[], Awaitable[None]]:
+    """Wait until a transaction waits for another one."""
+
+    async def waits() -> bool:
+        async with database.quiet_transaction() as other:
+            return bool(await other.scalar(_WAITS))
+
+    return lambda: eventually(waits, "somebody waits")
+
+
+A_DRAFT = a_draft_of("ia-et-finances", join_url="https://visio.example/finances")
+
+
+async def test_a_format_changes_after_the_sessions_that_are_being_drafted_and_is_refused(
+    ask: Ask, database: Database, until_somebody_waits: Callable[[], Awaitable[None]]
+) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
+    async with database.transaction() as tx:
+        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT))
+        changing = asyncio.ensure_future(ask("PATCH", PATH, by=ADMIN, format="mooc"))
+        await until_somebody_waits()
+        assert not changing.done()
+    problem(await changing, 409)
+    assert (await ask("GET", PATH)).json()["format"] == "webinar"
+
+
+@pytest.mark.parametrize("by", ["form", "sheet"])
+async def test_a_session_that_is_drafted_while_the_format_changes_has_the_new_one(
+    ask: Ask, database: Database, until_somebody_waits: Callable[[], Awaitable[None]], by: str
+) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    who = Principal(name=ADMIN, role=Role.ADMIN)
+    async with database.transaction() as tx:
+        change = OfferChange.model_validate({"format": "mooc"})
+        await offers.change(tx, who, "ia-et-finances", change, tags=None)
+        if by == "form":
+            drafting = asyncio.ensure_future(ask("POST", "/sessions", by=BRETAGNE, **A_DRAFT))
+        else:
+            dates = [f"{in_days(days):%Y-%m-%d %H:%M}" for days in (-1, 40, 40.3)]
+            sheet = "Offre;Ouverture des inscriptions;Début;Fin\nia-et-finances;" + ";".join(dates)
+            drafting = asyncio.ensure_future(
+                ask("POST", "/sessions/import", by=BRETAGNE, content=sheet.encode(), dry_run="false")
+            )
+        await until_somebody_waits()
+    assert (await drafting).is_success, (await drafting).text
+    (session,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
+    assert session["format"] == "mooc"
 
 
 async def test_only_who_acts_for_all_makes_and_changes_offers(ask: Ask) -> None:
