@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import shifted
@@ -16,10 +17,24 @@ MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class SeriesSession:
-    """A session of a series: its draft, and what becomes of it; the same where it stays a draft."""
+    """A session of a series: its draft, and what becomes of it; the same where it stays a draft.
+
+    ``exists``: the series has made it already, so that it is not made again.
+    """
 
     draft: Session
     done: Done
+    exists: bool = False
+
+
+def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
+    """The id of a draft in the series of this ``key``, whatever else is in it; ``starts_at`` as it is placed.
+
+    It is another one for another organiser, title, place or start.
+    """
+    plan = draft.plan
+    start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
+    return uuid5(key, repr((draft.organiser, plan.title, plan.venue, start)))
 
 
 def placed(

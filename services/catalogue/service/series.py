@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.catalogue.rules.refusals import RefusedByRule, Violation
-from services.catalogue.rules.series import SeriesSession, each_once, placed
+from services.catalogue.rules.series import SeriesSession, each_once, id_in, placed
 from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
@@ -37,17 +37,29 @@ class Series:
 async def plan(
     tx: Transaction, who: Principal, rows: Sequence[SeriesRow], *, key: UUID, published: bool
 ) -> Series:
-    """The sessions that the rows would make, or why each makes none. Nothing is stored."""
+    """The sessions that the rows would make, or why each makes none. Nothing is stored.
+
+    What was made already by a series of this ``key``, which names the form, is not made again.
+    """
     now = clock.now()
     found: list[SeriesSession | RefusedByRule] = []
-    for row, session_id in zip(rows, _ids(key, rows, published=published), strict=True):
+    for row in rows:
         drafted = await _drafted(tx, who, row.draft)
         if isinstance(drafted, Session):
-            drafted = replace(drafted, session_id=session_id)
+            drafted = replace(drafted, session_id=id_in(key, drafted, row.starts_at))
             found.append(placed(drafted, row.starts_at, published=published, now=now))
         else:
             found.append(drafted)
-    return Series(each_once(found))
+    ids = [session.draft.session_id for session in found if isinstance(session, SeriesSession)]
+    existing = await sessions.existing(tx, ids)
+    return Series(
+        [
+            replace(session, exists=session.draft.session_id in existing)
+            if isinstance(session, SeriesSession)
+            else session
+            for session in each_once(found)
+        ]
+    )
 
 
 async def create(
@@ -55,15 +67,14 @@ async def create(
 ) -> Series:
     """Make every session of the rows in this transaction, or none where one of them is refused.
 
-    ``key`` names the form. A series of it is made once, however often it is sent; other rows are another one.
+    Each is made once, however often the form is sent and with whatever other rows.
     """
     await sessions.lock_references(tx)
     series = await plan(tx, who, rows, key=key, published=published)
     planned = [session for session in series.sessions if isinstance(session, SeriesSession)]
-    if await sessions.existing(tx, _ids(key, rows, published=published)):
-        return replace(series, made=True)
     if len(planned) < len(rows):
         return series
+    planned = [session for session in planned if not session.exists]
     made = [(None, Done(session.draft)) for session in planned]
     await sessions.save(tx, made, actor=who.name, action=Action.CREATED)
     announced = [
@@ -82,9 +93,3 @@ async def _drafted(tx: Transaction, who: Principal, draft: SessionDraft) -> Sess
         return RefusedByRule(error.violations)
     except NotYours as error:
         return RefusedByRule((Violation(None, "organiser", str(error)),))
-
-
-def _ids(key: UUID, rows: Sequence[SeriesRow], *, published: bool) -> list[UUID]:
-    content = "\n".join(f"{row.starts_at} {row.draft.model_dump_json()}" for row in rows)
-    series = uuid5(key, f"{published}\n{content}")
-    return [uuid5(series, str(number)) for number in range(len(rows))]

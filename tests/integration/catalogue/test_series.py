@@ -134,21 +134,40 @@ async def test_a_form_that_is_sent_twice_makes_its_sessions_once(
     assert len(await sessions_of(ask)) == 2
 
 
-async def test_other_rows_from_a_form_that_made_a_series_already_are_another_series(
+async def test_of_a_form_that_made_a_series_already_only_the_other_rows_are_made(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
-    _, confirmed = await seen(organiser, a_series(an_empty_offer, "Brest", "Quimper"))
-    assert (await organiser.post(PAGE, data=confirmed)).status_code == 303
-    changed = confirmed | {"towns-0-town": "Lorient", "towns-1-town": "Vannes"}
-    page = await organiser.post(PAGE, data=changed)
-    again = changed | {"apercu": hidden(page.text, "apercu")}
-    assert (await organiser.post(PAGE, data=again)).status_code == 303
-    titles = {session["title"] for session in await sessions_of(ask)}
-    assert titles == {f"L’IA à {town}" for town in ("Brest", "Quimper", "Lorient", "Vannes")}
-    page = await organiser.post(PAGE, data=again | {"publier": "oui"})
-    published = again | {"publier": "oui", "apercu": hidden(page.text, "apercu")}
-    assert (await organiser.post(PAGE, data=published)).headers["location"] == "/gestion?fait=serie-publiee"
-    assert sum(session["status"] == "published" for session in await sessions_of(ask)) == 2
+    async def send_again(form: dict[str, str]) -> httpx.Response:
+        page = await organiser.post(PAGE, data=form)
+        await organiser.post(PAGE, data=form | {"apercu": hidden(page.text, "apercu")})
+        return page
+
+    _, form = await seen(organiser, a_series(an_empty_offer, "Brest", "Quimper"))
+    assert (await organiser.post(PAGE, data=form)).status_code == 303
+    brest = next(
+        session["session_id"] for session in await sessions_of(ask) if session["title"].endswith("Brest")
+    )
+    # Back, a town more, another summary for all: those that are there stay as they are.
+    more = form | {"towns-2-town": "Vannes", "summary": "Une journée.", "publier": "oui"}
+    page = await send_again(more)
+    assert page.text.count("Déjà créée<") == 2
+    assert f'href="/gestion/sessions/{brest}"' in page.text
+    assert "Créer 1 session<" in page.text.replace("\u00a0", " ")
+    found = {session["title"]: session["status"] for session in await sessions_of(ask)}
+    assert len(await sessions_of(ask)) == 3
+    assert found == {"L’IA à Brest": "draft", "L’IA à Quimper": "draft", "L’IA à Vannes": "published"}
+    page = await send_again(more | {"towns-1-capacity": "7"})
+    assert (page.status_code, "il n’y a rien à créer" in page.text) == (200, True)
+    assert "confirmer" not in page.text
+    assert len(await sessions_of(ask)) == 3
+    # Elsewhere, or at another time, it is another session.
+    moved = {"towns-0-venue": "Mairie", "towns-1-starts_at": in_days(50).strftime("%Y-%m-%dT%H:%M")}
+    await send_again(more | moved)
+    assert len(await sessions_of(ask)) == 5
+    # From a form that is opened anew too.
+    _, anew = await seen(organiser, a_series(an_empty_offer, "Brest"))
+    await organiser.post(PAGE, data=anew)
+    assert len(await sessions_of(ask)) == 6
 
 
 async def test_rows_are_added_and_taken_away_and_what_was_typed_stays(
