@@ -39,6 +39,7 @@ class RefusalCode(StrEnum):
     TWICE_IN_SERIES = "twice_in_series"
     TEMPLATE_NAME_TAKEN = "template_name_taken"
 
+    TOO_MANY_TEMPLATES = "too_many_templates"
 
 @dataclass(frozen=True, slots=True)
 class Violation:

@@ -84,6 +84,7 @@ T = TypeVar("T")
 def unless_refused(decided: T | RefusedByRule) -> T:
     """What the rules decided. Raises :class:`Impossible` where they refuse."""
     if isinstance(decided, RefusedByRule):
+        RefusalCode.TOO_MANY_TEMPLATES,
         raise Impossible(*decided.violations)
     return decided
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from services.catalogue.rules.sessions import SessionTemplate
@@ -29,6 +29,20 @@ async def of(tx: Transaction, organiser: str | None) -> list[SessionTemplate]:
     return [
         SessionTemplate(row.session_id, row.name, row.organiser, row.title) for row in await tx.execute(query)
     ]
+
+
+async def count(tx: Transaction, organiser: str) -> int:
+    """How many templates an organiser has."""
+    query = select(func.count()).where(col(SessionTemplateRow.organiser) == organiser)
+    return int((await tx.execute(query)).scalar_one())
+
+
+async def named(tx: Transaction, organiser: str, name: str) -> UUID | None:
+    """The session that is the organiser's template of this name, if there is one."""
+    query = select(col(SessionTemplateRow.session_id)).where(
+        col(SessionTemplateRow.organiser) == organiser, col(SessionTemplateRow.name) == name
+    )
+    return await tx.scalar(query)
 
 
 async def name_of(tx: Transaction, session_id: UUID) -> str | None:

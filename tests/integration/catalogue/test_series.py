@@ -7,12 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from sqlalchemy import text
 
+from services.catalogue.pages.form_errors import FormError, sentence
+from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.service import templates
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionOpened, SessionScheduled
+from shared.web.rendering import Rendering
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -246,6 +250,24 @@ async def test_a_name_is_of_one_template_and_ends_when_it_is_emptied(
     assert (await send(organiser, second, f"{second}/modele", modele="Journée type")).status_code == 303
     assert (await send(organiser, second, f"{second}/supprimer")).status_code == 303
     assert "Journée type" not in (await organiser.get("/gestion/sessions/nouvelle")).text
+
+
+async def test_a_delegation_has_so_many_templates_at_most(
+    organiser: HttpBrowser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "MOST", 1)
+    first, second = await created(organiser, an_empty_offer), await created(organiser, an_empty_offer)
+    await send(organiser, first, f"{first}/modele", modele="Journée type")
+    refused = await send(organiser, second, f"{second}/modele", modele="Soirée type")
+    assert error_of(refused, "modele").startswith("Votre délégation a déjà 50 modèles")
+    assert (await send(organiser, first, f"{first}/modele", modele="Journée")).status_code == 303
+    await log_in(organiser, CORSE)
+    other = await created(organiser, an_empty_offer)
+    assert (await send(organiser, other, f"{other}/modele", modele="Journée type")).status_code == 303
+
+
+def test_the_sentence_says_how_many_templates_one_may_have() -> None:
+    assert f" {templates.MOST} modèles" in sentence(Rendering(TEMPLATES), FormError("too_many_templates"))
 
 
 async def test_templates_are_of_their_delegation_alone(organiser: HttpBrowser, an_empty_offer: str) -> None:
