@@ -2,10 +2,9 @@
 
 from services.catalogue.rules.bespoke import BespokeRequest
 from services.catalogue.service import bespoke, occupancy, published
-from services.catalogue.service.published import ResourceState
 from shared import clock
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import ResourceEvent, SessionState
 from shared.events.cloudevents import Received
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.portal import AgentErasureRequested, BespokeTrainingRequested
@@ -66,7 +65,7 @@ async def _compare(tx: Transaction, latest: Latest) -> list[Compared]:
     return await occupancy.compare(tx, occupancies) + await published.compare(tx, *_own(latest), clock.now())
 
 
-def _own(latest: Latest) -> tuple[list[SessionState], list[ResourceState]]:
+def _own(latest: Latest) -> tuple[list[SessionState], list[ResourceEvent]]:
     """What this service has published itself."""
     return (
         [record.event for record in latest[Topic.CATALOGUE_SESSIONS]],

@@ -200,7 +200,7 @@ class OccupancyRow(_Row, table=True):
 
 @_searchable
 class ResourceRow(_Row, table=True):
-    """A replay, a dossier or a community, open to everyone."""
+    """A replay, a dossier or a community, open to everyone unless it was withdrawn."""
 
     __tablename__ = "resource"
     __table_args__ = (
@@ -220,6 +220,7 @@ class ResourceRow(_Row, table=True):
     organiser: str | None
     session_id: UUID | None
     source: str | None
+    withdrawn_at: datetime | None = Field(default=None, sa_type=Timestamp)
     changed_at: datetime = _changed_at()
 
 

@@ -20,12 +20,7 @@ from services.notifier.service.notices import NoticeEvent
 from shared import clock
 from shared.database import Transaction
 from shared.events import portal
-from shared.events.catalogue import (
-    ReplayPublished,
-    ResourcePublished,
-    SessionState,
-    SessionTrainersChanged,
-)
+from shared.events.catalogue import ResourceEvent, SessionState, SessionTrainersChanged
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
 from shared.events.erasure import AgentErased
@@ -53,8 +48,11 @@ async def on_decisions(
 
 
 @router.subscriber(Topic.CATALOGUE_RESOURCES)
-async def on_resources(tx: Tx, received: list[Received[ReplayPublished | ResourcePublished]]) -> None:
-    """Write to everyone enrolled in a session whose recording is open, and to who follows such things."""
+async def on_resources(tx: Tx, received: list[Received[ResourceEvent]]) -> None:
+    """Write to everyone enrolled in a session whose recording is open, and to who follows such things.
+
+    About what was withdrawn nobody is written to any more.
+    """
     await news.announce(tx, received, clock.now())
 
 

@@ -192,6 +192,18 @@ class ReplayRow(_Base, table=True):
     announced_at: datetime = Field(sa_type=Timestamp)
 
 
+class WithdrawnResourceRow(_Base, table=True):
+    """A resource that was published by mistake: whatever is read of it later is not announced.
+
+    ``event_id`` called for the letters to who was in the session, where it was a replay that was announced.
+    """
+
+    __tablename__ = "withdrawn_resource"
+    resource_id: UUID = Field(primary_key=True)
+    event_id: UUID | None = Field(index=True)
+    withdrawn_at: datetime = Field(sa_type=Timestamp)
+
+
 class NewsRow(_Base, table=True):
     """An item of news, announced to subscribers once."""
 

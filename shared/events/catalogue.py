@@ -247,6 +247,27 @@ class ResourcePublished(_Resource):
     kind: ResourceKind
 
 
+class ResourceWithdrawn(Event):
+    """A replay, a dossier or a community was published by mistake, and is not to be shown any more. Final.
+
+    Says nothing of what it was: this is what stays of it on the topic.
+    """
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.ResourceWithdrawn.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_RESOURCES
+    resource_id: UUID
+    version: Version
+    withdrawn_at: Instant
+
+    @property
+    def key(self) -> str:
+        return str(self.resource_id)
+
+
+ResourceEvent = ReplayPublished | ResourcePublished | ResourceWithdrawn
+"""What is said of resources."""
+
+
 class BespokeRequestReceived(Event):
     """An authority's request for bespoke training is with its delegation, which will answer it.
 
@@ -308,6 +329,20 @@ class BespokeRequestAnswered(Event):
         return str(self.request_id)
 
 
+class BespokeRequestClosed(Event):
+    """Nobody can answer a bespoke request any more: who asked is forgotten. It names nobody."""
+
+    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestClosed.v1"
+    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
+    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
+    request_source: RequestSource = None
+    siret: Siret
+
+    @property
+    def key(self) -> str:
+        return self.siret
+
+
 class SessionTrainer(ContractModel):
     """Who speaks or teaches in a session."""
 
@@ -329,20 +364,6 @@ class SessionTrainersChanged(Event):
     trainers: Annotated[tuple[SessionTrainer, ...], at_most(MAX_TRAINERS)] = Field(
         default=(), max_length=MAX_TRAINERS
     )
-class BespokeRequestClosed(Event):
-    """Nobody can answer a bespoke request any more: who asked is forgotten. It names nobody."""
-
-    TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestClosed.v1"
-    TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
-    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
-    request_source: RequestSource = None
-    siret: Siret
-
-    @property
-    def key(self) -> str:
-        return self.siret
-
-
 
     @property
     def key(self) -> str:
@@ -361,8 +382,9 @@ EVENTS: tuple[type[Event], ...] = (
     *SESSION_EVENTS,
     ReplayPublished,
     ResourcePublished,
+    ResourceWithdrawn,
     BespokeRequestReceived,
     BespokeRequestAnswered,
+    BespokeRequestClosed,
     SessionTrainersChanged,
 )
-    BespokeRequestClosed,

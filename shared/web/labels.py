@@ -381,6 +381,7 @@ ACTIONS: Mapping[str, str] = {
     "changed": "modifiée",
     "published": "publiée",
     "cancelled": "annulée",
+    "withdrawn": "retirée",
     "deleted": "supprimée",
     "agreed": "créée en réponse à une collectivité",
     "answered": "réponse donnée",

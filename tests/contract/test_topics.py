@@ -58,7 +58,8 @@ TABLE = {
          "SessionClosed", "SessionCancelled", "SessionCompleted"},
     ),
     "catalogue.resources": Agreed(
-        "resource_id", 6, "compact", None, "CreateTime", {"ReplayPublished", "ResourcePublished"}
+        "resource_id", 6, "compact", None, "CreateTime",
+        {"ReplayPublished", "ResourcePublished", "ResourceWithdrawn"},
     ),
     "catalogue.bespoke": Agreed(
         "siret", 6, "delete", WEEK, "CreateTime",

@@ -88,6 +88,10 @@ class ResourceBody(BaseModel):
     organiser: str | None
     session_id: UUID | None = Field(description="The session that was recorded.")
     source: str | None = Field(description="communique, illustrative; null: an organiser published it.")
+    withdrawn_at: Instant | None = Field(
+        default=None,
+        description="When it was taken back, having been published by mistake; null: it is open.",
+    )
 
 
 class HistoryBody(BaseModel):

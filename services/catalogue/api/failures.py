@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from services.catalogue.rules.refusals import Violation
-from services.catalogue.service.failures import Failure, Impossible, Missing, NotYours, Stale
+from services.catalogue.service.failures import Failure, Impossible, Missing, NotYours, Stale, Withdrawn
 from shared.http import Problem
 
 
@@ -22,6 +22,8 @@ def _problem(error: Exception) -> Problem:
     match error:
         case Missing():
             return Problem(404, "Not found", str(error))
+        case Withdrawn():
+            return Problem(410, "Withdrawn", str(error))
         case NotYours():
             return Problem(403, "Not your delegation", str(error))
         case Stale():

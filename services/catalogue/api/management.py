@@ -216,6 +216,21 @@ async def correct_resource(
     return tags.resource(corrected, response)
 
 
+@router.post("/resources/{resource_id}/withdraw", summary="Withdraw what was published by mistake")
+async def withdraw_resource(
+    resource_id: UUID,
+    *,
+    database: Database,
+    organiser: Organiser,
+    if_match: IfMatch,
+    response: Response,
+) -> ResourceBody:
+    """Final. It leaves all lists, and letters about it that wait do not leave."""
+    async with database.transaction() as tx:
+        withdrawn = await resources.withdraw(tx, organiser, resource_id, tags=if_match)
+    return tags.resource(withdrawn, response)
+
+
 def _made(listed: ListedSession, response: Response) -> SessionBody:
     response.headers["Location"] = f"/api/v1/sessions/{listed.session.session_id}"
     return tags.session(listed, response)

@@ -32,14 +32,15 @@ class RefusalCode(StrEnum):
     NOT_ANSWERABLE = "not_answerable"
     NO_SESSION = "no_session"
     OF_THE_FILES = "of_the_files"
+    ALREADY_WITHDRAWN = "already_withdrawn"
     REFERENCE_TAKEN = "reference_taken"
     CHANGED_TOO_OFTEN = "changed_too_often"
     OFFER_EXISTS = "offer_exists"
     FORMAT_FIXED = "format_fixed"
     TWICE_IN_SERIES = "twice_in_series"
     TEMPLATE_NAME_TAKEN = "template_name_taken"
-
     TOO_MANY_TEMPLATES = "too_many_templates"
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:

@@ -18,7 +18,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource open to everyone.
+    """A resource open to everyone, until its organiser takes it back (``withdrawn_at``), which is final.
 
     ``source`` is where the offer's files have it from; None: an organiser published it. ``changed_at`` is
     when it was stored, which makes no difference between two resources.
@@ -35,12 +35,13 @@ class Resource:
     session_id: UUID | None = None
     source: str | None = None
     version: int = 1
+    withdrawn_at: datetime | None = None
     changed_at: datetime = field(default=NEVER, compare=False)
 
 
 CHANGEABLE = tuple(
     field.name
     for field in fields(Resource)
-    if field.name not in ("resource_id", "version", "published_at", "changed_at")
+    if field.name not in ("resource_id", "version", "published_at", "withdrawn_at", "changed_at")
 )
 """What may differ from one version of a resource to the next."""

@@ -1,5 +1,6 @@
 """Why the service did not do what was requested. Each is raised, so that the transaction stores nothing."""
 
+from datetime import datetime
 from typing import TypeVar
 
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
@@ -15,6 +16,13 @@ class Missing(Failure):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}, or it is not yours.")
+
+
+class Withdrawn(Failure):
+    """It was open to everyone, and its organiser has taken it back."""
+
+    def __init__(self, what: str, at: datetime) -> None:
+        super().__init__(f"The {what} was withdrawn on {at:%Y-%m-%d}: it was published by mistake.")
 
 
 class Stale(Failure):
@@ -70,11 +78,13 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.NOT_STARTED,
         RefusalCode.NOT_ANSWERABLE,
         RefusalCode.OF_THE_FILES,
+        RefusalCode.ALREADY_WITHDRAWN,
         RefusalCode.REFERENCE_TAKEN,
         RefusalCode.CHANGED_TOO_OFTEN,
         RefusalCode.OFFER_EXISTS,
         RefusalCode.FORMAT_FIXED,
         RefusalCode.TEMPLATE_NAME_TAKEN,
+        RefusalCode.TOO_MANY_TEMPLATES,
     )
 )
 
@@ -84,7 +94,6 @@ T = TypeVar("T")
 def unless_refused(decided: T | RefusedByRule) -> T:
     """What the rules decided. Raises :class:`Impossible` where they refuse."""
     if isinstance(decided, RefusedByRule):
-        RefusalCode.TOO_MANY_TEMPLATES,
         raise Impossible(*decided.violations)
     return decided
 

@@ -6,22 +6,14 @@ from datetime import datetime
 from services.catalogue.rules.lifecycle import event_of
 from services.catalogue.store import resources, sessions
 from shared.database import Transaction
-from shared.events.catalogue import (
-    ReplayPublished,
-    ResourcePublished,
-    SessionCancelled,
-    SessionChanged,
-    SessionState,
-)
+from shared.events.catalogue import ResourceEvent, SessionCancelled, SessionChanged, SessionState
 from shared.events.vocabulary import Status
 from shared.messaging.projections import Compared
-
-ResourceState = ReplayPublished | ResourcePublished
 
 _BY_THE_CLOCK = {"phase", "enrolment"}
 
 
-async def resume(tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceState]) -> None:
+async def resume(tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceEvent]) -> None:
     """Count on from the versions that were published: whoever listens drops what is not newer.
 
     What is stored stays as it is, and is published with the next change.
@@ -31,7 +23,7 @@ async def resume(tx: Transaction, states: Sequence[SessionState], published: Seq
 
 
 async def compare(
-    tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceState], now: datetime
+    tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceEvent], now: datetime
 ) -> list[Compared]:
     """Compare each session and each resource with what was published of it last."""
     stored = [

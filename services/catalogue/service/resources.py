@@ -1,4 +1,4 @@
-"""Replays, dossiers and communities: opened to everyone, once, and corrected; and looked up."""
+"""Replays, dossiers and communities: opened to everyone, once, corrected, withdrawn; and looked up."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +15,7 @@ from services.catalogue.service.failures import (
     Impossible,
     Missing,
     PublishedDifferently,
+    Withdrawn,
     require_tag,
     unless_refused,
 )
@@ -58,12 +59,7 @@ async def correct(
 
     ``tags``: it is corrected only as one of these; None as whatever it is.
     """
-    before = (await resources.lock(tx, [resource_id])).get(resource_id)
-    if before is None or not who.finds(before.organiser or ""):
-        raise Missing(f"resource {resource_id}")
-    require_tag(tags, tag_of(before), "resource")
-    if before.source is not None:
-        raise Impossible(_OF_THE_FILES)
+    before = await _lock_own(tx, who, resource_id, tags)
     await _require_themes(tx, [theme for theme in change.themes or () if theme not in before.themes])
     after = change.apply_to(before)
     if after == before:
@@ -77,24 +73,54 @@ async def correct(
     return after
 
 
+async def withdraw(
+    tx: Transaction, who: Principal, resource_id: UUID, *, tags: frozenset[str] | None
+) -> Resource:
+    """Take back what was published by mistake: nobody finds it, or is written to about it, any more."""
+    before = await _lock_own(tx, who, resource_id, tags)
+    after = replace(before, withdrawn_at=clock.now(), version=before.version + 1)
+    await resources.publish(tx, [(before, after)], actor=who.name)
+    return after
+
+
+async def _lock_own(
+    tx: Transaction, who: Principal, resource_id: UUID, tags: frozenset[str] | None
+) -> Resource:
+    """The resource, to change it: one of theirs, open, and not of the offer's files."""
+    resource = (await resources.lock(tx, [resource_id])).get(resource_id)
+    if resource is None or not who.finds(resource.organiser or ""):
+        raise Missing(f"resource {resource_id}")
+    require_tag(tags, tag_of(resource), "resource")
+    if resource.source is not None:
+        raise Impossible(_OF_THE_FILES)
+    if resource.withdrawn_at is not None:
+        raise Impossible(_WITHDRAWN)
+    return resource
+
+
 _OF_THE_FILES = Violation(
     RefusalCode.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
 )
 """A load would take back what is corrected here."""
+_WITHDRAWN = Violation(
+    RefusalCode.ALREADY_WITHDRAWN, None, "it is withdrawn, which is final: publish it anew where it is needed"
+)
 
 
 async def show(tx: Transaction, resource_id: UUID) -> Resource:
-    """The resource. Raises :class:`Missing`."""
+    """The resource. Raises :class:`Missing`, and :class:`Withdrawn` for what was taken back."""
     resource = await resources.by_id(tx, resource_id)
     if resource is None:
         raise Missing(f"resource {resource_id}")
+    if resource.withdrawn_at is not None:
+        raise Withdrawn(f"resource {resource_id}", resource.withdrawn_at)
     return resource
 
 
 async def show_own(tx: Transaction, resource_id: UUID, who: Principal) -> Resource:
-    """The resource, if it is theirs. Raises :class:`Missing`."""
-    resource = await show(tx, resource_id)
-    if not who.finds(resource.organiser or ""):
+    """The resource, if it is theirs, be it withdrawn. Raises :class:`Missing`."""
+    resource = await resources.by_id(tx, resource_id)
+    if resource is None or not who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
     return resource
 
@@ -111,11 +137,17 @@ async def page(
     *,
     kind: Kind | None = None,
     theme: str | None = None,
-    organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
     """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
-    return await resources.page(tx, after, limit, kind=kind, theme=theme, organiser=organiser, text=text)
+    return await resources.page(tx, after, limit, kind=kind, theme=theme, text=text)
+
+
+async def page_of_own(
+    tx: Transaction, who: Principal, after: Position | None, limit: int, kind: Kind | None
+) -> list[Resource]:
+    """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn."""
+    return await resources.page(tx, after, limit, kind=kind, organiser=who.delegation, withdrawn_too=True)
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:

@@ -25,6 +25,7 @@ class Action(StrEnum):
     PUBLISHED = "published"
     CANCELLED = "cancelled"
     DELETED = "deleted"
+    WITHDRAWN = "withdrawn"
     AGREED = "agreed"
     ANSWERED = "answered"
 

@@ -1,4 +1,4 @@
-"""Replays, dossiers and communities, stored with the events that announce them."""
+"""Replays, dossiers and communities, stored with the events that announce or withdraw them."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -17,17 +17,24 @@ from services.catalogue.store.outbox import outbox
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
 from shared.database import Transaction, insert_many
-from shared.events.catalogue import ReplayPublished, ResourceKind, ResourcePublished
+from shared.events.catalogue import (
+    ReplayPublished,
+    ResourceEvent,
+    ResourceKind,
+    ResourcePublished,
+    ResourceWithdrawn,
+)
 
 _LOCK_ADDRESS = text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))")
 _REPLACE_IF_NEWER = (
     "ON CONFLICT (resource_id) DO UPDATE SET version = excluded.version, kind = excluded.kind, "
     "title = excluded.title, summary = excluded.summary, url = excluded.url, themes = excluded.themes, "
     "published_at = excluded.published_at, organiser = excluded.organiser, "
-    "session_id = excluded.session_id, source = excluded.source "
+    "session_id = excluded.session_id, source = excluded.source, withdrawn_at = excluded.withdrawn_at "
     "WHERE resource.version < excluded.version RETURNING resource_id"
 )
 _RESOURCES = select(ResourceRow).order_by(col(ResourceRow.published_at).desc(), col(ResourceRow.resource_id))
+_OPEN = col(ResourceRow.withdrawn_at).is_(None)
 
 
 async def page(
@@ -39,9 +46,12 @@ async def page(
     theme: str | None = None,
     organiser: str | None = None,
     text: str | None = None,
+    withdrawn_too: bool = False,
 ) -> list[Resource]:
     """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
     query = _RESOURCES.limit(limit)
+    if not withdrawn_too:
+        query = query.where(_OPEN)
     if kind is not None:
         query = query.where(col(ResourceRow.kind) == kind.value)
     if organiser is not None:
@@ -74,7 +84,7 @@ async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
     """The replays of a session, the newest first."""
-    query = _RESOURCES.where(col(ResourceRow.session_id) == session_id)
+    query = _RESOURCES.where(col(ResourceRow.session_id) == session_id, _OPEN)
     return [_resource(row) for row in await tx.scalars(query)]
 
 
@@ -89,6 +99,7 @@ async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource 
         col(ResourceRow.url) == url,
         col(ResourceRow.kind) == kind.value,
         col(ResourceRow.organiser) == organiser,
+        _OPEN,
     )
     row = (await tx.scalars(query.order_by(col(ResourceRow.published_at)).limit(1))).one_or_none()
     return None if row is None else _resource(row)
@@ -110,7 +121,7 @@ async def publish(
     await audit_log.record(tx, [_entry(actor, before, after) for before, after in changes])
 
 
-async def events(tx: Transaction) -> list[ReplayPublished | ResourcePublished]:
+async def events(tx: Transaction) -> list[ResourceEvent]:
     """All resources, as their events say them."""
     return [_event(_resource(row)) for row in await tx.scalars(select(ResourceRow))]
 
@@ -121,10 +132,12 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
-    """The audit entry: what was published, or each field that was corrected."""
+    """The audit entry: what was published, each field that was corrected, or that it was withdrawn."""
     if before is None:
         published = {"url": [None, after.url], "title": [None, after.title]}
         return AuditEntry(actor, Action.PUBLISHED, after.resource_id, after.version, published)
+    if after.withdrawn_at is not None:
+        return AuditEntry(actor, Action.WITHDRAWN, after.resource_id, after.version, {})
     old, new = _audited(before), _audited(after)
     changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
     return AuditEntry(actor, Action.CHANGED, after.resource_id, after.version, changes)
@@ -136,8 +149,10 @@ def _audited(resource: Resource) -> dict[str, Any]:
     return {name: audited[name] for name in CHANGEABLE}
 
 
-def _event(resource: Resource) -> ReplayPublished | ResourcePublished:
+def _event(resource: Resource) -> ResourceEvent:
     state = asdict(resource)
+    if resource.withdrawn_at is not None:
+        return ResourceWithdrawn(**{name: state[name] for name in ResourceWithdrawn.model_fields})
     if resource.kind is Kind.REPLAY:
         return ReplayPublished(**{name: state[name] for name in ReplayPublished.model_fields})
     state["kind"] = ResourceKind(resource.kind)

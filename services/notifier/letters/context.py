@@ -18,6 +18,7 @@ class LetterContext:
     ``evaluation_asked``: another letter asks, or has asked, what its reader thought of the session.
     ``people``: the names of whom it speaks, by enrolment, of those who are known (still).
     ``listed``: the sessions that it lists.
+    ``withdrawn``: the resource that it is about was published by mistake.
     ``trainers``: the names of who speaks or teaches in the session, of those who are known.
     """
 
@@ -32,3 +33,4 @@ class LetterContext:
     people: Mapping[UUID, str] = field(default_factory=dict)
     listed: Mapping[UUID, NumberedSession] = field(default_factory=dict)
     trainers: Sequence[str] = ()
+    withdrawn: bool = False

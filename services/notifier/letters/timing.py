@@ -169,6 +169,8 @@ def revalidate(
     """
     if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
+    if context.withdrawn:
+        return Superseded("what it is about was published by mistake, and is withdrawn")
     if mail.template is LetterType.DIGEST and now >= mail.called_for_at + _DAY:
         return Superseded("there is another day's digest")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):

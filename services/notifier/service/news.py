@@ -1,4 +1,4 @@
-"""Replays and resources that have opened: announced to the enrolled and to subscribers."""
+"""Replays and resources that have opened: announced to the enrolled and to subscribers, unless withdrawn."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,20 +7,22 @@ from uuid import UUID
 
 from services.notifier import letters
 from services.notifier.letters import FanOut, FanOutTask, Letter, NewsItem
-from services.notifier.store import fan_outs, news, replays, sessions
+from services.notifier.store import fan_outs, news, replays, sessions, withdrawals
 from shared.database import Transaction
-from shared.events.catalogue import ReplayPublished, ResourcePublished
+from shared.events.catalogue import ReplayPublished, ResourceEvent, ResourcePublished, ResourceWithdrawn
 from shared.events.cloudevents import Received
 
 ReceivedResource = Received[ReplayPublished | ResourcePublished]
+"""A resource that has opened."""
 
 
-async def announce(tx: Transaction, received: Sequence[ReceivedResource], now: datetime) -> None:
+async def announce(tx: Transaction, resources: Sequence[Received[ResourceEvent]], now: datetime) -> None:
     """Write to everyone enrolled in a session whose recording is open, and to subscribers.
 
     A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
-    corrects what is still to be sent.
+    corrects what is still to be sent. Of what is withdrawn nothing more is sent.
     """
+    received = await still_open(tx, resources)
     called_for = replay_letters(received)
     await sessions.lock(
         tx, {replay.event.session_id for replay, _ in called_for if replay.event.session_id}, exclusive=True
@@ -36,13 +38,23 @@ async def announce(tx: Transaction, received: Sequence[ReceivedResource], now: d
             await news.save(tx, resource.id, item)
 
 
+async def still_open(tx: Transaction, resources: Sequence[Received[ResourceEvent]]) -> list[ReceivedResource]:
+    """Take in which resources are withdrawn. Returns what was received of the others."""
+    withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
+    await withdrawals.save(tx, withdrawn)
+    gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})
+    return [cast("ReceivedResource", record) for record in resources if record.event.resource_id not in gone]
+
+
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
     """Write to all who follow it, once; a later version corrects what is still to be sent."""
     if await news.save(tx, event_id, item):
         await fan_outs.store(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
 
-def replay_letters(received: Sequence[ReceivedResource]) -> list[tuple[Received[ReplayPublished], Letter]]:
+def replay_letters(
+    received: Sequence[Received[ResourceEvent]],
+) -> list[tuple[Received[ReplayPublished], Letter]]:
     """The replays of sessions among these resources, each with the letter to the enrolled."""
     published = [
         cast("Received[ReplayPublished]", resource)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.service.news import ReceivedResource, replay_letters
+from services.notifier.service.news import replay_letters, still_open
 from services.notifier.store import fan_outs, news, replays, sessions
 from shared.database import Transaction
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import ResourceEvent, SessionState
 from shared.events.cloudevents import Received
 from shared.messaging.projections import Compared
 
@@ -15,7 +15,7 @@ from shared.messaging.projections import Compared
 async def restore(
     tx: Transaction,
     states: Sequence[Received[SessionState]],
-    resources: Sequence[ReceivedResource],
+    resources: Sequence[Received[ResourceEvent]],
     now: datetime,
 ) -> None:
     """Keep the sessions, replays and news again, and write to nobody: letters about them were sent.
@@ -33,8 +33,9 @@ async def restore(
         item = letters.news_of_session(state.event, now)
         if item is not None:
             await news.save(tx, state.id, item)
-    await replays.save(tx, replay_letters(resources))
-    for resource in resources:
+    opened = await still_open(tx, resources)
+    await replays.save(tx, replay_letters(opened))
+    for resource in opened:
         await news.save(tx, resource.id, letters.news_of(resource.event))
     await fan_outs.store(
         tx,
@@ -43,7 +44,7 @@ async def restore(
 
 
 async def compare(
-    tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[ReceivedResource]
+    tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Received[ResourceEvent]]
 ) -> list[Compared]:
     """Compare sessions by their newest state, replays by the session recorded: the rest is of the first.
 

@@ -65,6 +65,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
                 if session_id in session_of
             },
             [name_of[trainer_id] for trainer_id in _trainers_of(session_of, mail) if trainer_id in name_of],
+            reader.withdrawn,
         )
         for mail, reader, other in zip(mails, readers, others, strict=True)
     ]
@@ -126,6 +127,7 @@ _NAMES = text(
 _READERS = text(
     """
     SELECT enrolment.version, standing, suppression.address IS NOT NULL AS suppressed,
+           EXISTS (SELECT FROM withdrawn_resource WHERE event_id = mail.event_id) AS withdrawn,
            EXISTS (SELECT FROM former_address AS former
                     WHERE (former.issuer, former.agent_id) = (mail.issuer, mail.recipient)
                       AND former.address = lower(mail.address)

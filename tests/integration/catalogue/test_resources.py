@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
-from shared.events.catalogue import ReplayPublished, ResourcePublished
+from shared.events.catalogue import ReplayPublished, ResourcePublished, ResourceWithdrawn
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
@@ -316,6 +316,89 @@ def _history(page: str) -> str:
     """The history that a page shows, as one reads it."""
     (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", history)).split())
+
+
+# -------------------------------------------------------------------------------------------- withdrawal
+
+
+async def test_what_was_published_by_mistake_is_withdrawn_for_good_and_nothing_of_it_is_said(
+    ask: Ask, recorded: str, visit: HttpBrowser, events_of: EventsOf
+) -> None:
+    resource_id = await published_replay(ask, session_id=recorded)
+    path, pages = f"/resources/{resource_id}", ("/", "/ressources", f"/sessions/{recorded}", "/replays.atom")
+    for page in pages:
+        assert REPLAY["url"] in (await visit.get(page)).text, page
+    problem(await ask("POST", f"{path}/withdraw", by=CORSE), 404)
+    problem(await ask("POST", f"{path}/withdraw"), 401)
+    problem(await ask("POST", f"{path}/withdraw", by=BRETAGNE, if_match='"7"'), 412)
+    answer = await ask("POST", f"{path}/withdraw", by=BRETAGNE, if_match='"1"')
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    assert answer.json()["withdrawn_at"]
+    problem(await ask("GET", path), 410)
+    assert (await ask("GET", "/resources")).json()["items"] == []
+    for page in pages:
+        assert REPLAY["url"] not in (await visit.get(page)).text, page
+    for again in (await ask("POST", f"{path}/withdraw", by=BRETAGNE), await ask("PATCH", path, by=BRETAGNE)):
+        problem(again, 409)
+        assert again.json()["errors"][0]["code"] == "already_withdrawn"
+    last = (await events_of(resource_id))[-1]
+    assert isinstance(last, ResourceWithdrawn)
+    assert set(last.model_dump()) == {"resource_id", "version", "withdrawn_at"}
+
+
+async def test_of_many_withdrawals_at_once_is_one(ask: Ask, events_of: EventsOf) -> None:
+    resource_id = await published_replay(ask)
+    path = f"/resources/{resource_id}/withdraw"
+    answers = await asyncio.gather(*(ask("POST", path, by=BRETAGNE) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+    assert len(await events_of(resource_id)) == 2
+
+
+async def test_what_is_published_where_something_was_withdrawn_is_another(
+    ask: Ask, events_of: EventsOf
+) -> None:
+    resource_id = await published_replay(ask)
+    await ask("POST", f"/resources/{resource_id}/withdraw", by=BRETAGNE)
+    answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
+    assert answer.status_code == 201
+    assert answer.json()["resource_id"] != resource_id
+    assert len(await events_of(answer.json()["resource_id"])) == 1
+
+
+async def test_what_the_offers_files_give_is_not_withdrawn_here(
+    visit: HttpBrowser, offer: object, ask: Ask
+) -> None:
+    resource_id = loaded_resource_id("dossier-ia-et-action-publique-locale")
+    problem(await ask("POST", f"/resources/{resource_id}/withdraw", by=ADMIN), 409)
+    await log_in(visit, ADMIN)
+    page = (await visit.get(f"/gestion/ressources/{resource_id}/retirer")).text
+    assert "se corrige dans les fichiers" in page
+    assert "Retirer la ressource" not in page
+
+
+async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
+    organiser: HttpBrowser, ask: Ask, database: Database
+) -> None:
+    resource_id = await published_replay(ask)
+    path = f"/gestion/ressources/{resource_id}"
+    assert f'href="{path}/retirer" data-dialog="question"' in (await organiser.get(path)).text
+    asked = (await organiser.get(f"{path}/retirer")).text
+    form = {name: hidden(asked, name) for name in ("cle", "version")}
+    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
+    assert (await organiser.post(f"{path}/retirer", data=form)).status_code == 412
+    answer = await send(organiser, f"{path}/retirer")
+    assert answer.headers["location"] == f"{path}?fait=retiree"
+    page = (await organiser.get(answer.headers["location"])).text
+    assert "La ressource est retirée" in page
+    assert f'href="{REPLAY["url"]}"' not in page
+    assert "Enregistrer les corrections" not in page
+    assert _history(page).startswith("Retirée")
+    assert ">Retirée<" in (await organiser.get("/gestion/ressources")).text
+    again = await organiser.post(f"{path}/retirer", data=form | {"version": "3"})
+    assert (again.status_code, "Cette ressource est retirée, et le reste" in again.text) == (422, True)
+    assert "Retirée le" not in (await organiser.get(f"{path}/retirer")).text
+    await log_in(organiser, CORSE)
+    assert (await organiser.get(f"{path}/retirer")).status_code == 404
 
 
 # --------------------------------------------------------------------------------------------- by a form

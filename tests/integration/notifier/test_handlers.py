@@ -15,7 +15,13 @@ from services.notifier.store import enrolments, fan_outs, replays, sessions
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Database
-from shared.events.catalogue import ReplayPublished, SessionCancelled, SessionChanged, SessionScheduled
+from shared.events.catalogue import (
+    ReplayPublished,
+    ResourceWithdrawn,
+    SessionCancelled,
+    SessionChanged,
+    SessionScheduled,
+)
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.topics import Topic
 from tests.integration.notifier.conftest import Notifier
@@ -202,6 +208,26 @@ async def test_letters_still_to_be_sent_have_the_address_that_a_replay_was_corre
     assert len(rows) == 6
     old = [(row.recipient, row.url) for row in rows if row.url != "https://replay.example/right"]
     assert old == [("A-1", "https://replay.example/1")], "it has left"
+
+
+async def test_letters_about_a_replay_that_was_withdrawn_are_not_sent_nor_written(notifier: Notifier) -> None:
+    await notifier.hear(scheduled())
+    await notifier.hear(enrolled(1), enrolled(2))
+    replay, waiting = a_replay(), a_replay(resource_id=uuid4())
+    await notifier.hear(replay)
+    await notifier.take(waiting)  # its fan-out has not begun
+    await notifier.change("UPDATE mail SET state = 'sent' WHERE recipient = 'A-1'")
+    gone = [
+        ResourceWithdrawn(resource_id=each.resource_id, version=2, withdrawn_at=clock.now())
+        for each in (replay, waiting)
+    ]
+    await notifier.take(*gone)
+    await notifier.hear(enrolled(3))  # of whom it is heard later
+    await notifier.deliver()
+    rows = await notifier.rows("recipient, state", where="template = 'replay-available'")
+    assert {(row.recipient, row.state) for row in rows} == {("A-1", "sent"), ("A-2", "superseded")}
+    await notifier.hear(replay.model_copy(update={"version": 3}))  # which nobody publishes
+    assert len(await recipients(notifier, "replay-available")) == 2
 
 
 async def test_an_enrolment_that_is_read_after_the_replay_gets_the_letter_too(notifier: Notifier) -> None:

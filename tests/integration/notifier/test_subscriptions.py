@@ -26,6 +26,7 @@ from shared.events.catalogue import (
     BespokeRequestReceived,
     ReplayPublished,
     ResourcePublished,
+    ResourceWithdrawn,
     SessionCancelled,
     SessionChanged,
     SessionOpened,
@@ -179,6 +180,49 @@ async def test_a_letter_of_which_nothing_is_followed_any_more_does_not_leave(not
     await notifier.hear(changed(subscribed=False, theme="enjeux-ia"))
     assert await at_the_hour(notifier) == []
     assert await notifier.states() == ["superseded"]
+
+
+def withdrawn(resource: ReplayPublished | ResourcePublished) -> ResourceWithdrawn:
+    return ResourceWithdrawn(resource_id=resource.resource_id, version=2, withdrawn_at=clock.now())
+
+
+async def test_what_was_withdrawn_is_no_news_and_a_letter_of_nothing_else_does_not_leave(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(changed("A-1", theme="enjeux-ia"), changed("A-2", theme="autre"))
+    dossier, replay = (
+        a_dossier(title="Un dossier"),
+        a_replay(title="Un replay", themes=["enjeux-ia", "autre"]),
+    )
+    await notifier.hear(dossier, replay)
+    assert await news(notifier) == {"A-1": 2, "A-2": 1}
+    await notifier.hear(withdrawn(replay))
+    (body,) = await at_the_hour(notifier)
+    assert "Un dossier" in body
+    assert "Un replay" not in body
+    (row,) = await notifier.rows(where="recipient = 'A-2' AND template = 'news'")
+    assert row.state == "superseded"
+
+
+async def test_nobody_is_told_any_more_of_what_was_withdrawn_before_all_were(notifier: Notifier) -> None:
+    await notifier.hear(changed(theme="enjeux-ia"))
+    early, late = a_dossier(), a_dossier()
+    await notifier.take(early)
+    await notifier.take(withdrawn(early))
+    await notifier.take(late, withdrawn(late))  # in one batch
+    await notifier.fan_out()
+    await notifier.hear(early.model_copy(update={"title": "Lue trop tard"}))  # as by a redrive
+    assert await news(notifier) == {}
+
+
+async def test_a_community_that_was_withdrawn_is_not_proposed_any_more(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    community = a_dossier(kind="community", title="E-communauté : retirée", themes=["retiree"])
+    await notifier.hear(community)
+    assert "retirée" in (await client.get("/courriels/abonnement")).text
+    await notifier.hear(withdrawn(community))
+    assert "retirée" not in (await client.get("/courriels/abonnement")).text
 
 
 async def test_an_event_is_announced_as_it_is_when_the_letter_leaves(notifier: Notifier) -> None:

@@ -13,6 +13,7 @@ from services.catalogue.pages.manage.resources import (
     new_resource,
     own_resources,
     show_resource,
+    withdraw,
 )
 from services.catalogue.pages.manage.series import new_series
 from services.catalogue.pages.manage.sheets import export, import_sheet
@@ -46,6 +47,11 @@ def routes(logins: Logins) -> list[Route]:
         Route("/gestion/ressources/nouvelle", logins.guarded(new_resource), methods=["GET", "POST"]),
         Route(
             "/gestion/ressources/{resource_id:uuid}", logins.guarded(show_resource), methods=["GET", "POST"]
+        ),
+        Route(
+            "/gestion/ressources/{resource_id:uuid}/retirer",
+            logins.guarded(withdraw),
+            methods=["GET", "POST"],
         ),
         Route("/gestion/sessions.csv", logins.guarded(export)),
         Route(

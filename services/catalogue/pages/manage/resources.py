@@ -1,4 +1,4 @@
-"""The replays, dossiers and communities of a delegation: listed, put online, and corrected by forms."""
+"""The replays, dossiers and communities of a delegation: listed, put online, corrected, withdrawn."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ async def own_resources(visit: StaffVisit) -> Response:
     after, named = read_position(query.get("apres")), query.get("type")
     kind = Kind(named) if named in set(Kind) else None
     async with visit.database.quiet_transaction() as tx:
-        found = await resources.page(tx, after, PAGE + 1, kind=kind, organiser=visit.who.delegation)
+        found = await resources.page_of_own(tx, visit.who, after, PAGE + 1, kind)
     part = part_after(after, found, PAGE, position=resource_position)
     return visit.page("gestion-ressources.html", part=part, kind=kind)
 
@@ -111,6 +111,24 @@ async def show_resource(visit: StaffVisit) -> Response:
     except Stale:
         return await _page(visit, await _own(visit), stale=True)
     return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
+
+
+async def withdraw(visit: StaffVisit) -> Response:
+    """Ask for confirmation, then take back what was published by mistake."""
+    resource = await _own(visit)
+    if visit.request.method != "POST":
+        if resource.source is not None or resource.withdrawn_at is not None:
+            return await _page(visit, resource)  # which says why there is nothing to withdraw
+        tag = resources.tag_of(resource)
+        return visit.page("gestion-ressource-retirer.html", resource=resource, tag=tag)
+    try:
+        async with visit.database.transaction() as tx:
+            await resources.withdraw(tx, visit.who, resource.resource_id, tags=session_page.tags(visit))
+    except Impossible as error:
+        return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
+    except Stale:
+        return await _page(visit, await _own(visit), stale=True)
+    return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "retiree")
 
 
 def _typed(visit: StaffVisit, name: str) -> str | None:
