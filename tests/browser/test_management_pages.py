@@ -234,8 +234,24 @@ def test_a_dossier_is_put_online_by_clicks(organiser: Page) -> None:
     looks_right(organiser)
     organiser.get_by_role("navigation", name="Fil d’Ariane").get_by_role("link").click()
     organiser.get_by_role("link", name="Dossiers documentaires").click()
-    expect(organiser.get_by_role("link", name="L’IA à l’école")).to_be_visible()
+    organiser.get_by_role("link", name="L’IA à l’école").click()
+    organiser.get_by_role("link", name="Retirer la ressource").click()
+    dialog = organiser.get_by_role("dialog", name="Retirer la ressource")
+    expect(dialog).to_contain_text("L’IA à l’école")
     looks_right(organiser)
+    dialog.get_by_role("link", name="Garder la ressource").click()
+    expect(dialog).to_have_count(0)
+    organiser.goto(f"{organiser.url.partition('?')[0]}/retirer")  # as without a script
+    looks_right(organiser)
+    organiser.get_by_role("button", name="Retirer la ressource").click()
+    expect(organiser.get_by_role("status")).to_contain_text("La ressource est retirée")
+    looks_right(organiser)
+    organiser.goto("/gestion/ressources")
+    expect(organiser.get_by_role("listitem").filter(has_text="L’IA à l’école")).to_contain_text("Retirée")
+    looks_right(organiser)
+    organiser.goto("/ressources")
+    expect(organiser.get_by_text("L’IA à l’école")).to_have_count(0)
+    organiser.goto("/gestion")
 
 
 def drafted(organiser: Page, title: str, start: datetime) -> None:
