@@ -14,7 +14,7 @@ import typer
 from pydantic import SecretStr, ValidationError
 
 from shared import clock
-from shared.cli.definition import load, stop
+from shared.cli import load, run, stop
 from shared.messaging.portals import registry
 from shared.messaging.portals.registry import Key, Portal, Portals, PortalSettings, Token
 from shared.messaging.portals.signatures import new_secret
@@ -142,4 +142,4 @@ def _those(values: Collection[str] | None) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    run(app)

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings
 
 from shared import clock
 from shared.auth import Role, TokenEntry, UnreadableTokens, read_tokens
-from shared.cli.definition import load, stop
+from shared.cli import load, run, stop
 
 app = typer.Typer(
     help="The tokens of people and machines (API_TOKENS_FILE).",
@@ -105,4 +105,4 @@ def _print(entries: Sequence[TokenEntry]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run(app)
