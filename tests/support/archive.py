@@ -81,6 +81,10 @@ class Archive:
         """The moments of the base backups, in their order."""
         return sorted(path.name for path in (self._folder / "base").iterdir())
 
+    def label(self, base: str) -> Path:
+        """What says when this base backup began."""
+        return self._folder / "base" / base / "backup_label"
+
     def restore_all(self, *options: str) -> None:
         """Put all back, into the folder of a Postgres that is down."""
         self._run("restore.sh", *options, "all", as_root=True)

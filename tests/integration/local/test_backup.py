@@ -136,6 +136,22 @@ def test_nothing_is_touched_while_postgres_runs_or_where_there_is_no_base_backup
     assert postgres.execute(ALL, "enrolment") == "before"
 
 
+def test_a_base_backup_without_its_label_beside_it_is_put_back_and_one_that_is_not_whole_refused(
+    postgres: PostgresServer, archive: Archive
+) -> None:
+    say(postgres, "before")
+    archive.back_up()
+    [base] = archive.bases()
+    archive.label(base).unlink()
+    say(postgres, "since")
+    archive.restore("enrolment")
+    assert postgres.execute(ALL, "enrolment") == "before"
+    (archive.label(base).parent / "data" / "base.tar.gz").write_bytes(b"cut off")
+    with pytest.raises(AssertionError, match="is not whole: it has no backup_label"):
+        archive.restore("enrolment")
+    assert postgres.execute(ALL, "enrolment") == "before"
+
+
 def test_wal_that_is_not_there_is_refused(postgres: PostgresServer, archive: Archive) -> None:
     archive.back_up()
     say(postgres, "since")
