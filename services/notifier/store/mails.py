@@ -108,7 +108,10 @@ async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, s
 
 
 async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[MailState]) -> UUID | None:
-    """Queue the same letter under another key, if the mail is in one of ``states``; once for each key."""
+    """Queue the same letter under another key, if the mail is in one of ``states``; once for each key.
+
+    It is sent in the same trace.
+    """
     new: UUID | None = await tx.scalar(
         _COPY, {"mail_id": mail_id, "key": key, "states": [state.value for state in states]}
     )
@@ -197,12 +200,12 @@ _OPEN = text(
 )
 # The first one is locked: an erasure, which locks it too, sees the copy, or has ended both.
 _COPY = text(
-    f"INSERT INTO mail ({MAIL_COLUMNS}) "  # noqa: S608 our own words
+    f"INSERT INTO mail ({MAIL_COLUMNS}, traceparent) "  # noqa: S608 our own words
     "SELECT :key, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
     "version, "
     # Sent on purpose, it is not of the moment that called for the first.
     "details - 'moment' || jsonb_build_object('cause_id', coalesce(details ->> 'cause_id', event_id::text)), "
-    "needs_session, priority, called_for_at FROM mail WHERE mail_id = :mail_id "
+    "needs_session, priority, called_for_at, traceparent FROM mail WHERE mail_id = :mail_id "
     f"AND state = ANY(CAST(:states AS varchar[])) FOR UPDATE {ONCE} RETURNING mail_id"
 )
 _MARK_AS_SENT = text(

@@ -11,6 +11,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.notifier import handlers
 from services.notifier.letters import Letter, LetterType
+from services.notifier.service import mails
 from services.notifier.store import queue
 from services.notifier.store.queue import Addressee
 from shared import clock, tracing
@@ -206,3 +207,22 @@ async def test_a_letter_that_is_about_no_enrolment_is_a_trace_too(notifier: Noti
         assert kept.startswith(f"00-{queued.trace_id}-{queued.span_id}-")
         assert tracing.is_sampled(kept)
         assert not any(MARK.lower().encode() in body.lower() for body in collector.raw)
+
+
+async def test_a_letter_that_is_sent_again_is_in_the_trace_of_the_first(notifier: Notifier) -> None:
+    session = open_now(capacity=5)
+    await notifier.hear(SessionScheduled.model_validate(session.model_dump()))
+    decision = received(a_decision(AgentEnrolled, session_id=session.session_id))
+    with collecting() as collector:
+        with tracing.export(collector.settings(), "test"):
+            traced = decision.within(f"00-{TRACE}-{OF_PORTAL}-01")
+            await take(handlers.router, notifier.database, [traced])
+            await notifier.deliver()
+            first = await notifier.row()
+            async with notifier.database.transaction() as tx:
+                again = await mails.resend(tx, first.mail_id, actor="op")
+            await notifier.deliver()
+        sent = collector.named("smtp enrolment-confirmed")
+        assert {span.trace_id for span in sent} == {TRACE}
+        assert len({span.parent_id for span in sent}) == 1
+        assert [span.attributes["parcours.mail_id"] for span in sent] == [str(first.mail_id), str(again)]
