@@ -377,6 +377,33 @@ def test_a_second_tap_while_the_first_is_sent_takes_it_back(door: Page) -> None:
     has_come(door, 0)
 
 
+LIMITS_BY_THE_CLOCK = """
+AbortSignal.timeout = (milliseconds) => {
+  const limit = new AbortController();
+  setTimeout(() => limit.abort(), milliseconds);
+  return limit.signal;
+};
+"""
+
+
+def test_a_tap_that_nobody_answers_in_time_is_sent_again(
+    door: Page, served_enrolment: ServedEnrolment
+) -> None:
+    door.add_init_script(LIMITS_BY_THE_CLOCK)
+    door.clock.install()
+    door.goto(at_the_door(served_enrolment))
+    sent = answer_taps(door, keep_waiting, let_through)
+    with door.expect_request("**/pointage*"):
+        tap(door, 0)
+    door.clock.run_for(14_000)
+    expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
+    with door.expect_event("requestfailed"):
+        door.clock.run_for(2_000)
+    assert len(sent) == 1
+    door.clock.run_for(5_000)
+    has_come(door, 1)
+
+
 NOTHING_KEPT = """
 Object.defineProperty(window, "localStorage", { get() { throw new DOMException("", "SecurityError"); } });
 """

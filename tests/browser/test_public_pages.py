@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from services.catalogue.rules.offers import loaded_session_id
 from tests.browser.conftest import Served, new_tab, violations
@@ -173,3 +173,43 @@ def test_the_seats_of_a_session_are_kept_up_to_date_while_it_is_seen(page: Page)
     assert len(asked) == 2
     with page.expect_response("**/places"):
         page.clock.run_for(15_000)
+
+
+LOOKS_COUNTED = """
+window.looks = 0;
+const ask = window.fetch;
+window.fetch = (...given) => { window.looks += 1; return ask(...given); };
+"""
+
+
+def show_seats(page: Page) -> Locator:
+    """Show a session whose seats are looked at again. Returns the button that ends it."""
+    page.add_init_script(LOOKS_COUNTED)
+    page.clock.install()
+    page.goto("/sessions?format=local_event&ouvertes=oui")
+    page.locator(".session h3 a").first.click()
+    stop = page.get_by_role("button", name="Ne plus actualiser")
+    expect(stop).to_be_visible()
+    return stop
+
+
+def test_the_seats_stay_as_they_are_once_nobody_wants_them_up_to_date(page: Page) -> None:
+    stop = show_seats(page)
+    with page.expect_response("**/places"):
+        page.clock.run_for(31_000)
+    stop.click()
+    expect(stop).to_have_count(0)
+    page.clock.run_for(600_000)
+    assert page.evaluate("looks") == 1
+
+
+def test_the_seats_are_kept_up_to_date_for_half_an_hour(page: Page) -> None:
+    stop = show_seats(page)
+    with page.expect_response("**/places"):
+        page.clock.run_for(29 * 60_000)  # one look: the next is planned once it is answered
+    expect(stop).to_be_visible()
+    with page.expect_response("**/places"):
+        page.clock.run_for(2 * 60_000)
+    expect(stop).to_have_count(0)
+    page.clock.run_for(600_000)
+    assert page.evaluate("looks") == 2

@@ -123,21 +123,22 @@ for (const part of document.querySelectorAll("[data-again]")) {
       const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page && page.getElementById(part.id);
       const now = document.getElementById(part.id);
-      if (fresh && fresh.innerHTML.trim() !== now.innerHTML.trim() && !now.contains(document.activeElement)) {
+      if (fresh && end && fresh.innerHTML.trim() !== now.innerHTML.trim() && !now.contains(document.activeElement)) {
         now.replaceWith(fresh);
         next = first;
       }
     }
-    if (Date.now() < end) setTimeout(look, next, next);
+    if (Date.now() < end) timer = setTimeout(look, next, next);
     else stop.remove();
   };
-  setTimeout(look, first, first);
+  let timer = setTimeout(look, first, first);
   const stop = document.createElement("button");
   stop.type = "button";
   stop.className = "stop";
   stop.textContent = "Ne plus actualiser";
   stop.addEventListener("click", () => {
     end = 0;
+    clearTimeout(timer);
     stop.remove();
   });
   part.after(stop);
