@@ -175,9 +175,7 @@ async def _restore_base_backups(users: Users, archive: Archive, bases: list[str]
 async def _follow_up(users: Users, log: Path) -> list[str]:
     """What an operator does once all is read. Returns what went wrong."""
     rebuilt = await _rebuild(users, "enrolment")
-    reconciled = await users.run(
-        "notifier", "mails", "reconcile", "--since", an_hour_ago(), "--relay-log", str(log)
-    )
+    reconciled = await users.reconcile_mails("--relay-log", str(log))
     everybody = {agent.email for agent in users.agents["large"]}
 
     async def have_all() -> bool:

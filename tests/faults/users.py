@@ -162,6 +162,22 @@ class Users:
         await until(nobody_reads, "groups without members")
         return complaints
 
+    async def reconcile_mails(self, *options: str) -> list[str]:
+        """Have the notifier know which letters left since the backup, once all of them are in its queue.
+
+        Returns what it complains of.
+        """
+        complaints: list[str] = []
+
+        async def all_are_there() -> bool:
+            complaints[:] = await self.run(
+                "notifier", "mails", "reconcile", "--since", an_hour_ago(), *options
+            )
+            return not any("Nothing was changed" in complaint for complaint in complaints)
+
+        await until(all_are_there, "the letters that left are in the queue")
+        return complaints
+
     def stands(self) -> Stands:
         return Stands(self._rows("enrolment", _ENROLMENTS), self._rows("catalogue", _CATALOGUE))
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from tests.faults.alerts.installed import AlertCause, Installed
 from tests.faults.installation import until
-from tests.faults.users import an_hour_ago
 from tests.support.smtp import Drop
 
 WAITS = "state IN ('pending', 'retry')"
@@ -67,7 +66,7 @@ async def _the_database_is_restored(installed: Installed) -> AsyncIterator[None]
     await asyncio.to_thread(notifier.stop)
     assert not await users.rewind("notifier")
     await asyncio.to_thread(notifier.start)
-    assert not await users.run("notifier", "mails", "reconcile", "--since", an_hour_ago())
+    assert not await users.reconcile_mails()
 
 
 @asynccontextmanager
