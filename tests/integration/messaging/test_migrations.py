@@ -33,14 +33,12 @@ async def database(new_database: Callable[[str], str]) -> AsyncIterator[Database
 
 async def test_a_database_that_a_newer_version_has_migrated_will_do(database: Database) -> None:
     assert await migrations.missing(database, REVISIONS) is None
-    async with database.transaction() as tx:
-        await tx.execute(text("UPDATE alembic_version SET version_num = 'of tomorrow'"))
+    await run(database, "UPDATE alembic_version SET version_num = 'of tomorrow'")
     assert await migrations.missing(database, REVISIONS) is None
 
 
 async def test_a_database_without_revisions_will_not(database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.execute(text("DELETE FROM alembic_version"))
+    await run(database, "DELETE FROM alembic_version")
     assert "is at revision none, this version needs" in (await migrations.missing(database, REVISIONS) or "")
 
 
@@ -61,17 +59,17 @@ async def test_indexes_are_built_while_the_last_release_writes(
     """What an interrupted attempt left is replaced: here an index of that name."""
     url = new_database("enrolment")
     async with opened(url) as database:
-        async with database.transaction() as tx:
-            await tx.execute(text("UPDATE alembic_version SET version_num = '0006'"))
-            await tx.execute(text("DROP INDEX ix_enrolment_roster, ix_enrolment_names"))
-            await tx.execute(text("CREATE INDEX ix_enrolment_names ON enrolment (version)"))
+        await run(
+            database,
+            "UPDATE alembic_version SET version_num = '0006'",
+            "DROP INDEX ix_enrolment_roster, ix_enrolment_names",
+            "CREATE INDEX ix_enrolment_names ON enrolment (version)",
+        )
         async with database.transaction() as slow:
             await slow.execute(text("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE"))
             migrated = asyncio.create_task(upgraded(url))
             await eventually(lambda: waits(database), "the migration waits for the table")
-            async with database.transaction() as tx:
-                await tx.execute(text("SET LOCAL lock_timeout = '1s'"))
-                await tx.execute(text("UPDATE enrolment SET version = version + 1"))
+            await run(database, "SET LOCAL lock_timeout = '1s'", "UPDATE enrolment SET version = version + 1")
         await migrated
         async with database.quiet_transaction() as tx:
             assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
@@ -83,21 +81,28 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
 ) -> None:
     url = new_database("enrolment")
     async with opened(url) as database:
-        async with database.transaction() as tx:
-            await tx.execute(text("DROP TRIGGER enrolment_agent ON enrolment"))
-            await tx.execute(text("DROP FUNCTION enrolment_forget_sought"))
-            await tx.execute(text("ALTER TABLE enrolment DROP COLUMN sought"))
-            await tx.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+        await run(
+            database,
+            "DROP TRIGGER enrolment_agent ON enrolment",
+            "DROP FUNCTION enrolment_forget_sought",
+            "ALTER TABLE enrolment DROP COLUMN sought",
+            "UPDATE alembic_version SET version_num = '0005'",
+        )
         async with database.quiet_transaction() as slow:
             await slow.execute(text("SELECT count(*) FROM enrolment"))
             migrated = asyncio.create_task(upgraded(url))
             await eventually(lambda: waits(database), "the migration waits for the table")
-            async with database.quiet_transaction() as tx:
-                await tx.execute(text("SET LOCAL lock_timeout = '15s'"))
-                await tx.execute(text("SELECT count(*) FROM enrolment"))
+            await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
             assert not migrated.done()
         await migrated
         assert await migrations.missing(database, REVISIONS) is None
+
+
+async def run(database: Database, *statements: str) -> None:
+    """Run these in a transaction of their own."""
+    async with database.transaction() as tx:
+        for statement in statements:
+            await tx.execute(text(statement))
 
 
 async def upgraded(url: str) -> None:

@@ -17,52 +17,25 @@ def taken(enrolled: int, offered: int, waiting: int) -> Occupancy:
     return Occupancy(version=1, capacity=100, enrolled=enrolled, offered=offered, waiting=waiting)
 
 
+def served(waiting: int, *, left: int, by_offer: bool = False) -> SeatConsequences:
+    """So many who wait are served, and so many still wait; nobody is above the seats."""
+    return SeatConsequences(waiting, by_offer=by_offer, above=0, still_waiting=left)
+
+
+AUTOMATIC, OFFER, NONE = WaitingList.AUTOMATIC, WaitingList.OFFER, WaitingList.NONE
+
+
 @pytest.mark.parametrize(
     ("waiting_list", "occupancy", "capacity", "after"),
     [
-        (
-            WaitingList.AUTOMATIC,
-            taken(100, 0, 7),
-            104,
-            SeatConsequences(4, by_offer=False, above=0, still_waiting=3),
-        ),
-        (
-            WaitingList.AUTOMATIC,
-            taken(98, 2, 7),
-            120,
-            SeatConsequences(7, by_offer=False, above=0, still_waiting=0),
-        ),
-        (
-            WaitingList.OFFER,
-            taken(98, 2, 7),
-            101,
-            SeatConsequences(1, by_offer=True, above=0, still_waiting=6),
-        ),
-        (
-            WaitingList.OFFER,
-            taken(98, 2, 7),
-            None,
-            SeatConsequences(7, by_offer=True, above=0, still_waiting=0),
-        ),
-        (
-            WaitingList.NONE,
-            taken(100, 0, 0),
-            104,
-            SeatConsequences(0, by_offer=False, above=0, still_waiting=0),
-        ),
-        (
-            WaitingList.AUTOMATIC,
-            taken(90, 5, 3),
-            80,
-            SeatConsequences(0, by_offer=False, above=15, still_waiting=3),
-        ),
-        (
-            WaitingList.AUTOMATIC,
-            taken(0, 0, 0),
-            0,
-            SeatConsequences(0, by_offer=False, above=0, still_waiting=0),
-        ),
-        (WaitingList.AUTOMATIC, None, 5, SeatConsequences(0, by_offer=False, above=0, still_waiting=0)),
+        (AUTOMATIC, taken(100, 0, 7), 104, served(4, left=3)),
+        (AUTOMATIC, taken(98, 2, 7), 120, served(7, left=0)),
+        (OFFER, taken(98, 2, 7), 101, served(1, left=6, by_offer=True)),
+        (OFFER, taken(98, 2, 7), None, served(7, left=0, by_offer=True)),
+        (NONE, taken(100, 0, 0), 104, served(0, left=0)),
+        (AUTOMATIC, taken(90, 5, 3), 80, SeatConsequences(0, by_offer=False, above=15, still_waiting=3)),
+        (AUTOMATIC, taken(0, 0, 0), 0, served(0, left=0)),
+        (AUTOMATIC, None, 5, served(0, left=0)),
     ],
 )
 def test_who_waits_is_served_as_far_as_seats_become_free_and_nobody_loses_one(
