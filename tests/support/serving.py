@@ -57,6 +57,7 @@ def serving(
             server.should_exit = True
         thread.join(20)
         listener.close()
+    assert not thread.is_alive(), f"{address} is still served: was time turned forward and back meanwhile?"
     if failures:
         raise failures[0]
     assert servers, f"the application was not composed within {seconds} s"

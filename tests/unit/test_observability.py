@@ -8,13 +8,14 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from shared import security_log
+from shared import observability, security_log
 from shared.middleware import Counted
 from shared.observability import (
     NotAgain,
@@ -35,7 +36,7 @@ def a_line(logger: str, message: str) -> logging.LogRecord:
 
 def test_a_line_of_aiokafka_is_not_written_again_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
-    monkeypatch.setattr("shared.observability.time.monotonic", lambda: now)
+    monkeypatch.setattr(observability, "time", SimpleNamespace(monotonic=lambda: now))
     lines = NotAgain()
     assert lines.filter(a_line("aiokafka", "Unable connect to node"))
     assert not lines.filter(a_line("aiokafka", "Unable connect to node"))

@@ -1,10 +1,10 @@
 """The watchdog: who hangs, takes nothing or is in no group is noticed; who has nothing to take is not."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import REGISTRY
 
 from shared import clock
+from shared.messaging import watchdog
 from shared.messaging.consumer import Consumer
 from shared.messaging.groups import Group
 from shared.messaging.watchdog import (
@@ -82,7 +83,7 @@ class FakeGroups:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic time, which passes by pauses alone."""
     seconds = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
     return seconds
 
 
