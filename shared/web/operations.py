@@ -114,7 +114,7 @@ def add_to(
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (home, pages.status, ["GET"]),
         (f"{home}/incidents", pages.listing, ["GET", "POST"]),
-        (f"{home}/incidents/{{number:int}}", pages.one, ["GET", "POST"]),
+        (f"{home}/incidents/{{number:int}}", pages.incident, ["GET", "POST"]),
     )
     for route in (
         *logins.routes(),
@@ -189,7 +189,7 @@ class _OperationsPages:
             incidents=self._incidents,
         )
 
-    async def one(self, visit: StaffVisit) -> Response:
+    async def incident(self, visit: StaffVisit) -> Response:
         """One dead letter; on POST what it says is shown, or it is handled again or given up."""
         number: int = visit.request.path_params["number"]
         if number > MOST_NUMBER:

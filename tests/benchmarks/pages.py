@@ -123,7 +123,7 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         "participants_searched": _desk(_SESSION, recherche="gauthier elise"),
         "participants_not_found": _desk(_SESSION, recherche="personne de ce nom"),
         "participants_found_often": _desk(_SESSION, recherche="ville"),
-        "line": _desk(f"{_SESSION}/attente"),
+        "waiting_list": _desk(f"{_SESSION}/attente"),
         "ranking": _desk(f"{_SESSION}/candidatures"),
         "presence": _desk(f"{_SESSION}/presence"),
         "check_in": _desk(f"{_SESSION}/pointage"),

@@ -1,49 +1,32 @@
-"""What is wrong with a form, by its fields: codes here, their sentences in ``erreurs.html``.
+"""What is wrong with a form of the catalogue, by its fields: what requests and rules say, as codes.
 
 A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from services.catalogue.rules.refusals import Violation
-from shared.web.forms import in_order
-from shared.web.rendering import Rendering
+from shared.web.form_errors import FormError, FormErrors, sentence, sentences, shown
 from shared.web.spreadsheets import Fault
 
+__all__ = [
+    "REQUIRED",
+    "FormError",
+    "FormErrors",
+    "of_request",
+    "of_rules",
+    "of_sheet",
+    "sentence",
+    "sentences",
+    "shown",
+    "unreadable",
+]
 
-@dataclass(frozen=True, slots=True)
-class FormError:
-    """An entry of ``erreurs.html``, and what its sentence quotes, if anything."""
 
-    code: str
-    quoted: object = ""
-
-
-FormErrors = Mapping[str, FormError]
-"""By field; under "" what is no field's."""
 REQUIRED = FormError("required")
 _INVALID = FormError("invalid")
-
-
-def sentences(rendering: Rendering, errors: FormErrors) -> dict[str, str]:
-    """The errors in French, as pages show them."""
-    return {field: sentence(rendering, error) for field, error in errors.items()}
-
-
-def shown(rendering: Rendering, errors: FormErrors, order: Sequence[str]) -> dict[str, Any]:
-    """The errors of a form as its template has them: beside their fields, and above it in ``order``."""
-    beside = sentences(rendering, errors)
-    return {"errors": beside, "listed_errors": in_order(beside, order)}
-
-
-def sentence(rendering: Rendering, error: FormError) -> str:
-    """An error in French. Raises KeyError for a code without a sentence."""
-    table: dict[str, str] = rendering.module("erreurs.html").errors
-    return table[error.code].format(error.quoted)
 
 
 def unreadable(field: str) -> FormError:

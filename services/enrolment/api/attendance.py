@@ -11,7 +11,7 @@ from services.enrolment.api.access import Database, Organiser, OrganiserReading,
 from services.enrolment.api.bodies import AMBIGUOUS, KEY, Recorded, Records, key_of
 from services.enrolment.render.certificates import pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import attendance, certificates, roster, sessions, sheet_lines
 from shared import clock
 from shared.auth import TokenFirst
@@ -21,7 +21,6 @@ from shared.web.spreadsheets import Fault
 
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
 
-_SEATED = [state for state in State if state.has_seat]
 _FAULTS = {
     OrganisingFault.NOT_ENROLLED: "this agent has no seat in the session",
     OrganisingFault.NO_SUCH_MODULE: "the session has no such module; say which of its modules is meant",
@@ -66,7 +65,7 @@ async def export_attendance(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
     """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
-    session, seated = await sheets.lines_in(database, session_id, organiser, reading, _SEATED)
+    session, seated = await sheets.lines_in(database, session_id, organiser, reading, SEATED)
     return sheets.exported(
         request, organiser, sheet_lines.attendance_form(seated, session), f"presences-{session_id}.csv"
     )

@@ -1,4 +1,4 @@
-"""What an organiser is shown of their sessions at a glance: what waits for them, and what comes next."""
+"""What an organiser is shown of their sessions: their numbers, what waits for them, and what comes next."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class OrganiserDate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SessionAtAGlance:
+class SessionNumbers:
     """A session and its numbers. ``next_lapse``: when the first of its offers ends without an answer.
 
     ``unrecorded``: somebody's attendance is not known. ``bad_addresses``: how many who are live in it get no
@@ -132,12 +132,12 @@ class BespokeTask:
 
 
 def waiting_tasks(
-    glances: Iterable[SessionAtAGlance], requests: Iterable[BespokeTask], now: datetime
-) -> list[tuple[OrganiserTask, SessionAtAGlance | BespokeTask]]:
+    sessions: Iterable[SessionNumbers], requests: Iterable[BespokeTask], now: datetime
+) -> list[tuple[OrganiserTask, SessionNumbers | BespokeTask]]:
     """Return what waits for an organiser, the most urgent first, then in the order of what is given."""
     order = list(OrganiserTask)
-    tasks: list[tuple[OrganiserTask, SessionAtAGlance | BespokeTask]] = [
-        (task, glance) for glance in glances for task in glance.tasks(now)
+    tasks: list[tuple[OrganiserTask, SessionNumbers | BespokeTask]] = [
+        (task, numbers) for numbers in sessions for task in numbers.tasks(now)
     ]
     tasks += [(request.task, request) for request in requests]
     return sorted(tasks, key=lambda each: order.index(each[0]))
@@ -149,12 +149,12 @@ class ComingDate:
 
     at: datetime
     what: OrganiserDate
-    glance: SessionAtAGlance
+    session: SessionState
 
 
-def week_ahead(glances: Iterable[SessionAtAGlance], now: datetime) -> list[ComingDate]:
+def week_ahead(sessions: Iterable[SessionNumbers], now: datetime) -> list[ComingDate]:
     """Return what happens in these sessions within a week, in order."""
     coming = [
-        ComingDate(at, what, glance) for glance in glances for at, what in glance.dates(now, now + AHEAD)
+        ComingDate(at, what, numbers.session) for numbers in sessions for at, what in numbers.dates(now, now + AHEAD)
     ]
-    return sorted(coming, key=lambda each: (each.at, each.glance.session.starts_at, each.what))
+    return sorted(coming, key=lambda each: (each.at, each.session.starts_at, each.what))

@@ -44,6 +44,8 @@ _ENDED = frozenset(
 )
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 _SEATED = _SEEN | {State.ENROLLED}
+SEATED = [state for state in State if state.has_seat]
+"""The states of an enrolment with a seat."""
 _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
 _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED
 from services.enrolment.service.enrolments import find_own as find_own_enrolment
 from services.enrolment.service.sessions import find_own
 from services.enrolment.store import arrivals, roster_lines
@@ -19,7 +19,6 @@ from shared.references import ids_of
 
 MOST = 1000
 """Who is shown at once: the first who have asked."""
-SEATED = [state for state in State if state.has_seat]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class UnknownCode:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Arrivals:
     """Who has a seat, :data:`MOST` at most, and when all came who have come to the module, by enrolment."""
 
     session: SessionState
@@ -36,9 +35,9 @@ class Door:
     arrived: Mapping[UUID, datetime]
 
 
-async def at_the_door(
+async def show(
     tx: Transaction, session_id: UUID, module: int, organiser: Principal, reading: Reading
-) -> Door | None:
+) -> Arrivals | None:
     """Return who has a seat and who has come to a module, counted from 0; None: it is not the organiser's.
 
     Who reads is recorded.
@@ -48,7 +47,7 @@ async def at_the_door(
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     lines = await roster_lines.page(tx, session_id, None, MOST, states=SEATED)
-    return Door(session, lines, await arrivals.at_module(tx, session_id, module))
+    return Arrivals(session, lines, await arrivals.at_module(tx, session_id, module))
 
 
 async def seen_by_code(

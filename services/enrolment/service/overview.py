@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.enrolment.rules.overview import BespokeTask, SessionAtAGlance
+from services.enrolment.rules.overview import BespokeTask, SessionNumbers
 from services.enrolment.store import bespoke_tasks, overview
 from shared import clock
 from shared.auth import Principal
@@ -16,12 +16,12 @@ MOST = 200
 """Sessions at once, and requests."""
 
 
-async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionAtAGlance]:
+async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionNumbers]:
     """Return the sessions of an organiser that are not over for long, the first to start first.
 
     There is one more than :data:`MOST` where some are left out.
     """
-    return await overview.glances(tx, organiser.delegation, now - STAYS, MOST + 1, now)
+    return await overview.list_numbers(tx, organiser.delegation, now - STAYS, MOST + 1, now)
 
 
 async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[BespokeTask]:
@@ -29,7 +29,7 @@ async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[Be
     return await bespoke_tasks.waiting(tx, organiser.delegation, MOST + 1)
 
 
-async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionAtAGlance | None:
+async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionNumbers | None:
     """Return a session with its numbers; None: it is not the organiser's."""
-    found = await overview.glance(tx, session_id, clock.now())
+    found = await overview.find_numbers(tx, session_id, clock.now())
     return found if found is not None and organiser.finds(found.session.organiser) else None

@@ -138,6 +138,6 @@ async def groups(
     )
 
 
-async def noted(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
+async def count_notes(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return how many notes there are beside these enrolments of an organiser."""
     return await notes.count(tx, enrolment_ids)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.enrolment.rules.certificates import folded
 from services.enrolment.rules.links import RosterLinkState, roster_state
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED
 from services.enrolment.store import roster_lines, sessions
 from shared import read_log
 from shared.database import Transaction
@@ -17,7 +17,6 @@ from shared.read_log import Reading, ReadKind
 
 MOST = 1_000
 """How many are shown: more is a MOOC, which nobody calls a roll for."""
-_SEATED = [state for state in State if state.has_seat]
 
 
 class TrainerRoster(NamedTuple):
@@ -37,7 +36,7 @@ async def read(
     if session is None or state is not RosterLinkState.OPEN:
         return state
     await read_log.record(tx, Reading.by_trainer(trainer_id), ReadKind.ROSTER, session_id=session_id)
-    lines = await roster_lines.page(tx, session_id, None, MOST + 1, states=_SEATED)
+    lines = await roster_lines.page(tx, session_id, None, MOST + 1, states=SEATED)
     agents = [line.enrolment.agent for line in lines[:MOST]]
     by_name = sorted(agents, key=lambda agent: (folded(agent.family_name), folded(agent.given_name)))
     return TrainerRoster(session, by_name, len(lines) > MOST)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, text
 from sqlmodel import col
 
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED
 from services.enrolment.tables import ArrivalRow
 from shared.database import Transaction, insert_many
 
@@ -28,7 +28,7 @@ async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
 
 async def at_module(tx: Transaction, session_id: UUID, module: int) -> dict[UUID, datetime]:
     """Return when those came who have come to a module of a session and have a seat there, by enrolment."""
-    parameters = {"session": session_id, "module": module, "seated": _SEATED}
+    parameters = {"session": session_id, "module": module, "seated": SEATED}
     return {row.enrolment_id: row.at for row in await tx.execute(_AT_MODULE, parameters)}
 
 
@@ -38,7 +38,6 @@ async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime |
     return None if row is None else row.at
 
 
-_SEATED = [state.value for state in State if state.has_seat]
 _AT_MODULE = text(
     "SELECT enrolment_id, at FROM arrival JOIN enrolment USING (enrolment_id) "
     "WHERE session_id = :session AND module = :module AND state = ANY(CAST(:seated AS text[]))"

@@ -1,4 +1,4 @@
-"""Sessions with their numbers, as organisers see them at a glance."""
+"""Sessions with their numbers, as organisers see them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,28 +7,28 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
 from shared.database import Transaction
 
 
-async def glances(
+async def list_numbers(
     tx: Transaction, organiser: str | None, since: datetime, limit: int, now: datetime
-) -> Sequence[SessionAtAGlance]:
+) -> Sequence[SessionNumbers]:
     """Return sessions that end after a moment, the first to start first; of one organiser, or of all."""
     parameters = {"organiser": organiser, "since": since, "limit": limit, "now": now}
-    return [_glance(row) for row in await tx.execute(_LIST, parameters)]
+    return [_numbers(row) for row in await tx.execute(_LIST, parameters)]
 
 
-async def glance(tx: Transaction, session_id: UUID, now: datetime) -> SessionAtAGlance | None:
+async def find_numbers(tx: Transaction, session_id: UUID, now: datetime) -> SessionNumbers | None:
     """Return a session with its numbers, or None."""
     row = (await tx.execute(_SINGLE, {"id": session_id, "now": now})).one_or_none()
-    return None if row is None else _glance(row)
+    return None if row is None else _numbers(row)
 
 
-def _glance(row: Row[Any]) -> SessionAtAGlance:
-    return SessionAtAGlance(
+def _numbers(row: Row[Any]) -> SessionNumbers:
+    return SessionNumbers(
         session=session_of(row),
         enrolled=row.enrolled,
         offered=row.offered,
@@ -42,7 +42,7 @@ def _glance(row: Row[Any]) -> SessionAtAGlance:
 
 
 # Each count is served by an index of few rows; who has a seat is looked for only once a session has begun.
-_GLANCE = (
+_NUMBERS = (
     "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "  # noqa: S608 our own words
     "(SELECT count(*) FROM enrolment WHERE enrolment.session_id = session.session_id "
     "AND enrolment.state = 'pending_approval') AS pending_approval, "
@@ -62,9 +62,9 @@ _GLANCE = (
     "FROM session "
 )
 _LIST = text(
-    f"{_GLANCE} WHERE (CAST(:organiser AS text) IS NULL OR session.state->>'organiser' = :organiser) "
+    f"{_NUMBERS} WHERE (CAST(:organiser AS text) IS NULL OR session.state->>'organiser' = :organiser) "
     "AND session.state->>'status' <> 'cancelled' "
     "AND CAST(session.state->>'ends_at' AS timestamptz) > :since "
     "ORDER BY CAST(session.state->>'starts_at' AS timestamptz), session.session_id LIMIT :limit"
 )
-_SINGLE = text(f"{_GLANCE} WHERE session.session_id = :id")
+_SINGLE = text(f"{_NUMBERS} WHERE session.session_id = :id")

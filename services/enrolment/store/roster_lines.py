@@ -16,14 +16,13 @@ from services.enrolment.rules.roster_lines import (
     part_of,
     plain,
 )
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
 from shared.database import Transaction
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST
 
-_SEATED = [state.value for state in State if state.has_seat]
 _BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
 """Before every line of a part of the roster."""
 
@@ -86,7 +85,7 @@ async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[
 
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
     """Return the enrolments with a seat in a session whose ids lie between these, two at most."""
-    parameters = {"session": session_id, "first": first, "last": last, "seated": _SEATED}
+    parameters = {"session": session_id, "first": first, "last": last, "seated": SEATED}
     return list(await tx.scalars(_SEATED_BETWEEN, parameters))
 
 

@@ -1,4 +1,4 @@
-"""A session at a glance: seats that are kept, what is to be done, what comes next."""
+"""A session in numbers: seats that are kept, what is to be done, what comes next."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from services.enrolment.rules.overview import (
     AHEAD,
     OrganiserDate,
     OrganiserTask,
-    SessionAtAGlance,
+    SessionNumbers,
     week_ahead,
 )
 from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
@@ -18,12 +18,12 @@ TICK = timedelta(seconds=1)
 DAY = timedelta(days=1)
 
 
-def a_glance(session: dict[str, Any] | None = None, **numbers: Any) -> SessionAtAGlance:
+def numbers_of(session: dict[str, Any] | None = None, **numbers: Any) -> SessionNumbers:
     """A session of 20 seats in which nobody is, but for these numbers."""
     fields: dict[str, Any] = dict.fromkeys(
         ("enrolled", "offered", "waiting", "pending_approval", "pending_selection", "bad_addresses"), 0
     )
-    return SessionAtAGlance(
+    return SessionNumbers(
         **{"session": a_session(**session or {}), "next_lapse": None, "unrecorded": False} | fields | numbers
     )
 
@@ -45,7 +45,7 @@ RESERVED = {"reserved_seats": [{"delegation": "corse", "seats": 8, "release_at":
 def test_no_more_seats_are_kept_than_are_free_and_none_once_they_are_released(
     *, session: dict[str, Any], enrolled: int, offered: int, at: datetime, kept: int
 ) -> None:
-    assert a_glance(session, enrolled=enrolled, offered=offered).kept(at) == kept
+    assert numbers_of(session, enrolled=enrolled, offered=offered).kept(at) == kept
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_no_more_seats_are_kept_than_are_free_and_none_once_they_are_released(
 def test_each_task_waits_for_its_time_alone(
     *, numbers: dict[str, Any], session: dict[str, Any], begins: datetime, ends: datetime | None, task: str
 ) -> None:
-    glance = a_glance(session, **numbers)
-    assert glance.tasks(begins) == [task]
+    session_numbers = numbers_of(session, **numbers)
+    assert session_numbers.tasks(begins) == [task]
     if task not in (OrganiserTask.OFFERS_OUT, OrganiserTask.ADDRESSES_BAD):
-        assert glance.tasks(begins - TICK) == []
+        assert session_numbers.tasks(begins - TICK) == []
     if ends is not None:
-        assert glance.tasks(ends - TICK) == [task]
-        assert task not in glance.tasks(ends)
+        assert session_numbers.tasks(ends - TICK) == [task]
+        assert task not in session_numbers.tasks(ends)
 
 
 def test_of_a_mooc_nobody_records_attendance_and_of_a_cancelled_session_nothing_is_to_be_done() -> None:
-    assert a_glance({"format": "mooc"}, unrecorded=True).tasks(ENDS) == []
+    assert numbers_of({"format": "mooc"}, unrecorded=True).tasks(ENDS) == []
     everything = {"unrecorded": True, "pending_approval": 1, "offered": 1, "bad_addresses": 1}
-    cancelled = a_glance({"status": "cancelled"}, **everything)
+    cancelled = numbers_of({"status": "cancelled"}, **everything)
     assert cancelled.tasks(ENDS) == []
     assert list(cancelled.dates(OPENS, ENDS + DAY)) == []
 
@@ -83,8 +83,8 @@ def test_the_week_ahead_has_what_begins_now_and_not_what_comes_at_its_end() -> N
     now = STARTS - 10 * DAY
     lapse, late = now, now + AHEAD
     release = [{"delegation": "corse", "seats": 1, "release_at": now + AHEAD - TICK}]
-    first = a_glance({"reserved_seats": release}, next_lapse=lapse)
-    second = a_glance({"enrolment_closes_at": late}, next_lapse=now - TICK)
+    first = numbers_of({"reserved_seats": release}, next_lapse=lapse)
+    second = numbers_of({"enrolment_closes_at": late}, next_lapse=now - TICK)
     assert [(date.at, date.what) for date in week_ahead([second, first], now) if date.at != CLOSES] == [
         (lapse, OrganiserDate.LAPSE),
         (now + AHEAD - TICK, OrganiserDate.RELEASE),
@@ -96,8 +96,8 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
         {"title": title, "starts_at": start, "ends_at": start + timedelta(hours=2)}
         for title, start in (("Comprendre", STARTS), ("Pratiquer", STARTS + 2 * DAY))
     ]
-    glance = a_glance({"modules": modules, "ends_at": STARTS + 3 * DAY})
-    week = week_ahead([glance], STARTS)
+    session_numbers = numbers_of({"modules": modules, "ends_at": STARTS + 3 * DAY})
+    week = week_ahead([session_numbers], STARTS)
     assert [(date.at, date.what) for date in week] == [
         (STARTS, OrganiserDate.STARTS),
         (STARTS + 2 * DAY, OrganiserDate.STARTS),

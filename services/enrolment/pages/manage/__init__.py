@@ -58,7 +58,7 @@ def add_to(
         (STAFF_AREA.home, start.today, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/choix", BulkPages(person).show, ["POST"]),
-        (f"{session}/attente", roster.line, ["GET"]),
+        (f"{session}/attente", roster.waiting_list, ["GET"]),
         (f"{session}/places", roster.seats, ["GET"]),
         (f"{session}/groupes", roster.groups, ["GET"]),
         (f"{session}/historique", roster.history, ["GET"]),
@@ -84,7 +84,7 @@ def add_to(
     )
     for route in (
         *logins.routes(),
-        Route(f"{session}/fichiers", logins.guarded(sheets.take_in, with_file=True), methods=["GET", "POST"]),
+        Route(f"{session}/fichiers", logins.guarded(sheets.import_sheet, with_file=True), methods=["GET", "POST"]),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
     ):
         api.router.routes.append(route)

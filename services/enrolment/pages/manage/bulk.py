@@ -3,7 +3,7 @@
 Each form brings the version of each enrolment that it showed: who has changed meanwhile is left as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,12 +18,13 @@ from services.enrolment.rules.bulk import BulkAction, consequences
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import roster
 from shared import clock
-from shared.web.forms import Errors, Form
+from shared.web.form_errors import FormError, FormErrors, sentence
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 MOST = 200
 """Persons of one action; a page of the roster has fewer."""
-CHANGED = "changed"
+CHANGED = FormError("enrolment_has_changed")
 """What became of somebody whose enrolment was not as the form showed it."""
 
 
@@ -33,6 +34,10 @@ def chosen_in(form: Form) -> list[UUID]:
         return list(dict.fromkeys(UUID(typed) for typed in form.every("choix")[:MOST]))
     except ValueError:
         raise HTTPException(400) from None
+
+
+BulkResults = dict[UUID, FormError | None]
+"""Why something was not done, by enrolment; None where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class BulkPages:
         """What an action would come to for those who are chosen; once confirmed, what became of each."""
         chosen, action = chosen_in(visit.form), visit.form.typed("action")
         if not chosen:
-            return await roster_pages.participants(visit, {"": "Choisissez au moins une personne."})
+            return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})
         if action == "write":
             return await messages.write_to(visit, chosen, self.person.policy)
         if action not in set(BulkAction):
@@ -58,10 +63,10 @@ class BulkPages:
             return await _page(visit, chosen, BulkAction(action), errors=error.errors)
         return await _page(visit, chosen, BulkAction(action), results=results)
 
-    async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> dict[UUID, str]:
-        """Do it with each, in a transaction of its own. Returns why not, by enrolment; "" where it is."""
+    async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
+        """Do it with each, in a transaction of its own. Returns why not, by enrolment; None where it is."""
         do_one = self.person.withdraw_one if action is BulkAction.WITHDRAW else self.person.prioritise_one
-        results: dict[UUID, str] = {}
+        results: BulkResults = {}
         for line in await _lines(visit, chosen):
             enrolment_id = line.enrolment.enrolment_id
             version = frame.version_in(visit.form, f"version-{enrolment_id}")
@@ -74,7 +79,7 @@ class BulkPages:
                     raise
                 results[enrolment_id] = error.errors[""]
             else:
-                results[enrolment_id] = ""
+                results[enrolment_id] = None
         return results
 
 
@@ -93,24 +98,32 @@ async def _page(
     chosen: Sequence[UUID],
     action: BulkAction,
     *,
-    errors: Errors | None = None,
-    results: Mapping[UUID, str] | None = None,
+    errors: FormErrors | None = None,
+    results: BulkResults | None = None,
 ) -> Response:
     lines = await _lines(visit, chosen)
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
     fields = ("by", "reason", "priority")
     return frame.page(
         visit,
         "bulk.html",
-        glance,
+        numbers,
         "participants",
         status=422 if errors else 200,
         errors=errors,
         action=action,
         lines=lines,
-        follows=consequences(glance.session, lines, action, glance.waiting, clock.now()),
-        results=results,
+        follows=consequences(numbers.session, lines, action, numbers.waiting, clock.now()),
+        results=None if results is None else _sentences(visit, results),
         listed_by=roster_pages.listed_by(visit),
         values={name: visit.form.get(name, "") for name in fields},
     )
+
+
+def _sentences(visit: StaffVisit, results: BulkResults) -> dict[UUID, str]:
+    """Return why something was not done as pages say it; "" where it was."""
+    return {
+        enrolment_id: "" if error is None else sentence(visit.rendering, error)
+        for enrolment_id, error in results.items()
+    }

@@ -11,7 +11,6 @@ from stdnum.fr import siret
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.frame import NotDone
-from services.enrolment.pages.manage.person import lead
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
@@ -21,23 +20,19 @@ from shared.events.catalogue import Question
 from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import Agent, Function, Reason
 from shared.messaging.portals.registry import OWN_ISSUER
-from shared.web.forms import Errors, Form
+from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
-_SENTENCES = {
-    "email": "Indiquez une adresse électronique.",
-    "siret": "Un SIRET a 14 chiffres, et ceux-ci n’en sont pas un.",
-    "function": "Choisissez une fonction.",
-    "delegation": "Choisissez une délégation.",
-}
+_WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 
 
-def agent_in(form: Form) -> tuple[Agent | None, dict[str, str]]:
+def agent_in(form: Form) -> tuple[Agent | None, dict[str, FormError]]:
     """Return the agent that a form describes, with a new identifier of ours, or what is wrong, by field."""
-    errors = {name: "Ce champ est obligatoire." for name in FIELDS if not form.typed(name)}
+    errors = {name: FormError("required") for name in FIELDS if not form.typed(name)}
     described = {
         "agent_id": uuid4().hex,
         "issuer": OWN_ISSUER,
@@ -56,17 +51,19 @@ def agent_in(form: Form) -> tuple[Agent | None, dict[str, str]]:
     except ValidationError as error:
         for fault in error.errors():
             name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
-            errors.setdefault(name, _SENTENCES.get(name, "Ce texte est trop long, ou n’est pas permis."))
+            errors.setdefault(name, FormError(name if name in _WITH_OWN_ERROR else "invalid"))
         return None, errors
     if not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
-        errors.setdefault("siret", _SENTENCES["siret"])
+        errors.setdefault("siret", FormError("siret"))
     return (None if errors else agent), errors
 
 
 def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswers, Mapping[str, str]]:
     """Return what a form answers to what its function is asked, and what is wrong with it, by field."""
     function = form.typed("function")
-    return answers_of(asked_of(questions, Function(function)) if function in set(Function) else (), form)
+    if function not in set(Function):
+        return (), {}
+    return answers_of(asked_of(questions, Function(function)), form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class ByHandPage:
         answers, faults = answers_in(visit.form, session.questions)
         reason = visit.form.typed("above_capacity")
         if len(reason) > LONGEST_REASON:
-            errors["above_capacity"] = "Ce texte est trop long."
+            errors["above_capacity"] = FormError("too_long")
         if agent is None or errors or faults:
             return await _page(visit, errors=errors, faults=faults)
         try:
@@ -107,21 +104,20 @@ class ByHandPage:
                     raise NotDone({"": frame.refusal(enrolled)})
         except NotDone as error:
             return await _page(visit, errors=error.errors)
-        return lead(enrolled[0].enrolment.enrolment_id, "ajoutee")
+        return frame.to_person(enrolled[0].enrolment.enrolment_id, "ajoutee")
 
 
 async def _page(
-    visit: StaffVisit, errors: Errors | None = None, faults: Mapping[str, str] | None = None
+    visit: StaffVisit, errors: FormErrors | None = None, faults: Mapping[str, str] | None = None
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
-    sentences: Mapping[str, str] = visit.rendering.module("questions.html").wrong
-    wrong_answers = {field: sentences[code] for field, code in (faults or {}).items()}
+        numbers = await frame.own_session(tx, visit)
+    wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
     names = (*FIELDS, "above_capacity")
     return frame.page(
         visit,
         "by-hand.html",
-        glance,
+        numbers,
         "participants",
         status=422 if errors or faults else 200,
         values={name: visit.form.get(name, "") for name in names},

@@ -8,26 +8,29 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from services.enrolment.pages.manage.staff_area import SESSIONS
-from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
+from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import overview, roster
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
+from shared.guard import Guard
 from shared.read_log import Reading, reading_of
-from shared.web import labels
-from shared.web.forms import Errors, Form, in_order
+from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web import form_errors, labels
+from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
-from shared.web.responses import see_other
+from shared.web.responses import PRIVATE, see_other
 
 
 class NotDone(Exception):
     """Nothing was done: what is wrong, by field; under "" what is no field's. What was begun is undone."""
 
-    def __init__(self, errors: Errors) -> None:
+    def __init__(self, errors: FormErrors) -> None:
         super().__init__(errors)
         self.errors = errors
 
@@ -44,7 +47,7 @@ def enrolment_id_of(visit: StaffVisit) -> UUID:
     return enrolment_id
 
 
-async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionAtAGlance:
+async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionNumbers:
     """A session of who visits, that of the address. Raises a 404: what belongs to others does not exist."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
     if found is None:
@@ -95,23 +98,22 @@ _LARGEST_VERSION = 2**31 - 1
 def page(
     visit: StaffVisit,
     template: str,
-    glance: SessionAtAGlance,
+    numbers: SessionNumbers,
     tab: str,
     *,
     status: int = 200,
-    errors: Errors | None = None,
+    errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
     """A page of a session. ``tab`` is the one of its pages that is current, ``errors`` are by field."""
     return visit.page(
         f"manage/{template}",
         status=status,
-        glance=glance,
-        session=glance.session,
+        numbers=numbers,
+        session=numbers.session,
         tab=tab,
         done=done_before(visit),
-        errors=errors or {},
-        listed_errors=in_order(errors or {}, [*labels.ENROLMENT_FIELDS]),
+        **form_errors.shown(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
         **values,
     )
 
@@ -131,6 +133,18 @@ def to_session(
     return see_other(f"{SESSIONS}/{session_id}{rest}{query}{f'#{at}' if at else ''}")
 
 
-def refusal(reason: Reason) -> str:
-    """Why the rules of a session refuse something, as a sentence."""
-    return f"Les règles de la session ne le permettent pas : {REFUSALS[reason].label}."
+def to_person(enrolment_id: UUID, done: str) -> Response:
+    """Lead to the page of a person, which says what was done."""
+    return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
+
+
+def download(visit: StaffVisit, guard: Guard, content: bytes, name: str, media_type: str) -> Response:
+    """A file about a session, which the security log has."""
+    guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
+    headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def refusal(reason: Reason) -> FormError:
+    """Why the rules of a session refuse something."""
+    return FormError("refused", REFUSALS[reason].label)

@@ -18,41 +18,40 @@ from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import MessageText, Url
-from shared.web.forms import Errors, Form, moment_in
+from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form, moment_in
 from shared.web.logins import StaffVisit
 
 _TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
 _LINK: TypeAdapter[str] = TypeAdapter(Url)
 
-FAULTS = {
-    MessageFault.SESSION_IS_CANCELLED: ("", "La session est annulée."),
-    MessageFault.ENOUGH_THAT_DAY: ("envoi", "Ces personnes ont déjà un message ce jour-là."),
-    MessageFault.IS_PAST: ("envoi", "Ce moment est passé."),
-    MessageFault.TOO_FAR: ("envoi", "C’est dans plus d’un an."),
-    MessageFault.NOT_OF_THE_SESSION: ("", "Une personne n’est pas de cette session."),
-}
+OF_THE_MOMENT = frozenset({MessageFault.ENOUGH_THAT_DAY, MessageFault.IS_PAST, MessageFault.TOO_FAR})
+"""What is wrong with when a message is to leave."""
 
 
-def message_in(form: Form, session: SessionState) -> tuple[OrganiserMessage, datetime | None, dict[str, str]]:
+def message_in(
+    form: Form, session: SessionState
+) -> tuple[OrganiserMessage, datetime | None, dict[str, FormError]]:
     """Return the message that a form has, when it is to leave, and what is wrong with it, by field."""
-    errors: dict[str, str] = {}
+    errors: dict[str, FormError] = {}
     text, link, send_at = form.typed("texte"), form.typed("lien"), None
     try:
         text = _TEXT.validate_python(text)
     except ValidationError:
-        errors["texte"] = "Écrivez de 1 à 2 000 signes, sans adresse de site : le lien a son champ."
-    try:
-        _LINK.validate_python(link or "https://parcours.example")
-    except ValidationError:
-        errors["lien"] = "Indiquez une adresse complète, https://…"
+        errors["texte"] = FormError("texte")
+    if link:
+        try:
+            _LINK.validate_python(link)
+        except ValidationError:
+            errors["lien"] = FormError("lien")
     audience = tuple(each for each in MessageAudience if each.value in form.every("audience"))
     if not audience:
-        errors["audience"] = "Choisissez à qui écrire."
+        errors["audience"] = FormError("audience")
     if form.typed("envoi"):
         try:
             send_at = moment_in(form.typed("envoi"), session.timezone)
         except ValueError:
-            errors["envoi"] = "Indiquez une date et une heure, ou rien pour envoyer tout de suite."
+            errors["envoi"] = FormError("envoi")
     return OrganiserMessage(text, link or None, audience, _chosen_in(form)), send_at, errors
 
 
@@ -99,8 +98,8 @@ class MessagePages:
         if planned is None:
             raise HTTPException(404)
         if isinstance(planned, MessageFault):
-            field, sentence = FAULTS[planned]
-            return await _page(visit, self.policy, errors={field: sentence})
+            field = "envoi" if planned in OF_THE_MOMENT else ""
+            return await _page(visit, self.policy, errors={field: FormError(planned)})
         if sends:
             return frame.to_session(session.session_id, "/messages", done="message")
         return await _page(visit, self.policy, planned=planned)
@@ -113,7 +112,7 @@ class MessagePages:
         if taken_back is None:
             raise HTTPException(404)
         if not taken_back:
-            return await _page(visit, self.policy, errors={"": "Ce message est déjà parti."}, status=409)
+            return await _page(visit, self.policy, errors={"": FormError("message_has_left")}, status=409)
         return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")
 
 
@@ -121,13 +120,13 @@ async def _page(
     visit: StaffVisit,
     policy: Policy,
     *,
-    errors: Errors | None = None,
+    errors: FormErrors | None = None,
     planned: PlannedMessage | None = None,
     status: int | None = None,
     chosen: Sequence[str] = (),
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
         rows = await messages.of_session(tx, frame.session_id_of(visit), visit.who)
     if rows is None:
         raise HTTPException(404)
@@ -135,7 +134,7 @@ async def _page(
     return frame.page(
         visit,
         "messages.html",
-        glance,
+        numbers,
         "messages",
         status=status or (422 if errors else 200),
         errors=errors,

@@ -4,10 +4,9 @@ Each form brings the version of the enrolment that it showed: where that is not 
 done and the page shows what has changed.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,9 +26,8 @@ from services.enrolment.service.people import Destination
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Email, Line, Name, Paragraph, Reason
-from shared.web.forms import Errors
+from shared.web.form_errors import FormError, FormErrors
 from shared.web.logins import StaffVisit
-from shared.web.responses import see_other
 
 _CORRECTABLE: dict[str, TypeAdapter[str]] = {
     "email": TypeAdapter(Email),
@@ -59,7 +57,7 @@ def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: str) -> Pa
     try:
         return kind.validate_python(typed)
     except ValidationError:
-        raise NotDone({field: error}) from None
+        raise NotDone({field: FormError(error)}) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +82,9 @@ class PersonPages:
         for field, kind in _CORRECTABLE.items():
             typed = form.typed(field)
             if typed != form.get(f"avant-{field}", ""):
-                sentence = "Indiquez une adresse électronique." if field == "email" else "Indiquez un nom."
-                after[field] = _parsed(kind, field, typed, sentence)
+                after[field] = _parsed(kind, field, typed, field)
         if not after:
-            raise NotDone({"": "Rien n’a été changé dans le formulaire."})
+            raise NotDone({"": FormError("unchanged")})
         found = await enrolments.find_own(tx, enrolment_id, visit.who)
         if found is not None and any(
             getattr(found.enrolment.agent, field) != form.get(f"avant-{field}", "") for field in after
@@ -103,8 +100,8 @@ class PersonPages:
         """Withdraw somebody as the form says. Raises ``NotDone`` for what is wrong with it."""
         by, typed = visit.form.typed("by"), visit.form.typed("reason")
         if by not in ("agent", "employer"):
-            raise NotDone({"by": "Dites qui l’a demandé."})
-        reason = _parsed(_PARAGRAPH, "reason", typed, "Ce texte est trop long.") if typed else None
+            raise NotDone({"by": FormError("by")})
+        reason = _parsed(_PARAGRAPH, "reason", typed, "too_long") if typed else None
         return await enrolments.withdraw(
             tx,
             enrolment_id,
@@ -120,7 +117,7 @@ class PersonPages:
         try:
             to_session_id = UUID(visit.form.typed("to_session_id"))
         except ValueError:
-            return await _page(visit, status=422, errors={"to_session_id": "Choisissez une session."})
+            return await _page(visit, status=422, errors={"to_session_id": FormError("to_session_id")})
         async with visit.database.quiet_transaction() as tx:
             there = await people.destination(tx, frame.enrolment_id_of(visit), to_session_id, visit.who)
         questions = [] if there is None else there.questions
@@ -153,8 +150,8 @@ class PersonPages:
         """Give somebody the priority of the form. Raises ``NotDone`` for what is wrong with it."""
         priority = visit.form.number("priority", MAX_PRIORITY)
         if priority is None:
-            raise NotDone({"priority": f"Indiquez un nombre de 0 à {MAX_PRIORITY}."})
-        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), "Dites pourquoi : le motif est gardé.")
+            raise NotDone({"priority": FormError("priority", MAX_PRIORITY)})
+        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), "reason")
         return await enrolments.change_priority(
             tx,
             enrolment_id,
@@ -199,17 +196,12 @@ class PersonPages:
             return await _page(visit, status=409, seen=error.seen)
         if to_say == "deplacee" and isinstance(result, tuple):
             enrolment_id = result[0].enrolment.enrolment_id
-        return lead(enrolment_id, to_say)
+        return frame.to_person(enrolment_id, to_say)
 
 
 async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), "Écrivez une note de 5 000 signes au plus.")
+    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), "note")
     return await people.add_note(tx, enrolment_id, text, visit.who, clock.now()) or None
-
-
-def lead(enrolment_id: UUID, done: str) -> Response:
-    """Lead to the page of a person, which says what was done."""
-    return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
 
 
 async def done(
@@ -234,49 +226,35 @@ async def done(
             if found.enrolment.version != version:
                 raise ChangedMeanwhile(version)
         result = await action(tx, visit, enrolment_id)
-        _judge(result)
+        raise_unless_done(result)
     return result
 
 
-def _judge(result: object) -> None:
+def raise_unless_done(result: object) -> None:
     """Raise what is to be said of an action that did nothing."""
     match result:
         case None:
             raise HTTPException(404)
         case HasEnded():
-            raise NotDone({"": "Cette inscription a déjà pris fin."})
+            raise NotDone({"": FormError("enrolment_has_ended")})
         case Refused():
-            raise NotDone({"": "La session a commencé : enregistrez plutôt une absence."})
+            raise NotDone({"": FormError("session_has_started")})
         case OrganisingFault():
-            raise NotDone({"": _FAULTS.get(result, "Ce n’est pas possible en ce moment.")})
+            raise NotDone({"": FormError(result)})
         case Reason():
             raise NotDone({"": frame.refusal(result)})
         case _:
             return
 
 
-_FAULTS = {
-    OrganisingFault.SESSION_IS_CANCELLED: "La session est annulée.",
-    OrganisingFault.SESSION_IS_OVER: "La session est terminée.",
-    OrganisingFault.ALSO_ELSEWHERE: "Cette personne est aussi inscrite chez d’autres organisateurs : "
-    "son portail peut la corriger, ou l’exploitation.",
-    OrganisingFault.NO_SUCH_SESSION: "Choisissez une autre session de la même offre, que vous organisez.",
-    OrganisingFault.NO_PAIR: "Ce ne sont pas deux inscriptions d’une même personne.",
-    OrganisingFault.HAS_ENDED: "L’une des deux inscriptions a déjà pris fin.",
-    OrganisingFault.HAS_ATTENDANCE: "L’autre inscription a une présence enregistrée : gardez celle-là.",
-    OrganisingFault.SEAT_IS_LOST: "L’autre inscription a une place, celle-ci n’en a pas : gardez celle-là.",
-    OrganisingFault.NOT_IN_LINE: "Cette personne n’est pas dans la liste d’attente.",
-}
-
-
-async def _questions_page(visit: StaffVisit, there: Destination, faults: Errors) -> Response:
+async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping[str, str]) -> Response:
     """What the other session asks, before the move."""
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit, there.left.session_id)
+        numbers = await frame.own_session(tx, visit, there.left.session_id)
     return frame.page(
         visit,
         "move-questions.html",
-        glance,
+        numbers,
         "participants",
         status=422 if faults else 200,
         person=f"{ENROLMENTS}/{frame.enrolment_id_of(visit)}",
@@ -291,7 +269,7 @@ async def _page(
     visit: StaffVisit,
     *,
     status: int = 200,
-    errors: Errors | None = None,
+    errors: FormErrors | None = None,
     seen: int | None = None,
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
@@ -300,7 +278,7 @@ async def _page(
         )
         if found is None:
             raise HTTPException(404)
-        glance = await frame.own_session(tx, visit, found.session.session_id)
+        numbers = await frame.own_session(tx, visit, found.session.session_id)
     agent = found.line.enrolment.agent
     stored = {field: getattr(agent, field) for field in _CORRECTABLE}
     kept = ("given_name", "family_name", "email", "by", "reason", "priority", "to_session_id", "note")
@@ -309,7 +287,7 @@ async def _page(
     return frame.page(
         visit,
         "person.html",
-        glance,
+        numbers,
         "participants",
         status=status,
         found=found,

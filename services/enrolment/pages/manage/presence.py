@@ -12,23 +12,23 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.render.attendance_sheets import sheet_of
 from services.enrolment.render.certificates import Signature, pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
-from services.enrolment.rules.overview import SessionAtAGlance
+from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine, plain
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
-from services.enrolment.service.arrivals import Door, UnknownCode
+from services.enrolment.service.arrivals import Arrivals, UnknownCode
 from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
 from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard
-from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import Errors, Form, number_in
+from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form, number_in
 from shared.web.links import ARRIVAL
 from shared.web.logins import StaffVisit
-from shared.web.responses import PRIVATE, see_other
+from shared.web.responses import see_other
 
 SHOWN = 300
 """Most whose attendance is recorded by one form."""
@@ -81,7 +81,7 @@ class PresencePages:
         changes = changes_in(visit.form, module)
         if not changes:
             return await self._sheet(
-                visit, errors={"": "Rien n’a été changé dans le formulaire."}, status=422
+                visit, errors={"": FormError("unchanged")}, status=422
             )
         async with visit.database.transaction() as tx:
             result = await attendance.record_as_seen(
@@ -100,23 +100,23 @@ class PresencePages:
         visit: StaffVisit,
         *,
         status: int = 200,
-        errors: Errors | None = None,
+        errors: FormErrors | None = None,
         since: Mapping[UUID, Attendance | None] | None = None,
     ) -> Response:
-        glance, door, module, certified = await _door(visit)
+        numbers, found, module, certified = await _arrivals(visit)
         return frame.page(
             visit,
             "presence.html",
-            glance,
+            numbers,
             "presence",
             status=status,
             errors=errors,
-            lines=_by_name(door.lines)[:SHOWN],
+            lines=_by_name(found.lines)[:SHOWN],
             certified=certified,
             most_certificates=_CERTIFICATES,
-            arrived=door.arrived,
+            arrived=found.arrived,
             module=module,
-            begins_at=begins_at(door.session, module),
+            begins_at=begins_at(found.session, module),
             since=since,
             typed=visit.form,
         )
@@ -126,7 +126,7 @@ class PresencePages:
     async def check_in(self, visit: StaffVisit) -> Response:
         """Who has come and who has not; on POST one is noted by a tap or a code, or that is undone."""
         if visit.request.method != "POST":
-            return await _door_page(visit)
+            return await _check_in_page(visit)
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
         module, session_id = module_of(visit, session), frame.session_id_of(visit)
@@ -144,8 +144,7 @@ class PresencePages:
         if tapped is not None:  # the script sends what was tapped when there was no network: it needs no page
             return Response(status_code=422 if isinstance(found, UnknownCode) else 204)
         if isinstance(found, UnknownCode):
-            sentence = "Ce code n’est celui de personne qui a une place ici."
-            return await _door_page(visit, errors={"code": sentence})
+            return await _check_in_page(visit, errors={"code": FormError("unknown_code")})
         return frame.to_session(
             session_id,
             "/pointage",
@@ -161,14 +160,14 @@ class PresencePages:
             line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
             if line is None:
                 raise HTTPException(404)
-            glance = await frame.own_session(tx, visit, line.enrolment.session_id)
-            module = module_of(visit, glance.session)
+            numbers = await frame.own_session(tx, visit, line.enrolment.session_id)
+            module = module_of(visit, numbers.session)
             arrived = await arrivals.arrived_at(tx, enrolment_id, module)
         if visit.request.method != "POST":
             return frame.page(
-                visit, "arrival.html", glance, "presence", line=line, module=module, arrived=arrived
+                visit, "arrival.html", numbers, "presence", line=line, module=module, arrived=arrived
             )
-        session_id, code = glance.session.session_id, str(enrolment_id)
+        session_id, code = numbers.session.session_id, str(enrolment_id)
         async with visit.database.transaction() as tx:
             if "annuler" in visit.form:
                 await arrivals.undo(tx, session_id, module, code=code, organiser=visit.who)
@@ -183,7 +182,7 @@ class PresencePages:
         async with visit.database.quiet_transaction() as tx:
             session, lines = await seated_in(tx, visit)
         pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
-        return self._file(visit, pdf, f"emargement-{session.session_id}.pdf", "application/pdf")
+        return frame.download(visit, self.guard, pdf, f"emargement-{session.session_id}.pdf", "application/pdf")
 
     async def certificate(self, visit: StaffVisit) -> Response:
         """The certificate of a person, if one is due."""
@@ -194,7 +193,7 @@ class PresencePages:
         if certificate is None:
             raise HTTPException(404)
         pdf = await pdf_of(certificate, self.signature)
-        return self._file(visit, pdf, certificate.file_name, "application/pdf")
+        return frame.download(visit, self.guard, pdf, certificate.file_name, "application/pdf")
 
     async def all_certificates(self, visit: StaffVisit) -> Response:
         """The certificates of a session that are due, the first two hundred, as a ZIP."""
@@ -206,12 +205,7 @@ class PresencePages:
                 tx, session, [line.enrolment for line in lines], frame.reading(visit)
             )
         zipped = await zip_of(due, self.signature)
-        return self._file(visit, zipped, f"attestations-{session.session_id}.zip", "application/zip")
-
-    def _file(self, visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
-        self.guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
-        headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(content, media_type=media_type, headers=headers)
+        return frame.download(visit, self.guard, zipped, f"attestations-{session.session_id}.zip", "application/zip")
 
 
 def _mark(typed: str | None) -> Attendance | None:
@@ -232,17 +226,16 @@ def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
     return [*changes.values()]
 
 
-def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> str:
-    """Return why no attendance was recorded, as a sentence."""
-    if OrganisingFault.NOT_ENROLLED in faults.values():
-        return "Entre-temps une personne a perdu sa place : vérifiez, puis enregistrez de nouveau."
-    return "La séance n’a pas commencé."
+def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> FormError:
+    """Return why no attendance was recorded: somebody has lost their seat, or the module has not begun."""
+    lost = OrganisingFault.NOT_ENROLLED
+    return FormError(lost if lost in faults.values() else OrganisingFault.NOT_STARTED)
 
 
 async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:
     """Return the session of the address and all who have a seat in it. Raises a 404. It is recorded."""
     streamed = await roster.stream(
-        tx, frame.session_id_of(visit), visit.who, frame.reading(visit), arrivals.SEATED
+        tx, frame.session_id_of(visit), visit.who, frame.reading(visit), SEATED
     )
     if streamed is None:
         raise HTTPException(404)
@@ -250,36 +243,34 @@ async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, l
     return session, [line async for line in lines]
 
 
-async def _door(visit: StaffVisit) -> tuple[SessionAtAGlance, Door, int, int]:
+async def _arrivals(visit: StaffVisit) -> tuple[SessionNumbers, Arrivals, int, int]:
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
-        module = module_of(visit, glance.session)
-        door = await arrivals.at_the_door(
-            tx, frame.session_id_of(visit), module, visit.who, frame.reading(visit)
-        )
+        numbers = await frame.own_session(tx, visit)
+        module = module_of(visit, numbers.session)
+        found = await arrivals.show(tx, frame.session_id_of(visit), module, visit.who, frame.reading(visit))
         certified = await certificates.count_due(tx, frame.session_id_of(visit))
-    if door is None:
+    if found is None:
         raise HTTPException(404)
-    return glance, door, module, certified
+    return numbers, found, module, certified
 
 
-async def _door_page(visit: StaffVisit, errors: Errors | None = None) -> Response:
-    glance, door, module, _ = await _door(visit)
+async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
+    numbers, found, module, _ = await _arrivals(visit)
     letters: dict[str, list[RosterLine]] = {}
-    for line in _by_name(door.lines):
+    for line in _by_name(found.lines):
         letters.setdefault(_letter(line), []).append(line)
     last = (frame.done_before(visit) or "").removeprefix("pointee-")
-    by_id = {str(line.enrolment.enrolment_id): line for line in door.lines}
+    by_id = {str(line.enrolment.enrolment_id): line for line in found.lines}
     return frame.page(
         visit,
         "check-in.html",
-        glance,
+        numbers,
         "presence",
         status=422 if errors else 200,
         errors=errors,
         letters=letters,
-        arrived=door.arrived,
-        is_cut=glance.enrolled > len(door.lines),
+        arrived=found.arrived,
+        is_cut=numbers.enrolled > len(found.lines),
         module=module,
         last=by_id.get(last),
         owner=visit.owner_mark,

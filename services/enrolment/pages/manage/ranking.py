@@ -22,7 +22,8 @@ from services.enrolment.service.ranking_drafts import CandidatesToRank
 from services.enrolment.service.selection import Selection
 from shared import clock
 from shared.database import Transaction
-from shared.web.forms import Errors, Form
+from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 SHOWN = 300
@@ -32,13 +33,13 @@ PENDING = 200
 LARGEST_RANK = 99_999
 
 
-def draft_in(form: Form, found: CandidatesToRank) -> tuple[RankingDraft, dict[str, str]]:
+def draft_in(form: Form, found: CandidatesToRank) -> tuple[RankingDraft, dict[str, FormError]]:
     """Return the draft that a form describes, and what is wrong with it, by field.
 
     Who is not in the form is as in the draft that is kept.
     """
     ranks: dict[UUID, int] = {}
-    errors: dict[str, str] = {}
+    errors: dict[str, FormError] = {}
     not_selected: set[UUID] = set()
     for each in _ids(found):
         field, typed = f"rang-{each}", form.typed(f"rang-{each}")
@@ -49,7 +50,7 @@ def draft_in(form: Form, found: CandidatesToRank) -> tuple[RankingDraft, dict[st
         elif rank:
             ranks[each] = rank
         elif typed:
-            errors[field] = "Indiquez un rang : 1, 2, 3…"
+            errors[field] = FormError("not_a_rank")
     return RankingDraft(frame.version_in(form), ranks, frozenset(not_selected)), errors
 
 
@@ -76,7 +77,7 @@ class RankingPages:
             newest = replace(draft, version=(await _found(visit)).draft.version)
             return await self._page(visit, draft=newest, stale=True, status=409)
         if "essai" in visit.form:
-            return await self._tried(visit, saved)
+            return await self._try(visit, saved)
         moved = visit.form.typed("monter") or visit.form.typed("descendre")
         if moved:
             return frame.to_session(frame.session_id_of(visit), "/candidatures", at=f"candidat-{moved}")
@@ -90,14 +91,14 @@ class RankingPages:
                 await ranking_drafts.lock(tx, session_id)
                 found = await _found_in(tx, visit)
                 if frame.version_in(visit.form) != found.draft.version:
-                    raise NotDone({"": "Le brouillon a changé depuis votre essai : vérifiez-le."})
+                    raise NotDone({"": FormError("draft_has_changed")})
                 await self._select(tx, visit, found)
                 await ranking_drafts.clear(tx, session_id, found.draft, visit.who, clock.now())
         except NotDone as error:
             return await self._page(visit, errors=error.errors, status=409)
         return frame.to_session(session_id, done="decidee")
 
-    async def _tried(self, visit: StaffVisit, draft: RankingDraft) -> Response:
+    async def _try(self, visit: StaffVisit, draft: RankingDraft) -> Response:
         """What the decision would come to."""
         try:
             async with visit.database.transaction() as tx:
@@ -112,7 +113,7 @@ class RankingPages:
     ) -> Selection:
         order = arranged(found.draft, _ids(found))
         if order.undecided:
-            raise NotDone({"": f"{len(order.undecided)} sans rang ni « non retenue » : décidez de chacune."})
+            raise NotDone({"": FormError("undecided", len(order.undecided))})
         agents = {line.enrolment.enrolment_id: line.enrolment.agent for line in found.lines}
 
         def named(each: UUID) -> NamedAgent:
@@ -131,12 +132,10 @@ class RankingPages:
         match selected:
             case None:
                 raise HTTPException(404)
-            case OrganisingFault.SESSION_IS_CANCELLED:
-                raise NotDone({"": "La session est annulée."})
             case OrganisingFault():
-                raise NotDone({"": "La session est terminée."})
+                raise NotDone({"": FormError(selected)})
             case RankingFault():
-                raise NotDone({"": "Les candidatures ont changé entre-temps : vérifiez le classement."})
+                raise NotDone({"": FormError("candidates_have_changed")})
             case Selection():
                 return selected
 
@@ -146,12 +145,12 @@ class RankingPages:
         *,
         status: int = 200,
         draft: RankingDraft | None = None,
-        errors: Errors | None = None,
+        errors: FormErrors | None = None,
         stale: bool = False,
         tried: Selection | None = None,
     ) -> Response:
         async with visit.database.quiet_transaction() as tx:
-            glance = await frame.own_session(tx, visit)
+            numbers = await frame.own_session(tx, visit)
             found = await _found_in(tx, visit)
             _, pending = await frame.lines_in(tx, visit, [State.PENDING_APPROVAL], PENDING)
             lists = await people.nominations(tx, frame.session_id_of(visit))
@@ -160,7 +159,7 @@ class RankingPages:
         return frame.page(
             visit,
             "ranking.html",
-            glance,
+            numbers,
             "candidatures",
             status=status,
             errors=errors,

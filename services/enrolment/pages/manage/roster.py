@@ -3,7 +3,8 @@
 What is searched for travels in the body of a POST, so that no name ends in the log of a proxy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -11,13 +12,13 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, SortedKey
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
 from shared.database import Transaction
 from shared.http import Problem
-from shared.web.forms import Errors
+from shared.web.form_errors import FormErrors
 from shared.web.logins import StaffVisit
-from shared.web.paging import Page, SortKey, page_of, position
+from shared.web.paging import Part, SortKey, page_of, position
 from shared.web.responses import cacheable
 
 PAGE = 50
@@ -31,7 +32,7 @@ _KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
 _SORTED_KEY: TypeAdapter[SortedKey] = TypeAdapter(SortedKey)
 
 GROUPS: Mapping[str, Sequence[State]] = {
-    "place": [state for state in State if state.has_seat],
+    "place": SEATED,
     "proposee": [State.OFFERED],
     "attente": [State.WAITLISTED],
     "accord": [State.PENDING_APPROVAL],
@@ -54,40 +55,38 @@ def listed_by(visit: StaffVisit) -> dict[str, str]:
     return {name: visit.request.query_params.get(name, "") for name in ("etat", "tri", "sens", "apres")}
 
 
-async def participants(visit: StaffVisit, errors: Errors | None = None) -> Response:
+async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
     """The roster, a page at a time, or all that is found by what was searched."""
     query = visit.request.query_params
     group, order, descending = query.get("etat", ""), query.get("tri", ""), query.get("sens") == "inverse"
     search = visit.form.typed("recherche")[:200]
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
         if order in ORDERS and not search:
             part = await _sorted_part(tx, visit, ORDERS[order], group, descending=descending)
         else:
             order, descending = "", False
             part = await _part(tx, visit, group, search)
-        notes = await people.noted(tx, [line.enrolment.enrolment_id for line in part.items])
+        notes = await people.count_notes(tx, [line.enrolment.enrolment_id for line in part.shown])
     return frame.page(
         visit,
         "participants.html",
-        glance,
+        numbers,
         "participants",
         status=422 if errors else 200,
         errors=errors,
-        lines=part.items,
+        part=part,
         notes=notes,
         order=order,
         descending=descending,
         all_chosen="tous" in query,
-        following=part.next,
-        is_first="apres" not in query,
         this_page=query.get("apres", ""),
         group=group if group in GROUPS else "",
         search=search,
     )
 
 
-async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> Page[RosterLine]:
+async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> Part[RosterLine]:
     limit = FOUND if search else PAGE
     found = await roster.page(
         tx,
@@ -101,14 +100,12 @@ async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> 
     )
     if found is None:
         raise HTTPException(404)
-    return page_of(
-        found[1], limit, show=lambda line: line, key=lambda line: _KEY.dump_python(line.key, mode="json")
-    )
+    return _part_of(visit, found[1], limit, _key)
 
 
 async def _sorted_part(
     tx: Transaction, visit: StaffVisit, order: RosterOrder, group: str, *, descending: bool
-) -> Page[RosterLine]:
+) -> Part[RosterLine]:
     found = await roster.sorted_page(
         tx,
         frame.session_id_of(visit),
@@ -122,18 +119,13 @@ async def _sorted_part(
     )
     if found is None:
         raise HTTPException(404)
-    return page_of(
-        found[1],
-        PAGE,
-        show=lambda line: line,
-        key=lambda line: _SORTED_KEY.dump_python(line.sorted_key, mode="json"),
-    )
+    return _part_of(visit, found[1], PAGE, _sorted_key)
 
 
-async def line(visit: StaffVisit) -> Response:
+async def waiting_list(visit: StaffVisit) -> Response:
     """Who is offered a seat, and who waits, in their order."""
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
         found = await roster.page(
             tx,
             frame.session_id_of(visit),
@@ -145,46 +137,61 @@ async def line(visit: StaffVisit) -> Response:
         )
         if found is None:
             raise HTTPException(404)
-        part = page_of(
-            found[1], PAGE, show=lambda line: line, key=lambda line: _KEY.dump_python(line.key, mode="json")
-        )
+    part = _part_of(visit, found[1], PAGE, _key)
     return frame.page(
         visit,
-        "line.html",
-        glance,
+        "waiting-list.html",
+        numbers,
         "attente",
-        offers=[line for line in part.items if line.enrolment.state is State.OFFERED],
-        waiting=[line for line in part.items if line.enrolment.state is State.WAITLISTED],
-        following=part.next,
+        offers=[line for line in part.shown if line.enrolment.state is State.OFFERED],
+        waiting=[line for line in part.shown if line.enrolment.state is State.WAITLISTED],
+        part=part,
     )
 
 
 async def seats(visit: StaffVisit) -> Response:
     """The numbers of a session, as the part of its pages that is kept up to date."""
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
-    part = visit.page("manage/seats.html", glance=glance, session=glance.session)
+        numbers = await frame.own_session(tx, visit)
+    part = visit.page("manage/seats.html", numbers=numbers, session=numbers.session)
     return cacheable(visit.request, bytes(part.body), cache="private, no-cache")
 
 
 async def groups(visit: StaffVisit) -> Response:
     """Who was enrolled by a group or by the list of an authority, and who left for whom."""
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
         found = await people.groups(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), TOGETHER)
     if found is None:
         raise HTTPException(404)
-    return frame.page(visit, "groups.html", glance, "participants", groups=found)
+    return frame.page(visit, "groups.html", numbers, "participants", groups=found)
 
 
 async def history(visit: StaffVisit) -> Response:
     """The last changes in the session, whoever made them."""
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
         past = await people.history(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), HISTORY)
     if past is None:
         raise HTTPException(404)
-    return frame.page(visit, "history.html", glance, "historique", past=past)
+    return frame.page(visit, "history.html", numbers, "historique", past=past)
+
+
+def _key(line: RosterLine) -> Any:
+    return _KEY.dump_python(line.key, mode="json")
+
+
+def _sorted_key(line: RosterLine) -> Any:
+    return _SORTED_KEY.dump_python(line.sorted_key, mode="json")
+
+
+def _part_of(
+    visit: StaffVisit, lines: Sequence[RosterLine], size: int, key: Callable[[RosterLine], Any]
+) -> Part[RosterLine]:
+    """The first ``size`` of these lines, which were loaded with one more."""
+    page = page_of(lines, size, show=lambda line: line, key=key)
+    following = {} if page.next is None else {"apres": page.next}
+    return Part(page.items, "apres" not in visit.request.query_params, {}, following)
 
 
 def _after(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:

@@ -14,9 +14,8 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.presence import seated_in, why_not_recorded
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import (
-    arrivals,
     attendance,
     attendance_sheets,
     ranking_drafts,
@@ -30,11 +29,10 @@ from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard, LimitMet
-from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import sheet_queue, spreadsheets, workbooks
+from shared.web.form_errors import FormError
 from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
-from shared.web.responses import PRIVATE
 from shared.web.sheet_queue import Busy, SheetQueue
 from shared.web.spreadsheets import Fault, UnreadableSheet
 
@@ -69,7 +67,7 @@ class SheetPages:
         kind, _, form = visit.request.path_params["file"].partition(".")
         states = {
             "participants": (),
-            "presences": arrivals.SEATED,
+            "presences": SEATED,
             "candidatures": [State.PENDING_SELECTION],
         }
         if kind not in states or form not in ("csv", "xlsx"):
@@ -86,28 +84,26 @@ class SheetPages:
         content = _sheet(kind, session, lines, asked_before)
         if form == "xlsx":
             content = await asyncio.to_thread(workbooks.of_csv, content)
-        self.guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
-        name = f'attachment; filename="{kind}-{session.session_id}.{form}"'
         media_type = workbooks.MEDIA_TYPE if form == "xlsx" else spreadsheets.MEDIA_TYPE
-        return Response(content, media_type=media_type, headers={**PRIVATE, "Content-Disposition": name})
+        return frame.download(visit, self.guard, content, f"{kind}-{session.session_id}.{form}", media_type)
 
     # ------------------------------------------------------------------------------------- in
 
-    async def take_in(self, visit: StaffVisit) -> Response:
+    async def import_sheet(self, visit: StaffVisit) -> Response:
         """The form; on POST each change that a file would make, and after it what was confirmed."""
         if visit.request.method != "POST":
             return await _page(visit)
         if "confirmer" in visit.form:
-            return await self._confirmed(visit)
+            return await self._record(visit)
         content = visit.form.file
         if not content:
-            return await _page(visit, errors={"fichier": "Choisissez un fichier."}, status=422)
+            return await _page(visit, errors={"fichier": FormError("fichier")}, status=422)
         queue: SheetQueue = visit.request.app.state.sheets
         try:
             async with sheet_queue.turn(queue, self.guard, visit.request, visit.who, content):
                 if visit.form.typed("quoi") == "classement":
-                    return await self._ranked(visit, content)
-                return await self._tried(visit, content)
+                    return await self._import_ranking(visit, content)
+                return await self._show_changes(visit, content)
         except UnreadableSheet as error:
             return await _page(visit, faults=error.faults, status=422)
         except LimitMet as error:
@@ -117,16 +113,16 @@ class SheetPages:
             response.headers["Retry-After"] = str(error.seconds)
             return response
 
-    async def _tried(self, visit: StaffVisit, content: bytes) -> Response:
+    async def _show_changes(self, visit: StaffVisit, content: bytes) -> Response:
         async with visit.database.quiet_transaction() as tx:
             session, seated = await seated_in(tx, visit)
         changes, faults = await sheet_queue.in_thread(partial(_changes_in, content, session, seated))
         if len(changes) > MOST_CHANGES:
-            many = {"fichier": f"Plus de {MOST_CHANGES} changements : importez le fichier en plusieurs fois."}
+            many = {"fichier": FormError("too_many_changes", MOST_CHANGES)}
             return await _page(visit, errors=many, status=422)
         return await _page(visit, changes=changes, faults=faults, tried=True)
 
-    async def _confirmed(self, visit: StaffVisit) -> Response:
+    async def _record(self, visit: StaffVisit) -> Response:
         changes = [_change_in(typed) for typed in visit.form.every("change")]
         session_id = frame.session_id_of(visit)
         async with visit.database.transaction() as tx:
@@ -136,13 +132,12 @@ class SheetPages:
         if result is None:
             raise HTTPException(404)
         if isinstance(result, ChangedSince):
-            late = {"": "Des présences ont changé depuis l’essai : importez de nouveau."}
-            return await _page(visit, errors=late, status=409)
+            return await _page(visit, errors={"": FormError("attendance_has_changed")}, status=409)
         if result:
             return await _page(visit, errors={"": why_not_recorded(result)}, status=409)
         return frame.to_session(session_id, "/presence", done="presences")
 
-    async def _ranked(self, visit: StaffVisit, content: bytes) -> Response:
+    async def _import_ranking(self, visit: StaffVisit, content: bytes) -> Response:
         """Put a ranking into the draft, which is shown, and decided by later."""
         sheet = await sheet_queue.in_thread(partial(_read, content, _OF_RANKING))
         session_id = frame.session_id_of(visit)
@@ -158,8 +153,7 @@ class SheetPages:
         if faults:
             return await _page(visit, faults=faults, status=422)
         if saved is None:
-            late = {"": "Un autre brouillon a été enregistré pendant l’import : importez de nouveau."}
-            return await _page(visit, errors=late, status=409)
+            return await _page(visit, errors={"": FormError("other_draft_saved")}, status=409)
         return frame.to_session(session_id, "/candidatures", done="brouillon")
 
 
@@ -212,14 +206,14 @@ def _change_in(typed: str) -> AttendanceAsSeen:
 
 async def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
     async with visit.database.quiet_transaction() as tx:
-        glance = await frame.own_session(tx, visit)
+        numbers = await frame.own_session(tx, visit)
     known: dict[str, Any] = {"changes": [], "faults": [], "tried": False, "not_now": ""}
     known |= values
     faults: list[Fault] = known.pop("faults")
     return frame.page(
         visit,
         "sheets.html",
-        glance,
+        numbers,
         "participants",
         status=status,
         faults=faults[:SHOWN_FAULTS],

@@ -14,13 +14,13 @@ async def today(visit: StaffVisit) -> Response:
     async with visit.database.quiet_transaction() as tx:
         found = await overview.of_organiser(tx, visit.who, now)
         requests = await overview.bespoke_tasks_of(tx, visit.who)
-    glances = found[: overview.MOST]
+    sessions = found[: overview.MOST]
     return visit.page(
         "manage/start.html",
-        tasks=waiting_tasks(glances, requests[: overview.MOST], now),
-        coming=[glance for glance in glances if glance.session.ends_at > now],
-        past=[glance for glance in glances if glance.session.ends_at <= now],
-        week=week_ahead(glances, now),
+        tasks=waiting_tasks(sessions, requests[: overview.MOST], now),
+        coming=[numbers for numbers in sessions if numbers.session.ends_at > now],
+        past=[numbers for numbers in sessions if numbers.session.ends_at <= now],
+        week=week_ahead(sessions, now),
         is_cut=len(found) > overview.MOST,
         requests_are_cut=len(requests) > overview.MOST,
     )
