@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -43,9 +44,9 @@ def reach(page: Page, target: Locator, most: int = 120) -> None:
     pytest.fail(f"{target} is not reached by Tab")
 
 
-def press(page: Page, name: str | re.Pattern[str], role: str = "button") -> None:
+def press(page: Page, name: str | re.Pattern[str], role: Literal["button", "link"] = "button") -> None:
     """Go to what has this name, and press Enter."""
-    reach(page, page.get_by_role(role, name=name).first)  # type: ignore[arg-type]
+    reach(page, page.get_by_role(role, name=name).first)
     page.keyboard.press("Enter")
 
 

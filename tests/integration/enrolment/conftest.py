@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import Row, text
 
 from services.enrolment.app import compose, eraser
+from services.enrolment.pages.manage.staff_area import STAFF_AREA
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, SeatRequest, Withdrawal
 from services.enrolment.service import requests as service
@@ -103,6 +104,22 @@ async def application(enrolment_url: str, tokens_file: Path, tmp_path: Path) -> 
     yield wired
     for process in processes:
         await process.database.close()
+
+
+@pytest.fixture
+async def visitor(application: ToApplication) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that nobody has logged in with yet."""
+    transport = httpx.ASGITransport(app=application())
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8001") as browser:
+        yield browser
+
+
+@pytest.fixture
+async def organiser(visitor: httpx.AsyncClient) -> httpx.AsyncClient:
+    """The browser of somebody of Bretagne, logged in."""
+    answer = await visitor.post(STAFF_AREA.log_in, data={"jeton": "advisor-bretagne"})
+    assert answer.status_code == 303
+    return visitor
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """Somebody of a delegation at the pages about enrolments: logs in, reads, fills in forms."""
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 
 import httpx
-import pytest
 
 from shared.events.catalogue import SessionState
-from tests.integration.enrolment.conftest import ToApplication
 from tests.integration.enrolment.organising import BRETAGNE
 
 MANAGE = "/inscriptions/gestion"
@@ -17,21 +14,6 @@ OrganiserClient = httpx.AsyncClient
 
 async def log_in(organiser: OrganiserClient, token: str = BRETAGNE) -> httpx.Response:
     return await organiser.post(f"{MANAGE}/connexion", data={"jeton": token})
-
-
-@pytest.fixture
-async def visitor(application: ToApplication) -> AsyncIterator[OrganiserClient]:
-    """A browser that nobody has logged in with yet."""
-    transport = httpx.ASGITransport(app=application())
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8001") as organiser:
-        yield organiser
-
-
-@pytest.fixture
-async def organiser(visitor: OrganiserClient) -> OrganiserClient:
-    """The browser of somebody of Bretagne, logged in."""
-    assert (await log_in(visitor)).status_code == 303
-    return visitor
 
 
 def page_of(session: SessionState, rest: str = "") -> str:

@@ -14,12 +14,10 @@ from shared.events import Event
 from shared.events.catalogue import BespokeRequestClosed
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, organiser, text_of, visitor
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, text_of
 from tests.integration.enrolment.organising import ADMIN, CORSE
 from tests.support.builders import an_agent, open_now
 from tests.support.consuming import received, take
-
-__all__ = ["organiser", "visitor"]
 
 
 async def hear(database: Database, *events: Event) -> None:

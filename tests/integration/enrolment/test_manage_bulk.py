@@ -14,17 +14,8 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.web.logins import StaffVisit
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import (
-    OrganiserClient,
-    hidden,
-    organiser,
-    page_of,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, text_of
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 NAMES = [("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Évrard"), ("Yann", "Bernard")]
 

@@ -5,10 +5,8 @@ from uuid import uuid4
 from services.enrolment.rules.requests import GroupRequest, Nomination
 from shared import clock
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.manage import OrganiserClient, organiser, page_of, text_of, visitor
+from tests.integration.enrolment.manage import OrganiserClient, page_of, text_of
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 
 async def test_a_list_is_shown_with_whom_it_replaced(front: Front, organiser: OrganiserClient) -> None:

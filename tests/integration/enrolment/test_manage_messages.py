@@ -4,18 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from shared.events.catalogue import SessionState
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import (
-    OrganiserClient,
-    hidden,
-    organiser,
-    page_of,
-    send,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 MESSAGE = {"texte": "Rendez-vous au 2e étage.\n\nÀ bientôt.", "audience": "enrolled"}
 

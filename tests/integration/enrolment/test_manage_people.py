@@ -18,21 +18,9 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
-from tests.integration.enrolment.manage import (
-    MANAGE,
-    OrganiserClient,
-    hidden,
-    log_in,
-    organiser,
-    page_of,
-    send,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import CORSE
 from tests.support.builders import a_question, an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 
 async def person_page(front: Front, session: SessionState, agent: Agent) -> str:

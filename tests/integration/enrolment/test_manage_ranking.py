@@ -9,18 +9,8 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import (
-    OrganiserClient,
-    hidden,
-    organiser,
-    page_of,
-    send,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 NAMES = (("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Martin"), ("Yann", "Bernard"))
 

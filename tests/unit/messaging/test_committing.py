@@ -39,8 +39,9 @@ class Taking:
 
 
 async def scope(message: Message) -> None:
-    middleware = _ConsumerMiddleware(message, context=ContextRepo(), consumer=Taking())  # type: ignore[arg-type]
-    await middleware.consume_scope(lambda _: None, message)  # type: ignore[arg-type, return-value]
+    """Take a batch in; of the message and the consumer it uses no more than these have."""
+    middleware = _ConsumerMiddleware(message, context=ContextRepo(), consumer=Taking())  # type: ignore[arg-type]  # as above
+    await middleware.consume_scope(lambda _: None, message)  # type: ignore[arg-type, return-value]  # as above
 
 
 async def test_who_lost_its_partitions_meanwhile_says_so_in_a_line_and_goes_on(
