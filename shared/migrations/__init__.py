@@ -25,7 +25,13 @@ def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
     command.upgrade(_config(url, revisions, metadata), "head")
 
 
-def build_index(name: str, table: str, columns: Sequence[str | TextClause | ColumnElement[Any]]) -> None:
+def build_index(
+    name: str,
+    table: str,
+    columns: Sequence[str | TextClause | ColumnElement[Any]],
+    *,
+    where: TextClause | None = None,
+) -> None:
     """Build an index in a migration while everybody reads and writes the table.
 
     It commits what the migration has done before, so such a migration does nothing else. What an attempt left
@@ -34,7 +40,7 @@ def build_index(name: str, table: str, columns: Sequence[str | TextClause | Colu
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
         op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
-        op.create_index(name, table, columns, postgresql_concurrently=True)
+        op.create_index(name, table, columns, postgresql_concurrently=True, postgresql_where=where)
         op.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
 
 

@@ -82,10 +82,7 @@ class EventOfEnrolment:
 async def events_of(
     tx: Transaction, agent_ids: Collection[str], enrolment_ids: Collection[UUID]
 ) -> dict[UUID, list[EventOfEnrolment]]:
-    """Return the events about these agents' enrolments that are still kept, by enrolment, in order.
-
-    Reads the whole outbox once: it has no index by key, which each event would pay for.
-    """
+    """Return the events about these agents' enrolments that are still kept, by enrolment, in order."""
     events: dict[UUID, list[EventOfEnrolment]] = {enrolment_id: [] for enrolment_id in enrolment_ids}
     if events:
         ids = [str(enrolment_id) for enrolment_id in events]
