@@ -120,6 +120,9 @@ def of_enrolment(served: ServedEnrolment) -> States:
     person: Step = lambda page: page.locator("tbody th a").first.click()  # noqa: E731 a step is a function
     return {
         "today": (MANAGE, []),
+        "tasks": (f"{MANAGE}/a-faire", []),
+        "tasks, none": (f"{MANAGE}/a-faire?quoi=x", []),
+        "the week": (f"{MANAGE}/semaine", []),
         "log-ins": (f"{MANAGE}/connexions", []),
         "roster": (at["full"], []),
         "roster, long names": (at["long"], []),

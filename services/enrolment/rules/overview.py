@@ -131,14 +131,16 @@ class BespokeTask:
         return OrganiserTask.BESPOKE_NEW if is_new else OrganiserTask.BESPOKE_PROPOSAL_DUE
 
 
+WaitingTask = tuple[OrganiserTask, SessionNumbers | BespokeTask]
+"""What is to be done, and in which session or for which request."""
+
+
 def waiting_tasks(
     sessions: Iterable[SessionNumbers], requests: Iterable[BespokeTask], now: datetime
-) -> list[tuple[OrganiserTask, SessionNumbers | BespokeTask]]:
+) -> list[WaitingTask]:
     """Return what waits for an organiser, the most urgent first, then in the order of what is given."""
     order = list(OrganiserTask)
-    tasks: list[tuple[OrganiserTask, SessionNumbers | BespokeTask]] = [
-        (task, numbers) for numbers in sessions for task in numbers.tasks(now)
-    ]
+    tasks: list[WaitingTask] = [(task, numbers) for numbers in sessions for task in numbers.tasks(now)]
     tasks += [(request.task, request) for request in requests]
     return sorted(tasks, key=lambda each: order.index(each[0]))
 
@@ -155,6 +157,8 @@ class ComingDate:
 def week_ahead(sessions: Iterable[SessionNumbers], now: datetime) -> list[ComingDate]:
     """Return what happens in these sessions within a week, in order."""
     coming = [
-        ComingDate(at, what, numbers.session) for numbers in sessions for at, what in numbers.dates(now, now + AHEAD)
+        ComingDate(at, what, numbers.session)
+        for numbers in sessions
+        for at, what in numbers.dates(now, now + AHEAD)
     ]
     return sorted(coming, key=lambda each: (each.at, each.session.starts_at, each.what))

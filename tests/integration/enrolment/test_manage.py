@@ -9,20 +9,9 @@ from sqlalchemy import text
 
 from shared.database import Database
 from tests.integration.enrolment.conftest import Front
-from tests.integration.enrolment.manage import (
-    MANAGE,
-    OrganiserClient,
-    log_in,
-    organiser,
-    page_of,
-    send,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import ADMIN, CORSE, MODULES, SUPPORT
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 
 async def test_nobody_sees_the_pages_who_is_not_logged_in(visitor: OrganiserClient) -> None:
@@ -137,6 +126,43 @@ async def test_as_many_sessions_as_fit_are_not_told_as_cut(
         page = text_of(await organiser.get(MANAGE))
         assert page.count("Inscriptions ouvertes") == 2
         assert ("Voici les deux cents premières" in page) == is_cut
+
+
+async def test_the_first_page_shows_the_first_of_each_kind_and_leads_to_all(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("SHOWN", "PAGE"):
+        monkeypatch.setattr(f"services.enrolment.pages.manage.start.{limit}", 1)
+    offering = open_now(capacity=1, waiting_list="offer", venue="Quimper")
+    asking = open_now(approval="employer", venue="Vannes", enrolment_closes_at=soon(days=3))
+    first, second = an_agent(), an_agent()
+    await front.publish(offering, asking)
+    await front.enrol(asking, first)
+    await front.enrol(offering, first, second)
+    await front.withdraw(offering, first)
+    page = await organiser.get(MANAGE)
+    assert page.text.count('class="session ') == 1
+    assert f'href="{MANAGE}/a-faire">Voir les 2 tâches' in page.text
+    assert f'href="{MANAGE}/semaine">Voir les' in page.text
+    assert "Toutes mes sessions" in page.text
+    tasks = await organiser.get(f"{MANAGE}/a-faire")
+    assert "sans l’accord" in text_of(tasks)
+    assert "place proposée" not in text_of(tasks).replace("\u00a0", " ")
+    rest = text_of(await organiser.get(f"{MANAGE}/a-faire?apres=1")).replace("\u00a0", " ")
+    assert "1 place proposée" in rest
+    assert "Début de la liste" in rest
+    offers = text_of(await organiser.get(f"{MANAGE}/a-faire?quoi=offers_out")).replace("\u00a0", " ")
+    assert "1 place proposée" in offers
+    assert "Tâches suivantes" not in offers
+    for nothing in ("quoi=x", "apres=9999"):
+        assert "Rien n’attend de vous" in text_of(await organiser.get(f"{MANAGE}/a-faire?{nothing}"))
+    week = text_of(await organiser.get(f"{MANAGE}/semaine"))
+    assert "Dates suivantes" in week
+    assert "Début de la liste" in text_of(await organiser.get(f"{MANAGE}/semaine?apres=1"))
+
+
+def soon(**delta: int) -> datetime:
+    return datetime.now(UTC) + timedelta(**delta)
 
 
 async def test_attendance_is_asked_for_once_a_session_is_over(

@@ -56,6 +56,8 @@ def add_to(
     sheets = SheetPages(policy, guard)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (STAFF_AREA.home, start.today, ["GET"]),
+        (f"{STAFF_AREA.home}/a-faire", start.tasks, ["GET"]),
+        (f"{STAFF_AREA.home}/semaine", start.week, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/choix", BulkPages(person).show, ["POST"]),
         (f"{session}/attente", roster.waiting_list, ["GET"]),
@@ -84,7 +86,11 @@ def add_to(
     )
     for route in (
         *logins.routes(),
-        Route(f"{session}/fichiers", logins.guarded(sheets.import_sheet, with_file=True), methods=["GET", "POST"]),
+        Route(
+            f"{session}/fichiers",
+            logins.guarded(sheets.import_sheet, with_file=True),
+            methods=["GET", "POST"],
+        ),
         *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
     ):
         api.router.routes.append(route)

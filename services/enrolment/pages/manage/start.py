@@ -1,26 +1,83 @@
-"""Where organisers begin: what waits for them today, their sessions, the week ahead."""
+"""Where organisers begin: what waits for them today, their sessions, the week ahead; and all of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.responses import Response
 
-from services.enrolment.rules.overview import waiting_tasks, week_ahead
+from services.enrolment.rules.overview import (
+    ComingDate,
+    OrganiserTask,
+    SessionNumbers,
+    WaitingTask,
+    waiting_tasks,
+    week_ahead,
+)
 from services.enrolment.service import overview
 from shared import clock
+from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
+from shared.web.paging import Part
+
+SHOWN = 12
+"""Of each kind on the first page."""
+PAGE = 50
+_LAST = 10_000
+"""Of a list of tasks or dates."""
+Listed = TypeVar("Listed")
+
+
+@dataclass(frozen=True, slots=True)
+class OrganiserOverview:
+    """The sessions of who visits, what waits for them, and what comes next."""
+
+    sessions: Sequence[SessionNumbers]
+    tasks: Sequence[WaitingTask]
+    week: Sequence[ComingDate]
+    is_cut: bool
+    requests_are_cut: bool
 
 
 async def today(visit: StaffVisit) -> Response:
-    """Show what waits for who visits, in their sessions and in what authorities asked them for."""
+    """Show what waits for who visits, in their sessions and in what authorities asked them for: the first."""
+    found, now = await _found(visit), clock.now()
+    coming = [numbers for numbers in found.sessions if numbers.session.ends_at > now]
+    past = [numbers for numbers in found.sessions if numbers.session.ends_at <= now]
+    return visit.page("manage/start.html", found=found, coming=coming, past=past, most=SHOWN)
+
+
+async def tasks(visit: StaffVisit) -> Response:
+    """Show all that waits for who visits, or one kind of it, a page at a time."""
+    found, kind = await _found(visit), visit.request.query_params.get("quoi", "")
+    chosen = [task for task in found.tasks if kind in ("", task[0])]
+    kinds = [each for each in OrganiserTask if any(each is what for what, _ in found.tasks)]
+    return visit.page("manage/tasks.html", found=found, kind=kind, kinds=kinds, part=_part(visit, chosen))
+
+
+async def week(visit: StaffVisit) -> Response:
+    """Show all that happens within a week, a page at a time."""
+    found = await _found(visit)
+    return visit.page("manage/week.html", found=found, part=_part(visit, found.week))
+
+
+async def _found(visit: StaffVisit) -> OrganiserOverview:
     now = clock.now()
     async with visit.database.quiet_transaction() as tx:
         found = await overview.of_organiser(tx, visit.who, now)
         requests = await overview.bespoke_tasks_of(tx, visit.who)
     sessions = found[: overview.MOST]
-    return visit.page(
-        "manage/start.html",
+    return OrganiserOverview(
+        sessions=sessions,
         tasks=waiting_tasks(sessions, requests[: overview.MOST], now),
-        coming=[numbers for numbers in sessions if numbers.session.ends_at > now],
-        past=[numbers for numbers in sessions if numbers.session.ends_at <= now],
         week=week_ahead(sessions, now),
         is_cut=len(found) > overview.MOST,
         requests_are_cut=len(requests) > overview.MOST,
     )
+
+
+def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
+    """The page of a list that the address has: it is made anew each time, and so counted."""
+    first = number_in(visit.request.query_params.get("apres", ""), _LAST) or 0
+    following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}
+    return Part(listed[first : first + PAGE], first == 0, {}, following)
