@@ -28,6 +28,27 @@ BEFORE_SQL = "(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"
 It has the lines that Postgres gives it: Alembic compares the index with this text.
 """
 
+EMPLOYER = "(agent -> 'employer') ->> 'name'"
+"""The name of an agent's employer, as SQL."""
+
+
+def plain_sql(first: str, *others: str) -> str:
+    """Return, as SQL, what :func:`services.enrolment.rules.roster_lines.plain` makes of texts in a row.
+
+    In the order of its signs, as Python sorts it. It has the brackets that Postgres gives it, as above.
+    """
+    joined = f"({first})"
+    for other in others:
+        joined = f"(({joined} || ' ') || ({other}))"
+    letters = f'normalize(lower({joined[1:-1]}), NFD) COLLATE "C"'
+    return f"regexp_replace({letters}, '[\u0300-\u036f]', '', 'g')"
+
+
+NAME_SQL = plain_sql("agent ->> 'family_name'", "agent ->> 'given_name'")
+"""What a roster is sorted by name by, as SQL."""
+EMPLOYER_SQL = plain_sql(EMPLOYER, "agent ->> 'family_name'", "agent ->> 'given_name'")
+"""What a roster is sorted by employer by, as SQL."""
+
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""
 
@@ -149,14 +170,10 @@ class EnrolmentRow(EnrolmentTable, table=True):
             "received_at",
             "enrolment_id",
         ),
-        # Serve who may be one person by two issuers.
+        # Serves who may be one person by two issuers, as the next does.
         Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
-        Index(
-            "ix_enrolment_names",
-            "session_id",
-            text("lower(agent ->> 'family_name')"),
-            text("lower(agent ->> 'given_name')"),
-        ),
+        # Serves rosters by name, a state at a time as well. One by employer would cost each enrolment 5 µs.
+        Index("ix_enrolment_name", "session_id", "state", text(NAME_SQL), "enrolment_id"),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
             "ix_enrolment_pending",
@@ -207,7 +224,8 @@ class RequestRow(EnrolmentTable, table=True):
     __tablename__ = "request"
     __table_args__ = (
         Index("ix_request_undecided", "session_id", "number", postgresql_where=text("decided_at IS NULL")),
-        # None by session or agent: each decision would pay 8 microseconds for what operators seldom ask.
+        # Serves who asks why somebody was refused, and who is forgotten. None by session: few ask by it.
+        Index("ix_request_agent", "agent_id", postgresql_where=text("agent_id IS NOT NULL")),
     )
 
     request_id: UUID = Field(primary_key=True)
@@ -489,6 +507,8 @@ class AcceptedEventRow(EnrolmentTable, table=True):
 
 metadata = EnrolmentTable.metadata
 messaging.add_to(metadata)
+# Serves who asks what was published about somebody, in this service alone.
+Index("ix_outbox_key", metadata.tables["outbox"].c.key)
 limits.add_to(metadata)
 read_log.add_to(metadata)
 logins.add_to(metadata)

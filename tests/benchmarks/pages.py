@@ -117,9 +117,12 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
     "enrolment": {
         "start": _desk(DESK),
         "start_of_all": MeasuredPage(DESK, ADMIN, DESK),
+        "tasks_of_all": MeasuredPage(f"{DESK}/a-faire", ADMIN, DESK),
         "participants": _desk(_SESSION),
         "participants_who_wait": _desk(f"{_SESSION}?etat=attente"),
         "participants_gone": _desk(f"{_SESSION}?etat=fin"),
+        "participants_by_name": _desk(f"{_SESSION}?tri=nom"),
+        "participants_offered_by_name": _desk(f"{_SESSION}?tri=nom&etat=proposee"),
         "participants_searched": _desk(_SESSION, recherche="gauthier elise"),
         "participants_not_found": _desk(_SESSION, recherche="personne de ce nom"),
         "participants_found_often": _desk(_SESSION, recherche="ville"),

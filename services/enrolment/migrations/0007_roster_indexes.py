@@ -1,4 +1,4 @@
-"""What rosters are paged by, and how who may be one person is found."""
+"""What rosters are paged and sorted by, and how who may be one person is found."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,10 @@ revision: str = "0007"
 down_revision: str | None = "0006"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+
+_FAMILY, _GIVEN = "(agent ->> 'family_name')", "(agent ->> 'given_name')"
+_PLAIN = "regexp_replace(normalize(lower({}), NFD) COLLATE \"C\", '[\u0300-\u036f]', '', 'g')"
+_BY_NAME = _PLAIN.format(f"({_FAMILY} || ' ') || {_GIVEN}")
 
 
 def upgrade() -> None:
@@ -30,17 +34,13 @@ def upgrade() -> None:
         "ix_enrolment_address", "enrolment", ["session_id", sa.literal_column("lower(agent ->> 'email')")]
     )
     build_index(
-        "ix_enrolment_names",
+        "ix_enrolment_name",
         "enrolment",
-        [
-            "session_id",
-            sa.literal_column("lower(agent ->> 'family_name')"),
-            sa.literal_column("lower(agent ->> 'given_name')"),
-        ],
+        ["session_id", "state", sa.literal_column(_BY_NAME), "enrolment_id"],
     )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_enrolment_names", table_name="enrolment")
+    op.drop_index("ix_enrolment_name", table_name="enrolment")
     op.drop_index("ix_enrolment_address", table_name="enrolment")
     op.drop_index("ix_enrolment_roster", table_name="enrolment")

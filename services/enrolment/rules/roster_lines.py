@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.questions import KeptAnswer
@@ -63,8 +63,12 @@ SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, datetime, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
-SortedKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
-"""Where a line stands in a roster that is sorted by anything but standing: that, and the id."""
+TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
+"""Where a line stands in a roster that is sorted by a text: that, and the id."""
+TimeKey = tuple[AwareDatetime, UUID]
+"""Where a line stands in a roster that is sorted by when it changed last: that, and the id."""
+SortedKey = tuple[str | datetime, UUID]
+"""One of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class RosterLine:
     answers: Mapping[str, KeptAnswer]
     same_person: tuple[UUID, ...]
     above_capacity: str | None = None
-    sorted_by: str = ""
+    sorted_by: str | datetime = ""
 
     @property
     def key(self) -> LineKey:
@@ -97,3 +101,15 @@ class RosterLine:
     @property
     def sorted_key(self) -> SortedKey:
         return self.sorted_by, self.enrolment.enrolment_id
+
+
+@dataclass(frozen=True, slots=True)
+class SeatedPerson:
+    """Who has a seat, as an organiser sees them at a module: what is recorded, and when they came."""
+
+    enrolment_id: UUID
+    family_name: str
+    given_name: str
+    employer: str
+    attendance: Attendance | None
+    arrived_at: datetime | None

@@ -1,12 +1,11 @@
 """Who comes is noted at the door; it is attendance only once the organiser records it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.rules.states import SEATED
+from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson
 from services.enrolment.service.enrolments import find_own as find_own_enrolment
 from services.enrolment.service.sessions import find_own
 from services.enrolment.store import arrivals, roster_lines
@@ -17,9 +16,6 @@ from shared.events.catalogue import SessionState
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
 
-MOST = 1000
-"""Who is shown at once: the first who have asked."""
-
 
 @dataclass(frozen=True, slots=True)
 class UnknownCode:
@@ -28,26 +24,26 @@ class UnknownCode:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Who has a seat, :data:`MOST` at most, and when all came who have come to the module, by enrolment."""
+    """The first by name of those who have a seat, and how many of all have come to the module."""
 
     session: SessionState
-    lines: Sequence[RosterLine]
-    arrived: Mapping[UUID, datetime]
+    people: Sequence[SeatedPerson]
+    arrived: int
 
 
 async def show(
-    tx: Transaction, session_id: UUID, module: int, organiser: Principal, reading: Reading
+    tx: Transaction, session_id: UUID, module: int, organiser: Principal, *, reading: Reading, most: int
 ) -> Arrivals | None:
     """Return who has a seat and who has come to a module, counted from 0; None: it is not the organiser's.
 
-    Who reads is recorded.
+    ``most``: how many people, at most. Who reads is recorded.
     """
     session = await find_own(tx, session_id, organiser)
     if session is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    lines = await roster_lines.page(tx, session_id, None, MOST, states=SEATED)
-    return Arrivals(session, lines, await arrivals.at_module(tx, session_id, module))
+    people = await arrivals.seated(tx, session_id, module, most)
+    return Arrivals(session, people, await arrivals.count(tx, session_id, module))
 
 
 async def seen_by_code(

@@ -6,9 +6,11 @@ from uuid import UUID
 from sqlalchemy import delete, text
 from sqlmodel import col
 
+from services.enrolment.rules.roster_lines import SeatedPerson
 from services.enrolment.rules.states import SEATED
-from services.enrolment.tables import ArrivalRow
+from services.enrolment.tables import EMPLOYER, NAME_SQL, ArrivalRow
 from shared.database import Transaction, insert_many
+from shared.events.enrolment import Attendance
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
@@ -26,10 +28,27 @@ async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
     )
 
 
-async def at_module(tx: Transaction, session_id: UUID, module: int) -> dict[UUID, datetime]:
-    """Return when those came who have come to a module of a session and have a seat there, by enrolment."""
+async def seated(tx: Transaction, session_id: UUID, module: int, limit: int) -> list[SeatedPerson]:
+    """Return the first ``limit`` by name who have a seat in a session, with what is known of a module."""
+    parameters = {"session": session_id, "module": module, "seated": SEATED, "limit": limit}
+    return [
+        SeatedPerson(
+            row.enrolment_id,
+            row.family_name,
+            row.given_name,
+            row.employer,
+            row.attendance and Attendance(row.attendance),
+            row.arrived_at,
+        )
+        for row in await tx.execute(_BY_NAME, parameters)
+    ]
+
+
+async def count(tx: Transaction, session_id: UUID, module: int) -> int:
+    """Return how many have come to a module of a session and have a seat there."""
     parameters = {"session": session_id, "module": module, "seated": SEATED}
-    return {row.enrolment_id: row.at for row in await tx.execute(_AT_MODULE, parameters)}
+    number: int = await tx.scalar(_COUNT, parameters)
+    return number
 
 
 async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
@@ -38,7 +57,22 @@ async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime |
     return None if row is None else row.at
 
 
-_AT_MODULE = text(
-    "SELECT enrolment_id, at FROM arrival JOIN enrolment USING (enrolment_id) "
+_COUNT = text(
+    "SELECT count(*) FROM arrival JOIN enrolment USING (enrolment_id) "
     "WHERE session_id = :session AND module = :module AND state = ANY(CAST(:seated AS text[]))"
 )
+_BY_NAME = text(f"""
+    SELECT first.*, attendance.attendance, arrival.at AS arrived_at
+      FROM (
+           SELECT enrolment_id, agent ->> 'family_name' AS family_name, agent ->> 'given_name' AS given_name,
+                  {EMPLOYER} AS employer, name
+             FROM unnest(CAST(:seated AS text[])) AS wanted (of_state),
+                  LATERAL (
+                  SELECT enrolment_id, agent, {NAME_SQL} AS name FROM enrolment
+                   WHERE session_id = :session AND state = of_state
+                   ORDER BY {NAME_SQL}, enrolment_id LIMIT :limit) AS seated
+            ORDER BY name, enrolment_id LIMIT :limit) AS first
+           LEFT JOIN attendance
+                ON attendance.enrolment_id = first.enrolment_id AND attendance.module = :module
+           LEFT JOIN arrival ON arrival.enrolment_id = first.enrolment_id AND arrival.module = :module
+     ORDER BY name, enrolment_id""")  # noqa: S608 our own words

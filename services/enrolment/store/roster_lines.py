@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.roster_lines import (
@@ -18,10 +18,10 @@ from services.enrolment.rules.roster_lines import (
 )
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
-from services.enrolment.tables import BEFORE_SQL, LIVE_SQL
+from services.enrolment.tables import BEFORE_SQL, EMPLOYER, EMPLOYER_SQL, LIVE_SQL, NAME_SQL, plain_sql
 from shared.database import Transaction
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import EARLIEST
+from shared.events.vocabulary import EARLIEST, LATEST
 
 _BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
 """Before every line of a part of the roster."""
@@ -57,8 +57,14 @@ async def sorted_page(
     descending: bool = False,
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster in another order than its own."""
-    parameters = _parameters(session_id, states, None, limit)
-    parameters |= dict(zip(("after", "enrolment"), after or (None, None), strict=True))
+    key, enrolment_id = after or _END_OF[order, descending]
+    parameters = {
+        "id": session_id,
+        "states": [state.value for state in states or State],
+        "key": key,
+        "enrolment": enrolment_id,
+        "limit": limit,
+    }
     rows = await tx.execute(_SORTED_PAGES[order, descending], parameters)
     return [_line(row) for row in rows]
 
@@ -137,12 +143,9 @@ _SEATED_BETWEEN = text(
     "AND enrolment_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) "
     "AND state = ANY(CAST(:seated AS text[])) LIMIT 2"
 )
-_PLAIN = "regexp_replace(normalize(lower(concat_ws(' ', {})), NFD), '[\u0300-\u036f]', '', 'g')"
 # Made here of whom no version that knows the column has written.
 _SOUGHT = "coalesce(sought, {})".format(
-    _PLAIN.format(
-        "agent->>'given_name', agent->>'family_name', agent->>'email', agent->'employer'->>'name', agent_id"
-    )
+    plain_sql("agent ->> 'given_name'", "agent ->> 'family_name'", "agent ->> 'email'", EMPLOYER, "agent_id")
 )
 _PLACE = f"{BEFORE_SQL}, coalesce(ticket, 0), received_at, enrolment_id"
 # The first lines of each state, by the index of rosters; then the first of all.
@@ -158,8 +161,8 @@ _FOUND = f"""
               AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
             ORDER BY {_PLACE} LIMIT :limit) AS found
      ORDER BY part, {_PLACE} LIMIT :limit"""  # noqa: S608 our own words
-_IS_OTHER = f"session_id = :id AND state IN ({LIVE_SQL}) AND other.issuer <> shown.issuer"
-# What is looked up for each entry, only for those of the page. A group is one place in line.
+# What is looked up for each entry, only for those of the page. A group is one place in line. Who has the same
+# names is found by the index of names, state by state: without OFFSET 0 all of the session would be read.
 _DETAILS = f"""
     waiting (of_priority, of_ticket, position) AS (
     SELECT priority, ticket, row_number() OVER (ORDER BY priority DESC, ticket)
@@ -168,18 +171,20 @@ _DETAILS = f"""
                AND (SELECT bool_or(state = 'waitlisted') FROM page)) AS place),
     shown AS (
     SELECT enrolment_id, issuer, lower(agent ->> 'email') AS address, lower(agent ->> 'given_name') AS given,
-           lower(agent ->> 'family_name') AS family
+           lower(agent ->> 'family_name') AS family, {NAME_SQL} AS name
       FROM page WHERE state IN ({LIVE_SQL})),
     pairs AS (
     SELECT enrolment_id, array_agg(other ORDER BY other) AS same_person
       FROM (SELECT shown.enrolment_id, other.enrolment_id AS other
               FROM shown JOIN enrolment AS other ON lower(agent ->> 'email') = address
-             WHERE {_IS_OTHER}
+             WHERE session_id = :id AND state IN ({LIVE_SQL}) AND other.issuer <> shown.issuer
              UNION
             SELECT shown.enrolment_id, other.enrolment_id
-              FROM shown JOIN enrolment AS other
-                   ON lower(agent ->> 'family_name') = family AND lower(agent ->> 'given_name') = given
-             WHERE {_IS_OTHER}) AS pair
+              FROM shown, unnest(ARRAY[{LIVE_SQL}]) AS of_state, LATERAL (
+                   SELECT enrolment_id FROM enrolment AS other
+                    WHERE session_id = :id AND state = of_state AND {NAME_SQL} = name
+                      AND lower(agent ->> 'family_name') = family AND lower(agent ->> 'given_name') = given
+                      AND other.issuer <> shown.issuer OFFSET 0) AS other) AS pair
      GROUP BY enrolment_id)
     SELECT page.*, position, same_person, bad_address.agent_id IS NOT NULL AS address_is_bad,
            (SELECT jsonb_object_agg(module, attendance) FROM attendance
@@ -201,22 +206,50 @@ _LINES = text(
     f"{_DETAILS} ORDER BY part, {_PLACE}"
 )
 _SORTED_BY = {
-    RosterOrder.NAME: _PLAIN.format("agent->>'family_name', agent->>'given_name'"),
-    RosterOrder.EMPLOYER: _PLAIN.format(
-        "agent->'employer'->>'name', agent->>'family_name', agent->>'given_name'"
-    ),
-    RosterOrder.SINCE: "to_char(updated_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')",
+    RosterOrder.NAME: NAME_SQL,
+    RosterOrder.EMPLOYER: EMPLOYER_SQL,
+    RosterOrder.SINCE: "updated_at",
 }
+_KEY_TYPES = {RosterOrder.NAME: "text", RosterOrder.EMPLOYER: "text", RosterOrder.SINCE: "timestamptz"}
+_FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
+_LAST_TEXT = "\U0010ffff"
+"""After every name."""
+_END_OF: dict[tuple[RosterOrder, bool], SortedKey] = {
+    (RosterOrder.NAME, False): ("", _FIRST_ID),
+    (RosterOrder.NAME, True): (_LAST_TEXT, _LAST_ID),
+    (RosterOrder.EMPLOYER, False): ("", _FIRST_ID),
+    (RosterOrder.EMPLOYER, True): (_LAST_TEXT, _LAST_ID),
+    (RosterOrder.SINCE, False): (EARLIEST, _FIRST_ID),
+    (RosterOrder.SINCE, True): (LATEST, _LAST_ID),
+}
+"""Before every line, in each order and, where it is turned, after every line."""
+
+
+def _sorted_page(order: RosterOrder, *, descending: bool) -> TextClause:
+    """Return the statement of a sorted page: the first lines of each state, then of all.
+
+    By name, which has an index, no more than these are read; otherwise all, and the key of each made once.
+    """
+    key, way, beyond = _SORTED_BY[order], *(("DESC", "<") if descending else ("ASC", ">"))
+    once = "" if order is RosterOrder.NAME else "OFFSET 0"
+    return text(f"""
+    WITH place AS (
+    SELECT found.*
+      FROM unnest(CAST(:states AS text[])) AS wanted (of_state),
+           LATERAL (
+           SELECT * FROM (
+               SELECT enrolment_id, {key} AS sorted_by FROM enrolment
+                WHERE session_id = :id AND state = of_state {once}) AS keyed
+            WHERE (sorted_by, enrolment_id) {beyond}
+                  (CAST(:key AS {_KEY_TYPES[order]}), CAST(:enrolment AS uuid))
+            ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit) AS found
+     ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit),
+    page AS MATERIALIZED (SELECT enrolment.*, sorted_by FROM place JOIN enrolment USING (enrolment_id)),
+    {_DETAILS} ORDER BY sorted_by {way}, enrolment_id {way}""")  # noqa: S608 our own words
+
+
 _SORTED_PAGES = {
-    (order, descending): text(
-        "WITH page AS MATERIALIZED (SELECT * FROM ("  # noqa: S608 our own words
-        f'SELECT enrolment.*, {sorted_by} COLLATE "C" AS sorted_by FROM enrolment '
-        "WHERE session_id = :id AND state = ANY(CAST(:states AS text[]))) AS sorted "
-        "WHERE CAST(:after AS text) IS NULL OR (sorted_by, enrolment_id) "
-        f'{"<" if descending else ">"} (CAST(:after AS text) COLLATE "C", CAST(:enrolment AS uuid)) '
-        f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit), "
-        f"{_DETAILS} ORDER BY sorted_by {way}, enrolment_id {way}"
-    )
-    for order, sorted_by in _SORTED_BY.items()
-    for descending, way in ((False, "ASC"), (True, "DESC"))
+    (order, descending): _sorted_page(order, descending=descending)
+    for order in _SORTED_BY
+    for descending in (False, True)
 }

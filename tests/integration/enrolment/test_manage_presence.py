@@ -19,21 +19,9 @@ from shared.events.vocabulary import Agent
 from shared.references import reference_of
 from shared.web.links import ARRIVAL
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import (
-    MANAGE,
-    OrganiserClient,
-    hidden,
-    log_in,
-    organiser,
-    page_of,
-    send,
-    text_of,
-    visitor,
-)
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import CORSE, MODULES, published_events
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 
 async def running(front: Front, **changes: Any) -> tuple[SessionState, list[Agent], list[str]]:
@@ -204,14 +192,15 @@ async def test_who_comes_is_noted_by_the_reference_in_their_letter(
 async def test_where_more_have_a_seat_than_a_page_shows_it_says_so_and_counts_all(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, _, (_, second) = await running(front)
-    monkeypatch.setattr("services.enrolment.service.arrivals.MOST", 1)
-    await send(organiser, page_of(session, "/pointage"), code=second)
+    session, _, (first, _) = await running(front)
+    for most in ("EXPECTED", "SHOWN"):
+        monkeypatch.setattr(f"services.enrolment.pages.manage.presence.{most}", 1)
+    await send(organiser, page_of(session, "/pointage"), code=first)
     page = text_of(await organiser.get(page_of(session, "/pointage")))
     assert "Pointage : 1 sur 2" in page
     assert "les autres se pointent par leur référence" in page
-    assert "Riou Zoé" in page
-    assert "Élie Zoé" not in page
+    assert "Élie Zoé" in page
+    assert "Riou Zoé" not in page
     page = text_of(await organiser.get(page_of(session, "/presence"))).replace("\u00a0", " ")
     assert "Voici 1 des 2 personnes qui ont une place" in page
     printed = await organiser.get(page_of(session, "/emargement.pdf"))

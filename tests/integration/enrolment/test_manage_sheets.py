@@ -21,11 +21,9 @@ from shared.limits import Rate
 from shared.web import sheet_queue, workbooks
 from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import OrganiserClient, hidden, organiser, page_of, text_of, visitor
+from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, text_of
 from tests.integration.enrolment.organising import BRETAGNE, CSV
 from tests.support.builders import an_agent, open_now
-
-__all__ = ["organiser", "visitor"]
 
 
 async def running(front: Front) -> tuple[SessionState, list[Agent]]:
@@ -94,7 +92,7 @@ async def test_all_who_have_a_seat_can_be_in_a_sheet(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, _ = await running(front)
-    monkeypatch.setattr("services.enrolment.service.arrivals.MOST", 1)
+    monkeypatch.setattr("services.enrolment.pages.manage.presence.SHOWN", 1)
     sheet = "Identifiant;Présence\nA-1;absence\nA-2;présence\n"
     assert "2 changements" in text_of(await upload(organiser, session, sheet.encode()))
 

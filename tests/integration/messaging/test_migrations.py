@@ -62,8 +62,8 @@ async def test_indexes_are_built_while_the_last_release_writes(
         await run(
             database,
             "UPDATE alembic_version SET version_num = '0006'",
-            "DROP INDEX ix_enrolment_roster, ix_enrolment_names",
-            "CREATE INDEX ix_enrolment_names ON enrolment (version)",
+            "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
+            "CREATE INDEX ix_enrolment_name ON enrolment (version)",
         )
         async with database.transaction() as slow:
             await slow.execute(text("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE"))

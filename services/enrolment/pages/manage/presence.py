@@ -14,7 +14,7 @@ from services.enrolment.render.certificates import Signature, pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.roster_lines import RosterLine, plain
+from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson, plain
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
 from services.enrolment.service.arrivals import Arrivals, UnknownCode
@@ -32,6 +32,8 @@ from shared.web.responses import see_other
 
 SHOWN = 300
 """Most whose attendance is recorded by one form."""
+EXPECTED = 1000
+"""Most who are checked in by name; others by their reference."""
 LONGEST_QUEUE = timedelta(days=1)
 """How long a device may keep who was noted on it before it is not believed any more when that was."""
 _CERTIFICATES = 200
@@ -80,9 +82,7 @@ class PresencePages:
             module = module_of(visit, (await frame.own_session(tx, visit)).session)
         changes = changes_in(visit.form, module)
         if not changes:
-            return await self._sheet(
-                visit, errors={"": FormError("unchanged")}, status=422
-            )
+            return await self._sheet(visit, errors={"": FormError("unchanged")}, status=422)
         async with visit.database.transaction() as tx:
             result = await attendance.record_as_seen(
                 tx, session_id, changes, organiser=visit.who, policy=self.policy, now=clock.now()
@@ -103,7 +103,7 @@ class PresencePages:
         errors: FormErrors | None = None,
         since: Mapping[UUID, Attendance | None] | None = None,
     ) -> Response:
-        numbers, found, module, certified = await _arrivals(visit)
+        numbers, found, module, certified = await _arrivals(visit, SHOWN)
         return frame.page(
             visit,
             "presence.html",
@@ -111,7 +111,7 @@ class PresencePages:
             "presence",
             status=status,
             errors=errors,
-            lines=_by_name(found.lines)[:SHOWN],
+            seated=found.people,
             certified=certified,
             most_certificates=_CERTIFICATES,
             arrived=found.arrived,
@@ -182,7 +182,9 @@ class PresencePages:
         async with visit.database.quiet_transaction() as tx:
             session, lines = await seated_in(tx, visit)
         pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
-        return frame.download(visit, self.guard, pdf, f"emargement-{session.session_id}.pdf", "application/pdf")
+        return frame.download(
+            visit, self.guard, pdf, f"emargement-{session.session_id}.pdf", "application/pdf"
+        )
 
     async def certificate(self, visit: StaffVisit) -> Response:
         """The certificate of a person, if one is due."""
@@ -205,7 +207,9 @@ class PresencePages:
                 tx, session, [line.enrolment for line in lines], frame.reading(visit)
             )
         zipped = await zip_of(due, self.signature)
-        return frame.download(visit, self.guard, zipped, f"attestations-{session.session_id}.zip", "application/zip")
+        return frame.download(
+            visit, self.guard, zipped, f"attestations-{session.session_id}.zip", "application/zip"
+        )
 
 
 def _mark(typed: str | None) -> Attendance | None:
@@ -234,20 +238,20 @@ def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> FormError:
 
 async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:
     """Return the session of the address and all who have a seat in it. Raises a 404. It is recorded."""
-    streamed = await roster.stream(
-        tx, frame.session_id_of(visit), visit.who, frame.reading(visit), SEATED
-    )
+    streamed = await roster.stream(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), SEATED)
     if streamed is None:
         raise HTTPException(404)
     session, lines = streamed
     return session, [line async for line in lines]
 
 
-async def _arrivals(visit: StaffVisit) -> tuple[SessionNumbers, Arrivals, int, int]:
+async def _arrivals(visit: StaffVisit, most: int) -> tuple[SessionNumbers, Arrivals, int, int]:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         module = module_of(visit, numbers.session)
-        found = await arrivals.show(tx, frame.session_id_of(visit), module, visit.who, frame.reading(visit))
+        found = await arrivals.show(
+            tx, frame.session_id_of(visit), module, visit.who, reading=frame.reading(visit), most=most
+        )
         certified = await certificates.count_due(tx, frame.session_id_of(visit))
     if found is None:
         raise HTTPException(404)
@@ -255,12 +259,12 @@ async def _arrivals(visit: StaffVisit) -> tuple[SessionNumbers, Arrivals, int, i
 
 
 async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
-    numbers, found, module, _ = await _arrivals(visit)
-    letters: dict[str, list[RosterLine]] = {}
-    for line in _by_name(found.lines):
-        letters.setdefault(_letter(line), []).append(line)
+    numbers, found, module, _ = await _arrivals(visit, EXPECTED)
+    letters: dict[str, list[SeatedPerson]] = {}
+    for person in found.people:
+        letters.setdefault(plain(person.family_name)[:1].upper(), []).append(person)
     last = (frame.done_before(visit) or "").removeprefix("pointee-")
-    by_id = {str(line.enrolment.enrolment_id): line for line in found.lines}
+    by_id = {str(person.enrolment_id): person for person in found.people}
     return frame.page(
         visit,
         "check-in.html",
@@ -270,7 +274,7 @@ async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) ->
         errors=errors,
         letters=letters,
         arrived=found.arrived,
-        is_cut=numbers.enrolled > len(found.lines),
+        is_cut=numbers.enrolled > len(found.people),
         module=module,
         last=by_id.get(last),
         owner=visit.owner_mark,
@@ -282,7 +286,3 @@ def _by_name(lines: Sequence[RosterLine]) -> list[RosterLine]:
         lines,
         key=lambda line: (plain(line.enrolment.agent.family_name), plain(line.enrolment.agent.given_name)),
     )
-
-
-def _letter(line: RosterLine) -> str:
-    return plain(line.enrolment.agent.family_name)[:1].upper()

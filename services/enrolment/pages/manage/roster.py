@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, SortedKey
+from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, TextKey, TimeKey
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
 from shared.database import Transaction
@@ -29,7 +29,11 @@ TOGETHER = 500
 FOUND = 200
 """Most lines that a search shows."""
 _KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
-_SORTED_KEY: TypeAdapter[SortedKey] = TypeAdapter(SortedKey)
+_SORTED_KEYS: Mapping[RosterOrder, TypeAdapter[Any]] = {
+    RosterOrder.NAME: TypeAdapter(TextKey),
+    RosterOrder.EMPLOYER: TypeAdapter(TextKey),
+    RosterOrder.SINCE: TypeAdapter(TimeKey),
+}
 
 GROUPS: Mapping[str, Sequence[State]] = {
     "place": SEATED,
@@ -112,14 +116,16 @@ async def _sorted_part(
         visit.who,
         order,
         reading=frame.reading(visit),
-        after=_after(visit.request.query_params.get("apres"), _SORTED_KEY),
+        after=_after(visit.request.query_params.get("apres"), _SORTED_KEYS[order]),
         limit=PAGE + 1,
         states=GROUPS.get(group, ()),
         descending=descending,
     )
     if found is None:
         raise HTTPException(404)
-    return _part_of(visit, found[1], PAGE, _sorted_key)
+    return _part_of(
+        visit, found[1], PAGE, lambda line: _SORTED_KEYS[order].dump_python(line.sorted_key, mode="json")
+    )
 
 
 async def waiting_list(visit: StaffVisit) -> Response:
@@ -179,10 +185,6 @@ async def history(visit: StaffVisit) -> Response:
 
 def _key(line: RosterLine) -> Any:
     return _KEY.dump_python(line.key, mode="json")
-
-
-def _sorted_key(line: RosterLine) -> Any:
-    return _SORTED_KEY.dump_python(line.sorted_key, mode="json")
 
 
 def _part_of(
