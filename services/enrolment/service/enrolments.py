@@ -13,7 +13,14 @@ from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
-from services.enrolment.store import changes, enrolments, roster_lines, rosters, sessions
+from services.enrolment.store import (
+    changes,
+    enrolments,
+    roster_enrolments,
+    roster_lines,
+    rosters,
+    sessions,
+)
 from services.enrolment.store.load_plans import LoadPlan
 from shared import read_log
 from shared.auth import Principal
@@ -197,7 +204,7 @@ async def move(
     if answer.reason is not None:
         return answer.reason
     await changes.add_author(tx, request.key, session_id, now, organiser.name)
-    [enrolment] = await enrolments.latest(tx, [(to_session_id, agent)])
+    [enrolment] = await roster_enrolments.latest(tx, [(to_session_id, agent)])
     return await roster_lines.line_of(tx, to_session_id, enrolment.enrolment_id), there
 
 
@@ -234,5 +241,5 @@ async def enrol_by_hand(
         raise LookupError("a session that was there is not")
     if answer.reason is not None:
         return answer.reason
-    [enrolment] = await enrolments.latest(tx, [(session_id, agent.key)])
+    [enrolment] = await roster_enrolments.latest(tx, [(session_id, agent.key)])
     return await roster_lines.line_of(tx, session_id, enrolment.enrolment_id), session

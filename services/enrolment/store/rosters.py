@@ -34,6 +34,7 @@ from services.enrolment.store import (
     last_nominations,
     outbox,
     question_answers,
+    roster_enrolments,
     session_changes,
     sessions,
     waiting_lists,
@@ -136,7 +137,7 @@ async def _load_vacancies(tx: Transaction, rosters: Sequence[SessionRoster]) -> 
         for roster in rosters
         if roster.session.enrolment_closes_at <= roster.now
     }
-    vacancies = await enrolments.vacancies(tx, closes)
+    vacancies = await roster_enrolments.vacancies(tx, closes)
     for roster in rosters:
         roster.vacancies.update(vacancies.get(roster.session.session_id, {}))
 
@@ -177,7 +178,7 @@ async def _load_named(
 ) -> EnrolmentsOfAgents:
     """Load the enrolments of the agents who are named, each with the session."""
     latest: EnrolmentsOfAgents = {session_id: {} for session_id in session_ids}
-    for enrolment in await enrolments.latest(tx, named):
+    for enrolment in await roster_enrolments.latest(tx, named):
         latest[enrolment.session_id][enrolment.agent.key] = enrolment
     return latest
 
@@ -238,7 +239,7 @@ async def _load_planned(
         for session_id, row in rows.items()
     }
     if policy.overlap_check and agents:
-        schedule = await enrolments.schedule(tx, agents)
+        schedule = await roster_enrolments.schedule(tx, agents)
         for roster in rosters.values():
             roster.schedule = schedule
     required = {
@@ -248,7 +249,7 @@ async def _load_planned(
         if state is not None and state.prerequisite is not None
     }
     if required and agents:
-        certified = await enrolments.certified(tx, agents, required)
+        certified = await roster_enrolments.certified(tx, agents, required)
         for roster in rosters.values():
             roster.certified = certified
     return rosters
@@ -261,9 +262,9 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
     pending = [session_id for session_id, plan in others.items() if plan.pending]
     ends = {key: plan.offers_until for key, plan in others.items() if plan.offers_until is not None}
     for found in (
-        await enrolments.live(tx, everybody),
-        await enrolments.pending(tx, pending),
-        await enrolments.offers(tx, ends),
+        await roster_enrolments.live(tx, everybody),
+        await roster_enrolments.pending(tx, pending),
+        await roster_enrolments.offers(tx, ends),
     ):
         for enrolment in found:
             latest[enrolment.session_id][enrolment.agent.key] = enrolment

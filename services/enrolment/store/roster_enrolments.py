@@ -1,0 +1,136 @@
+"""The enrolments that rosters of sessions must hold, and what else the rules may ask of their agents."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.enrolment.rules.agent_schedule import AgentSchedule
+from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.session_roster import Certified
+from services.enrolment.store.enrolments import LIVE, read
+from services.enrolment.store.sessions import session_of
+from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+
+
+async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
+    """Return of each session and agent the live enrolment, or else the last that ended."""
+    if not pairs:
+        return ()
+    return await read(
+        tx,
+        _LATEST,
+        sessions=[session_id for session_id, _ in pairs],
+        issuers=[agent.issuer for _, agent in pairs],
+        agents=[agent.agent_id for _, agent in pairs],
+        live=LIVE,
+    )
+
+
+async def live(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
+    """Return every live enrolment in these sessions."""
+    return await read(tx, _LIVE, ids=list(session_ids), live=LIVE) if session_ids else ()
+
+
+async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
+    """Return the enrolments in these sessions that wait for an approval or a selection."""
+    return await read(tx, _PENDING, ids=list(session_ids)) if session_ids else ()
+
+
+async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enrolment]:
+    """Return the offers that end by the moment given for their session."""
+    return await read(tx, _OFFERS, ids=list(ends), until=list(ends.values())) if ends else ()
+
+
+async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
+    """Return how many have left each session since its close, given with it, less those who came since.
+
+    By the SIRET of their authority.
+    """
+    result: dict[UUID, dict[str, int]] = {}
+    if closes:
+        columns = {"sessions": list(closes), "closes": list(closes.values()), "live": LIVE}
+        for row in await tx.execute(_VACANCIES, columns):
+            result.setdefault(row.session_id, {})[row.siret] = row.number
+    return result
+
+
+async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedule:
+    """Return the sessions in which these agents take part.
+
+    The agents are locked, so that no other transaction enrols them elsewhere meanwhile.
+    """
+    columns = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+    }
+    await tx.execute(_LOCK_AGENTS, columns)
+    result = AgentSchedule()
+    for row in await tx.execute(_SESSIONS_OF_AGENTS, {**columns, "live": LIVE}):
+        result.add(AgentKey(row.issuer, row.agent_id), session_of(row))
+    return result
+
+
+async def certified(
+    tx: Transaction, agents: Collection[AgentKey], offers: Collection[str]
+) -> frozenset[Certified]:
+    """Return which of these agents have a certificate of a session of which of these offers."""
+    parameters = {
+        "issuers": [agent.issuer for agent in agents],
+        "agents": [agent.agent_id for agent in agents],
+        "offers": list(offers),
+    }
+    return frozenset(
+        (AgentKey(row.issuer, row.agent_id), row.offer_id) for row in await tx.execute(_CERTIFIED, parameters)
+    )
+
+
+_LATEST = text(
+    "SELECT DISTINCT ON (session_id, agent_id, issuer) enrolment.* "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:issuers AS text[]), CAST(:agents AS text[])) "
+    "AS wanted (session_id, issuer, agent_id) JOIN enrolment USING (session_id, agent_id, issuer) "
+    "ORDER BY session_id, agent_id, issuer, (state = ANY(CAST(:live AS text[]))) DESC, updated_at DESC, "
+    "ticket DESC NULLS LAST"
+)
+_VACANCIES = text(
+    "SELECT session_id, agent->'employer'->>'siret' AS siret, "
+    "count(*) FILTER (WHERE state = 'withdrawn' AND received_at < closes_at AND updated_at >= closes_at) "
+    "- count(*) FILTER (WHERE state = ANY(CAST(:live AS text[])) AND received_at >= closes_at) AS number "
+    "FROM unnest(CAST(:sessions AS uuid[]), CAST(:closes AS timestamptz[])) "
+    "AS of_session (session_id, closes_at) "
+    "JOIN enrolment USING (session_id) GROUP BY 1, 2"
+)
+_LIVE = text(
+    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+    "AND state = ANY(CAST(:live AS text[])) ORDER BY session_id, ticket"
+)
+_PENDING = text(
+    "SELECT * FROM enrolment WHERE session_id = ANY(CAST(:ids AS uuid[])) "
+    "AND state IN ('pending_approval', 'pending_selection')"
+)
+_OFFERS = text(
+    "SELECT enrolment.* "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS wanted (id, until) "
+    "JOIN enrolment ON session_id = wanted.id AND state = 'offered' AND hold_until <= wanted.until"
+)
+# Neither has a space, so no two agents have one name.
+_LOCK_AGENTS = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(agent, 0)) "
+    "FROM (SELECT issuer || ' ' || agent_id AS agent "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS named (issuer, agent_id) "
+    "ORDER BY 1) AS agents"
+)
+_CERTIFIED = text(
+    "SELECT DISTINCT enrolment.issuer, enrolment.agent_id, session.state->>'offer_id' AS offer_id "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS wanted (issuer, agent_id) "
+    "JOIN enrolment USING (issuer, agent_id) JOIN session USING (session_id) "
+    "WHERE enrolment.state = 'certified' AND session.state->>'offer_id' = ANY(CAST(:offers AS text[]))"
+)
+_SESSIONS_OF_AGENTS = text(
+    "SELECT enrolment.issuer, enrolment.agent_id, session.* "
+    "FROM unnest(CAST(:issuers AS text[]), CAST(:agents AS text[])) AS wanted (issuer, agent_id) "
+    "JOIN enrolment USING (issuer, agent_id) JOIN session USING (session_id) "
+    "WHERE enrolment.state = ANY(CAST(:live AS text[]))"
+)
