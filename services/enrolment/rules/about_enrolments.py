@@ -13,6 +13,7 @@ from services.enrolment.rules.eligibility import (
 )
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.outcomes import no_enrolment, other_offer
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
     ApprovalDecision,
     OfferAnswer,
@@ -51,7 +52,7 @@ def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:
     members = roster.members(ended, request.key)
     by = WithdrawnBy.EMPLOYER if request.by_employer else WithdrawnBy.AGENT
     roster.publish(EnrolmentWithdrawn(**members, by=by, reason=request.reason, joined_to=joined_to))
-    roster.promote()
+    promote(roster)
     return State.WITHDRAWN, None
 
 
@@ -90,7 +91,7 @@ def swap(here: SessionRoster, there: SessionRoster, request: Swap) -> StateAndRe
         left = SeatLeft(session_id=ended.session_id, enrolment_id=ended.enrolment_id, version=ended.version)
         outcome = grant(there, wanted, agent, verdict, moved_from=left)
         here.publish(EnrolmentWithdrawn(**here.members(ended), moved_to=request.to_session_id))
-        here.promote()
+        promote(here)
     there.answering = None
     return outcome
 
@@ -125,7 +126,7 @@ def answer_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReason:
         roster.publish(AgentEnrolled(**roster.members(seated, request.key), from_waiting_list=True))
         return State.ENROLLED, None
     roster.lapse(latest, LapseCause.DECLINED, request.key)
-    roster.promote()
+    promote(roster)
     return State.LAPSED, None
 
 

@@ -19,6 +19,7 @@ from services.enrolment.rules.nominations import (
     nominate,
 )
 from services.enrolment.rules.outcomes import nothing_new
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
     Answer,
     ApprovalDecision,
@@ -44,7 +45,7 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
     Offers whose time is over are not ended here: an answer that was given in time may still be unread.
     """
     for roster in rosters.values():
-        roster.promote()
+        promote(roster)
     for request in requests:
         roster = rosters[request.session_id]
         roster.answering = request

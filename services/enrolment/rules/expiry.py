@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
@@ -38,7 +39,7 @@ def expire(roster: SessionRoster, until: datetime) -> None:
             roster.refuse_pending(pending, Cause.SELECTION, Reason.NOT_SELECTED)
     for group in roster.waiting_list.groups.values():
         group.is_passed |= group.kept_until is not None and group.kept_until <= over
-    roster.promote()
+    promote(roster)
     if roster.line_ends_at() <= over:
         _end_line(roster)
     due_at = roster.close_due_at()

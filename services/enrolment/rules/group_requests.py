@@ -7,6 +7,7 @@ from services.enrolment.rules.eligibility import (
     Refused,
     judge,
 )
+from services.enrolment.rules.promotion import could_seat, promote
 from services.enrolment.rules.requests import (
     GroupRequest,
 )
@@ -96,8 +97,8 @@ def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence
         if verdict != _ALREADY_ENROLLED
     ]
     waits = Granted.SEAT, Granted.PLACE_IN_LINE, Refused(Reason.QUOTA_REACHED)
-    return all(verdict in waits for _, verdict in new) and roster.could_seat(
-        [agent.employer for agent, _ in new]
+    return all(verdict in waits for _, verdict in new) and could_seat(
+        roster, [agent.employer for agent, _ in new]
     )
 
 
@@ -124,7 +125,7 @@ def _wait_together(
         together = None if ticket is None else number
         roster.publish(AgentWaitlisted(**members, position=position, together=together))
         outcomes.append((State.WAITLISTED, None))
-    roster.promote()
+    promote(roster)
     return outcomes
 
 

@@ -9,6 +9,7 @@ from services.enrolment.rules.eligibility import (
     takes_nominations,
 )
 from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
     Nomination,
 )
@@ -106,7 +107,7 @@ def nominate(
         if replaces and not isinstance(verdict, Refused):
             roster.vacancies[request.siret] -= 1
         outcomes.append(grant(roster, request, agent, verdict))
-    roster.promote()
+    promote(roster)
     return outcomes
 
 

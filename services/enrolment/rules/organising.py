@@ -9,6 +9,7 @@ from enum import StrEnum
 from services.enrolment.rules.attendance import has_begun, publish_attendance
 from services.enrolment.rules.enrolments import Enrolment, refusal_event
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
@@ -81,7 +82,7 @@ def rank(
     )
     if fault != RankingFault():
         return fault
-    roster.promote()
+    promote(roster)
     for agent in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
         roster.settle_pending(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
@@ -122,7 +123,7 @@ def prioritise(
         roster.move(each, State.WAITLISTED, Cause.PRIORITY, priority=priority)
         roster.add_facts(author=author, reason=reason)
     roster.add_facts(place_in_line=roster.waiting_list.position(roster.latest[agent]))
-    roster.promote()
+    promote(roster)
     return None
 
 

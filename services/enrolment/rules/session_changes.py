@@ -3,6 +3,7 @@
 from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.holds import last_moment_to_offer
+from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
@@ -49,7 +50,7 @@ def take_over(roster: SessionRoster, session: SessionState) -> None:
     else:
         roster.parts_changed |= parts_changed(before, session)
         _shorten_offers(roster)
-        roster.promote()
+        promote(roster)
         changed = roster.is_new or before.approval is not session.approval
         if session.approval is ApprovalPolicy.NONE and changed:
             _place_pending(roster)

@@ -6,9 +6,9 @@ allow only the transitions of the lifecycle and keep the counts. ``answering`` s
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from services.enrolment.rules.enrolments import (
     refusal_event,
     refused_enrolment,
 )
-from services.enrolment.rules.holds import hold_until, line_ends_at
+from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import KeptAnswer
@@ -40,13 +40,12 @@ from shared.events.enrolment import (
     LapseCause,
     MinimumMissed,
     NominationAnswered,
-    SeatOffered,
     SeatOfferLapsed,
     SelectionDue,
     SessionOccupancyChanged,
     SessionPart,
 )
-from shared.events.vocabulary import Agent, AgentKey, Employer, Reason, Status, WaitingList
+from shared.events.vocabulary import Agent, AgentKey, Reason, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
 """An agent who has a certificate of a session of this offer."""
@@ -185,24 +184,7 @@ class SessionRoster:
             self.occupancy_version = last.version
             self._published = last.capacity, last.enrolled, last.waiting, last.offered
 
-    # ------------------------------------------------------------------------------------------- who is next
-
-    def promote(self) -> None:
-        """Give free seats to the first on the waiting list who may take them, or offer them (rule 2).
-
-        A group is never offered seats: several cannot give one answer.
-        """
-        while party := self._next_to_promote():
-            for first in party:
-                if self.session.waiting_list is WaitingList.OFFER and not first.waits_together:
-                    until = hold_until(self.session, self.now, self.policy)
-                    if until is None:
-                        return
-                    held = self.move(first, State.OFFERED, Cause.SEAT_FREED, hold_until=until)
-                    self.publish(SeatOffered(**self.members(held), hold_until=until))
-                else:
-                    seated = self.move(first, State.ENROLLED, Cause.SEAT_FREED)
-                    self.publish(AgentEnrolled(**self.members(seated), from_waiting_list=True))
+    # ------------------------------------------------------------------------------- pending, offers, kept
 
     def settle_pending(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
@@ -233,40 +215,6 @@ class SessionRoster:
         self.publish(refusal_event(refused, self.session.version, request))
         return refused
 
-    def _next_to_promote(self) -> Sequence[Enrolment]:
-        """Return the first on the waiting list who may take a seat now, or a group all of whom may.
-
-        Nobody where it is not served any more. Seats that groups keep are not free for those behind.
-        """
-        self.kept = []
-        if self.now >= self.line_ends_at():
-            return ()
-        if self.waiting_list.groups:
-            return self._next_party()
-        may_take = self.seats.may_take
-        for waiting in self.waiting_list:
-            if may_take(self.session, waiting.agent.employer, self.now):
-                return (waiting,)
-        return ()
-
-    def _next_party(self) -> Sequence[Enrolment]:
-        session, seats = self.session, self.seats
-        for party in self.waiting_list.parties():
-            if session.capacity is not None and seats.taken >= session.capacity:
-                return ()
-            if not party[0].waits_together:
-                if seats.may_take(session, party[0].agent.employer, self.now):
-                    return party
-                continue
-            employers = [member.agent.employer for member in party]
-            theirs = seats.for_all(session, employers, self.now)
-            if theirs.enrolled == len(party):
-                return party
-            if theirs.enrolled and self._keeps(party[0].ticket, employers):
-                self.kept.append((party[0].place, theirs))
-                seats = seats.and_kept(theirs)
-        return ()
-
     def _seats_for(self, place: Place | None) -> Seats:
         """Return the seats as who stands at this place in line finds them: groups before it keep some.
 
@@ -281,34 +229,6 @@ class SessionRoster:
             if place is None or of_group < place:
                 seats = seats.and_kept(kept)
         return seats
-
-    def _keeps(self, ticket: int | None, employers: Sequence[Employer]) -> bool:
-        """Whether a group that does not fit keeps the seats that it may take (rule 17).
-
-        It keeps none that could not help it: its authority has all its seats, or the session has become too
-        small. It begins to keep here.
-        """
-        group = self.waiting_list.groups[ticket or 0]
-        if group.is_passed or self._quota_is_short(employers) or not self.could_seat(employers):
-            return False
-        if group.kept_until is None:
-            group.kept_until = self.now + self.policy.longest(self.policy.group_keeps)
-        return True
-
-    def _quota_is_short(self, employers: Sequence[Employer]) -> bool:
-        quota = self.session.quota_per_authority
-        if quota is None:
-            return False
-        wanted = Counter(employer.siret for employer in employers)
-        return any(self.seats.by_siret[siret] + number > quota for siret, number in wanted.items())
-
-    def could_seat(self, employers: Sequence[Employer]) -> bool:
-        """Whether agents of these employers could all sit in the empty session, at some time.
-
-        Reserved seats count as released if they will be while the waiting list is served.
-        """
-        last_served = max(self.now, self.line_ends_at() - timedelta(microseconds=1))
-        return Seats().for_all(self.session, employers, last_served).enrolled == len(employers)
 
     def groups_kept_until(self) -> datetime | None:
         """Return when the first group stops keeping seats; None: none keeps any."""
