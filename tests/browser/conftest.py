@@ -202,7 +202,8 @@ def violations(tab: Page, only: str = "") -> list[str]:
         """async (only) => {
           if (!window.axe) loadAxe();  // it stays where only the content is replaced
           // While what changed fades in, its contrast is not yet that of the page.
-          await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
+          const begun = document.getAnimations().filter((animation) => !animation.effect.getTiming().delay);
+          await Promise.allSettled(begun.map((animation) => animation.finished));
           const rules = only ? {runOnly: {type: 'rule', values: [only]}} : {};
           return axe.run({resultTypes: ['violations'], ...rules});
         }""",

@@ -111,6 +111,21 @@ def test_the_history_of_a_session_tells_each_change(organiser: Page) -> None:
     looks_right(organiser)
 
 
+def test_a_page_says_that_its_log_in_is_about_to_end(organiser: Page) -> None:
+    organiser.goto("/gestion/sessions/nouvelle")
+    title = organiser.get_by_label("Titre", exact=True)
+    title.fill("L’IA à Rennes")
+    notice = organiser.locator(".log-in-ending")
+    for _ in range(2):
+        expect(notice).to_be_hidden()
+        organiser.evaluate("document.getAnimations().find((it) => it.animationName === 'seen').finish()")
+        expect(notice).to_be_visible()
+        looks_right(organiser)
+        organiser.get_by_role("link", name="Rester dans cet espace").click()
+    expect(notice).to_be_hidden()
+    expect(title).to_have_value("L’IA à Rennes")
+
+
 def test_what_is_final_is_asked_in_a_dialog_and_on_its_page(organiser: Page) -> None:
     organiser.locator("main a", has_text="Rennes").first.click()
     address = organiser.url

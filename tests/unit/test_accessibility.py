@@ -28,9 +28,10 @@ def test_the_tests_that_it_names_are_there() -> None:
 
 
 def test_the_declaration_says_the_same_numbers() -> None:
+    missing = VERDICTS["non conforme"]
     for text in (
         f"{VERDICTS['conforme']} sont respectés",
-        f"{VERDICTS['non conforme']} ne l’est pas",
+        f"{missing} ne l’est pas" if missing else "aucun n’est manqué",
         f"{VERDICTS['non applicable']} sont sans objet",
     ):
         assert text in DECLARATION

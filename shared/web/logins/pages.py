@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
 from shared.guard import Guard
@@ -20,11 +21,12 @@ from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.forms import Form, read_form
 from shared.web.logins import store
 from shared.web.logins.by_issuer import IssuerPages
+from shared.web.logins.ending import ending_of
 from shared.web.logins.keeping import KeptLogins
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginRow
 from shared.web.rendering import Endpoint, Rendering
-from shared.web.responses import see_other
+from shared.web.responses import PRIVATE, see_other
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class StaffVisit:
             staff_area=self.area,
             who=self.who,
             form_key=self.login.form_key,
+            log_in_ending=ending_of(self.login.expires_at, clock.now()),
             **values,
         )
 
@@ -110,6 +113,7 @@ class Logins:
             Route(area.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
             Route(area.log_out, self.guarded(self.log_out), methods=["POST"]),
             Route(area.own_logins, self.guarded(self.own_logins), methods=["GET", "POST"]),
+            Route(area.stay, self.guarded(self.stay)),
         ]
         if self._provider is not None:
             pages = IssuerPages(
@@ -177,6 +181,10 @@ class Logins:
             done="fait" in visit.request.query_params,
         )
 
+    async def stay(self, _visit: StaffVisit) -> Response:
+        """Asked for, that is all: it counts as use, and the page that leads here stays with what is typed."""
+        return Response(status_code=204, headers=PRIVATE)
+
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
         if which == ALL:
             await self._kept.end_of_same_owner(visit.login)
@@ -208,6 +216,7 @@ class Logins:
         """Lead to the log-in and then to this page. Show what was typed in a form that came too late."""
         path = request.url.path
         if request.method != "POST":
+            path = path if path != self._area.stay else self._area.home
             towards = f"{path}?{request.url.query}" if request.url.query else path
             vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
             return see_other(f"{self._area.log_in}{vers}")

@@ -63,6 +63,11 @@ class StaffArea:
         return f"{self.home}/connexions"
 
     @property
+    def stay(self) -> str:
+        """The address that a log-in is prolonged by, which answers with nothing: the page stays as it is."""
+        return f"{self.own_logins}/prolonger"
+
+    @property
     def log_out(self) -> str:
         """The address of the form that logs out."""
         return f"{self.home}/deconnexion"

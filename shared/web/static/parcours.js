@@ -68,7 +68,7 @@ for (const link of document.querySelectorAll("a[data-choose]")) {
   });
 }
 
-// A link with data-dialog asks in a dialog what its page asks: the part of that id, with its heading and its form.
+// A link with data-dialog asks in a dialog what its page asks: the part of that id.
 for (const link of document.querySelectorAll("a[data-dialog]")) {
   link.addEventListener("click", async (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -109,8 +109,8 @@ for (const menu of document.querySelectorAll(".account details")) {
 }
 
 // What has data-again is looked at again after so many seconds, in the page or in data-from, as long as it is seen; later each time
-// while it stays the same or nobody answers. For five minutes at most, as each look counts as use of a log-in, which is to end;
-// what needs none says in data-minutes for how long. A button ends it.
+// while it stays the same. For five minutes at most, as each look counts as use of a log-in;
+// what needs none says in data-minutes for how long.
 for (const part of document.querySelectorAll("[data-again]")) {
   const { again, from = location.href, minutes = 5 } = part.dataset;
   const first = again * 1000;
@@ -144,7 +144,19 @@ for (const part of document.querySelectorAll("[data-again]")) {
   part.after(stop);
 }
 
-// Rows of a list with data-drag can be dragged: the numbers in their fields follow. Saved by the form, as they are when typed.
+// Who stays logged in gets the notice of a new page, seen in its time.
+document.addEventListener("click", async (event) => {
+  const { stay } = event.target.dataset;
+  if (!stay) return;
+  event.preventDefault();
+  const answer = await fetch(stay).catch(() => null);
+  const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page && page.getElementById("ending");
+  if (fresh) event.target.closest("div").replaceWith(fresh);
+  else event.target.textContent = "Réessayer";
+});
+
+// Rows of a list with data-drag can be dragged: the numbers in their fields follow.
 for (const list of document.querySelectorAll("[data-drag]")) {
   let dragged = null;
   const number = () => {
@@ -182,7 +194,7 @@ const usableStorage = () => {
 
 // Who is noted in a part with data-queue is kept on the device until it could be sent: networks at a door are poor.
 // It waits for who tapped (data-owner), for all their doors and tabs, a day at most: later its time is not believed.
-// A row that waits says so, a second tap takes it back; what the service refuses is told and is not sent again.
+// A second tap takes it back; what the service refuses is not sent again.
 for (const door of document.querySelectorAll("[data-queue]")) {
   const storage = usableStorage();
   if (!storage) break; // the forms send what is tapped

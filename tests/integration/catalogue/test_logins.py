@@ -72,6 +72,21 @@ def _account(page: str) -> tuple[str, list[str]]:
     return rights, re.findall(r'<a href="([^"]*)"', head)
 
 
+async def test_a_log_in_is_prolonged_and_the_page_stays_as_it_is(
+    visit: HttpBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay = "/gestion/connexions/prolonger"
+    assert (await visit.get(stay)).headers["location"] == "/gestion/connexion"
+    await log_in(visit)
+    began = clock.now()
+    for minutes in (29, 58, 87):
+        async with time_is(monkeypatch, began + timedelta(minutes=minutes)):
+            answer = await visit.get(stay)
+        assert (answer.status_code, answer.text) == (204, "")
+    async with time_is(monkeypatch, began + timedelta(minutes=87 + 31)):
+        assert (await visit.get(stay)).status_code == 303
+
+
 async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
     visit: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
