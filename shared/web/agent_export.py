@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shared.events.vocabulary import AgentKey
+from shared.events.zones import PARIS
 from shared.personal_data import PersonalData, Register
 from shared.web import french, labels
 from shared.web.refusals import REFUSALS
@@ -84,7 +85,7 @@ def _readable(table: str, rows: Sequence[ExportedRow], entries: Sequence[Persona
             [
                 *_of_session(row),
                 *(
-                    (names[name], _text_in(table, name, row[name]))
+                    (names[name], _text_in(table, name, row[name], _zone_of(row)))
                     for name in names
                     if row.get(name) not in (None, "", {}, [])
                 ),
@@ -105,12 +106,17 @@ def _of_session(row: ExportedRow) -> list[tuple[str, str]]:
     ]
 
 
+def _zone_of(row: ExportedRow) -> str:
+    """By whose clocks the moments of a row are told: its session's, else those of Paris."""
+    return str((row.get("session") or {}).get("timezone", PARIS))
+
+
 def _moment_of(row: ExportedRow) -> tuple[str, int]:
     moment = next((row[name] for name in _MOMENTS if row.get(name)), "")
     return moment, row.get("module") or 0
 
 
-def _text_in(table: str, name: str, value: Any) -> str:
+def _text_in(table: str, name: str, value: Any, timezone: str) -> str:
     """Return the value of a column as a person reads it."""
     match name, value:
         case "module", int():
@@ -125,37 +131,41 @@ def _text_in(table: str, name: str, value: Any) -> str:
             begins = next((known for known in labels.MAIL_DECISIONS if value.startswith(known)), "")
             return value.replace(begins, labels.MAIL_DECISIONS[begins], 1) if begins else value
     known_labels = _LABELS.get((table, name)) or _LABELS_ANYWHERE.get(name, {})
-    return known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value)
+    return (
+        known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value, timezone)
+    )
 
 
-def text_of(value: Any) -> str:
-    """Return a value as a person reads it: moments in Paris' time, what is in objects line by line."""
+def text_of(value: Any, timezone: str = PARIS) -> str:
+    """Return a value as a person reads it: moments by these clocks, what is in objects line by line."""
     match value:
         case dict():
             return "\n".join(
-                f"{_FIELDS.get(name, name)}{french.NBSP}: {_text_of_field(name, inner)}"
+                f"{_FIELDS.get(name, name)}{french.NBSP}: {_text_of_field(name, inner, timezone)}"
                 for name, inner in value.items()
                 if inner not in (None, "", [], {})
             )
         case list():
-            return "\n".join(map(text_of, value))
+            return "\n".join(text_of(item, timezone) for item in value)
         case bool():
             return "oui" if value else "non"
         case str() if _IS_MOMENT(value):
-            return french.moment(datetime.fromisoformat(value), "Europe/Paris")
+            return french.moment(datetime.fromisoformat(value), timezone)
         case str() if value.startswith(("{", "[")):
-            return _text_of_json(value)
+            return _text_of_json(value, timezone)
     return str(value)
 
 
-def _text_of_field(name: str, value: Any) -> str:
+def _text_of_field(name: str, value: Any, timezone: str) -> str:
     known_labels = _LABELS_ANYWHERE.get(name, {})
-    return known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value)
+    return (
+        known_labels[value] if isinstance(value, str) and value in known_labels else text_of(value, timezone)
+    )
 
 
-def _text_of_json(text: str) -> str:
+def _text_of_json(text: str, timezone: str) -> str:
     try:
-        return text_of(json.loads(text))
+        return text_of(json.loads(text), timezone)
     except ValueError:
         return text
 
@@ -286,11 +296,9 @@ def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> st
         lstrip_blocks=True,
     )
     template = environment.get_template("agent-export.html")
-    named = who if isinstance(who, str) else f"{who.agent_id}, donné par {who.issuer}"
     return template.render(
-        title="Adresse" if isinstance(who, str) else "Identifiant",
-        named=named,
-        is_agent=isinstance(who, AgentKey),
+        agent=who if isinstance(who, AgentKey) else None,
+        address=None if isinstance(who, AgentKey) else who,
         parts=parts,
         day=french.day(now),
     )

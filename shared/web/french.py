@@ -25,6 +25,11 @@ def zone(timezone: str) -> str:
     return f"heure de {name}"
 
 
+def own_zone(timezone: str) -> str:
+    """``, heure de La Réunion`` behind a time, where it is not that of Paris."""
+    return "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
+
+
 def day(moment: date) -> str:
     """``lundi 17 mars 2025``, of a moment already in its own zone; the first of a month is ``1er``."""
     pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
@@ -112,8 +117,7 @@ def short_period(start: datetime, end: datetime, timezone: str) -> str:
         return f"jusqu’au {day(last_day)}"
     if whole_days:
         return "toute la journée"
-    own_time = "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
-    return f"{clock_time(first)} à {clock_time(last)}{own_time}"
+    return f"{clock_time(first)} à {clock_time(last)}{own_zone(timezone)}"
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -186,6 +190,15 @@ def short_title(title: str, town: str) -> str:
 
 _POSTAL_CODE = re.compile(r"^\d{5}\s+")
 _SUBTITLE = re.compile(r"(?<=\w\w\w)\s+:\s.*$", re.DOTALL)
+
+
+def typeset(text: str) -> str:
+    """Text whose lines begin with no punctuation: no break before ``: ; ? !`` and inside « »."""
+    return BREAKS.sub(NBSP, text)
+
+
+BREAKS = re.compile(r"(?<=\S) (?=[:;?!»](?![=\w]))|(?<=«) ")
+"""Where a line must not break in a French text."""
 
 
 def capitalised(text: str) -> str:

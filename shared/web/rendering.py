@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 from shared import clock
 from shared.database import is_temporary
+from shared.events.zones import zone_of
 from shared.references import reference_of
 from shared.web import assets, french, labels
 from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
@@ -135,6 +136,7 @@ class Rendering:
             "catalogue": sites.catalogue,
             "conformity": CONFORMITY,
             "path": "",
+            "zone_of": zone_of,
             "asset": partial(assets.address_of, assets.place_of(service)),
             **values,
         }

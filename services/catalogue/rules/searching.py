@@ -54,13 +54,14 @@ class SessionGroup:
     """The sessions of a format or a delegation, counted: all, and those that one can enrol in.
 
     ``seats`` are those left in the latter, None where one of them has no limit; ``next_at`` is when the next
-    one begins that takes place, None where none does.
+    one begins that takes place, None where none does, and ``next_zone`` its time zone.
     """
 
     sessions: int = 0
     open: int = 0
     seats: int | None = 0
     next_at: datetime | None = None
+    next_zone: str | None = None
 
 
 class SessionOrder(StrEnum):

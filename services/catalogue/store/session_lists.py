@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Text,
     and_,
     any_,
     false,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
@@ -105,6 +107,7 @@ async def groups(
     takes = and_(*_enrolling(EnrolmentWindow.OPEN, search.now))
     taken = func.coalesce(_OCCUPANCY.c.enrolled, 0) + func.coalesce(_OCCUPANCY.c.offered, 0)
     is_ahead = and_(col(SessionRow.status) != Status.CANCELLED.value, search.now < _STARTS_AT)
+    zones = func.array_agg(aggregate_order_by(col(SessionRow.timezone), _STARTS_AT), type_=ARRAY(Text))
     query = (
         select(
             key.label("key"),
@@ -113,13 +116,20 @@ async def groups(
             func.coalesce(func.sum(func.greatest(capacity - taken, 0)).filter(takes), 0).label("seats"),
             func.coalesce(func.bool_or(capacity.is_(None)).filter(takes), false()).label("is_unlimited"),
             func.min(_STARTS_AT).filter(is_ahead).label("next_at"),
+            zones.filter(is_ahead)[1].label("next_zone"),
         )
         .outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
         .where(*_conditions(search))
         .group_by(key)
     )
     return {
-        row.key: SessionGroup(row.sessions, row.open, None if row.is_unlimited else row.seats, row.next_at)
+        row.key: SessionGroup(
+            row.sessions,
+            row.open,
+            None if row.is_unlimited else row.seats,
+            row.next_at,
+            row.next_zone,
+        )
         for row in await tx.execute(query)
     }
 

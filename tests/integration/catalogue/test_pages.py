@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import re
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from services.catalogue.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.retention_settings import kept_days
+from shared.web import french
 from tests.conftest import Ask, opened, settings_of
 from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import (
@@ -41,6 +43,18 @@ async def test_the_home_shows_the_six_formats_and_leads_to_each(visitor: HttpBro
     assert len(offers) == 7
     assert NEWS_URL in home.links, "where anybody subscribes to news by mail"
     assert {"/sessions?format=webinar", "/sessions?format=inet", "/ressources?type=replay"} <= set(home.links)
+
+
+@pytest.mark.parametrize(("timezone", "hour"), [("America/Martinique", 1), ("Indian/Reunion", 22)])
+async def test_the_next_day_of_a_format_is_that_of_the_place(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask, timezone: str, hour: int
+) -> None:
+    start = in_days(40).replace(hour=hour, minute=0, second=0)
+    dates = {"starts_at": start.isoformat(), "ends_at": (start + timedelta(hours=1)).isoformat()}
+    await published(ask, an_empty_offer, timezone=timezone, **dates)
+    home = await read(visit, "/")
+    assert french.local_day(start, timezone) != french.local_day(start, "Europe/Paris")
+    assert f"Prochaine : {french.local_day(start, timezone)}" in home.text
 
 
 @pytest.mark.parametrize("path", PAGES)

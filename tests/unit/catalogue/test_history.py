@@ -1,13 +1,17 @@
 """What an entry of the audit log says was changed, field by field."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.history import FieldChange, field_changes
 from shared.events.catalogue import Module
+from shared.web.rendering import Rendering
 
+HISTORY = Rendering(TEMPLATES).module("gestion-changements.html")
 SPRING = datetime(2027, 4, 15, 7, 30, tzinfo=UTC)
 
 
@@ -57,3 +61,15 @@ def test_what_had_nothing_and_has_nothing_did_not_change(pair: tuple[Any, Any]) 
 def test_what_cannot_be_read_any_more_is_shown_as_the_log_has_it() -> None:
     found = field_changes({"starts_at": ["un jour", None], "no_more": [None, {"a": 1}]})
     assert found == [FieldChange("starts_at", "un jour", None), FieldChange("no_more", None, '{"a": 1}')]
+
+
+@pytest.mark.parametrize(
+    ("timezone", "said"),
+    [
+        ("America/Martinique", "Jeudi 15 avril 2027 à 3\u00a0h\u00a030, heure de la Martinique"),
+        ("Indian/Reunion", "Jeudi 15 avril 2027 à 11\u00a0h\u00a030, heure de La Réunion"),
+    ],
+)
+def test_a_change_is_told_by_the_clocks_of_the_place(timezone: str, said: str) -> None:
+    entry = SimpleNamespace(action="changed", at=SPRING, actor="zoe")
+    assert said in HISTORY.history_list([(entry, [])], timezone, {})

@@ -2,9 +2,11 @@
 
 from datetime import UTC, date, datetime
 
-from services.catalogue.pages.month import CalendarMonth, month_of
+from services.catalogue.pages.month import CalendarMonth, DayEntry, month_of
+from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.sessions import ListedSession
 from shared.events.catalogue import Module
+from shared.web.rendering import Rendering
 from tests.unit.catalogue.builders import a_draft
 
 
@@ -36,6 +38,17 @@ def test_a_session_stands_on_its_day_by_the_clocks_of_the_place() -> None:
     late = listed(at(8, 1), at(8, 3), timezone="America/Martinique")
     assert days(month_of(date(2025, 4, 1), [late])) == [7]
     assert days(month_of(date(2025, 4, 1), [listed(at(8, 7), at(9, 15))])) == [8, 9]
+
+
+def test_a_time_is_that_of_the_place_and_says_so_where_it_is_not_paris() -> None:
+    entry = Rendering(TEMPLATES).module("mois.html").entry
+    for timezone, said in (
+        ("America/Martinique", "21\u00a0h, heure de la Martinique<"),
+        ("Indian/Reunion", "5\u00a0h, heure de La Réunion<"),
+        ("Europe/Paris", "3\u00a0h<"),
+    ):
+        session = listed(at(8, 1), at(8, 3), timezone=timezone)
+        assert said in entry(DayEntry(session, at(8, 1)))
 
 
 def test_a_session_of_several_seances_stands_on_each_of_them() -> None:

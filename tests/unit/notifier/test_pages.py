@@ -3,7 +3,9 @@
 import itertools
 import re
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -23,6 +25,7 @@ from shared.auth import Principal, Role
 from shared.events.notifier import BounceKind
 from shared.events.vocabulary import AgentKey
 from shared.web import labels
+from shared.web.logins.ending import ending_of
 from shared.web.notices import Error
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
@@ -54,6 +57,7 @@ LOG: dict[str, Any] = {
     "staff_area": STAFF_AREA,
     "who": WHO,
     "form_key": "key",
+    "log_in_ending": ending_of(NOW, NOW),
     "log": "/courriels/suivi",
     "people": "/courriels/suivi/personnes",
     "correction": "/courriels/suivi/personnes/correction",
@@ -247,3 +251,20 @@ def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_th
     html = bytes(RENDERING.page("mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html
     assert "ops\u00a0: done otherwise</li>" in html
+
+
+@pytest.mark.parametrize(
+    ("timezone", "said"),
+    [
+        ("America/Martinique", "jeudi 20 mars 2025 à 4\u00a0h, heure de la Martinique"),
+        ("Indian/Reunion", "jeudi 20 mars 2025 à 12\u00a0h, heure de La Réunion"),
+    ],
+)
+def test_what_happened_in_a_session_is_told_by_its_clocks(timezone: str, said: str) -> None:
+    at = datetime(2025, 3, 20, 8, tzinfo=UTC)
+    row = TimelineRow(**HAPPENED | {"kind": "enrolled", "reason": None})
+    session = SimpleNamespace(venue=None, starts_at=at, timezone=timezone, title="IA")
+    lines = [StoryLine(at, happened=row)]
+    story = replace(STORY, lines=lines, sessions={UUID(int=3): cast(Any, session)})
+    html = bytes(RENDERING.page("person.html", **LOG, **STORY_PAGE | {"story": story}).body).decode()
+    assert said in html

@@ -96,3 +96,9 @@ def test_numbers_of_seances_count_from_one() -> None:
 
 def test_a_row_of_a_session_that_is_not_known_is_shown_without_it() -> None:
     assert labels.ENROLMENT_STATES["enrolled"] in page_of(kept_in_two_sessions())
+
+
+async def test_a_moment_of_a_session_is_told_by_the_clocks_of_its_place() -> None:
+    kept = await named({"enrolment": [{"session_id": str(UUID(int=1)), "received_at": AT}]})
+    kept["enrolment"][0]["session"]["timezone"] = "Indian/Reunion"
+    assert "heure de La Réunion</dd>" in page_of(kept)
