@@ -346,6 +346,13 @@ INTERESTS: Mapping[str, str] = {
     "offer": "ouverture des inscriptions",
 }
 """What one subscribes to."""
+FOLLOWED: Mapping[str, str] = {
+    "community": "E-communauté « {} »",
+    "opening": "Inscriptions ouvertes : « {} »",
+    "events": "Événements de {}",
+    "other_events": "Événements du CNFPT ({})",
+}
+"""How a subscription is called that no other table names."""
 SERVICES: Mapping[str, str] = {
     "catalogue": "Catalogue",
     "enrolment": "Inscriptions",

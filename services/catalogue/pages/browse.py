@@ -106,7 +106,6 @@ async def session_list(request: Request) -> Response:
         request,
         "sessions.html",
         filters=chosen,
-        used=filters.used(chosen, themes),
         months=filters.months(now, chosen.month),
         errors=form_errors.sentences(rendering_in(request), chosen.errors),
         themes=themes,

@@ -13,8 +13,7 @@ from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 from shared.events.zones import PARIS
-from shared.web import french, labels
-from shared.web.rendering import query
+from shared.web import french
 
 LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""
@@ -123,27 +122,6 @@ def read(given: Mapping[str, str]) -> Filters:
         past_too=bool(given.get("passees")),
         errors=errors,
     )
-
-
-def used(filters: Filters, themes: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each filter in use as people read it, and the address of the list without it."""
-    address = filters.address()
-    names: dict[str, str | None] = {
-        "recherche": f"« {filters.text} »",
-        "format": filters.format and labels.FORMATS[filters.format],
-        "delegation": filters.delegation and labels.delegation(filters.delegation),
-        "theme": filters.theme and themes.get(filters.theme, filters.theme),
-        "mois": french.month(filters.month) if filters.month else None,
-        "du": f"à partir du {filters.since:%d/%m/%Y}" if filters.since else None,
-        "au": f"jusqu’au {filters.until:%d/%m/%Y}" if filters.until else None,
-        "ouvertes": "inscriptions ouvertes",
-        "passees": "sessions terminées comprises",
-    }
-    return [
-        (label, f"/sessions{query(address | {name: None})}")
-        for name, label in names.items()
-        if label and address[name]
-    ]
 
 
 def months(now: datetime, chosen: date | None) -> dict[str, str]:

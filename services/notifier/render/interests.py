@@ -33,18 +33,19 @@ def title(interest: Interest, names: Names = NO_NAMES) -> str:
         case InterestKind.THEME:
             return label
         case InterestKind.COMMUNITY:
-            return names.get(str(interest)) or f"E-communauté «\u00a0{label}\u00a0»"
+            return names.get(str(interest)) or labels.FOLLOWED["community"].format(label)
         case InterestKind.OFFER:
             return _sessions_of(interest.value)
         case InterestKind.DELEGATION:
-            name = labels.organiser(interest.value)
-            return f"Événements de {name}" if name != "le CNFPT" else f"Événements du CNFPT ({label})"
+            if interest.value not in labels.ORGANISERS:
+                return labels.FOLLOWED["other_events"].format(label)
+            return labels.FOLLOWED["events"].format(labels.organiser(interest.value))
 
 
 def _sessions_of(value: str) -> str:
     offer_id, _, delegation = value.partition("/")
     offer = labels.OFFERS.get(offer_id) or offer_id.replace("-", " ").capitalize()
-    opening = f"Inscriptions ouvertes\u00a0: «\u00a0{offer}\u00a0»"
+    opening = labels.FOLLOWED["opening"].format(offer)
     return f"{opening}, {labels.organiser(delegation)}" if delegation else opening
 
 
