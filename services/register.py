@@ -18,6 +18,7 @@ from services.notifier.settings import Settings as NotifierSettings
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData
 from shared.web import logins
+from shared.web.french import typeset
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "personal-data.md"
 PAGE = Path(__file__).parent / "catalogue" / "templates" / "registre.html"
@@ -61,7 +62,7 @@ def page() -> str:
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]
         lines += [*dict.fromkeys(map(_facts, held_here)), "</section>"]
-    return "\n".join(lines).replace(" ;", "\N{NO-BREAK SPACE};") + "\n"
+    return typeset("\n".join(lines)) + "\n"
 
 
 def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:

@@ -42,7 +42,7 @@ _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l
 _CLOSED = f"Les inscriptions à cette session sont closes. {_OTHER_SESSIONS}"
 _REPLAY = "Le replay du webinaire est en accès libre, sans inscription, dès sa mise en ligne."
 _MOOC_IS_OVER = Explanation(
-    "Ce Mooc est terminé : il n’est plus possible de s’en désister.", "Vous n’avez rien à faire."
+    "Ce Mooc est terminé : il n’est plus possible de s’en désister.", "Vous n’avez rien à faire."
 )
 
 _NOT_PUBLISHED = Explanation(
@@ -97,7 +97,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
             _OTHER_SESSIONS,
         ),
         swap=Explanation(
-            "Aucune place n’y est libre : s’il y a une liste d’attente, un changement n’y donne pas de rang.",
+            "Aucune place n’y est libre : s’il y a une liste d’attente, un changement n’y donne pas de rang.",
             _OTHER_SESSIONS,
         ),
     ),
@@ -218,7 +218,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
         label="réponse à une question qui n’est pas posée",
         explained="an answer was to a question that the session did not ask of them, or none that it takes",
         letter=Explanation(
-            "Votre demande répond à une question que l’organisateur ne pose pas, ou pas de cette façon : "
+            "Votre demande répond à une question que l’organisateur ne pose pas, ou pas de cette façon : "
             "ses questions ont peut-être changé entre-temps.",
             "Refaites votre demande sur votre portail, à partir des questions posées aujourd’hui.",
             once_closed=_CLOSED,
@@ -230,7 +230,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
         letter=Explanation(
             "Cette session demande d’avoir l’attestation de {prerequisite}, et nous n’en avons pas à votre "
             "nom.",
-            "Suivez d’abord cette formation : une fois l’attestation obtenue, refaites votre demande.",
+            "Suivez d’abord cette formation : une fois l’attestation obtenue, refaites votre demande.",
         ),
     ),
     Reason.NO_OFFER: Refusal(

@@ -1,9 +1,9 @@
-"""French typography of texts from outside, and the empty lines of a letter. Pure."""
+"""Quotation marks, and the empty lines of a letter. Pure."""
 
 import functools
 import re
 
-from shared.web.french import NBSP
+from shared.web.french import NBSP, typeset
 
 _BLANKS = re.compile(r"\n{3,}")
 
@@ -11,14 +11,6 @@ _BLANKS = re.compile(r"\n{3,}")
 def squeeze(text: str) -> str:
     """No more than one empty line at a time, whatever blocks a letter leaves empty."""
     return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
-
-
-def typeset(text: str) -> str:
-    """Text from outside whose lines begin with no punctuation: no break before ``: ; ? !`` and inside « »."""
-    return _BREAKS.sub(NBSP, text)
-
-
-_BREAKS = re.compile(r" (?=[:;?!»])|(?<=«) ")
 
 
 @functools.lru_cache(maxsize=1_000)

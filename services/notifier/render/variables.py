@@ -12,7 +12,7 @@ from services.notifier.letters.timing import HOME
 from services.notifier.render import interests
 from services.notifier.render.letter_links import LetterLinks
 from services.notifier.render.sender import Sender
-from services.notifier.render.typography import quoted, typeset
+from services.notifier.render.typography import quoted
 from services.notifier.render.views import (
     ItemView,
     ListedView,
@@ -27,6 +27,7 @@ from shared.events.vocabulary import Status
 from shared.events.zones import zone_of
 from shared.references import reference_of
 from shared.web import french, labels
+from shared.web.french import typeset
 from shared.web.refusals import Explanation
 
 

@@ -9,10 +9,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.notifier import letters
-from services.notifier.render.typography import quoted, typeset
+from services.notifier.render.typography import quoted
 from shared.events.enrolment import NominationOutcome
 from shared.events.vocabulary import Format, Reason, WaitingList
 from shared.web import french, labels, refusals
+from shared.web.french import typeset
 
 
 @dataclass(frozen=True, slots=True)
