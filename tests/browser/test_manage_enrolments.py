@@ -187,7 +187,7 @@ def test_several_are_chosen_and_it_is_said_what_follows(tab: Page, served_enrolm
     boxes = tab.get_by_role("checkbox")
     expect(boxes.last).to_be_checked()
     boxes.first.uncheck()
-    tab.get_by_role("button", name="Désister").click()
+    tab.get_by_role("button", name="Enregistrer leur désistement").click()
     expect(tab.get_by_role("heading", name="Enregistrer des désistements")).to_be_visible()
     expect(tab.get_by_text("recevront la proposition d’une place")).to_be_visible()
     looks_right(tab)

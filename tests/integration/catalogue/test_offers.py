@@ -220,7 +220,7 @@ async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
     taken = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(offer_id=an_empty_offer))
     assert error_of(taken, "offer_id") == "Une offre a déjà cet identifiant."
     reserved = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(title="Nouvelle"))
-    assert "n’est pas « nouvelle »" in error_of(reserved, "offer_id")
+    assert "n’est pas «\u00a0nouvelle\u00a0»" in error_of(reserved, "offer_id")
 
 
 async def test_nobody_writes_over_what_another_wrote_meanwhile(

@@ -41,4 +41,4 @@ async def test_a_session_without_groups_says_so(front: Front, organiser: Organis
     await front.publish(session)
     await front.enrol(session, an_agent())
     page = text_of(await organiser.get(page_of(session, "/groupes")))
-    assert "Personne n’a été inscrit en groupe ou par une liste." in page
+    assert "Aucun groupe ni aucune liste n’a été reçu." in page

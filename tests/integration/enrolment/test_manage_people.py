@@ -185,7 +185,7 @@ async def test_the_line_leads_on_from_a_page_that_has_offers_alone(
     await front.withdraw(session, first)
     monkeypatch.setattr("services.enrolment.pages.manage.roster.PAGE", 1)
     page = await organiser.get(page_of(session, "/attente"))
-    assert "Personne n’attend." not in text_of(page)
+    assert "Personne n’est sur la liste d’attente." not in text_of(page)
     (address,) = re.findall(r'rel="next" href="([^"]+)"', page.text)
     assert "Bernard Yann" in text_of(await organiser.get(address))
 

@@ -135,7 +135,7 @@ async def test_figures_are_shown_filtered_and_exported(
     assert 'data-label="Demandes">3</td>' in page
     assert "Session complète" in page
     none = (await browser.get(f"{FIGURES}?offre=autre")).text
-    assert "Rien n’est encore compté" in none
+    assert "Rien n’est compté pour ce choix" in none
     sheet = await browser.get(f"{FIGURES}.csv?delegation=bretagne")
     assert sheet.headers["content-type"].startswith("text/csv")
     month = clock.now().astimezone(PARIS).strftime("%Y-%m-")
