@@ -72,7 +72,7 @@ async def test_only_the_click_at_the_new_address_corrects_it_in_every_enrolment(
     [event] = await given(rows)
     assert (event.new_address, event.agent.email) == (NEW, agent.email)
     link = confirming(event.request_id)
-    assert NEW not in page(await ask("GET", link), 200, "Est-ce bien votre adresse\u00a0?")
+    assert NEW not in page(await ask("GET", link), 200, "Est-ce bien votre adresse ?")
     assert await addresses(rows) == [agent.email], "who opens a link changes nothing"
 
     done = page(await ask("POST", link, data={"confirmer": "oui"}), 200, "Votre adresse est corrigée")

@@ -163,7 +163,7 @@ async def test_what_can_be_handled_now_is_handled_again_as_it_is(notifying: Proc
         key = await log_in(browser, notifying, SUPPORT)
         assert (await browser.post(home, data={"choisi": first})).status_code == 403
         none = await browser.post(home, data={"cle": key})
-        assert "0 repris, 0 toujours à décider" in none.text, "nothing chosen is not everything"
+        assert "Rien n’est repris" in none.text, "nothing chosen is not everything"
         done = await browser.post(home, data={"cle": key, "choisi": [str(first), str(second)]})
         assert "1 repris, 1 toujours à décider" in done.text
         again = await browser.post(f"{home}/{second}", data={"cle": key, "decision": "reprendre"})
