@@ -96,8 +96,8 @@ def test_nothing_and_one_are_singular_in_the_catalogue(
 )
 def test_nothing_and_one_are_singular_for_organisers(number: int, sentence: str) -> None:
     names = ("enrolled", "offered", "waiting", "pending_approval", "pending_selection")
-    glance = SimpleNamespace(**dict.fromkeys(names, number), session=SimpleNamespace(capacity=number))
-    assert spaced(phrases("enrolment", "manage/parts.html").numbers(glance)) == sentence
+    numbers = SimpleNamespace(**dict.fromkeys(names, number), session=SimpleNamespace(capacity=number))
+    assert spaced(phrases("enrolment", "manage/parts.html").in_numbers(numbers)) == sentence
 
 
 @pytest.mark.parametrize(("number", "kept"), [(1, "1 jour)"), (2, "2 jours)")])
