@@ -88,7 +88,8 @@ class Problem(Exception):
     def document(self, request: Request) -> dict[str, Any]:
         """The problem as JSON, in the language of the request; ``members`` stand beside the standard ones."""
         language = request_language(request)
-        pages: str | None = request.app.state.problems
+        # What is beside the API (pages) explains none.
+        pages: str | None = getattr(request.app.state, "problems", None)
         body = {
             "type": "about:blank" if pages is None else f"{pages}/{self.code}",
             "title": translated(self.title, language),

@@ -121,10 +121,13 @@ def number_in(typed: str, most: int) -> int | None:
 def moment_in(typed: str, timezone: str) -> datetime:
     """Return the moment of a date and time that were typed, by the clocks of ``timezone``.
 
-    Raises ``ValueError`` for what is none, or none of ours.
+    Raises ``ValueError`` for what is none, or none of ours, and for a zone that does not exist.
     """
     on_the_wall = datetime.strptime(typed.strip()[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 a wall clock's
-    moment = on_the_wall.replace(tzinfo=ZoneInfo(timezone))
+    try:
+        moment = on_the_wall.replace(tzinfo=ZoneInfo(timezone))
+    except (KeyError, OSError) as error:  # none, or too long for the name of a file
+        raise ValueError(f"there is no time zone {timezone[:40]!r}") from error
     if not EARLIEST <= moment < LATEST:
         raise ValueError("is not a moment between 2000 and 2100")
     return moment.astimezone(UTC)

@@ -185,7 +185,7 @@ class Rendering:
 
         async def guarded(request: Request) -> Response:
             try:
-                if any("\0" in value for value in request.query_params.values()):
+                if any("\0" in value for value in (request.scope["path"], *request.query_params.values())):
                     raise HTTPException(400)  # no page leads to it, and Postgres takes none
                 return await endpoint(request)
             except Closed as closed:

@@ -87,7 +87,7 @@ class _Common:
 
     @property
     def zone(self) -> str:
-        typed = self.form.get("timezone", "").strip()
+        typed = session_form.known_zone(self.form.get("timezone", "").strip())
         return typed or (zone_of(self.organiser) if self.organiser else PARIS)
 
 
@@ -117,7 +117,8 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
     title = common.form.get("title", "").strip() or ("" if common.offer is None else common.offer.title)
     town = row["town"]
     titled = title.replace(TOWN, town) if TOWN in title else f"{title} – {town}"
-    own = {"title": titled if title else "", "organiser": common.organiser, "timezone": common.zone}
+    zone = common.form.get("timezone", "").strip() or common.zone
+    own = {"title": titled if title else "", "organiser": common.organiser, "timezone": zone}
     whole = {**common.form, **own}
     if row["venue"]:
         whole["venue"] = row["venue"]

@@ -220,7 +220,7 @@ def read(
     ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
     """
     texts = {name: form[name].strip() for name in FIELDS if name in form}
-    zone = _known(texts.get("timezone")) or timezone
+    zone = known_zone(texts.get("timezone")) or timezone
     moved = "timezone" in texts and texts["timezone"] != before.get("timezone")
     typed = Typed({}, {})
     for name, text in texts.items():
@@ -253,7 +253,7 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
         typed.errors[name] = form_errors.REQUIRED
 
 
-def _known(zone: str | None) -> str | None:
+def known_zone(zone: str | None) -> str | None:
     """The zone, if it exists: else each date would have an error too."""
     try:
         return zone and ZoneInfo(zone).key
