@@ -1,5 +1,6 @@
 """Pages answer whatever is sent to them as what it is: never by a fault of ours."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +33,12 @@ BODIES = [
 ]
 
 
+TYPED = (
+    *("agent", "emetteur", "etat", "avant", "cherche", "nouvelle", "encore", "vues", "decision", "fin"),
+    *("adresse", "interet", "vers"),
+)
+
+
 @pytest.mark.parametrize("what", ["no-uuid", "", "\0", "é", "0" * 5000])
 async def test_rubbish_is_no_fault_of_ours(notifier_url: str, tmp_path: Path, what: str) -> None:
     settings = settings_for(
@@ -47,15 +54,24 @@ async def test_rubbish_is_no_fault_of_ours(notifier_url: str, tmp_path: Path, wh
     ]
     unsigned = [f"{purpose.value}/{what}x" for purpose in Purpose]
     pages = [FORM, LOG, f"{LOG}/connexion", f"{LOG}/{uuid4()}", f"{LOG}/{uuid4()}/lettre", f"{LOG}/{what}x"]
+    pages += [f"{LOG}/personnes", f"{LOG}/personnes/correction", f"{LOG}/effacement", f"{LOG}/connexions"]
+    pages += [f"{LOG}/chiffres", f"{LOG}/chiffres.csv"]
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=process.api, raise_app_exceptions=False),
-        base_url="http://test",
+        base_url="https://test",  # where a browser sends the cookie back
     ) as client:
         await client.post(f"{LOG}/connexion", data={"jeton": TOKEN})
+        (key,) = set(re.findall(r'name="cle" value="([^"]+)"', (await client.get(LOG)).text))
+        typed = {"cle": key, "motif": "Un appel", **dict.fromkeys(TYPED, what)}
         faults = []
         for path in [*signed, *unsigned, *pages, f"{LOG}/deconnexion"]:
             url = quote(path)
             answers = [await client.get(url), await client.get(url, params={"x": what, "": "\0"})]
+            answers += [
+                await client.get(url, params=dict.fromkeys(("offre", "delegation"), what)),
+                await client.post(url, data=typed),
+                await client.post(url, data=typed | {"agent": "IEL-1", "emetteur": "iel", "encore": "IEL-1"}),
+            ]
             answers += [
                 await client.post(url, content=body, headers={"content-type": kind}) for kind, body in BODIES
             ]
