@@ -87,10 +87,11 @@ async def change(
     change: SessionChange,
     *,
     tags: frozenset[str] | None,
+    dry_run: bool = False,
 ) -> ListedSession:
     """The session as changed. Of a published one, an event says its new version.
 
-    ``tags``: it is changed only as one of these; None as whatever it is.
+    ``tags``: it is changed only as one of these; None as whatever it is. ``dry_run``: it stays as it is.
     """
     if change.prerequisite is not None:
         offer_id = (await show_own(tx, session_id, who)).session.offer_id
@@ -101,7 +102,7 @@ async def change(
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changed(session, change, now)
 
-    return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags)
+    return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags, dry_run=dry_run)
 
 
 def changed(session: Session, change: SessionChange, now: datetime) -> Done | RefusedByRule:
@@ -335,18 +336,24 @@ async def _decide(
     action: Action,
     rule: Rule,
     tags: frozenset[str] | None,
+    dry_run: bool = False,
 ) -> ListedSession:
-    """Lock the session, apply the rule, store what it decided."""
+    """Lock the session, apply the rule, store what it decided; nothing where it is only tried."""
     before = await lock_own(tx, session_id, who)
     require_tag(tags, tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
     if done.session.reference != before.reference:
         await claim_reference(tx, done.session)
     if done.session != before:
-        is_announced = action is Action.CHANGED and done.events
-        if is_announced and (violation := await count_change(tx, session_id)) is not None:
-            raise Impossible(violation)
-        await sessions.save(tx, [(before, done)], actor=who.name, action=action)
+        if action is Action.CHANGED and done.events:
+            async with tx.begin_nested() as counted:
+                violation = await count_change(tx, session_id)
+                if dry_run:
+                    await counted.rollback()
+            if violation is not None:
+                raise Impossible(violation)
+        if not dry_run:
+            await sessions.save(tx, [(before, done)], actor=who.name, action=action)
     return await show(tx, session_id, viewer_of(who))
 
 

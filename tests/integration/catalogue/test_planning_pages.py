@@ -8,6 +8,7 @@ from services.catalogue.handlers import router
 from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.limits import Rate
 from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, hidden, organiser, send
 from tests.integration.catalogue.conftest import EventsOf, in_days
 from tests.support.consuming import received, take
@@ -49,6 +50,21 @@ async def test_more_seats_are_tried_then_given(
     changed = (await events_of())[-1]
     assert isinstance(changed, SessionChanged)
     assert changed.capacity == 14
+
+
+async def test_what_is_only_tried_is_not_counted_as_a_change(
+    organiser: HttpBrowser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.catalogue.service.sessions.CHANGES", Rate(1, 3600))
+    path = await published_session(organiser, an_empty_offer)
+    assert (await send(organiser, f"{path}/places", capacity="11")).status_code == 200
+    tried = await send(organiser, f"{path}/places", capacity="12")
+    form = {name: hidden(tried.text, name) for name in ("cle", "version")}
+    done = await organiser.post(f"{path}/places", data=form | {"capacity": "12", "confirmer": "oui"})
+    assert done.status_code == 303
+    once_more = await send(organiser, f"{path}/places", capacity="13")
+    assert "modifiée" in once_more.text
+    assert once_more.status_code == 422
 
 
 async def test_fewer_seats_take_nobodys(

@@ -18,24 +18,18 @@ from shared import clock
 from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
-
-class ChangeTried(Exception):
-    """The rules allow it; raised so that it is undone."""
-
-
 DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
 
 
 async def change_capacity(visit: StaffVisit) -> Response:
     """Ask for another number of seats, show what follows, do it."""
     listed = await session_page.own(visit)
-    before = listed.session.plan.capacity
-    typed = visit.form.typed("capacity") if "cle" in visit.form else str(before if before is not None else "")
     if visit.request.method != "POST":
-        return _page(visit, listed, "gestion-places.html", typed=typed)
-    unlimited = "illimite" in visit.form
+        before = listed.session.plan.capacity
+        return _page(visit, listed, "gestion-places.html", typed="" if before is None else str(before))
+    typed, unlimited = visit.form.typed("capacity"), "illimite" in visit.form
     try:
-        change = SessionChange.model_validate({"capacity": None if unlimited else typed or "x"})
+        change = SessionChange.model_validate({"capacity": None if unlimited else typed})
     except ValidationError as error:
         errors = form_errors.of_request(error)
         return _page(visit, listed, "gestion-places.html", typed=typed, unlimited=unlimited, errors=errors)
@@ -55,10 +49,10 @@ async def postpone(visit: StaffVisit) -> Response:
     """Ask for another start, show all dates that follow from it, do it."""
     listed = await session_page.own(visit)
     plan = listed.session.plan
-    shown = session_form.shown(listed.session)["starts_at"]
-    typed = visit.form.typed("starts_at") if "cle" in visit.form else shown
     if visit.request.method != "POST":
-        return _page(visit, listed, "gestion-reporter.html", typed=typed)
+        shown = session_form.shown(listed.session)["starts_at"]
+        return _page(visit, listed, "gestion-reporter.html", typed=shown)
+    typed = visit.form.typed("starts_at")
     try:
         moved = postponed(plan, moment_in(typed, plan.timezone), clock.now())
         change = SessionChange.model_validate(_dates(moved))
@@ -79,18 +73,17 @@ async def _tried_or_done(
     visit: StaffVisit, listed: ListedSession, change: SessionChange, template: str, **values: Any
 ) -> Response:
     """The page that shows what follows; or the session's, once that was confirmed."""
-    session_id = listed.session.session_id
+    session_id, is_confirmed = listed.session.session_id, "confirmer" in visit.form
+    tags = session_page.tags(visit)
     try:
         async with visit.database.transaction() as tx:
-            await sessions.change(tx, visit.who, session_id, change, tags=session_page.tags(visit))
-            if "confirmer" not in visit.form:
-                raise ChangeTried
-    except ChangeTried:
-        return _page(visit, listed, template, tried=True, **values)
+            await sessions.change(tx, visit.who, session_id, change, tags=tags, dry_run=not is_confirmed)
     except Impossible as error:
         return _page(visit, listed, template, errors=form_errors.of_rules(error.violations), **values)
     except Stale:
         return _page(visit, await session_page.own(visit), template, stale=True, **values)
+    if not is_confirmed:
+        return _page(visit, listed, template, tried=True, **values)
     return session_page.to(session_id, "modifiee")
 
 
