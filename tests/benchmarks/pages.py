@@ -130,7 +130,7 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         "ranking": _desk(f"{_SESSION}/candidatures"),
         "presence": _desk(f"{_SESSION}/presence"),
         "check_in": _desk(f"{_SESSION}/pointage"),
-        "check_in_of_others": _desk(f"{DESK}/sessions/{OTHER}/pointage"),
+        "check_in_of_others": MeasuredPage(f"{DESK}/sessions/{OTHER}/pointage", ADMIN, DESK),
         "messages": _desk(f"{_SESSION}/messages"),
         "history": _desk(f"{_SESSION}/historique"),
         "sheets": _desk(f"{_SESSION}/fichiers"),
