@@ -1,4 +1,4 @@
-"""What was heard: letters from the mailbox, answers from the portal's topic, in the words of DOMAIN.md."""
+"""What was heard: letters from the mailbox, answers from the portal's topic, in plain French."""
 
 import contextlib
 import re
@@ -72,7 +72,7 @@ _LETTERS = {
     "Des courriels n’arrivent pas": "des courriels n’arrivent pas",
     "Résumé du jour": "résumé du jour",
 }
-"""By how the subject begins: the letter, as the table of mails in DOMAIN.md calls it."""
+"""By how the subject begins: the letter, as situations call it."""
 
 
 def letter_in(subject: str) -> str:

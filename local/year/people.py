@@ -37,7 +37,7 @@ class Listener:
     """Whose letters and portal's answers are listened to.
 
     `agent_id`: of whom the portal hears; `requests`: the ids of requests whose answers are theirs.
-    `expected`: what they hear, by hand from DOMAIN.md, a line each (`timeline.py`).
+    `expected`: what they hear, by hand from docs/domain.md, a line each (`timeline.py`).
     """
 
     name: str

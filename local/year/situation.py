@@ -12,9 +12,9 @@ from local.year.people import Listener
 class Situation:
     """One situation of the year.
 
-    `rules`: where DOMAIN.md has what it shows. `stops`: moments, beside those of its acts, at which the clock
-    is to stop, since a letter is due, enrolment closes or a line ends. `forgotten`: by when who is not to be
-    found in any database any more.
+    `rules`: where docs/domain.md has what it shows. `stops`: moments, beside those of its acts, at which the
+    clock is to stop, since a letter is due, enrolment closes or a line ends. `forgotten`: by when who is not
+    to be found in any database any more.
     """
 
     title: str

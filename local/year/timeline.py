@@ -5,7 +5,7 @@ A line is a day, the way it came by and what it was:
     2025-02-26 courriel inscription confirmée
     2025-03-04 courriel ~ accusé d’une demande
 
-`~`: DOMAIN.md has it, and it is not built yet. It must not be heard; once it is, the mark is to go.
+`~`: docs/domain.md has it, and it is not built yet. It must not be heard; once it is, the mark is to go.
 """
 
 from collections import Counter

@@ -103,7 +103,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NOT_ELIGIBLE: Refusal(
         label="hors du public visé",
-        explained="the session is not for this function, authority or delegation",
+        explained="the session is not for this function, authority or delegation; a move: of another offer",
         letter=Explanation(
             "Cette session s’adresse à un autre public, défini par la fonction, l’employeur ou la "
             "délégation.",

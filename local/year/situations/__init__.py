@@ -1,4 +1,4 @@
-"""The situations of the year, by what they are about. What each hears is written from DOMAIN.md, by hand."""
+"""The situations of the year, by what they are about. What each hears is written by hand."""
 
 import json
 from collections.abc import Mapping, Sequence

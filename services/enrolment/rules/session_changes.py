@@ -34,11 +34,11 @@ _RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, Sta
 def take_over(roster: SessionRoster, session: SessionState) -> None:
     """Take over a newer state of the session, and do what follows from it.
 
-    If it is cancelled every live enrolment ends; else free seats go to the waiting list. A cancellation
-    is final: no later state changes anything. Needs every offer in ``latest``; for a cancellation every
-    live enrolment, and their attendance; when nobody's approval is needed any more who is pending, and
-    all places in line. A new roster may have enrolments already, when the session's row was lost: they
-    then get what they should have had.
+    If it is cancelled every live enrolment ends; else free seats go to the waiting list. Where it has fewer
+    seats than are taken nobody loses theirs. A cancellation is final: no later state changes anything.
+    Needs every offer in ``latest``; for a cancellation every live enrolment, and their attendance; when
+    nobody's approval is needed any more who is pending, and all places in line. A new roster may have
+    enrolments already, when the session's row was lost: they then get what they should have had.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
         return

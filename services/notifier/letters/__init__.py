@@ -72,7 +72,7 @@ from services.notifier.letters.organisers import (
 )
 from services.notifier.letters.timing import (
     CONFIRM_FOR,
-    NOTICES,
+    NOTICES_OF_CLOSE,
     SCHEDULED,
     Postponed,
     ScheduledLetter,
@@ -89,7 +89,7 @@ from shared.events.seances import NumberedModule, NumberedSession, numbered
 __all__ = [
     "CONFIRM_FOR",
     "KINDS",
-    "NOTICES",
+    "NOTICES_OF_CLOSE",
     "SCHEDULED",
     "TASK_OF",
     "TEMPLATE_OF",

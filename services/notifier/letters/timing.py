@@ -27,10 +27,10 @@ SCHEDULED = frozenset({LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.
 """The letters that time calls for."""
 _TIMED = SCHEDULED | {LetterType.EVALUATION}
 
-NOTICES = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
+NOTICES_OF_CLOSE = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
 """The letters to organisers that the close of enrolment calls for."""
 
-_OF_A_VERSION = NOTICES | {
+_OF_A_VERSION = NOTICES_OF_CLOSE | {
     LetterType.ORGANISER_MESSAGE,
     LetterType.NOMINATION_ANSWERED,
     LetterType.TRAINER_NAMED,
@@ -237,7 +237,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
     if is_live and session.status is Status.CANCELLED:
         return "the session is cancelled"
     is_decided = session.status is Status.CANCELLED or now < session.enrolment_closes_at
-    if mail.template in NOTICES and is_decided:
+    if mail.template in NOTICES_OF_CLOSE and is_decided:
         return "it is decided: the session is cancelled, or open again"
     if mail.template in _CHANGES and now >= session.ends_at:
         return "the session is over"

@@ -24,6 +24,10 @@ NoticeEvent = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAn
 
 _DECISIONS_COME = timedelta(minutes=1)
 """By then the decisions about the trainees of a list are heard, as a rule: the letter has their names."""
+_LETTER_OF: Mapping[type[OrganiserNotice], LetterType] = {
+    MinimumMissed: LetterType.MINIMUM_MISSED,
+    SelectionDue: LetterType.SELECTION_DUE,
+}
 _ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
@@ -64,8 +68,7 @@ async def _write_to_organisers(
     event: OrganiserNotice,
     organisers: Mapping[str, Sequence[str]],
 ) -> None:
-    template = LetterType.MINIMUM_MISSED if isinstance(event, MinimumMissed) else LetterType.SELECTION_DUE
-    letter = Letter(template, event.model_dump(exclude=_ABOUT_THE_SESSION))
+    letter = Letter(_LETTER_OF[type(event)], event.model_dump(exclude=_ABOUT_THE_SESSION))
     for number, address in enumerate(organisers.get(event.organiser, ()), start=1):
         await queue.add_letter(
             tx,

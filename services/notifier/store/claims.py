@@ -329,7 +329,7 @@ _EXPIRE = text(
                         WHEN attempts > 1 THEN 'retry' ELSE 'pending' END,
            attempts = CASE state WHEN 'claimed' THEN attempts - 1 ELSE attempts END,
            smtp_answer = CASE state WHEN 'claimed' THEN smtp_answer
-                         ELSE 'The process that was sending it ended or hung before the relay answered.' END,
+                         ELSE 'The process that sent it ended or hung before it stored the outcome.' END,
            owner = CASE state WHEN 'claimed' THEN NULL ELSE owner END,
            lease_until = NULL
      WHERE state IN ('claimed', 'data_started')

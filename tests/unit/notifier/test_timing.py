@@ -196,7 +196,7 @@ def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: 
     details = {"hold_until": later, "until": later, "audience": ["enrolled"], "trainer": str(UUID(int=7))}
     written_to = template is LetterType.ORGANISER_MESSAGE
     reader = EnrolmentState(1, Standing.ENROLLED) if written_to else None
-    closed = template in letters.NOTICES  # which the close calls for
+    closed = template in letters.NOTICES_OF_CLOSE  # which the close calls for
     night = at("2025-03-29T03:00+01:00" if closed else "2025-03-11T03:00+01:00")
     context = LetterContext(a_session(trainer_ids=[UUID(int=7)]), reader)
     assert letters.revalidate(a_mail(template, details=details), context, night) is None
