@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import announce, shifted
@@ -53,11 +53,22 @@ def tag_of(session: ShownSession) -> str:
 # --------------------------------------------------------------------------------------------- commands
 
 
-async def draft(tx: Transaction, who: Principal, draft: SessionDraft) -> ListedSession:
-    """A new draft. No event says it until it is published."""
+async def draft(
+    tx: Transaction, who: Principal, draft: SessionDraft, *, key: UUID | None = None
+) -> ListedSession:
+    """A new draft. No event says it until it is published.
+
+    ``key`` names the form that requests it: sent twice with the same in it, it makes one draft.
+    """
     draft = await with_prerequisite(tx, draft, draft.offer_id)
     held = await offers.hold(tx, [draft.offer_id])
     session = new_draft(draft, held.get(draft.offer_id), who)
+    if key is not None:
+        content = f"{session.organiser}\n{draft.model_dump_json()}"
+        session = replace(session, session_id=uuid5(key, content))
+        await sessions.lock_references(tx)
+        if await sessions.existing(tx, [session.session_id]):
+            return await show(tx, session.session_id, viewer_of(who))
     await claim_reference(tx, session)
     await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
     return await show(tx, session.session_id, viewer_of(who))
@@ -185,9 +196,17 @@ async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: fro
     await sessions.remove(tx, session, actor=who.name)
 
 
-async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: SessionCopy) -> ListedSession:
-    """A draft with all that the session has, at another time; not its history, nor who is in it."""
+async def duplicate(
+    tx: Transaction, who: Principal, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
+) -> ListedSession:
+    """A draft with all that the session has, at another time; not its history, nor who is in it.
+
+    ``key`` names the form, as in :func:`draft`.
+    """
     original = await lock_own(tx, session_id, who)
+    copy_id = uuid4() if key is None else uuid5(key, f"{session_id}\n{copy.model_dump_json()}")
+    if await sessions.existing(tx, [copy_id]):
+        return await show(tx, copy_id, viewer_of(who))
     plan = shifted(original.plan, copy.starts_at)
     # They are of one session each: by their ids they are written to, and read its roster.
     trainers = tuple(replace(trainer, trainer_id=uuid4()) for trainer in plan.trainers)
@@ -196,7 +215,7 @@ async def duplicate(tx: Transaction, who: Principal, session_id: UUID, copy: Ses
         plan = replace(plan, title=copy.title)
     shown = original.presentation
     session = Session(
-        session_id=uuid4(),
+        session_id=copy_id,
         offer_id=original.offer_id,
         format=original.format,
         organiser=original.organiser,

@@ -1,5 +1,6 @@
 """The pages of a delegation: what can be done with sessions, and which errors stand beside a field."""
 
+import asyncio
 import re
 from html import unescape
 from uuid import UUID
@@ -373,6 +374,37 @@ async def _refused(organiser: HttpBrowser, path: str, why: str) -> None:
     answer = await organiser.get(path)
     assert (answer.status_code, why in answer.text) == (422, True), answer.text
     assert "C’est définitif" not in answer.text
+
+
+async def test_a_form_that_is_sent_many_times_at_once_is_done_once(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    async def twenty_times(path: str, to: str, **fields: str) -> list[str]:
+        page = (await organiser.get(path)).text
+        names = [name for name in ("cle", "formulaire", "version") if f'name="{name}"' in page]
+        form = {name: hidden(page, name) for name in names} | fields
+        answers = await asyncio.gather(*(organiser.post(to, data=form) for _ in range(20)))
+        assert {answer.status_code for answer in answers} <= {303, 412, 422}
+        return [answer.headers["location"] for answer in answers if answer.status_code == 303]
+
+    new = "/gestion/sessions/nouvelle"
+    (made,) = set(await twenty_times(new, new, **a_form(an_empty_offer)))
+    path = made.partition("?")[0]
+    (copied,) = set(await twenty_times(path, f"{path}/copier", copie=in_days(50).strftime("%Y-%m-%dT%H:%M")))
+    assert copied.partition("?")[0] != path
+    assert len((await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]) == 2
+    assert len(await twenty_times(path, f"{path}/publier")) == 1
+    assert len(await twenty_times(f"{path}/annuler", f"{path}/annuler")) == 1
+    assert [type(event) for event in await events_of(path.rpartition("/")[2])] == [
+        SessionScheduled,
+        SessionOpened,
+        SessionCancelled,
+    ]
+    # What is typed otherwise is another draft, and so is what a new form says the same of.
+    page = (await organiser.get(new)).text
+    form = {name: hidden(page, name) for name in ("cle", "formulaire")} | a_form(an_empty_offer)
+    other = [await organiser.post(new, data=form | {"venue": venue}) for venue in ("Brest", "Vannes")]
+    assert len({made, *(answer.headers["location"] for answer in other)}) == 3
 
 
 async def test_a_copy_is_a_draft_at_another_time(

@@ -38,7 +38,18 @@ QUERY = (
 TYPED = (
     *(session_form.FIELDS | {session_form.SIRETS, session_form.UNLIMITED}),
     *("towns-0-town", "towns-0-starts_at", "modules-0-ends_at", "questions-0-kind", "reserved_seats-0-seats"),
-    *("version", "ligne", "serie", "apercu", "confirmer", "reason", "copie", "modele", "replay_url", "url"),
+    *(
+        "version",
+        "ligne",
+        "formulaire",
+        "apercu",
+        "confirmer",
+        "reason",
+        "copie",
+        "modele",
+        "replay_url",
+        "url",
+    ),
     *(
         "resource_kind",
         "themes-enjeux-ia",

@@ -43,7 +43,9 @@ def a_series(offer_id: str, *towns: str, **changes: str) -> dict[str, str]:
 async def seen(organiser: HttpBrowser, form: dict[str, str]) -> tuple[httpx.Response, dict[str, str]]:
     """The page that shows what would be made, and the form as a browser would send it from there."""
     page = await send(organiser, PAGE, **form)
-    marks = {name: hidden(page.text, name) for name in ("cle", "serie", "apercu") if f'"{name}"' in page.text}
+    marks = {
+        name: hidden(page.text, name) for name in ("cle", "formulaire", "apercu") if f'"{name}"' in page.text
+    }
     return page, form | marks | {"confirmer": "oui"}
 
 

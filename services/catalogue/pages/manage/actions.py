@@ -93,7 +93,8 @@ async def copy(visit: StaffVisit) -> Response:
         starts_at = moment_in(visit.form.get("copie", ""), listed.session.plan.timezone)
         request = SessionCopy.model_validate({"starts_at": starts_at})
         async with visit.database.transaction() as tx:
-            made = await sessions.duplicate(tx, visit.who, listed.session.session_id, request)
+            key, session_id = session_page.form_name(visit), listed.session.session_id
+            made = await sessions.duplicate(tx, visit.who, session_id, request, key=key)
     except ValueError:
         error = FormError("starts_at")
     except Impossible as refused:

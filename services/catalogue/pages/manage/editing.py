@@ -46,6 +46,7 @@ async def new_session(visit: StaffVisit) -> Response:
         values=values,
         rows=form_rows.shown(values, button, blank=1 if visit.form else form_rows.BLANK),
         settled=frozenset(),
+        form_name=session_page.form_name(visit),
         unfolded=session_form.unfolded(values, errors, button),
         **form_errors.shown(visit.rendering, errors, order),
     )
@@ -87,7 +88,7 @@ async def _draft(visit: StaffVisit, every: list[Offer]) -> ListedSession | dict[
         return typed.errors
     try:
         async with visit.database.transaction() as tx:
-            return await sessions.draft(tx, visit.who, draft)
+            return await sessions.draft(tx, visit.who, draft, key=session_page.form_name(visit))
     except Impossible as error:
         return form_errors.of_rules(error.violations)
 

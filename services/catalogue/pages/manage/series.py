@@ -1,7 +1,6 @@
 """A series by a form: what its sessions have in common, a row for each town; seen before it is made."""
 
 from collections.abc import Mapping
-from uuid import UUID, uuid4
 
 from starlette.responses import Response
 
@@ -16,7 +15,7 @@ from shared.web.logins import StaffVisit
 
 _BLANK = 3
 """Blank rows that the form begins with."""
-KEY, SEEN, CONFIRM = "serie", "apercu", "confirmer"
+SEEN, CONFIRM = "apercu", "confirmer"
 
 
 async def new_series(visit: StaffVisit) -> Response:
@@ -35,19 +34,11 @@ async def new_series(visit: StaffVisit) -> Response:
     act = series.create if confirmed and seen else series.plan
     published = series_form.PUBLISHED in values
     async with visit.database.transaction() as tx:
-        planned = await act(tx, visit.who, typed.rows, key=_key(visit), published=published)
+        planned = await act(tx, visit.who, typed.rows, key=session_page.form_name(visit), published=published)
     if planned.made:
         return session_page.lead("/gestion", "serie-publiee" if published else "serie")
     errors = series_form.refused(values, planned.sessions)
     return await _page(visit, every, values, errors=errors, planned=planned, changed=confirmed and not seen)
-
-
-def _key(visit: StaffVisit) -> UUID:
-    """What names the series from its first page on, so that it is made once."""
-    try:
-        return UUID(visit.form.get(KEY, ""))
-    except ValueError:
-        return uuid4()
 
 
 async def _page(
@@ -78,7 +69,7 @@ async def _page(
         unfolded=session_form.unfolded(values, errors, button),
         planned=planned,
         changed=changed,
-        key=_key(visit),
+        form_name=session_page.form_name(visit),
         digest=series_form.digest(values),
         **form_errors.shown(visit.rendering, errors, series_form.ORDER),
     )

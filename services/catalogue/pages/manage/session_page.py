@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from starlette.responses import Response
 
@@ -24,6 +24,8 @@ REPLAY_FIELDS = {
 }
 """The fields of the form of a replay, by those of the request."""
 
+FORM_NAME = "formulaire"
+"""The hidden field that names a form."""
 _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 
@@ -90,7 +92,16 @@ async def page(
         themes=shown.themes,
         requirable=shown.requirable,
         template_name=shown.template,
+        form_name=uuid4(),
     )
+
+
+def form_name(visit: StaffVisit) -> UUID:
+    """What names a form from its first page on, so that what it makes is made once."""
+    try:
+        return UUID(visit.form.get(FORM_NAME, ""))
+    except ValueError:
+        return uuid4()
 
 
 def tag(listed: ListedSession) -> str:
