@@ -22,7 +22,7 @@ async def announce(tx: Transaction, resources: Sequence[Received[ResourceEvent]]
     A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
     corrects what is still to be sent. Of what is withdrawn nothing more is sent.
     """
-    received = await still_open(tx, resources)
+    received = await keep_withdrawals(tx, resources)
     called_for = replay_letters(received)
     await sessions.lock(
         tx, {replay.event.session_id for replay, _ in called_for if replay.event.session_id}, exclusive=True
@@ -38,8 +38,10 @@ async def announce(tx: Transaction, resources: Sequence[Received[ResourceEvent]]
             await news.save(tx, resource.id, item)
 
 
-async def still_open(tx: Transaction, resources: Sequence[Received[ResourceEvent]]) -> list[ReceivedResource]:
-    """Take in which resources are withdrawn. Returns what was received of the others."""
+async def keep_withdrawals(
+    tx: Transaction, resources: Sequence[Received[ResourceEvent]]
+) -> list[ReceivedResource]:
+    """Keep which resources are withdrawn. Returns what was received of those that are not."""
     withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
     await withdrawals.save(tx, withdrawn)
     gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.notifier import letters
-from services.notifier.service.news import replay_letters, still_open
+from services.notifier.service.news import keep_withdrawals, replay_letters
 from services.notifier.store import fan_outs, news, replays, sessions
 from shared.database import Transaction
 from shared.events.catalogue import ResourceEvent, SessionState
@@ -33,7 +33,7 @@ async def restore(
         item = letters.news_of_session(state.event, now)
         if item is not None:
             await news.save(tx, state.id, item)
-    opened = await still_open(tx, resources)
+    opened = await keep_withdrawals(tx, resources)
     await replays.save(tx, replay_letters(opened))
     for resource in opened:
         await news.save(tx, resource.id, letters.news_of(resource.event))

@@ -127,7 +127,9 @@ _NAMES = text(
 _READERS = text(
     """
     SELECT enrolment.version, standing, suppression.address IS NOT NULL AS suppressed,
-           EXISTS (SELECT FROM withdrawn_resource WHERE event_id = mail.event_id) AS withdrawn,
+           EXISTS (SELECT FROM withdrawn_resource AS gone -- one that is sent again names the first event
+                    WHERE gone.event_id IN (mail.event_id, CAST(mail.details ->> 'cause_id' AS uuid))
+                  ) AS withdrawn,
            EXISTS (SELECT FROM former_address AS former
                     WHERE (former.issuer, former.agent_id) = (mail.issuer, mail.recipient)
                       AND former.address = lower(mail.address)

@@ -226,8 +226,14 @@ async def test_letters_about_a_replay_that_was_withdrawn_are_not_sent_nor_writte
     await notifier.deliver()
     rows = await notifier.rows("recipient, state", where="template = 'replay-available'")
     assert {(row.recipient, row.state) for row in rows} == {("A-1", "sent"), ("A-2", "superseded")}
+    (left,) = await notifier.rows("mail_id", where="template = 'replay-available' AND state = 'sent'")
+    async with notifier.database.transaction() as tx:
+        again = await mails.resend(tx, left.mail_id, actor="assistance")
+    await notifier.deliver()
+    (copy,) = await notifier.rows("state", where=f"mail_id = '{again}'")
+    assert copy.state == "superseded"
     await notifier.hear(replay.model_copy(update={"version": 3}))  # which nobody publishes
-    assert len(await recipients(notifier, "replay-available")) == 2
+    assert len(await recipients(notifier, "replay-available")) == 3
 
 
 async def test_an_enrolment_that_is_read_after_the_replay_gets_the_letter_too(notifier: Notifier) -> None:
