@@ -55,6 +55,11 @@ class StaffVisit:
         )
 
     @property
+    def done(self) -> str | None:
+        """What was just done, if that led to this page."""
+        return None if self.form else self.request.query_params.get("fait")
+
+    @property
     def owner_mark(self) -> str:
         """What tells who visits from others, the same in each of their log-ins; a page may show it."""
         return store.digest_of("mark", self.login.owner)[:ID]

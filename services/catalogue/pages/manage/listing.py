@@ -5,7 +5,6 @@ from contextlib import suppress
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, form_errors
-from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.service import offers, sessions
@@ -57,7 +56,7 @@ async def own_sessions(visit: StaffVisit) -> Response:
         used=used,
         total=total,
         part=found,
-        done=session_page.done_before(visit),
+        done=visit.done,
     )
 
 

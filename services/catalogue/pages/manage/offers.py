@@ -121,6 +121,6 @@ async def _page(
         differing=offer_form.differing(values, stored),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
-        done=session_page.done_before(visit),
+        done=visit.done,
         **form_errors.shown(visit.rendering, errors, offer_form.ORDER),
     )

@@ -185,6 +185,6 @@ async def _page(
         **form_errors.shown(visit.rendering, errors, _ORDER),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
-        done=session_page.done_before(visit),
+        done=visit.done,
         changes=[(entry, field_changes(entry.changes)) for entry in entries],
     )

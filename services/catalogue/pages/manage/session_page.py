@@ -87,7 +87,7 @@ async def page(
         typed=any(session_form.is_field(name) for name in typed),
         differing=session_form.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
-        done=done_before(visit),
+        done=visit.done,
         replays=shown.replays,
         themes=shown.themes,
         requirable=shown.requirable,
@@ -122,8 +122,3 @@ def to(session_id: UUID, done: str) -> Response:
 def lead(address: str, done: str) -> Response:
     """Lead to a page of these, which says what was done."""
     return responses.see_other(f"{address}?{urlencode({'fait': done})}")
-
-
-def done_before(visit: StaffVisit) -> str | None:
-    """What was just done, if that led to the page."""
-    return None if visit.form else visit.request.query_params.get("fait")

@@ -112,15 +112,10 @@ def page(
         numbers=numbers,
         session=numbers.session,
         tab=tab,
-        done=done_before(visit),
+        done=visit.done,
         **form_errors.shown(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
         **values,
     )
-
-
-def done_before(visit: StaffVisit) -> str | None:
-    """What was just done, if that led to the page."""
-    return None if visit.request.method == "POST" else visit.request.query_params.get("fait")
 
 
 def to_session(

@@ -263,7 +263,7 @@ async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) ->
     letters: dict[str, list[SeatedPerson]] = {}
     for person in found.people:
         letters.setdefault(plain(person.family_name)[:1].upper(), []).append(person)
-    last = (frame.done_before(visit) or "").removeprefix("pointee-")
+    last = (visit.done or "").removeprefix("pointee-")
     by_id = {str(person.enrolment_id): person for person in found.people}
     return frame.page(
         visit,
