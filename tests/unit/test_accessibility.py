@@ -31,7 +31,7 @@ def test_the_declaration_says_the_same_numbers() -> None:
     missing = VERDICTS["non conforme"]
     for text in (
         f"{VERDICTS['conforme']} sont respectés",
-        f"{missing} ne l’est pas" if missing else "aucun n’est manqué",
+        f"{missing} ne l’est pas" if missing else "aucun n’est non respecté",
         f"{VERDICTS['non applicable']} sont sans objet",
     ):
         assert text in DECLARATION
