@@ -46,7 +46,7 @@ async def test_a_bespoke_request_is_in_the_list_until_the_authority_has_a_propos
     assert task.startswith("Demande sur mesure en instruction : proposition à faire. Ville de Rennes")
     await hear(database, answered(request_id, "proposed"))
     assert await tasks(organiser) == []
-    assert "Rien n’attend de vous" in text_of(await organiser.get(MANAGE))
+    assert "Vous n’avez rien à faire" in text_of(await organiser.get(MANAGE))
 
 
 @pytest.mark.parametrize("answer", ["agreed", "declined"])

@@ -40,7 +40,7 @@ async def test_a_session_is_shown_with_its_seats_and_who_waits(
     await front.enrol(session, *(an_agent() for _ in range(5)))
     page = text_of(await organiser.get(MANAGE))
     assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
-    assert "Rien n’attend de vous" in page
+    assert "Vous n’avez rien à faire" in page
     assert "Inscriptions ouvertes" in page
 
 
@@ -83,7 +83,7 @@ async def test_what_waits_for_the_organiser_comes_first(
         assert expected in page.replace("\u00a0", " ")
     places = [page.index(said) for said in ("pour un minimum de 5", "à classer", "sans l’accord", "proposée")]
     assert places == sorted(places)  # the most urgent first
-    assert "Rien n’attend de vous" not in page
+    assert "Vous n’avez rien à faire" not in page
     week = page.partition("Les sept jours qui viennent")[2]
     assert week.count("Début") == 2
     assert "Clôture des inscriptions" in week
@@ -155,7 +155,7 @@ async def test_the_first_page_shows_the_first_of_each_kind_and_leads_to_all(
     assert "1 place proposée" in offers
     assert "Tâches suivantes" not in offers
     for nothing in ("quoi=x", "apres=9999"):
-        assert "Rien n’attend de vous" in text_of(await organiser.get(f"{MANAGE}/a-faire?{nothing}"))
+        assert "Vous n’avez rien à faire" in text_of(await organiser.get(f"{MANAGE}/a-faire?{nothing}"))
     week = text_of(await organiser.get(f"{MANAGE}/semaine"))
     assert "Dates suivantes" in week
     assert "Début de la liste" in text_of(await organiser.get(f"{MANAGE}/semaine?apres=1"))
