@@ -2,16 +2,22 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from services.enrolment.pages.links import TEMPLATES
 from services.enrolment.rules.overview import (
     AHEAD,
+    BespokeStep,
+    BespokeTask,
     OrganiserDate,
     OrganiserTask,
     SessionNumbers,
     week_ahead,
 )
+from shared.auth import Principal, Role
+from shared.web.rendering import Rendering
 from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
 
 TICK = timedelta(seconds=1)
@@ -103,3 +109,19 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
         (STARTS + 2 * DAY, OrganiserDate.STARTS),
         (STARTS + 3 * DAY, OrganiserDate.ENDS),
     ]
+
+
+REQUESTS = {
+    request.task: request
+    for step in (BespokeStep.NEW, BespokeStep.TAKEN_ON)
+    for request in [BespokeTask(uuid4(), "corse", "Ville de Bastia", 12, OPENS, step)]
+}
+
+
+@pytest.mark.parametrize("task", OrganiserTask)
+def test_whatever_waits_for_organisers_has_a_label_and_a_sentence(task: OrganiserTask) -> None:
+    who = Principal(name="Camille", role=Role.ADMIN)
+    parts = Rendering(TEMPLATES, notice="message.html").module("manage/parts.html", who=who, now=OPENS)
+    subject = REQUESTS.get(task) or numbers_of({"minimum": 1})
+    assert parts.task_labels[task]
+    assert 'class="where"' in parts.task_list([(task, subject)])
