@@ -25,7 +25,8 @@ from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
-_WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
+WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
+"""Fields whose sentence says what they take."""
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 
@@ -51,7 +52,7 @@ def agent_in(form: Form) -> tuple[Agent | None, dict[str, FormError]]:
     except ValidationError as error:
         for fault in error.errors():
             name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
-            errors.setdefault(name, FormError(name if name in _WITH_OWN_ERROR else "invalid"))
+            errors.setdefault(name, FormError(name) if name in WITH_OWN_ERROR else FormError("invalid"))
         return None, errors
     if not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
         errors.setdefault("siret", FormError("siret"))

@@ -29,11 +29,12 @@ from shared.events.vocabulary import Email, Line, Name, Paragraph, Reason
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.logins import StaffVisit
 
-_CORRECTABLE: dict[str, TypeAdapter[str]] = {
+CORRECTABLE: dict[str, TypeAdapter[str]] = {
     "email": TypeAdapter(Email),
     "given_name": TypeAdapter(Name),
     "family_name": TypeAdapter(Name),
 }
+"""What an organiser may correct of somebody; each has a sentence of its own."""
 _LINE: TypeAdapter[str] = TypeAdapter(Line)
 _PARAGRAPH: TypeAdapter[str] = TypeAdapter(Paragraph)
 MAX_PRIORITY = 1000
@@ -53,11 +54,11 @@ LockSessions = Callable[[Transaction, UUID], Awaitable[None]]
 DoneInSession = Callable[[Transaction, StaffVisit, UUID], Awaitable[object]]
 
 
-def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: str) -> Parsed:
+def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: FormError) -> Parsed:
     try:
         return kind.validate_python(typed)
     except ValidationError:
-        raise NotDone({field: FormError(error)}) from None
+        raise NotDone({field: error}) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ class PersonPages:
     async def _correct(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
         form = visit.form
         after: dict[str, str] = {}
-        for field, kind in _CORRECTABLE.items():
+        for field, kind in CORRECTABLE.items():
             typed = form.typed(field)
             if typed != form.get(f"avant-{field}", ""):
-                after[field] = _parsed(kind, field, typed, field)
+                after[field] = _parsed(kind, field, typed, FormError(field))
         if not after:
             raise NotDone({"": FormError("unchanged")})
         found = await enrolments.find_own(tx, enrolment_id, visit.who)
@@ -101,7 +102,7 @@ class PersonPages:
         by, typed = visit.form.typed("by"), visit.form.typed("reason")
         if by not in ("agent", "employer"):
             raise NotDone({"by": FormError("by")})
-        reason = _parsed(_PARAGRAPH, "reason", typed, "too_long") if typed else None
+        reason = _parsed(_PARAGRAPH, "reason", typed, FormError("too_long")) if typed else None
         return await enrolments.withdraw(
             tx,
             enrolment_id,
@@ -151,7 +152,7 @@ class PersonPages:
         priority = visit.form.number("priority", MAX_PRIORITY)
         if priority is None:
             raise NotDone({"priority": FormError("priority", MAX_PRIORITY)})
-        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), "reason")
+        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), FormError("reason"))
         return await enrolments.change_priority(
             tx,
             enrolment_id,
@@ -200,7 +201,7 @@ class PersonPages:
 
 
 async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), "note")
+    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
     return await people.add_note(tx, enrolment_id, text, visit.who, clock.now()) or None
 
 
@@ -280,7 +281,7 @@ async def _page(
             raise HTTPException(404)
         numbers = await frame.own_session(tx, visit, found.session.session_id)
     agent = found.line.enrolment.agent
-    stored = {field: getattr(agent, field) for field in _CORRECTABLE}
+    stored = {field: getattr(agent, field) for field in CORRECTABLE}
     kept = ("given_name", "family_name", "email", "by", "reason", "priority", "to_session_id", "note")
     typed = {name: visit.form[name] for name in kept if name in visit.form}
     blank = dict.fromkeys(kept, "") | {"priority": str(found.line.enrolment.priority)}
