@@ -68,7 +68,7 @@ TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
 TimeKey = tuple[AwareDatetime, UUID]
 """Where a line stands in a roster that is sorted by when it changed last: that, and the id."""
 SortedKey = tuple[str | datetime, UUID]
-"""One of these."""
+"""A TextKey or a TimeKey."""
 
 
 @dataclass(frozen=True, slots=True)

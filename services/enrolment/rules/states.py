@@ -31,20 +31,20 @@ class State(StrEnum):
     @property
     def has_seat(self) -> bool:
         """Whether the agent sits, or sat, on a seat of the session."""
-        return self in _SEATED
+        return self in _WITH_SEAT
 
     @property
     def holds_seat(self) -> bool:
         """Whether a seat is theirs, or held for their answer."""
-        return self is State.OFFERED or self in _SEATED
+        return self is State.OFFERED or self in _WITH_SEAT
 
 
 _ENDED = frozenset(
     {State.REFUSED, State.LAPSED, State.NOT_OBTAINED, State.WITHDRAWN, State.SESSION_CANCELLED}
 )
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
-_SEATED = _SEEN | {State.ENROLLED}
-SEATED = [state for state in State if state.has_seat]
+_WITH_SEAT = _SEEN | {State.ENROLLED}
+SEATED = tuple(state for state in State if state in _WITH_SEAT)
 """The states of an enrolment with a seat."""
 _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
 _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP

@@ -62,17 +62,17 @@ _COUNT = text(
     "WHERE session_id = :session AND module = :module AND state = ANY(CAST(:seated AS text[]))"
 )
 _BY_NAME = text(f"""
-    SELECT first.*, attendance.attendance, arrival.at AS arrived_at
+    SELECT people.*, attendance.attendance, arrival.at AS arrived_at
       FROM (
            SELECT enrolment_id, agent ->> 'family_name' AS family_name, agent ->> 'given_name' AS given_name,
                   {EMPLOYER} AS employer, name
-             FROM unnest(CAST(:seated AS text[])) AS wanted (of_state),
+             FROM unnest(CAST(:seated AS text[])) AS of_state,
                   LATERAL (
                   SELECT enrolment_id, agent, {NAME_SQL} AS name FROM enrolment
                    WHERE session_id = :session AND state = of_state
-                   ORDER BY {NAME_SQL}, enrolment_id LIMIT :limit) AS seated
-            ORDER BY name, enrolment_id LIMIT :limit) AS first
+                   ORDER BY {NAME_SQL}, enrolment_id LIMIT :limit) AS found
+            ORDER BY name, enrolment_id LIMIT :limit) AS people
            LEFT JOIN attendance
-                ON attendance.enrolment_id = first.enrolment_id AND attendance.module = :module
-           LEFT JOIN arrival ON arrival.enrolment_id = first.enrolment_id AND arrival.module = :module
+                ON attendance.enrolment_id = people.enrolment_id AND attendance.module = :module
+           LEFT JOIN arrival ON arrival.enrolment_id = people.enrolment_id AND arrival.module = :module
      ORDER BY name, enrolment_id""")  # noqa: S608 our own words

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -57,7 +58,7 @@ async def sorted_page(
     descending: bool = False,
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster in another order than its own."""
-    key, enrolment_id = after or _END_OF[order, descending]
+    key, enrolment_id = after or _before_first(order, descending=descending)
     parameters = {
         "id": session_id,
         "states": [state.value for state in states or State],
@@ -211,18 +212,17 @@ _SORTED_BY = {
     RosterOrder.SINCE: "updated_at",
 }
 _KEY_TYPES = {RosterOrder.NAME: "text", RosterOrder.EMPLOYER: "text", RosterOrder.SINCE: "timestamptz"}
-_FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
-_LAST_TEXT = "\U0010ffff"
-"""After every name."""
-_END_OF: dict[tuple[RosterOrder, bool], SortedKey] = {
-    (RosterOrder.NAME, False): ("", _FIRST_ID),
-    (RosterOrder.NAME, True): (_LAST_TEXT, _LAST_ID),
-    (RosterOrder.EMPLOYER, False): ("", _FIRST_ID),
-    (RosterOrder.EMPLOYER, True): (_LAST_TEXT, _LAST_ID),
-    (RosterOrder.SINCE, False): (EARLIEST, _FIRST_ID),
-    (RosterOrder.SINCE, True): (LATEST, _LAST_ID),
+_ENDS: dict[str, tuple[str | datetime, str | datetime]] = {
+    "text": ("", "\U0010ffff"),
+    "timestamptz": (EARLIEST, LATEST),
 }
-"""Before every line, in each order and, where it is turned, after every line."""
+"""What lies before every value of a type, and after every one."""
+
+
+def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
+    """Return where the first page of a sorted roster begins: before its first line."""
+    before, after = _ENDS[_KEY_TYPES[order]]
+    return (after, UUID(int=2**128 - 1)) if descending else (before, UUID(int=0))
 
 
 def _sorted_page(order: RosterOrder, *, descending: bool) -> TextClause:

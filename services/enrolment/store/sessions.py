@@ -13,7 +13,7 @@ from sqlalchemy import Row, select, text
 from sqlmodel import col
 
 from services.enrolment.rules.seats import Seats
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import SEATED, State
 from services.enrolment.rules.waiting_list import WaitingGroup
 from services.enrolment.tables import SessionRow
 from shared.database import Transaction, insert_many
@@ -240,9 +240,9 @@ def _decoded(_session_id: UUID, _version: int, state: _NotCompared) -> NumberedS
 
 _LIVE = [state.value for state in State if state.is_live]
 _HOLDING = [state.value for state in State if state.holds_seat]
-_SEATED = ", ".join(f"'{state}'" for state in State if state.has_seat)
+_SEATED_SQL = ", ".join(f"'{state}'" for state in SEATED)
 _COUNTED = (
-    f"SELECT session_id, CAST(count(*) FILTER (WHERE state IN ({_SEATED})) AS integer) AS enrolled, "  # noqa: S608 our own states
+    f"SELECT session_id, CAST(count(*) FILTER (WHERE state IN ({_SEATED_SQL})) AS integer) AS enrolled, "  # noqa: S608 our own states
     "CAST(count(*) FILTER (WHERE state = 'offered') AS integer) AS offered, "
     "CAST(count(*) FILTER (WHERE state = 'waitlisted') AS integer) AS waiting, "
     "count(ticket) + 1 AS next_ticket, max(received_at) FILTER (WHERE ticket IS NOT NULL) AS newest_receipt "

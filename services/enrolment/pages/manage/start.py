@@ -23,8 +23,8 @@ from shared.web.paging import Part
 SHOWN = 12
 """Of each kind on the first page."""
 PAGE = 50
-_LAST = 10_000
-"""Of a list of tasks or dates."""
+LAST_START = 10_000
+"""Where the last page that is shown of a list of tasks or dates may begin."""
 Listed = TypeVar("Listed")
 
 
@@ -77,7 +77,7 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
 
 
 def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
-    """The page of a list that the address has: it is made anew each time, and so counted."""
-    first = number_in(visit.request.query_params.get("apres", ""), _LAST) or 0
+    """The page of a list that begins at ``apres``, a number: there is no key to go on from."""
+    first = number_in(visit.request.query_params.get("apres", ""), LAST_START) or 0
     following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}
     return Part(listed[first : first + PAGE], first == 0, {}, following)
