@@ -8,7 +8,13 @@ from sqlalchemy import text
 from services.catalogue.service import published as ours
 from shared import clock
 from shared.database import Database
-from shared.events.catalogue import ReplayPublished, ResourcePublished, SessionState
+from shared.events.catalogue import (
+    ReplayPublished,
+    ResourceEvent,
+    ResourcePublished,
+    ResourceWithdrawn,
+    SessionState,
+)
 from tests.conftest import Ask
 from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, published
 
@@ -25,10 +31,10 @@ async def differences(database: Database, events_of: EventsOf) -> Any:
     return compare
 
 
-def by_kind(said: list[Any]) -> tuple[list[SessionState], list[ReplayPublished | ResourcePublished]]:
+def by_kind(said: list[Any]) -> tuple[list[SessionState], list[ResourceEvent]]:
     """The newest state of each session and of each resource."""
     sessions = {event.session_id: event for event in said if isinstance(event, SessionState)}
-    kinds = (ReplayPublished, ResourcePublished)
+    kinds = (ReplayPublished, ResourcePublished, ResourceWithdrawn)
     resources = {event.resource_id: event for event in said if isinstance(event, kinds)}
     return list(sessions.values()), list(resources.values())
 
@@ -37,11 +43,14 @@ async def test_what_is_stored_is_what_was_published(
     ask: Ask, an_empty_offer: str, events_of: EventsOf, differences: Any
 ) -> None:
     session_id = await published(ask, an_empty_offer)
-    replay = {"session_id": session_id, "title": "Le replay", "url": "https://videos.example.org/1"}
+    replay = {"title": "Le replay", "url": "https://videos.example.org/1"}
     await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, title="Un autre titre")
-    await ask("POST", "/replays", by=BRETAGNE, **replay)
+    assert (await ask("POST", "/replays", by=BRETAGNE, **replay)).status_code == 201
     cancelled = await published(ask, an_empty_offer)
     await ask("POST", f"/sessions/{cancelled}/cancel", by=BRETAGNE, reason="La salle est fermée.")
+    assert await differences(await events_of()) == []
+    mistake = await ask("POST", "/replays", by=BRETAGNE, **replay | {"url": "https://videos.example.org/2"})
+    await ask("POST", f"/resources/{mistake.json()['resource_id']}/withdraw", by=BRETAGNE)
     assert await differences(await events_of()) == []
 
 

@@ -236,6 +236,26 @@ async def test_letters_about_a_replay_that_was_withdrawn_are_not_sent_nor_writte
     assert len(await recipients(notifier, "replay-available")) == 3
 
 
+async def test_a_withdrawal_that_an_older_version_has_passed_over_is_taken_in_by_a_rebuild(
+    notifier: Notifier,
+) -> None:
+    await notifier.hear(scheduled())
+    await notifier.hear(enrolled(1))
+    replay, stays = a_replay(), a_replay(resource_id=uuid4())
+    await notifier.hear(replay, stays)
+    gone = ResourceWithdrawn(resource_id=replay.resource_id, version=2, withdrawn_at=clock.now())
+    latest = {Topic.CATALOGUE_SESSIONS: [], Topic.CATALOGUE_RESOURCES: [received(gone), received(stays)]}
+    for _ in range(2):
+        async with notifier.database.transaction() as tx:
+            await handlers.projections.restore(tx, latest)
+    async with notifier.database.quiet_transaction() as tx:
+        (_, replays_compared) = await handlers.projections.compare(tx, latest)
+    assert list(replays_compared.differences()) == []
+    await notifier.deliver()
+    rows = await notifier.rows("state", where="template = 'replay-available'")
+    assert sorted(row.state for row in rows) == ["sent", "superseded"]
+
+
 async def test_an_enrolment_that_is_read_after_the_replay_gets_the_letter_too(notifier: Notifier) -> None:
     """The two topics have no common order."""
     await notifier.hear(a_replay())
