@@ -337,6 +337,13 @@ READS: Mapping[str, str] = {
 }
 """What somebody of the staff read, or asked for at the command line."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
+LOG_IN_LEADS: Mapping[str, str] = {
+    "gestion": "Pour créer, modifier et publier les sessions de votre délégation.",
+    "inscriptions": "Pour suivre les inscriptions aux sessions de votre délégation.",
+    "courriels": "Réservé à l’assistance.",
+    "exploitation": "Réservé à l’exploitation et à l’assistance.",
+}
+"""What the page of a log-in says of the pages behind it."""
 RETURNS: Mapping[str, str] = {"hard": "adresse inconnue", "soft": "échec passager"}
 """How a mail came back."""
 INTERESTS: Mapping[str, str] = {

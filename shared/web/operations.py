@@ -102,7 +102,7 @@ def add_to(
         cookie=f"exploitation-{process.name}",
         roles=frozenset((Role.SUPPORT, Role.ADMIN)),
         title=f"Exploitation, {labels.SERVICES[process.name].lower()}",
-        lead="Réservé à l’exploitation et à l’assistance.",
+        lead=labels.LOG_IN_LEADS["exploitation"],
         label={"motif": "Motif de la consultation", "raison": "Pourquoi rien n’est perdu"}.get,
         pages=((home, "État"), (f"{home}/incidents", "Incidents")),
         same_site="strict",

@@ -148,6 +148,7 @@ class Rendering:
             "paragraphs": _paragraphs,
             "query": query,
             "reference": reference_of,
+            "typeset": french.typeset,
             "xml": _xml,
         }
         self._notices: dict[str, Notice] = {}

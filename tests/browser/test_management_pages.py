@@ -121,7 +121,7 @@ def test_a_page_says_that_its_log_in_is_about_to_end(organiser: Page) -> None:
         organiser.evaluate("document.getAnimations().find((it) => it.animationName === 'seen').finish()")
         expect(notice).to_be_visible()
         looks_right(organiser)
-        organiser.get_by_role("link", name="Rester dans cet espace").click()
+        organiser.get_by_role("link", name="Prolonger ma connexion").click()
     expect(notice).to_be_hidden()
     expect(title).to_have_value("L’IA à Rennes")
 

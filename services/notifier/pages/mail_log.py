@@ -26,6 +26,7 @@ from shared.database import Database, Transaction
 from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
+from shared.web import labels
 from shared.web.links import MAIL_LOG
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.operations import ServiceLine
@@ -45,7 +46,7 @@ STAFF_AREA = StaffArea(
     cookie="courriels",
     roles=frozenset((Role.SUPPORT, Role.ADMIN)),
     title="Assistance",
-    lead="Réservé à l’assistance.",
+    lead=labels.LOG_IN_LEADS["courriels"],
     pages=(
         (PEOPLE, "Personnes"),
         (LOG, "Courriels"),

@@ -192,3 +192,22 @@ async def test_the_numbers_of_a_session_are_a_part_of_their_own_that_is_not_sent
     after = await organiser.get(path, headers=known)
     assert re.search(r"\b1\sinscription sur 2\splaces", after.text)
     assert (await organiser.get(f"{MANAGE}/sessions/{uuid4()}/places")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("timezone", "said"),
+    [
+        ("America/Martinique", "Heures de cette page : heure de la Martinique."),
+        ("Indian/Reunion", "Heures de cette page : heure de La Réunion."),
+        ("Europe/Paris", None),
+    ],
+)
+async def test_each_page_of_a_session_says_whose_clocks_it_goes_by(
+    front: Front, organiser: OrganiserClient, timezone: str, said: str | None
+) -> None:
+    session = open_now(timezone=timezone)
+    await front.publish(session)
+    for page in ("", "/attente", "/presence", "/pointage", "/messages", "/historique"):
+        text_there = text_of(await organiser.get(page_of(session, page))).replace("\u00a0", " ")
+        assert ("Heures de cette page" in text_there) == (said is not None)
+        assert said is None or said in text_there

@@ -285,7 +285,9 @@ async def test_a_move_to_a_session_that_asks_questions_asks_them_first(
     assert "Depuis quand ?" not in page.text  # asked of others
     assert await front.states(session, agent) == ["enrolled"]
     unanswered = await send(organiser, path, f"{path}/deplacement", repondu="oui", **to)
-    assert "Répondez à cette question." in text_of(unanswered, 422)
+    assert text_of(unanswered, 422).count("Répondez à cette question.") == 2, "above the form and beside it"
+    assert "<title>Erreur – " in unanswered.text
+    assert 'href="#question-repas"' in unanswered.text
     answer = {"question-repas": "végétarien", "repondu": "oui"}
     done = await send(organiser, path, f"{path}/deplacement", **to, **answer)
     assert done.status_code == 303

@@ -318,6 +318,8 @@ async def test_what_is_no_answer_is_said_at_its_question_and_keeps_the_others(
     agent, (here, _), link, chosen = await asking(front, visit)
     answer = await visit("POST", link, data=chosen | ANSWERS | {"repondu": "oui"} | typed)
     text = page(answer, 422, "Questions de l’organisateur")
+    assert "<title>Erreur – " in text
+    assert re.search(r'role="alert".*href="#question-', text, re.DOTALL)
     assert text.count('aria-invalid="true"') == 1
     assert wrong in text.replace("\u00a0", " ").replace("\u202f", " ")
     assert ("Une autre." in text) == ("question-remarque" not in typed)
