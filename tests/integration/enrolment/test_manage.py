@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.database import Database
+from shared.events.vocabulary import Status
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import ADMIN, CORSE, MODULES, SUPPORT
@@ -42,6 +43,17 @@ async def test_a_session_is_shown_with_its_seats_and_who_waits(
     assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
     assert "Vous n’avez rien à faire" in page
     assert "Inscriptions ouvertes" in page
+
+
+async def test_a_session_that_is_cancelled_takes_nobody(front: Front, organiser: OrganiserClient) -> None:
+    session = open_now()
+    await front.publish(session)
+    assert "Ajouter une personne" in text_of(await organiser.get(page_of(session)))
+    await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
+    page = text_of(await organiser.get(page_of(session)))
+    assert "Annulée" in page
+    assert "Inscriptions jusqu’au" not in page
+    assert "Ajouter une personne" not in page
 
 
 async def test_what_waits_for_the_organiser_comes_first(

@@ -173,6 +173,10 @@ async def test_who_comes_is_noted_by_a_tap_and_it_can_be_undone(
     sheet = (await organiser.get(page_of(session, "/presence"))).text
     assert f'name="p-{second}" value="attended" checked' in sheet
     assert f'name="p-{first}" value="attended" checked' not in sheet
+    assert "1 arrivée pointée" in sheet
+    both = {f"avant-{each}": "" for each in (first, second)} | {f"p-{second}": "attended"}
+    await send(organiser, page_of(session, "/presence"), **both)
+    assert "reste à enregistrer" not in (await organiser.get(page_of(session, "/presence"))).text
 
 
 async def test_who_comes_is_noted_by_the_reference_in_their_letter(

@@ -105,7 +105,7 @@ class RankingPages:
                 found = await _found_in(tx, visit)
                 selected = await self._select(tx, visit, found, dry_run=True)
         except NotDone as error:
-            return await self._page(visit, draft=draft, errors=error.errors, status=422)
+            return await self._page(visit, draft=draft, errors=error.errors, is_saved=True, status=422)
         return await self._page(visit, tried=selected)
 
     async def _select(
@@ -146,6 +146,7 @@ class RankingPages:
         status: int = 200,
         draft: RankingDraft | None = None,
         errors: FormErrors | None = None,
+        is_saved: bool = False,
         stale: bool = False,
         tried: Selection | None = None,
     ) -> Response:
@@ -168,6 +169,7 @@ class RankingPages:
             order=order.first(SHOWN),
             draft=draft,
             is_cut=len(found.lines) > SHOWN,
+            is_saved=is_saved,
             stale=stale,
             tried=tried,
             pending=pending,
