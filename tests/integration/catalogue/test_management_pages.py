@@ -57,6 +57,15 @@ async def test_a_session_is_drafted_published_changed_and_cancelled(
     assert "Une session annulée le reste" in page
 
 
+@pytest.mark.parametrize("approval", ["none", "selection"])
+async def test_who_waits_for_a_decision_is_told_of_a_cancellation_too(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, approval: str
+) -> None:
+    session_id = await published(ask, an_empty_offer, approval=approval)
+    page = (await organiser.get(f"/gestion/sessions/{session_id}/annuler")).text
+    assert ("attend un accord ou une sélection" in page) is (approval == "selection")
+
+
 async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
