@@ -87,7 +87,7 @@ def run(app: typer.Typer) -> None:
     # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     configure_security_log("json" if os.environ.get("LOG_FORMAT") == "json" else "console")
-    # Started by ``python -m services``, click would name a module ``services.parcours``.
+    # What `services/__main__.py` was called as; by itself click would name a module that is none.
     by_name = sys.argv[0] if sys.argv[0].partition(" ")[0] == "parcours" else None
     try:
         app(prog_name=by_name)
