@@ -330,7 +330,10 @@ class BespokeRequestAnswered(Event):
 
 
 class BespokeRequestClosed(Event):
-    """Nobody can answer a bespoke request any more: who asked is forgotten. It names nobody."""
+    """Nobody can answer a bespoke request any more, since who made it asked to be forgotten. It names nobody.
+
+    None is published of a request that is forgotten because its time is over.
+    """
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestClosed.v1"
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE

@@ -107,7 +107,7 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 
 def closed(request: BespokeRequest) -> BespokeRequestClosed:
-    """The event that says that nobody can answer a request any more, since it is forgotten who asked."""
+    """The event that says that nobody can answer a request any more: who made it asked to be forgotten."""
     return BespokeRequestClosed(
         request_id=request.request_id, request_source=request.source, siret=request.siret
     )

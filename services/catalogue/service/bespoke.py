@@ -67,7 +67,10 @@ async def answer(
 
 
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
-    """Say that nobody can answer the requests of whoever has one of these addresses, to forget them."""
+    """Say that nobody can answer the open requests of who has one of these addresses, and is now forgotten.
+
+    They asked to be. Nothing is said of requests that are forgotten because their time is over.
+    """
     await outbox.publish(
         tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
     )
