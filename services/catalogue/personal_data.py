@@ -95,12 +95,13 @@ REGISTER = (
                 table=ResourceRow,
                 whose=Whose.STAFF,
                 columns={
+                    "title": "titre d’un replay, d’un dossier ou d’une communauté, qui peut nommer quelqu’un",
                     "summary": "présentation d’un replay, d’un dossier ou d’une communauté, qui peut nommer "
                     "les intervenants",
                     "search_vector": "les mots de la présentation, pour la recherche",
                 },
                 purpose="Présenter ce qui est en ligne.",
-                until="l’organisateur corrige la présentation",
+                until="l’organisateur les corrige, ou retire la ressource",
             ),
             PersonalData(
                 table=AuditLogRow,

@@ -262,7 +262,9 @@ def test_a_dossier_is_put_online_by_clicks(organiser: Page) -> None:
     expect(organiser.get_by_role("status")).to_contain_text("La ressource est retirée")
     looks_right(organiser)
     organiser.goto("/gestion/ressources")
-    expect(organiser.get_by_role("listitem").filter(has_text="L’IA à l’école")).to_contain_text("Retirée")
+    expect(
+        organiser.get_by_role("listitem").filter(has_text="https://ressources.example.org/ecole")
+    ).to_contain_text("Retirée")
     looks_right(organiser)
     organiser.goto("/ressources")
     expect(organiser.get_by_text("L’IA à l’école")).to_have_count(0)

@@ -80,7 +80,7 @@ class ResourceBody(BaseModel):
     resource_id: UUID
     version: int
     kind: str = Field(description="replay, dossier or community.")
-    title: str
+    title: str = Field(description="Empty once it was withdrawn.")
     summary: str | None
     url: str
     themes: tuple[str, ...]

@@ -20,6 +20,8 @@ class Kind(StrEnum):
 class Resource:
     """A resource open to everyone, until its organiser takes it back (``withdrawn_at``), which is final.
 
+    What is withdrawn has no title and no summary.
+
     ``source`` is where the offer's files have it from; None: an organiser published it. ``changed_at`` is
     when it was stored, which makes no difference between two resources.
     """

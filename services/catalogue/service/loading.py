@@ -1,7 +1,7 @@
 """The offer's files into the database: what is new is published, what changed is announced, the rest stays.
 
 A load applies what changed *in the files* since the last load: what was changed here of other fields stays,
-a cancelled session stays cancelled, a session that is no longer in the files stays.
+a cancelled session stays cancelled, a withdrawn resource withdrawn; what is no longer in the files stays.
 """
 
 from collections.abc import Sequence
@@ -147,7 +147,9 @@ async def _publish_resources(tx: Transaction, planned: Sequence[Resource], now: 
         before = known.get(resource.resource_id)
         if before is None:
             changes.append((None, resource))
-        elif before != (again := replace(resource, published_at=before.published_at, version=before.version)):
+        elif before.withdrawn_at is None and before != (
+            again := replace(resource, published_at=before.published_at, version=before.version)
+        ):
             changes.append((before, replace(again, version=before.version + 1)))
     await resources.publish(tx, changes, actor=ACTOR)
     return len(changes), len(planned) - len(due)

@@ -60,6 +60,8 @@ async def correct(
     ``tags``: it is corrected only as one of these; None as whatever it is.
     """
     before = await _lock_own(tx, who, resource_id, tags)
+    if before.source is not None:
+        raise Impossible(_OF_THE_FILES)
     await _require_themes(tx, [theme for theme in change.themes or () if theme not in before.themes])
     after = change.apply_to(before)
     if after == before:
@@ -76,9 +78,13 @@ async def correct(
 async def withdraw(
     tx: Transaction, who: Principal, resource_id: UUID, *, tags: frozenset[str] | None
 ) -> Resource:
-    """Take back what was published by mistake: nobody finds it, or is written to about it, any more."""
+    """Take back what was published by mistake: nobody finds it, or is written to about it, any more.
+
+    Its title and summary, which may be the mistake, stay in its history alone. What the offer's files give is
+    withdrawn too: a load leaves it so.
+    """
     before = await _lock_own(tx, who, resource_id, tags)
-    after = replace(before, withdrawn_at=clock.now(), version=before.version + 1)
+    after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)
     await resources.publish(tx, [(before, after)], actor=who.name)
     return after
 
@@ -86,13 +92,11 @@ async def withdraw(
 async def _lock_own(
     tx: Transaction, who: Principal, resource_id: UUID, tags: frozenset[str] | None
 ) -> Resource:
-    """The resource, to change it: one of theirs, open, and not of the offer's files."""
+    """The resource, to change it: one of theirs, and open."""
     resource = (await resources.lock(tx, [resource_id])).get(resource_id)
     if resource is None or not who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
     require_tag(tags, tag_of(resource), "resource")
-    if resource.source is not None:
-        raise Impossible(_OF_THE_FILES)
     if resource.withdrawn_at is not None:
         raise Impossible(_WITHDRAWN)
     return resource

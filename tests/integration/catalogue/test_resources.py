@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from services.catalogue.offer_files.reading import OFFER
 from services.catalogue.rules.offers import loaded_resource_id, loaded_session_id
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished, ResourceWithdrawn
@@ -27,6 +28,7 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
+from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
 
@@ -322,9 +324,9 @@ def _history(page: str) -> str:
 
 
 async def test_what_was_published_by_mistake_is_withdrawn_for_good_and_nothing_of_it_is_said(
-    ask: Ask, recorded: str, visit: HttpBrowser, events_of: EventsOf
+    ask: Ask, recorded: str, visit: HttpBrowser, events_of: EventsOf, database: Database
 ) -> None:
-    resource_id = await published_replay(ask, session_id=recorded)
+    resource_id = await published_replay(ask, session_id=recorded, summary="Avec Anne Martin.")
     path, pages = f"/resources/{resource_id}", ("/", "/ressources", f"/sessions/{recorded}", "/replays.atom")
     for page in pages:
         assert REPLAY["url"] in (await visit.get(page)).text, page
@@ -344,6 +346,14 @@ async def test_what_was_published_by_mistake_is_withdrawn_for_good_and_nothing_o
     last = (await events_of(resource_id))[-1]
     assert isinstance(last, ResourceWithdrawn)
     assert set(last.model_dump()) == {"resource_id", "version", "withdrawn_at"}
+    # Whoever is named in it is named in its history alone, which ends.
+    async with database.quiet_transaction() as tx:
+        row = (await tx.execute(text("SELECT title, summary, search_vector FROM resource"))).one()
+        query = text("SELECT changes FROM audit_log WHERE subject = :id AND action = 'withdrawn'")
+        (changes,) = await tx.scalars(query, {"id": UUID(resource_id)})
+    assert (row.title, row.summary) == ("", None)
+    assert not {"renn", "martin"} & set(re.findall(r"'(\w+)'", row.search_vector))
+    assert changes == {"title": [REPLAY["title"], ""], "summary": ["Avec Anne Martin.", None]}
 
 
 async def test_of_many_withdrawals_at_once_is_one(ask: Ask, events_of: EventsOf) -> None:
@@ -365,15 +375,22 @@ async def test_what_is_published_where_something_was_withdrawn_is_another(
     assert len(await events_of(answer.json()["resource_id"])) == 1
 
 
-async def test_what_the_offers_files_give_is_not_withdrawn_here(
-    visit: HttpBrowser, offer: object, ask: Ask
+@pytest.mark.usefixtures("offer")
+async def test_what_the_offers_files_give_is_withdrawn_and_stays_so_when_they_are_loaded_again(
+    visit: HttpBrowser, ask: Ask, events_of: EventsOf, database: Database, tmp_path: Path
 ) -> None:
     resource_id = loaded_resource_id("dossier-ia-et-action-publique-locale")
-    problem(await ask("POST", f"/resources/{resource_id}/withdraw", by=ADMIN), 409)
     await log_in(visit, ADMIN)
-    page = (await visit.get(f"/gestion/ressources/{resource_id}/retirer")).text
-    assert "se corrige dans les fichiers" in page
-    assert "Retirer la ressource" not in page
+    path = f"/gestion/ressources/{resource_id}"
+    assert f'href="{path}/retirer"' in (await visit.get(path)).text
+    assert "Elle vient de l’offre nationale" in (await visit.get(f"{path}/retirer")).text
+    assert (await send(visit, f"{path}/retirer")).headers["location"] == f"{path}?fait=retiree"
+    changed = edited(tmp_path, "resources.yaml", "choisis par les documentalistes", "bien choisis")
+    for files in (OFFER, changed):
+        summary = await load(database, files, as_of=AS_OF)
+        assert summary.resources_published == 0
+    assert [type(event) for event in await events_of(resource_id)] == [ResourcePublished, ResourceWithdrawn]
+    problem(await ask("GET", f"/resources/{resource_id}"), 410)
 
 
 async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
@@ -385,20 +402,43 @@ async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
     asked = (await organiser.get(f"{path}/retirer")).text
     form = {name: hidden(asked, name) for name in ("cle", "version")}
     await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
-    assert (await organiser.post(f"{path}/retirer", data=form)).status_code == 412
-    answer = await send(organiser, f"{path}/retirer")
+    stale = await organiser.post(f"{path}/retirer", data=form)
+    assert (stale.status_code, "a changé depuis" in stale.text) == (412, True)
+    assert "Retirer la ressource ?" in stale.text.replace("\u00a0", " ")
+    assert all(unescape(stale.text).count(shown) == 1 for shown in (REPLAY["title"], "Une journée."))
+    answer = await organiser.post(f"{path}/retirer", data=form | {"version": hidden(stale.text, "version")})
     assert answer.headers["location"] == f"{path}?fait=retiree"
     page = (await organiser.get(answer.headers["location"])).text
     assert "La ressource est retirée" in page
     assert f'href="{REPLAY["url"]}"' not in page
     assert "Enregistrer les corrections" not in page
     assert _history(page).startswith("Retirée")
+    assert unescape(page).count(REPLAY["title"]) == 2  # in its history
     assert ">Retirée<" in (await organiser.get("/gestion/ressources")).text
     again = await organiser.post(f"{path}/retirer", data=form | {"version": "3"})
-    assert (again.status_code, "Cette ressource est retirée, et le reste" in again.text) == (422, True)
+    assert (again.status_code, "est retirée définitivement" in again.text) == (422, True)
     assert "Retirée le" not in (await organiser.get(f"{path}/retirer")).text
+    late = await organiser.post(f"{path}/retirer", data=form)
+    assert "plus personne n’est prévenu" in late.text
+    assert "encore dans le formulaire" not in late.text
     await log_in(organiser, CORSE)
     assert (await organiser.get(f"{path}/retirer")).status_code == 404
+
+
+async def test_when_a_resource_was_put_online_and_withdrawn_is_told_by_its_organisers_clocks(
+    visit: HttpBrowser, ask: Ask, database: Database
+) -> None:
+    await log_in(visit, ADMIN)
+    answer = await ask("POST", "/replays", by=ADMIN, organiser="guyane", **REPLAY)
+    path = f"/gestion/ressources/{answer.json()['resource_id']}"
+    # Still the day before in Cayenne.
+    dated = "published_at = '2026-03-05T01:00Z', withdrawn_at = '2026-03-10T02:00Z'"
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text(f"UPDATE resource SET {dated}"))
+    page = text_of((await visit.get(path)).text)
+    assert "Mise en ligne le mercredi 4 mars 2026, retirée le lundi 9 mars 2026." in page
+    listed = text_of((await visit.get("/gestion/ressources")).text)
+    assert "Mise en ligne le mercredi 4 mars 2026" in listed
 
 
 # --------------------------------------------------------------------------------------------- by a form

@@ -115,20 +115,26 @@ async def show_resource(visit: StaffVisit) -> Response:
 
 async def withdraw(visit: StaffVisit) -> Response:
     """Ask for confirmation, then take back what was published by mistake."""
-    resource = await _own(visit)
-    if visit.request.method != "POST":
-        if resource.source is not None or resource.withdrawn_at is not None:
-            return await _page(visit, resource)  # which says why there is nothing to withdraw
-        tag = resources.tag_of(resource)
-        return visit.page("gestion-ressource-retirer.html", resource=resource, tag=tag)
-    try:
-        async with visit.database.transaction() as tx:
-            await resources.withdraw(tx, visit.who, resource.resource_id, tags=session_page.tags(visit))
-    except Impossible as error:
-        return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
-    except Stale:
-        return await _page(visit, await _own(visit), stale=True)
-    return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "retiree")
+    resource, stale = await _own(visit), False
+    if visit.request.method == "POST":
+        try:
+            async with visit.database.transaction() as tx:
+                await resources.withdraw(tx, visit.who, resource.resource_id, tags=session_page.tags(visit))
+        except Impossible as error:
+            return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
+        except Stale:
+            resource, stale = await _own(visit), True
+        else:
+            return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "retiree")
+    if resource.withdrawn_at is not None:
+        return await _page(visit, resource)  # which says that there is nothing to withdraw
+    return visit.page(
+        "gestion-ressource-retirer.html",
+        status=412 if stale else 200,
+        resource=resource,
+        stale=stale,
+        tag=resources.tag_of(resource),
+    )
 
 
 def _typed(visit: StaffVisit, name: str) -> str | None:
