@@ -13,7 +13,7 @@ from services.catalogue.offer_files.planning import OfferFiles, PlannedSession
 from services.catalogue.offer_files.reading import OfferError
 from services.catalogue.rules.loads import changed_for_ever, load_offer
 from services.catalogue.rules.loads import load as rule
-from services.catalogue.rules.offers import MADE_HERE, Offer
+from services.catalogue.rules.offers import MADE_HERE, Offer, fixed_format
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.sessions import Done, Session
@@ -61,6 +61,7 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
     """
     differing = _differing(files.offers, await offers.all_locked(tx))
+    await _require_formats(tx, differing)
     await offers.save(tx, differing, actor=ACTOR, action=Action.LOADED)
     known = await sessions.lock(tx, [planned.session.session_id for planned in files.sessions])
     await offers.save_themes(tx, files.themes)
@@ -103,6 +104,16 @@ def _differing(given: Sequence[Offer], known: dict[str, Offer]) -> list[tuple[Of
         if after != before:
             found.append((before, after))
     return found
+
+
+async def _require_formats(tx: Transaction, differing: Sequence[tuple[Offer | None, Offer]]) -> None:
+    """Raise OfferError where an offer that has sessions is to have another format."""
+    for before, after in sorted(differing, key=lambda change: change[1].offer_id):
+        if before is not None and before.format is not after.format:
+            await offers.lock_format(tx, after.offer_id)
+            has_sessions = await offers.has_sessions(tx, after.offer_id)
+            for violation in fixed_format(before, after, has_sessions=has_sessions):
+                raise OfferError(f"offer {after.offer_id}: format: {violation.detail}")
 
 
 def _changes(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from services.catalogue.offer_files.reading import OfferError
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.commands import OfferChange, SessionDraft
 from shared.auth import Principal, Role
@@ -88,6 +89,24 @@ async def test_a_format_changes_after_the_sessions_that_are_being_drafted_and_is
         assert not changing.done()
     problem(await changing, 409)
     assert (await ask("GET", PATH)).json()["format"] == "webinar"
+
+
+async def test_a_load_that_changes_a_format_waits_for_the_sessions_that_are_being_drafted(
+    database: Database, until_somebody_waits: Callable[[], Awaitable[None]], tmp_path: Path
+) -> None:
+    await load(database, as_of=AS_OF)
+    offer_id = "inet-conduire-transition-numerique"
+    async with database.quiet_transaction() as tx:
+        await tx.execute(text("DELETE FROM session WHERE offer_id = :offer_id"), {"offer_id": offer_id})
+    changed = edited(tmp_path, "inet.yaml", "format: inet", "format: local_event")
+    who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
+    async with database.transaction() as tx:
+        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT | {"offer_id": offer_id}))
+        loading = asyncio.ensure_future(load(database, changed, as_of=AS_OF))
+        await until_somebody_waits()
+        assert not loading.done()
+    with pytest.raises(OfferError, match=f"offer {offer_id}: format: the offer has sessions"):
+        await loading
 
 
 @pytest.mark.parametrize("by", ["form", "sheet"])

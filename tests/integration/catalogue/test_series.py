@@ -12,7 +12,10 @@ from sqlalchemy import text
 
 from services.catalogue.pages.form_errors import FormError, sentence
 from services.catalogue.pages.site import TEMPLATES
-from services.catalogue.service import templates
+from services.catalogue.rules.series import SeriesSession
+from services.catalogue.service import series, templates
+from services.catalogue.service.commands import SessionDraft
+from services.catalogue.service.series import SeriesRow
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionOpened, SessionScheduled
@@ -28,11 +31,22 @@ from tests.integration.catalogue.browsing import (
     organiser,
     send,
 )
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, EventsOf, drafted, in_days
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    BRETAGNE,
+    CORSE,
+    EventsOf,
+    a_draft_of,
+    drafted,
+    in_days,
+    time_is,
+)
+from tests.integration.catalogue.test_offers import NEW
 
 __all__ = ["organiser"]
 
 PAGE = "/gestion/sessions/serie"
+KEY = UUID(int=1)
 
 
 def a_series(offer_id: str, *towns: str, **changes: str) -> dict[str, str]:
@@ -164,16 +178,42 @@ async def test_of_a_form_that_made_a_series_already_only_the_other_rows_are_made
     assert found == {"L’IA à Brest": "draft", "L’IA à Quimper": "draft", "L’IA à Vannes": "published"}
     page = await send_again(more | {"towns-1-capacity": "7"})
     assert (page.status_code, "il n’y a rien à créer" in page.text) == (200, True)
+    for label in ("Quand", "Lieu", "Places"):  # what they are like now, their own pages say
+        assert page.text.count(f'data-label="{label}">–<') == 3
     assert "confirmer" not in page.text
     assert len(await sessions_of(ask)) == 3
     # Elsewhere, or at another time, it is another session.
     moved = {"towns-0-venue": "Mairie", "towns-1-starts_at": in_days(50).strftime("%Y-%m-%dT%H:%M")}
     await send_again(more | moved)
     assert len(await sessions_of(ask)) == 5
+    # Of another offer too.
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    await send_again(more | {"offer_id": "ia-et-finances", "join_url": "https://visio.example/finances"})
+    assert [session["offer_id"] for session in await sessions_of(ask)].count("ia-et-finances") == 3
     # From a form that is opened anew too.
     _, anew = await seen(organiser, a_series(an_empty_offer, "Brest"))
     await organiser.post(PAGE, data=anew)
-    assert len(await sessions_of(ask)) == 6
+    assert len(await sessions_of(ask)) == 9
+
+
+async def test_a_session_that_the_series_has_made_is_not_judged_again_as_a_new_one(
+    an_empty_offer: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
+    brest, quimper = (
+        SeriesRow(SessionDraft.model_validate(a_draft_of(an_empty_offer, title=title)), in_days(days))
+        for title, days in (("Brest", 50), ("Quimper", 90))
+    )
+    async with database.transaction() as tx:
+        assert (await series.create(tx, who, [brest], key=KEY, published=True)).made
+    async with time_is(monkeypatch, in_days(60)), database.transaction() as tx:
+        made = await series.create(tx, who, [brest, quimper], key=KEY, published=True)
+        alone = await series.create(tx, who, [brest], key=UUID(int=2), published=True)
+    assert (made.made, alone.made) == (True, False)
+    assert [session.exists for session in made.sessions if isinstance(session, SeriesSession)] == [
+        True,
+        False,
+    ]
 
 
 async def test_rows_are_added_and_taken_away_and_what_was_typed_stays(

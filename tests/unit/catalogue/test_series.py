@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from services.catalogue.pages import series_form
 from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule
-from services.catalogue.rules.series import MOST, SeriesSession, each_once, placed
-from services.catalogue.rules.sessions import Done
+from services.catalogue.rules.series import MOST, SeriesSession, each_once, id_in, placed
+from services.catalogue.rules.sessions import Done, Session
 from shared.events.catalogue import SessionOpened, SessionScheduled
 from shared.events.vocabulary import Status
 from tests.unit.catalogue.builders import AFTER, BEFORE, STARTS, WHILE_OPEN, a_draft
@@ -43,13 +44,29 @@ def test_a_session_is_published_by_the_rules_of_any() -> None:
 
 
 def test_the_same_town_place_and_start_twice_are_refused_once() -> None:
-    first = placed(a_draft(), None, published=False, now=BEFORE)
-    elsewhere = placed(a_draft(venue="Ailleurs"), None, published=False, now=BEFORE)
+    def of_series(draft: Session) -> SeriesSession | RefusedByRule:
+        draft = replace(draft, session_id=id_in(UUID(int=1), draft, None))
+        return placed(draft, None, published=False, now=BEFORE)
+
+    first, elsewhere = of_series(a_draft()), of_series(a_draft(venue="Ailleurs"))
     refused = RefusedByRule(())
     found = each_once([first, refused, elsewhere, first])
     assert found[:3] == [first, refused, elsewhere]
     assert isinstance(found[3], RefusedByRule)
     assert found[3].violations[0].code is RefusalCode.TWICE_IN_SERIES
+
+
+def test_a_session_of_another_offer_organiser_title_place_or_start_is_another_of_the_series() -> None:
+    draft, key = a_draft(), UUID(int=1)
+    others = [
+        replace(draft, offer_id="autre"),
+        replace(draft, organiser="corse"),
+        replace(draft, plan=replace(draft.plan, title="Autre")),
+        replace(draft, plan=replace(draft.plan, venue="Ailleurs")),
+    ]
+    found = {id_in(key, each, None) for each in [draft, *others]} | {id_in(key, draft, AFTER)}
+    assert len(found) == 6
+    assert id_in(key, draft, None) == id_in(key, replace(draft, reference="R"), draft.plan.starts_at)
 
 
 # ------------------------------------------------------------------------------------------------- form
