@@ -19,7 +19,7 @@ MOST = 50
 class SeriesSession:
     """A session of a series: its draft, and what becomes of it; the same where it stays a draft.
 
-    ``exists``: the series has made it already, so that it is not made again.
+    ``exists``: the series has made it already, so that it is neither judged nor made again.
     """
 
     draft: Session
@@ -30,11 +30,12 @@ class SeriesSession:
 def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
     """The id of a draft in the series of this ``key``, whatever else is in it; ``starts_at`` as it is placed.
 
-    It is another one for another organiser, title, place or start.
+    It is another one for another offer, organiser, title, place or start.
     """
     plan = draft.plan
     start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
-    return uuid5(key, repr((draft.organiser, plan.title, plan.venue, start)))
+    # Each part is one line.
+    return uuid5(key, "\n".join((draft.offer_id, draft.organiser, start, plan.title, plan.venue or "")))
 
 
 def placed(
@@ -52,14 +53,13 @@ def placed(
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
     """The series with each session that is the same as one before it refused: a row that was typed twice."""
-    seen: set[object] = set()
+    seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:
         if isinstance(session, SeriesSession):
-            plan = session.draft.plan
-            same = (session.draft.organiser, plan.title, plan.venue, plan.starts_at)
-            found.append(_TWICE if same in seen else session)
-            seen.add(same)
+            session_id = session.draft.session_id
+            found.append(_TWICE if session_id in seen else session)
+            seen.add(session_id)
         else:
             found.append(session)
     return found

@@ -42,24 +42,19 @@ async def plan(
     What was made already by a series of this ``key``, which names the form, is not made again.
     """
     now = clock.now()
-    found: list[SeriesSession | RefusedByRule] = []
-    for row in rows:
-        drafted = await _drafted(tx, who, row.draft)
-        if isinstance(drafted, Session):
-            drafted = replace(drafted, session_id=id_in(key, drafted, row.starts_at))
-            found.append(placed(drafted, row.starts_at, published=published, now=now))
-        else:
-            found.append(drafted)
-    ids = [session.draft.session_id for session in found if isinstance(session, SeriesSession)]
-    existing = await sessions.existing(tx, ids)
-    return Series(
-        [
-            replace(session, exists=session.draft.session_id in existing)
-            if isinstance(session, SeriesSession)
-            else session
-            for session in each_once(found)
-        ]
+    drafts = [await _drafted(tx, who, key, row) for row in rows]
+    existing = await sessions.existing(
+        tx, [draft.session_id for draft in drafts if isinstance(draft, Session)]
     )
+    found: list[SeriesSession | RefusedByRule] = []
+    for draft, row in zip(drafts, rows, strict=True):
+        if isinstance(draft, RefusedByRule):
+            found.append(draft)
+        elif draft.session_id in existing:
+            found.append(SeriesSession(draft, Done(draft), exists=True))
+        else:
+            found.append(placed(draft, row.starts_at, published=published, now=now))
+    return Series(each_once(found))
 
 
 async def create(
@@ -84,11 +79,12 @@ async def create(
     return replace(series, made=True)
 
 
-async def _drafted(tx: Transaction, who: Principal, draft: SessionDraft) -> Session | RefusedByRule:
+async def _drafted(tx: Transaction, who: Principal, key: UUID, row: SeriesRow) -> Session | RefusedByRule:
     try:
-        draft = await with_prerequisite(tx, draft, draft.offer_id)
+        draft = await with_prerequisite(tx, row.draft, row.draft.offer_id)
         held = await offers.hold(tx, [draft.offer_id])
-        return new_draft(draft, held.get(draft.offer_id), who)
+        drafted = new_draft(draft, held.get(draft.offer_id), who)
+        return replace(drafted, session_id=id_in(key, drafted, row.starts_at))
     except Impossible as error:
         return RefusedByRule(error.violations)
     except NotYours as error:
