@@ -5,12 +5,10 @@ characters, line breaks, or marks that turn the direction of writing. Unknown fi
 that a newer publisher breaks no older consumer.
 """
 
-import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, NamedTuple
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +25,7 @@ from typing_extensions import TypeAliasType
 
 from shared.events import names
 from shared.events.topics import Topic
+from shared.events.zones import zone_named
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """C0 and C1 controls and the two Unicode line separators, as the inside of a character class."""
@@ -159,17 +158,10 @@ Url = Annotated[
 """An absolute http or https address."""
 
 
-@functools.cache
-def _known_zone(name: str) -> str:
-    ZoneInfo(name)
-    return name
-
-
 def _timezone(name: str) -> str:
-    try:
-        return _known_zone(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Paris") from error
+    if zone_named(name) is None:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Paris")
+    return name
 
 
 Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_timezone)]

@@ -1,4 +1,6 @@
-"""Whose clocks a delegation goes by."""
+"""Whose clocks a delegation goes by, and which clocks there are."""
+
+from zoneinfo import ZoneInfo
 
 PARIS = "Europe/Paris"
 _OVERSEAS = {
@@ -13,3 +15,11 @@ _OVERSEAS = {
 def zone_of(delegation: str) -> str:
     """The time zone of a delegation's own sessions."""
     return _OVERSEAS.get(delegation, PARIS)
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The time zone of this IANA name; None where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # none, no name, or too long for the name of a file
+        return None

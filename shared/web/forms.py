@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from shared.events.vocabulary import EARLIEST, LATEST
+from shared.events.zones import zone_named
 from shared.http import is_from_here
 
 LARGEST_FORM = 256 * 1024
@@ -123,11 +123,11 @@ def moment_in(typed: str, timezone: str) -> datetime:
 
     Raises ``ValueError`` for what is none, or none of ours, and for a zone that does not exist.
     """
+    zone = zone_named(timezone)
+    if zone is None:
+        raise ValueError(f"there is no time zone {timezone[:40]!r}")
     on_the_wall = datetime.strptime(typed.strip()[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 a wall clock's
-    try:
-        moment = on_the_wall.replace(tzinfo=ZoneInfo(timezone))
-    except (KeyError, OSError) as error:  # none, or too long for the name of a file
-        raise ValueError(f"there is no time zone {timezone[:40]!r}") from error
+    moment = on_the_wall.replace(tzinfo=zone)
     if not EARLIEST <= moment < LATEST:
         raise ValueError("is not a moment between 2000 and 2100")
     return moment.astimezone(UTC)

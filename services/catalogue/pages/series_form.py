@@ -17,7 +17,7 @@ from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.series import MOST, SeriesSession
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.series import SeriesRow
-from shared.events.zones import PARIS, zone_of
+from shared.events.zones import PARIS, zone_named, zone_of
 from shared.web.forms import moment_in
 
 TOWN = "{ville}"
@@ -87,8 +87,10 @@ class _Common:
 
     @property
     def zone(self) -> str:
-        typed = session_form.known_zone(self.form.get("timezone", "").strip())
-        return typed or (zone_of(self.organiser) if self.organiser else PARIS)
+        typed = zone_named(self.form.get("timezone", "").strip())
+        if typed is not None:
+            return typed.key
+        return zone_of(self.organiser) if self.organiser else PARIS
 
 
 def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, FormError]:

@@ -17,6 +17,7 @@ from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
+from shared.events.zones import zone_named
 from shared.web.forms import moment_in
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
@@ -220,7 +221,8 @@ def read(
     ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
     """
     texts = {name: form[name].strip() for name in FIELDS if name in form}
-    zone = known_zone(texts.get("timezone")) or timezone
+    named = zone_named(texts.get("timezone", ""))
+    zone = timezone if named is None else named.key  # else each date would have an error too
     moved = "timezone" in texts and texts["timezone"] != before.get("timezone")
     typed = Typed({}, {})
     for name, text in texts.items():
@@ -251,14 +253,6 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
             typed.errors[name] = form_errors.unreadable(name)
     elif shown:
         typed.errors[name] = form_errors.REQUIRED
-
-
-def known_zone(zone: str | None) -> str | None:
-    """The zone, if it exists: else each date would have an error too."""
-    try:
-        return zone and ZoneInfo(zone).key
-    except (ValueError, KeyError, OSError):
-        return None
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:

@@ -16,7 +16,9 @@ _READ = (WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
-def fields_of(line: int, cells: Mapping[str, str], zone: str | None) -> tuple[dict[str, Any], list[Fault]]:
+def fields_of(
+    line: int, cells: Mapping[str, str], zone: ZoneInfo | None
+) -> tuple[dict[str, Any], list[Fault]]:
     """Return what the cells say, by field, dates in this time zone; and what of it cannot be read."""
     fields: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -24,7 +26,7 @@ def fields_of(line: int, cells: Mapping[str, str], zone: str | None) -> tuple[di
         try:
             fields[name] = _READERS.get(name, _as_it_is)(cell)
             if name in DATES and zone is not None:
-                fields[name] = instant(fields[name], zone)
+                fields[name] = instant(fields[name], zone.key)
         except ValueError as error:
             faults.append(Fault(line, "invalid", str(error), name))
     return fields, faults
@@ -43,14 +45,6 @@ def uuid_of(cell: str) -> UUID | None:
     try:
         return UUID(cell)
     except ValueError:
-        return None
-
-
-def zone_of(name: str) -> str | None:
-    """Return the time zone of this name, None where there is none."""
-    try:
-        return str(ZoneInfo(name))
-    except (KeyError, ValueError, OSError):
         return None
 
 

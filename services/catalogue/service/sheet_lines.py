@@ -16,11 +16,12 @@ from services.catalogue.rules.sessions import Done, Session
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
 from services.catalogue.service.sessions import changed, new_draft, reference_taken
-from services.catalogue.service.sheet_cells import as_written, fields_of, uuid_of, zone_of
+from services.catalogue.service.sheet_cells import as_written, fields_of, uuid_of
 from services.catalogue.service.sheets import DATES, cells_of
 from shared.auth import Principal
 from shared.events.faults import sentence_of
 from shared.events.vocabulary import Status
+from shared.events.zones import zone_named
 from shared.web.spreadsheets import Fault, SheetRow
 
 _FIXED = ("offer_id", "organiser")
@@ -115,7 +116,7 @@ class SheetLines:
     def _draft(self, row: SheetRow) -> SheetLine:
         offer = self.offers.get(row.cells["offer_id"])
         cells = {name: cell for name, cell in row.cells.items() if cell and name not in ("session_id", "tag")}
-        zone = zone_of(row.cells["timezone"] or (offer.terms.timezone if offer else "Europe/Paris"))
+        zone = zone_named(row.cells["timezone"] or (offer.terms.timezone if offer else "Europe/Paris"))
         fields, faults = fields_of(row.line, cells, zone)
         if offer is None:
             detail = f"there is no offer {row.cells['offer_id'][:100]!r}"
@@ -160,7 +161,7 @@ class SheetLines:
         else:
             cells = {name: cell for name, cell in cells.items() if as_written(name, cell) != written[name]}
         given = {name: cell for name, cell in cells.items() if name not in _ABOUT_THE_LINE}
-        fields, faults = fields_of(row.line, given, zone_of(cells.get("timezone", before.plan.timezone)))
+        fields, faults = fields_of(row.line, given, zone_named(cells.get("timezone", before.plan.timezone)))
         if faults:
             raise _Wrong(*faults)
         try:
