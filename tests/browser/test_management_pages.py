@@ -126,6 +126,24 @@ def test_a_page_says_that_its_log_in_is_about_to_end(organiser: Page) -> None:
     expect(title).to_have_value("L’IA à Rennes")
 
 
+def test_who_stays_too_late_is_told_that_the_log_in_has_ended(organiser: Page) -> None:
+    organiser.evaluate("document.getAnimations().find((it) => it.animationName === 'seen').finish()")
+    notice = organiser.locator(".log-in-ending")
+    organiser.context.set_offline(True)
+    organiser.get_by_role("link", name="Prolonger ma connexion").click()
+    expect(notice.get_by_role("link", name="Réessayer")).to_be_visible()
+    organiser.context.set_offline(False)
+    organiser.context.clear_cookies()
+    notice.get_by_role("link", name="Réessayer").click()
+    expect(notice).to_contain_text("Votre connexion a pris fin.")
+    expect(notice.get_by_role("link")).to_have_count(1)
+    looks_right(organiser)
+    notice.get_by_role("link", name="page de connexion").click()
+    organiser.get_by_label("Jeton d’accès").fill(TOKEN)
+    organiser.keyboard.press("Enter")
+    expect(organiser.get_by_role("heading", name="Sessions · Bretagne")).to_be_visible()
+
+
 def test_what_is_final_is_asked_in_a_dialog_and_on_its_page(organiser: Page) -> None:
     organiser.locator("main a", has_text="Rennes").first.click()
     address = organiser.url

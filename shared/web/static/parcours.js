@@ -1,33 +1,38 @@
 // What makes pages quicker to use. Without it every page works: forms send, links lead, details fold.
 "use strict";
 
+// The page at an address, or where it leads; none where there is none to be had.
+const pageAt = async (address, signal) => {
+  try {
+    const answer = await fetch(address, { signal });
+    return answer.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+  } catch {
+    return null;
+  }
+};
+
 // A form with data-live shows its results at once: what stands in the same ids of the answer takes their place.
 for (const form of document.querySelectorAll("form[data-live]")) {
   const parts = form.dataset.live.split(" ");
   let latest = null;
   let pause = 0;
 
-  const show = async (address, focus) => {
+  const show = async (address) => {
     latest?.abort();
     latest = new AbortController();
-    try {
-      const answer = await fetch(address, { signal: latest.signal });
-      if (!answer.ok) return location.assign(address);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const id of parts) {
-        const fresh = page.getElementById(id);
-        if (!fresh) return location.assign(address);
-        fresh.dataset.changed = "";
-        document.getElementById(id).replaceWith(fresh);
-      }
-      const said = form.querySelector("[role=status]");
-      if (said) said.textContent = document.querySelector(`#${parts[0]} h2`)?.textContent ?? "";
-      document.title = page.title;
-      history.replaceState(null, "", address);
-      if (focus) document.getElementById(focus)?.focus();
-    } catch (error) {
-      if (error.name !== "AbortError") location.assign(address);
+    const { signal } = latest;
+    const page = await pageAt(address, signal);
+    if (signal.aborted) return;
+    for (const id of parts) {
+      const fresh = page?.getElementById(id);
+      if (!fresh) return location.assign(address);
+      fresh.dataset.changed = "";
+      document.getElementById(id).replaceWith(fresh);
     }
+    const said = form.querySelector("[role=status]");
+    if (said) said.textContent = document.querySelector(`#${parts[0]} h2`)?.textContent ?? "";
+    document.title = page.title;
+    history.replaceState(null, "", address);
   };
   const address = () => {
     const given = [...new FormData(form)].filter(([, value]) => value !== "");
@@ -74,9 +79,7 @@ for (const link of document.querySelectorAll("a[data-dialog]")) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     const id = link.dataset.dialog;
-    const answer = await fetch(link.href).catch(() => null);
-    const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
-    const question = page && page.getElementById(id);
+    const question = (await pageAt(link.href))?.getElementById(id);
     if (!question) return location.assign(link.href);
     const dialog = document.createElement("dialog");
     const heading = question.querySelector("h1");
@@ -119,9 +122,7 @@ for (const part of document.querySelectorAll("[data-again]")) {
     let next = Math.min(8 * first, 1.5 * pause);
     if (document.hidden) next = pause;
     else {
-      const answer = await fetch(from).catch(() => null);
-      const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page && page.getElementById(part.id);
+      const fresh = (await pageAt(from))?.getElementById(part.id);
       const now = document.getElementById(part.id);
       if (fresh && end && fresh.innerHTML.trim() !== now.innerHTML.trim() && !now.contains(document.activeElement)) {
         now.replaceWith(fresh);
@@ -144,16 +145,18 @@ for (const part of document.querySelectorAll("[data-again]")) {
   part.after(stop);
 }
 
-// Who stays logged in gets the notice of a new page, seen in its time.
+// Who stays logged in gets the notice of a new page, seen in its time. A log-in has none: it has ended.
 document.addEventListener("click", async (event) => {
-  const { stay } = event.target.dataset;
+  const link = event.target;
+  const { stay, retry } = link.dataset;
   if (!stay) return;
   event.preventDefault();
-  const answer = await fetch(stay).catch(() => null);
-  const page = answer?.ok && !answer.redirected && new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = page && page.getElementById("ending");
-  if (fresh) event.target.closest("div").replaceWith(fresh);
-  else event.target.textContent = "Réessayer";
+  const notice = link.closest("div");
+  const page = await pageAt(stay);
+  const fresh = page?.getElementById("ending");
+  if (fresh) notice.replaceWith(fresh);
+  else if (page) for (const part of notice.querySelectorAll("p")) part.hidden = !part.hidden;
+  else link.textContent = retry;
 });
 
 // Rows of a list with data-drag can be dragged: the numbers in their fields follow.
@@ -245,11 +248,8 @@ for (const door of document.querySelectorAll("[data-queue]")) {
     }
   };
   const fetched = async (address) => {
-    const answer = await fetch(address, { signal: AbortSignal.timeout(15000) }).catch(() => null);
-    if (!answer?.ok || answer.redirected) return null;
-    const text = await answer.text().catch(() => "");
-    const page = new DOMParser().parseFromString(text, "text/html");
-    return page.querySelector("[data-queue]")?.dataset.owner === owner ? page : null;
+    const page = await pageAt(address, AbortSignal.timeout(15000));
+    return page?.querySelector("[data-queue]")?.dataset.owner === owner ? page : null;
   };
   const refresh = async () => {
     const address = new URL(location.href);
