@@ -102,7 +102,8 @@ async def change(
 ) -> ListedSession:
     """The session as changed. Of a published one, an event says its new version.
 
-    ``tags``: it is changed only as one of these; None as whatever it is. ``dry_run``: it stays as it is.
+    ``tags``: it is changed only as one of these; None as whatever it is. ``dry_run``: it is only tried,
+    and returned as it is.
     """
     if change.prerequisite is not None:
         offer_id = (await show_own(tx, session_id, who)).session.offer_id
@@ -357,7 +358,10 @@ async def _decide(
     tags: frozenset[str] | None,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Lock the session, apply the rule, store what it decided; nothing where it is only tried."""
+    """Lock the session, apply the rule, store what it decided.
+
+    Where it is only tried nothing is counted or stored.
+    """
     before = await lock_own(tx, session_id, who)
     require_tag(tags, tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))

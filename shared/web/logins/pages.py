@@ -183,7 +183,7 @@ class Logins:
             "own-logins.html",
             logins=await self._kept.same_owner(visit.login),
             this=visit.login.digest,
-            done="fait" in visit.request.query_params,
+            done=visit.done is not None,
         )
 
     async def stay(self, _visit: StaffVisit) -> Response:

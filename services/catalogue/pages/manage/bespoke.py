@@ -164,6 +164,6 @@ async def _page(
         values=values,
         **form_errors.shown(visit.rendering, errors, _FIELDS),
         stale=stale,
-        done=not visit.form and visit.request.query_params.get("fait") == "oui",
+        done=visit.done == "oui",
         tag=tag if stale else visit.form.get("version", tag),
     )
