@@ -25,7 +25,7 @@ def sentences(rendering: Rendering, errors: FormErrors) -> dict[str, str]:
     return {field: sentence(rendering, error) for field, error in errors.items()}
 
 
-def shown(rendering: Rendering, errors: FormErrors, order: Sequence[str]) -> dict[str, Any]:
+def shown_errors(rendering: Rendering, errors: FormErrors, order: Sequence[str]) -> dict[str, Any]:
     """The errors of a form as its template has them: beside their fields, and above it in ``order``."""
     beside = sentences(rendering, errors)
     return {"errors": beside, "listed_errors": in_order(beside, order)}

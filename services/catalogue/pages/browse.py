@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.catalogue.pages import filters, form_errors, structured_data
+from services.catalogue.pages import filters, structured_data
 from services.catalogue.pages.filters import Filters, View
 from services.catalogue.pages.month import month_of
 from services.catalogue.pages.paging import resource_position, session_part
@@ -27,6 +27,7 @@ from shared.database import Transaction
 from shared.events.vocabulary import Format
 from shared.events.zones import PARIS
 from shared.web import responses
+from shared.web.form_errors import sentences
 from shared.web.paging import part_after, read_position
 
 PAGE = 20
@@ -107,7 +108,7 @@ async def session_list(request: Request) -> Response:
         "sessions.html",
         filters=chosen,
         months=filters.months(now, chosen.month),
-        errors=form_errors.sentences(rendering_in(request), chosen.errors),
+        errors=sentences(rendering_in(request), chosen.errors),
         themes=themes,
         instead_of=instead_of,
         total=total,

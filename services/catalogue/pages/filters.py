@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 from shared.events.zones import PARIS
 from shared.web import french
+from shared.web.form_errors import FormError, FormErrors
 
 LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""

@@ -8,22 +8,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from services.catalogue.rules.refusals import Violation
-from shared.web.form_errors import FormError, FormErrors, sentence, sentences, shown
+from shared.web.form_errors import FormError
 from shared.web.spreadsheets import Fault
-
-__all__ = [
-    "REQUIRED",
-    "FormError",
-    "FormErrors",
-    "of_request",
-    "of_rules",
-    "of_sheet",
-    "sentence",
-    "sentences",
-    "shown",
-    "unreadable",
-]
-
 
 REQUIRED = FormError("required")
 _INVALID = FormError("invalid")

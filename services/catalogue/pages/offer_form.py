@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from services.catalogue.pages import form_errors, session_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.synonyms import plain
 from services.catalogue.service.commands import OfferChange, OfferRequest, TermsRequest
+from shared.web.form_errors import FormError
 
 _TEXTS = ("format", "title", "summary")
 _UNLIMITED = ("capacity", "minimum", "quota_per_authority")

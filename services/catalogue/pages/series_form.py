@@ -11,13 +11,13 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from services.catalogue.pages import form_errors, form_rows, session_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.series import MOST, SeriesSession
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.series import SeriesRow
 from shared.events.zones import PARIS, zone_named, zone_of
+from shared.web.form_errors import FormError
 from shared.web.forms import moment_in
 
 TOWN = "{ville}"

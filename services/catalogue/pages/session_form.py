@@ -13,11 +13,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.catalogue.pages import form_errors, form_rows
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
 from shared.events.zones import zone_named
+from shared.web.form_errors import FormError
 from shared.web.forms import moment_in
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"

@@ -10,7 +10,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.pages.form_errors import FormError, sentence
 from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.series import SeriesSession
 from services.catalogue.service import series, templates
@@ -19,6 +18,7 @@ from services.catalogue.service.series import SeriesRow
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionOpened, SessionScheduled
+from shared.web.form_errors import FormError, sentence
 from shared.web.rendering import Rendering
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from services.catalogue.pages import session_form
-from services.catalogue.pages.form_errors import REQUIRED, FormError, of_sheet, sentence, unreadable
+from services.catalogue.pages.form_errors import REQUIRED, of_sheet, unreadable
 from services.catalogue.pages.form_rows import ROWS
 from services.catalogue.pages.manage import sheets
 from services.catalogue.pages.site import TEMPLATES
@@ -31,6 +31,7 @@ from services.catalogue.service.commands import (
     SessionDraft,
 )
 from shared.web import labels
+from shared.web.form_errors import FormError, sentence
 from shared.web.forms import parsed
 from shared.web.rendering import Rendering
 from shared.web.spreadsheets import Code, Fault

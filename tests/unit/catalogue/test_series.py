@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.catalogue.pages import series_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule
 from services.catalogue.rules.series import MOST, SeriesSession, each_once, id_in, placed
 from services.catalogue.rules.sessions import Done, Session
 from shared.events.catalogue import SessionOpened, SessionScheduled
 from shared.events.vocabulary import Status
+from shared.web.form_errors import FormError
 from tests.unit.catalogue.builders import AFTER, BEFORE, STARTS, WHILE_OPEN, a_draft
 from tests.unit.catalogue.test_offers import an_offer
 

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors
-from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules import changes
 from services.catalogue.rules.refusals import RefusedByRule
@@ -15,6 +14,7 @@ from services.catalogue.service import resources, sessions, templates
 from services.catalogue.service.commands import Cancellation, ReplayRequest, SessionCopy, TemplateRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared import clock
+from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
@@ -82,7 +82,7 @@ def _asked(visit: StaffVisit, listed: ListedSession, template: str, errors: Form
         listed=listed,
         tag=visit.form.get("version", session_page.tag(listed)),
         typed={"reason": visit.form.get("reason", "")},
-        **form_errors.shown(visit.rendering, errors, ("reason",)),
+        **shown_errors(visit.rendering, errors, ("reason",)),
     )
 
 

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, session_form
-from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.rules.bespoke import (
     BespokeRequest,
     BespokeState,
@@ -23,6 +22,7 @@ from shared.events.vocabulary import Format
 from shared.events.zones import PARIS, zone_of
 from shared.read_log import reading_of
 from shared.web import responses
+from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
@@ -162,7 +162,7 @@ async def _page(
         offers=every,
         themes=themes,
         values=values,
-        **form_errors.shown(visit.rendering, errors, _FIELDS),
+        **shown_errors(visit.rendering, errors, _FIELDS),
         stale=stale,
         done=visit.done == "oui",
         tag=tag if stale else visit.form.get("version", tag),

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, session_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
@@ -17,6 +16,7 @@ from services.catalogue.service import offers, sessions, templates
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
 from shared.events.zones import PARIS
+from shared.web.form_errors import FormError, shown_errors
 from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
@@ -48,7 +48,7 @@ async def new_session(visit: StaffVisit) -> Response:
         settled=frozenset(),
         form_name=session_page.form_name(visit),
         unfolded=session_form.unfolded(values, errors, button),
-        **form_errors.shown(visit.rendering, errors, order),
+        **shown_errors(visit.rendering, errors, order),
     )
 
 

@@ -4,13 +4,14 @@ from contextlib import suppress
 
 from starlette.responses import Response
 
-from services.catalogue.pages import filters, form_errors
+from services.catalogue.pages import filters
 from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
+from shared.web.form_errors import sentences
 from shared.web.logins import StaffVisit
 
 PAGE = 30
@@ -49,7 +50,7 @@ async def own_sessions(visit: StaffVisit) -> Response:
     return visit.page(
         "gestion.html",
         filters=chosen,
-        errors=form_errors.sentences(visit.rendering, chosen.errors),
+        errors=sentences(visit.rendering, chosen.errors),
         state=status,
         offer=offer,
         order=order,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, form_errors, offer_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.history import PAGE as HISTORY
 from services.catalogue.pages.manage.history import entry_number, history_part
@@ -16,6 +15,7 @@ from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import OfferRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
+from shared.web.form_errors import FormError, sentences, shown_errors
 from shared.web.logins import StaffVisit
 from shared.web.paging import Part
 
@@ -37,7 +37,7 @@ async def all_offers(visit: StaffVisit) -> Response:
     return visit.page(
         "gestion-offres.html",
         filters=chosen,
-        errors=form_errors.sentences(visit.rendering, chosen.errors),
+        errors=sentences(visit.rendering, chosen.errors),
         used={"recherche": chosen.text or None, "format": chosen.format},
         part=Part(shown, after is None, {}, following),
         counts={offer_id: group.sessions for offer_id, group in counts.items()},
@@ -122,5 +122,5 @@ async def _page(
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=visit.done,
-        **form_errors.shown(visit.rendering, errors, offer_form.ORDER),
+        **shown_errors(visit.rendering, errors, offer_form.ORDER),
     )

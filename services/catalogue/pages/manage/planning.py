@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, session_form
-from services.catalogue.pages.form_errors import FormError
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.consequences import of_capacity, postponed
 from services.catalogue.rules.sessions import ListedSession, Plan
@@ -15,6 +14,7 @@ from services.catalogue.service import sessions
 from services.catalogue.service.commands import SessionChange
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
+from shared.web.form_errors import FormError, shown_errors
 from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
 
@@ -98,7 +98,7 @@ def _page(
 ) -> Response:
     tag = session_page.tag(listed)
     known = {"tried": False, "unlimited": listed.session.plan.capacity is None, "after": None, "moved": None}
-    shown = form_errors.shown(visit.rendering, errors or {}, session_form.ORDER)
+    shown = shown_errors(visit.rendering, errors or {}, session_form.ORDER)
     return visit.page(
         template,
         status=412 if stale else 422 if errors else 200,

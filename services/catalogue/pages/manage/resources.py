@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors
-from services.catalogue.pages.form_errors import FormError, FormErrors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import resource_position
 from services.catalogue.rules.history import field_changes
@@ -17,6 +16,7 @@ from services.catalogue.service import offers, resources
 from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
 from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
 from shared.database import Transaction
+from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.logins import StaffVisit
 from shared.web.paging import part_after, read_position
 
@@ -54,7 +54,7 @@ async def new_resource(visit: StaffVisit) -> Response:
         status=422 if errors else 200,
         themes=themes,
         values={name: visit.form.get(name, "") for name in names},
-        **form_errors.shown(visit.rendering, errors, _ORDER),
+        **shown_errors(visit.rendering, errors, _ORDER),
     )
 
 
@@ -188,7 +188,7 @@ async def _page(
         themes=themes,
         values=values,
         differing=_differing(values, stored),
-        **form_errors.shown(visit.rendering, errors, _ORDER),
+        **shown_errors(visit.rendering, errors, _ORDER),
         stale=stale,
         tag=tag if stale else visit.form.get("version", tag),
         done=visit.done,

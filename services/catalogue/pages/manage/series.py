@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, form_rows, series_form, session_form
-from services.catalogue.pages.form_errors import FormError
+from services.catalogue.pages import form_rows, series_form, session_form
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.editing import beginning
 from services.catalogue.rules.offers import Offer
 from services.catalogue.service import offers, series, templates
 from services.catalogue.service.series import Series
+from shared.web.form_errors import FormError, shown_errors
 from shared.web.logins import StaffVisit
 
 _BLANK = 3
@@ -71,5 +71,5 @@ async def _page(
         changed=changed,
         form_name=session_page.form_name(visit),
         digest=series_form.digest(values),
-        **form_errors.shown(visit.rendering, errors, series_form.ORDER),
+        **shown_errors(visit.rendering, errors, series_form.ORDER),
     )

@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, session_form
-from services.catalogue.pages.form_errors import FormErrors
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import pages, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
+from shared.web.form_errors import FormErrors, shown_errors
 from shared.web.logins import StaffVisit
 
 REPLAY_FIELDS = {
@@ -82,7 +82,7 @@ async def page(
         settled={path.replace(".", "-") for path in unchangeable(listed.session, clock.now())},
         sent=visit.form,
         unfolded=session_form.unfolded(values, errors, button),
-        **form_errors.shown(visit.rendering, errors, _ORDER),
+        **shown_errors(visit.rendering, errors, _ORDER),
         stale=stale,
         typed=any(session_form.is_field(name) for name in typed),
         differing=session_form.differing(values, stored),

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from services.catalogue.pages.form_errors import of_sheet, sentence
+from services.catalogue.pages.form_errors import of_sheet
 from services.catalogue.pages.site import site_of
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
@@ -16,6 +16,7 @@ from services.catalogue.service.sheet_lines import Outcome
 from shared import clock
 from shared.guard import LimitMet
 from shared.web import responses, sheet_queue, spreadsheets
+from shared.web.form_errors import sentence
 from shared.web.logins import StaffVisit
 from shared.web.sheet_queue import Busy, SheetQueue
 

@@ -19,8 +19,8 @@ from shared.events.vocabulary import Reason
 from shared.guard import Guard
 from shared.read_log import Reading, reading_of
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web import form_errors, labels
-from shared.web.form_errors import FormError, FormErrors
+from shared.web import labels
+from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
@@ -113,7 +113,7 @@ def page(
         session=numbers.session,
         tab=tab,
         done=visit.done,
-        **form_errors.shown(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
+        **shown_errors(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
         **values,
     )
 
