@@ -276,6 +276,10 @@ def test_a_dossier_is_put_online_by_clicks(organiser: Page) -> None:
     expect(dialog).to_have_count(0)
     organiser.goto(f"{organiser.url.partition('?')[0]}/retirer")  # as without a script
     looks_right(organiser)
+    organiser.locator("main input[name=version]").evaluate("field => { field.value = '0' }")
+    organiser.get_by_role("button", name="Retirer la ressource").click()
+    expect(organiser.get_by_role("alert")).to_contain_text("a changé depuis que vous avez ouvert la page")
+    looks_right(organiser)
     organiser.get_by_role("button", name="Retirer la ressource").click()
     expect(organiser.get_by_role("status")).to_contain_text("La ressource est retirée")
     looks_right(organiser)
