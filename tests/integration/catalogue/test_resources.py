@@ -405,7 +405,9 @@ async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
     stale = await organiser.post(f"{path}/retirer", data=form)
     assert (stale.status_code, "a changé depuis" in stale.text) == (412, True)
     assert "Retirer la ressource ?" in stale.text.replace("\u00a0", " ")
-    assert all(unescape(stale.text).count(shown) == 1 for shown in (REPLAY["title"], "Une journée."))
+    assert all(
+        unescape(stale.text).count(shown) == 1 for shown in (REPLAY["title"], REPLAY["url"], "Une journée.")
+    )
     answer = await organiser.post(f"{path}/retirer", data=form | {"version": hidden(stale.text, "version")})
     assert answer.headers["location"] == f"{path}?fait=retiree"
     page = (await organiser.get(answer.headers["location"])).text
