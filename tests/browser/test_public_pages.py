@@ -193,6 +193,12 @@ def show_seats(page: Page) -> Locator:
     return stop
 
 
+def test_what_ends_it_stands_below_the_facts_of_the_panel(page: Page) -> None:
+    stop = show_seats(page)
+    assert stop.evaluate("button => button.parentElement.className") == "panel"
+    assert stop.evaluate("button => button.nextElementSibling") is None
+
+
 def test_the_seats_stay_as_they_are_once_nobody_wants_them_up_to_date(page: Page) -> None:
     stop = show_seats(page)
     with page.expect_response("**/places"):

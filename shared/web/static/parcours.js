@@ -142,7 +142,10 @@ for (const part of document.querySelectorAll("[data-again]")) {
     clearTimeout(timer);
     stop.remove();
   });
-  part.after(stop);
+  // In a panel, after what it says.
+  const panel = part.closest(".panel");
+  if (panel) panel.append(stop);
+  else part.after(stop);
 }
 
 // Who stays logged in gets the notice of a new page, seen in its time. A log-in has none: it has ended.
