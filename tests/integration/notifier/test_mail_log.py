@@ -289,8 +289,10 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert len(await sent.rows()) == 1
     page = await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
     assert "support-name\u00a0: envoyé à la demande, après le courriel" in page.text
+    assert f'href="/courriels/suivi/{first.mail_id}">' in page.text
     before = await browser.get(f"/courriels/suivi/{first.mail_id}")
     assert "support-name\u00a0: envoyé de nouveau, sous le numéro" in before.text
+    assert f'href="{page.url.path}">' in before.text
     assert await sent.deliver() == 1
     counts = sent.relay.per_message_id()
     assert sorted(counts.values()) == [1, 1]
