@@ -294,6 +294,20 @@ async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_o
     assert len(portal.journal.newcomers) == 3
 
 
+async def test_sessions_of_one_title_are_told_apart_by_place_and_day(tmp_path: Path) -> None:
+    other = AN_OTHER | {"title": A_SESSION["title"]}
+
+    def two(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v1/sessions":
+            return httpx.Response(200, json={"items": [A_SESSION, other], "next": None})
+        return httpx.Response(404)
+
+    async with a_portal(tmp_path / "journal.jsonl", two) as portal:
+        page = await portal.get(f"/employeurs/{SIRET}")
+    for town in ("Rennes", "Brest"):
+        assert f"Délégation Bretagne du CNFPT, {town}, mardi 22 décembre 2026, de 9" in page
+
+
 async def test_a_group_that_may_wait_together_wants_all_its_seats_or_none(portal: PortalServer) -> None:
     fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "attendre": "oui"}
     await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
