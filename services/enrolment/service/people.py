@@ -5,13 +5,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.groups import EnrolledTogether, enrolled_together
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import changes, enrolments, last_nominations, notes, roster_lines, sessions
+from services.enrolment.store import (
+    changes,
+    enrolments,
+    last_nominations,
+    notes,
+    requests,
+    roster_lines,
+    sessions,
+)
 from services.enrolment.store import groups as groups_store
 from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, NoteRow
 from shared import read_log
@@ -26,12 +36,14 @@ from shared.read_log import Reading, ReadKind
 class PersonInSession:
     """An enrolment with its session, its history and its notes, the oldest first.
 
+    ``began_as``: how the request that began it was answered; None: that is not known any more.
     ``twins``: the lines of who may be the same person by another issuer. ``destinations``: the organiser's
     other sessions of the offer, in which the agent is not.
     """
 
     line: RosterLine
     session: SessionState
+    began_as: State | None
     changes: Sequence[EnrolmentChangeRow]
     notes: Sequence[NoteRow]
     twins: Sequence[RosterLine]
@@ -52,16 +64,24 @@ async def show(
     await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent], session_id=session.session_id)
     line = await roster_lines.line_of(tx, session.session_id, enrolment_id)
     others = await sessions.others_of_offer(tx, session, agent, now)
+    later = await changes.of_enrolment(tx, enrolment_id)
     return PersonInSession(
         line=line,
         session=session,
-        changes=await changes.of_enrolment(tx, enrolment_id),
+        began_as=await _first_state(tx, found.enrolment) if later else found.enrolment.state,
+        changes=later,
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
         twins=await roster_lines.lines_of(tx, session.session_id, line.same_person),
         destinations=[
             there for there, _ in others if judge_destination(session, there, organiser.delegation) is None
         ],
     )
+
+
+async def _first_state(tx: Transaction, enrolment: Enrolment) -> State | None:
+    """Return what the request came to; None where it is not kept, or came to several things for several."""
+    request = await requests.find(tx, enrolment.request_key)
+    return State(request.outcome) if request is not None and request.outcome in set(State) else None
 
 
 @dataclass(frozen=True, slots=True)

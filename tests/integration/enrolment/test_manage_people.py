@@ -218,7 +218,13 @@ async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organi
     assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
     page = text_of(await organiser.get(done.headers["location"]))
     assert "Désistement à la demande de l’employeur" in page
+    assert "Demande reçue : inscription confirmée" in page
     assert "advisor-bretagne" in page
+    served = text_of(await organiser.get(await person_page(front, session, agents[2])))
+    assert "Place libérée : inscription confirmée" in served
+    assert "Demande reçue : liste d’attente" in served
+    waits = text_of(await organiser.get(await person_page(front, session, agents[3])))
+    assert "Demande reçue : liste d’attente" in waits
 
 
 async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
