@@ -6,6 +6,7 @@ Their addresses name their content, so that a browser keeps each for ever; nothi
 import gzip
 import hashlib
 import mimetypes
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ _PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
 """The path by which the public reaches the pages of a service; of the catalogue it is the root."""
 _VERSIONED = ".woff2"
 _COMPRESSED = (".woff2", ".png")
+_COMMENTED = (".css", ".js")
+_COMMENT = re.compile(rb"^ *(/\*.*\*/|//.*)\n", re.MULTILINE)
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -45,8 +48,10 @@ class Asset:
 
 
 def read_asset(path: Path, before: str = "") -> Asset:
-    """A file, with ``before`` in front of what it has."""
+    """A file, with ``before`` in front of what it has, and without its lines of comment."""
     content = before.encode() + path.read_bytes()
+    if path.suffix in _COMMENTED:
+        content = _COMMENT.sub(b"", content)
     compressed = None if path.suffix in _COMPRESSED else gzip.compress(content, mtime=0)
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Asset(

@@ -54,6 +54,13 @@ async def test_text_is_compressed_for_who_takes_it_compressed_and_a_typeface_for
     assert "content-encoding" not in face.headers
 
 
+@pytest.mark.parametrize("name", [STYLE_SHEET, SCRIPT])
+def test_comments_stay_here(name: str) -> None:
+    begins = re.compile(r"^ *(/\*|//)", re.MULTILINE)
+    assert begins.search((assets.FOLDER / name).read_text())
+    assert not begins.search(ASSETS[name].content.decode())
+
+
 def test_what_the_style_sheet_names_is_there_and_nothing_is_from_elsewhere() -> None:
     sheet = ASSETS[STYLE_SHEET].content.decode()
     named = re.findall(r'url\("([^"]+)"\)', sheet)
