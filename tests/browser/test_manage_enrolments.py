@@ -122,6 +122,23 @@ def looks_right(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
 
 
+def test_a_phone_has_each_navigation_in_one_line_that_scrolls_to_where_one_is(
+    chromium: Browser, served_enrolment: ServedEnrolment
+) -> None:
+    url, viewport = served_enrolment.url, {"width": 360, "height": 800}
+    with new_tab(chromium, base_url=url, viewport=viewport) as page:
+        log_in(page)
+        page.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/historique")
+        for name in ("Principale", "Pages de la session"):
+            links = page.get_by_role("navigation", name=name).get_by_role("link")
+            tops = links.evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)")
+            assert len(tops) > 4
+            assert len(set(tops)) == 1, name
+        expect(page.get_by_role("link", name="Historique", exact=True)).to_be_in_viewport(ratio=1)
+        page.get_by_role("link", name="Réglages", exact=True).focus()
+        expect(page.get_by_role("link", name="Réglages", exact=True)).to_be_in_viewport(ratio=1)
+
+
 def test_axe_finds_nothing_on_the_first_page_and_those_of_a_session(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
