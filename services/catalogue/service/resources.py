@@ -96,9 +96,9 @@ async def _lock_own(
     resource = (await resources.lock(tx, [resource_id])).get(resource_id)
     if resource is None or not who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
-    require_tag(tags, tag_of(resource), "resource")
     if resource.withdrawn_at is not None:
         raise Impossible(_WITHDRAWN)
+    require_tag(tags, tag_of(resource), "resource")
     return resource
 
 

@@ -420,9 +420,13 @@ async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
     again = await organiser.post(f"{path}/retirer", data=form | {"version": "3"})
     assert (again.status_code, "est retirée définitivement" in again.text) == (422, True)
     assert "Retirée le" not in (await organiser.get(f"{path}/retirer")).text
-    late = await organiser.post(f"{path}/retirer", data=form)
-    assert "plus personne n’est prévenu" in late.text
-    assert "encore dans le formulaire" not in late.text
+    correction = form | {"title": "Mien", "url": REPLAY["url"], "summary": ""}
+    for late in (
+        await organiser.post(f"{path}/retirer", data=form),
+        await organiser.post(path, data=correction),
+    ):
+        assert (late.status_code, "est retirée définitivement" in late.text) == (422, True)
+        assert "encore dans le formulaire" not in late.text
     await log_in(organiser, CORSE)
     assert (await organiser.get(f"{path}/retirer")).status_code == 404
 
