@@ -101,16 +101,27 @@ REGISTER = (
                     "search_vector": "les mots de la présentation, pour la recherche",
                 },
                 purpose="Présenter ce qui est en ligne.",
-                until="l’organisateur les corrige, ou retire la ressource",
+                until="l’organisateur corrige ce texte, ou retire la ressource",
+            ),
+            PersonalData(
+                table=ResourceRow,
+                whose=Whose.STAFF,
+                columns={
+                    "url": "adresse de la page d’un replay, d’un dossier ou d’une communauté, qui peut "
+                    "nommer quelqu’un"
+                },
+                purpose="Y mener ; savoir laquelle a été retirée.",
+                until="l’organisateur corrige l’adresse ; celle d’une ressource retirée reste",
             ),
             PersonalData(
                 table=AuditLogRow,
                 whose=Whose.STAFF,
                 columns={
                     "actor": "nom du jeton, ou de la commande",
-                    "changes": "ce qui a changé, dont les noms des intervenants",
+                    "changes": "ce qui a changé, dont les noms des intervenants, et le titre, la "
+                    "présentation et l’adresse d’une ressource, même retirée",
                 },
-                purpose="Savoir qui a changé une session.",
+                purpose="Savoir qui a changé une session ou une ressource.",
                 ends=(AUDIT,),
                 of_address=BY_ADDRESS.format("actor"),
                 proof=True,

@@ -80,8 +80,8 @@ async def withdraw(
 ) -> Resource:
     """Take back what was published by mistake: nobody finds it, or is written to about it, any more.
 
-    Its title and summary, which may be the mistake, stay in its history alone. What the offer's files give is
-    withdrawn too: a load leaves it so.
+    Its title and summary, which may be the mistake, stay only where its history had them before. What the
+    offer's files give is withdrawn too: a load leaves it so.
     """
     before = await _lock_own(tx, who, resource_id, tags)
     after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)

@@ -132,14 +132,18 @@ async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
 
 
 def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
-    """The audit entry: what was published, else each field that differs, be it since it was withdrawn."""
+    """The audit entry: what was published, else each field that differs. Of what is withdrawn none.
+
+    What is taken away from it may be the mistake, which is not to be written down once more.
+    """
     if before is None:
         published = {"url": [None, after.url], "title": [None, after.title]}
         return AuditEntry(actor, Action.PUBLISHED, after.resource_id, after.version, published)
-    action = Action.CHANGED if after.withdrawn_at is None else Action.WITHDRAWN
+    if after.withdrawn_at is not None:
+        return AuditEntry(actor, Action.WITHDRAWN, after.resource_id, after.version, {})
     old, new = _audited(before), _audited(after)
     changes = {name: [old[name], value] for name, value in new.items() if old[name] != value}
-    return AuditEntry(actor, action, after.resource_id, after.version, changes)
+    return AuditEntry(actor, Action.CHANGED, after.resource_id, after.version, changes)
 
 
 def _audited(resource: Resource) -> dict[str, Any]:
