@@ -397,9 +397,12 @@ async def test_a_form_that_is_sent_many_times_at_once_is_done_once(
         return [answer.headers["location"] for answer in answers if answer.status_code == 303]
 
     new = "/gestion/sessions/nouvelle"
-    (made,) = set(await twenty_times(new, new, **a_form(an_empty_offer)))
+    drafts = await twenty_times(new, new, **a_form(an_empty_offer))
+    (made,) = set(drafts)
     path = made.partition("?")[0]
-    (copied,) = set(await twenty_times(path, f"{path}/copier", copie=in_days(50).strftime("%Y-%m-%dT%H:%M")))
+    copies = await twenty_times(path, f"{path}/copier", copie=in_days(50).strftime("%Y-%m-%dT%H:%M"))
+    (copied,) = set(copies)
+    assert (len(drafts), len(copies)) == (20, 20)
     assert copied.partition("?")[0] != path
     assert len((await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]) == 2
     assert len(await twenty_times(path, f"{path}/publier")) == 1
