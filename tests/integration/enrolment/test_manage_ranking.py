@@ -118,7 +118,7 @@ async def test_everybody_is_decided_about_also_who_came_meanwhile(
     path = page_of(session, "/candidatures")
     undecided = await send(organiser, path, **ranks(ids, 1, 2), essai="oui")
     said = text_of(undecided, 422)
-    assert "Le brouillon est enregistré. Pour l’essayer" in said
+    assert "Le brouillon est enregistré, mais il ne peut pas encore être essayé." in said
     assert "2 sans rang ni « non retenue »" in said
     tried = await send(organiser, path, **ranks(ids, 1, 2, 3, 4), essai="oui")
     late = an_agent()
