@@ -111,11 +111,11 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
     ]
 
 
-REQUESTS = {
-    request.task: request
+NEW, TAKEN_ON = (
+    BespokeTask(uuid4(), "corse", "Ville de Bastia", 12, OPENS, step)
     for step in (BespokeStep.NEW, BespokeStep.TAKEN_ON)
-    for request in [BespokeTask(uuid4(), "corse", "Ville de Bastia", 12, OPENS, step)]
-}
+)
+REQUESTS = {NEW.task: NEW, TAKEN_ON.task: TAKEN_ON}
 
 
 @pytest.mark.parametrize("task", OrganiserTask)

@@ -114,7 +114,6 @@ class PresencePages:
             seated=found.people,
             certified=certified,
             most_certificates=_CERTIFICATES,
-            arrived=found.arrived,
             module=module,
             begins_at=begins_at(found.session, module),
             since=since,

@@ -23,7 +23,7 @@ from shared.web.paging import Part
 SHOWN = 12
 """Of each kind on the first page."""
 PAGE = 50
-LAST_START = 10_000
+_LAST_START = 10_000
 """Where the last page that is shown of a list of tasks or dates may begin."""
 Listed = TypeVar("Listed")
 
@@ -78,6 +78,6 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
 
 def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
     """The page of a list that begins at ``apres``, a number: there is no key to go on from."""
-    first = number_in(visit.request.query_params.get("apres", ""), LAST_START) or 0
+    first = number_in(visit.request.query_params.get("apres", ""), _LAST_START) or 0
     following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}
     return Part(listed[first : first + PAGE], first == 0, {}, following)
