@@ -31,6 +31,9 @@ from shared.events.catalogue import Question, SessionState
 from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
+_STATES = frozenset(State)
+"""The outcome of a request for several people may be another word."""
+
 
 @dataclass(frozen=True, slots=True)
 class PersonInSession:
@@ -64,12 +67,12 @@ async def show(
     await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent], session_id=session.session_id)
     line = await roster_lines.line_of(tx, session.session_id, enrolment_id)
     others = await sessions.others_of_offer(tx, session, agent, now)
-    later = await changes.of_enrolment(tx, enrolment_id)
+    past = await changes.of_enrolment(tx, enrolment_id)
     return PersonInSession(
         line=line,
         session=session,
-        began_as=await _first_state(tx, found.enrolment) if later else found.enrolment.state,
-        changes=later,
+        began_as=await _first_state(tx, found.enrolment) if past else found.enrolment.state,
+        changes=past,
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
         twins=await roster_lines.lines_of(tx, session.session_id, line.same_person),
         destinations=[
@@ -79,9 +82,9 @@ async def show(
 
 
 async def _first_state(tx: Transaction, enrolment: Enrolment) -> State | None:
-    """Return what the request came to; None where it is not kept, or came to several things for several."""
+    """Return what the request came to; None where it is forgotten, or several got different answers."""
     request = await requests.find(tx, enrolment.request_key)
-    return State(request.outcome) if request is not None and request.outcome in set(State) else None
+    return State(request.outcome) if request is not None and request.outcome in _STATES else None
 
 
 @dataclass(frozen=True, slots=True)

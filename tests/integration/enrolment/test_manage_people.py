@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from starlette.routing import Route
 
 from services.enrolment.service import corrections
@@ -225,6 +226,20 @@ async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organi
     assert "Demande reçue : liste d’attente" in served
     waits = text_of(await organiser.get(await person_page(front, session, agents[3])))
     assert "Demande reçue : liste d’attente" in waits
+
+
+@pytest.mark.parametrize("gone", ["UPDATE request SET outcome = 'mixed'", "DELETE FROM request"])
+async def test_what_the_first_answer_was_is_not_said_where_it_is_not_known(
+    front: Front, organiser: OrganiserClient, database: Database, gone: str
+) -> None:
+    session, agents = await full(front)
+    path = await person_page(front, session, agents[0])
+    await send(organiser, path, f"{path}/desistement", by="agent")
+    async with database.transaction() as tx:
+        await tx.execute(text(gone))
+    page = text_of(await organiser.get(path))
+    assert "Demande reçue" in page
+    assert "Demande reçue :" not in page
 
 
 async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
