@@ -27,7 +27,7 @@ _PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
 _VERSIONED = ".woff2"
 _COMPRESSED = (".woff2", ".png")
 _COMMENTED = (".css", ".js")
-_COMMENT = re.compile(rb"^ *(/\*.*\*/|//.*)\n", re.MULTILINE)
+_COMMENT = re.compile(rb"^ *(/\*[^*]*\*/|//.*)\n", re.MULTILINE)
 _FOREVER = "public, max-age=31536000, immutable"
 
 

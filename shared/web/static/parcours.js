@@ -148,7 +148,7 @@ for (const part of document.querySelectorAll("[data-again]")) {
   else part.after(stop);
 }
 
-// Who stays logged in gets the notice of a new page, seen in its time. A log-in has none: it has ended.
+// Who stays logged in gets the notice of a new page, seen in its time. The page of the log-in has none: the log-in has ended.
 document.addEventListener("click", async (event) => {
   const link = event.target;
   const { stay, retry } = link.dataset;
@@ -158,7 +158,7 @@ document.addEventListener("click", async (event) => {
   const page = await pageAt(stay);
   const fresh = page?.getElementById("ending");
   if (fresh) notice.replaceWith(fresh);
-  else if (page) for (const part of notice.querySelectorAll("p")) part.hidden = !part.hidden;
+  else if (page) for (const part of notice.querySelectorAll("p")) part.hidden = !part.matches(".ended");
   else link.textContent = retry;
 });
 

@@ -33,6 +33,12 @@ async def test_the_first_page_has_the_sessions_of_the_delegation_alone(
         assert {town for town in ("Ajaccio", "Rennes") if town in page} == towns
 
 
+async def test_a_title_is_escaped_once(front: Front, organiser: OrganiserClient) -> None:
+    await front.publish(open_now(title="L'IA & nous : <b>débuter</b>"))
+    page = (await organiser.get(MANAGE)).text
+    assert "L&#39;IA &amp; nous\N{NO-BREAK SPACE}: &lt;b&gt;débuter&lt;/b&gt;" in page
+
+
 async def test_a_session_is_shown_with_its_seats_and_who_waits(
     front: Front, organiser: OrganiserClient
 ) -> None:

@@ -61,6 +61,12 @@ def test_comments_stay_here(name: str) -> None:
     assert not begins.search(ASSETS[name].content.decode())
 
 
+def test_what_stands_beside_a_comment_is_sent(tmp_path: Path) -> None:
+    file = tmp_path / "some.css"
+    file.write_text("/* a part */\n  /* another */\n/* a */ .x { top: 0; } /* b */\n.y { left: 0; }\n")
+    assert assets.read_asset(file).content.decode() == "/* a */ .x { top: 0; } /* b */\n.y { left: 0; }\n"
+
+
 def test_what_the_style_sheet_names_is_there_and_nothing_is_from_elsewhere() -> None:
     sheet = ASSETS[STYLE_SHEET].content.decode()
     named = re.findall(r'url\("([^"]+)"\)', sheet)
