@@ -25,6 +25,8 @@ done
 # WAL from before the oldest base backup.
 oldest=$(find "$archive/base" -mindepth 1 -maxdepth 1 -name '2*' | sort | head -n 1)
 if [ -d "$archive/wal" ]; then
-    pg_archivecleanup "$archive/wal" "$(sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p' "$oldest/backup_label")"
+    # Beside its data, as above; an older one has it in them alone.
+    label=$(cat "$oldest/backup_label" 2> /dev/null || tar -xzOf "$oldest/data/base.tar.gz" --occurrence=1 backup_label)
+    pg_archivecleanup "$archive/wal" "$(printf '%s\n' "$label" | sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p')"
 fi
 du -sh "$archive/base/$made" | cut -f 1 | xargs echo "base backup $made:"

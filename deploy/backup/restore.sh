@@ -39,7 +39,7 @@ refuse() { # refuse WHY: nothing was touched
 last_commit() { # last_commit: when the last transaction of the WAL ended; nothing where none did since the base backup
     [ -d "$wal" ] || return 0
     copy=$(mktemp -d)
-    first=$(echo "$label" | sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p')
+    first=$(printf '%s\n' "$label" | sed -n 's/^START WAL LOCATION: .* (file \(.*\))$/\1/p')
     find "$wal" -type f ! -name '*.history' | sort -r | while read -r file; do
         segment=$(basename "$file" .partial)
         cp "$file" "$copy/$segment"
@@ -68,7 +68,7 @@ fi
 # When it began, and with which file of WAL: beside its data, as backup.sh put it there, or else in them.
 label=$(cat "$base/backup_label" 2> /dev/null || tar -xzOf "$base/data/base.tar.gz" --occurrence=1 backup_label 2> /dev/null) \
     || refuse "$base is not whole: it has no backup_label, in base.tar.gz neither. Copy it once more, or take another one with --base NAME"
-moment=$(echo "$label" | sed -n 's/^START TIME: //p')
+moment=$(printf '%s\n' "$label" | sed -n 's/^START TIME: //p')
 target="recovery_target = 'immediate'"
 if [ -n "$by_wal" ]; then
     target=${target_time:+recovery_target_time = \'$target_time\'}
