@@ -401,9 +401,10 @@ async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
     assert f'href="{path}/retirer" data-dialog="question"' in (await organiser.get(path)).text
     asked = (await organiser.get(f"{path}/retirer")).text
     form = {name: hidden(asked, name) for name in ("cle", "version")}
-    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
+    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.\n\nÀ Rennes.")
     stale = await organiser.post(f"{path}/retirer", data=form)
-    assert (stale.status_code, "a changé depuis" in stale.text) == (412, True)
+    assert (stale.status_code, "La ressource n’est pas retirée." in stale.text) == (412, True)
+    assert "<p>À Rennes.</p>" in stale.text.replace("\u00a0", " ")
     assert "Retirer la ressource ?" in stale.text.replace("\u00a0", " ")
     assert all(
         unescape(stale.text).count(shown) == 1 for shown in (REPLAY["title"], REPLAY["url"], "Une journée.")
