@@ -66,7 +66,7 @@ async def draft(
     if key is not None:
         content = f"{session.organiser}\n{draft.model_dump_json()}"
         session = replace(session, session_id=uuid5(key, content))
-        await sessions.lock_references(tx)
+        await sessions.lock_new(tx, session.session_id)
         if await sessions.existing(tx, [session.session_id]):
             return await show(tx, session.session_id, viewer_of(who))
     await claim_reference(tx, session)

@@ -40,6 +40,7 @@ _TRAINER = (
     col(TrainerRow.email),
 )
 _JSON_FIELDS = frozenset(("modules", "audience", "reserved_seats", "questions", "prerequisite"))
+_LOCK_NEW = text("SELECT pg_advisory_xact_lock(hashtextextended(:session_id, 0))")
 _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 
 
@@ -104,6 +105,11 @@ async def lock_references(tx: Transaction) -> None:
     Before any session is locked: who has a session locked already would wait for who waits for it.
     """
     await tx.execute(_LOCK_REFERENCES)
+
+
+async def lock_new(tx: Transaction, session_id: UUID) -> None:
+    """Wait for whoever makes the session of this id, which there is not yet: of a form that is sent twice."""
+    await tx.execute(_LOCK_NEW, {"session_id": str(session_id)})
 
 
 async def by_references(
