@@ -5,6 +5,7 @@ import importlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,8 @@ async def test_indexes_are_built_while_the_last_release_writes(
             "DROP INDEX ix_enrolment_roster, ix_enrolment_name",
             "CREATE INDEX ix_enrolment_name ON enrolment (version)",
         )
-        async with database.transaction() as slow:
-            await slow.execute(text("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE"))
-            migrated = asyncio.create_task(upgraded(url))
-            await eventually(lambda: waits(database), "the migration waits for the table")
+        async with migrating_behind("LOCK TABLE enrolment IN ROW EXCLUSIVE MODE", database, url, eventually):
             await run(database, "SET LOCAL lock_timeout = '1s'", "UPDATE enrolment SET version = version + 1")
-        await migrated
         async with database.quiet_transaction() as tx:
             assert not list(await tx.scalars(text("SELECT indexrelid FROM pg_index WHERE NOT indisvalid")))
     assert await asyncio.to_thread(migrations.drift, url, tables.metadata) == []
@@ -88,13 +85,8 @@ async def test_a_migration_that_waits_for_a_table_lets_others_pass_and_tries_aga
             "ALTER TABLE enrolment DROP COLUMN sought",
             "UPDATE alembic_version SET version_num = '0005'",
         )
-        async with database.quiet_transaction() as slow:
-            await slow.execute(text("SELECT count(*) FROM enrolment"))
-            migrated = asyncio.create_task(upgraded(url))
-            await eventually(lambda: waits(database), "the migration waits for the table")
+        async with migrating_behind("SELECT count(*) FROM enrolment", database, url, eventually):
             await run(database, "SET LOCAL lock_timeout = '15s'", "SELECT count(*) FROM enrolment")
-            assert not migrated.done()
-        await migrated
         assert await migrations.missing(database, REVISIONS) is None
 
 
@@ -105,8 +97,18 @@ async def run(database: Database, *statements: str) -> None:
             await tx.execute(text(statement))
 
 
-async def upgraded(url: str) -> None:
-    await asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata)
+@asynccontextmanager
+async def migrating_behind(
+    statement: str, database: Database, url: str, eventually: Eventually
+) -> AsyncIterator[None]:
+    """Hold what the statement locks while a migration waits for it; in the end the migration is done."""
+    async with database.transaction() as slow:
+        await slow.execute(text(statement))
+        migrated = asyncio.create_task(asyncio.to_thread(migrations.upgrade, url, REVISIONS, tables.metadata))
+        await eventually(lambda: waits(database), "the migration waits for the table")
+        yield
+        assert not migrated.done()
+    await migrated
 
 
 async def waits(database: Database) -> bool:
