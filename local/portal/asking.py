@@ -28,7 +28,7 @@ class Asking:
         agent, errors = new_agent(form)
         if agent is None:
             return await self._site.page("home.html", status=422, errors=errors, form=form)
-        await self._site.journal.add_agent(agent)
+        self._site.journal.add_agent(agent)
         return redirect_to(f"/agents/{agent.agent_id}")
 
     async def ask_for_seat(self, request: Request) -> Response:
@@ -50,8 +50,8 @@ class Asking:
         if errors:
             return await self._site.session_page(request, errors, form)
         if is_new:
-            await self._site.journal.add_agent(agent)
-        await self._site.exchange.ask(requests.seat(session_id, agent, answers))
+            self._site.journal.add_agent(agent)
+        self._site.exchange.ask(requests.seat(session_id, agent, answers))
         return redirect_to(f"/agents/{agent.agent_id}")
 
     async def withdraw(self, request: Request) -> Response:
@@ -60,7 +60,7 @@ class Asking:
         agent = self._site.agent(form["agent_id"])
         by = "employer" if form["par"] == "employer" else "agent"
         session_id = request.path_params["session_id"]
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.withdrawal(session_id, agent.agent_id, by=by, reason=form["motif"][:4000])
         )
         return redirect_to(place_of(agent, by))
@@ -70,7 +70,7 @@ class Asking:
         form = await sent_form(request)
         agent = self._site.agent(form["agent_id"])
         session_id = request.path_params["session_id"]
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.offer_answer(session_id, agent.agent_id, accepted=form["reponse"] == "oui")
         )
         return redirect_to(place_of(agent, "agent"))
@@ -103,7 +103,7 @@ class Asking:
                 form=form,
                 errors=errors if answered else {},
             )
-        await self._site.exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"], answers))
+        self._site.exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"], answers))
         return redirect_to(place_of(agent, "agent"))
 
     async def correct(self, request: Request) -> Response:
@@ -113,7 +113,7 @@ class Asking:
         address = form["courriel"].strip()
         if not is_address(address):
             return await self._site.agent_page(agent, {"courriel": NO_ADDRESS}, form)
-        await self._site.exchange.ask(requests.correction(agent.agent_id, address))
+        self._site.exchange.ask(requests.correction(agent.agent_id, address))
         return redirect_to(place_of(agent, "agent"))
 
     async def subscribe(self, request: Request) -> Response:
@@ -122,7 +122,7 @@ class Asking:
         agent = self._site.agent(request.path_params["agent_id"])
         if form["offre"] not in offers_of((await self._site.offer.sessions()).values()):
             raise HTTPException(404)
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.subscription(agent, form["offre"], subscribed=form["suivre"] == "oui")
         )
         return redirect_to(place_of(agent, "agent"))
@@ -131,7 +131,7 @@ class Asking:
         """Ask that what is known of an agent be erased."""
         await sent_form(request)
         agent = self._site.agent(request.path_params["agent_id"])
-        await self._site.exchange.ask(requests.erasure(agent.agent_id, datetime.now(UTC)))
+        self._site.exchange.ask(requests.erasure(agent.agent_id, datetime.now(UTC)))
         return redirect_to(place_of(agent, "agent"))
 
     async def approve(self, request: Request) -> Response:
@@ -139,7 +139,7 @@ class Asking:
         form = await sent_form(request)
         agent = self._site.agent(form["agent_id"])
         session_id, granted = request.path_params["session_id"], form["reponse"] == "oui"
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.approval(
                 session_id, agent.agent_id, agent.employer, granted=granted, reason=form["motif"][:4000]
             )
@@ -155,10 +155,10 @@ class Asking:
             errors["groupe-session"] = "Choisissez une session."
         if errors:
             return await self._site.employer_page(authority, errors, form)
-        await self._keep_new(agents)
+        self._keep_new(agents)
         may_wait = form["attendre"] == "oui"
         together = form["ensemble"] == "oui" or may_wait
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.group(session_id, agents, authority, all_or_nothing=together, may_wait=may_wait)
         )
         return redirect_to(f"/employeurs/{authority.siret}")
@@ -172,8 +172,8 @@ class Asking:
         agents, errors = self._chosen_agents(form, authority, "stagiaires")
         if errors:
             return await self._site.employer_page(authority, errors, form)
-        await self._keep_new(agents)
-        await self._site.exchange.ask(requests.nomination(session_id, agents, authority))
+        self._keep_new(agents)
+        self._site.exchange.ask(requests.nomination(session_id, agents, authority))
         return redirect_to(f"/employeurs/{authority.siret}")
 
     async def ask_for_training(self, request: Request) -> Response:
@@ -184,7 +184,7 @@ class Asking:
         if not 1 <= trainees <= requests.MAX_GROUP:
             errors = {"nombre": "Indiquez un nombre de personnes, de 1 à 500."}
             return await self._site.employer_page(authority, errors, form)
-        await self._site.exchange.ask(
+        self._site.exchange.ask(
             requests.bespoke(authority, form["theme"], trainees, form["message"].strip()[:4000])
         )
         return redirect_to(f"/employeurs/{authority.siret}")
@@ -197,8 +197,8 @@ class Asking:
             return [], {f"{name}-1": _NOBODY}
         return [*chosen, *invented(authority, more, Random())], {}
 
-    async def _keep_new(self, agents: Sequence[PortalAgent]) -> None:
+    def _keep_new(self, agents: Sequence[PortalAgent]) -> None:
         known = {agent.agent_id for agent in self._site.agents()}
         for agent in agents:
             if agent.agent_id not in known:
-                await self._site.journal.add_agent(agent)
+                self._site.journal.add_agent(agent)

@@ -31,10 +31,10 @@ class Exchange:
         self._journal = journal
         self._to_send: asyncio.Queue[Envelope] = asyncio.Queue()
 
-    async def ask(self, request: Request) -> None:
+    def ask(self, request: Request) -> None:
         """Keep a request and have it sent; it is on its way when this returns, not yet received."""
         made = envelope.signed(request, self._settings.source, self._settings.key, datetime.now(UTC))
-        await self._journal.add_request(made)
+        self._journal.add_request(made)
         self._to_send.put_nowait(made)
 
     async def send(self) -> None:
@@ -65,7 +65,7 @@ class Exchange:
             key=(request.key or "").encode(),
             headers=[(name, value.encode()) for name, value in request.headers],
         )
-        await self._journal.acknowledge(request, taken.partition, taken.offset)
+        self._journal.acknowledge(request, taken.partition, taken.offset)
 
     async def listen(self) -> None:
         """Hear the answers, for ever."""
@@ -101,5 +101,5 @@ class Exchange:
                     else:
                         answers.append((answer, record.partition, record.offset))
             if answers:
-                await self._journal.add_answers(answers)
+                self._journal.add_answers(answers)
                 await consumer.commit()

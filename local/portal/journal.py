@@ -37,7 +37,7 @@ class Journal:
         self.moves = 0
         self._agent_ids = {agent.agent_id for agent in STAFF}
         self._index: dict[tuple[str, str, str], int] = {}
-        self._moved = asyncio.Condition()
+        self._next_move = asyncio.Event()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -47,15 +47,15 @@ class Journal:
         """Return the requests of which it is not known that the broker has them, oldest first."""
         return [each.envelope for each in self.travels if each.way == "sent" and each.place is None]
 
-    async def add_request(self, envelope: Envelope) -> None:
+    def add_request(self, envelope: Envelope) -> None:
         """Keep a request that is about to be sent."""
-        await self._add({"move": "sent", **_line(envelope)})
+        self._add({"move": "sent", **_line(envelope)})
 
-    async def acknowledge(self, envelope: Envelope, partition: int, offset: int) -> None:
+    def acknowledge(self, envelope: Envelope, partition: int, offset: int) -> None:
         """Keep where the broker put a request."""
-        await self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
+        self._add({"move": "taken", "id": envelope.id, "place": [partition, offset]})
 
-    async def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
+    def add_answers(self, answers: Sequence[tuple[Envelope, int, int]]) -> None:
         """Keep answers with their partitions and offsets.
 
         Those that are known already change nothing; those about agents of other portals of the same issuer,
@@ -63,18 +63,18 @@ class Journal:
         """
         for envelope, partition, offset in answers:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
-                await self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
+                self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
 
-    async def add_agent(self, agent: PortalAgent) -> None:
+    def add_agent(self, agent: PortalAgent) -> None:
         """Keep an agent who was not there from the start."""
-        await self._add({"move": "agent", "agent": agent.as_json()})
+        self._add({"move": "agent", "agent": agent.as_json()})
 
     async def wait_for_more(self, than: int, seconds: float) -> int:
         """Return the number of moves once it is not `than`, or after so many seconds."""
-        async with self._moved:
+        if self.moves == than:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait_for(lambda: self.moves != than), seconds)
-            return self.moves
+                await asyncio.wait_for(self._next_move.wait(), seconds)
+        return self.moves
 
     def _is_ours(self, answer: Envelope) -> bool:
         """Whether an answer is about somebody whom we know, or to something that we sent."""
@@ -82,13 +82,13 @@ class Journal:
         request = ("sent", "", str(answer.data.get("request_id")))
         return agent.get("agent_id") in self._agent_ids or request in self._index
 
-    async def _add(self, move: dict[str, Any]) -> None:
+    def _add(self, move: dict[str, Any]) -> None:
         move["at"] = datetime.now(UTC).isoformat()
         with self._path.open("a") as file:
             file.write(json.dumps(move, ensure_ascii=False) + "\n")
         self._apply(move)
-        async with self._moved:
-            self._moved.notify_all()
+        self._next_move.set()
+        self._next_move = asyncio.Event()
 
     def _apply(self, move: dict[str, Any]) -> None:
         self.moves += 1

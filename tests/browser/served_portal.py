@@ -45,7 +45,7 @@ class ServedPortal:
     def hear(self, name: str, session_id: str = SESSION, **members: Any) -> None:
         """Have an answer heard by the portal."""
         answer = an_answer(name, next(self.numbers), session_id, **members)
-        asyncio.run_coroutine_threadsafe(self.journal.add_answers([(answer, 0, 0)]), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.journal.add_answers, [(answer, 0, 0)])
 
 
 def an_answer(name: str, number: int, session_id: str, **members: Any) -> Envelope:
@@ -75,16 +75,16 @@ def serve_portal(folder: Path) -> Iterator[ServedPortal]:
             base_url="http://catalogue.example", transport=httpx.MockTransport(catalogue)
         )
         served = ServedPortal(address, journal, asyncio.get_running_loop())
-        await journal.add_agent(PortalAgent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
+        journal.add_agent(PortalAgent.new("Anne-Marie", "D" * 80, "a@b.example", "agent", ZOE.employer))
         for number, (name, members) in enumerate(STATES):
             session_id = SESSION[:-1] + str(number)
-            await journal.add_request(a_request(seat(session_id, ZOE)))
-            await journal.add_answers([(an_answer(name, number, session_id, **members), 0, number)])
-        await journal.add_request(a_request(group(SESSION, [LOIC, ANAIS], ZOE.employer, all_or_nothing=True)))
+            journal.add_request(a_request(seat(session_id, ZOE)))
+            journal.add_answers([(an_answer(name, number, session_id, **members), 0, number)])
+        journal.add_request(a_request(group(SESSION, [LOIC, ANAIS], ZOE.employer, all_or_nothing=True)))
         asked = a_request(bespoke(ZOE.employer, "enjeux-ia", 15, "Au printemps"))
-        await journal.add_request(asked)
+        journal.add_request(asked)
         agreed = {"request_id": asked.id, "siret": SIRET, "answer": "agreed", "agent": None}
-        await journal.add_answers([(an_answer("BespokeRequestAnswered", 99, SESSION, **agreed), 0, 99)])
+        journal.add_answers([(an_answer("BespokeRequestAnswered", 99, SESSION, **agreed), 0, 99)])
         found.append(served)
         async with upstream:
             yield pages(SETTINGS, journal, Exchange(SETTINGS, journal), Offer(upstream))

@@ -28,11 +28,11 @@ async def test_what_is_kept_is_the_same_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "portal" / "journal.jsonl"
     journal, first, second = Journal(path), a_request(), a_request()
     newcomer = PortalAgent.new("Zoé", "Dürand", "zoe@ville.example", "agent", STAFF[0].employer)
-    await journal.add_request(first)
-    await journal.add_request(second)
-    await journal.acknowledge(first, 3, 17)
-    await journal.add_answers([(an_answer("1"), 0, 5)])
-    await journal.add_agent(newcomer)
+    journal.add_request(first)
+    journal.add_request(second)
+    journal.acknowledge(first, 3, 17)
+    journal.add_answers([(an_answer("1"), 0, 5)])
+    journal.add_agent(newcomer)
     again = Journal(path)
     assert again.travels == journal.travels
     assert [(each.envelope, each.place) for each in again.travels[:2]] == [(first, (3, 17)), (second, None)]
@@ -42,18 +42,18 @@ async def test_what_is_kept_is_the_same_after_a_restart(tmp_path: Path) -> None:
 
 async def test_an_answer_that_comes_again_is_known_by_source_and_id(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
-    await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1"), 0, 6)])
-    await journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1", "/services/catalogue"), 0, 7)])
+    journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1"), 0, 6)])
+    journal.add_answers([(an_answer("1"), 0, 5), (an_answer("1", "/services/catalogue"), 0, 7)])
     assert [each.place for each in journal.travels] == [(0, 5), (0, 7)]
 
 
 async def test_only_answers_about_its_own_agents_and_requests_are_kept(tmp_path: Path) -> None:
     journal, asked, stranger = Journal(tmp_path / "journal.jsonl"), a_request(), {"agent_id": "IEL-1"}
-    await journal.add_request(asked)
+    journal.add_request(asked)
     theirs, rejection = an_answer("1"), an_answer("2")
     theirs = replace(theirs, data=theirs.data | {"agent": stranger, "request_id": str(uuid.uuid4())})
     rejection = replace(rejection, data={"request_id": asked.id, "code": "invalid"})
-    await journal.add_answers([(theirs, 0, 1), (rejection, 0, 2)])
+    journal.add_answers([(theirs, 0, 1), (rejection, 0, 2)])
     assert [each.envelope for each in journal.travels] == [asked, rejection]
 
 
@@ -61,7 +61,20 @@ async def test_who_waits_for_news_is_woken_by_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
     waiting = asyncio.create_task(journal.wait_for_more(0, seconds=30))
     await asyncio.sleep(0)
-    await journal.add_request(a_request())
+    journal.add_request(a_request())
     assert await waiting == 1
     assert await journal.wait_for_more(1, seconds=0.001) == 1
     assert await journal.wait_for_more(0, seconds=30) == 1
+
+
+async def test_whoever_waits_for_news_ends_when_told_twice_to_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    waiting = [asyncio.create_task(journal.wait_for_more(0, seconds=30)) for _ in range(3)]
+    for _ in range(9):  # turns of the loop, until all wait
+        await asyncio.sleep(0)
+    for _ in range(2):  # as a server does when it ends, and then its event loop
+        for task in waiting:
+            task.cancel()
+        await asyncio.sleep(0)
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [type(each) for each in ended] == [asyncio.CancelledError] * 3

@@ -100,7 +100,7 @@ class PortalServer:
             ("ce_id", str(len(self.journal.travels))),
             ("ce_type", f"fr.cnfpt.enrolment.{name}.v1"),
         )
-        await self.journal.add_answers([(Envelope("portal.answers.exemple", "EX-101", headers, data), 0, 0)])
+        self.journal.add_answers([(Envelope("portal.answers.exemple", "EX-101", headers, data), 0, 0)])
 
 
 def catalogue(request: httpx.Request) -> httpx.Response:
@@ -143,7 +143,7 @@ async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Port
     page = await portal.get("/agents/EX-101")
     assert "Demande envoyée" in page
     assert "en cours d’envoi" in page
-    await portal.journal.acknowledge(asked, 4, 12)
+    portal.journal.acknowledge(asked, 4, 12)
     await portal.hear("AgentEnrolled", request_id=asked.id)
     page = await portal.get("/agents/EX-101")
     assert "Inscription confirmée" in page
