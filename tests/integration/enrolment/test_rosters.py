@@ -1,5 +1,6 @@
 """Rosters are read a state at a time by their index, and searched in what is kept for that."""
 
+import re
 from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
@@ -57,11 +58,11 @@ async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> Non
     session_id = open_now().session_id
     parameters = roster_lines._parameters(session_id, list(State), BEGINNING, 50)
     async with database.quiet_transaction() as tx:
-        await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        await tx.execute(text("SET LOCAL enable_bitmapscan = off"))
+        for way in ("seqscan", "bitmapscan", "sort"):  # whatever the planner believes of a small table
+            await tx.execute(text(f"SET LOCAL enable_{way} = off"))
         plan = await tx.scalars(text(f"EXPLAIN {roster_lines._PAGE.text}"), parameters)
         said = "\n".join(plan)
-    assert "Index Scan using ix_enrolment_roster" in said
+    assert re.search(r"Limit .*\n +->  Index Scan using ix_enrolment_roster on", said), "not in its order"
 
 
 def sought(names: str, agent: Agent) -> str:
