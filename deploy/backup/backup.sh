@@ -11,7 +11,7 @@ pg_basebackup --pgdata="$draft/data" --format=tar --gzip --checkpoint=fast
 pg_verifybackup --format=tar --no-parse-wal --quiet "$draft/data"
 # When it began, and with which file of WAL: times of files do not survive every copy.
 tar -xzf "$draft/data/base.tar.gz" -C "$draft" backup_label
-made=$(date -u +%Y%m%dT%H%M%SZ)
+while made=$(date -u +%Y%m%dT%H%M%SZ) && [ -e "$archive/base/$made" ]; do sleep 1; done # each has a second of its own
 mv -T "$draft" "$archive/base/$made"
 
 over=$(date -u -d "-${ARCHIVE_KEPT_DAYS:-30} days" +%Y%m%dT%H%M%SZ)
