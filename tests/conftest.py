@@ -59,7 +59,6 @@ def pytest_collection_finish() -> None:
     """Leave modules and tests, which stay to the end, out of every garbage collection; see `tune_gc`."""
     gc.collect()
     tune_gc()
-    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

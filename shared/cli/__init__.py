@@ -27,7 +27,7 @@ from shared.messaging.portals.registry import UnreadablePortals
 from shared.messaging.rewind import GroupInUse
 from shared.messaging.topics import TopicsDiffer
 from shared.observability import configure_logging, configure_security_log, log_what_nobody_catches
-from shared.process import CannotRun, Process
+from shared.process import CannotRun, Process, tune_gc
 
 __all__ = ["Definition", "in_process", "load", "run", "service_cli", "stop"]
 
@@ -84,6 +84,7 @@ def service_cli(definition: Definition) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run a command line; say what went wrong in one line, and exit with 1."""
+    tune_gc()
     # Commands that configure no logging: what aiokafka has to say of a failure is in the line below.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     configure_security_log("json" if os.environ.get("LOG_FORMAT") == "json" else "console")

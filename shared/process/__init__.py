@@ -316,3 +316,4 @@ def tune_gc() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
