@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -149,7 +149,7 @@ class ProblemBody(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ProblemBody, "description": "A problem (RFC 9457).", "content": {PROBLEM_JSON: {}}}
 }
-"""The ``responses=`` of every operation."""
+"""The ``responses=`` of every operation, and so of every router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,15 @@ def new_api(
     api_docs.add_to(api, service)
     api.router.routes.extend(assets.routes(assets.place_of(service)))
     return api
+
+
+def add_routers(api: FastAPI, *routers: APIRouter) -> None:
+    """Serve the operations of ``routers``, whose ``responses`` are ``PROBLEMS``.
+
+    They stay as they were analysed when imported: ``include_router`` does it again for each application.
+    """
+    for router in routers:
+        api.router.routes.extend(router.routes)
 
 
 def explain_problems(api: FastAPI, home: str) -> None:

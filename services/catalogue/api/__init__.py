@@ -7,7 +7,7 @@ from services.catalogue.api.examples import EXAMPLES
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.http import new_api
+from shared.http import add_routers, new_api
 from shared.web.sheet_queue import SheetQueue
 
 
@@ -23,8 +23,6 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     api.state.tokens = tokens
     api.state.imports = SheetQueue()
     failures.answer_with_problems(api)
-    api.include_router(sheets.router)  # before the sessions: "export" is nobody's id
-    api.include_router(public.router)
-    api.include_router(management.router)
-    api.include_router(bespoke.router)
+    # Sheets before the sessions: "export" is nobody's id.
+    add_routers(api, sheets.router, public.router, management.router, bespoke.router)
     return api

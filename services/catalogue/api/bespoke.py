@@ -12,9 +12,12 @@ from services.catalogue.service import bespoke
 from services.catalogue.service.commands import BespokeAnswerRequest
 from shared.auth import TokenFirst
 from shared.events.vocabulary import Contact, Instant
+from shared.http import PROBLEMS
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1/bespoke-requests", tags=["bespoke"], route_class=TokenFirst)
+router = APIRouter(
+    prefix="/api/v1/bespoke-requests", tags=["bespoke"], route_class=TokenFirst, responses=PROBLEMS
+)
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 

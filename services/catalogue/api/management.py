@@ -34,9 +34,10 @@ from services.catalogue.service.commands import (
 )
 from shared.auth import TokenFirst
 from shared.events.vocabulary import Slug
+from shared.http import PROBLEMS
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", tags=["management"], route_class=TokenFirst)
+router = APIRouter(prefix="/api/v1", tags=["management"], route_class=TokenFirst, responses=PROBLEMS)
 
 _ENTRY_KEY = TypeAdapter(Annotated[int, Field(ge=1, lt=2**63)])
 _KNOWN: dict[int | str, dict[str, Any]] = {

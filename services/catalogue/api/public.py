@@ -21,10 +21,11 @@ from services.catalogue.rules.searching import SessionSearch, Viewer
 from services.catalogue.service import offers, resources, sessions
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
+from shared.http import PROBLEMS
 from shared.openapi import PUBLIC_TOO
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(limit_reading)])
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(limit_reading)], responses=PROBLEMS)
 
 _OFFER_KEY = TypeAdapter(Slug)
 _DATED_KEY = TypeAdapter(tuple[Instant, UUID])

@@ -17,12 +17,12 @@ from services.catalogue.service.access import viewer_of
 from services.catalogue.service.imports import Imported
 from services.catalogue.service.sheet_lines import Outcome, SheetLine
 from shared.guard import Guard
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 from shared.openapi import PROBLEM_JSON, problem_response
 from shared.web import sheet_queue, spreadsheets
 from shared.web.sheet_queue import SheetQueue
 
-router = APIRouter(prefix="/api/v1", tags=["sheets"])
+router = APIRouter(prefix="/api/v1", tags=["sheets"], responses=PROBLEMS)
 
 _CSV_BODY = {
     "requestBody": {

@@ -21,7 +21,7 @@ from services.enrolment.settings import Settings
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
-from shared.http import explain_problems, new_api
+from shared.http import add_routers, explain_problems, new_api
 from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
 from shared.web.sheet_queue import SheetQueue
@@ -56,6 +56,6 @@ def build(
     api.state.policy = settings.policy
     api.state.signature = signature
     api.state.intake_rate = Rate.parse(settings.enrolment_intake_rate)
-    for part in (events, requests, enrolments, answers, roster, messages, selection, attendance, contracts):
-        api.include_router(part.router)
+    parts = (events, requests, enrolments, answers, roster, messages, selection, attendance, contracts)
+    add_routers(api, *(part.router for part in parts))
     return api

@@ -14,13 +14,13 @@ from services.enrolment.service import answers
 from services.enrolment.service.answers import FeedPage, Forgotten, NeverGiven
 from shared.events import cloudevents
 from shared.events.outcomes import PortalName
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 from shared.messaging.portals.registry import SOURCES, TRIAL_PORTAL
 from shared.messaging.tables import OutboxRow
 from shared.openapi import problem_response
 from shared.read_log import Reading
 
-router = APIRouter(prefix="/api/v1", tags=["requests"])
+router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 _MAX_SECONDS = 60
 _BEFORE_PROXIES_SECONDS = 55.0

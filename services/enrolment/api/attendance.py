@@ -15,11 +15,11 @@ from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import attendance, certificates, roster, sessions, sheet_lines
 from shared import clock
 from shared.auth import TokenFirst
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 from shared.web.paging import Cursor, Limit, page_of, position
 from shared.web.spreadsheets import Fault
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 _FAULTS = {
     OrganisingFault.NOT_ENROLLED: "this agent has no seat in the session",

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Response
 from services.enrolment.api.access import not_found
 from shared.events import ANSWERS, BY_TYPE, portal
 from shared.events.documents import schema
+from shared.http import PROBLEMS
 from shared.messaging.asyncapi import portal_document
 
-router = APIRouter(tags=["contracts"])
+router = APIRouter(tags=["contracts"], responses=PROBLEMS)
 
 _OF_PORTALS = {event.TYPE for event in (*portal.EVENTS, *ANSWERS)}
 _MAX_QUOTED = 80

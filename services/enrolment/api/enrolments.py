@@ -12,9 +12,10 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.states import State
 from services.enrolment.service import enrolments
 from shared.events.vocabulary import AgentId, Instant, Reason
+from shared.http import PROBLEMS
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-router = APIRouter(prefix="/api/v1", tags=["requests"])
+router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 

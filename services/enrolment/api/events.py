@@ -27,14 +27,14 @@ from shared.events.cloudevents_http import (
 from shared.events.outcomes import RejectionCode
 from shared.events.vocabulary import FieldProblem
 from shared.guard import Guard, LimitMet
-from shared.http import Problem, ProblemBody
+from shared.http import PROBLEMS, Problem, ProblemBody
 from shared.limits import Rate
 from shared.messaging.consumer import REJECTED, record_refusals
 from shared.messaging.portals.admission import Rejected, admit_by_token
 from shared.messaging.portals.registry import Portal
 from shared.openapi import problem_response
 
-router = APIRouter(prefix="/api/v1", tags=["requests"])
+router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 OUTCOME = "/api/v1/requests/{}"
 """Where to read what became of a request."""

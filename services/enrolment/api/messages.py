@@ -15,9 +15,9 @@ from shared import clock
 from shared.auth import TokenFirst
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Instant, MessageText, Url, at_most
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 MAX_NAMED = 500
 

@@ -26,11 +26,11 @@ from shared.events.enrolment import (
 )
 from shared.events.outcomes import RejectionCode, RequestAccepted
 from shared.events.vocabulary import FieldProblem
-from shared.http import Problem, request_language
+from shared.http import PROBLEMS, Problem, request_language
 from shared.openapi import problem_response
 from shared.web.sentences import Language, translated
 
-router = APIRouter(prefix="/api/v1", tags=["requests"])
+router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 _KINDS = {
     "SeatRequest": "enrolment",

@@ -37,11 +37,11 @@ from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
 from shared.events.vocabulary import Reason
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
 T = TypeVar("T")
-router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 _CHUNK = 1000
 

@@ -24,10 +24,10 @@ from shared import clock
 from shared.auth import Principal, TokenFirst
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
-from shared.http import Problem
+from shared.http import PROBLEMS, Problem
 from shared.web.spreadsheets import Fault
 
-router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst)
+router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 
 @router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
