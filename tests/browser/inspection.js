@@ -112,20 +112,25 @@ window.inspection = (() => {
       part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).overflowX !== "visible"))];
   };
 
-  // Text as spread out as a reader may have it (RGAA 10.12), or as it was.
-  const spread = (is) => {
+  // The same with text as spread out as a reader may have it (RGAA 10.12).
+  const spread = () => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync("* { line-height: 1.5 !important; letter-spacing: .12em !important; " +
       "word-spacing: .16em !important; } p { margin-bottom: 2em !important; }");
-    document.adoptedStyleSheets = is ? [sheet] : [];
+    document.adoptedStyleSheets = [sheet];
+    const found = room();
+    document.adoptedStyleSheets = [];
+    return found.map((fault) => `spread out: ${fault}`);
   };
 
-  // Text twice as large (RGAA 10.4), or as it was: the style sheet has 106.25 %.
-  const enlarge = (is) => {
-    if (is) document.documentElement.style.fontSize = "212.5%";
-    else document.documentElement.removeAttribute("style");
+  // The same with text twice as large (RGAA 10.4): the style sheet has 106.25 %.
+  const enlarged = () => {
+    document.documentElement.style.fontSize = "212.5%";
+    const found = room();
+    document.documentElement.removeAttribute("style");
+    return found.map((fault) => `text of 200 %: ${fault}`);
   };
 
   const markup = () => [...frame(), ...mistakes(), ...names(), ...never()];
-  return { markup, focus, edges, motion, room, spread, enlarge };
+  return { markup, focus, edges, motion, room, spread, enlarged };
 })();
