@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from shared.web.links import Purpose
+from shared.web.links import ARRIVAL, Purpose
 from tests.browser import served_notifier as notifier
 from tests.browser.conftest import TOKEN, new_tab
 from tests.browser.inspection import faults
@@ -74,6 +74,27 @@ def inspect(page: Page, states: States) -> list[str]:
     return found
 
 
+def find_postponable(page: Page) -> None:
+    """Come to a session that is published and to come."""
+    page.goto("/gestion?etat=published&passees=oui")
+    for address in page.locator("tbody th a").evaluate_all("links => links.map((link) => link.href)"):
+        page.goto(address)
+        if page.get_by_role("link", name="Reporter").count():
+            return
+    pytest.fail("no session to come")
+
+
+def change_seats(page: Page) -> None:
+    page.goto(page.url.replace("/reporter", "/places"))
+
+
+def come_later(page: Page) -> None:
+    """Fill in that it begins two years later."""
+    field = page.get_by_label("Nouveau début")
+    typed = field.input_value()
+    field.fill(f"{int(typed[:4]) + 2}{typed[4:]}")
+
+
 MANAGED: States = {
     "log in": ("/gestion/connexion", []),
     "wrong token": (None, [fill("Jeton d’accès", "presque"), press("Se connecter"), see("n’ouvre pas")]),
@@ -88,6 +109,26 @@ MANAGED: States = {
     "history": (
         "/gestion?passees=oui",
         [lambda page: page.locator("tbody th a").first.click(), press("Historique", "link"), unfold],
+    ),
+    "postponed": (
+        None,
+        [
+            find_postponable,
+            press("Reporter", "link"),
+            come_later,
+            press("Voir ce qui suit"),
+            see("Ce qui suit"),
+        ],
+    ),
+    "another number of seats": (
+        None,
+        [
+            change_seats,
+            fill("Nombre de places", "500"),
+            lambda page: page.get_by_label("Sans limite de places").uncheck(),
+            press("Voir ce qui suit"),
+            see("Ce qui suit"),
+        ],
     ),
     "series": ("/gestion/sessions/serie", [unfold]),
     "series, mistakes": (
@@ -115,9 +156,41 @@ def test_every_page_of_the_catalogue(page: Page) -> None:
 MANAGE = "/inscriptions/gestion"
 
 
-def of_enrolment(served: ServedEnrolment) -> States:
+def open_person(which: int) -> Step:
+    return lambda page: page.locator("tbody th a").nth(which).click()
+
+
+def rank_all(page: Page) -> None:
+    buttons = page.get_by_role("button", name="Classer ensuite")
+    for left in range(buttons.count(), 0, -1):
+        expect(buttons).to_have_count(left)
+        buttons.first.click()
+    expect(buttons).to_have_count(0)
+
+
+def read_code(page: Page) -> None:
+    """Go where the code of the first person of a roster leads."""
+    person = page.locator("tbody th a").first.get_attribute("href") or ""
+    page.goto(f"{ARRIVAL}/{person.rpartition('/')[2]}")
+
+
+def refuse_taps(page: Page) -> None:
+    page.route(
+        "**/pointage*",
+        lambda route: route.fulfill(status=422) if route.request.method == "POST" else route.fallback(),
+    )
+
+
+def go_offline(page: Page) -> None:
+    page.context.set_offline(True)
+
+
+def go_online(page: Page) -> None:
+    page.context.set_offline(False)
+
+
+def before_a_session(served: ServedEnrolment) -> States:
     at = {name: f"{MANAGE}/sessions/{session_id}" for name, session_id in served.sessions.items()}
-    person: Step = lambda page: page.locator("tbody th a").first.click()  # noqa: E731 a step is a function
     return {
         "today": (MANAGE, []),
         "tasks": (f"{MANAGE}/a-faire", []),
@@ -131,9 +204,25 @@ def of_enrolment(served: ServedEnrolment) -> States:
             at["full"],
             [fill("Nom, courriel ou employeur", "zzz"), press("Chercher dans")],
         ),
-        "a person": (at["full"], [person, unfold]),
+        "a person": (at["full"], [open_person(0), unfold]),
         "a person, mistakes": (None, [press("Enregistrer le désistement"), see("Rien n’a été enregistré")]),
-        "a long person": (at["long"], [person, unfold]),
+        "a person, a move asks": (
+            f"{at['full']}?etat=place",
+            [
+                open_person(0),
+                unfold,
+                choose("Nouvelle session", str(served.sessions["empty"])),
+                press("Changer de session"),
+                see("Quel repas ?"),
+            ],
+        ),
+        "the last person": (at["full"], [open_person(-1), unfold]),
+        "a person who waits": (f"{at['full']}/attente", [open_person(-1), unfold]),
+        "several persons": (
+            f"{at['full']}?etat=place&tri=nom",
+            [press("Choisir toute la page", "link"), press("Enregistrer leur désistement"), see("recevront")],
+        ),
+        "a long person": (at["long"], [open_person(0), unfold]),
         "who waits": (f"{at['full']}/attente", []),
         "who waits, nobody": (f"{at['empty']}/attente", []),
         "by hand": (f"{at['full']}/ajout", [unfold]),
@@ -148,14 +237,42 @@ def of_enrolment(served: ServedEnrolment) -> States:
             ],
         ),
         "candidates, nobody": (f"{at['empty']}/candidatures", []),
+        "candidates, tried": (
+            f"{at['ranking']}/candidatures",
+            [rank_all, press("Enregistrer et essayer"), see("Ce classement donnerait")],
+        ),
         "agreements": (f"{at['approval']}/candidatures", []),
+    }
+
+
+def from_its_day_on(served: ServedEnrolment) -> States:
+    at = {name: f"{MANAGE}/sessions/{session_id}" for name, session_id in served.sessions.items()}
+    return {
         "attendance": (f"{at['past']}/presence", []),
         "attendance, long names": (f"{at['long']}/presence", []),
         "attendance, nobody": (f"{at['empty']}/presence", []),
         "check-in": (f"{at['past']}/pointage", []),
         "check-in, one came": (None, [press("Pointer :"), see("est là")]),
         "check-in, undone": (None, [press("Annuler l’arrivée"), see("Pointage : 0 sur 9")]),
-        "check-in, mistake": (None, [fill("Référence de l’inscription", "K"), press("Pointer")]),
+        "check-in, without a network": (None, [go_offline, press("Pointer :"), see("1 en attente d’envoi.")]),
+        "check-in, sent": (None, [go_online, see("Pointage : 1 sur 9")]),
+        "check-in, refused": (
+            None,
+            [
+                press("Annuler l’arrivée"),
+                see("Pointage : 0 sur 9"),
+                refuse_taps,
+                press("Pointer :"),
+                see("1 refus."),
+            ],
+        ),
+        "a code": (at["past"], [Page.unroute_all, read_code]),
+        "a code, one came": (None, [press("Pointer l’arrivée"), see("Arrivée à")]),
+        "a code, undone": (None, [press("Annuler"), see("Pointer l’arrivée")]),
+        "check-in, mistake": (
+            f"{at['past']}/pointage",
+            [fill("Référence de l’inscription", "K"), press("Pointer")],
+        ),
         "check-in, long names": (f"{at['long']}/pointage", []),
         "check-in, nobody": (f"{at['empty']}/pointage", []),
         "messages": (f"{at['full']}/messages", []),
@@ -166,6 +283,8 @@ def of_enrolment(served: ServedEnrolment) -> States:
         ),
         "files": (f"{at['full']}/fichiers", []),
         "files, mistake": (None, [press("Voir les changements"), see("Rien n’a été enregistré")]),
+        "groups": (f"{at['full']}/groupes", []),
+        "groups, nobody": (f"{at['empty']}/groupes", []),
         "history": (f"{at['full']}/historique", []),
         "history, nothing": (f"{at['empty']}/historique", []),
         "missing": (f"{MANAGE}/sessions/{SESSION}", []),
@@ -175,10 +294,13 @@ def of_enrolment(served: ServedEnrolment) -> States:
     }
 
 
-def test_every_page_of_enrolment(chromium: Browser, served_enrolment: ServedEnrolment) -> None:
+@pytest.mark.parametrize("states", [before_a_session, from_its_day_on])
+def test_every_page_of_enrolment(
+    chromium: Browser, served_enrolment: ServedEnrolment, states: Callable[[ServedEnrolment], States]
+) -> None:
     with new_tab(chromium, base_url=served_enrolment.url) as page:
         log_in(page, MANAGE, TOKEN)
-        found = inspect(page, of_enrolment(served_enrolment))
+        found = inspect(page, states(served_enrolment))
     assert not found, "\n".join(found)
 
 
