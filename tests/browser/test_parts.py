@@ -14,10 +14,9 @@ pytestmark = pytest.mark.browser
 SPECIMEN = Path(__file__).parent / "specimen"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1280, "dark")])
 def test_axe_finds_nothing_in_any_part(
-    chromium: Browser, scheme: Literal["light", "dark"], width: int
+    chromium: Browser, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     page = Rendering(SPECIMEN).text("specimen.html")
     with new_tab(chromium, color_scheme=scheme, viewport={"width": width, "height": 900}) as tab:

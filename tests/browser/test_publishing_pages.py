@@ -1,4 +1,7 @@
-"""Offers, series and templates in a browser: axe-core looks at each page, and they are made by clicks."""
+"""Offers, series and templates in a browser: they are made by clicks.
+
+axe-core looks at what test_every_page does not come to.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -24,7 +27,6 @@ def log_in(page: Page, token: str) -> None:
 def test_an_offer_is_made_changed_and_read_in_its_history(page: Page) -> None:
     log_in(page, EVERYWHERE)
     page.get_by_role("link", name="Offres").click()
-    looks_right(page)
     page.get_by_role("link", name="Nouvelle offre").click()
     page.get_by_label("Jours entre la clôture").fill("400")
     page.get_by_role("button", name="Enregistrer l’offre").click()
@@ -52,7 +54,6 @@ def test_an_offer_is_made_changed_and_read_in_its_history(page: Page) -> None:
 def test_a_delegation_reads_an_offer_and_begins_a_session_of_it(page: Page) -> None:
     log_in(page, TOKEN)
     page.goto("/gestion/offres/ia-et-territoires")
-    looks_right(page)
     page.get_by_role("link", name="Nouvelle session de cette offre").click()
     expect(page.get_by_label("Offre")).to_have_value("ia-et-territoires")
 
@@ -61,7 +62,6 @@ def test_a_series_is_filled_in_row_by_row_seen_and_made(page: Page) -> None:
     log_in(page, TOKEN)
     page.get_by_role("link", name="Nouvelle session").first.click()
     page.get_by_role("link", name="Créez une série").click()
-    looks_right(page)
     page.get_by_label("Offre").select_option(value="ia-et-territoires")
     page.get_by_label("Titre", exact=True).fill("L’IA à {ville}")
     page.get_by_label("Début", exact=True).fill(START.strftime("%Y-%m-%dT09:30"))
