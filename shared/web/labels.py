@@ -295,7 +295,7 @@ COUNTED: Mapping[str, str] = {
     "withdrawn": "Fins d’inscription",
     "attended": "Présences",
     "absent": "Absences",
-    "letters": "Lettres envoyées",
+    "letters": "Courriels envoyés",
 }
 """What is counted each month."""
 OUTCOMES: Mapping[str, str] = {

@@ -361,7 +361,7 @@ SUPPORT: States = {
         ],
     ),
     "a long person": (f"{LOG}/personnes", search("maxence@ville.example")),
-    "a letter that left": (None, [press("Lettre : Votre inscription est confirmée", "link")]),
+    "a letter that left": (None, [press("Courriel : Votre inscription est confirmée", "link")]),
     "mails": (LOG, []),
     "mails, mistakes": (
         None,

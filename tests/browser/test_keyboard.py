@@ -127,7 +127,7 @@ def test_support_finds_a_person_and_sends_a_letter_again(
         type_into(page, "Motif de la consultation", "demande 4711")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_contain_text(notifier.LONG_NAME)
-        press(page, re.compile("^Lettre"), "link")
+        press(page, re.compile(r"^Courriel\s"), "link")
         before = page.url
         press(page, "Envoyer de nouveau")
         expect(page).not_to_have_url(before)

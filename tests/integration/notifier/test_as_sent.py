@@ -36,7 +36,7 @@ async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
     await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
     await log_in(browser)
     page = (await browser.get(f"{LOG}/{row.mail_id}")).text
-    assert "Telle qu’elle a été envoyée" in page
+    assert "Tel qu’il a été envoyé" in page
     assert "Couvent des Jacobins" in page
     assert "Saint-Brieuc" not in page
     assert "Couvent des Jacobins" in (await browser.get(f"{LOG}/{row.mail_id}/lettre")).text
@@ -52,7 +52,7 @@ async def test_a_letter_whose_words_cannot_be_read_any_more_is_shown_as_it_would
     (row,) = await sent.rows()
     await sent.change('UPDATE mail_attempt SET written_from = \'{"session": {"of_an_older_version": 1}}\'')
     await log_in(browser)
-    assert "Telle qu’elle serait écrite maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert "Tel qu’il serait écrit maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
     assert (await browser.get(f"{LOG}/{row.mail_id}/lettre")).status_code == 200
     assert f"What mail {row.mail_id} said cannot be read any more" in caplog.text
 
@@ -68,7 +68,7 @@ async def test_of_a_letter_that_never_left_nothing_is_kept_of_what_it_said(
     assert (attempt.state, attempt.code, attempt.written_from) == ("failed", 550, None)
     (row,) = await notifier.rows()
     await log_in(browser)
-    assert "Telle qu’elle serait écrite maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
+    assert "Tel qu’il serait écrit maintenant" in (await browser.get(f"{LOG}/{row.mail_id}")).text
 
 
 async def test_every_answer_of_the_relay_is_shown(notifier: Notifier, browser: httpx.AsyncClient) -> None:
@@ -85,7 +85,7 @@ async def test_every_answer_of_the_relay_is_shown(notifier: Notifier, browser: h
     await log_in(browser)
     page = (await browser.get(f"{LOG}/{row.mail_id}")).text
     assert "451 4.7.1 come back later" in page
-    assert "Telle qu’elle a été envoyée" in page, "the relay may have it"
+    assert "Tel qu’il a été envoyé" in page, "the relay may have it"
 
 
 async def test_what_was_sent_ends_with_the_agent(sent: Notifier, portals: PortalsFile) -> None:

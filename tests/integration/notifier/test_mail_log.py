@@ -347,7 +347,7 @@ async def test_a_mail_that_waits_for_its_session_is_shown_and_not_sent_again(
     key = await log_in(browser)
     path = f"/courriels/suivi/{row.mail_id}"
     shown = await browser.get(path)
-    assert "Elle attend que sa session soit connue" in shown.text
+    assert "Il attend que sa session soit connue" in shown.text
     assert "Envoyer de nouveau" not in shown.text
     assert (await browser.get(f"{path}/lettre")).status_code == 404
     await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": "0"})

@@ -74,7 +74,7 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     assert "<h1>Zoé Durand</h1>" in page
     story = page[page.index('class="timeline"') : page.index("<aside>")]
     titles = re.findall(r"<strong>(?:<a [^>]*>)?([^<]*)<", story)
-    happenings = [line for line in titles if not line.startswith("Lettre")]
+    happenings = [line for line in titles if not line.startswith("Courriel")]
     assert happenings == [
         "Abonnement aux actualités",
         "Présence enregistrée",
@@ -83,7 +83,7 @@ async def test_a_person_is_found_and_their_story_is_in_order(
         "Mise en liste d’attente",
     ]
     assert "depuis la liste d’attente · Rennes, jeudi 3 avril 2025 (IA et territoires)" in story
-    assert [line for line in titles if line.startswith("Lettre")], "letters stand in the same story"
+    assert [line for line in titles if line.startswith("Courriel")], "letters stand in the same story"
 
 
 async def test_who_has_a_name_in_common_is_listed_and_one_is_chosen(
