@@ -130,7 +130,7 @@ def test_whatever_pydantic_finds_wrong_with_an_event_is_said_in_french_without_a
 
 def test_what_a_sentence_names_stays_and_what_it_quotes_of_ours_is_french_too() -> None:
     assert translated("The value has more than 2097152 bytes.", "fr") == "La valeur dépasse 2097152 octets."
-    assert translated("The data is not UTF-8.", "fr") == "Les données : ce n’est pas de l’UTF-8."
+    assert translated("The data is not UTF-8.", "fr") == "Les données\u00a0: ce n’est pas de l’UTF-8."
     assert translated("Input should be 'agent' or 'employer'", "fr").endswith("'agent' ou 'employer'")
     assert translated("Nobody wrote this.", "fr") == "Nobody wrote this."
     assert translated("Field required", "en") == "Field required"

@@ -11,6 +11,7 @@ import pytest
 
 from shared.web import french, labels, refusals
 from shared.web.rendering import TEMPLATES, Rendering
+from shared.web.sentences import CATALOGUE, FRENCH
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = (TEMPLATES, *sorted((ROOT / "services").glob("*/templates")))
@@ -20,7 +21,7 @@ TITLES = {*labels.OFFERS.values()}
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Each line of a template, without comments, and each text of labels and refusals, with where it is."""
+    """Each line of a template, without comments, and each text of a table or catalogue, with where it is."""
     for folder in FOLDERS:
         for path in sorted(file for file in folder.rglob("*") if file.is_file()):
             if path.name not in IN_ENGLISH:
@@ -31,6 +32,8 @@ def texts() -> Iterator[tuple[str, str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in TITLES:
                 yield module.__name__, node.value
+    for sentence in FRENCH.values():
+        yield CATALOGUE.name, sentence
 
 
 def test_no_line_breaks_before_a_sign_or_inside_guillemets() -> None:
