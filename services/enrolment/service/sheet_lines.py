@@ -12,7 +12,7 @@ from services.enrolment.service import sheet_cells as cells
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Adjustment
-from shared.web import labels, spreadsheets
+from shared.web import french, labels, spreadsheets
 from shared.web.refusals import REFUSALS
 from shared.web.spreadsheets import Cell, Column, Fault, SheetRow
 
@@ -28,21 +28,6 @@ _PLACE = (
     Column("employer", "Employeur"),
     Column("siret", "SIRET"),
     Column("delegation", "Délégation"),
-)
-_ROSTER = (
-    Column("state", "Situation"),
-    Column("position", "Place dans la liste d’attente"),
-    Column("reason", "Motif du refus"),
-    *_WHO,
-    Column("email", "Courriel"),
-    Column("address_is_bad", "Courriel à vérifier"),
-    *_PLACE,
-    Column("received_at", "Demande reçue le"),
-    Column("hold_until", "Réponse attendue avant le"),
-    Column("priority", "Priorité"),
-    Column("same_person", "Aussi inscrite ou inscrit sous"),
-    Column("above_capacity", "Au-delà de la capacité"),
-    Column("enrolment_id", "Référence"),
 )
 
 
@@ -74,7 +59,30 @@ def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> by
         Column(f"question_{question_id}", f"Question retirée : {label}")
         for question_id, label in asked_before.items()
     ]
-    return spreadsheets.heading([*_ROSTER, *(modules or [ATTENDANCE]), *questions, *removed])
+    return spreadsheets.heading([*_roster(session), *(modules or [ATTENDANCE]), *questions, *removed])
+
+
+def _roster(session: SessionState) -> list[Column]:
+    return [
+        Column("state", "Situation"),
+        Column("position", "Place dans la liste d’attente"),
+        Column("reason", "Motif du refus"),
+        *_WHO,
+        Column("email", "Courriel"),
+        Column("address_is_bad", "Courriel à vérifier"),
+        *_PLACE,
+        _moments("received_at", "Demande reçue le", session),
+        _moments("hold_until", "Réponse attendue avant le", session),
+        Column("priority", "Priorité"),
+        Column("same_person", "Aussi inscrite ou inscrit sous"),
+        Column("above_capacity", "Au-delà de la capacité"),
+        Column("enrolment_id", "Référence"),
+    ]
+
+
+def _moments(name: str, title: str, session: SessionState) -> Column:
+    """Return a column of moments in the session's zone, which its title says."""
+    return Column(name, f"{title} ({french.zone(session.timezone)})")
 
 
 def roster_lines(
@@ -110,7 +118,7 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
 
 def ranking_form(candidates: Sequence[RosterLine], session: SessionState) -> bytes:
     """Return a sheet of the candidates, with a column in which to write ranks."""
-    columns = (RANK, *_WHO, *_PLACE, Column("received_at", "Candidature reçue le"))
+    columns = (RANK, *_WHO, *_PLACE, _moments("received_at", "Candidature reçue le", session))
     return spreadsheets.write(
         columns,
         (

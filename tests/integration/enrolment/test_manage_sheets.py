@@ -200,17 +200,23 @@ async def test_everybody_is_exported(front: Front, organiser: OrganiserClient, n
     content = exported.content if name.endswith("csv") else workbooks.as_csv(exported.content)
     heading, *lines = content.decode("utf-8-sig").splitlines()
     assert heading.startswith("Situation;")
+    assert ";Demande reçue le (heure de Paris);Réponse attendue avant le (heure de Paris);" in heading
     assert sorted(line.split(";")[5] for line in lines) == ["Riou", "Élie"]
 
 
-async def test_candidates_are_exported_alone(front: Front, organiser: OrganiserClient) -> None:
-    session = open_now(approval="selection")
+async def test_candidates_are_exported_alone_with_times_by_the_sessions_clocks(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(approval="selection", timezone="Indian/Reunion")
     await front.publish(session)
     await front.enrol(session, an_agent("A-1", family_name="Riou"))
     exported = await organiser.get(page_of(session, "/fichiers/candidatures.csv"))
     heading, line = exported.content.decode("utf-8-sig").splitlines()
     assert heading.startswith("Rang;Identifiant;")
+    assert heading.endswith(";Candidature reçue le (heure de La Réunion)")
     assert line.startswith(";A-1;")
+    ranked = await upload(organiser, session, f"{heading}\n1{line}".encode(), "classement")
+    assert ranked.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
     empty = await organiser.get(page_of(session, "/fichiers/presences.csv"))
     assert len(empty.content.decode().splitlines()) == 1
 
