@@ -41,6 +41,7 @@ from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
 from tests.integration.catalogue.browsing import HttpBrowser
 from tests.integration.catalogue.conftest import BRETAGNE, tokens_file
+from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 from tests.integration.oidc.test_provider import settings_for
 from tests.support.guards import a_guard
 from tests.support.oidc import OidcIssuer
@@ -438,6 +439,24 @@ async def test_a_name_that_anybody_may_choose_is_told_apart_from_that_of_another
         await browser.get(await begun(browser, issuer, "ali", "/courriels/suivi/connexion/compte"))
         page = (await browser.get("/courriels/suivi")).text
         assert f"{claims.get('email', claims.get('name'))} (ali)" in page
+
+
+@pytest.mark.parametrize(
+    ("is_verified", "filled_in"), [(True, "ali@cnfpt.example"), (False, "")], ids=["verified", "not verified"]
+)
+async def test_who_answers_a_bespoke_request_finds_the_address_of_their_log_in_there(
+    browser: HttpBrowser,
+    issuer: OidcIssuer,
+    catalogue_database: Database,
+    *,
+    is_verified: bool,
+    filled_in: str,
+) -> None:
+    roles = {"roles": ["organisateur-bretagne"]}
+    await issuer.know("ali", email="ali@cnfpt.example", email_verified=is_verified, realm_access=roles)
+    await logged_in(browser, issuer, "ali")
+    page = await browser.get(f"/gestion/demandes/{await hear(catalogue_database, a_bespoke_request())}")
+    assert f'name="advisor_email" type="email" value="{filled_in}"' in page.text
 
 
 async def test_what_is_kept_of_a_log_in_stands_in_the_register(

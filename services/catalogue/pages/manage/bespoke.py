@@ -1,5 +1,6 @@
 """The bespoke requests of authorities, which a delegation answers by a form."""
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -44,6 +45,8 @@ _SESSION = (
 )
 HISTORY = 50
 """Answers that the page of a request shows: nearly always all."""
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+"""The name of who logged in with an address that the issuer verified: any other has its subject behind it."""
 _FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
 
 
@@ -149,7 +152,7 @@ async def _page(
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
-    elif not visit.form and "@" in visit.who.name:
+    elif not visit.form and _ADDRESS.fullmatch(visit.who.name):
         values["advisor_email"] = visit.who.name
     return visit.page(
         "gestion-demande.html",
