@@ -8,11 +8,12 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from shared.web.spreadsheets import Code, Fault, UnreadableSheet
+from shared.web import spreadsheets
+from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -28,10 +29,22 @@ def is_workbook(content: bytes) -> bool:
     return content.startswith(_MARK)
 
 
+def read(content: bytes, columns: Sequence[Column], *, unless: Collection[str] = ()) -> Sheet:
+    """Return the rows of a workbook, or of CSV, as :func:`shared.web.spreadsheets.read` does.
+
+    Raises :class:`UnreadableSheet`.
+    """
+    return spreadsheets.read(as_csv(content) if is_workbook(content) else content, columns, unless=unless)
+
+
 def as_csv(content: bytes) -> bytes:
-    """Return the first sheet of a workbook as CSV. Raises :class:`UnreadableSheet`."""
+    """Return the first sheet of a workbook as CSV, each row as wide as the first.
+
+    Raises :class:`UnreadableSheet`.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            _check_dates(archive)
             texts = list(_shared_texts(archive))
             sheets = sorted(
                 name for name in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
@@ -53,6 +66,14 @@ def _parsed(archive: zipfile.ZipFile, name: str) -> ET.Element:
     return ET.fromstring(content)  # noqa: S314 bounded, and without a DOCTYPE there are no entities
 
 
+def _check_dates(archive: zipfile.ZipFile) -> None:
+    """Refuse a workbook that counts days from 1904: each of its dates would be read four years too early."""
+    if "xl/workbook.xml" in archive.namelist():
+        for properties in _parsed(archive, "xl/workbook.xml").iter(f"{_MAIN}workbookPr"):
+            if properties.get("date1904", "0") not in ("0", "false"):
+                raise ValueError("its days count from 1904")
+
+
 def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
     if "xl/sharedStrings.xml" in archive.namelist():
         for item in _parsed(archive, "xl/sharedStrings.xml").iter(f"{_MAIN}si"):
@@ -60,6 +81,7 @@ def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def _rows(sheet: ET.Element, texts: list[str]) -> Iterator[list[str]]:
+    width = 0
     for row in sheet.iter(f"{_MAIN}row"):
         cells: list[str] = []
         for cell in row.iter(f"{_MAIN}c"):
@@ -68,7 +90,9 @@ def _rows(sheet: ET.Element, texts: list[str]) -> Iterator[list[str]]:
                 raise ValueError("too many columns")
             cells += [""] * (at + 1 - len(cells))
             cells[at] = _value(cell, texts)
-        yield cells
+        width = width or len(cells)
+        # Programs leave out the empty cells at the end of a row.
+        yield cells + [""] * (width - len(cells)) if cells else cells
 
 
 def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Sessions from CSV: each line changes the session that it names, or drafts a new one; all lines, or none.
+"""Sessions from a sheet: each line changes the session that it names, or drafts a new one; all, or none.
 
 A line names a session by ``session_id``, or by the organiser's own ``reference``. It changes what it says
 otherwise than the session is, by the rules of any change; an empty cell leaves what is there. Without a name,
@@ -20,7 +20,7 @@ from services.catalogue.store.audit_log import Action
 from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.web import spreadsheets
+from shared.web import spreadsheets, workbooks
 from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 _BATCH = 1_000
@@ -52,10 +52,11 @@ Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
 """Runs a function that takes long, while others are answered."""
 
 
-def read(content: bytes) -> SheetContent:
-    """Read the lines of a file. Some seconds for the largest."""
+def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
+    """Read the lines of a file of CSV; of a workbook too if it may be one. Some seconds for the largest."""
+    read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
-        sheet = spreadsheets.read(content, COLUMNS, unless=NAMING)
+        sheet = read_sheet(content, COLUMNS, unless=NAMING)
     except UnreadableSheet as error:
         return SheetContent(faults=error.faults)
     return SheetContent(len(sheet.rows) + len(sheet.faults), sheet.rows, sheet.faults)

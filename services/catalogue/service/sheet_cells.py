@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,7 +12,10 @@ from services.catalogue.rules.lifecycle import instant
 from services.catalogue.service.sheets import DATES, UNLIMITED, WRITTEN
 from shared.web.spreadsheets import Fault
 
+_FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 a wall clock's
 _READ = (WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
+_DAYS = re.compile(r"[3-9][0-9]{4}(\.[0-9]+)?")
+"""Days since the end of 1899, as a workbook keeps a date: none before 1982."""
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -53,6 +56,8 @@ def _as_it_is(cell: str) -> str:
 
 
 def _moment(cell: str) -> datetime:
+    if _DAYS.fullmatch(cell):
+        return _FIRST_DAY + timedelta(seconds=round(float(cell) * 86_400))
     for written in _READ:
         try:
             return datetime.strptime(cell, written)  # noqa: DTZ007 a wall clock's: the zone is another column

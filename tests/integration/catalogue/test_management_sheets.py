@@ -2,6 +2,7 @@
 
 import re
 
+from shared.web import workbooks
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload
 from tests.integration.catalogue.conftest import BRETAGNE, CORSE, EventsOf, published
@@ -29,6 +30,25 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
     exported = await organiser.get("/gestion/sessions.csv")
     assert exported.headers["content-disposition"] == 'attachment; filename="sessions.csv"'
     assert item["session_id"] in exported.text
+
+
+async def test_a_workbook_is_tried_then_drafted_with_its_dates_as_texts_or_as_days(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    content = workbooks.of_csv(
+        (
+            "Offre;Début;Fin;Ouverture des inscriptions;Lieu;Référence\r\n"
+            f"{an_empty_offer};46476.395833333336;30/03/2027 17:00;46447.375;Rennes;\r\n"
+        ).encode()
+    )
+    tried = await upload(organiser, content, essai="oui")
+    assert "Le fichier est bon\u00a0: 1 session." in tried.text
+    assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
+    assert "1 session en brouillon" in (await upload(organiser, content)).text
+    assert "Rien n’a changé" in (await upload(organiser, content)).text
+    (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
+    assert (item["starts_at"], item["ends_at"]) == ("2027-03-30T07:30:00Z", "2027-03-30T15:00:00Z")
+    assert item["enrolment_opens_at"] == "2027-03-01T08:00:00Z"
 
 
 async def test_what_comes_out_is_the_delegations_own(

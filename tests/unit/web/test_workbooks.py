@@ -44,6 +44,13 @@ def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:
     assert row.cells == {"agent_id": "A-1", "rank": "3"}
 
 
+def test_empty_cells_at_the_end_of_a_row_may_be_left_out() -> None:
+    sheet = "<row><c><v>Identifiant</v></c><c><v>Rang</v></c></row><row><c><v>A-1</v></c></row><row/>"
+    read_rows = workbooks.read(a_workbook(sheet), COLUMNS)
+    assert [row.cells for row in read_rows.rows] == [{"agent_id": "A-1", "rank": ""}]
+    assert read_rows.faults == ()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -56,6 +63,10 @@ def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:
         a_workbook('<row><c r="GQ1"/></row>' * 60_000),
         a_workbook('<row><c t="s"><v>-1</v></c></row>', "<si><t>x</t></si>"),
         a_workbook('<!DOCTYPE x [<!ENTITY e "e">]>'),
+        a_workbook(
+            "<row/>", **{"xl/workbook.xml": f'<workbook {MAIN}><workbookPr date1904="1"/></workbook>'}
+        ),
+        a_workbook('<row><c r="GQ1"/></row>' + "<row><c/></row>" * 60_000),
     ],
     ids=[
         "cut off",
@@ -67,6 +78,8 @@ def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:
         "far cells",
         "before the first text",
         "entities",
+        "days from 1904",
+        "short rows below a wide one",
     ],
 )
 def test_what_is_no_workbook_is_refused(content: bytes) -> None:

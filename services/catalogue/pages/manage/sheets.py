@@ -1,4 +1,4 @@
-"""Sessions in and out as CSV, by forms: tried first, every fault by its line; what becomes of each line."""
+"""Sessions out as CSV, in as CSV or a workbook: tried first, every fault by its line; what became of each."""
 
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
@@ -57,7 +57,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
     guard, content = site_of(visit.request).guard, visit.form.file
     try:
         async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
-            sheet = await sheet_queue.in_thread(partial(imports.read, content))
+            sheet = await sheet_queue.in_thread(partial(imports.read, content, may_be_workbook=True))
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, sheet_queue.in_thread, dry_run=tried)
     except LimitMet as error:

@@ -139,7 +139,7 @@ class SheetPages:
 
     async def _import_ranking(self, visit: StaffVisit, content: bytes) -> Response:
         """Put a ranking into the draft, which is shown, and decided by later."""
-        sheet = await sheet_queue.in_thread(partial(_read, content, _OF_RANKING))
+        sheet = await sheet_queue.in_thread(partial(workbooks.read, content, _OF_RANKING))
         session_id = frame.session_id_of(visit)
         async with visit.database.transaction() as tx:
             found = await ranking_drafts.show(tx, session_id, visit.who, frame.reading(visit))
@@ -170,12 +170,6 @@ def _sheet(
             return heading + sheet_lines.roster_lines(lines, session, asked_before)
 
 
-def _read(content: bytes, columns: Sequence[spreadsheets.Column]) -> spreadsheets.Sheet:
-    return spreadsheets.read(
-        workbooks.as_csv(content) if workbooks.is_workbook(content) else content, columns
-    )
-
-
 _OF_RANKING = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
 _OF_ATTENDANCE = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
 
@@ -184,7 +178,7 @@ def _changes_in(
     content: bytes, session: SessionState, seated: Sequence[RosterLine]
 ) -> tuple[list[AttendanceChange], list[Fault]]:
     """Return what a sheet of attendance would change, and what is wrong with its other lines."""
-    sheet = _read(content, _OF_ATTENDANCE)
+    sheet = workbooks.read(content, _OF_ATTENDANCE)
     faults = list(sheet.faults)
     lines = sheet_lines.records_of(sheet.rows, faults)
     changes, others = attendance_sheets.compared(session, seated, lines)
