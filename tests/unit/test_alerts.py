@@ -50,7 +50,7 @@ def promtool(*arguments: str) -> None:
 
 
 def test_each_alert_comes_when_it_should_and_not_before() -> None:
-    promtool("test", "rules", "rules_test.yml")
+    promtool("test", "rules", "rules_test.yml", "rules_test_long.yml")
 
 
 def test_prometheus_takes_the_example_of_its_settings() -> None:
