@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.catalogue.rules.offers import Offer
 from services.catalogue.service import offers
-from services.catalogue.service.sessions import count_change
+from services.catalogue.service.sessions import CHANGED_TOO_OFTEN, count_changes
 from services.catalogue.service.sheet_cells import uuid_of
 from services.catalogue.service.sheet_lines import Outcome, SheetLine, SheetLines, Targets, violations_of
 from services.catalogue.service.sheets import COLUMNS, NAMING
@@ -129,20 +129,16 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Count the changes that are announced. Returns those that are too many.
-
-    Where there is one of these, or the lines are only tried, none is counted. In the order of the sessions'
-    ids, so that two who count the same ones wait for each other in one direction.
-    """
+    """Count the changes that are announced. Returns those that are too many; then none is counted."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
-    too_often: list[Fault] = []
-    async with tx.begin_nested() as counts:
-        for line in sorted(announced, key=lambda line: line.session.session_id):
-            violation = await count_change(tx, line.session.session_id)
-            too_often += violations_of(line.line, [violation] if violation is not None else [])
-        if too_often or dry_run:
-            await counts.rollback()
-    return tuple(sorted(too_often, key=_line_of))
+    session_ids = [line.session.session_id for line in announced]
+    too_often = await count_changes(tx, session_ids, dry_run=dry_run)
+    return tuple(
+        fault
+        for line in announced
+        if line.session.session_id in too_often
+        for fault in violations_of(line.line, [CHANGED_TOO_OFTEN])
+    )
 
 
 async def _save(tx: Transaction, who: Principal, lines: Sequence[SheetLine]) -> None:

@@ -368,25 +368,32 @@ async def _decide(
     if done.session.reference != before.reference:
         await claim_reference(tx, done.session)
     if done.session != before:
-        if action is Action.CHANGED and done.events:
-            async with tx.begin_nested() as counted:
-                violation = await count_change(tx, session_id)
-                if dry_run:
-                    await counted.rollback()
-            if violation is not None:
-                raise Impossible(violation)
+        is_announced = action is Action.CHANGED and done.events
+        if is_announced and await count_changes(tx, [session_id], dry_run=dry_run):
+            raise Impossible(CHANGED_TOO_OFTEN)
         if not dry_run:
             await sessions.save(tx, [(before, done)], actor=who.name, action=action)
     return await show(tx, session_id, viewer_of(who))
 
 
-async def count_change(tx: Transaction, session_id: UUID) -> Violation | None:
-    """Count a change of a published session. Returns why it may not be made: it is one too many."""
-    counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
-    return None if await limits.take(tx, counted, CHANGES) else _TOO_OFTEN
+async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:
+    """Count a change of each of these published sessions. Returns those that it is one too many for.
+
+    Where there is one of these, or the changes are only tried, none is counted. In the order of the ids, so
+    that two who count the same ones wait for each other in one direction.
+    """
+    too_often = set()
+    async with tx.begin_nested() as counts:
+        for session_id in sorted(session_ids):
+            counted = hashlib.blake2b(b"changes" + session_id.bytes, digest_size=32).digest()
+            if not await limits.take(tx, counted, CHANGES):
+                too_often.add(session_id)
+        if too_often or dry_run:
+            await counts.rollback()
+    return too_often
 
 
-_TOO_OFTEN = Violation(
+CHANGED_TOO_OFTEN = Violation(
     RefusalCode.CHANGED_TOO_OFTEN,
     None,
     f"it was changed {CHANGES.most} times within an hour, and each change is a letter to all who are in it: "
