@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
-from services.catalogue.rules.sessions import Done, Session
+from services.catalogue.rules.sessions import Done, Session, id_from_form
 from services.catalogue.rules.validity import inconsistencies
 
 MOST = 50
@@ -35,7 +35,7 @@ def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
     plan = draft.plan
     start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
     # Each part is one line.
-    return uuid5(key, "\n".join((draft.offer_id, draft.organiser, start, plan.title, plan.venue or "")))
+    return id_from_form(key, draft.offer_id, draft.organiser, start, plan.title, plan.venue or "")
 
 
 def placed(

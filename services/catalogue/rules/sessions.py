@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from shared.events.catalogue import (
     Audience,
@@ -181,3 +181,8 @@ class Done:
     session: Session
     events: tuple[SessionState, ...] = ()
     trainers: SessionTrainersChanged | None = None
+
+
+def id_from_form(key: UUID, *content: str) -> UUID:
+    """The id of a session that the form of this key makes: the same each time that it sends this content."""
+    return uuid5(key, "\n".join(content))

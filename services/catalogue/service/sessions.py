@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeVar
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import announce, shifted
@@ -14,7 +14,14 @@ from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
-from services.catalogue.rules.sessions import Done, ListedSession, Presentation, Session, ShownSession
+from services.catalogue.rules.sessions import (
+    Done,
+    ListedSession,
+    Presentation,
+    Session,
+    ShownSession,
+    id_from_form,
+)
 from services.catalogue.rules.synonyms import SYNONYMS, plain
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
@@ -64,8 +71,7 @@ async def draft(
     held = await offers.hold(tx, [draft.offer_id])
     session = new_draft(draft, held.get(draft.offer_id), who)
     if key is not None:
-        content = f"{session.organiser}\n{draft.model_dump_json()}"
-        session = replace(session, session_id=uuid5(key, content))
+        session = replace(session, session_id=id_from_form(key, session.organiser, draft.model_dump_json()))
         await sessions.lock_new(tx, session.session_id)
         if await sessions.existing(tx, [session.session_id]):
             return await show(tx, session.session_id, viewer_of(who))
@@ -205,7 +211,7 @@ async def duplicate(
     ``key`` names the form, as in :func:`draft`.
     """
     original = await lock_own(tx, session_id, who)
-    copy_id = uuid4() if key is None else uuid5(key, f"{session_id}\n{copy.model_dump_json()}")
+    copy_id = uuid4() if key is None else id_from_form(key, str(session_id), copy.model_dump_json())
     if await sessions.existing(tx, [copy_id]):
         return await show(tx, copy_id, viewer_of(who))
     plan = shifted(original.plan, copy.starts_at)
