@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
+from typing import TypeGuard
 from uuid import UUID
 
 from services.notifier import letters
@@ -45,7 +45,11 @@ async def keep_withdrawals(
     withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
     await withdrawals.save(tx, withdrawn)
     gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})
-    return [cast("ReceivedResource", record) for record in resources if record.event.resource_id not in gone]
+    return [record for record in resources if _has_opened(record) and record.event.resource_id not in gone]
+
+
+def _has_opened(record: Received[ResourceEvent]) -> TypeGuard[ReceivedResource]:
+    return not isinstance(record.event, ResourceWithdrawn)
 
 
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
@@ -58,13 +62,12 @@ def replay_letters(
     received: Sequence[Received[ResourceEvent]],
 ) -> list[tuple[Received[ReplayPublished], Letter]]:
     """The replays of sessions among these resources, each with the letter to the enrolled."""
-    published = [
-        cast("Received[ReplayPublished]", resource)
-        for resource in received
-        if isinstance(resource.event, ReplayPublished)
-    ]
     return [
-        (replay, letter)
-        for replay in published
-        if (letter := letters.replay_letter(replay.event)) is not None
+        (resource, letter)
+        for resource in received
+        if _is_replay(resource) and (letter := letters.replay_letter(resource.event)) is not None
     ]
+
+
+def _is_replay(record: Received[ResourceEvent]) -> TypeGuard[Received[ReplayPublished]]:
+    return isinstance(record.event, ReplayPublished)
