@@ -24,8 +24,6 @@ REPLAY_FIELDS = {
 }
 """The fields of the form of a replay, by those of the request."""
 
-FORM_NAME = "formulaire"
-"""The hidden field that names a form."""
 _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 
@@ -99,7 +97,7 @@ async def page(
 def form_name(visit: StaffVisit) -> UUID:
     """What names a form from its first page on, so that what it makes is made once."""
     try:
-        return UUID(visit.form.get(FORM_NAME, ""))
+        return UUID(visit.form.get("formulaire", ""))
     except ValueError:
         return uuid4()
 
