@@ -89,7 +89,7 @@ def run(app: typer.Typer) -> None:
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     configure_security_log("json" if os.environ.get("LOG_FORMAT") == "json" else "console")
     # What `services/__main__.py` was called as; by itself click would name a module that is none.
-    by_name = sys.argv[0] if sys.argv[0].partition(" ")[0] == "parcours" else None
+    by_name = sys.argv[0] if sys.argv[0].startswith("parcours") else None
     try:
         app(prog_name=by_name)
     except _MISTAKES as error:
