@@ -1,6 +1,7 @@
 """Commands that documents name: whether there is such a command, with these options."""
 
 import importlib
+from typing import Any
 
 from typer.main import get_command
 
@@ -13,9 +14,9 @@ def check_command(typed: list[str]) -> None:
         module, rest = module_of(typed[1]), typed[1:] if typed[1] in CONSOLE else typed[2:]
     else:
         module, rest = f"{typed[2]}.__main__", typed[3:]
-    command = get_command(importlib.import_module(module).app)
+    command: Any = get_command(importlib.import_module(module).app)
     while rest and rest[0] in getattr(command, "commands", {}):
-        command = command.commands[rest.pop(0)]  # type: ignore[attr-defined]
+        command = command.commands[rest.pop(0)]
     assert not hasattr(command, "commands"), typed
     known = {option for parameter in command.params for option in parameter.opts}
     assert [word for word in rest if word.startswith("--") and word not in known] == [], typed

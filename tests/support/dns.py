@@ -4,7 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 from local.ports import LOOPBACK, free_port
 
@@ -23,12 +23,12 @@ async def name_server(zone: Zone, *, silent: bool = False, garbage: bool = False
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.transport = cast("asyncio.DatagramTransport", transport)
 
-        def datagram_received(self, data: bytes, address: object) -> None:
+        def datagram_received(self, data: bytes, address: tuple[Any, ...]) -> None:
             answer = data[:2] + b"\xff" if garbage else _answer(zone, data)
             if len(answer) > _MOST_BY_UDP:
                 answer = data[:2] + b"\x83\x00" + data[4:]  # truncated
             if not silent:
-                self.transport.sendto(answer, address)  # type: ignore[arg-type]  # as asyncio gave it
+                self.transport.sendto(answer, address)
 
     async def by_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         [length] = struct.unpack(">H", await reader.readexactly(2))

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from local.postgres import PostgresServer
 from services.console.commands import app
 from services.console.findings import duration
 from shared.database import Database
@@ -107,9 +108,9 @@ async def test_a_service_that_cannot_be_asked_is_named_and_the_others_are_asked(
 
 
 async def test_a_database_that_is_not_at_this_version_wants_its_migration(
-    console: RunConsole, in_environment: pytest.MonkeyPatch, postgres: object
+    console: RunConsole, in_environment: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
-    in_environment.setenv("ENROLMENT_DATABASE_URL", postgres.create_database("console_empty"))  # type: ignore[attr-defined]
+    in_environment.setenv("ENROLMENT_DATABASE_URL", postgres.create_database("console_empty"))
     done = await console("status")
     assert done.about("enrolment", "database")["remedy"] == "run 'python -m services.enrolment migrate'"
     assert done.code == 1

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka.errors import ProducerFenced
@@ -160,10 +161,10 @@ async def test_a_relay_that_lost_its_buckets_before_it_read_them_sends_nothing(
     async with a_relay_that_sleeps(enrolment_url, kafka) as sleeper, connected(database, kafka) as other:
         claim = sleeper._claim
 
-        async def sleep_and_claim(*arguments: object) -> list[str]:
+        async def sleep_and_claim(*arguments: Any) -> list[str]:
             await lose_the_session(database)
             assert await other.publish_unsent() == 1
-            return await claim(*arguments)  # type: ignore[arg-type]  # passed on as they came
+            return await claim(*arguments)
 
         with monkeypatch.context() as patched:
             patched.setattr(sleeper, "_claim", sleep_and_claim)

@@ -38,9 +38,10 @@ class Taking:
         return None
 
 
-async def scope(message: Message) -> None:
+async def scope(message: Any) -> None:
     """Take a batch in; of the message and the consumer it uses no more than these have."""
-    middleware = _ConsumerMiddleware(message, context=ContextRepo(), consumer=Taking())  # type: ignore[arg-type]  # as above
+    consumer: Any = Taking()
+    middleware = _ConsumerMiddleware(message, context=ContextRepo(), consumer=consumer)
     await middleware.consume_scope(lambda _: None, message)  # type: ignore[arg-type, return-value]  # as above
 
 
