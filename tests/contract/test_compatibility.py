@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Annotated, Any
 
 import pytest
@@ -153,7 +154,7 @@ def test_check_and_write_refuse_a_broken_contract_and_say_what_to_do(
 def test_an_event_that_disappears_from_the_code_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    contracts.main(["write"], tmp_path)
+    copytree(FOLDER, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(documents, "EVENTS", EVENTS[1:])
 
     assert contracts.main(["check"], tmp_path) == 1
@@ -168,7 +169,7 @@ def test_the_stored_documents_are_as_the_code_is() -> None:
 def test_check_says_which_document_is_old_and_what_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    contracts.main(["write"], tmp_path)
+    copytree(FOLDER, tmp_path, dirs_exist_ok=True)
     (tmp_path / "enrolment.json").write_text("{}")
 
     assert contracts.main(["check"], tmp_path) == 1
