@@ -46,8 +46,6 @@ def plain_sql(first: str, *others: str) -> str:
 
 NAME_SQL = plain_sql("agent ->> 'family_name'", "agent ->> 'given_name'")
 """What a roster is sorted by name by, as SQL."""
-EMPLOYER_SQL = plain_sql(EMPLOYER, "agent ->> 'family_name'", "agent ->> 'given_name'")
-"""What a roster is sorted by employer by, as SQL."""
 
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""
@@ -172,7 +170,7 @@ class EnrolmentRow(EnrolmentTable, table=True):
         ),
         # Serves who may be one person by two issuers, as the next does.
         Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
-        # Serves rosters by name, a state at a time as well. One by employer would cost each enrolment 5 µs.
+        # Serves rosters by name, a state at a time as well. By employer all are sorted, by what is in sought.
         Index("ix_enrolment_name", "session_id", "state", text(NAME_SQL), "enrolment_id"),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
@@ -209,8 +207,9 @@ class EnrolmentRow(EnrolmentTable, table=True):
     received_at: datetime = Field(sa_type=Timestamp)
     sought: str | None = Field(
         default=None,
-        description="Names, address, employer and identifier as they are searched in rosters; null: made "
-        "when it is searched. The database forgets it when the last release corrects the agent.",
+        description="Employer and names, and on a line of their own address and identifier, as rosters are "
+        "searched and sorted by employer; null: made when it is needed. The database forgets it when the "
+        "last release corrects the agent.",
     )
     updated_at: datetime = Field(sa_type=Timestamp)
 

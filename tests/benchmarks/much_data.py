@@ -208,8 +208,9 @@ _ENROLMENT = (
         {_WHEN}
     FROM {_SERIES}, LATERAL (SELECT {_STATE} AS state) AS stands""",
     """
-    UPDATE enrolment SET sought = regexp_replace(normalize(lower(concat_ws(' ', agent ->> 'given_name',
-        agent ->> 'family_name', agent ->> 'email', agent -> 'employer' ->> 'name', agent_id)), NFD),
+    UPDATE enrolment SET sought = regexp_replace(normalize(lower(concat_ws(' ',
+        agent -> 'employer' ->> 'name', agent ->> 'family_name',
+        (agent ->> 'given_name') || chr(10) || (agent ->> 'email'), agent_id)), NFD),
         '[\u0300-\u036f]', '', 'g')""",
     # Fifty other sessions of one agent, and a hundred agents in each of thirty others.
     f"""

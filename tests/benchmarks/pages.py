@@ -122,6 +122,8 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         "participants_who_wait": _desk(f"{_SESSION}?etat=attente"),
         "participants_gone": _desk(f"{_SESSION}?etat=fin"),
         "participants_by_name": _desk(f"{_SESSION}?tri=nom"),
+        "participants_by_employer": _desk(f"{_SESSION}?tri=employeur"),
+        "participants_by_change": _desk(f"{_SESSION}?tri=depuis"),
         "participants_offered_by_name": _desk(f"{_SESSION}?tri=nom&etat=proposee"),
         "participants_searched": _desk(_SESSION, recherche="gauthier elise"),
         "participants_not_found": _desk(_SESSION, recherche="personne de ce nom"),

@@ -49,9 +49,9 @@ class RosterOrder(StrEnum):
 
 
 def sought_of(agent: Agent) -> str:
-    """Return what an agent is searched by."""
-    parts = agent.given_name, agent.family_name, agent.email, agent.employer.name, agent.agent_id
-    return plain(" ".join(parts))
+    """Return what an agent is searched by; its first line is what a roster is sorted by employer by."""
+    named = f"{agent.employer.name} {agent.family_name} {agent.given_name}"
+    return plain(f"{named}\n{agent.email} {agent.agent_id}")
 
 
 def part_of(state: State) -> int:

@@ -19,7 +19,7 @@ from services.enrolment.rules.roster_lines import (
 )
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
-from services.enrolment.tables import BEFORE_SQL, EMPLOYER, EMPLOYER_SQL, LIVE_SQL, NAME_SQL, plain_sql
+from services.enrolment.tables import BEFORE_SQL, EMPLOYER, LIVE_SQL, NAME_SQL, plain_sql
 from shared.database import Transaction
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
@@ -146,7 +146,12 @@ _SEATED_BETWEEN = text(
 )
 # Made here of whom no version that knows the column has written.
 _SOUGHT = "coalesce(sought, {})".format(
-    plain_sql("agent ->> 'given_name'", "agent ->> 'family_name'", "agent ->> 'email'", EMPLOYER, "agent_id")
+    plain_sql(
+        EMPLOYER,
+        "agent ->> 'family_name'",
+        "(agent ->> 'given_name') || chr(10) || (agent ->> 'email')",
+        "agent_id",
+    )
 )
 _PLACE = f"{BEFORE_SQL}, coalesce(ticket, 0), received_at, enrolment_id"
 # The first lines of each state, by the index of rosters; then the first of all.
@@ -208,7 +213,7 @@ _LINES = text(
 )
 _SORTED_BY = {
     RosterOrder.NAME: NAME_SQL,
-    RosterOrder.EMPLOYER: EMPLOYER_SQL,
+    RosterOrder.EMPLOYER: f'split_part({_SOUGHT} COLLATE "C", chr(10), 1)',
     RosterOrder.SINCE: "updated_at",
 }
 _KEY_TYPES = {RosterOrder.NAME: "text", RosterOrder.EMPLOYER: "text", RosterOrder.SINCE: "timestamptz"}
@@ -226,24 +231,29 @@ def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
 
 
 def _sorted_page(order: RosterOrder, *, descending: bool) -> TextClause:
-    """Return the statement of a sorted page: the first lines of each state, then of all.
+    """Return the statement of a sorted page.
 
-    By name, which has an index, no more than these are read; otherwise all, and the key of each made once.
+    By name, which has an index, no more than the first lines of each state are read; otherwise all, once,
+    and the key of each made once.
     """
     key, way, beyond = _SORTED_BY[order], *(("DESC", "<") if descending else ("ASC", ">"))
-    once = "" if order is RosterOrder.NAME else "OFFSET 0"
-    return text(f"""
-    WITH place AS (
+    first = f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit"
+    by_index = order is RosterOrder.NAME
+    of_states = "of_state" if by_index else "ANY(CAST(:states AS text[])) OFFSET 0"
+    place = f"""
+    SELECT * FROM (
+        SELECT enrolment_id, {key} AS sorted_by FROM enrolment
+         WHERE session_id = :id AND state = {of_states}) AS keyed
+     WHERE (sorted_by, enrolment_id) {beyond}
+           (CAST(:key AS {_KEY_TYPES[order]}), CAST(:enrolment AS uuid))
+     {first}"""  # noqa: S608 our own words
+    if by_index:
+        place = f"""
     SELECT found.*
-      FROM unnest(CAST(:states AS text[])) AS wanted (of_state),
-           LATERAL (
-           SELECT * FROM (
-               SELECT enrolment_id, {key} AS sorted_by FROM enrolment
-                WHERE session_id = :id AND state = of_state {once}) AS keyed
-            WHERE (sorted_by, enrolment_id) {beyond}
-                  (CAST(:key AS {_KEY_TYPES[order]}), CAST(:enrolment AS uuid))
-            ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit) AS found
-     ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit),
+      FROM unnest(CAST(:states AS text[])) AS wanted (of_state), LATERAL ({place}) AS found
+     {first}"""  # noqa: S608 our own words
+    return text(f"""
+    WITH place AS ({place}),
     page AS MATERIALIZED (SELECT enrolment.*, sorted_by FROM place JOIN enrolment USING (enrolment_id)),
     {_DETAILS} ORDER BY sorted_by {way}, enrolment_id {way}""")  # noqa: S608 our own words
 

@@ -1,13 +1,16 @@
 """Rosters are read a state at a time by their index, and searched in what is kept for that."""
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import pairwise
+from operator import attrgetter
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.rules.roster_lines import RosterLine, RosterOrder, SortedKey, plain
 from services.enrolment.rules.states import State
 from services.enrolment.store import corrections, roster_lines
 from shared.database import Database
@@ -28,6 +31,17 @@ async def session_of_all(front: Front) -> SessionState:
     for agent in agents[1:4]:
         await front.withdraw(session, agent)
     return session
+
+
+def named(line: RosterLine) -> str:
+    return f"{line.enrolment.agent.family_name} {line.enrolment.agent.given_name}"
+
+
+SORTED_BY: Mapping[RosterOrder, Callable[[RosterLine], object]] = {
+    RosterOrder.NAME: lambda line: plain(named(line)),
+    RosterOrder.EMPLOYER: lambda line: plain(f"{line.enrolment.agent.employer.name} {named(line)}"),
+    RosterOrder.SINCE: lambda line: line.updated_at,
+}
 
 
 async def lines(database: Database, session: SessionState, *sought: str) -> list[str]:
@@ -54,19 +68,60 @@ async def test_pages_of_any_length_are_the_roster_in_its_order(front: Front, dat
             assert read == whole
 
 
-async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> None:
+async def plan_of_a_page(database: Database, *switched_off: str) -> str:
+    """How a page is read with these ways switched off: whatever the planner believes of a small table."""
     session_id = open_now().session_id
     parameters = roster_lines._parameters(session_id, list(State), BEGINNING, 50)
     async with database.quiet_transaction() as tx:
-        for way in ("seqscan", "bitmapscan", "sort"):  # whatever the planner believes of a small table
+        for way in switched_off:
             await tx.execute(text(f"SET LOCAL enable_{way} = off"))
-        plan = await tx.scalars(text(f"EXPLAIN {roster_lines._PAGE.text}"), parameters)
-        said = "\n".join(plan)
-    assert re.search(r"Limit .*\n +->  Index Scan using ix_enrolment_roster on", said), "not in its order"
+        return "\n".join(await tx.scalars(text(f"EXPLAIN {roster_lines._PAGE.text}"), parameters))
+
+
+async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> None:
+    plan = await plan_of_a_page(database, "seqscan", "bitmapscan", "sort")
+    assert re.search(r"Limit .*\n +->  Index Scan using ix_enrolment_roster on", plan), "not in its order"
+
+
+@pytest.mark.parametrize("order", [order for order in RosterOrder if order is not RosterOrder.STANDING])
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("written_by", ["this version", "the last release"])
+async def test_pages_of_any_length_are_the_roster_in_another_order(
+    *, front: Front, database: Database, order: RosterOrder, descending: bool, written_by: str
+) -> None:
+    session = open_now(capacity=3)
+    employer = an_agent().employer.model_dump()
+    towns = ["Évry", "Evry", "Évry-Grégy", "Albi", "Albi"]
+    agents = [
+        an_agent(given_name=given, family_name=family, employer=employer | {"name": town})
+        for town in towns
+        for given, family in (("Zoé", "Étienne"), ("Éric", "Le Goff"))
+    ]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    async with database.transaction() as tx:
+        if written_by == "the last release":
+            await tx.execute(text("UPDATE enrolment SET sought = NULL"))
+
+        async def page(after: SortedKey | None, length: int) -> list[RosterLine]:
+            return await roster_lines.sorted_page(
+                tx, session.session_id, order, after, length, descending=descending
+            )
+
+        whole = await page(None, 100)
+        assert len(whole) == len(agents)
+        assert [line.sorted_by for line in whole] == [SORTED_BY[order](line) for line in whole]
+        assert whole == sorted(whole, key=attrgetter("sorted_key"), reverse=descending)
+        for length in (1, 3):
+            after, read = None, []
+            while part := await page(after, length):
+                read += part
+                after = part[-1].sorted_key
+            assert read == whole
 
 
 def sought(names: str, agent: Agent) -> str:
-    return f"{names} {agent.email} ville de rennes {agent.agent_id.lower()}"
+    return f"ville de rennes {names}\n{agent.email} {agent.agent_id.lower()}"
 
 
 async def test_what_is_searched_is_kept_right_by_a_correction(
@@ -81,7 +136,7 @@ async def test_what_is_searched_is_kept_right_by_a_correction(
         before = await corrections.apply(tx, agent.key, {"family_name": "Šimon"})
     assert before == [{"family_name": "Le Goff"}]
     assert {row.sought for row in await rows("SELECT sought FROM enrolment")} == {
-        sought("elise simon", agent)
+        sought("simon elise", agent)
     }
     assert await lines(database, session, "simon") == [agent.agent_id]
 
@@ -96,7 +151,7 @@ async def test_what_is_searched_is_made_again_with_the_next_change(
         await tx.execute(text("UPDATE enrolment SET sought = NULL"))
     await front.withdraw(session, agent)
     (kept,) = await rows("SELECT sought FROM enrolment")
-    assert kept.sought == sought("elise le goff", agent)
+    assert kept.sought == sought("le goff elise", agent)
 
 
 @pytest.mark.parametrize("written_by", ["this version", "the last release"])
@@ -107,7 +162,7 @@ async def test_who_was_corrected_is_found_by_what_is_right(
     await front.publish(session)
     await front.enrol(session, agent, an_agent())
     (kept,) = await rows("SELECT sought FROM enrolment WHERE agent_id = :id", id=agent.agent_id)
-    assert kept.sought == sought("elise le goff", agent)
+    assert kept.sought == sought("le goff elise", agent)
     async with database.transaction() as tx:
         if written_by == "the last release":
             await tx.execute(text("UPDATE enrolment SET sought = NULL"))
