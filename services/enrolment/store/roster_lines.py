@@ -167,14 +167,16 @@ _FOUND = f"""
               AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
             ORDER BY {_PLACE} LIMIT :limit) AS found
      ORDER BY part, {_PLACE} LIMIT :limit"""  # noqa: S608 our own words
-# What is looked up for each entry, only for those of the page. A group is one place in line. Who has the same
-# names is found by the index of names, state by state: without OFFSET 0 all of the session would be read.
+# What is looked up for each entry, only for those of the page. A group is one place in line, and places come
+# in the order of the index of who waits: without ON they would be sorted. Who has the same names is found by
+# the index of names, state by state: without OFFSET 0 all of the session would be read.
 _DETAILS = f"""
     waiting (of_priority, of_ticket, position) AS (
     SELECT priority, ticket, row_number() OVER (ORDER BY priority DESC, ticket)
-      FROM (SELECT DISTINCT priority, ticket FROM enrolment
+      FROM (SELECT DISTINCT ON (priority, ticket) priority, ticket FROM enrolment
              WHERE session_id = :id AND state = 'waitlisted'
-               AND (SELECT bool_or(state = 'waitlisted') FROM page)) AS place),
+               AND (SELECT bool_or(state = 'waitlisted') FROM page)
+             ORDER BY priority DESC, ticket) AS place),
     shown AS (
     SELECT enrolment_id, issuer, lower(agent ->> 'email') AS address, lower(agent ->> 'given_name') AS given,
            lower(agent ->> 'family_name') AS family, {NAME_SQL} AS name

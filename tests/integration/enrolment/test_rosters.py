@@ -83,6 +83,13 @@ async def test_a_page_is_read_by_the_index_of_rosters(database: Database) -> Non
     assert re.search(r"Limit .*\n +->  Index Scan using ix_enrolment_roster on", plan), "not in its order"
 
 
+async def test_places_in_line_are_counted_in_the_order_of_their_index(database: Database) -> None:
+    plan = await plan_of_a_page(database, "seqscan", "bitmapscan", "sort")
+    counted = plan[plan.index("WindowAgg") : plan.index("Scan using ix_enrolment_waiting")]
+    assert "Unique" in counted
+    assert "Sort" not in counted
+
+
 @pytest.mark.parametrize("order", [order for order in RosterOrder if order is not RosterOrder.STANDING])
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("written_by", ["this version", "the last release"])
