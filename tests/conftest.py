@@ -1,6 +1,7 @@
 """Real parts, started when first needed: each worker has its Postgres and its brokers to itself."""
 
 import asyncio
+import functools
 import gc
 import itertools
 import logging
@@ -137,19 +138,19 @@ def notifier_url(databases: MigratedDatabases) -> str:
 
 @pytest.fixture
 async def enrolment_database(enrolment_url: str) -> AsyncIterator[Database]:
-    async with opened(enrolment_url) as database:
+    async with lent(enrolment_url) as database:
         yield database
 
 
 @pytest.fixture
 async def catalogue_database(catalogue_url: str) -> AsyncIterator[Database]:
-    async with opened(catalogue_url) as database:
+    async with lent(catalogue_url) as database:
         yield database
 
 
 @pytest.fixture
 async def notifier_database(notifier_url: str) -> AsyncIterator[Database]:
-    async with opened(notifier_url) as database:
+    async with lent(notifier_url) as database:
         yield database
 
 
@@ -174,6 +175,22 @@ async def opened(url: str, info: Mapping[str, object] = MappingProxyType({})) ->
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def lent(url: str) -> AsyncIterator[Database]:
+    """The worker's database of this URL: for each test as new, but that it has compiled its statements."""
+    database = _made_once(url)
+    try:
+        yield database
+    finally:
+        database.after_commit = lambda: None
+        await database.close()
+
+
+@functools.cache
+def _made_once(url: str) -> Database:
+    return Database(url, application_name="test")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from shared.events import BY_TYPE, Event
 from shared.events.vocabulary import Format
 from shared.web.links import NEWS
 from shared.web.rendering import Sites
-from tests.conftest import Ask, opened
+from tests.conftest import Ask, lent, opened
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
 
@@ -151,7 +151,7 @@ async def visiting(
 @pytest.fixture
 async def visitor(loaded_url: str, tokens_file: Path) -> AsyncIterator[httpx.AsyncClient]:
     """Visit the shared catalogue, and leave it as it is."""
-    async with opened(loaded_url) as database, visiting(database, tokens_file) as browser:
+    async with lent(loaded_url) as database, visiting(database, tokens_file) as browser:
         yield browser
 
 
@@ -178,7 +178,7 @@ def loaded_url(new_database: Callable[[str], str]) -> str:
 @pytest.fixture
 async def look(loaded_url: str, tokens_file: Path) -> AsyncIterator[Ask]:
     """Ask the shared catalogue for what leaves it as it is."""
-    async with opened(loaded_url) as database, asking(database, tokens_file) as ask:
+    async with lent(loaded_url) as database, asking(database, tokens_file) as ask:
         yield ask
 
 

@@ -254,9 +254,12 @@ async def test_nobodys_certificates_are_looked_for_where_none_is_required(
     session = open_now()
     await front.publish(session)
     statements: list[str] = []
-    event.listen(
-        database._engine.sync_engine, "before_cursor_execute", lambda *call: statements.append(call[2])
-    )
+
+    def keep(*call: Any) -> None:
+        statements.append(call[2])
+
+    event.listen(database._engine.sync_engine, "before_cursor_execute", keep)
     await front.enrol(session, an_agent())
+    event.remove(database._engine.sync_engine, "before_cursor_execute", keep)
     assert statements
     assert not [statement for statement in statements if "certified" in statement]
