@@ -10,9 +10,11 @@ def faults(page: Page) -> list[str]:
 
     Leaves it as it was, but for the focus.
     """
+    page.wait_for_load_state("load")
+    page.evaluate("() => new Promise(requestAnimationFrame)")  # by then autofocus has had its effect
     found, before = _ask(page, "markup"), page.viewport_size
-    found += _at(page, 320, "room", "spread")  # a window of 1280 at 400 %
     found += _at(page, 360, "room") + [f"360 px: {fault}" for fault in violations(page)]
+    found += _at(page, 320, "room", "spread")  # a window of 1280 at 400 %
     found += _at(page, 768, "room") + _at(page, 1440, "room") + _at(page, 1280, "room", "enlarged")
     page.emulate_media(color_scheme="dark")
     found += [f"1280 px, dark: {fault}" for fault in violations(page)]
