@@ -168,10 +168,11 @@ _FOUND = f"""
             ORDER BY {_PLACE} LIMIT :limit) AS found
      ORDER BY part, {_PLACE} LIMIT :limit"""  # noqa: S608 our own words
 # What is looked up for each entry, only for those of the page. A group is one place in line, and places come
-# in the order of the index of who waits: without ON they would be sorted. Who has the same names is found by
-# the index of names, state by state: without OFFSET 0 all of the session would be read.
+# in the order of the index of who waits, and are counted once: without ON they would be sorted, without
+# MATERIALIZED perhaps counted for each entry. Who has the same names is found by the index of names, state by
+# state: without OFFSET 0 all of the session would be read.
 _DETAILS = f"""
-    waiting (of_priority, of_ticket, position) AS (
+    waiting (of_priority, of_ticket, position) AS MATERIALIZED (
     SELECT priority, ticket, row_number() OVER (ORDER BY priority DESC, ticket)
       FROM (SELECT DISTINCT ON (priority, ticket) priority, ticket FROM enrolment
              WHERE session_id = :id AND state = 'waitlisted'
