@@ -221,7 +221,7 @@ def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
 def test_a_file_with_faults_is_told_line_by_line(organiser: Page) -> None:
     organiser.get_by_role("link", name="Importer un fichier").click()
     content = b"Offre;Debut;Fin;Ouverture des inscriptions\nrien;hier;demain;jamais\n"
-    organiser.get_by_label("Fichier CSV").set_input_files(
+    organiser.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(
         {"name": "sessions.csv", "mimeType": "text/csv", "buffer": content}
     )
     organiser.get_by_role("button", name="Envoyer le fichier").click()
