@@ -138,7 +138,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
     """
     if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
         return True
-    NOT_KEPT.labels(agent.issuer).inc()
+    tx.count(NOT_KEPT.labels(agent.issuer))
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         await subscriptions.keep_ended(tx, agent, [subscriptions.EVERYTHING], moment)
