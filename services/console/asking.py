@@ -82,11 +82,11 @@ def named(services: Sequence[str] | None) -> list[Definition]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[T]):
+class ServiceAnswer(Generic[T]):
     """What a service answered, or why it could not be asked."""
 
     service: str
-    answer: T | None
+    value: T | None
     why_not: str = ""
 
     def finding(self, what: str) -> Finding:
@@ -98,7 +98,7 @@ async def ask(
     services: Sequence[Definition],
     urls: ConsoleSettings,
     question: Callable[[Definition, Database], Awaitable[T]],
-) -> list[Asked[T]]:
+) -> list[ServiceAnswer[T]]:
     """Ask each service's database, by the URL that is set; whoever cannot be asked says why."""
     return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
 
@@ -107,7 +107,7 @@ async def ask_in_transaction(
     services: Sequence[Definition],
     urls: ConsoleSettings,
     question: Callable[[Transaction], Awaitable[T]],
-) -> list[Asked[T]]:
+) -> list[ServiceAnswer[T]]:
     """Ask each service's database within a transaction; the question changes nothing."""
 
     async def within(_: Definition, database: Database) -> T:
@@ -119,26 +119,26 @@ async def ask_in_transaction(
 
 async def ask_service(
     service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
-) -> Asked[T]:
+) -> ServiceAnswer[T]:
     """Ask the database of this service within a transaction; the question changes nothing."""
-    [asked] = await ask_in_transaction([service], urls, question)
-    return asked
+    [answer] = await ask_in_transaction([service], urls, question)
+    return answer
 
 
 async def _ask(
     definition: Definition, url: str, question: Callable[[Definition, Database], Awaitable[T]]
-) -> Asked[T]:
+) -> ServiceAnswer[T]:
     name = definition.name
     if not url:
-        return Asked(name, None, f"{name.upper()}_DATABASE_URL is not set")
+        return ServiceAnswer(name, None, f"{name.upper()}_DATABASE_URL is not set")
     database = Database(url, application_name="console", pool_size=1)
     try:
         await database.check()
-        return Asked(name, await question(definition, database))
+        return ServiceAnswer(name, await question(definition, database))
     except FAILURES as error:
         if not is_temporary(error):
             raise
-        return Asked(name, None, why(definition, error))
+        return ServiceAnswer(name, None, why(definition, error))
     finally:
         await database.close()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.console.asking import Asked, ConsoleSettings, ask, ask_in_transaction, ask_service
+from services.console.asking import ConsoleSettings, ServiceAnswer, ask, ask_in_transaction, ask_service
 from services.console.broker import LATE
 from services.console.findings import Finding, Mark, duration, moment
 from services.notifier.app import DEFINITION as NOTIFIER
@@ -79,11 +79,11 @@ async def status(settings: ConsoleSettings, services: Sequence[Definition]) -> l
     """Return the lines of each service."""
     now = clock.now()
     findings: list[Finding] = []
-    for asked in await ask(services, settings, figures):
-        if asked.answer is None:
-            findings.append(asked.finding("database"))
+    for answer in await ask(services, settings, figures):
+        if answer.value is None:
+            findings.append(answer.finding("database"))
         else:
-            findings += _lines(asked.service, asked.answer, now)
+            findings += _lines(answer.service, answer.value, now)
     return findings
 
 
@@ -173,9 +173,9 @@ async def all_dead_letters(settings: ConsoleSettings, services: Sequence[Definit
     parked = await ask_in_transaction(
         services, settings, lambda tx: dead_letters.find(tx, state="parked", limit=LISTED)
     )
-    for asked in parked:
-        lines = [_dead_letter(asked.service, letter) for letter in asked.answer or ()]
-        findings += _one_by_one(asked, "dead letters", lines)
+    for answer in parked:
+        lines = [_dead_letter(answer.service, letter) for letter in answer.value or ()]
+        findings += _one_by_one(answer, "dead letters", lines)
     return findings
 
 
@@ -199,9 +199,9 @@ async def all_held_events(settings: ConsoleSettings, services: Sequence[Definiti
         return [event for state in states for event in await held.find(tx, state=state, limit=LISTED)]
 
     findings: list[Finding] = []
-    for asked in await ask_in_transaction(services, settings, find):
-        lines = [_held_event(asked.service, event) for event in asked.answer or ()]
-        findings += _one_by_one(asked, "outbox", lines)
+    for answer in await ask_in_transaction(services, settings, find):
+        lines = [_held_event(answer.service, event) for event in answer.value or ()]
+        findings += _one_by_one(answer, "outbox", lines)
     return findings
 
 
@@ -227,16 +227,16 @@ async def all_mails(settings: ConsoleSettings) -> list[Finding]:
         reading = Reading.by_command(getpass.getuser())
         return counts, await mail_service.find(tx, state=MailState.AMBIGUOUS, limit=LISTED, reading=reading)
 
-    asked = await ask_service(NOTIFIER, settings, find)
-    if asked.answer is None:
-        return [asked.finding("mails")]
-    counts, ambiguous = asked.answer
+    answer = await ask_service(NOTIFIER, settings, find)
+    if answer.value is None:
+        return [answer.finding("mails")]
+    counts, ambiguous = answer.value
     states = [
         Finding("notifier", f"mails {state}", Mark.OK, str(number), figures={"number": number})
         for state, number in counts.items()
         if state is not MailState.AMBIGUOUS
     ]
-    return [*states, *_one_by_one(asked, "mails ambiguous", [_mail(row) for row in ambiguous])]
+    return [*states, *_one_by_one(answer, "mails ambiguous", [_mail(row) for row in ambiguous])]
 
 
 def _mail(row: MailRow) -> Finding:
@@ -250,8 +250,8 @@ def _mail(row: MailRow) -> Finding:
     )
 
 
-def _one_by_one(asked: Asked[Any], what: str, lines: list[Finding]) -> list[Finding]:
+def _one_by_one(answer: ServiceAnswer[Any], what: str, lines: list[Finding]) -> list[Finding]:
     """Return these lines; where there are none, that none waits, or why nobody knows."""
-    if asked.answer is None:
-        return [asked.finding(what)]
-    return lines or [Finding(asked.service, what, Mark.OK, "none wait")]
+    if answer.value is None:
+        return [answer.finding(what)]
+    return lines or [Finding(answer.service, what, Mark.OK, "none wait")]

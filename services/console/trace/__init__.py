@@ -11,10 +11,10 @@ from services.console.broker import LATE
 from services.console.findings import Finding, Mark
 from services.console.trace.mails import add_mails
 from services.console.trace.mechanisms import add_mechanisms
+from services.console.trace.request_trace import RequestTrace, TraceOptions
 from services.console.trace.requests import add_acceptance, add_requests
 from services.console.trace.sessions import add_sessions
 from services.console.trace.topics import add_topics
-from services.console.trace.way import TraceOptions, Way
 from shared import clock
 
 __all__ = ["TraceOptions", "trace"]
@@ -22,25 +22,27 @@ __all__ = ["TraceOptions", "trace"]
 
 async def trace(settings: ConsoleSettings, identifier: str, options: TraceOptions) -> list[Finding]:
     """Return the steps in the order of time, then whoever could not be asked."""
-    way = Way(identifier)
-    if way.known_id is not None:
-        way.event_ids.add(way.known_id)
-    await add_requests(settings, way, options)
-    await add_acceptance(settings, way)
-    await add_sessions(settings, way)
-    await add_mechanisms(settings, way)
-    await add_mails(settings, way, options)
-    await add_topics(settings, way, options)
-    is_taken_in = any(step.what not in ("accepted", "record") for step in way.steps)
-    if way.accepted_at is not None and not is_taken_in and clock.now() - way.accepted_at > LATE:
+    traced = RequestTrace(identifier)
+    if traced.known_id is not None:
+        traced.event_ids.add(traced.known_id)
+    await add_requests(settings, traced, options)
+    await add_acceptance(settings, traced)
+    await add_sessions(settings, traced)
+    await add_mechanisms(settings, traced)
+    await add_mails(settings, traced, options)
+    await add_topics(settings, traced, options)
+    is_taken_in = any(step.what not in ("accepted", "record") for step in traced.steps)
+    if traced.accepted_at is not None and not is_taken_in and clock.now() - traced.accepted_at > LATE:
         remedy = "parcours status, parcours lag"
-        way.steps.append(Finding("all", "not taken in", Mark.ACT, "no service has it from its topic", remedy))
-    if not way.steps:
+        traced.steps.append(
+            Finding("all", "not taken in", Mark.ACT, "no service has it from its topic", remedy)
+        )
+    if not traced.steps:
         found = f"nothing is known of {identifier}"
         remedy = "is it the id of a request, an enrolment, a session or a mail, or the reference of a letter?"
-        way.steps.append(Finding("all", "trace", Mark.ACT, found, remedy))
-    in_time = sorted(way.steps, key=_place_in_time)
-    return [*in_time, *way.could_not]
+        traced.steps.append(Finding("all", "trace", Mark.ACT, found, remedy))
+    in_time = sorted(traced.steps, key=_place_in_time)
+    return [*in_time, *traced.unanswered]
 
 
 def _place_in_time(step: Finding) -> tuple[bool, datetime, bool]:

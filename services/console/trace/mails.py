@@ -7,7 +7,7 @@ from services.catalogue.app import DEFINITION as CATALOGUE
 from services.catalogue.service import bespoke
 from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
-from services.console.trace.way import TraceOptions, Way, step
+from services.console.trace.request_trace import RequestTrace, TraceOptions, step
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import mails
 from services.notifier.service.queue import MAILS_LATE
@@ -15,22 +15,22 @@ from services.notifier.tables import MailRow, MailState
 from shared import clock
 
 
-async def add_mails(settings: ConsoleSettings, way: Way, options: TraceOptions) -> None:
+async def add_mails(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
     """Add the mails about these enrolments, and those that these events called for."""
     of_notifier = await ask_service(
         NOTIFIER,
         settings,
-        lambda tx: mails.of_events(tx, way.event_ids, way.enrolment_ids, options.reading),
+        lambda tx: mails.of_events(tx, traced.event_ids, traced.enrolment_ids, options.reading),
     )
-    for row in of_notifier.answer or ():
-        way.steps += _mail(row, options)
-    bespoke_id = way.known_id
+    for row in of_notifier.value or ():
+        traced.steps += _mail(row, options)
+    bespoke_id = traced.known_id
     if bespoke_id is None:
         return
     of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: bespoke.find(tx, bespoke_id))
-    if (request := of_catalogue.answer) is not None:
+    if (request := of_catalogue.value) is not None:
         found = f"bespoke request, for {request.delegation}: {request.state}"
-        way.steps.append(step("catalogue", "received", request.received_at, found))
+        traced.steps.append(step("catalogue", "received", request.received_at, found))
 
 
 def _mail(row: MailRow, options: TraceOptions) -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from services.console.asking import DEFINITIONS, Asked, ConsoleSettings, ask_in_transaction
+from services.console.asking import DEFINITIONS, ConsoleSettings, ServiceAnswer, ask_in_transaction
 from services.console.broker import LATE
 from services.console.findings import Finding, Mark
-from services.console.trace.way import Way, step
+from services.console.trace.request_trace import RequestTrace, step
 from services.notifier.app import DEFINITION as NOTIFIER
 from shared import clock
 from shared.database import Transaction
@@ -14,10 +14,10 @@ from shared.messaging import dead_letters, inbox
 from shared.messaging.tables import DeadLetterRow, InboxRow
 
 
-async def add_mechanisms(settings: ConsoleSettings, way: Way) -> None:
+async def add_mechanisms(settings: ConsoleSettings, traced: RequestTrace) -> None:
     """Add which service has read, parked or not heard these events."""
-    for asked in await ask_in_transaction(DEFINITIONS, settings, lambda tx: _heard(tx, way.event_ids)):
-        _add(way, asked)
+    for answer in await ask_in_transaction(DEFINITIONS, settings, lambda tx: _heard(tx, traced.event_ids)):
+        _add(traced, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,21 @@ async def _heard(tx: Transaction, ids: set[UUID]) -> Heard:
     return Heard(await inbox.rows_of(tx, ids), parked)
 
 
-def _add(way: Way, asked: Asked[Heard]) -> None:
-    service = asked.service
-    if asked.answer is None:
-        if service not in {line.about for line in way.could_not}:
-            way.could_not.append(asked.finding("trace"))
+def _add(traced: RequestTrace, answer: ServiceAnswer[Heard]) -> None:
+    service = answer.service
+    if answer.value is None:
+        if service not in {line.about for line in traced.unanswered}:
+            traced.unanswered.append(answer.finding("trace"))
         return
-    for row in asked.answer.rows:
-        name, _ = way.published.get(row.event_id, (row.topic, None))
-        way.steps.append(step(service, "heard", row.seen_at, f"{name} {row.event_id}"))
-    way.steps += [_parked(service, letter) for letter in asked.answer.parked]
+    for row in answer.value.rows:
+        name, _ = traced.published.get(row.event_id, (row.topic, None))
+        traced.steps.append(step(service, "heard", row.seen_at, f"{name} {row.event_id}"))
+    traced.steps += [_parked(service, letter) for letter in answer.value.parked]
     if service == NOTIFIER.name:
-        heard = {row.event_id for row in asked.answer.rows} | {row.event_id for row in asked.answer.parked}
-        way.steps += [
+        heard = {row.event_id for row in answer.value.rows} | {row.event_id for row in answer.value.parked}
+        traced.steps += [
             Finding(service, "not heard", Mark.ACT, f"{name} {event_id}", "parcours lag --service notifier")
-            for event_id, (name, at) in way.published.items()
+            for event_id, (name, at) in traced.published.items()
             if event_id not in heard and clock.now() - at > LATE
         ]
 

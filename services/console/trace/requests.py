@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from services.console.asking import Asked, ConsoleSettings, ask_service
+from services.console.asking import ConsoleSettings, ServiceAnswer, ask_service
 from services.console.findings import Finding, Mark
-from services.console.trace.way import TraceOptions, Way, step
+from services.console.trace.request_trace import RequestTrace, TraceOptions, step
 from services.enrolment.app import DEFINITION as ENROLMENT
 from services.enrolment.service import intake
 from services.enrolment.service.explain import (
@@ -21,56 +21,56 @@ from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import mails
 
 
-async def add_requests(settings: ConsoleSettings, way: Way, options: TraceOptions) -> None:
+async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
     """Add what enrolment knows; of a mail, by the enrolment that it is about."""
 
-    async def find(identifier: str) -> Asked[Sequence[IdExplanation]]:
+    async def find(identifier: str) -> ServiceAnswer[Sequence[IdExplanation]]:
         return await ask_service(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))
 
-    explained = await find(way.identifier)
-    if explained.answer is None:
-        way.could_not.append(explained.finding("trace"))
+    explained = await find(traced.identifier)
+    if explained.value is None:
+        traced.unanswered.append(explained.finding("trace"))
         return
-    explanations = explained.answer
-    mail_id = way.known_id
+    explanations = explained.value
+    mail_id = traced.known_id
     if not explanations and mail_id is not None:
         of_mail = await ask_service(NOTIFIER, settings, lambda tx: mails.enrolment_of(tx, mail_id))
-        if of_mail.answer is not None:
-            explanations = (await find(str(of_mail.answer))).answer or ()
+        if of_mail.value is not None:
+            explanations = (await find(str(of_mail.value))).value or ()
     for explanation in explanations:
-        way.steps += _explained(way, explanation, options)
+        traced.steps += _explained(traced, explanation, options)
 
 
-async def add_acceptance(settings: ConsoleSettings, way: Way) -> None:
+async def add_acceptance(settings: ConsoleSettings, traced: RequestTrace) -> None:
     """Add when the request came by HTTP, which enrolment accepts for all services."""
-    event_id = way.known_id
+    event_id = traced.known_id
     if event_id is None:
         return
-    asked = await ask_service(ENROLMENT, settings, lambda tx: intake.accepted_at(tx, event_id))
-    way.accepted_at = asked.answer
-    if way.accepted_at is not None:
-        way.received_at = way.received_at or way.accepted_at
-        way.steps.append(step("enrolment", "accepted", way.accepted_at, f"by HTTP: {event_id}"))
+    answer = await ask_service(ENROLMENT, settings, lambda tx: intake.accepted_at(tx, event_id))
+    traced.accepted_at = answer.value
+    if traced.accepted_at is not None:
+        traced.received_at = traced.received_at or traced.accepted_at
+        traced.steps.append(step("enrolment", "accepted", traced.accepted_at, f"by HTTP: {event_id}"))
 
 
-def _explained(way: Way, explanation: IdExplanation, options: TraceOptions) -> Iterator[Finding]:
+def _explained(traced: RequestTrace, explanation: IdExplanation, options: TraceOptions) -> Iterator[Finding]:
     match explanation:
         case RequestExplanation(request, histories):
-            way.received_at = request.received_at
+            traced.received_at = request.received_at
             yield from _request(request)
             for past in histories:
-                yield from _history(way, past, options)
+                yield from _history(traced, past, options)
         case OutcomeExplanation(_, outcomes):
             for outcome in outcomes:
                 why = f", {outcome.code}" if outcome.code else ""
                 yield step("enrolment", "told its portal", outcome.at, f"{outcome.state}{why}")
         case SessionExplanation(session, row, _, _):
-            way.sessions[str(session.session_id)] = row.version
+            traced.sessions[str(session.session_id)] = row.version
         case AgentExplanation(_, histories, _):
             for past in histories:
-                yield from _history(way, past, options)
+                yield from _history(traced, past, options)
         case EnrolmentHistory():
-            yield from _history(way, explanation, options)
+            yield from _history(traced, explanation, options)
 
 
 def _request(request: RequestRow) -> Iterator[Finding]:
@@ -84,12 +84,12 @@ def _request(request: RequestRow) -> Iterator[Finding]:
         yield step("enrolment", "decided", request.decided_at, f"{request.outcome}{reason}")
 
 
-def _history(way: Way, past: EnrolmentHistory, options: TraceOptions) -> Iterator[Finding]:
+def _history(traced: RequestTrace, past: EnrolmentHistory, options: TraceOptions) -> Iterator[Finding]:
     enrolment = past.enrolment
-    way.enrolment_ids.add(enrolment.enrolment_id)
-    way.event_ids.add(enrolment.request_id)
-    if past.request is not None and way.received_at is None:
-        way.received_at = past.request.received_at
+    traced.enrolment_ids.add(enrolment.enrolment_id)
+    traced.event_ids.add(enrolment.request_id)
+    if past.request is not None and traced.received_at is None:
+        traced.received_at = past.request.received_at
         yield from _request(past.request)
     if options.with_personal_data:
         yield step("enrolment", "agent", enrolment.received_at, _person(enrolment))
@@ -103,8 +103,8 @@ def _history(way: Way, past: EnrolmentHistory, options: TraceOptions) -> Iterato
             remedy = "start enrolment; then parcours outbox, parcours doctor"
             yield Finding("enrolment", "not published", Mark.ACT, what, remedy)
         else:
-            way.event_ids.add(event.event_id)
-            way.published[event.event_id] = (name, event.sent_at)
+            traced.event_ids.add(event.event_id)
+            traced.published[event.event_id] = (name, event.sent_at)
             yield step("enrolment", "published", event.sent_at, what)
 
 

@@ -6,29 +6,29 @@ from services.catalogue.app import DEFINITION as CATALOGUE
 from services.catalogue.service import sessions as catalogue_sessions
 from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
-from services.console.trace.way import Way
+from services.console.trace.request_trace import RequestTrace
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import sessions as notifier_sessions
 from shared.database import Transaction
 
 
-async def add_sessions(settings: ConsoleSettings, way: Way) -> None:
+async def add_sessions(settings: ConsoleSettings, traced: RequestTrace) -> None:
     """Compare what the services know of a session, where the id is that of one."""
-    session_id = way.known_id
+    session_id = traced.known_id
     if session_id is None:
         return
     of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: catalogue_sessions.find(tx, session_id))
-    if of_catalogue.answer is None and str(session_id) not in way.sessions:
+    if of_catalogue.value is None and str(session_id) not in traced.sessions:
         return
     of_notifier = await ask_service(NOTIFIER, settings, lambda tx: _version_heard(tx, session_id))
     newest = None
-    if (session := of_catalogue.answer) is not None:
+    if (session := of_catalogue.value) is not None:
         status = session.status.value
-        way.steps.append(Finding("catalogue", "session", Mark.OK, f"{status}, version {session.version}"))
+        traced.steps.append(Finding("catalogue", "session", Mark.OK, f"{status}, version {session.version}"))
         newest = None if status == "draft" else session.version
-    known = {"enrolment": way.sessions.get(str(session_id)), "notifier": of_notifier.answer}
-    unasked = {line.about for line in way.could_not} | ({"notifier"} if of_notifier.why_not else set())
-    way.steps += [
+    known = {"enrolment": traced.sessions.get(str(session_id)), "notifier": of_notifier.value}
+    unasked = {line.about for line in traced.unanswered} | ({"notifier"} if of_notifier.why_not else set())
+    traced.steps += [
         _knows(service, version, newest) for service, version in known.items() if service not in unasked
     ]
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from services.console.asking import ConsoleSettings, Unanswered, broker_answers
 from services.console.findings import Finding, Mark
-from services.console.trace.way import TraceOptions, Way, step
+from services.console.trace.request_trace import RequestTrace, TraceOptions, step
 from shared import clock
 from shared.events.topics import Topic, is_of_portals
 from shared.messaging import places
@@ -15,38 +15,38 @@ BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
 """Where a record is looked for, about the moment at which a service knows it: clocks differ, relays wait."""
 
 
-async def add_topics(settings: ConsoleSettings, way: Way, options: TraceOptions) -> None:
+async def add_topics(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
     """Add where the records lie: the request's, and those of the events that were published."""
     requests = [topic.value for topic in Topic if is_of_portals(topic)]
-    is_known = bool(way.steps)
-    if way.known_id is not None and (way.received_at is not None or not is_known):
-        since = way.received_at or clock.now() - options.unknown_since
-        until = way.received_at or clock.now()
-        ids = [str(known) for known in way.event_ids - way.published.keys()]
-        found = await _places(settings, way, requests, ids, (since - BEFORE, until + AFTER))
+    is_known = bool(traced.steps)
+    if traced.known_id is not None and (traced.received_at is not None or not is_known):
+        since = traced.received_at or clock.now() - options.unknown_since
+        until = traced.received_at or clock.now()
+        ids = [str(known) for known in traced.event_ids - traced.published.keys()]
+        found = await _places(settings, traced, requests, ids, (since - BEFORE, until + AFTER))
         for place in found:
-            way.steps.append(_lies(place, is_known=is_known))
-    for event_id, (_, sent_at) in way.published.items():
+            traced.steps.append(_lies(place, is_known=is_known))
+    for event_id, (_, sent_at) in traced.published.items():
         topics = [Topic.ENROLMENT_DECISIONS.value]
         time = (sent_at - AFTER, sent_at + BEFORE)
-        way.steps += [
+        traced.steps += [
             _lies(place, is_known=True)
-            for place in await _places(settings, way, topics, [str(event_id)], time)
+            for place in await _places(settings, traced, topics, [str(event_id)], time)
         ]
 
 
 async def _places(
     settings: ConsoleSettings,
-    way: Way,
+    traced: RequestTrace,
     topics: list[str],
     ids: list[str],
     time: tuple[datetime, datetime],
 ) -> list[RecordPlace]:
-    if any(line.about == "kafka" for line in way.could_not):
+    if any(line.about == "kafka" for line in traced.unanswered):
         return []
     found = await broker_answers(settings, places.find(settings, topics, ids, *time))
     if isinstance(found, Unanswered):
-        way.could_not.append(Finding("kafka", "trace", Mark.UNKNOWN, found.why))
+        traced.unanswered.append(Finding("kafka", "trace", Mark.UNKNOWN, found.why))
         return []
     return found
 

@@ -18,12 +18,12 @@ class TraceOptions:
 
 
 @dataclass(slots=True)
-class Way:
+class RequestTrace:
     """What is known so far, and the ids by which the next one is asked."""
 
     identifier: str
     steps: list[Finding] = field(default_factory=list)
-    could_not: list[Finding] = field(default_factory=list)
+    unanswered: list[Finding] = field(default_factory=list)
     event_ids: set[UUID] = field(default_factory=set)
     published: dict[UUID, tuple[str, datetime]] = field(default_factory=dict)
     enrolment_ids: set[UUID] = field(default_factory=set)
