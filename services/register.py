@@ -61,7 +61,7 @@ def page() -> str:
     lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]
-        lines += [*dict.fromkeys(map(_facts, held_here)), "</section>"]
+        lines += [*dict.fromkeys(map(_entry, held_here)), "</section>"]
     return typeset("\n".join(lines)) + "\n"
 
 
@@ -85,7 +85,7 @@ def _number(days: int) -> str:
     return f"{days} jours" if days else "une heure au plus"
 
 
-def _facts(held: PersonalData) -> str:
+def _entry(held: PersonalData) -> str:
     what = " ; ".join(dict.fromkeys(held.columns.values()))
     return "\n".join(
         (

@@ -109,13 +109,13 @@ def answer_in(name: str, data: Mapping[str, Any]) -> str:
             return f"réponse sur mesure : {data['answer']}"
         case "RequestRejected":
             return f"rejet : {data['code']}"
-    words = {
+    spoken = {
         "SeatOffered": "place proposée",
         "SeatNotObtained": "pas de place obtenue",
         "SessionChangedForAgent": "session modifiée",
         "RequestAccepted": "demande prise en compte",
     }
-    return words.get(name, name)
+    return spoken.get(name, name)
 
 
 @dataclass(frozen=True)

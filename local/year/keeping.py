@@ -68,22 +68,22 @@ def judge(retention: Retention, rows: Mapping[str, int]) -> list[str]:
     return kept + lost
 
 
-async def _rows_with(urls: Mapping[str, str], words: Collection[str]) -> dict[str, int]:
-    """Return in how many rows of which tables one of these words is."""
+async def _rows_with(urls: Mapping[str, str], sought: Collection[str]) -> dict[str, int]:
+    """Return in how many rows of which tables any of these is."""
     found: dict[str, int] = {}
     for service, url in urls.items():
         async with reading(url) as database:
-            counts = await _tables_with(database, words)
+            counts = await _tables_with(database, sought)
         found |= {f"{service}.{table}": count for table, count in counts.items()}
     return found
 
 
-async def _tables_with(database: asyncpg.Connection, words: Collection[str]) -> dict[str, int]:
+async def _tables_with(database: asyncpg.Connection, sought: Collection[str]) -> dict[str, int]:
     tables = await database.fetch(
         "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
         "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"
     )
-    patterns = [f"%{word}%" for word in words]
+    patterns = [f"%{word}%" for word in sought]
     counts = {
         row["name"]: await database.fetchval(
             f"SELECT count(*) FROM {row['name']} AS kept WHERE kept::text LIKE ANY ($1)",  # noqa: S608 its own

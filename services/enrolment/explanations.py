@@ -146,10 +146,10 @@ def _numbers(kept: Mapping[str, Any] | None) -> str:
     if not kept:
         return "no numbers were kept"
     ordered = sorted(kept, key=lambda name: (_NUMBERS.index(name) if name in _NUMBERS else 9, name))
-    return ", ".join(f"{name.replace('_', ' ')} {_fact(name, kept[name])}" for name in ordered)
+    return ", ".join(f"{name.replace('_', ' ')} {_number(name, kept[name])}" for name in ordered)
 
 
-def _fact(name: str, value: object) -> object:
+def _number(name: str, value: object) -> object:
     return "unlimited" if name in ("capacity", "quota") and value is None else value
 
 

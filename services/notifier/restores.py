@@ -44,16 +44,16 @@ async def wait_until_reconciled(
     if cluster.is_embedded():  # it keeps nothing
         return
     newest = await _newest(settings, stopping)
-    is_told = False
+    has_warned = False
     while not stopping.is_set() and await _has_forgotten(database, newest):
         HELD.set(1)
-        if not is_told:
+        if not has_warned:
             log.error(
                 "No mail is sent: this database is older than what it published, as after a restore. Wait "
                 "until all is read, then run 'python -m services.notifier mails reconcile --since <time of "
                 "the backup>'; see docs/operations.md"
             )
-            is_told = True
+            has_warned = True
         await clock.pause(stopping, every)
     HELD.set(0)
 

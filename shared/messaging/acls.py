@@ -153,11 +153,11 @@ async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
         await admin.close()
 
 
-class RightsNotTold(Exception):
+class RightsNotListed(Exception):
     """The broker does not say what its users may do; the message says why."""
 
 
-class NoAuthorizer(RightsNotTold):
+class NoAuthorizer(RightsNotListed):
     """The broker lets every client do everything."""
 
 
@@ -165,7 +165,7 @@ async def missing(settings: KafkaSettings, granted: Sequence[User]) -> dict[str,
     """Return what of these rights users lack on the broker, in words, by the user's name.
 
     A right to all names, or to all operations, counts too. Raises :class:`NoAuthorizer`,
-    :class:`RightsNotTold`, ``KafkaError``.
+    :class:`RightsNotListed`, ``KafkaError``.
     """
     given = await _given(settings)
     lacking = {
@@ -187,7 +187,7 @@ async def _given(settings: KafkaSettings) -> list["AclEntry"]:
         case SecurityDisabled.errno:
             raise NoAuthorizer("the broker has no authorizer")
         case ClusterAuthorizationFailedError.errno:
-            raise RightsNotTold("this user may not list rights")
+            raise RightsNotListed("this user may not list rights")
         case code if code:
             raise for_code(code)("the rights could not be listed")
     return [

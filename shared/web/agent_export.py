@@ -29,7 +29,7 @@ class KeptRow:
     """A row as names and texts in French; ``session`` is the title of what it is about, where it is known."""
 
     session: str
-    facts: Sequence[tuple[str, str]]
+    entries: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,14 +58,14 @@ class MeasuredPage:
     form: Mapping[str, str] = field(default_factory=dict)
 
 
-DESK, SUPPORT = "/inscriptions/gestion", "/courriels/suivi"
-_SESSION = f"{DESK}/sessions/{BIG}"
+ORGANISING, SUPPORT = "/inscriptions/gestion", "/courriels/suivi"
+_SESSION = f"{ORGANISING}/sessions/{BIG}"
 _API = f"/api/v1/sessions/{BIG}"
 _PURPOSE = {"motif": "appel de l’agent"}
 
 
-def _desk(path: str, **form: str) -> MeasuredPage:
-    return MeasuredPage(path, ORGANISER, DESK, form)
+def _organising(path: str, **form: str) -> MeasuredPage:
+    return MeasuredPage(path, ORGANISER, ORGANISING, form)
 
 
 def _support(path: str, **form: str) -> MeasuredPage:
@@ -115,30 +115,30 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         **_operations(""),
     },
     "enrolment": {
-        "start": _desk(DESK),
-        "start_of_all": MeasuredPage(DESK, ADMIN, DESK),
-        "tasks_of_all": MeasuredPage(f"{DESK}/a-faire", ADMIN, DESK),
-        "participants": _desk(_SESSION),
-        "participants_who_wait": _desk(f"{_SESSION}?etat=attente"),
-        "participants_gone": _desk(f"{_SESSION}?etat=fin"),
-        "participants_by_name": _desk(f"{_SESSION}?tri=nom"),
-        "participants_by_employer": _desk(f"{_SESSION}?tri=employeur"),
-        "participants_by_change": _desk(f"{_SESSION}?tri=depuis"),
-        "participants_offered_by_name": _desk(f"{_SESSION}?tri=nom&etat=proposee"),
-        "participants_searched": _desk(_SESSION, recherche="gauthier elise"),
-        "participants_not_found": _desk(_SESSION, recherche="personne de ce nom"),
-        "participants_found_often": _desk(_SESSION, recherche="ville"),
-        "waiting_list": _desk(f"{_SESSION}/attente"),
-        "ranking": _desk(f"{_SESSION}/candidatures"),
-        "presence": _desk(f"{_SESSION}/presence"),
-        "check_in": _desk(f"{_SESSION}/pointage"),
-        "check_in_of_others": MeasuredPage(f"{DESK}/sessions/{OTHER}/pointage", ADMIN, DESK),
-        "messages": _desk(f"{_SESSION}/messages"),
-        "history": _desk(f"{_SESSION}/historique"),
-        "sheets": _desk(f"{_SESSION}/fichiers"),
-        "by_hand": _desk(f"{_SESSION}/ajout"),
-        "person": _desk(f"{DESK}/inscriptions/{id_of(PERSON)}"),
-        "person_who_waits": _desk(f"{DESK}/inscriptions/{id_of(80_070)}"),
+        "start": _organising(ORGANISING),
+        "start_of_all": MeasuredPage(ORGANISING, ADMIN, ORGANISING),
+        "tasks_of_all": MeasuredPage(f"{ORGANISING}/a-faire", ADMIN, ORGANISING),
+        "participants": _organising(_SESSION),
+        "participants_who_wait": _organising(f"{_SESSION}?etat=attente"),
+        "participants_gone": _organising(f"{_SESSION}?etat=fin"),
+        "participants_by_name": _organising(f"{_SESSION}?tri=nom"),
+        "participants_by_employer": _organising(f"{_SESSION}?tri=employeur"),
+        "participants_by_change": _organising(f"{_SESSION}?tri=depuis"),
+        "participants_offered_by_name": _organising(f"{_SESSION}?tri=nom&etat=proposee"),
+        "participants_searched": _organising(_SESSION, recherche="gauthier elise"),
+        "participants_not_found": _organising(_SESSION, recherche="personne de ce nom"),
+        "participants_found_often": _organising(_SESSION, recherche="ville"),
+        "waiting_list": _organising(f"{_SESSION}/attente"),
+        "ranking": _organising(f"{_SESSION}/candidatures"),
+        "presence": _organising(f"{_SESSION}/presence"),
+        "check_in": _organising(f"{_SESSION}/pointage"),
+        "check_in_of_others": MeasuredPage(f"{ORGANISING}/sessions/{OTHER}/pointage", ADMIN, ORGANISING),
+        "messages": _organising(f"{_SESSION}/messages"),
+        "history": _organising(f"{_SESSION}/historique"),
+        "sheets": _organising(f"{_SESSION}/fichiers"),
+        "by_hand": _organising(f"{_SESSION}/ajout"),
+        "person": _organising(f"{ORGANISING}/inscriptions/{id_of(PERSON)}"),
+        "person_who_waits": _organising(f"{ORGANISING}/inscriptions/{id_of(80_070)}"),
         "my_enrolments": _link(Purpose.ENROLMENTS),
         "my_calendar": _link(Purpose.CALENDAR),
         "withdrawal": _link(Purpose.WITHDRAW),

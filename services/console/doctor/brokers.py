@@ -13,7 +13,7 @@ from services.console.doctor.databases import CLOCKS_DIFFER
 from services.console.findings import Finding, Mark
 from shared import clock
 from shared.messaging import acls, cluster, newest, topics
-from shared.messaging.acls import NoAuthorizer, RightsNotTold
+from shared.messaging.acls import NoAuthorizer, RightsNotListed
 from shared.messaging.broker import security_of
 from shared.messaging.portals.registry import Portals
 from shared.messaging.topics import TopicState
@@ -94,7 +94,7 @@ async def _rights(settings: ServiceSettings, portals: Portals, cluster_id: str) 
             return Finding(_KAFKA, what, Mark.SKIPPED, f"{error}, and this is accepted")
         remedy = "set authorizer.class.name, then topics acls --apply: docs/operations.md, Secure Kafka"
         return Finding(_KAFKA, what, Mark.ACT, f"{error}: whoever reaches it may write everything", remedy)
-    except RightsNotTold as error:
+    except RightsNotListed as error:
         return Finding(_KAFKA, what, Mark.SKIPPED, f"not told: {error}; one who may alter the cluster may")
     if isinstance(lacking, Unanswered):
         return Finding(_KAFKA, what, Mark.UNKNOWN, lacking.why)

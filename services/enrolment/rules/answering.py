@@ -33,7 +33,7 @@ from services.enrolment.rules.requests import (
     Swap,
     Withdrawal,
 )
-from services.enrolment.rules.seat_requests import StateAndReason, facts_of_answers, seat, seat_by_hand
+from services.enrolment.rules.seat_requests import StateAndReason, numbers_of_answers, seat, seat_by_hand
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.vocabulary import Reason
@@ -54,7 +54,7 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
             numbers = there.numbers() | {"to_session_id": str(request.to_session_id)}
             outcomes = [swap(roster, there, request)]
             if (latest := roster.latest.get(request.agent_key)) is not None:
-                numbers |= facts_of_answers(there, request.as_seat_request(latest.agent), outcomes[0])
+                numbers |= numbers_of_answers(there, request.as_seat_request(latest.agent), outcomes[0])
         else:
             numbers = roster.numbers()
             outcomes = _outcomes(roster, request, numbers)
@@ -77,7 +77,7 @@ def _outcomes(
                 numbers["place_in_line"] = roster.waiting_list.position(newest)
             if state is State.WAITLISTED or reason is Reason.QUOTA_REACHED:  # no seat was taken meanwhile
                 numbers |= roster.numbers_for(request.agent)
-            numbers |= facts_of_answers(roster, request, outcome)
+            numbers |= numbers_of_answers(roster, request, outcome)
             return [outcome]
         case GroupRequest():
             return answer_group(roster, request)

@@ -47,7 +47,7 @@ def publish_attendance(
 ) -> None:
     """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
     after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
-    roster.add_facts(**added, module=module + 1, attendance=attendance)
+    roster.add_numbers(**added, module=module + 1, attendance=attendance)
     certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED
     title = roster.session.modules[module].title if roster.session.modules else None
     roster.publish(

@@ -86,10 +86,10 @@ def rank(
     for agent in ranked:
         # The rank is the place in line from now on, so tickets are drawn anew.
         roster.settle_pending(applied[agent], Cause.SELECTION, None, ticket=roster.draw_ticket(roster.now))
-        roster.add_facts(author=author)
+        roster.add_numbers(author=author)
     for agent in not_selected:
         denied = roster.move(applied[agent], State.REFUSED, Cause.SELECTION, reason=Reason.NOT_SELECTED)
-        roster.add_facts(author=author)
+        roster.add_numbers(author=author)
         roster.publish(refusal_event(denied, roster.session.version, None))
     return None
 
@@ -121,8 +121,8 @@ def prioritise(
     together = roster.waiting_list.group_of(waiting) if waiting.waits_together else [waiting]
     for each in together:
         roster.move(each, State.WAITLISTED, Cause.PRIORITY, priority=priority)
-        roster.add_facts(author=author, reason=reason)
-    roster.add_facts(place_in_line=roster.waiting_list.position(roster.latest[agent]))
+        roster.add_numbers(author=author, reason=reason)
+    roster.add_numbers(place_in_line=roster.waiting_list.position(roster.latest[agent]))
     promote(roster)
     return None
 

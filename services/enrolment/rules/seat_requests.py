@@ -55,7 +55,7 @@ def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault 
     return answers_fault(roster.session.questions, request.agent.function, request.answers)
 
 
-def facts_of_answers(
+def numbers_of_answers(
     roster: SessionRoster, request: SeatRequest, outcome: StateAndReason
 ) -> Mapping[str, int | str]:
     """Return which question is not answered, or which answer is too much, where it was refused for that."""

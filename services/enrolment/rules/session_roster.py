@@ -355,7 +355,7 @@ class SessionRoster:
         if outcome is not None:
             self.outcomes.append((outcome, request))
 
-    def add_facts(self, **added: int | str | None) -> None:
+    def add_numbers(self, **added: int | str | None) -> None:
         """Add to the numbers of the last change what else it was decided by."""
         last = self.changes[-1]
         self.changes[-1] = replace(last, facts={**last.facts, **added})

@@ -129,7 +129,7 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
             "decided_at": now,
             "outcome": [answer.outcome for answer in answers],
             "reason": once([answer.reason for answer in answers]),
-            "facts": [_FACTS.dump_json(answer.facts).decode() for answer in answers],
+            "facts": [_NUMBERS.dump_json(answer.facts).decode() for answer in answers],
         },
         # The request itself is not kept once it is answered.
         then="ON CONFLICT (request_id, source) DO UPDATE SET decided_at = excluded.decided_at, "
@@ -176,7 +176,7 @@ async def count_by_outcome(
     return [(kind, outcome, reason, n) for kind, outcome, reason, n in await tx.execute(counted)]
 
 
-_FACTS: TypeAdapter[Mapping[str, int | str | None]] = TypeAdapter(Mapping[str, int | str | None])
+_NUMBERS: TypeAdapter[Mapping[str, int | str | None]] = TypeAdapter(Mapping[str, int | str | None])
 _KINDS: Mapping[str, TypeAdapter[Request]] = {
     kind.__name__: TypeAdapter(kind)
     for kind in (SeatRequest, GroupRequest, Nomination, Withdrawal, ApprovalDecision, OfferAnswer, Swap)

@@ -122,8 +122,8 @@ async def test_a_domain_gets_its_rate_once_however_many_processes_send(
     for _ in range(2):
         await asyncio.gather(*(until_idle(deliverer) for deliverer in deliverers))
     assert sorted(await notifier.states()) == ["pending"] * 7 + ["sent"]
-    turns = sorted(row.slot_at for row in await notifier.rows(where="state = 'pending'"))
-    assert {round((later - turn).total_seconds()) for turn, later in pairwise(turns)} == {1000}
+    slots = sorted(row.slot_at for row in await notifier.rows(where="state = 'pending'"))
+    assert {round((later - slot).total_seconds()) for slot, later in pairwise(slots)} == {1000}
     await notifier.change("UPDATE mail SET due_at = now(), slot_at = now() WHERE recipient = 'A-7'")
     await until_idle(deliverers[0])
     assert (await notifier.rows(where="recipient = 'A-7'"))[0].state == "sent", "it had kept its turn"

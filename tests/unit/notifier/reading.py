@@ -195,7 +195,7 @@ class LetterPage(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, tuple[str, ...]]] = []
         self.attributes: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
+        self.text = ""
         self._lines = [""]
         self._href = ""
         self._is_hidden = False
@@ -228,7 +228,7 @@ class LetterPage(HTMLParser):
             self._lines[-1] += f" <{self._href}>"
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        self.text += data
         if self.elements and self.elements[-1][0] != "style" and not self._is_hidden:
             self._lines[-1] += data
 

@@ -99,7 +99,7 @@ def test_every_letter_begins_with_its_outcome_in_both_parts(template: LetterType
     expected = OUTCOME[template].format(title=a_session().title)
     text = body(message, "text/plain").replace("\u00a0", " ")
     assert text.startswith("Bonjour Zoé Durand,\n\n" + expected)
-    content = " ".join(LetterPage(body(message, "text/html").split("<body>")[1]).words.split())
+    content = " ".join(LetterPage(body(message, "text/html").split("<body>")[1]).text.split())
     assert content.startswith(expected), "it is what a list of mails shows beside the subject"
     assert content.count(expected) == 2
     assert "None" not in content
@@ -467,5 +467,5 @@ def test_the_day_stands_beside_the_session_and_none_where_it_is_open_for_weeks(
     page = LetterPage(body(rendered(LetterType.CONFIRMED, a_session(**changes)), "text/html"))
     cells = [attributes for tag, attributes in page.attributes if tag == "td"]
     assert ({"class": "tile", "aria-hidden": "true"} in cells) is tile
-    assert ("avr." in page.words) is tile
+    assert ("avr." in page.text) is tile
     assert "avr." not in page.read
