@@ -1,7 +1,7 @@
 """What a change was, field by field, read from what the audit log kept of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from services.catalogue.rules.offers import Terms
-from services.catalogue.rules.sessions import Plan
+from services.catalogue.rules.sessions import Plan, ShownSession
 from shared.events.vocabulary import Format, Status
 
 _OF_SESSIONS: dict[str, Any] = {
@@ -61,6 +61,16 @@ def field_changes(changes: Mapping[str, Sequence[Any]]) -> list[FieldChange]:
         if old != new and not (old in _NOTHING and new in _NOTHING)
     ]
     return sorted(found, key=lambda change: (_ORDER.get(change.field, len(_ORDER)), change.field))
+
+
+def session_changes(before: ShownSession, after: ShownSession, fields: Iterable[str]) -> list[FieldChange]:
+    """These fields of a session, as they were and as they are."""
+    return [_change(field, _value(before, field), _value(after, field)) for field in fields]
+
+
+def _value(session: ShownSession, field: str) -> Any:
+    parts = (session.plan, session.presentation, session)
+    return getattr(next(part for part in parts if hasattr(part, field)), field)
 
 
 def _change(field: str, before: Any, after: Any) -> FieldChange:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -562,12 +563,30 @@ async def test_the_page_says_of_each_line_what_became_of_it(
     assert await outcomes(ask, sheet("BRE-1", "BRE-2")) == ["created", "created"]
     content = sheet("BRE-1", "BRE-3") + LINE.format(reference="BRE-2", places=9, lieu="Brest").encode()
     tried = await upload(organiser, content, essai="oui")
-    for label in ("Inchangée", "À créer, en brouillon", "À modifier\u00a0: places et lieu"):
+    for label in ("Inchangée", "À créer, en brouillon", "À modifier"):
         assert f">{label}<" in tried.text
+    assert changes_in(tried.text) == [("Places", "5", "9"), ("Lieu", "Rennes", "Brest")]
     done = await upload(organiser, content)
-    for label in ("Inchangée", "Créée, en brouillon", "Modifiée\u00a0: places et lieu"):
+    for label in ("Inchangée", "Créée, en brouillon", "Modifiée"):
         assert f">{label}<" in done.text
+    assert changes_in(done.text) == [("Places", "5", "9"), ("Lieu", "Rennes", "Brest")]
     assert "Rien n’a changé" in (await upload(organiser, content)).text
+
+
+def changes_in(page: str) -> list[tuple[str, str, str]]:
+    """What the page says of each field that is changed: its name, before, after."""
+    text = re.sub(r"<span[^>]*>[^<]*</span>", "", page)
+    return re.findall(r"<dt>([^<]*)</dt>\s*<dd>\s*(\S*)\s*<strong>([^<]*)</strong>", text)
+
+
+async def test_the_page_shows_what_a_colleague_changed_meanwhile_and_a_line_replaced(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    assert await outcomes(ask, sheet("BRE-1")) == ["created"]
+    content = sheet("BRE-1", places=9)
+    assert changes_in((await upload(organiser, content, essai="oui")).text) == [("Places", "5", "9")]
+    assert await outcomes(ask, sheet("BRE-1", places=30)) == ["changed"]
+    assert changes_in((await upload(organiser, content)).text) == [("Places", "30", "9")]
 
 
 async def test_the_page_warns_that_a_change_of_what_is_published_is_told(

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from services.catalogue.pages.form_errors import of_sheet
 from services.catalogue.pages.site import site_of
+from services.catalogue.rules.history import session_changes
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.service import imports, sheets
 from services.catalogue.service.access import viewer_of
@@ -74,7 +75,10 @@ async def import_sheet(visit: StaffVisit) -> Response:
             (fault.line, TITLES.get(fault.column or ""), sentence(visit.rendering, of_sheet(fault)))
             for fault in imported.faults[:SHOWN]
         ],
-        lines=imported.lines[:SHOWN],
+        lines=[
+            (line, session_changes(line.before, line.session, line.fields) if line.before else [])
+            for line in imported.lines[:SHOWN]
+        ],
         announced=sum(line.is_announced for line in imported.lines),
         more=max(0, max(len(imported.faults), len(imported.lines)) - SHOWN),
     )
