@@ -2,6 +2,9 @@
 
 import re
 
+import httpx
+import pytest
+
 from shared.web import workbooks
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload
@@ -27,9 +30,17 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
         assert 'name="essai" type="checkbox" value="oui" checked>' in page.text
     (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
     assert (item["organiser"], item["starts_at"]) == ("bretagne", "2027-03-30T07:30:00Z")
-    exported = await organiser.get("/gestion/sessions.csv")
-    assert exported.headers["content-disposition"] == 'attachment; filename="sessions.csv"'
-    assert item["session_id"] in exported.text
+    for form in ("csv", "xlsx"):
+        exported = await organiser.get(f"/gestion/sessions.{form}")
+        assert exported.headers["content-disposition"] == f'attachment; filename="sessions.{form}"'
+        assert item["session_id"] in _sheet(form, exported)
+        assert "Rien n’a changé" in (await upload(organiser, exported.content)).text
+
+
+def _sheet(form: str, exported: httpx.Response) -> str:
+    """The lines of an exported file."""
+    content = workbooks.as_csv(exported.content) if form == "xlsx" else exported.content
+    return content.decode()
 
 
 async def test_a_workbook_is_tried_then_drafted_with_its_dates_as_texts_or_as_days(
@@ -51,12 +62,13 @@ async def test_a_workbook_is_tried_then_drafted_with_its_dates_as_texts_or_as_da
     assert item["enrolment_opens_at"] == "2027-03-01T08:00:00Z"
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
 async def test_what_comes_out_is_the_delegations_own(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, form: str
 ) -> None:
     theirs = await published(ask, an_empty_offer, by=CORSE)
     ours = await published(ask, an_empty_offer)
-    exported = (await organiser.get("/gestion/sessions.csv")).text
+    exported = _sheet(form, await organiser.get(f"/gestion/sessions.{form}"))
     assert ours in exported
     assert theirs not in exported
 

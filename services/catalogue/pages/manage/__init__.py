@@ -16,7 +16,7 @@ from services.catalogue.pages.manage.resources import (
     withdraw,
 )
 from services.catalogue.pages.manage.series import new_series
-from services.catalogue.pages.manage.sheets import export, import_sheet
+from services.catalogue.pages.manage.sheets import export, export_workbook, import_sheet
 from shared.web.logins import Logins
 
 __all__ = ["routes"]
@@ -54,6 +54,7 @@ def routes(logins: Logins) -> list[Route]:
             methods=["GET", "POST"],
         ),
         Route("/gestion/sessions.csv", logins.guarded(export)),
+        Route("/gestion/sessions.xlsx", logins.guarded(export_workbook)),
         Route(
             "/gestion/sessions/importer",
             logins.guarded(import_sheet, with_file=True),

@@ -1,5 +1,6 @@
-"""Sessions out as CSV, in as CSV or a workbook: tried first, every fault by its line; what became of each."""
+"""Sessions out and in, as CSV or as a workbook: tried first, every fault by its line; what became of each."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from services.catalogue.service.access import viewer_of
 from services.catalogue.service.sheet_lines import Outcome
 from shared import clock
 from shared.guard import LimitMet
-from shared.web import responses, sheet_queue, spreadsheets
+from shared.web import responses, sheet_queue, spreadsheets, workbooks
 from shared.web.form_errors import sentence
 from shared.web.logins import StaffVisit
 from shared.web.sheet_queue import Busy, SheetQueue
@@ -28,16 +29,25 @@ TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLU
 
 
 async def export(visit: StaffVisit) -> Response:
-    """The delegation's sessions, as a file."""
+    """The delegation's sessions, as CSV."""
+    return StreamingResponse(
+        _parts(visit), media_type=spreadsheets.MEDIA_TYPE, headers=_download("sessions.csv")
+    )
+
+
+async def export_workbook(visit: StaffVisit) -> Response:
+    """The delegation's sessions, as a workbook."""
+    parts = [part async for part in _parts(visit)]
+    content = await asyncio.to_thread(workbooks.of_csv, b"".join(parts))
+    return Response(content, media_type=workbooks.MEDIA_TYPE, headers=_download("sessions.xlsx"))
+
+
+def _download(name: str) -> dict[str, str]:
+    return {**responses.PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
+
+
+async def _parts(visit: StaffVisit) -> AsyncIterator[bytes]:
     search = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
-    headers = {
-        **responses.PRIVATE,
-        "Content-Disposition": 'attachment; filename="sessions.csv"',
-    }
-    return StreamingResponse(_parts(visit, search), media_type=spreadsheets.MEDIA_TYPE, headers=headers)
-
-
-async def _parts(visit: StaffVisit, search: SessionSearch) -> AsyncIterator[bytes]:
     after: Position | None = None
     while True:
         async with visit.database.quiet_transaction() as tx:
