@@ -71,6 +71,11 @@ class Sites:
             enrolment=public_url("enrolment"),
         )
 
+    @property
+    def organisers(self) -> str:
+        """Where organisers begin: with what waits for them, or with their sessions where it is not said."""
+        return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
+
     def staff_page(self, path: str) -> str | None:
         """Return the address of a page of an organiser, on whichever service; None: it is not said where."""
         if path.startswith(ORGANISING):

@@ -50,19 +50,30 @@ async def test_a_token_opens_the_pages_and_the_cookie_says_nothing_of_it(visit: 
 
 
 async def test_the_head_says_who_one_is_with_which_rights_and_leads_to_all_places(visit: HttpBrowser) -> None:
-    everybody = ["/gestion", "/gestion/connexions"]
     await log_in(visit, ADMIN)
     rights, places = _account((await visit.get("/gestion")).text)
     assert rights == "Exploitation, toutes les délégations"
-    today, delegations, support, operations, own = places
-    assert today == f"{SITES['enrolment']}/inscriptions/gestion"
-    assert [delegations, own] == everybody
+    delegations, support, operations, own = places
+    assert delegations == f"{SITES['enrolment']}/inscriptions/gestion"
+    assert own == "/gestion/connexions"
     assert support == f"{SITES['notifier']}/courriels/suivi"
     assert operations == f"{SITES['notifier']}/courriels/exploitation"
     await log_in(visit, BRETAGNE)
     rights, places = _account((await visit.get("/gestion/demandes")).text)
     assert rights == "Organisation, Bretagne"
-    assert places == [today, *everybody]
+    assert places == [delegations, own]
+
+
+async def test_a_public_page_leads_organisers_to_what_waits_for_them(
+    visitor: HttpBrowser, database: Database, tokens_file: Path
+) -> None:
+    async def leads(browser: HttpBrowser) -> list[str]:
+        page = (await browser.get("/accessibilite")).text
+        return re.findall(r'<a href="([^"]*)">Espace des délégations<', page)
+
+    assert await leads(visitor) == [f"{SITES['enrolment']}/inscriptions/gestion"]
+    async with on(database, Tokens(tokens_file), PUBLIC_URL) as browser:
+        assert await leads(browser) == ["/gestion"], "where enrolment is not said to be anywhere"
 
 
 def _account(page: str) -> tuple[str, list[str]]:
