@@ -135,7 +135,13 @@ async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: dat
 async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
     """What the list's page shows in the view that was chosen; what it does not show is None."""
     search = chosen.search(now)
-    shown: dict[str, Any] = {"part": None, "more": MoreResults(), "month": None, "delegations": None}
+    shown: dict[str, Any] = {
+        "part": None,
+        "more": MoreResults(),
+        "month": None,
+        "delegations": None,
+        "listed": [],
+    }
     match chosen.view:
         case View.MAP:
             shown["delegations"] = await sessions.groups(tx, replace(search, organiser=None), "organiser")
@@ -143,10 +149,11 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
             first = chosen.month or await _first_month(tx, search, now)
             in_month = replace(chosen, month=first).search(now)
             found = await sessions.page(tx, in_month, None, _MAX_IN_A_MONTH)
-            shown["month"] = month_of(first, found)
+            shown |= {"month": month_of(first, found), "listed": found}
         case View.LIST:
-            shown["part"] = await session_part(tx, search, request.query_params, PAGE)
-            if not shown["part"].following:
+            part = await session_part(tx, search, request.query_params, PAGE)
+            shown |= {"part": part, "listed": part.shown}
+            if not part.following:
                 shown["more"] = await _more_results(tx, search)
     return shown
 

@@ -54,7 +54,8 @@ class SessionGroup:
     """The sessions of a format or a delegation, counted: all, and those that one can enrol in.
 
     ``seats`` are those left in the latter, None where one of them has no limit; ``next_at`` is when the next
-    one begins that takes place, None where none does, and ``next_zone`` its time zone.
+    one begins that takes place, None where none does, and ``next_zone`` its time zone. ``has_examples``:
+    whether any of them is an example of the offer's files.
     """
 
     sessions: int = 0
@@ -62,6 +63,7 @@ class SessionGroup:
     seats: int | None = 0
     next_at: datetime | None = None
     next_zone: str | None = None
+    has_examples: bool = False
 
 
 class SessionOrder(StrEnum):

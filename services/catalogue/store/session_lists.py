@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
+from services.catalogue.rules.offers import Source
 from services.catalogue.rules.searching import (
     PUBLIC,
     Position,
@@ -117,6 +118,9 @@ async def groups(
             func.coalesce(func.bool_or(capacity.is_(None)).filter(takes), false()).label("is_unlimited"),
             func.min(_STARTS_AT).filter(is_ahead).label("next_at"),
             zones.filter(is_ahead)[1].label("next_zone"),
+            func.coalesce(func.bool_or(col(SessionRow.source) == Source.ILLUSTRATIVE), false()).label(
+                "has_examples"
+            ),
         )
         .outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
         .where(*_conditions(search))
@@ -129,6 +133,7 @@ async def groups(
             None if row.is_unlimited else row.seats,
             row.next_at,
             row.next_zone,
+            row.has_examples,
         )
         for row in await tx.execute(query)
     }

@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
+from shared.database import Database
 from shared.web import labels
 from shared.web.paging import read_position, written
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser
-from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, a_draft_of, published
+from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, a_draft_of, in_days, published
 from tests.integration.catalogue.public_pages import (
     MAMOUDZOU,
     LinkedPage,
@@ -260,6 +262,40 @@ async def test_a_session_is_told_by_its_town_and_day_and_one_online_by_its_title
 
 
 async def test_what_is_an_example_is_said_once(visitor: HttpBrowser) -> None:
-    for path in ("/", "/sessions", "/ressources", f"/sessions/{RENNES}"):
+    for path in (
+        "/",
+        "/?delegation=bretagne",
+        "/sessions",
+        "/sessions?vue=calendrier",
+        "/sessions?vue=carte",
+        "/offres/ia-et-territoires",
+        "/ressources",
+        f"/sessions/{RENNES}",
+    ):
         assert (await visitor.get(path)).text.count("Exemple") == 1, path
     assert "Exemple" not in (await visitor.get(f"/sessions/{MOOC}")).text
+
+
+async def test_an_example_is_said_wherever_it_is_counted_or_is_another_date(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    ours, other = [await published(ask, an_empty_offer) for _ in range(2)]
+    later = in_days(1).isoformat()
+    example = await published(ask, an_empty_offer, enrolment_opens_at=later)
+    shown = ("/", "/sessions", "/sessions?vue=carte", "/sessions?vue=calendrier")
+    for path in (*shown, f"/sessions/{ours}"):
+        assert "Exemple" not in (await visit.get(path)).text, path
+    async with database.transaction() as tx:
+        await tx.execute(MAKE_EXAMPLE, {"id": example})
+    for path in shown:
+        assert (await visit.get(path)).text.count("Exemple") == 1, path
+    assert "Exemple" not in (await visit.get(f"/sessions/{ours}")).text
+    async with database.transaction() as tx:
+        await tx.execute(MAKE_EXAMPLE, {"id": other})
+    assert "intervenants de cette liste" in (await visit.get(f"/sessions/{ours}")).text
+    of_examples = (await visit.get(f"/sessions/{example}")).text
+    assert of_examples.count("Exemple") == 1
+    assert "illustre le format, comme d’autres dates de cette page" in of_examples
+
+
+MAKE_EXAMPLE = text("UPDATE session SET source = 'illustrative' WHERE session_id = :id")
