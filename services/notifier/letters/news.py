@@ -60,6 +60,11 @@ class Interest:
         """The sessions of an offer that open; ``organiser``: of this delegation alone."""
         return cls(InterestKind.OFFER, f"{offer_id}/{organiser}" if organiser else offer_id)
 
+    @property
+    def offer_id(self) -> str | None:
+        """The offer whose sessions it is about; None: it is about no offer."""
+        return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
+
 
 class NewsKind(StrEnum):
     """What an item of news is."""

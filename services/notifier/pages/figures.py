@@ -39,7 +39,9 @@ class FigurePages:
             organiser=organiser or "",
             refusals=REFUSALS,
             headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "") for kind in FigureKind)],
-            offers_named={offer: labels.OFFERS.get(offer, offer) for offer in found.offers},
+            offers_named={
+                offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
+            },
             organisers_named={each: labels.delegation(each) for each in found.organisers},
             figures_path=self.path,
         )

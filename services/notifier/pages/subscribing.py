@@ -89,8 +89,8 @@ class _SubscriptionPages:
         """The form to subscribe, and on POST the request."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
-        names = await self._names()
         offer_id = request.query_params.get("offre", "")
+        names = await self._names([str(Interest.of_offer(offer_id))])
         if request.method != "POST":
             wanted = [str(Interest.of_offer(offer_id, request.query_params.get("delegation")))]
             return self._form("", _offered(wanted, names, offer_id), names, offer_id=offer_id)
@@ -119,10 +119,10 @@ class _SubscriptionPages:
             if not await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest):
                 await tx.rollback()
 
-    async def _names(self) -> Names:
-        """The communities that one may follow."""
+    async def _names(self, chosen: Iterable[str]) -> Names:
+        """The communities that one may follow, and the offers among these interests."""
         async with self.database.quiet_transaction() as tx:
-            return await subscriptions.communities(tx)
+            return await subscriptions.names(tx, _offers_in(chosen))
 
     def _form(
         self,
@@ -134,11 +134,13 @@ class _SubscriptionPages:
         offer_id: str = "",
     ) -> Response:
         """The form; ``wrong`` are the fields to be corrected. Of the offer it has each delegation too."""
+        is_known = Interest.of_offer(offer_id) in interests.listed(names)
         return self.rendering.page(
             "subscribe.html",
             status=422 if wrong else 200,
             address=address,
-            groups=_groups(chosen, names, offer_id),
+            groups=_groups(chosen, names, offer_id if is_known else ""),
+            unknown_offer=bool(offer_id) and not is_known,
             wrong=wrong,
         )
 
@@ -153,7 +155,7 @@ class _SubscriptionPages:
             if requested is None:
                 raise Closed(SubscriptionMessage.EXPIRED)
             return self.rendering.page(
-                "confirm.html", interests=interests.titles(requested, await self._names())
+                "confirm.html", interests=interests.titles(requested, await self._names(requested))
             )
         async with self.database.transaction() as tx:
             subscribed = await subscriptions.confirm(tx, request_id)
@@ -163,7 +165,7 @@ class _SubscriptionPages:
         until = clock.now() + SUBSCRIBER_FOR
         return self.rendering.page(
             "confirmed.html",
-            interests=interests.titles(subscribed.interests, await self._names()),
+            interests=interests.titles(subscribed.interests, await self._names(subscribed.interests)),
             preferences=self.links.preferences(str(subscribed.subscriber_id), subscribed.address, until),
         )
 
@@ -188,15 +190,16 @@ class _SubscriptionPages:
         By a letter to the address of now alone: one to another may lie in a wrong mailbox.
         """
         link = await self._read(request, Purpose.PREFERENCES)
-        names = await self._names()
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 subscribed = await self._written_to(tx, link)
+                names = await subscriptions.names(tx, _offers_in(subscribed.interests))
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         form = await read_form(request, most=200)
         ends, wanted = "arreter" in form, set(form.every("interet"))
         async with self.database.transaction() as tx:
             before = await self._written_to(tx, link)
+            names = await subscriptions.names(tx, _offers_in(before.interests))
             # What portals have named and our list has not may be kept, but not made up.
             chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
             left = await subscriptions.choose(tx, link.subject, chosen)
@@ -229,10 +232,14 @@ class _SubscriptionPages:
         return self.rendering.notice(message)
 
 
+def _offers_in(chosen: Iterable[str]) -> set[str]:
+    """The offers that are among interests as they are stored."""
+    return {offer_id for interest in chosen if (offer_id := Interest.parse(interest).offer_id)}
+
+
 def _offered(chosen: Iterable[str], names: Names, offer_id: str = "") -> frozenset[str]:
     """Those of the values of a form that are on our list, with each delegation of the offer."""
-    listed = (*interests.OFFERED, *interests.of_delegations(offer_id))
-    offered = {str(interest) for interest in listed} | names.keys()
+    offered = {str(interest) for interest in interests.listed(names, offer_id)} | names.keys()
     return frozenset(offered.intersection(chosen))
 
 
@@ -250,15 +257,14 @@ def _groups(
 
     Of the offer that somebody came for, each delegation too, and before all else.
     """
-    listed = (*interests.OFFERED, *interests.of_delegations(offer_id))
-    offered = {str(interest): interest for interest in listed}
+    offered = {str(interest): interest for interest in interests.listed(names, offer_id)}
     openings = [value for value, interest in offered.items() if interest.kind is InterestKind.OFFER]
     of_offer = str(Interest.of_offer(offer_id))
     openings.sort(key=lambda value: not value.startswith(of_offer))
     groups = [
         *([("offer", openings)] if offer_id else []),
         ("theme", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
-        ("community", sorted(names, key=lambda value: names[value])),
+        ("community", sorted(names.keys() - offered.keys(), key=lambda value: names[value])),
         (
             "delegation",
             [value for value, interest in offered.items() if interest.kind is InterestKind.DELEGATION],

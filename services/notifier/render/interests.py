@@ -12,18 +12,19 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
     *(Interest.of_offer(offer) for offer in labels.OFFERS),
 )
-"""What our page offers, beside the communities that the catalogue has published. Portals may name more."""
-
-
-def of_delegations(offer_id: str) -> tuple[Interest, ...]:
-    """The sessions of an offer of each delegation, which our page offers where it is asked for the offer."""
-    known = Delegation if offer_id in labels.OFFERS else ()
-    return tuple(Interest.of_offer(offer_id, delegation.value) for delegation in known)
-
-
+"""What our page offers, beside what only events name. Portals may name more."""
 Names = Mapping[str, str]
-"""Titles of communities by their interests as they are written, since only events know them."""
+"""Titles of communities and other offers, which only events know, by their interests as they are written."""
 NO_NAMES: Names = MappingProxyType({})
+
+
+def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
+    """What our page offers beside communities; of the offer that it is asked for, each delegation too."""
+    named = map(Interest.parse, names)
+    offers = (interest for interest in named if interest.offer_id and interest not in OFFERED)
+    found = (*OFFERED, *offers)
+    asked = Delegation if Interest.of_offer(offer_id) in found else ()
+    return (*found, *(Interest.of_offer(offer_id, delegation.value) for delegation in asked))
 
 
 def title(interest: Interest, names: Names = NO_NAMES) -> str:
@@ -35,16 +36,17 @@ def title(interest: Interest, names: Names = NO_NAMES) -> str:
         case InterestKind.COMMUNITY:
             return names.get(str(interest)) or labels.FOLLOWED["community"].format(label)
         case InterestKind.OFFER:
-            return _sessions_of(interest.value)
+            return _sessions_of(interest.value, names)
         case InterestKind.DELEGATION:
             if interest.value not in labels.ORGANISERS:
                 return labels.FOLLOWED["other_events"].format(label)
             return labels.FOLLOWED["events"].format(labels.organiser(interest.value))
 
 
-def _sessions_of(value: str) -> str:
+def _sessions_of(value: str, names: Names) -> str:
     offer_id, _, delegation = value.partition("/")
-    offer = labels.OFFERS.get(offer_id) or offer_id.replace("-", " ").capitalize()
+    offer = labels.OFFERS.get(offer_id) or names.get(str(Interest.of_offer(offer_id)))
+    offer = offer or offer_id.replace("-", " ").capitalize()
     opening = labels.FOLLOWED["opening"].format(offer)
     return f"{opening}, {labels.organiser(delegation)}" if delegation else opening
 

@@ -1,14 +1,14 @@
 """Figures: how often what happened, by month, offer and organiser, for who answers for the offer."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TypeVar
 
-from services.notifier.store import figures
+from services.notifier.store import figures, sessions
 from services.notifier.store.figures import CountedFigure
 from shared.database import Transaction
 
@@ -44,6 +44,8 @@ class OfferFigures:
     offers: Sequence[str]
     organisers: Sequence[str]
     counted_until: datetime | None
+    titles: Mapping[str, str]
+    """Of offers, by the sessions that are known."""
 
     @cached_property
     def _by_month(self) -> Counter[tuple[date, str]]:
@@ -104,7 +106,8 @@ async def find(tx: Transaction, today: date, offer_id: str | None, organiser: st
     months = last_months(today)
     offers, organisers = await figures.offers_and_organisers(tx)
     rows = await figures.find(tx, months[0], offer_id, organiser)
-    return OfferFigures(rows, months, offers, organisers, await figures.counted_until(tx))
+    titles = await sessions.offer_titles(tx, offers)
+    return OfferFigures(rows, months, offers, organisers, await figures.counted_until(tx), titles)
 
 
 def last_months(today: date) -> list[date]:

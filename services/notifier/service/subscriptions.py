@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.notifier.letters import Interest, InterestKind, Letter, LetterType
 from services.notifier.letters.addresses import folded
 from services.notifier.service.corrections import still_right
-from services.notifier.store import corrections, enrolments, news, queue, subscriptions
+from services.notifier.store import corrections, enrolments, news, queue, sessions, subscriptions
 from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
 from shared import clock, limits
@@ -208,9 +208,14 @@ async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str
     return await find(tx, subscriber_id)
 
 
-async def communities(tx: Transaction) -> dict[str, str]:
-    """The communities that one may follow: the interest of each, as it is stored, and its title."""
-    return await news.communities(tx)
+async def names(tx: Transaction, offer_ids: Collection[str]) -> dict[str, str]:
+    """The interests that one may follow and only events name, as they are stored, and the title of each.
+
+    These are the communities, and those of the offers of which a session is known that everybody may see.
+    """
+    offers = await sessions.offer_titles(tx, offer_ids)
+    named = {str(Interest.of_offer(offer_id)): title for offer_id, title in offers.items()}
+    return await news.communities(tx) | named
 
 
 Digest = Callable[[str, str], bytes]

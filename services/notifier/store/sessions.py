@@ -50,6 +50,15 @@ async def all_rows(tx: Transaction) -> list[SessionRow]:
     return list(await tx.scalars(select(SessionRow)))
 
 
+async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str, str]:
+    """What most sessions of each of these offers are called, since no event names an offer.
+
+    An offer of which no session is known is not among them, nor one of bespoke sessions, which are private.
+    """
+    rows = await tx.execute(_OFFER_TITLES, {"ids": list(offer_ids)}) if offer_ids else ()
+    return {row.offer_id: row.title for row in rows}
+
+
 @functools.lru_cache(maxsize=256)
 def session_of(state: str) -> NumberedSession:
     """A session from its JSON; many letters are about the same few."""
@@ -79,6 +88,11 @@ _LOCK_SHARED = text(f"SELECT pg_advisory_xact_lock_shared(key) {_LOCK} AS keys")
 
 _SESSIONS = text(
     "SELECT session_id, state::text AS state FROM session WHERE session_id = ANY(CAST(:ids AS uuid[]))"
+)
+_OFFER_TITLES = text(
+    "SELECT state ->> 'offer_id' AS offer_id, mode() WITHIN GROUP (ORDER BY state ->> 'title') AS title "
+    "FROM session WHERE state ->> 'offer_id' = ANY(CAST(:ids AS text[])) AND state ->> 'format' <> 'bespoke' "
+    "GROUP BY 1"
 )
 _ALTERNATIVES = text(
     """

@@ -143,6 +143,19 @@ async def test_figures_are_shown_filtered_and_exported(
     assert "Durand" not in page + sheet.text
 
 
+async def test_figures_of_an_offer_that_was_made_on_the_pages_are_under_its_sessions_title(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    session = a_session(offer_id="ia-pour-les-elus", title="L’IA pour les élues et élus")
+    await notifier.hear(SessionScheduled.model_validate(session.model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled))
+    await jobs.count_figures(notifier.database)
+    await log_in(browser)
+    page = (await browser.get(FIGURES)).text
+    assert '<option value="ia-pour-les-elus">L’IA pour les élues et élus</option>' in page
+    assert '<th scope="row" role="rowheader">L’IA pour les élues et élus</th>' in page
+
+
 def test_the_months_are_the_last_twelve() -> None:
     months = figures.last_months(date(2026, 2, 28))
     assert (months[0], months[-1], len(months)) == (date(2025, 3, 1), date(2026, 2, 1), 12)

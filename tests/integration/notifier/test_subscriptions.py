@@ -615,10 +615,14 @@ async def test_nobody_who_asks_on_our_page_waits_for_a_change_of_subscriptions(
 
 
 async def confirm(
-    notifier: Notifier, client: httpx.AsyncClient, address: str, chosen: list[str]
+    notifier: Notifier,
+    client: httpx.AsyncClient,
+    address: str,
+    chosen: list[str],
+    path: str = "/courriels/abonnement",
 ) -> httpx.Response:
     """Ask on the page, take the letter, follow its link and press the button."""
-    response = await client.post("/courriels/abonnement", data={"adresse": address, "interet": chosen})
+    response = await client.post(path, data={"adresse": address, "interet": chosen})
     assert response.status_code == 200
     row = (await notifier.rows(where="template = 'confirm-subscription'"))[-1]
     token = LINKS.token(Purpose.CONFIRM, row.details["request"], until=clock.now() + timedelta(hours=1))
@@ -1043,3 +1047,45 @@ async def test_somebody_who_comes_from_an_offers_page_finds_it_ticked_and_each_d
     other = (await client.get("/courriels/abonnement?offre=%22%3E%3Cscript&delegation=x")).text
     assert "checked" not in other
     assert other.count("<script") == 1, "our own file"
+
+
+async def test_an_offer_that_was_made_on_the_pages_is_followed_by_what_its_sessions_are_called(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    offer: dict[str, Any] = {"offer_id": "ia-pour-les-elus", "title": "L’IA pour les élues et élus"}
+    path = f"/courriels/abonnement?offre={offer['offer_id']}"
+    unknown = (await client.get(path)).text
+    assert "checked" not in unknown
+    assert "Aucune session de cette offre n’est encore annoncée" in unknown
+    at_one_place = {**offer, "title": "L’IA à Brest"}
+    for fields in (at_one_place, offer, offer):
+        session = a_session(session_id=uuid4(), **fields)
+        await notifier.hear(SessionScheduled.model_validate(session.model_dump()))
+    form = (await client.get(path)).text
+    assert re.findall(r'value="([^"]*)"[^>]* checked', form) == ["offer:ia-pour-les-elus"]
+    assert 'value="offer:ia-pour-les-elus/corse"' in form
+    title = "Inscriptions ouvertes\u00a0: «\u00a0L’IA pour les élues et élus\u00a0»"
+    assert title in form
+    assert "Aucune session de cette offre" not in form
+    confirmed = await confirm(notifier, client, "a@b.example", ["offer:ia-pour-les-elus"], path=path)
+    assert title in confirmed.text
+    assert await notifier.deliver() == 1
+    body = notifier.relay.taken[0].message.get_body(("plain",))
+    assert body is not None
+    assert "L’IA pour les élues et élus" in body.get_content()
+    url = preferences(await subscriber_id(notifier), "a@b.example")
+    shown = (await client.get(url)).text
+    assert re.findall(r'value="([^"]*)"[^>]* checked', shown) == ["offer:ia-pour-les-elus"]
+    assert title in shown
+    await client.post(url, data={"interet": ["offer:ia-pour-les-elus", "offer:inconnue"]})
+    assert await followers(notifier) == {(None, "a@b.example"): ["offer:ia-pour-les-elus"]}
+
+
+async def test_an_offer_of_bespoke_sessions_which_are_private_is_not_followed_nor_named(
+    notifier: Notifier, client: httpx.AsyncClient
+) -> None:
+    private = a_session(offer_id="sur-mesure", format="bespoke", title="Pour Quimper")
+    await notifier.hear(SessionScheduled.model_validate(private.model_dump()))
+    form = (await client.get("/courriels/abonnement?offre=sur-mesure")).text
+    assert "checked" not in form
+    assert "Quimper" not in form

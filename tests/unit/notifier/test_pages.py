@@ -88,12 +88,21 @@ STORY_PAGE: dict[str, Any] = {
 ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
 LOG_IN: dict[str, Any] = {"area": STAFF_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
-    ("subscribe.html", {"address": "", "groups": _groups(frozenset(), {"community:rh": EVIL}), "wrong": []}),
+    (
+        "subscribe.html",
+        {
+            "address": "",
+            "groups": _groups(frozenset(), {"community:rh": EVIL, "offer:rh": EVIL}),
+            "unknown_offer": True,
+            "wrong": [],
+        },
+    ),
     (
         "subscribe.html",
         {
             "address": EVIL,
             "groups": _groups(frozenset({"theme:enjeux-ia"})),
+            "unknown_offer": False,
             "wrong": ["adresse", "interet"],
         },
     ),
@@ -208,7 +217,12 @@ def test_a_page_runs_nothing_and_asks_nothing_of_other_hosts(response: Response)
 @pytest.mark.parametrize("template", ["subscribe.html", "mail-log.html", "log-in.html"])
 def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
     values = {
-        "subscribe.html": {"address": "", "groups": _groups(frozenset()), "wrong": ["adresse"]},
+        "subscribe.html": {
+            "address": "",
+            "groups": _groups(frozenset()),
+            "unknown_offer": False,
+            "wrong": ["adresse"],
+        },
         "mail-log.html": LOG
         | {
             "agent": "",
