@@ -469,6 +469,7 @@ FIELDS: Mapping[str, str] = {
     "source": "origine",
     "illimite": "limite de places",
     "choices": "ce que l’annonce ne dit pas",
+    "template": "nom du modèle",
 }
 """The fields of a session or a resource, as its history has them."""
 FORM_FIELDS: Mapping[str, str] = {

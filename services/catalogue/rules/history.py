@@ -20,6 +20,7 @@ _OF_SESSIONS: dict[str, Any] = {
     "trainers": tuple[UUID, ...],
     "summary": str,
     "experts": tuple[str, ...],
+    "template": str,
 }
 _OF_OFFERS: dict[str, Any] = {
     "offer_id": str,

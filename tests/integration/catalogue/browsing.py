@@ -32,8 +32,9 @@ async def send(browser: HttpBrowser, page: str, to: str = "", **fields: str) -> 
     """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
     body = (await browser.get(page)).text
     form = {"cle": hidden(body, "cle")}
-    if 'name="version"' in body:
-        form["version"] = hidden(body, "version")
+    for name in ("version", "avant-modele"):
+        if f'name="{name}"' in body:
+            form[name] = hidden(body, name)
     return await browser.post(to or page, data=form | fields)
 
 

@@ -294,6 +294,27 @@ async def test_a_name_is_of_one_template_and_ends_when_it_is_emptied(
     assert "Journée type" not in (await organiser.get("/gestion/sessions/nouvelle")).text
 
 
+async def test_a_name_over_one_that_a_colleague_gave_meanwhile_is_refused_and_both_are_shown(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    opened = hidden((await organiser.get(path)).text, "avant-modele")
+    await send(organiser, path, f"{path}/modele", modele="Journée type")
+    late = await send(organiser, path, f"{path}/modele", **{"modele": "Soirée", "avant-modele": opened})
+    assert late.status_code == 412
+    assert "Le modèle a été nommé «\u00a0Journée type\u00a0»" in late.text
+    assert 'name="modele" type="text" value="Soirée"' in late.text
+    assert hidden(late.text, "avant-modele") == "Journée type"
+    assert hidden((await organiser.get(path)).text, "avant-modele") == "Journée type"
+    twice = {"modele": "Journée type", "avant-modele": opened}
+    assert (await send(organiser, path, f"{path}/modele", **twice)).status_code == 303
+    renamed = {"modele": "Soirée", "avant-modele": hidden(late.text, "avant-modele")}
+    assert (await send(organiser, path, f"{path}/modele", **renamed)).status_code == 303
+    await send(organiser, path, f"{path}/modele", modele="")
+    history = (await organiser.get(f"{path}/historique")).text
+    assert history.count("<dt>Nom du modèle</dt>") == 3
+
+
 async def test_a_delegation_has_so_many_templates_at_most(
     organiser: HttpBrowser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,5 +353,5 @@ async def test_a_draft_that_is_given_a_name_cannot_be_deleted_meanwhile(
     who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
     named = text("SELECT 1 FROM session WHERE session_id = :id FOR NO KEY UPDATE SKIP LOCKED")
     async with database.transaction() as tx, database.transaction() as other:
-        await templates.name(tx, who, UUID(session_id), "Journée type")
+        await templates.name(tx, who, UUID(session_id), "Journée type", seen=None)
         assert (await other.execute(named, {"id": UUID(session_id)})).all() == []

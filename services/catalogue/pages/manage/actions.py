@@ -12,7 +12,7 @@ from services.catalogue.rules.refusals import RefusedByRule
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import resources, sessions, templates
 from services.catalogue.service.commands import Cancellation, ReplayRequest, SessionCopy, TemplateRequest
-from services.catalogue.service.failures import Impossible, PublishedDifferently
+from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
 from shared import clock
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import moment_in
@@ -111,9 +111,13 @@ async def name_template(visit: StaffVisit) -> Response:
     try:
         request = TemplateRequest.model_validate({"template_name": visit.form.typed("modele") or None})
         async with visit.database.transaction() as tx:
-            await templates.name(tx, visit.who, listed.session.session_id, request.template_name)
+            seen = visit.form.get("avant-modele") or None
+            session_id = listed.session.session_id
+            await templates.name(tx, visit.who, session_id, request.template_name, seen=seen)
     except ValidationError:
         error = FormError("modele")
+    except Stale:
+        return await session_page.page(visit, await session_page.own(visit), stale=True, keep=False)
     except Impossible as refused:
         error = next(iter(form_errors.of_rules(refused.violations).values()))
     else:
