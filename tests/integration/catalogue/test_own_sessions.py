@@ -11,7 +11,7 @@ from services.catalogue.pages.manage import listing
 from shared.database import Database
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, log_in, organiser
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, a_draft_of, in_days
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, a_draft_of, drafted, in_days
 
 __all__ = ["organiser"]
 
@@ -88,6 +88,26 @@ async def test_a_filter_is_taken_off_by_a_click_and_an_offer_is_one(
     other = (await organiser.get("/gestion?offre=autre")).text
     assert "Aucune session ne correspond à ces filtres." in other
     assert f'href="/gestion?offre={an_empty_offer}"' in (await organiser.get("/gestion/offres")).text
+
+
+async def test_drafts_that_begin_soon_are_told_until_they_are_published(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    def in_some(days: float) -> dict[str, str]:
+        return {"starts_at": in_days(days).isoformat(), "ends_at": in_days(days + 0.3).isoformat()}
+
+    async def reminders() -> list[str]:
+        return re.findall(r"<strong>([^<]*brouillons?[^<]*)</strong>", (await organiser.get("/gestion")).text)
+
+    await drafted(ask, an_empty_offer, **in_some(31))
+    await drafted(ask, an_empty_offer, by=CORSE, **in_some(20))
+    assert await reminders() == []
+    first = (await drafted(ask, an_empty_offer, **in_some(20)))["session_id"]
+    assert await reminders() == ["Un brouillon commence dans moins de 30 jours\u00a0:"]
+    await drafted(ask, an_empty_offer, **in_some(29))
+    assert await reminders() == ["2 brouillons commencent dans moins de 30 jours\u00a0:"]
+    assert (await ask("POST", f"/sessions/{first}/publish", by=BRETAGNE)).status_code == 200
+    assert await reminders() == ["Un brouillon commence dans moins de 30 jours\u00a0:"]
 
 
 async def test_an_empty_list_says_what_to_do(organiser: HttpBrowser) -> None:

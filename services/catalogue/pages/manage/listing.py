@@ -1,6 +1,7 @@
 """The list of a delegation's sessions."""
 
 from contextlib import suppress
+from datetime import timedelta
 
 from starlette.responses import Response
 
@@ -15,6 +16,8 @@ from shared.web.form_errors import sentences
 from shared.web.logins import StaffVisit
 
 PAGE = 30
+SOON = timedelta(days=30)
+"""Who has a draft that begins so soon is reminded to publish it [choice]."""
 
 
 async def own_sessions(visit: StaffVisit) -> Response:
@@ -34,7 +37,16 @@ async def own_sessions(visit: StaffVisit) -> Response:
         order=order,
         ends_after=None if chosen.past_too else now,
     )
+    late = SessionSearch(
+        now=now,
+        viewer=search.viewer,
+        own=True,
+        status=Status.DRAFT,
+        starts_after=now,
+        starts_before=now + SOON,
+    )
     async with visit.database.quiet_transaction() as tx:
+        late_drafts = await sessions.count(tx, late)
         total = await sessions.count(tx, search)
         found = await session_part(tx, search, query, PAGE)
         offer = None if search.offer_id is None else await offers.find(tx, search.offer_id)
@@ -55,6 +67,8 @@ async def own_sessions(visit: StaffVisit) -> Response:
         offer=offer,
         order=order,
         used=used,
+        late_drafts=late_drafts,
+        soon=SOON.days,
         total=total,
         part=found,
         done=visit.done,
