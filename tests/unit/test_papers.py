@@ -86,8 +86,13 @@ def test_every_requirement_of_asvs_has_one_answer_and_they_are_counted_right() -
     assert counted == {verdict: str(answers.count(verdict)) for verdict in set(answers)}
 
 
-@pytest.mark.parametrize("paper", SECURITY, ids=lambda paper: paper.name)
-def test_what_the_papers_on_security_name_as_evidence_exists(paper: Path) -> None:
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+
+
+@pytest.mark.parametrize(
+    "paper", [*SECURITY, ARCHITECTURE, ROOT / "CONTRIBUTING.md"], ids=lambda paper: paper.name
+)
+def test_what_the_papers_name_in_the_code_exists(paper: Path) -> None:
     named = set(re.findall(r"`([^`]+)`", paper.read_text()))
     tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name in named if re.fullmatch(r"test_\w+", name) and f"def {name}(" not in tests] == []
@@ -97,3 +102,16 @@ def test_what_the_papers_on_security_name_as_evidence_exists(paper: Path) -> Non
             assert (ROOT / path).exists(), name
             last = function.rpartition(".")[2]
             assert not function or re.search(rf"\b{last}\b", (ROOT / path).read_text()), name
+
+
+def test_the_way_of_a_request_names_functions_of_the_files_beside_them() -> None:
+    steps = re.findall(
+        r"(?m)^\| (?:\d+ \| )?(`(?:services|shared)/.+?) \| (.+?) \|", ARCHITECTURE.read_text()
+    )
+    assert len(steps) > 20
+    for files, functions in steps:
+        folder, *paths = re.findall(r"`([^`]+)`", files)
+        paths = [ROOT / folder, *((ROOT / folder).parent / path for path in paths)]
+        code = "\n".join(path.read_text() for path in paths)
+        for name in re.findall(r"`([^`]+)`", functions):
+            assert re.search(rf"def {name.rpartition('.')[2]}\(", code), f"{files}: {name}"
