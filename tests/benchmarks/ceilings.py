@@ -1,13 +1,14 @@
 """The ceilings: plain loops that store and send what the services do, with the same guarantees and no rules.
 
-Each is a program that ``decisions`` and ``mails`` start in the place of a service, with a service's settings:
-``python -m tests.benchmarks.ceilings tables | decide | relay | mail``. It runs until it is stopped.
+Each is a program that ``decisions`` and ``mails`` start in the place of a service, with a service's settings
+and its database: ``python -m tests.benchmarks.ceilings decide | relay | mail``. It runs until it is stopped.
 """
 
 import asyncio
 import os
 import sys
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.header import Header
 from email.mime.multipart import MIMEMultipart
@@ -27,6 +28,9 @@ from aiokafka.errors import UnknownError
 from shared.events.cloudevents import headers
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, SessionOccupancyChanged
 from shared.events.portal import EnrolmentRequested
+from shared.events.topics import answers_topic
+from shared.events.vocabulary import Agent
+from shared.messaging.portals.registry import TRIAL_PORTAL
 from shared.process import tune_gc
 
 BATCH = 500
@@ -34,71 +38,41 @@ RELAYED_AT_ONCE = 2_000
 BUCKETS = 8
 CONNECTIONS = 32
 
-TABLES = """
-CREATE TABLE session (
-    session_id uuid PRIMARY KEY, version integer NOT NULL DEFAULT 1, state jsonb, capacity integer NOT NULL,
-    enrolled integer NOT NULL DEFAULT 0, waiting integer NOT NULL DEFAULT 0,
-    occupancy_version integer NOT NULL DEFAULT 0);
-CREATE TABLE request (
-    request_id uuid PRIMARY KEY, number bigint GENERATED ALWAYS AS IDENTITY, kind text NOT NULL,
-    session_id uuid NOT NULL, agent_id text, received_at timestamptz NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(), decided_at timestamptz, outcome text, reason text,
-    facts jsonb, request jsonb);
-CREATE INDEX ON request (session_id, number) WHERE decided_at IS NULL;
-CREATE TABLE enrolment (
-    enrolment_id uuid PRIMARY KEY, version integer NOT NULL, session_id uuid NOT NULL, agent_id text NOT NULL,
-    agent jsonb NOT NULL, state text NOT NULL, reason text, ticket bigint,
-    priority integer NOT NULL DEFAULT 0, hold_until timestamptz, request_id uuid NOT NULL,
-    received_at timestamptz NOT NULL, updated_at timestamptz NOT NULL);
-CREATE UNIQUE INDEX ON enrolment (session_id, agent_id)
-    WHERE state IN ('enrolled', 'offered', 'pending_approval', 'pending_selection', 'waitlisted');
-CREATE INDEX ON enrolment (session_id, agent_id);
-CREATE INDEX ON enrolment (agent_id);
-CREATE INDEX ON enrolment (session_id, priority DESC, ticket) WHERE state = 'waitlisted';
-CREATE TABLE outbox (
-    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, bucket smallint NOT NULL, topic text NOT NULL,
-    key text NOT NULL, event_id uuid NOT NULL, type text NOT NULL, source text NOT NULL, traceparent text,
-    data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now(), sent_at timestamptz);
-CREATE INDEX ON outbox (bucket, id) WHERE sent_at IS NULL;
-"""
 ADD_SESSIONS = """
-INSERT INTO session (session_id, capacity) SELECT session_id, $2 FROM unnest($1::uuid[]) AS session_id
-    ON CONFLICT DO NOTHING"""
+INSERT INTO session (session_id, version, state, enrolled, offered, waiting, next_ticket, occupancy_version)
+SELECT session_id, 1, '{}', 0, 0, 0, 1, 0 FROM unnest($1::uuid[]) AS session_id ON CONFLICT DO NOTHING"""
 LOCK_SESSIONS = """
-SELECT session_id, capacity, enrolled, waiting, occupancy_version FROM session
+SELECT session_id, enrolled, waiting, occupancy_version FROM session
  WHERE session_id = ANY($1::uuid[]) ORDER BY session_id FOR UPDATE"""
 SAVE_REQUESTS = """
-INSERT INTO request (request_id, kind, session_id, agent_id, received_at, decided_at, outcome, facts)
-SELECT request_id, 'SeatRequest', session_id, agent_id, received_at, now(), outcome, facts
+INSERT INTO request (request_id, source, portal, kind, session_id, issuer, agent_id, received_at, decided_at,
+                     outcome, facts)
+SELECT request_id, '/portals/essai', 'essai', 'SeatRequest', session_id, '', agent_id, received_at, now(),
+       outcome, facts
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::jsonb[])
     AS answered (request_id, session_id, agent_id, received_at, outcome, facts)
-    ON CONFLICT (request_id) DO NOTHING"""
+    ON CONFLICT DO NOTHING"""
 SAVE_ENROLMENTS = """
-INSERT INTO enrolment (enrolment_id, version, session_id, agent_id, agent, state, ticket, request_id,
-                       received_at, updated_at)
-SELECT enrolment_id, 1, session_id, agent_id, agent, state, ticket, request_id, received_at, now()
+INSERT INTO enrolment (enrolment_id, version, session_id, issuer, agent_id, agent, state, ticket, request_id,
+                       request_source, received_at, updated_at, sought)
+SELECT enrolment_id, 1, session_id, '', agent_id, agent, state, ticket, request_id, '/portals/essai',
+       received_at, now(), sought
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::uuid[],
-              $8::timestamptz[])
-    AS decided (enrolment_id, session_id, agent_id, agent, state, ticket, request_id, received_at)"""
+              $8::timestamptz[], $9::text[])
+    AS decided (enrolment_id, session_id, agent_id, agent, state, ticket, request_id, received_at, sought)"""
 SAVE_COUNTS = """
-UPDATE session SET enrolled = counted.enrolled, waiting = counted.waiting, occupancy_version = counted.version
+UPDATE session SET enrolled = counted.enrolled, waiting = counted.waiting,
+                   occupancy_version = counted.version, next_ticket = counted.enrolled + counted.waiting + 1
   FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[])
     AS counted (session_id, enrolled, waiting, version)
  WHERE session.session_id = counted.session_id"""
 SAVE_EVENTS = """
-INSERT INTO outbox (bucket, topic, key, event_id, type, source, data)
-SELECT bucket, topic, key, event_id, type, '/services/enrolment', data
-  FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[])
-    AS event (bucket, topic, key, event_id, type, data)"""
+INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, portal)
+SELECT bucket, topic, key, event_id, type, '/services/enrolment', data, portal
+  FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[])
+    AS event (bucket, topic, key, event_id, type, data, portal)"""
 UNSENT = "SELECT * FROM outbox WHERE sent_at IS NULL ORDER BY id LIMIT $1"
 MARK_SENT = "UPDATE outbox SET sent_at = now() WHERE id = ANY($1::bigint[])"
-
-
-async def make_tables() -> None:
-    """The tables of the enrolment service that a decision writes to, with their indexes."""
-    database = await _connect()
-    await database.execute(TABLES)
-    await database.close()
 
 
 async def decide() -> None:
@@ -134,9 +108,10 @@ async def _decide(
     known: set[UUID],
 ) -> None:
     """Seat who comes while there are seats, queue the others, and write all of it."""
+    capacity = int(os.environ["BENCHMARK_SEATS"])
     session_ids = {request.session_id for _, request in requests}
     if session_ids - known:
-        await database.execute(ADD_SESSIONS, list(session_ids), int(os.environ["BENCHMARK_SEATS"]))
+        await database.execute(ADD_SESSIONS, list(session_ids))
         known |= session_ids
     sessions = {
         row["session_id"]: dict(row) for row in await database.fetch(LOCK_SESSIONS, list(session_ids))
@@ -152,7 +127,7 @@ async def _decide(
             "session_id": request.session_id,
             "agent": request.agent,
         }
-        if session["enrolled"] < session["capacity"]:
+        if session["enrolled"] < capacity:
             session["enrolled"] += 1
             decisions.append(AgentEnrolled(**common))
         else:
@@ -163,7 +138,7 @@ async def _decide(
         SessionOccupancyChanged(
             session_id=session_id,
             version=session["occupancy_version"] + 1,
-            capacity=session["capacity"],
+            capacity=capacity,
             enrolled=session["enrolled"],
             waiting=session["waiting"],
             offered=0,
@@ -187,6 +162,7 @@ async def _decide(
         tickets,
         ids,
         at,
+        [_sought(decision.agent) for decision in decisions],
     )
     await database.execute(
         SAVE_COUNTS,
@@ -195,16 +171,37 @@ async def _decide(
         [occupancy.waiting for occupancy in occupancies],
         [occupancy.version for occupancy in occupancies],
     )
-    events = [*decisions, *occupancies]
+    await _publish(database, decisions, occupancies)
+
+
+async def _publish(
+    database: asyncpg.Connection,
+    decisions: Sequence[Decision],
+    occupancies: Sequence[SessionOccupancyChanged],
+) -> None:
+    """Store each decision twice, for its topic and for the portal that asked; and how full sessions are."""
+    events = [*decisions, *decisions, *occupancies]
+    ids = [uuid4() for _ in decisions]
     await database.execute(
         SAVE_EVENTS,
         [zlib.crc32(event.key.encode()) % BUCKETS for event in events],
-        [event.TOPIC for event in events],
+        [
+            *(event.TOPIC for event in decisions),
+            *(answers_topic(TRIAL_PORTAL) for _ in decisions),
+            *(event.TOPIC for event in occupancies),
+        ],
         [event.key for event in events],
-        [uuid4() for _ in events],
+        [*ids, *ids, *(uuid4() for _ in occupancies)],
         [event.TYPE for event in events],
         [event.model_dump_json() for event in events],
+        [*(None for _ in decisions), *(TRIAL_PORTAL for _ in decisions), *(None for _ in occupancies)],
     )
+
+
+def _sought(agent: Agent) -> str:
+    """What a roster is searched by, of the same length as the service keeps."""
+    family, given = agent.family_name.lower(), agent.given_name.lower()
+    return f"{agent.employer.name.lower()} {family} {given}\n{agent.email} {agent.agent_id}"
 
 
 def _request_id(record: ConsumerRecord) -> UUID:
@@ -315,4 +312,4 @@ async def _connect() -> asyncpg.Connection:
 
 if __name__ == "__main__":
     tune_gc()
-    uvloop.run({"tables": make_tables, "decide": decide, "relay": relay, "mail": mail}[sys.argv[1]]())
+    uvloop.run({"decide": decide, "relay": relay, "mail": mail}[sys.argv[1]]())

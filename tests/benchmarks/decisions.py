@@ -45,13 +45,12 @@ BESIDE = (Topic.ENROLMENT_OCCUPANCY, answers_topic(TRIAL_PORTAL))
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What decides: how its tables are made, and the programs that decide and relay.
+    """The programs that decide and relay, on the tables of the service.
 
     ``needs_sessions``: a request waits until its session is known.
     """
 
     checkout: Checkout
-    tables: tuple[str, ...]
     decide: tuple[str, ...]
     relay: tuple[str, ...]
     needs_sessions: bool
@@ -60,19 +59,19 @@ class Program:
     def service(cls, checkout: Checkout) -> "Program":
         """The enrolment service of a checkout."""
         serve = ("services.enrolment", "serve")
-        return cls(checkout, ("services.enrolment", "migrate"), serve, serve, needs_sessions=True)
+        return cls(checkout, serve, serve, needs_sessions=True)
 
     @classmethod
     def plain(cls) -> "Program":
         """The plain loops."""
         loops = "tests.benchmarks.ceilings"
-        return cls(Checkout(), (loops, "tables"), (loops, "decide"), (loops, "relay"), needs_sessions=False)
+        return cls(Checkout(), (loops, "decide"), (loops, "relay"), needs_sessions=False)
 
 
 async def measure(servers: BenchmarkServers, program: Program) -> dict[str, float]:
     """Decisions a second, records relayed a second, and decisions a second through both."""
     await servers.renew_topics()
-    url = servers.fresh_database(program.checkout, DATABASE, *program.tables)
+    url = servers.fresh_database(program.checkout, DATABASE, "services.enrolment", "migrate")
     settings = settings_of("enrolment", kafka=servers.kafka) | {DATABASE: url, "BENCHMARK_SEATS": str(SEATS)}
     async with _no_relay(url):
         decided = await _decide(servers.kafka, program, settings)
