@@ -230,6 +230,30 @@ def test_the_link_of_every_letter_leads_to_the_service_that_owns_its_page() -> N
     assert {paths[path] for path in ("/attestations", "/problems")} == {"enrolment"}
 
 
+DESTINATIONS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka",
+    "OIDC_ISSUER": "issuer",
+    "SMTP_HOST": "relay",
+    "BOUNCE_IMAP_HOST": "bounces",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "traces",
+}
+"""What a setting of a service leads to, by the names of the chart's ``networkPolicy.egress``."""
+
+
+def test_the_network_policies_let_each_service_reach_what_its_settings_lead_to() -> None:
+    text = (CHART / "templates" / "networkpolicies.yaml").read_text()
+    reached = {
+        service: set(re.findall(r'"(\w+)"', names))
+        for service, names in re.findall(r'"(\w+)" \(list (.+?)\)', text)
+    }
+    assert reached.pop("console") == {"kafka", "database", "relay"}  # what `parcours doctor` looks at
+    assert reached == {
+        service: {"database"}
+        | {DESTINATIONS[name] for name in DESTINATIONS.keys() & fields_of(service).keys()}
+        for service in SERVICES
+    }
+
+
 def test_the_chart_installs_the_alerts_that_are_tried() -> None:
     assert (CHART / "alerts.yaml").resolve() == ROOT / "deploy" / "prometheus" / "rules.yml"
 
