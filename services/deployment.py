@@ -194,7 +194,6 @@ def _text_of(name: str, field: FieldInfo) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------- Strimzi
 
 STRIMZI_CLUSTER = "kafka"
-_REPLICAS = 3
 
 
 def strimzi_topics() -> str:
@@ -206,8 +205,8 @@ def strimzi_topics() -> str:
             "metadata": {"name": name, "labels": {"strimzi.io/cluster": STRIMZI_CLUSTER}},
             "spec": {
                 "partitions": agreed.partitions,
-                "replicas": _REPLICAS,
-                "config": agreed.broker_config | topics.durable(_REPLICAS),
+                "replicas": topics.REPLICAS,
+                "config": agreed.broker_config | topics.durable(topics.REPLICAS),
             },
         }
         for name, agreed in topics.names([]).items()

@@ -23,7 +23,14 @@ def topics_commands(definition: Definition) -> typer.Typer:
         """The Kafka topics of the whole system."""
 
     @app.command("create", help="Create what is missing; change nothing that exists.")
-    def create(replication_factor: Annotated[int, typer.Option(min=1)] = 1) -> None:
+    def create(
+        replication_factor: Annotated[
+            int | None,
+            typer.Option(
+                min=1, help="On how many brokers each is; else on three, or on all where there are fewer."
+            ),
+        ] = None,
+    ) -> None:
         settings = load(definition.settings)
         portals = registry.read(settings.portals_file, trial=settings.parcours_trial)
         if settings.portals_file is None:

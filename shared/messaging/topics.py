@@ -14,6 +14,8 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
+REPLICAS = 3
+"""How many brokers have a topic: with fewer an acknowledgement may die with one disk."""
 
 
 class TopicsDiffer(Exception):
@@ -37,20 +39,20 @@ class TopicState:
 
 
 async def create(
-    settings: KafkaSettings, *, portals: Iterable[Portal] = (), replication_factor: int = 1
+    settings: KafkaSettings, *, portals: Iterable[Portal] = (), replication_factor: int | None = None
 ) -> dict[str, bool]:
     """Create what is missing, with the settings of the contract. Returns which topics were.
 
-    ``portals``: each that hears its answers by Kafka has a topic. Raises ``KafkaError`` when the broker
+    ``portals``: each that hears its answers by Kafka has a topic. ``replication_factor``: else as
+    :func:`replicas` says of the brokers that there are. Raises ``KafkaError`` when the broker
     cannot be used and :class:`TopicsDiffer` when a topic is not as agreed. Existing topics are never altered.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
     await admin.start()
     try:
         agreed = names(portals)
-        created = {
-            name: await _create(admin, name, topic, replication_factor) for name, topic in agreed.items()
-        }
+        wanted = replication_factor or replicas(len((await admin.describe_cluster())["brokers"]))
+        created = {name: await _create(admin, name, topic, wanted) for name, topic in agreed.items()}
         # Only now: some brokers create a topic that they are asked about, with settings of their own.
         await _check_partitions(admin, agreed)
     finally:
@@ -126,9 +128,14 @@ async def _create(
     return True
 
 
+def replicas(brokers: int) -> int:
+    """Return on how many of so many brokers a topic is: three, or all where there are fewer."""
+    return min(REPLICAS, brokers)
+
+
 def durable(replication_factor: int) -> dict[str, str]:
     """Return what makes an acknowledgement outlive one of three brokers."""
-    return {"min.insync.replicas": "2"} if replication_factor >= 3 else {}
+    return {"min.insync.replicas": "2"} if replication_factor >= REPLICAS else {}
 
 
 async def _check_partitions(admin: AIOKafkaAdminClient, agreed: Mapping[str, TopicSettings]) -> None:

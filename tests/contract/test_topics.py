@@ -125,6 +125,12 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
     assert config["message.timestamp.type"] == agreed.stamp
 
 
+@pytest.mark.parametrize(("brokers", "replicas"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_a_topic_is_on_three_brokers_or_on_all_where_there_are_fewer(brokers: int, replicas: int) -> None:
+    assert topics.replicas(brokers) == replicas
+    assert topics.durable(replicas) == ({"min.insync.replicas": "2"} if replicas == 3 else {})
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_topic_carries_the_agreed_types(name: str) -> None:
     types = {event.TYPE for event in EVENTS if name == event.TOPIC}
