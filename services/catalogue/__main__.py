@@ -39,7 +39,8 @@ def load_offer(
     async def load(process: Process) -> loading.Summary | str:
         lacking = await migrations.missing(process.database, process.revisions)
         if lacking is not None:
-            raise CannotRun(f"{lacking}: run 'python -m services.catalogue migrate' first.")
+            how = "run 'python -m services.catalogue migrate' first, as the owner of the tables"
+            raise CannotRun(f"{lacking}: {how}.")
         files = read(directory, shift=shift)
         async with process.database.transaction() as tx:
             if if_none and await loading.has_been_done(tx):

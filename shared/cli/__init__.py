@@ -102,7 +102,8 @@ def run(app: typer.Typer) -> None:
         cause = getattr(error, "orig", None) or error
         line = (str(cause).splitlines() or [type(error).__name__])[0]
         if getattr(cause, "sqlstate", None) == _NO_SUCH_TABLE:
-            stop(f"The database is not at this version ({line}): run the command 'migrate' first.")
+            how = "run the command 'migrate' first, as the owner of the tables"
+            stop(f"The database is not at this version ({line}): {how}.")
         stop(f"The database or network failed: {line}")
 
 

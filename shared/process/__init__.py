@@ -146,7 +146,8 @@ class Process:
             await self.database.check()
             lacking = await migrations.missing(self.database, self.revisions)
             if lacking is not None:
-                raise CannotRun(f"{lacking}: run 'python -m services.{self.name} migrate' first.")
+                how = f"run 'python -m services.{self.name} migrate' first, as the owner of the tables"
+                raise CannotRun(f"{lacking}: {how}.")
             yield
         finally:
             await self.database.close()

@@ -159,3 +159,12 @@ def test_the_commands_and_settings_that_a_runbook_names_exist(runbook: Path) -> 
         check_command(shlex.split(line))
     settings = {name.upper() for service in (Catalogue, Enrolment, Notifier) for name in service.model_fields}
     assert {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)`", content) if name not in settings} == set()
+
+
+def test_what_the_runbooks_have_one_type_for_docker_has_its_like_elsewhere() -> None:
+    like = (RUNBOOKS / "README.md").read_text()
+    pages = "\n".join(path.read_text() for path in sorted(RUNBOOKS.glob("Parcours*.md")))
+    typed = set(re.findall(r"(?m)^ +(docker compose (?!exec|run)[a-z]+|make up|curl -s)(?: |$)", pages))
+    assert len(typed) > 4
+    # The archive is Docker's alone: CloudNativePG has its own.
+    assert {command for command in typed if f"| `{command}" not in like} == {"docker compose up"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.deployment import all_fields, is_secret
+from services.deployment import SERVICES, all_fields, is_secret
 from tests.support.commands import check_command
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,38 @@ def test_the_commands_that_the_guide_has_one_type_exist(paper: str) -> None:
     assert typed
     for line in typed:
         check_command(shlex.split(line, comments=True))
+
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+PAPERS = [*sorted(DOCS.glob("*.md")), *sorted((DOCS / "runbooks").glob("*.md")), ROOT / "README.md"]
+_COMPOSED = re.compile(
+    r"docker compose (exec|run|restart|stop|up|logs|ps)"
+    r'((?: (?:--(?:user|index|volume|tail|since|scale)|-e) (?:"[^"]*"|[^ `]+)| -[^ `]+)*)'
+    r"((?: [a-z][a-z-]*\b)*)"
+)
+
+
+def composed() -> list[tuple[str, str, list[str], str]]:
+    """The commands of Compose in the papers: where, which, what containers it names, and the line."""
+    return [
+        (paper.name, verb, named.split()[: 1 if verb in ("exec", "run") else None], line)
+        for paper in PAPERS
+        for line in paper.read_text().splitlines()
+        for verb, _, named in _COMPOSED.findall(line)
+    ]
+
+
+def test_every_command_of_compose_names_containers_that_are_there() -> None:
+    named = [(paper, verb, name) for paper, verb, names, _ in composed() for name in names]
+    assert len(named) > 50
+    assert [found for found in named if found[2] not in COMPOSE] == []
+
+
+def test_nobody_is_led_to_start_one_container_where_there_were_several() -> None:
+    """What `docker compose up` starts it starts once: `make up` keeps how many there are."""
+    started = [(line, set(names)) for _, verb, names, line in composed() if verb == "up"]
+    assert [line for line, names in started if not names and "by itself leaves one" not in line] == []
+    assert [line for line, names in started if names & set(SERVICES) and "--scale" not in line] == []
 
 
 def test_every_alert_stands_in_the_guide_as_urgent_as_it_is() -> None:

@@ -171,7 +171,7 @@ def test_a_database_without_migrations_is_told_which_command_to_run(
     empty = postgres.fresh_database()
 
     line = error_line(serve(ENROLMENT_DATABASE_URL=empty))
-    assert "run 'python -m services.enrolment migrate' first" in line
+    assert "run 'python -m services.enrolment migrate' first, as the owner of the tables" in line
 
     listed = error_line(serve("dead-letters", "list", ENROLMENT_DATABASE_URL=empty))
     assert "run the command 'migrate' first" in listed
