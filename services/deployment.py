@@ -62,6 +62,7 @@ _OF_COMPOSE = {
     "ARCHIVE_DIR": "The folder of the archive of Postgres, on another disk; a volume where it is not set.",
     "ARCHIVE_KEPT_DAYS": "How long the archive keeps base backups, and the WAL that leads on from them.",
     "SYNCHRONOUS_STANDBY_NAMES": "archive: Postgres answers nothing that is not in the archive too.",
+    "PROMETHEUS_FILE": "The settings of Prometheus: a copy of the project's, with your operations ports.",
     "OFFER_DATES": "How the dates of the offer are moved when it is loaded; a space: not at all.",
     "EXAMPLE_PORTAL": "As which portal the example portal signs.",
     "EXAMPLE_PORTAL_KEY_ID": "The id of its key.",

@@ -1,5 +1,6 @@
 """docker-compose.yml: what runs by which profile, which secrets a container sees, what `make up` does."""
 
+import json
 import os
 import re
 import subprocess
@@ -94,6 +95,8 @@ def test_grafana_finds_prometheus_and_the_dashboards_where_they_are() -> None:
         True,
     )
     assert "127.0.0.1:9090:9090" in prometheus["ports"]
+    [settings] = re.findall(r"--config.file=(\S+)\"", json.dumps(prometheus["command"]))
+    assert f"${{PROMETHEUS_FILE:-./deploy/prometheus/prometheus.yml}}:{settings}:ro" in prometheus["volumes"]
     [provider] = yaml.safe_load((provisioning / "dashboards" / "parcours.yml").read_text())["providers"]
     assert f"./deploy/grafana:{provider['options']['path']}:ro" in grafana["volumes"]
     assert "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro" in grafana["volumes"]

@@ -72,6 +72,15 @@ def composed() -> list[tuple[str, str, list[str], str]]:
     ]
 
 
+def test_what_compose_sets_for_a_trial_stands_in_the_installation_by_it() -> None:
+    """Whoever installs by the guide leaves nothing as it is to try it out."""
+    section = tasks()["Install"].partition("### On one machine, with Docker")[2].partition("\n### ")[0]
+    given = re.findall(r"\$\{(\w+):?-[^}]", (ROOT / "docker-compose.yml").read_text())
+    settings = {name for name in given if name in all_fields()}
+    assert settings > {"SMTP_PORT", "PUBLIC_CONTACT", "CATALOGUE_OPERATIONS_PORT"}
+    assert {name for name in settings if f"`{name}" not in section} == set()
+
+
 def test_every_command_of_compose_names_containers_that_are_there() -> None:
     named = [(paper, verb, name) for paper, verb, names, _ in composed() for name in names]
     assert len(named) > 50
