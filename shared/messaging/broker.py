@@ -30,7 +30,8 @@ class KafkaSettings(BaseSettings):
         default=None, description="CA certificates (PEM); default: the system's."
     )
     kafka_group_instance_id: str | None = Field(
-        default=None, description="Stable name of this replica: a rolling restart then moves no partitions."
+        default=None,
+        description="Name of this replica, only where one of that name is back within 10 s of its stop.",
     )
 
     @property
