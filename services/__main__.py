@@ -40,7 +40,7 @@ def main() -> None:
         extras = name if name in SERVICES else ",".join(SERVICES)
         sys.stderr.write(
             f"parcours: {name} needs the package of {missing!r}, which is not installed: "
-            f"pip install 'parcours[{extras}]'\n"
+            f"in the folder of the code, pip install '.[{extras}]'\n"
         )
         raise SystemExit(2) from None
 

@@ -35,7 +35,7 @@ def test_what_is_not_installed_is_named_with_the_extra_that_brings_it(
     assert done.returncode == 2
     assert done.stderr == (
         f"parcours: {name} needs the package of {package!r}, which is not installed: "
-        f"pip install 'parcours[{extras}]'\n"
+        f"in the folder of the code, pip install '.[{extras}]'\n"
     )
 
 
