@@ -154,6 +154,22 @@ def test_the_wal_is_archived_and_a_base_backup_is_made_each_night() -> None:
     assert backup["spec"]["pluginConfiguration"] == {"name": plugin["name"]}
 
 
+def test_keda_reaches_kafka_as_its_user_by_what_strimzi_makes() -> None:
+    (secret,) = resources("keda.yaml", "Secret").values()
+    (authentication,) = resources("keda.yaml", "TriggerAuthentication").values()
+    sources = {
+        each["parameter"]: (each["name"], each["key"]) for each in authentication["spec"]["secretTargetRef"]
+    }
+    of_secret = {key: (secret["metadata"]["name"], key) for key in secret["stringData"]}
+    (cluster,) = resources("kafka.yaml", "Kafka")
+    user = secret["stringData"]["username"]
+    assert user in resources("kafka-users.yaml", "KafkaUser")
+    assert sources == of_secret | {
+        "password": (user, "password"),
+        "ca": (f"{cluster}-cluster-ca-cert", "ca.crt"),
+    }
+
+
 # ------------------------------------------------------------------------------------------------ the chart
 
 CHART = ROOT / deployment.CHART
@@ -200,6 +216,37 @@ def test_a_secret_is_never_among_the_settings_of_a_config_map() -> None:
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_each_file_of_values_has_only_what_the_chart_knows(values: Path) -> None:
     jsonschema.validate(yaml.safe_load(values.read_text()), SCHEMA)
+
+
+def named_secrets(values: Any) -> set[str]:
+    """The secrets that values name, wherever."""
+    if not isinstance(values, dict):
+        return set()
+    own = {value for key, value in values.items() if key in ("secret", "existingSecret", "tlsSecret")}
+    return own.union(*(named_secrets(value) for value in values.values()))
+
+
+def test_all_that_the_values_for_production_name_is_made_by_the_examples_or_by_a_command_of_the_guide() -> (
+    None
+):
+    values = yaml.safe_load((CHART / "values-production.yaml").read_text())
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    made = set(re.findall(r"kubectl create secret (?:generic|tls) ([\w-]+)", guide))
+    made |= set(resources("kafka-users.yaml", "KafkaUser"))
+    made |= {f"{name}-cluster-ca-cert" for name in resources("kafka.yaml", "Kafka")}
+    made |= {f"{name}-ca" for name in resources("postgres.yaml", "Cluster")}
+    assert len(named_secrets(values)) > 6
+    assert named_secrets(values) - made == set()
+    assert values["autoscaling"]["authentication"] in resources("keda.yaml", "TriggerAuthentication")
+
+
+def test_each_container_of_production_is_a_user_of_its_own_at_kafka() -> None:
+    values = yaml.safe_load((CHART / "values-production.yaml").read_text())
+    own = values["services"] | {name: values[name] for name in ("console", "topics")}
+    for name, of in own.items():
+        user = of["settings"]["KAFKA_SASL_USERNAME"]
+        assert user == f"parcours-{name}"
+        assert of["secrets"]["KAFKA_SASL_PASSWORD"] == {"secret": user, "key": "password"}
 
 
 def test_the_chart_is_of_the_version_of_the_project() -> None:
