@@ -305,6 +305,13 @@ def test_the_chart_installs_the_alerts_that_are_tried() -> None:
     assert (CHART / "alerts.yaml").resolve() == ROOT / "deploy" / "prometheus" / "rules.yml"
 
 
+def test_the_address_of_the_runbooks_is_a_value_of_the_chart() -> None:
+    given = yaml.safe_load((CHART / "values.yaml").read_text())["prometheusRule"]["runbooks"]
+    assert f'replace "{given}" .Values' in (CHART / "templates" / "monitoring.yaml").read_text()
+    urls = re.findall(r"runbook_url: (\S+)/\w+\.md", (CHART / "alerts.yaml").read_text())
+    assert set(urls) == {given}
+
+
 def test_without_helm_and_go_nobody_believes_that_the_chart_was_checked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

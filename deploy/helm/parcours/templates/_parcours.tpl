@@ -20,7 +20,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "parcours.image" -}}
-{{- $tags := list (dig .service "tag" "" .root.Values.services) .root.Values.image.tag .root.Chart.AppVersion }}
+{{- $tags := list .tag (dig .service "tag" "" .root.Values.services) .root.Values.image.tag .root.Chart.AppVersion }}
 {{- .root.Values.image.prefix }}{{ .service }}:{{ compact $tags | first }}
 {{- end }}
 
