@@ -11,13 +11,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import yaml
 from pydantic import ValidationError
 
 from services.deployment import CHART, SERVICES
+from tests.support.chart_resources import Manifest, faults
 
 ROOT = Path(__file__).parents[2]
 BUILT = Path(".local/helm/helm")
@@ -75,7 +75,12 @@ def check(program: str, validator: str) -> None:
             unknown = {line.split("kind ")[1].split()[0] for line in said.splitlines() if "WARN" in line}
             if not unknown <= OF_OPERATORS:
                 raise Wrong(f"{values.name}: Kubernetes {version} has no {', '.join(unknown - OF_OPERATORS)}")
-        resources = [resource for resource in yaml.safe_load_all(rendered) if resource]
+        resources = _resources(rendered)
+        keda = "ScaledObject" if values.stem == "values-production" else ""
+        lacking = [*faults(resources, values.stem, keda)]
+        lacking += faults(_resources(scaled), values.stem, "HorizontalPodAutoscaler")
+        if lacking:
+            raise Wrong(f"{values.name}: {'; '.join(lacking)}")
         containers = dict(environments(resources))
         for name, environment in containers.items():
             read_settings(name, environment)
@@ -85,7 +90,11 @@ def check(program: str, validator: str) -> None:
         )
 
 
-def environments(resources: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, str]]]:
+def _resources(rendered: str) -> list[Manifest]:
+    return [resource for resource in yaml.safe_load_all(rendered) if resource]
+
+
+def environments(resources: list[Manifest]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each container of these resources by its name, and what its environment has."""
     config = {of["metadata"]["name"]: of["data"] for of in resources if of["kind"] == "ConfigMap"}
     for resource in resources:
