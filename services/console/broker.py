@@ -10,11 +10,9 @@ from shared import clock
 from shared.cli import Definition
 from shared.messaging import lag as lags
 from shared.messaging import topics
-from shared.messaging.lag import GroupLag
+from shared.messaging.lag import LATE, GroupLag
 from shared.messaging.topics import TopicState
 
-LATE = timedelta(minutes=1)
-"""How long a record, an event or a mail may wait before somebody looks: the services need a second or two."""
 _CREATE = "python -m services.catalogue topics create"
 
 

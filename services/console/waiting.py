@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.console.asking import ConsoleSettings, ServiceAnswer, ask, ask_in_transaction, ask_service
-from services.console.broker import LATE
 from services.console.findings import Finding, Mark, duration, moment
 from services.notifier.app import DEFINITION as NOTIFIER
 from services.notifier.service import mails as mail_service
@@ -20,6 +19,7 @@ from shared.database import Database, Transaction
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letters import DeadLetter
 from shared.messaging.held import HeldEvent
+from shared.messaging.lag import LATE
 from shared.read_log import Reading
 
 LISTED = 100

@@ -9,7 +9,7 @@ wait.
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +21,8 @@ from shared.messaging.cluster import Ours
 from shared.messaging.groups import Group
 from shared.messaging.router import Subscription
 
+LATE = timedelta(minutes=1)
+"""How long a record, or an event, may wait before somebody looks: the services need a second or two."""
 _SECONDS = 10.0
 """How long all answers about a group may take; a healthy broker takes milliseconds."""
 _POLL_MS = 200

@@ -6,7 +6,7 @@ people: they are shown for a purpose, and that is a line of ``read_log``.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,7 @@ from shared.guard import Guard
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions
 from shared.messaging.dead_letters import NEWER, DeadLetter
+from shared.messaging.lag import LATE
 from shared.messaging.mentions import agents_in
 from shared.oidc.provider import Provider
 from shared.process import Process
@@ -35,8 +36,6 @@ from shared.web.responses import see_other
 LISTED = 100
 MOST_NUMBER = 2**63 - 1
 """What Postgres can number."""
-LATE = timedelta(minutes=5)
-"""How long an event may wait to be published, or read, before somebody should look."""
 STATES = ("parked", "redriven", "discarded", "rejected")
 
 

@@ -7,7 +7,6 @@ Names, addresses and identifiers of people are left out, unless they are asked f
 from datetime import datetime
 
 from services.console.asking import ConsoleSettings
-from services.console.broker import LATE
 from services.console.findings import Finding, Mark
 from services.console.trace.mails import add_mails
 from services.console.trace.mechanisms import add_mechanisms
@@ -16,6 +15,7 @@ from services.console.trace.requests import add_acceptance, add_requests
 from services.console.trace.sessions import add_sessions
 from services.console.trace.topics import add_topics
 from shared import clock
+from shared.messaging.lag import LATE
 
 __all__ = ["TraceOptions", "trace"]
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.console.asking import DEFINITIONS, ConsoleSettings, ServiceAnswer, ask_in_transaction
-from services.console.broker import LATE
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace, step
 from services.notifier.app import DEFINITION as NOTIFIER
 from shared import clock
 from shared.database import Transaction
 from shared.messaging import dead_letters, inbox
+from shared.messaging.lag import LATE
 from shared.messaging.tables import DeadLetterRow, InboxRow
 
 

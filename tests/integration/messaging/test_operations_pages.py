@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.messaging.watchdog import Behind
 from shared.process import Process
 from shared.web.links import OPERATIONS
 from tests.conftest import settings_of
@@ -111,6 +113,31 @@ async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(proces
     assert ("Courriels à envoyer" in page) == (process.name == "notifier")
     for other in set(SERVICES) - {process.name}:
         assert f'href="http://test{OPERATIONS[other]}"' in page
+
+
+async def test_what_waits_for_a_minute_is_late_as_for_parcours_status_and_the_alerts(
+    notifying: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    behind = {"catalogue.sessions": Behind(6, 1, 61.0), "enrolment.occupancy": Behind(6, 1, 59.0)}
+    seen = SimpleNamespace(trouble=lambda: None, behind=behind)
+    monkeypatch.setattr(notifying, "watchdog", seen)  # the process does not run: what its watchdog would see
+    pages = []
+    async with a_browser(notifying) as browser:
+        await log_in(browser, notifying, ADMIN)
+        for age in ("30 seconds", "90 seconds"):
+            async with notifying.database.transaction() as tx:
+                await tx.execute(text("DELETE FROM outbox"))
+                await tx.execute(
+                    text(
+                        "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at) "
+                        "VALUES (0, 'notifier.deliveries', 'key', gen_random_uuid(), 'type', 'source', '{}', "
+                        f"now() - interval '{age}')"
+                    )
+                )
+            pages.append((await browser.get(OPERATIONS["notifier"])).text)
+    assert [page.count("À surveiller") for page in pages] == [1, 2]
+    assert re.search("catalogue.sessions.+À surveiller", pages[0])
+    assert re.search("enrolment.occupancy.+Bien", pages[0])
 
 
 async def test_a_letter_to_many_that_is_late_is_said_though_no_mail_of_it_is_in_the_queue(
