@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,22 @@ def test_a_service_has_its_own_secrets_alone_and_each_as_a_file(service: str) ->
     of_owner = {"source": f"{service.upper()}_OWNER_DATABASE_URL", "target": own}
     assert CONTAINERS[f"{service}-migrate"]["secrets"] == [of_owner, *container["secrets"][1:]]
     assert container["secrets"][0] == own
+
+
+@pytest.mark.parametrize(
+    ("hours", "code"), [([], 1), ([30], 0), ([50], 1), ([50, 30], 0)], ids=["none", "new", "old", "both"]
+)
+def test_whoever_watches_is_told_that_no_base_backup_was_made_last_night(
+    tmp_path: Path, hours: list[int], code: int
+) -> None:
+    (tmp_path / "base" / "draft").mkdir(parents=True)  # one that is being made, or was not finished
+    for age in hours:
+        (tmp_path / "base" / f"{datetime.now(UTC) - timedelta(hours=age):%Y%m%dT%H%M%SZ}").mkdir()
+    script = ["sh", str(ROOT / "deploy" / "backup" / "newest.sh")]
+    done = subprocess.run(
+        script, env=os.environ | {"ARCHIVE": str(tmp_path)}, capture_output=True, check=False
+    )
+    assert done.returncode == code
 
 
 def test_grafana_finds_prometheus_and_the_dashboards_where_they_are() -> None:
