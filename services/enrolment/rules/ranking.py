@@ -55,6 +55,20 @@ def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandida
     )
 
 
+def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UUID]) -> list[UUID]:
+    """Return whose rank differs, or whether they are selected, in the order of the draft ``after``."""
+    order = arranged(after, candidates)
+
+    def place(draft: RankingDraft, each: UUID) -> tuple[bool, int | None]:
+        return each in draft.not_selected, draft.ranks.get(each)
+
+    return [
+        each
+        for each in (*order.ranked, *order.not_selected, *order.undecided)
+        if place(before, each) != place(after, each)
+    ]
+
+
 def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: int) -> RankingDraft:
     """Return the draft with one candidate a step sooner (-1) or later (1), and ranks from 1 on anew.
 

@@ -21,7 +21,7 @@ from shared.limits import Rate
 from shared.web import sheet_queue, workbooks
 from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, text_of
+from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.integration.enrolment.organising import BRETAGNE, CSV
 from tests.support.builders import an_agent, open_now
 
@@ -41,6 +41,15 @@ async def upload(
     path = page_of(session, "/fichiers")
     form = {"cle": hidden((await organiser.get(path)).text, "cle"), "quoi": quoi}
     return await organiser.post(path, data=form, files={"fichier": ("a.xlsx", content)})
+
+
+async def confirm_ranking(
+    organiser: OrganiserClient, session: SessionState, tried: httpx.Response
+) -> httpx.Response:
+    """Confirm a ranking that was shown, as a browser does."""
+    assert tried.status_code == 200, tried.text
+    form = {name: hidden(tried.text, name) for name in ("cle", "version", "classees", "non-retenues")}
+    return await organiser.post(page_of(session, "/fichiers"), data=form | {"confirmer": "classement"})
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
@@ -140,11 +149,55 @@ async def test_a_ranking_becomes_the_draft_and_decides_nothing(
     wrong = await upload(organiser, session, b"Identifiant;Rang\nA-9;1\n", "classement")
     assert wrong.status_code == 422
     sheet = "Identifiant;Rang\nA-1;2\nA-2;1\nA-3;non retenu\n"
-    done = await upload(organiser, session, sheet.encode(), "classement")
+    tried = await upload(organiser, session, sheet.encode(), "classement")
+    assert "3 changements" in text_of(tried)
+    assert "Sans rang" in text_of(await organiser.get(page_of(session, "/candidatures")))
+    done = await confirm_ranking(organiser, session, tried)
     assert done.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
     page = text_of(await organiser.get(page_of(session, "/candidatures"))).partition("Classées")[2]
     assert page.index("Élie Zoé") < page.index("Riou Zoé") < page.index("Non retenues")
     assert set(await front.states(session, *agents)) == {"pending_selection"}
+    again = text_of(await upload(organiser, session, sheet.encode(), "classement"))
+    assert "Le fichier dit ce qui est déjà dans le brouillon" in again
+
+
+async def test_a_ranking_is_shown_with_each_change_before_it_replaces_the_draft(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(approval="selection")
+    names = ("Riou", "Élie", "Abel", "Bernard")
+    agents = [an_agent(f"A-{number}", family_name=name) for number, name in enumerate(names, 1)]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    ids = [(await front.of(session, agent)).enrolment_id for agent in agents]
+    ranks = {f"rang-{each}": str(rank) for rank, each in enumerate(ids, 1)}
+    await send(organiser, page_of(session, "/candidatures"), **ranks, brouillon="")
+    sheet = "Identifiant;Rang\nA-1;1\nA-3;2\nA-2;non retenu\n"
+    tried = await upload(organiser, session, sheet.encode(), "classement")
+    said = text_of(tried)
+    assert "Ce classement remplacerait le brouillon, enregistré par advisor-bretagne" in said
+    assert "Abel Zoé 3 2 Élie Zoé 2 Non retenue Bernard Zoé 4 – Enregistrer" in said
+    assert "3 changements" in said
+    await send(organiser, page_of(session, "/candidatures"), **ranks, brouillon="")  # a colleague
+    late = await confirm_ranking(organiser, session, tried)
+    assert "Le brouillon a changé depuis l’essai" in text_of(late, 409)
+    tried = await upload(organiser, session, sheet.encode(), "classement")
+    assert (await confirm_ranking(organiser, session, tried)).status_code == 303
+    page = text_of(await organiser.get(page_of(session, "/candidatures"))).partition("Classées")[2]
+    places = [page.index(each) for each in ("Riou", "Abel", "Sans rang", "Bernard", "Non retenues", "Élie")]
+    assert places == sorted(places)
+
+
+async def test_a_ranking_that_no_form_could_confirm_is_not_shown(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_now(approval="selection")
+    await front.publish(session)
+    await front.enrol(session, an_agent("A-1"), an_agent("A-2"))
+    monkeypatch.setattr("services.enrolment.pages.manage.sheets.MOST_RANKED", 1)
+    sheet = b"Identifiant;Rang\nA-1;1\nA-2;non\n"
+    said = text_of(await upload(organiser, session, sheet, "classement"), 422)
+    assert "Plus de 1 candidatures" in said
 
 
 async def test_what_is_wrong_with_a_ranking_is_said_by_line(front: Front, organiser: OrganiserClient) -> None:
@@ -158,7 +211,8 @@ async def test_what_is_wrong_with_a_ranking_is_said_by_line(front: Front, organi
     assert "Ligne 3 : L’identifiant n’est celui de personne dont la candidature attend une décision." in said
     assert "Ligne 5 : Une ligne précédente porte déjà sur cette personne." in said
     named = "Identifiant;Émetteur;Rang\nA-1;portail-deux;1\nA-1;portail-bretagne;2\nA-2;;non\n"
-    assert (await upload(organiser, session, named.encode(), "classement")).status_code == 303
+    tried = await upload(organiser, session, named.encode(), "classement")
+    assert (await confirm_ranking(organiser, session, tried)).status_code == 303
     page = (await organiser.get(page_of(session, "/candidatures"))).text
     for rank, agent in ((2, twins[0]), (1, twins[1])):
         field = f"rang-{(await front.of(session, agent)).enrolment_id}"
@@ -182,13 +236,13 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
             )
         )
 
+    tried = await upload(organiser, session, b"Identifiant;Rang\nA-1;1\n", "classement")
     async with database.transaction() as tx:
         await ranking_drafts.lock(tx, session.session_id)
-        sheet = upload(organiser, session, b"Identifiant;Rang\nA-1;1\n", "classement")
-        imported = asyncio.create_task(sheet)
+        imported = asyncio.create_task(confirm_ranking(organiser, session, tried))
         await eventually(it_waits, "the import waits for the colleague")
         await ranking_drafts.save(tx, session.session_id, rank, colleague, clock.now())
-    assert "Un autre brouillon a été enregistré pendant l’import" in text_of(await imported, 409)
+    assert "Le brouillon a changé depuis l’essai" in text_of(await imported, 409)
     assert 'value="7"' in (await organiser.get(page_of(session, "/candidatures"))).text
 
 
@@ -215,7 +269,8 @@ async def test_candidates_are_exported_alone_with_times_by_the_sessions_clocks(
     assert heading.startswith("Rang;Identifiant;")
     assert heading.endswith(";Candidature reçue le (heure de La Réunion)")
     assert line.startswith(";A-1;")
-    ranked = await upload(organiser, session, f"{heading}\n1{line}".encode(), "classement")
+    tried = await upload(organiser, session, f"{heading}\n1{line}".encode(), "classement")
+    ranked = await confirm_ranking(organiser, session, tried)
     assert ranked.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
     empty = await organiser.get(page_of(session, "/fichiers/presences.csv"))
     assert len(empty.content.decode().splitlines()) == 1

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.enrolment.rules.ranking import RankingDraft, arranged, stepped
+from services.enrolment.rules.ranking import RankingDraft, arranged, differing, stepped
 
 IDS = sorted(uuid4() for _ in range(4))
 FIRST, SECOND, THIRD, FOURTH = IDS
@@ -42,6 +42,12 @@ def test_equal_ranks_are_told_and_go_by_receipt() -> None:
     assert order.ranked == [FIRST, SECOND, THIRD]
     assert order.ties == {1: [FIRST, SECOND]}
     assert order.undecided == [FOURTH]
+
+
+def test_who_stands_as_before_does_not_differ() -> None:
+    before = a_draft(FIRST, SECOND, THIRD, not_selected=(FOURTH,))
+    assert differing(before, before, IDS) == []
+    assert differing(before, a_draft(FIRST, THIRD, not_selected=(SECOND,)), IDS) == [THIRD, SECOND, FOURTH]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.presence import seated_in, why_not_recorded
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.ranking import RankingDraft, differing
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import (
@@ -25,7 +26,9 @@ from services.enrolment.service import (
 )
 from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
 from services.enrolment.service.attendance_sheets import AttendanceChange
+from services.enrolment.service.ranking_drafts import CandidatesToRank
 from shared import clock
+from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard, LimitMet
@@ -37,7 +40,9 @@ from shared.web.sheet_queue import Busy, SheetQueue
 from shared.web.spreadsheets import Fault, UnreadableSheet
 
 MOST_CHANGES = 900
-"""Of one sheet: each is a field of the form that confirms it."""
+"""Of one sheet of attendance: each is a field of the form that confirms it."""
+MOST_RANKED = 5000
+"""Of one ranking: all of it is in the form that confirms it, which has a bound."""
 SHOWN_FAULTS = 100
 _LARGEST_MODULE = 100
 """A session has no more."""
@@ -93,6 +98,8 @@ class SheetPages:
         """The form; on POST each change that a file would make, and after it what was confirmed."""
         if visit.request.method != "POST":
             return await _page(visit)
+        if visit.form.typed("confirmer") == "classement":
+            return await _save_ranking(visit)
         if "confirmer" in visit.form:
             return await self._record(visit)
         content = visit.form.file
@@ -102,7 +109,7 @@ class SheetPages:
         try:
             async with sheet_queue.turn(queue, self.guard, visit.request, visit.who, content):
                 if visit.form.typed("quoi") == "classement":
-                    return await self._import_ranking(visit, content)
+                    return await _show_ranking(visit, content)
                 return await self._show_changes(visit, content)
         except UnreadableSheet as error:
             return await _page(visit, faults=error.faults, status=422)
@@ -137,24 +144,54 @@ class SheetPages:
             return await _page(visit, errors={"": why_not_recorded(result)}, status=409)
         return frame.to_session(session_id, "/presence", done="presences")
 
-    async def _import_ranking(self, visit: StaffVisit, content: bytes) -> Response:
-        """Put a ranking into the draft, which is shown, and decided by later."""
-        sheet = await sheet_queue.in_thread(partial(workbooks.read, content, _OF_RANKING))
-        session_id = frame.session_id_of(visit)
-        async with visit.database.transaction() as tx:
-            found = await ranking_drafts.show(tx, session_id, visit.who, frame.reading(visit))
-            if found is None:
-                raise HTTPException(404)
-            draft, others = ranking_sheets.draft_of(sheet.rows, found.lines, found.draft.version)
-            faults = [*sheet.faults, *others]
-            saved = (
-                None if faults else await ranking_drafts.save(tx, session_id, draft, visit.who, clock.now())
-            )
-        if faults:
-            return await _page(visit, faults=faults, status=422)
-        if saved is None:
-            return await _page(visit, errors={"": FormError("other_draft_saved")}, status=409)
-        return frame.to_session(session_id, "/candidatures", done="brouillon")
+
+async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
+    """What a ranking would change in the draft as it is now; the form that confirms it has its version."""
+    async with visit.database.quiet_transaction() as tx:
+        found = await _candidates(tx, visit)
+    sheet = await sheet_queue.in_thread(partial(workbooks.read, content, _OF_RANKING))
+    draft, others = ranking_sheets.draft_of(sheet.rows, found.lines, found.draft.version)
+    if faults := [*sheet.faults, *others]:
+        return await _page(visit, faults=faults, status=422)
+    if len(draft.ranks) + len(draft.not_selected) > MOST_RANKED:
+        many = {"fichier": FormError("too_many_ranked", MOST_RANKED)}
+        return await _page(visit, errors=many, status=422)
+    lines = {line.enrolment.enrolment_id: line for line in found.lines}
+    return await _page(
+        visit,
+        found=found,
+        draft=draft,
+        ranked=[lines[each] for each in differing(found.draft, draft, [*lines])],
+    )
+
+
+async def _save_ranking(visit: StaffVisit) -> Response:
+    """Put a ranking that was shown in place of the draft, which is decided by later, if it is still that."""
+    ranked, not_selected = (
+        [frame.id_in(typed) for typed in visit.form.typed(field).split()]
+        for field in ("classees", "non-retenues")
+    )
+    session_id = frame.session_id_of(visit)
+    async with visit.database.transaction() as tx:
+        found = await _candidates(tx, visit)
+        candidates = {line.enrolment.enrolment_id for line in found.lines}
+        draft = RankingDraft(
+            frame.version_in(visit.form),
+            {each: rank for rank, each in enumerate(ranked, 1) if each in candidates},
+            frozenset(candidates.intersection(not_selected)),
+        )
+        saved = await ranking_drafts.save(tx, session_id, draft, visit.who, clock.now())
+    if saved is None:
+        return await _page(visit, errors={"": FormError("other_draft_saved")}, status=409)
+    return frame.to_session(session_id, "/candidatures", done="brouillon")
+
+
+async def _candidates(tx: Transaction, visit: StaffVisit) -> CandidatesToRank:
+    """The candidates of the session of the address, and the draft. Raises a 404. It is recorded."""
+    found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
+    if found is None:
+        raise HTTPException(404)
+    return found
 
 
 def _sheet(
@@ -201,7 +238,7 @@ def _change_in(typed: str) -> AttendanceAsSeen:
 async def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-    known: dict[str, Any] = {"changes": [], "faults": [], "tried": False, "not_now": ""}
+    known: dict[str, Any] = {"changes": [], "faults": [], "tried": False, "not_now": "", "draft": None}
     known |= values
     faults: list[Fault] = known.pop("faults")
     return frame.page(
