@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from shared.events.vocabulary import Agent
 from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, log_in, page_of, send, text_of
-from tests.integration.enrolment.organising import CORSE
+from tests.integration.enrolment.organising import CORSE, MODULES
 from tests.support.builders import a_question, an_agent, open_now
 
 
@@ -422,6 +423,31 @@ async def test_somebody_is_enrolled_by_hand_or_waits_by_the_rules(
     assert "3e de la liste" in text_of(await organiser.get(done.headers["location"]))
     again = await send(organiser, path, **PERSON)
     assert "Les règles de la session ne le permettent pas" in text_of(again, 422)
+
+
+async def test_who_walks_in_is_enrolled_from_the_door_and_there_again_has_arrived(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session = open_now(capacity=1, waiting_list="automatic", modules=MODULES)
+    await front.publish(session)
+    door = page_of(session, "/pointage?seance=2")
+    (path,) = re.findall(r'href="([^"]+/ajout[^"]*)"', unescape((await organiser.get(door)).text))
+    form = (await organiser.get(path)).text
+    assert f'action="{path}"' in form
+    assert f'href="{door}">Revenir sans ajouter' in form
+    assert (await send(organiser, path, **PERSON | {"siret": "1"})).text.count(f'action="{path}"') == 1
+    done = await send(organiser, path, **PERSON)
+    [noted] = await rows("SELECT enrolment_id, module, author FROM arrival")
+    assert (noted.module, noted.author) == (1, "advisor-bretagne")
+    led_to = f"{door}&fait=pointee-{noted.enrolment_id}#p-{noted.enrolment_id}"
+    assert done.headers["location"] == led_to
+    assert "Riou Anne est là." in text_of(await organiser.get(done.headers["location"]))
+    late = await send(organiser, path, **PERSON | {"email": "lea@ville-exemple.fr", "given_name": "Léa"})
+    assert late.headers["location"] == f"{door}&fait=sans-place"
+    assert "elle n’a pas de place : elle n’est pas pointée" in text_of(
+        await organiser.get(door + "&fait=sans-place")
+    ).replace("\u00a0", " ")
+    assert len(await rows("SELECT 1 FROM arrival")) == 1
 
 
 async def test_somebody_gets_a_seat_above_capacity_with_a_reason(

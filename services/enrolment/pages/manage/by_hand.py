@@ -11,12 +11,16 @@ from stdnum.fr import siret
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.frame import NotDone
+from services.enrolment.pages.manage.presence import module_of
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
-from services.enrolment.service import enrolments
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service import arrivals, enrolments
+from services.enrolment.service.arrivals import UnknownCode
 from shared import clock
-from shared.events.catalogue import Question
+from shared.database import Transaction
+from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import Agent, Function, Reason
 from shared.messaging.portals.registry import OWN_ISSUER
@@ -74,7 +78,10 @@ class ByHandPage:
     policy: Policy
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form; on POST the person is enrolled, waits, or the page says why not."""
+        """The form; on POST the person is enrolled, waits, or the page says why not.
+
+        Whoever comes from the door, where the address has a module, goes back there: the arrival is noted.
+        """
         if visit.request.method != "POST":
             return await _page(visit)
         agent, errors = agent_in(visit.form)
@@ -103,9 +110,34 @@ class ByHandPage:
                     raise HTTPException(404)
                 if isinstance(enrolled, Reason):
                     raise NotDone({"": frame.refusal(enrolled)})
+                line, session = enrolled
+                if _at_door(visit):
+                    return await _note_arrival(tx, visit, session, line)
         except NotDone as error:
             return await _page(visit, errors=error.errors)
-        return frame.to_person(enrolled[0].enrolment.enrolment_id, "ajoutee")
+        return frame.to_person(line.enrolment.enrolment_id, "ajoutee")
+
+
+def _at_door(visit: StaffVisit) -> bool:
+    return "seance" in visit.request.query_params
+
+
+async def _note_arrival(
+    tx: Transaction, visit: StaffVisit, session: SessionState, line: RosterLine
+) -> Response:
+    """Note that somebody who has a seat has come to the module of the address, and lead back to the door."""
+    module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
+    noted = await arrivals.note(
+        tx, session.session_id, module, code=code, organiser=visit.who, now=clock.now()
+    )
+    is_here = not isinstance(noted, UnknownCode)
+    return frame.to_session(
+        session.session_id,
+        "/pointage",
+        done=f"pointee-{code}" if is_here else "sans-place",
+        at=f"p-{code}" if is_here else "",
+        seance=module + 1,
+    )
 
 
 async def _page(
@@ -127,4 +159,5 @@ async def _page(
         faults=faults or {},
         form=visit.form,
         field_of=field_of,
+        module=module_of(visit, numbers.session) if _at_door(visit) else None,
     )
