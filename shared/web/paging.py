@@ -40,10 +40,11 @@ def page_of(
     """The first ``limit`` of ``rows``, which were loaded with one more to know whether a page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
-    return Page(items=[show(row) for row in shown], next=_encode(key(shown[-1])) if more else None)
+    return Page(items=[show(row) for row in shown], next=cursor_of(key(shown[-1])) if more else None)
 
 
-def _encode(key: Any) -> str:
+def cursor_of(key: Any) -> str:
+    """Where a page begins, as :func:`position` reads it: after the item with this key."""
     return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 

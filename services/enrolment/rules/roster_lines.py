@@ -70,6 +70,9 @@ TimeKey = tuple[AwareDatetime, UUID]
 SortedKey = tuple[str | datetime, UUID]
 """A TextKey or a TimeKey."""
 
+ChangeKey = tuple[AwareDatetime, SmallNumber, UUID]
+"""Where a change stands in the history of a session: when it was, which of its enrolment's, the enrolment."""
+
 
 @dataclass(frozen=True, slots=True)
 class RosterLine:

@@ -9,9 +9,10 @@ from uuid import UUID
 from services.enrolment.render.certificates import Certificate, certificate_of
 from services.enrolment.rules.certificates import code_of, is_name_of
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
+from services.enrolment.rules.roster_lines import LineKey
 from services.enrolment.rules.states import State
 from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import attendance, certificates, enrolments
+from services.enrolment.store import attendance, certificates, enrolments, roster_lines
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -65,6 +66,14 @@ async def certificates_of(
 async def count_due(tx: Transaction, session_id: UUID) -> int:
     """Return how many certificates are due in a session of an organiser."""
     return await certificates.count_due(tx, session_id)
+
+
+async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[LineKey]:
+    """Return after which lines the second and each next ``size`` of a session's certificates begin.
+
+    After the last of them there may be none.
+    """
+    return await roster_lines.ends_of_parts(tx, session_id, State.CERTIFIED, size)
 
 
 @dataclass(frozen=True, slots=True)

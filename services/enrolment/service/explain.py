@@ -91,7 +91,7 @@ async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequenc
         if (session := await sessions.find_row(tx, known_id)) is not None:
             await read_log.record(tx, reading, ReadKind.EXPLANATION, session_id=known_id)
             answers = await requests.count_by_outcome(tx, known_id)
-            last = await changes.last_of_session(tx, known_id, LAST_CHANGES)
+            last = [*reversed(await changes.last_of_session(tx, known_id, LAST_CHANGES))]
             return [SessionExplanation(session_of(session), session, answers, last)]
         if outcomes := await request_outcomes.of_request(tx, known_id, None):
             return [OutcomeExplanation(known_id, outcomes)]

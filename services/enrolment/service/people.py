@@ -9,7 +9,7 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.groups import EnrolledTogether, enrolled_together
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.questions import asked_of
-from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
@@ -122,6 +122,14 @@ async def add_note(
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsOfSession:
+    """Who was enrolled together in a session, the newest first; ``is_cut``: some are left out."""
+
+    groups: Sequence[EnrolledTogether]
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PastOfSession:
     """The last changes in a session, the newest first, and the agents of their enrolments that are kept."""
 
@@ -130,13 +138,22 @@ class PastOfSession:
 
 
 async def history(
-    tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    reading: Reading,
+    most: int,
+    *,
+    before: ChangeKey | None,
 ) -> PastOfSession | None:
-    """Return the last changes in a session; None: it is not the organiser's. Who reads is recorded."""
+    """Return the last changes in a session, or the last ``before`` one; None: it is not the organiser's.
+
+    Who reads is recorded.
+    """
     if await sessions_service.find_own(tx, session_id, organiser) is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    last = list(reversed(await changes.last_of_session(tx, session_id, most)))
+    last = await changes.last_of_session(tx, session_id, most, before=before)
     agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
     return PastOfSession(last, agents)
 
@@ -148,16 +165,18 @@ async def nominations(tx: Transaction, session_id: UUID) -> Sequence[LastNominat
 
 async def groups(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
-) -> list[EnrolledTogether] | None:
-    """Return who was enrolled together in a session, the newest first; None: it is not the organiser's.
+) -> GroupsOfSession | None:
+    """Return who was enrolled together in a session; None: it is not the organiser's.
 
     Of the last ``most`` who came so and left so. Who reads is recorded.
     """
     if await sessions_service.find_own(tx, session_id, organiser) is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    return enrolled_together(
-        await groups_store.begun(tx, session_id, most), await groups_store.replaced(tx, session_id, most)
+    begun = await groups_store.begun(tx, session_id, most + 1)
+    replaced = await groups_store.replaced(tx, session_id, most + 1)
+    return GroupsOfSession(
+        enrolled_together(begun[:most], replaced[:most]), max(len(begun), len(replaced)) > most
     )
 
 

@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, text
+from sqlalchemy import and_, text, tuple_
 from sqlmodel import col, select
 
 from services.enrolment.rules.enrolments import EnrolmentChange
 from services.enrolment.rules.links import PastChange
 from services.enrolment.rules.requests import RequestKey
+from services.enrolment.rules.roster_lines import ChangeKey
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
 from shared.database import Transaction, insert_many
@@ -109,15 +110,19 @@ async def past_changes(
     return result
 
 
-async def last_of_session(tx: Transaction, session_id: UUID, limit: int) -> Sequence[EnrolmentChangeRow]:
-    """Return the last changes in a session, the oldest of them first."""
-    changes = await tx.scalars(
-        select(EnrolmentChangeRow)
-        .where(col(EnrolmentChangeRow.session_id) == session_id)
-        .order_by(col(EnrolmentChangeRow.at).desc(), col(EnrolmentChangeRow.version).desc())
-        .limit(limit)
+async def last_of_session(
+    tx: Transaction, session_id: UUID, limit: int, *, before: ChangeKey | None = None
+) -> Sequence[EnrolmentChangeRow]:
+    """Return the last changes in a session, or the last ``before`` one, the newest first."""
+    place = (
+        col(EnrolmentChangeRow.at),
+        col(EnrolmentChangeRow.version),
+        col(EnrolmentChangeRow.enrolment_id),
     )
-    return list(reversed(changes.all()))
+    found = select(EnrolmentChangeRow).where(col(EnrolmentChangeRow.session_id) == session_id)
+    if before is not None:
+        found = found.where(tuple_(*place) < before)
+    return (await tx.scalars(found.order_by(*(column.desc() for column in place)).limit(limit))).all()
 
 
 async def add_author(

@@ -90,6 +90,12 @@ async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[
     return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
 
+async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
+    """Return where every ``size``-th of the lines with a state stands in a roster."""
+    rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
+    return [(part_of(state), *row) for row in rows]
+
+
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
     """Return the enrolments with a seat in a session whose ids lie between these, two at most."""
     parameters = {"session": session_id, "first": first, "last": last, "seated": SEATED}
@@ -143,6 +149,13 @@ _SEATED_BETWEEN = text(
     "SELECT enrolment_id FROM enrolment WHERE session_id = :session "
     "AND enrolment_id BETWEEN CAST(:first AS uuid) AND CAST(:last AS uuid) "
     "AND state = ANY(CAST(:seated AS text[])) LIMIT 2"
+)
+_ENDS_OF_PARTS = text(
+    "SELECT before, ticket, received_at, enrolment_id FROM ("  # noqa: S608 our own words
+    f"SELECT {BEFORE_SQL} AS before, coalesce(ticket, 0) AS ticket, received_at, enrolment_id, "
+    f"row_number() OVER (ORDER BY {BEFORE_SQL}, coalesce(ticket, 0), received_at, enrolment_id) AS number "
+    "FROM enrolment WHERE session_id = :session AND state = :state) AS line "
+    "WHERE number % CAST(:size AS integer) = 0 ORDER BY number"
 )
 # Made here of whom no version that knows the column has written.
 _SOUGHT = "coalesce(sought, {})".format(

@@ -2,6 +2,8 @@
 
 from uuid import uuid4
 
+import pytest
+
 from services.enrolment.rules.requests import GroupRequest, Nomination
 from shared import clock
 from tests.integration.enrolment.conftest import Front
@@ -34,6 +36,19 @@ async def test_a_group_is_shown_together_and_others_are_not(front: Front, organi
     assert "2 personnes" in page
     assert page.index("Durand") < page.index("Le Goff")
     assert "Bernard" not in page
+
+
+async def test_that_some_of_the_groups_are_left_out_is_said(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    group = an_agent(), an_agent()
+    await front.answer(GroupRequest(uuid4(), clock.now(), session.session_id, group, all_or_nothing=False))
+    for most, is_said in ((2, False), (1, True)):
+        monkeypatch.setattr("services.enrolment.pages.manage.roster.TOGETHER", most)
+        page = text_of(await organiser.get(page_of(session, "/groupes")))
+        assert ("dans les plus anciens, certaines manquent" in page) == is_said, most
 
 
 async def test_a_session_without_groups_says_so(front: Front, organiser: OrganiserClient) -> None:

@@ -399,6 +399,26 @@ async def test_a_form_without_its_key_does_nothing(front: Front, organiser: Orga
     assert await front.states(session, agent) == ["enrolled"]
 
 
+async def test_the_history_of_a_session_is_read_page_by_page(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, agents = await full(front)
+    for agent in agents:
+        await front.withdraw(session, agent)
+    path, entry = page_of(session, "/historique"), re.compile(r"<li><p><strong>.*?</li>")
+    whole = entry.findall((await organiser.get(path)).text)
+    assert len(whole) > len(agents)
+    monkeypatch.setattr("services.enrolment.pages.manage.roster.HISTORY", 2)
+    read: list[str] = []
+    while path:
+        page = (await organiser.get(path)).text
+        shown = entry.findall(page)
+        assert len(shown) <= 2
+        read += shown
+        path = unescape("".join(re.findall(r'rel="next" href="([^"]+)"', page)))
+    assert read == whole
+
+
 # ------------------------------------------------------------------------------------------- by hand
 
 PERSON = {

@@ -148,6 +148,21 @@ async def test_who_waits_for_an_employer_is_listed_with_the_close(
     assert "Durand Zoé" in page
 
 
+async def test_that_more_wait_for_their_employer_is_said_with_where_all_are(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_now(approval="employer")
+    await front.publish(session)
+    await front.enrol(session, an_agent(), an_agent(family_name="Riou"))
+    path, everybody = page_of(session, "/candidatures"), page_of(session, "?etat=accord")
+    assert everybody not in (await organiser.get(path)).text
+    monkeypatch.setattr("services.enrolment.pages.manage.ranking.PENDING", 1)
+    cut = await organiser.get(path)
+    assert "Voici 1 des 2 personnes sans accord" in text_of(cut).replace("\u00a0", " ")
+    assert f'href="{everybody}"' in cut.text
+    assert "Riou" in text_of(await organiser.get(everybody))
+
+
 async def test_a_draft_of_before_the_decision_is_not_saved_and_says_what_happened(
     front: Front, organiser: OrganiserClient
 ) -> None:

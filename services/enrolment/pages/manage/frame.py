@@ -5,24 +5,27 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
 from services.enrolment.rules.overview import SessionNumbers
-from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import overview, roster
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.guard import Guard
+from shared.http import Problem
 from shared.read_log import Reading, reading_of
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web import labels
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
+from shared.web.paging import SortKey, position
 from shared.web.refusals import REFUSALS
 from shared.web.responses import PRIVATE, see_other
 
@@ -56,21 +59,35 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 
 
 async def lines_in(
-    tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int
+    tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int, *, start: LineKey | None = None
 ) -> tuple[SessionState, list[RosterLine]]:
-    """The session of the address and the first lines of its roster in these states. Raises a 404."""
+    """The session of the address and the first lines of its roster in these states, or those after ``start``.
+
+    Raises a 404.
+    """
     found = await roster.page(
         tx,
         session_id_of(visit),
         visit.who,
         reading=reading(visit),
-        after=None,
+        after=start,
         limit=most,
         states=states,
     )
     if found is None:
         raise HTTPException(404)
     return found
+
+
+LINE_KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
+
+
+def after(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
+    """Where the part of a list begins that the address asks for; None: at its beginning."""
+    try:
+        return position(visit.request.query_params.get("apres"), kind)
+    except Problem:
+        return None
 
 
 def reading(visit: StaffVisit) -> Reading:

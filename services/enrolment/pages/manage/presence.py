@@ -28,6 +28,7 @@ from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form, number_in
 from shared.web.links import ARRIVAL
 from shared.web.logins import StaffVisit
+from shared.web.paging import cursor_of
 from shared.web.responses import see_other
 
 SHOWN = 300
@@ -37,6 +38,16 @@ EXPECTED = 1000
 LONGEST_QUEUE = timedelta(days=1)
 """How long a device may keep who was noted on it before it is not believed any more when that was."""
 _CERTIFICATES = 200
+"""Most in one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesFile:
+    """A file of certificates: of the ``first`` to the ``last``, by the address with this ``query``."""
+
+    first: int
+    last: int
+    query: Mapping[str, str]
 
 
 def module_of(visit: StaffVisit, session: SessionState) -> int:
@@ -103,7 +114,9 @@ class PresencePages:
         errors: FormErrors | None = None,
         since: Mapping[UUID, Attendance | None] | None = None,
     ) -> Response:
-        numbers, found, module, certified = await _arrivals(visit, SHOWN)
+        numbers, found, module = await _arrivals(visit, SHOWN)
+        async with visit.database.quiet_transaction() as tx:
+            files = await _certificate_files(tx, numbers.session.session_id)
         return frame.page(
             visit,
             "presence.html",
@@ -112,8 +125,7 @@ class PresencePages:
             status=status,
             errors=errors,
             seated=found.people,
-            certified=certified,
-            most_certificates=_CERTIFICATES,
+            certificates=files,
             module=module,
             begins_at=begins_at(found.session, module),
             since=since,
@@ -197,9 +209,10 @@ class PresencePages:
         return frame.download(visit, self.guard, pdf, certificate.file_name, "application/pdf")
 
     async def all_certificates(self, visit: StaffVisit) -> Response:
-        """The certificates of a session that are due, the first two hundred, as a ZIP."""
+        """The certificates of a session that are due as a ZIP, the first two hundred or the next."""
         async with visit.database.quiet_transaction() as tx:
-            session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES)
+            start = frame.after(visit, frame.LINE_KEY)
+            session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
             if not lines:
                 raise HTTPException(404)
             due = await certificates.certificates_of(
@@ -244,21 +257,32 @@ async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, l
     return session, [line async for line in lines]
 
 
-async def _arrivals(visit: StaffVisit, most: int) -> tuple[SessionNumbers, Arrivals, int, int]:
+async def _arrivals(visit: StaffVisit, most: int) -> tuple[SessionNumbers, Arrivals, int]:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         module = module_of(visit, numbers.session)
         found = await arrivals.show(
             tx, frame.session_id_of(visit), module, visit.who, reading=frame.reading(visit), most=most
         )
-        certified = await certificates.count_due(tx, frame.session_id_of(visit))
     if found is None:
         raise HTTPException(404)
-    return numbers, found, module, certified
+    return numbers, found, module
+
+
+async def _certificate_files(tx: Transaction, session_id: UUID) -> list[CertificatesFile]:
+    """Return in which files the certificates of a session that is the organiser's are; none, for none."""
+    number = await certificates.count_due(tx, session_id)
+    several = number > _CERTIFICATES
+    ends = await certificates.ends_of_parts(tx, session_id, _CERTIFICATES) if several else []
+    queries = [{}, *({"apres": cursor_of(frame.LINE_KEY.dump_python(end, mode="json"))} for end in ends)]
+    return [
+        CertificatesFile(first, min(first + _CERTIFICATES - 1, number), query)
+        for first, query in zip(range(1, number + 1, _CERTIFICATES), queries, strict=False)
+    ]
 
 
 async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
-    numbers, found, module, _ = await _arrivals(visit, EXPECTED)
+    numbers, found, module = await _arrivals(visit, EXPECTED)
     letters: dict[str, list[SeatedPerson]] = {}
     for person in found.people:
         letters.setdefault(plain(person.family_name)[:1].upper(), []).append(person)

@@ -11,24 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, TextKey, TimeKey
+from services.enrolment.rules.roster_lines import ChangeKey, RosterLine, RosterOrder, TextKey, TimeKey
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
 from shared.database import Transaction
-from shared.http import Problem
 from shared.web.form_errors import FormErrors
 from shared.web.logins import StaffVisit
-from shared.web.paging import Part, SortKey, page_of, position
+from shared.web.paging import ListedRow, Part, page_of
 from shared.web.responses import cacheable
 
 PAGE = 50
 HISTORY = 100
-"""Changes that the history shows."""
+"""Changes on a page of the history."""
 TOGETHER = 500
-"""Most who came in groups or by lists that are shown."""
+"""Most who came in groups or by lists that are shown, and most who left for them."""
 FOUND = 200
 """Most lines that a search shows."""
-_KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
+_CHANGE_KEY: TypeAdapter[ChangeKey] = TypeAdapter(ChangeKey)
 _SORTED_KEYS: Mapping[RosterOrder, TypeAdapter[Any]] = {
     RosterOrder.NAME: TypeAdapter(TextKey),
     RosterOrder.EMPLOYER: TypeAdapter(TextKey),
@@ -97,7 +96,7 @@ async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> 
         frame.session_id_of(visit),
         visit.who,
         reading=frame.reading(visit),
-        after=None if search else _after(visit.request.query_params.get("apres"), _KEY),
+        after=None if search else frame.after(visit, frame.LINE_KEY),
         limit=limit + 1,
         states=GROUPS.get(group, ()),
         sought=search.split(),
@@ -116,7 +115,7 @@ async def _sorted_part(
         visit.who,
         order,
         reading=frame.reading(visit),
-        after=_after(visit.request.query_params.get("apres"), _SORTED_KEYS[order]),
+        after=frame.after(visit, _SORTED_KEYS[order]),
         limit=PAGE + 1,
         states=GROUPS.get(group, ()),
         descending=descending,
@@ -137,7 +136,7 @@ async def waiting_list(visit: StaffVisit) -> Response:
             frame.session_id_of(visit),
             visit.who,
             reading=frame.reading(visit),
-            after=_after(visit.request.query_params.get("apres"), _KEY),
+            after=frame.after(visit, frame.LINE_KEY),
             limit=PAGE + 1,
             states=[State.OFFERED, State.WAITLISTED],
         )
@@ -170,35 +169,37 @@ async def groups(visit: StaffVisit) -> Response:
         found = await people.groups(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), TOGETHER)
     if found is None:
         raise HTTPException(404)
-    return frame.page(visit, "groups.html", numbers, "participants", groups=found)
+    return frame.page(visit, "groups.html", numbers, "participants", groups=found.groups, is_cut=found.is_cut)
 
 
 async def history(visit: StaffVisit) -> Response:
-    """The last changes in the session, whoever made them."""
+    """The changes in the session, whoever made them, the newest first."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        past = await people.history(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), HISTORY)
+        past = await people.history(
+            tx,
+            frame.session_id_of(visit),
+            visit.who,
+            frame.reading(visit),
+            HISTORY + 1,
+            before=frame.after(visit, _CHANGE_KEY),
+        )
     if past is None:
         raise HTTPException(404)
-    return frame.page(visit, "history.html", numbers, "historique", past=past)
+    part = _part_of(
+        visit, past.changes, HISTORY, lambda c: [c.at.isoformat(), c.version, str(c.enrolment_id)]
+    )
+    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=past.agents)
 
 
 def _key(line: RosterLine) -> Any:
-    return _KEY.dump_python(line.key, mode="json")
+    return frame.LINE_KEY.dump_python(line.key, mode="json")
 
 
 def _part_of(
-    visit: StaffVisit, lines: Sequence[RosterLine], size: int, key: Callable[[RosterLine], Any]
-) -> Part[RosterLine]:
+    visit: StaffVisit, lines: Sequence[ListedRow], size: int, key: Callable[[ListedRow], Any]
+) -> Part[ListedRow]:
     """The first ``size`` of these lines, which were loaded with one more."""
     page = page_of(lines, size, show=lambda line: line, key=key)
     following = {} if page.next is None else {"apres": page.next}
     return Part(page.items, "apres" not in visit.request.query_params, {}, following)
-
-
-def _after(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Where a page begins; the first page, for what was not given out."""
-    try:
-        return position(cursor, kind)
-    except Problem:
-        return None
