@@ -34,6 +34,18 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedList:
+    """When the last list of trainees of an authority was received.
+
+    ``authority`` is its name as its trainees have it; None: nobody who works there is known.
+    """
+
+    siret: str
+    authority: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolledTogether:
     """What one request for several came to: whom it enrolled, and who left for them.
 

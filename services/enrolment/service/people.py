@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.enrolments import Enrolment
-from services.enrolment.rules.groups import EnrolledTogether, enrolled_together
+from services.enrolment.rules.groups import EnrolledTogether, ReceivedList, enrolled_together
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
@@ -23,7 +23,7 @@ from services.enrolment.store import (
     sessions,
 )
 from services.enrolment.store import groups as groups_store
-from services.enrolment.tables import EnrolmentChangeRow, LastNominationRow, NoteRow
+from services.enrolment.tables import EnrolmentChangeRow, NoteRow
 from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
@@ -158,7 +158,7 @@ async def history(
     return PastOfSession(last, agents)
 
 
-async def nominations(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:
+async def nominations(tx: Transaction, session_id: UUID) -> Sequence[ReceivedList]:
     """Return when the last lists of trainees for a session of an organiser were received."""
     return await last_nominations.of_session(tx, session_id)
 

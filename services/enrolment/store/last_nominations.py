@@ -1,13 +1,14 @@
 """Lists of trainees: when the last of each authority and issuer was received, by session."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlmodel import col
 
+from services.enrolment.rules.groups import ReceivedList
 from services.enrolment.rules.session_roster import SessionRoster
-from services.enrolment.tables import LastNominationRow
+from services.enrolment.tables import EMPLOYER, LastNominationRow
 from shared.database import Transaction, insert_many
 
 
@@ -20,10 +21,10 @@ async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
         by_session[row.session_id].last_nominations[row.siret, row.issuer] = row.received_at
 
 
-async def of_session(tx: Transaction, session_id: UUID) -> Sequence[LastNominationRow]:
+async def of_session(tx: Transaction, session_id: UUID) -> list[ReceivedList]:
     """Return when the last lists for a session were received, by authority and issuer."""
-    found = select(LastNominationRow).where(col(LastNominationRow.session_id) == session_id)
-    return (await tx.scalars(found.order_by(col(LastNominationRow.siret)))).all()
+    rows = await tx.execute(_OF_SESSION, {"session": session_id})
+    return [ReceivedList(row.siret, row.authority, row.received_at) for row in rows]
 
 
 async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
@@ -45,3 +46,11 @@ async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
             rows,
             then="ON CONFLICT (session_id, siret, issuer) DO UPDATE SET received_at = excluded.received_at",
         )
+
+
+_OF_SESSION = text(
+    f"SELECT siret, received_at, (SELECT {EMPLOYER} FROM enrolment "  # noqa: S608 our own words
+    "WHERE session_id = :session AND agent -> 'employer' ->> 'siret' = siret "
+    "ORDER BY enrolment.received_at DESC LIMIT 1) AS authority "
+    "FROM last_nomination WHERE session_id = :session ORDER BY siret, issuer"
+)

@@ -1,13 +1,18 @@
 """Candidates are ranked on a page: drafts, ties, a trial, the decision; and who waits for an employer."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from services.enrolment.rules.requests import Nomination
+from shared import clock
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from shared.references import reference_of
+from shared.web import french
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.support.builders import an_agent, open_now
@@ -161,6 +166,25 @@ async def test_that_more_wait_for_their_employer_is_said_with_where_all_are(
     assert "Voici 1 des 2 personnes sans accord" in text_of(cut).replace("\u00a0", " ")
     assert f'href="{everybody}"' in cut.text
     assert "Riou" in text_of(await organiser.get(everybody))
+
+
+async def test_lists_of_trainees_are_shown_with_whose_they_are_and_when_they_came(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    trainee = an_agent()
+    siret, name = trainee.employer.siret, trainee.employer.name
+    session = open_now(format="bespoke", audience={"sirets": [siret]})
+    await front.publish(session)
+    path = page_of(session, "/candidatures")
+    assert "Aucune liste de stagiaires n’a été reçue." in text_of(await organiser.get(path))
+    await front.answer(Nomination(uuid4(), clock.now(), session.session_id, (trainee,), siret))
+    said = text_of(await organiser.get(path)).partition("Dernière liste reçue")[2]
+    today = french.local_day(clock.now(), session.timezone).capitalize()
+    assert said.strip().startswith(f"{name} SIRET {siret} {today} à ")
+    async with database.transaction() as tx:
+        await tx.execute(text("DELETE FROM enrolment WHERE session_id = :id"), {"id": session.session_id})
+    said = text_of(await organiser.get(path)).partition("Dernière liste reçue")[2]
+    assert said.strip().startswith(f"SIRET {siret}")
 
 
 async def test_a_draft_of_before_the_decision_is_not_saved_and_says_what_happened(
