@@ -139,8 +139,9 @@ async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page(
     assert (await ask(*by_api, **sent)).status_code == 429
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
 async def test_a_ranking_becomes_the_draft_and_decides_nothing(
-    front: Front, organiser: OrganiserClient
+    front: Front, organiser: OrganiserClient, form: str
 ) -> None:
     session = open_now(approval="selection", capacity=1)
     agents = [an_agent("A-1", family_name="Riou"), an_agent("A-2", family_name="Élie"), an_agent("A-3")]
@@ -148,8 +149,9 @@ async def test_a_ranking_becomes_the_draft_and_decides_nothing(
     await front.enrol(session, *agents)
     wrong = await upload(organiser, session, b"Identifiant;Rang\nA-9;1\n", "classement")
     assert wrong.status_code == 422
-    sheet = "Identifiant;Rang\nA-1;2\nA-2;1\nA-3;non retenu\n"
-    tried = await upload(organiser, session, sheet.encode(), "classement")
+    sheet = b"Identifiant;Rang\nA-1;2\nA-2;1\nA-3;non retenu\n"
+    sheet = workbooks.of_csv(sheet) if form == "xlsx" else sheet
+    tried = await upload(organiser, session, sheet, "classement")
     assert "3 changements" in text_of(tried)
     assert "Sans rang" in text_of(await organiser.get(page_of(session, "/candidatures")))
     done = await confirm_ranking(organiser, session, tried)
@@ -157,7 +159,7 @@ async def test_a_ranking_becomes_the_draft_and_decides_nothing(
     page = text_of(await organiser.get(page_of(session, "/candidatures"))).partition("Classées")[2]
     assert page.index("Élie Zoé") < page.index("Riou Zoé") < page.index("Non retenues")
     assert set(await front.states(session, *agents)) == {"pending_selection"}
-    again = text_of(await upload(organiser, session, sheet.encode(), "classement"))
+    again = text_of(await upload(organiser, session, sheet, "classement"))
     assert "Le fichier dit ce qui est déjà dans le brouillon" in again
 
 
@@ -258,20 +260,24 @@ async def test_everybody_is_exported(front: Front, organiser: OrganiserClient, n
     assert sorted(line.split(";")[5] for line in lines) == ["Riou", "Élie"]
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
 async def test_candidates_are_exported_alone_with_times_by_the_sessions_clocks(
-    front: Front, organiser: OrganiserClient
+    front: Front, organiser: OrganiserClient, form: str
 ) -> None:
     session = open_now(approval="selection", timezone="Indian/Reunion")
     await front.publish(session)
     await front.enrol(session, an_agent("A-1", family_name="Riou"))
-    exported = await organiser.get(page_of(session, "/fichiers/candidatures.csv"))
-    heading, line = exported.content.decode("utf-8-sig").splitlines()
+    exported = await organiser.get(page_of(session, f"/fichiers/candidatures.{form}"))
+    content = exported.content if form == "csv" else workbooks.as_csv(exported.content)
+    heading, line = content.decode("utf-8-sig").splitlines()
     assert heading.startswith("Rang;Identifiant;")
     assert heading.endswith(";Candidature reçue le (heure de La Réunion)")
     assert line.startswith(";A-1;")
-    tried = await upload(organiser, session, f"{heading}\n1{line}".encode(), "classement")
-    ranked = await confirm_ranking(organiser, session, tried)
-    assert ranked.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
+    ranked = f"{heading}\n1{line}".encode()
+    sheet = ranked if form == "csv" else workbooks.of_csv(ranked)
+    tried = await upload(organiser, session, sheet, "classement")
+    done = await confirm_ranking(organiser, session, tried)
+    assert done.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
     empty = await organiser.get(page_of(session, "/fichiers/presences.csv"))
     assert len(empty.content.decode().splitlines()) == 1
 
