@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Status
+from shared.web import french
 from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, log_in, page_of, send, text_of
 from tests.integration.enrolment.organising import ADMIN, CORSE, MODULES, SUPPORT
@@ -49,6 +51,31 @@ async def test_a_session_is_shown_with_its_seats_and_who_waits(
     assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
     assert "Vous n’avez rien à faire" in page
     assert "Inscriptions ouvertes" in page
+
+
+async def test_a_session_is_shown_with_the_next_date_that_counts_for_who_enrols(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    now, day = clock.now(), timedelta(days=1)
+    starts = {"starts_at": now + 20 * day}
+    opening = open_now(
+        venue="Angers", enrolment_opens_at=now + 2 * day, enrolment_closes_at=now + 9 * day, **starts
+    )
+    closing = open_now(venue="Brest", enrolment_closes_at=now + 3 * day, **starts)
+    closed = open_now(venue="Vannes", enrolment_closes_at=now - 4 * day, **starts)
+    await front.publish(opening, closing, closed)
+    page = text_of(await organiser.get(MANAGE))
+    opens_on, closed_on = (
+        french.local_day(moment, session.timezone)
+        for session, moment in ((opening, opening.enrolment_opens_at), (closed, closed.enrolment_closes_at))
+    )
+    until = french.deadline(closing.enrolment_closes_at, closing.timezone)
+    for said in (
+        f"Les inscriptions ouvrent le {opens_on}.",
+        f"Inscriptions jusqu’au {until} (dans 3 jours).",
+        f"Inscriptions closes depuis le {closed_on}.",
+    ):
+        assert page.count(" ".join(said.split())) == 1, said
 
 
 async def test_a_session_that_is_cancelled_takes_nobody(front: Front, organiser: OrganiserClient) -> None:
