@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from services.enrolment.service import messages
+from shared import clock
+from shared.database import Database
 from shared.events.catalogue import SessionState
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
@@ -46,6 +49,20 @@ async def test_a_message_that_has_not_left_is_taken_back(
     assert (await organiser.post(f"{path}/retrait", data=form)).headers["location"] == f"{path}?fait=retire"
     assert await rows("SELECT 1 FROM message") == []
     assert (await organiser.post(f"{path}/retrait", data=form)).status_code == 404
+
+
+async def test_a_message_that_has_left_is_not_taken_back(
+    front: Front, organiser: OrganiserClient, database: Database, rows: SelectRows
+) -> None:
+    session = await a_session(front)
+    path = page_of(session, "/messages")
+    await send(organiser, path, **MESSAGE, envoyer="oui")
+    page = (await organiser.get(path)).text
+    form = {"cle": hidden(page, "cle"), "message": hidden(page, "message")}
+    async with database.transaction() as tx:
+        assert await messages.send_due(tx, clock.now() + timedelta(hours=1)) == 1
+    assert "Ce message est déjà parti." in text_of(await organiser.post(f"{path}/retrait", data=form), 409)
+    assert len(await rows("SELECT 1 FROM message")) == 1
 
 
 async def test_what_is_wrong_stands_beside_its_field(
