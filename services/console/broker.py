@@ -13,7 +13,7 @@ from shared.messaging import topics
 from shared.messaging.lag import LATE, GroupLag
 from shared.messaging.topics import TopicState
 
-_CREATE = "python -m services.catalogue topics create"
+_CREATE = "run 'python -m services.catalogue topics create', as a user of Kafka who may"
 
 
 async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
@@ -73,7 +73,7 @@ def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
         return f"the broker does not tell: {lag_of.unknown}", ""
     behind = "" if waits is None else f", {lag_of.records} records behind, the first for {duration(waits)}"
     if not group.partitions:
-        return f"the topic {lag_of.topic} does not exist", f"run '{_CREATE}'"
+        return f"the topic {lag_of.topic} does not exist", _CREATE
     if not group.members:
         return f"nobody reads it{behind}", f"start {service}; where it runs, read its log"
     if (trouble := group.trouble()) is not None:
@@ -109,7 +109,7 @@ def of_topic(state: TopicState) -> Finding:
 
 def _not_as_agreed(state: TopicState) -> Iterator[tuple[str, str]]:
     if not state.partitions:
-        yield "does not exist: events for it wait", f"run '{_CREATE}'"
+        yield "does not exist: events for it wait", _CREATE
         return
     if state.partitions < state.agreed.partitions:
         yield (

@@ -57,7 +57,9 @@ async def test_a_topic_that_is_missing_or_otherwise_is_named_with_what_mends_it(
     await admin.close()
     done = await console("topics")
     assert done.code == 1
-    assert done.about("kafka", "portal.agents")["remedy"].endswith("topics create'")
+    assert done.about("kafka", "portal.agents")["remedy"].startswith(
+        "run 'python -m services.catalogue topics create', as"
+    )
     line = done.about("kafka", "catalogue.sessions")
     assert line["found"] == "has 3 partitions, fewer than 6; cleanup.policy is delete, not compact"
     assert "kafka-topics --alter --topic catalogue.sessions --partitions 6" in line["remedy"]
