@@ -67,6 +67,11 @@ def check(program: str, validator: str) -> None:
         run([program, "lint", "--strict", "--quiet", *given])
         rendered = run([program, "template", "parcours", *given])
         scaled = run([program, "template", "parcours", *given, "--set", "autoscaling.kind=hpa"])
+        newer = _resources(run([program, "template", "parcours", *given, "--set-string", "topics.tag=9.9.9"]))
+        if [name for name, image in _images(newer) if image.endswith(":9.9.9")] != ["topics"]:
+            raise Wrong(
+                f"{values.name}: topics.tag is not the version by which topics are made, and no other"
+            )
         for version in (OLDEST, NEWEST):
             said = run(
                 [validator, "--strict", "--quiet", "--kubernetes-version", version, "-"],
@@ -88,6 +93,13 @@ def check(program: str, validator: str) -> None:
             f"{values.name}: {len(resources)} resources are right for Kubernetes {OLDEST} and {NEWEST}, "
             f"and the settings for {', '.join(containers)}"
         )
+
+
+def _images(resources: list[Manifest]) -> Iterator[tuple[str, str]]:
+    for resource in resources:
+        if resource["kind"] in ("Deployment", "Job"):
+            for container in resource["spec"]["template"]["spec"]["containers"]:
+                yield container["name"], container["image"]
 
 
 def _resources(rendered: str) -> list[Manifest]:
