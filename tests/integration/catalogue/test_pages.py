@@ -285,10 +285,22 @@ async def test_a_session_leads_to_the_other_dates_of_its_offer_that_one_can_enro
     assert f"/sessions/{shown}" not in page.links
 
 
-async def test_a_page_says_what_it_shows_to_who_shares_it(visitor: HttpBrowser) -> None:
-    page = (await visitor.get(f"/sessions/{RENNES}")).text
-    assert f'<meta property="og:url" content="{PUBLIC_URL}/sessions/{RENNES}">' in page
-    assert '<meta property="og:title" content="IA et territoires à Rennes' in page
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", "Se former à l’intelligence artificielle"),
+        ("/sessions", "Sessions"),
+        (f"/sessions/{RENNES}", "IA et territoires à Rennes"),
+        ("/offres/mooc-fondamentaux-ia", "Les fondamentaux"),
+    ],
+)
+async def test_a_page_says_what_it_shows_to_who_shares_it(
+    visitor: HttpBrowser, path: str, title: str
+) -> None:
+    page = (await visitor.get(path)).text
+    assert f'<meta property="og:url" content="{PUBLIC_URL}{path}">' in page
+    assert f'<meta property="og:title" content="{title}' in page
+    assert re.search('<meta property="og:description" content="[^"]{20,}">', page)
     image = re.search(r'property="og:image" content="([^"]+)"', page)
     assert image is not None
     shown = await visitor.get(image[1])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urljoin
 from uuid import uuid4
 
 import httpx
@@ -138,6 +139,37 @@ async def test_what_waits_for_a_minute_is_late_as_for_parcours_status_and_the_al
     assert [page.count("À surveiller") for page in pages] == [1, 2]
     assert re.search("catalogue.sessions.+À surveiller", pages[0])
     assert re.search("enrolment.occupancy.+Bien", pages[0])
+
+
+AREAS = {"catalogue": "/gestion", "enrolment": "/inscriptions/gestion", "notifier": "/courriels/suivi"}
+
+
+@pytest.mark.parametrize(("role", "places"), [(ADMIN, 3), (SUPPORT, 2), (ORGANISER, 1)])
+async def test_the_head_is_the_same_in_every_area_of_the_three_services(
+    request: pytest.FixtureRequest, tmp_path: Path, role: str, places: int
+) -> None:
+    heads = {}
+    for service in SERVICES:
+        process = a_process(service, request.getfixturevalue(f"{service}_url"), tmp_path)
+        async with a_browser(process) as browser:
+            for area in (AREAS[service], OPERATIONS[service]):
+                page = await browser.post(f"{area}/connexion", data={"jeton": role})
+                if page.status_code != 403:  # who may come in
+                    heads[area] = head_of(page)
+        await process.database.close()
+    assert len(heads) > 1
+    (head,) = set(heads.values())
+    name, _, *links = head
+    assert name == f"{role}-name"
+    assert len(links) == places + 2, "besides the mark and the public pages"
+
+
+def head_of(page: httpx.Response) -> tuple[str, ...]:
+    """Who one is, with which rights, and where the head leads but to what is the area's own."""
+    (head,) = re.findall("<header.*?<form", page.text, re.DOTALL)
+    (rights,) = re.findall("<strong>([^<]*)</strong><br>([^<]*)", head)
+    links = re.findall('<a href="([^"]*)"[^>]*>(?!Mes connexions)', head)
+    return (*rights, *(urljoin("http://test/", link) for link in links))
 
 
 async def test_a_letter_to_many_that_is_late_is_said_though_no_mail_of_it_is_in_the_queue(
