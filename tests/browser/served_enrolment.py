@@ -26,6 +26,7 @@ from tests.support.consuming import received
 from tests.support.serving import serving
 
 TOKEN = "advisor-bretagne"
+ADMIN_TOKEN = "exploitation"
 COLLEAGUE = "colleague-bretagne"
 """The token of another who organises the same sessions."""
 NAMES = (
@@ -40,12 +41,16 @@ LONG = "Anticonstitutionnellement" * 4
 NEW, TAKEN_ON = uuid4(), uuid4()
 """Bespoke requests that wait for Bretagne."""
 CLOSED = "jsonb_build_object('enrolment_closes_at', now() - interval '1 day')"
+OVER = (
+    "jsonb_build_object('enrolment_closes_at', now() - interval '9 days', "
+    "'starts_at', now() - interval '27 hours', 'ends_at', now() - interval '20 hours')"
+)
 CHANGES = {
     "decided": CLOSED,
     "minimum": CLOSED,
     "ranking": CLOSED,
-    "past": "jsonb_build_object('enrolment_closes_at', now() - interval '9 days', "
-    "'starts_at', now() - interval '27 hours', 'ends_at', now() - interval '20 hours')",
+    "past": OVER,
+    "held": OVER,
 }
 """What time brings: the new dates of sessions in which people have enrolled."""
 
@@ -95,6 +100,7 @@ async def fill(database: Database) -> dict[str, UUID]:
             capacity=20, minimum=12, venue="Quartz, 29200 Brest", starts_at=now + timedelta(days=4)
         ),
         "past": open_now(capacity=12, venue="Centre, 22000 Saint-Brieuc"),
+        "held": open_now(venue="Mairie, 35400 Saint-Malo"),
         "online": open_now(format="webinar", venue=None, capacity=None, title="L’IA générative en une heure"),
         "empty": open_now(venue="Médiathèque, 29000 Quimper", questions=asked, **later),
         "decided": open_now(format="inet", approval="selection", capacity=2, venue="INSET, 54000 Nancy"),
@@ -108,6 +114,7 @@ async def fill(database: Database) -> dict[str, UUID]:
     await front.enrol(sessions["approval"], *people(2))
     await front.enrol(sessions["minimum"], *people(4))
     await front.enrol(sessions["past"], *people(9))
+    await front.enrol(sessions["held"], *people(3))
     await front.enrol(sessions["decided"], *people(3))
     await front.enrol(sessions["online"], WHO_LEAVES)
     employer = {"siret": "21350238800019", "name": "Syndicat" * 12, "delegation": "bretagne"}
@@ -118,8 +125,9 @@ async def fill(database: Database) -> dict[str, UUID]:
         for situation, change in CHANGES.items():
             await tx.execute(
                 text(
-                    f"UPDATE session SET version = version + 1, state = state || {change} WHERE "
-                    "session_id = :id"
+                    "UPDATE session SET version = version + 1, "
+                    f"state = state || {change} || jsonb_build_object('version', version + 1) "
+                    "WHERE session_id = :id"
                 ),
                 {"id": sessions[situation].session_id},
             )
@@ -153,7 +161,7 @@ def serve_enrolment(url: str, folder: Path) -> Iterator[ServedEnrolment]:
     entries = [
         {"name": token, "role": "organiser", "delegation": "bretagne", "sha256": _sha256(token)}
         for token in (TOKEN, COLLEAGUE)
-    ]
+    ] + [{"name": ADMIN_TOKEN, "role": "admin", "sha256": _sha256(ADMIN_TOKEN)}]
     tokens_file.write_text(json.dumps(entries))
     found: dict[str, UUID] = {}
     links: list[str] = []

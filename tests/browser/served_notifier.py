@@ -34,6 +34,7 @@ ADDRESS = "a-1@ville.example"
 
 TOKEN, ADMIN_TOKEN = "assistance", "exploitation"
 LOG = "/courriels/suivi"
+ENROLMENT = "/services/enrolment"
 LONG_NAME = "Villemarqué-Trémargat-de-Kergrist-Moëlou"
 """As long as a name gets."""
 
@@ -117,6 +118,12 @@ async def fill(notifier: Notifier) -> None:
         await figures.count(tx, timedelta(0))
         unreadable = replace(a_record(a_decision(AgentEnrolled)), headers=())
         await dead_letters.park(tx, [Parked(unreadable, None, "the attribute ce_id is missing")])
+        for offset in (1, 2):
+            failed = a_record(a_decision(AgentEnrolled, enrolment_id=uuid4()), uuid4(), source=ENROLMENT)
+            record = replace(failed, offset=offset)
+            await dead_letters.park(
+                tx, [Parked(record, AgentEnrolled.TYPE, "the database was upgraded", "Traceback", uuid4())]
+            )
     await notifier.change(
         "INSERT INTO subscription_request (request_id, address, interests) "
         "VALUES (gen_random_uuid(), 'b@ville.example', '{delegation:bretagne}')"

@@ -145,6 +145,15 @@ def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
     box = page.locator(".sessions").bounding_box()
     assert box is not None
     assert box["width"] > 900  # the place of the filters is not left blank
+    for name in ("home", "calendar", "offer", "resources"):
+        page.goto(PAGES[name])
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        assert (
+            page.locator("nav[aria-label=Principale], footer, .button, button, .map")
+            .filter(visible=True)
+            .count()
+            == 0
+        ), name
 
 
 def test_the_seats_of_a_session_are_kept_up_to_date_while_it_is_seen(page: Page) -> None:
