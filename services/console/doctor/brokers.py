@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from services.console import newest
 from services.console.asking import Unanswered, broker_answers
 from services.console.broker import of_topic
 from services.console.doctor import certificates
 from services.console.doctor.databases import CLOCKS_DIFFER
 from services.console.findings import Finding, Mark
 from shared import clock
-from shared.messaging import acls, cluster, newest, topics
+from shared.messaging import acls, cluster, topics
 from shared.messaging.acls import NoAuthorizer, RightsNotListed
 from shared.messaging.broker import security_of
 from shared.messaging.portals.registry import Portals

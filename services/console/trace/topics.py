@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from services.console import places
 from services.console.asking import ConsoleSettings, Unanswered, broker_answers
 from services.console.findings import Finding, Mark
+from services.console.places import RecordPlace
 from services.console.trace.request_trace import RequestTrace, TraceOptions, step
 from shared import clock
 from shared.events.topics import Topic, is_of_portals
-from shared.messaging import places
-from shared.messaging.places import RecordPlace
 
 BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
 """Where a record is looked for, about the moment at which a service knows it: clocks differ, relays wait."""

@@ -21,13 +21,14 @@ from aiokafka.errors import (
 from sqlalchemy import Row, text
 
 from services.console import broker as console
+from services.console import places
 from services.console.asking import DEFINITIONS, ConsoleSettings
 from services.console.findings import Mark
 from shared import clock
 from shared.database import Database
 from shared.events import Event
 from shared.events.portal import EnrolmentRequested, SubscriptionChanged, WithdrawalRequested
-from shared.messaging import acls, held, places, topics
+from shared.messaging import acls, held, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from shared.messaging.relay import Relay
