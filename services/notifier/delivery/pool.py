@@ -93,10 +93,10 @@ class SmtpPool:
                 except RelayUnreachable as error:
                     return SendOutcome(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
-                asked = time.monotonic()
+                sent_at = time.monotonic()
                 try:
                     outcome = await connection.send(mail, mark_data_start)
-                    _count(mail, outcome, time.monotonic() - asked)
+                    _count(mail, outcome, time.monotonic() - sent_at)
                     if refusing and outcome.code not in (None, 421):
                         self._refusing = False
                         self._outage.over()
