@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from shared.web.links import ARRIVAL, Purpose
 from tests.browser import served_notifier as notifier
@@ -245,6 +245,16 @@ def before_a_session(served: ServedEnrolment) -> States:
     }
 
 
+def choose_ranking(page: Page) -> None:
+    """Fill in the sheet of candidates, and choose it."""
+    exported = page.request.get(page.url.split("?")[0] + "/candidatures.csv").text()
+    heading, *lines = exported.splitlines()
+    sheet = "\n".join([heading, *(f"{rank}{line}" for rank, line in enumerate(lines, 1))])
+    page.get_by_label("Contenu du fichier").select_option("classement")
+    file = FilePayload(name="classement.csv", mimeType="text/csv", buffer=sheet.encode())
+    page.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(file)
+
+
 def from_its_day_on(served: ServedEnrolment) -> States:
     at = {name: f"{MANAGE}/sessions/{session_id}" for name, session_id in served.sessions.items()}
     return {
@@ -273,6 +283,7 @@ def from_its_day_on(served: ServedEnrolment) -> States:
             f"{at['past']}/pointage",
             [fill("Référence de l’inscription", "K"), press("Pointer")],
         ),
+        "check-in, by hand": (f"{at['past']}/pointage", [press("Ajouter une personne", "link"), unfold]),
         "check-in, long names": (f"{at['long']}/pointage", []),
         "check-in, nobody": (f"{at['empty']}/pointage", []),
         "messages": (f"{at['full']}/messages", []),
@@ -283,6 +294,10 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         ),
         "files": (f"{at['full']}/fichiers", []),
         "files, mistake": (None, [press("Voir les changements"), see("Rien n’a été enregistré")]),
+        "files, a ranking tried": (
+            f"{at['ranking']}/fichiers",
+            [choose_ranking, press("Voir les changements"), see("Ce classement remplacerait")],
+        ),
         "groups": (f"{at['full']}/groupes", []),
         "groups, nobody": (f"{at['empty']}/groupes", []),
         "history": (f"{at['full']}/historique", []),
