@@ -157,6 +157,8 @@ ENROLMENT_FIELDS: Mapping[str, str] = {
     "above_capacity": "Motif au-delà de la capacité",
     "reason": "Motif",
     "by": "À la demande de",
+    "answer": "Réponse",
+    "heard": "Comment vous le savez",
     "priority": "Priorité",
     "to_session_id": "Nouvelle session",
     "note": "Note",

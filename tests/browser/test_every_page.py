@@ -217,6 +217,11 @@ def before_a_session(served: ServedEnrolment) -> States:
             ],
         ),
         "the last person": (at["full"], [open_person(-1), unfold]),
+        "a person, an offer": (f"{at['full']}?etat=proposee", [open_person(0), unfold]),
+        "a person, an approval": (
+            at["approval"],
+            [open_person(0), unfold, press("Enregistrer la réponse"), see("Choisissez la réponse.")],
+        ),
         "a person who waits": (f"{at['full']}/attente", [open_person(-1), unfold]),
         "several persons": (
             f"{at['full']}?etat=place&tri=nom",

@@ -190,6 +190,23 @@ class WithdrawalByOrganiser(_Body):
     reason: Paragraph | None = None
 
 
+_HOW_KNOWN = Field(description="How you know, such as by telephone, and when. Kept with the author.")
+
+
+class OfferAnswerByOrganiser(_Body):
+    """Whether an agent takes the seat that is offered, as they told you. The author is the token's owner."""
+
+    accepted: bool
+    reason: Line = _HOW_KNOWN
+
+
+class ApprovalByOrganiser(_Body):
+    """Whether the employer agrees, as it told you. The author is the owner of the token."""
+
+    granted: bool
+    reason: Line = _HOW_KNOWN
+
+
 class JoinByOrganiser(_Body):
     """The enrolment of the same person that ends."""
 

@@ -102,6 +102,8 @@ EXAMPLES: dict[str, Any] = {
     },
     "PriorityChange": {"priority": 10, "reason": "Session reportée deux fois pour cet agent"},
     "WithdrawalByOrganiser": {"by": "agent", "reason": "Empêchement signalé par téléphone"},
+    "OfferAnswerByOrganiser": {"accepted": True, "reason": "Au téléphone, le 12 mars"},
+    "ApprovalByOrganiser": {"granted": True, "reason": "La DRH, par courrier du 12 mars"},
     "JoinByOrganiser": {"enrolment_id": "b1946ac9-2492-4d23-8cb4-1f6d7a3f0e77"},
     "MoveByOrganiser": {
         "to_session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12",

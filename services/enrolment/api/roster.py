@@ -18,9 +18,11 @@ from services.enrolment.api.access import (
 from services.enrolment.api.bodies import (
     KEY,
     AgentCorrection,
+    ApprovalByOrganiser,
     EnrolmentByHand,
     JoinByOrganiser,
     MoveByOrganiser,
+    OfferAnswerByOrganiser,
     PriorityChange,
     RosterEntry,
     WithdrawalByOrganiser,
@@ -36,6 +38,7 @@ from services.enrolment.service import corrections, enrolments, roster, sheet_li
 from services.enrolment.service.enrolments import HasEnded
 from shared import clock
 from shared.auth import TokenFirst
+from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Reason
 from shared.http import PROBLEMS, Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
@@ -203,6 +206,59 @@ async def withdraw(
             409, "Not possible now", "The session has started: record the absence as attendance instead."
         )
     return roster_entry(*withdrawn)
+
+
+@router.post("/enrolments/{enrolment_id}/offer-answer", summary="Take or leave a seat for somebody")
+async def answer_offer(
+    enrolment_id: UUID,
+    answered: OfferAnswerByOrganiser,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+) -> RosterEntry:
+    """As the agent told you, while the seat is held for them. Left, it goes to the next."""
+    async with database.transaction() as tx:
+        result = await enrolments.answer_offer(
+            tx,
+            enrolment_id,
+            accepted=answered.accepted,
+            reason=answered.reason,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+        )
+    return _entry_unless_refused(result, enrolment_id)
+
+
+@router.post("/enrolments/{enrolment_id}/approval", summary="Note that the employer agrees, or does not")
+async def decide_approval(
+    enrolment_id: UUID,
+    approval: ApprovalByOrganiser,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
+) -> RosterEntry:
+    """As the employer told you, of who is `pending_approval`. Agreed, the rules of the session decide."""
+    async with database.transaction() as tx:
+        result = await enrolments.decide_approval(
+            tx,
+            enrolment_id,
+            granted=approval.granted,
+            reason=approval.reason,
+            organiser=organiser,
+            policy=policy,
+            now=clock.now(),
+        )
+    return _entry_unless_refused(result, enrolment_id)
+
+
+def _entry_unless_refused(
+    result: tuple[RosterLine, SessionState] | Reason | None, enrolment_id: UUID
+) -> RosterEntry:
+    """Return the line as it is shown. Raises the problem of what is refused, or is not there."""
+    if isinstance(result, Reason):
+        raise _refused(result)
+    return roster_entry(*found(result, f"enrolment {enrolment_id}"))
 
 
 @router.post("/enrolments/{enrolment_id}/join", summary="Keep one of two enrolments of one person")

@@ -4,11 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from services.enrolment.rules.eligibility import Refused, judge_withdrawal
+from services.enrolment.rules.eligibility import (
+    Refused,
+    judge_answer,
+    judge_approval,
+    judge_withdrawal,
+)
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join, prioritise
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import ByHand, SeatRequest, Swap, Withdrawal
+from services.enrolment.rules.requests import (
+    ApprovalDecision,
+    ByHand,
+    OfferAnswer,
+    SeatRequest,
+    Swap,
+    Withdrawal,
+)
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import FIRST_PLACE
@@ -133,12 +145,83 @@ async def withdraw(
     refused = judge_withdrawal(session, enrolment, now)
     if refused is not None:
         return refused
-    session_id = session.session_id
-    request = Withdrawal(uuid4(), now, session_id, enrolment.agent.key, reason, by_employer)
     # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
+    request = Withdrawal(uuid4(), now, session.session_id, enrolment.agent.key, reason, by_employer)
+    return await _answered(tx, request, found, organiser, policy)
+
+
+async def answer_offer(
+    tx: Transaction,
+    enrolment_id: UUID,
+    *,
+    accepted: bool,
+    reason: str,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | Reason | None:
+    """Take the seat that is held for an agent, or leave it, as they have told the organiser.
+
+    The organiser is kept as the author, with the reason. Returns the line of the roster then, why it is
+    refused, or None when there is no such enrolment.
+    """
+    found = await find_own(tx, enrolment_id, organiser, lock=True)
+    if found is None:
+        return None
+    enrolment, session = found.enrolment, found.session
+    agent, version = enrolment.agent.key, enrolment.version
+    request = OfferAnswer(uuid4(), now, session.session_id, agent, accepted, version)
+    refused = judge_answer(session, enrolment, request)
+    if refused is not None:
+        return refused.reason
+    return await _answered(tx, request, found, organiser, policy, reason=reason)
+
+
+async def decide_approval(
+    tx: Transaction,
+    enrolment_id: UUID,
+    *,
+    granted: bool,
+    reason: str,
+    organiser: Principal,
+    policy: Policy,
+    now: datetime,
+) -> tuple[RosterLine, SessionState] | Reason | None:
+    """Note that the employer agrees to an enrolment, or does not, as the organiser was told (rule 5).
+
+    The organiser is kept as the author, with the reason. Returns the line of the roster then, why it is
+    refused, or None when there is no such enrolment.
+    """
+    found = await find_own(tx, enrolment_id, organiser, lock=True)
+    if found is None:
+        return None
+    enrolment, session = found.enrolment, found.session
+    refused = judge_approval(session, enrolment, now, granted=granted)
+    if refused is not None:
+        return refused.reason
+    request = ApprovalDecision(uuid4(), now, session.session_id, enrolment.agent.key, granted)
+    return await _answered(tx, request, found, organiser, policy, reason=reason)
+
+
+async def _answered(
+    tx: Transaction,
+    request: Withdrawal | OfferAnswer | ApprovalDecision,
+    found: EnrolmentInSession,
+    organiser: Principal,
+    policy: Policy,
+    *,
+    reason: str | None = None,
+) -> tuple[RosterLine, SessionState]:
+    """Answer what an organiser requests for somebody else, and keep who it was, and why if they say so.
+
+    Returns the line that the enrolment ``found`` has in the roster then.
+    """
+    enrolment_id, session, now = found.enrolment.enrolment_id, found.session, request.received_at
     await requests.answer(tx, [request], policy, now)
-    await changes.add_author(tx, request.key, session_id, now, organiser.name)
-    return await roster_lines.line_of(tx, session_id, enrolment_id), session
+    await changes.add_author(tx, request.key, session.session_id, now, organiser.name)
+    if reason is not None:
+        await changes.add_reason(tx, request.key, enrolment_id, now, reason)
+    return await roster_lines.line_of(tx, session.session_id, enrolment_id), session
 
 
 async def join(
@@ -163,11 +246,8 @@ async def join(
     fault = judge_join(session, found.enrolment, ends, now)
     if fault is not None:
         return fault
-    session_id = session.session_id
-    request = Withdrawal(uuid4(), now, session_id, ends.agent.key, None, joined_to=enrolment_id)
-    await requests.answer(tx, [request], policy, now)
-    await changes.add_author(tx, request.key, session_id, now, organiser.name)
-    return await roster_lines.line_of(tx, session_id, enrolment_id), session
+    request = Withdrawal(uuid4(), now, session.session_id, ends.agent.key, None, joined_to=enrolment_id)
+    return await _answered(tx, request, found, organiser, policy)
 
 
 async def move(

@@ -74,6 +74,8 @@ async def test_the_roster_has_the_answers_of_each(front: Front, organiser: Organ
 EVERY_FIELD = {
     "version": "1",
     "by": "agent",
+    "answer": "yes",
+    "heard": "x",
     "priority": "1",
     "reason": "x",
     "note": "x",
@@ -324,6 +326,46 @@ async def test_a_priority_is_changed_with_author_and_reason(front: Front, organi
     page = text_of(await organiser.get(path))
     assert "1re de la liste" in page
     assert "advisor-bretagne : Oubli" in page
+
+
+@pytest.mark.parametrize(
+    ("answer", "states"), [("yes", ["enrolled", "waitlisted"]), ("no", ["lapsed", "offered"])]
+)
+async def test_who_phones_about_an_offered_seat_is_answered_for(
+    front: Front, organiser: OrganiserClient, answer: str, states: list[str]
+) -> None:
+    session, agents = await full(front, waiting_list="offer")
+    await front.withdraw(session, agents[0])
+    path = await person_page(front, session, agents[2])
+    assert "Choisissez la réponse." in text_of(await send(organiser, path, f"{path}/reponse"), 422)
+    unheard = await send(organiser, path, f"{path}/reponse", answer=answer)
+    assert "Dites comment vous le savez" in text_of(unheard, 422)
+    done = await send(organiser, path, f"{path}/reponse", answer=answer, heard="Appel reçu")
+    assert done.headers["location"] == f"{path}?fait=repondue"
+    assert await front.states(session, *agents[2:]) == states
+    page = await organiser.get(done.headers["location"])
+    assert "La réponse est enregistrée" in text_of(page)
+    assert "advisor-bretagne : Appel reçu" in text_of(page)
+    assert f"{path}/reponse" not in page.text
+    served = text_of(await organiser.get(await person_page(front, session, agents[3])))
+    assert "Appel reçu" not in served
+
+
+@pytest.mark.parametrize(("answer", "state"), [("yes", "enrolled"), ("no", "refused")])
+async def test_what_an_employer_said_by_mail_is_noted(
+    front: Front, organiser: OrganiserClient, answer: str, state: str
+) -> None:
+    session, (agent, *_) = await full(front, approval="employer")
+    path = await person_page(front, session, agent)
+    done = await send(organiser, path, f"{path}/accord", answer=answer, heard="La DRH, par courrier")
+    assert done.headers["location"] == f"{path}?fait=accord"
+    assert await front.states(session, agent) == [state]
+    page = await organiser.get(done.headers["location"])
+    assert "La réponse de l’employeur est enregistrée" in text_of(page)
+    assert "advisor-bretagne : La DRH, par courrier" in text_of(page)
+    assert f"{path}/accord" not in page.text
+    late = await send(organiser, path, f"{path}/accord", answer=answer, heard="La DRH, par courrier")
+    assert "Les règles de la session ne le permettent pas" in text_of(late, 422)
 
 
 async def test_somebody_is_moved_to_another_session_of_the_offer(

@@ -185,6 +185,8 @@ async def test_a_session_of_another_delegation_does_not_exist(
     [
         ("PUT", "priority", {"priority": 1, "reason": "r"}),
         ("POST", "withdrawal", {"by": "agent"}),
+        ("POST", "offer-answer", {"accepted": True, "reason": "r"}),
+        ("POST", "approval", {"granted": True, "reason": "r"}),
         ("PATCH", "agent", {"given_name": "Zo"}),
     ],
 )
@@ -283,6 +285,90 @@ async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_publ
     assert "attendance" in answer.json()["detail"]
     problem(answer, 409)
     assert len(await rows("SELECT 1 FROM outbox")) == published
+
+
+# -------------------------------------------------------------------------------- by telephone or mail
+
+
+@pytest.mark.parametrize(
+    ("accepted", "state", "next_state", "cause"),
+    [
+        (True, "enrolled", "waitlisted", "offer_accepted"),
+        (False, "lapsed", "offered", "offer_declined"),
+    ],
+)
+async def test_an_organiser_answers_an_offer_for_who_phones(
+    *, front: Front, ask: Ask, rows: SelectRows, accepted: bool, state: str, next_state: str, cause: str
+) -> None:
+    session, agents = await a_full_session(front)
+    body = {"accepted": accepted, "reason": "Au téléphone"}
+
+    answer = await ask(
+        "POST", path_of(await front.of(session, agents[2]), "offer-answer"), by=BRETAGNE, json=body
+    )
+
+    assert answer.json()["state"] == state, answer.text
+    assert await front.states(session, agents[3]) == [next_state]
+    if accepted:
+        [published] = (await published_events(rows, "AgentEnrolled", agent_id="A-2"))[-1:]
+        assert published["from_waiting_list"] is True
+    else:
+        [published] = await published_events(rows, "SeatOfferLapsed", agent_id="A-2")
+        assert published["cause"] == "declined"
+    [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = :cause", cause=cause)
+    assert (kept.facts["author"], kept.facts["reason"]) == (BRETAGNE, "Au téléphone")
+    others = await rows("SELECT facts FROM enrolment_change WHERE agent_id <> 'A-2'")
+    assert not any("reason" in change.facts for change in others), "it is nobody else's"
+
+
+async def test_an_offer_is_not_answered_once_its_time_is_over(
+    front: Front, ask: Ask, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, agents = await a_full_session(front)
+    offer = await front.of(session, agents[2])
+    published = len(await rows("SELECT 1 FROM outbox"))
+    monkeypatch.setattr(clock, "now", lambda: offer.hold_until)
+    for answered, code in ((offer, "deadline_passed"), (await front.of(session, agents[3]), "no_offer")):
+        body = {"accepted": True, "reason": "Au téléphone"}
+        answer = await ask("POST", path_of(answered, "offer-answer"), by=BRETAGNE, json=body)
+        problem(answer, 409)
+        assert answer.json()["code"] == code
+    assert len(await rows("SELECT 1 FROM outbox")) == published
+
+
+@pytest.mark.parametrize(
+    ("granted", "states", "cause"),
+    [(True, ["enrolled", "waitlisted"], "approval_granted"), (False, ["refused"] * 2, "approval_denied")],
+)
+async def test_an_organiser_notes_what_an_employer_said(
+    *, front: Front, ask: Ask, rows: SelectRows, granted: bool, states: list[str], cause: str
+) -> None:
+    session = open_now(capacity=1, approval="employer")
+    agents = [an_agent("A-0"), an_agent("A-1")]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    body = {"granted": granted, "reason": "La DRH, par courrier"}
+
+    paths = [path_of(await front.of(session, agent), "approval") for agent in agents]
+    for path in paths:
+        assert (await ask("POST", path, by=BRETAGNE, json=body)).status_code == 200
+
+    assert await front.states(session, *agents) == states
+    for kept in await rows("SELECT facts, cause FROM enrolment_change"):
+        assert (kept.cause, kept.facts["author"], kept.facts["reason"]) == (cause, BRETAGNE, body["reason"])
+    if not granted:
+        published = await published_events(rows, "EnrolmentRefused")
+        assert [event["reason"] for event in published] == ["approval_denied"] * 2
+    answer = await ask("POST", paths[-1], by=BRETAGNE, json=body)
+    problem(answer, 409)
+    assert answer.json()["code"] == ("already_enrolled" if granted else "not_enrolled")
+
+
+@pytest.mark.parametrize("body", [{"accepted": True}, {"accepted": True, "reason": " "}, {"reason": "r"}])
+async def test_how_an_answer_was_heard_is_asked(front: Front, ask: Ask, body: dict[str, Any]) -> None:
+    session, agents = await a_full_session(front)
+    offer = await front.of(session, agents[2])
+    assert problem(await ask("POST", path_of(offer, "offer-answer"), by=BRETAGNE, json=body), 422)
 
 
 # ------------------------------------------------------------------------------------------- corrections

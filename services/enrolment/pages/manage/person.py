@@ -113,6 +113,38 @@ class PersonPages:
             now=clock.now(),
         )
 
+    async def answer_offer(self, visit: StaffVisit) -> Response:
+        """Take or leave the seat that is offered, as the person has told the organiser."""
+        return await self._do(visit, self._answer_offer, "repondue")
+
+    async def _answer_offer(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        accepted, reason = _answer_in(visit)
+        return await enrolments.answer_offer(
+            tx,
+            enrolment_id,
+            accepted=accepted,
+            reason=reason,
+            organiser=visit.who,
+            policy=self.policy,
+            now=clock.now(),
+        )
+
+    async def decide_approval(self, visit: StaffVisit) -> Response:
+        """Note that the employer agrees, or does not, as it has told the organiser."""
+        return await self._do(visit, self._decide_approval, "accord")
+
+    async def _decide_approval(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
+        granted, reason = _answer_in(visit)
+        return await enrolments.decide_approval(
+            tx,
+            enrolment_id,
+            granted=granted,
+            reason=reason,
+            organiser=visit.who,
+            policy=self.policy,
+            now=clock.now(),
+        )
+
     async def move(self, visit: StaffVisit) -> Response:
         """Move the person to another session of the offer; one that asks questions asks them first."""
         try:
@@ -200,6 +232,14 @@ class PersonPages:
         return frame.to_person(enrolment_id, to_say)
 
 
+def _answer_in(visit: StaffVisit) -> tuple[bool, str]:
+    """Whether the answer that was heard is yes, and how it was heard. Raises ``NotDone``."""
+    answer = visit.form.typed("answer")
+    if answer not in ("yes", "no"):
+        raise NotDone({"answer": FormError("answer")})
+    return answer == "yes", _parsed(_LINE, "heard", visit.form.typed("heard"), FormError("heard"))
+
+
 async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
     text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
     return await people.add_note(tx, enrolment_id, text, visit.who, clock.now()) or None
@@ -282,7 +322,16 @@ async def _page(
         numbers = await frame.own_session(tx, visit, found.session.session_id)
     agent = found.line.enrolment.agent
     stored = {field: getattr(agent, field) for field in CORRECTABLE}
-    kept = ("given_name", "family_name", "email", "by", "reason", "priority", "to_session_id", "note")
+    kept = (
+        *CORRECTABLE,
+        "by",
+        "reason",
+        "priority",
+        "to_session_id",
+        "answer",
+        "heard",
+        "note",
+    )
     typed = {name: visit.form[name] for name in kept if name in visit.form}
     blank = dict.fromkeys(kept, "") | {"priority": str(found.line.enrolment.priority)}
     return frame.page(

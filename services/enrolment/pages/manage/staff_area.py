@@ -17,6 +17,8 @@ STAFF_AREA = StaffArea(
     only_posted=(
         "/correction",
         "/desistement",
+        "/reponse",
+        "/accord",
         "/deplacement",
         "/priorite",
         "/reunion",
