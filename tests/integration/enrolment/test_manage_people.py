@@ -296,19 +296,46 @@ async def test_what_the_first_answer_was_is_not_said_where_it_is_not_known(
     assert "Demande reçue :" not in page
 
 
+HEARD = {"answer": "yes", "heard": "Au téléphone"}
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("correction", {"given_name": "Lise", "family_name": "Martin"}),
+        ("desistement", {"by": "agent"}),
+        ("reponse", HEARD),
+        ("accord", HEARD),
+        ("deplacement", {}),
+        ("priorite", {"priority": "5", "reason": "Oubli"}),
+        ("reunion", {}),
+    ],
+)
 async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
-    front: Front, organiser: OrganiserClient
+    *, front: Front, organiser: OrganiserClient, rows: SelectRows, action: str, fields: dict[str, str]
 ) -> None:
     session, agents = await full(front)
-    path = await person_page(front, session, agents[2])
+    agent, there = agents[2], open_now(venue="Brest")
+    twin = an_agent(issuer="portail-deux", given_name="Élise", family_name="Martin")
+    await front.publish(there)
+    await front.enrol(session, twin)
+    path = await person_page(front, session, agent)
     page = (await organiser.get(path)).text
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
-    await front.withdraw(session, agents[0])  # so that agents[2] has a seat
-    answer = await organiser.post(f"{path}/desistement", data=form | {"by": "agent"})
-    said = text_of(answer, 409)
+    form = {name: hidden(page, name) for name in ("cle", "version", "autre", "version-autre")}
+    form |= {f"avant-{field}": getattr(agent, field) for field in ("given_name", "family_name", "email")}
+    form |= {"email": agent.email, "to_session_id": str(there.session_id)}
+    if action == "priorite":  # who has a seat has none
+        await send(organiser, path, f"{path}/priorite", priority="9", reason="Urgence")
+    else:
+        await front.withdraw(session, agents[0])  # whose seat goes to the agent
+    written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
+    before = await rows(written)
+
+    said = text_of(await organiser.post(f"{path}/{action}", data=form | fields), 409)
+
     assert "Rien n’a été enregistré." in said
-    assert "Place libérée" in said
-    assert await front.states(session, agents[2]) == ["enrolled"]
+    assert ("Priorité changée" if action == "priorite" else "Place libérée") in said.partition("Situation")[0]
+    assert await rows(written) == before
 
 
 async def test_a_priority_is_changed_with_author_and_reason(front: Front, organiser: OrganiserClient) -> None:
@@ -467,9 +494,26 @@ async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: O
     path = await person_page(front, session, first)
     page = (await organiser.get(path)).text
     assert "Peut-être la même personne" in page
-    done = await send(organiser, path, f"{path}/reunion", autre=hidden(page, "autre"))
+    pair = {name: hidden(page, name) for name in ("autre", "version-autre")}
+    done = await send(organiser, path, f"{path}/reunion", **pair)
     assert done.headers["location"] == f"{path}?fait=reunie"
     assert await front.states(session, first, second) == ["enrolled", "withdrawn"]
+
+
+async def test_an_enrolment_that_changed_meanwhile_does_not_end_for_another(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    twin = an_agent(issuer="portail-deux", given_name="Zoé", family_name="Durand")
+    await front.enrol(session, twin)
+    path = await person_page(front, session, agents[0])
+    page = (await organiser.get(path)).text
+    pair = {name: hidden(page, name) for name in ("autre", "version-autre")}
+    other = await person_page(front, session, twin)
+    await send(organiser, other, f"{other}/priorite", priority="9", reason="Urgence")
+    late = await send(organiser, path, f"{path}/reunion", **pair)
+    assert "L’autre inscription a changé" in text_of(late, 409)
+    assert await front.states(session, agents[0], twin) == ["enrolled", "waitlisted"]
 
 
 async def test_a_note_is_kept_with_its_author_and_counted_in_the_roster(

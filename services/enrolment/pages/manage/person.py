@@ -43,9 +43,12 @@ Parsed = TypeVar("Parsed")
 
 
 class ChangedMeanwhile(Exception):
-    """Nothing was done: the enrolment is not as the form showed it, in this version."""
+    """Nothing was done: the enrolment is not as the form showed it, in this version.
 
-    def __init__(self, seen: int) -> None:
+    Or not the other one of a pair: there ``seen`` is None.
+    """
+
+    def __init__(self, seen: int | None) -> None:
         super().__init__(seen)
         self.seen = seen
 
@@ -201,6 +204,9 @@ class PersonPages:
 
     async def _join(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
         other = frame.id_in(visit.form.typed("autre"))
+        found = await enrolments.find_own(tx, other, visit.who)
+        if found is not None and found.enrolment.version != frame.version_in(visit.form, "version-autre"):
+            raise ChangedMeanwhile(None)
         return await enrolments.join(
             tx, enrolment_id, other, organiser=visit.who, policy=self.policy, now=clock.now()
         )
@@ -226,7 +232,7 @@ class PersonPages:
         except NotDone as error:
             return await _page(visit, status=422, errors=error.errors)
         except ChangedMeanwhile as error:
-            return await _page(visit, status=409, seen=error.seen)
+            return await _page(visit, status=409, seen=error.seen, other_changed=error.seen is None)
         if to_say == "deplacee" and isinstance(result, tuple):
             enrolment_id = result[0].enrolment.enrolment_id
         return frame.to_person(enrolment_id, to_say)
@@ -312,6 +318,7 @@ async def _page(
     status: int = 200,
     errors: FormErrors | None = None,
     seen: int | None = None,
+    other_changed: bool = False,
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         found = await people.show(
@@ -344,5 +351,6 @@ async def _page(
         stored=stored,
         values=blank | stored | typed,
         errors=errors,
+        other_changed=other_changed,
         since=None if seen is None else [each for each in found.changes if each.version > seen],
     )
