@@ -5,7 +5,7 @@ Nothing is skipped or shown twice, whatever is added meanwhile.
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -76,6 +76,31 @@ class Part(Generic[ListedRow]):
     first: bool
     previous: Mapping[str, str]
     following: Mapping[str, str]
+
+
+async def part_around(
+    after: SortKey | None,
+    before: SortKey | None,
+    size: int,
+    *,
+    load: Callable[[SortKey | None, SortKey | None, int], Awaitable[Sequence[ListedRow]]],
+    position: Callable[[ListedRow], str],
+) -> Part[ListedRow]:
+    """At most ``size`` rows: those after ``after``, else before ``before``, else the first ones.
+
+    ``load`` gives, in order, so many rows next after its first argument, or last before its second.
+    """
+    if after is None and before is not None:
+        found = await load(None, before, size + 1)
+        if found:
+            shown, more = found[-size:], len(found) > size
+            previous = {"avant": position(shown[0])} if more else {}
+            return Part(shown, not more, previous, {"apres": position(shown[-1])})
+    found = await load(after, None, size + 1)
+    shown = found[:size]
+    previous = {"avant": position(shown[0])} if shown and after is not None else {}
+    following = {"apres": position(shown[-1])} if len(found) > size else {}
+    return Part(shown, after is None, previous, following)
 
 
 PagePosition = tuple[datetime, UUID]

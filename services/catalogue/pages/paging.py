@@ -1,14 +1,13 @@
 """A page of a list of sessions, which goes forwards and backwards."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import sessions
 from shared.database import Transaction
-from shared.web.paging import PagePosition, Part, part_after, read_position, written
+from shared.web.paging import PagePosition, Part, part_around, read_position, written
 
 
 async def session_part(
@@ -16,22 +15,18 @@ async def session_part(
 ) -> Part[ListedSession]:
     """At most ``size`` sessions: those after ``apres``, else before ``avant``, else the first ones."""
 
-    def position(listed: ListedSession) -> PagePosition:
+    def position(listed: ListedSession) -> str:
         by_change = search.order is SessionOrder.CHANGED
         moment = listed.changed_at if by_change else listed.session.plan.starts_at
-        return moment, listed.session.session_id
+        return written((moment, listed.session.session_id))
+
+    async def load(
+        after: PagePosition | None, before: PagePosition | None, limit: int
+    ) -> list[ListedSession]:
+        return await sessions.page(tx, search, after, limit, before=before)
 
     after, before = read_position(query.get("apres")), read_position(query.get("avant"))
-    if after is None and before is not None:
-        found = await sessions.page(tx, search, None, size + 1, before=before)
-        if found:
-            shown, more = found[-size:], len(found) > size
-            previous = {"avant": written(position(shown[0]))} if more else {}
-            return Part(shown, not more, previous, {"apres": written(position(shown[-1]))})
-    following = part_after(after, await sessions.page(tx, search, after, size + 1), size, position=position)
-    if following.shown and after is not None:
-        return replace(following, previous={"avant": written(position(following.shown[0]))})
-    return following
+    return await part_around(after, before, size, load=load, position=position)
 
 
 def resource_position(resource: Resource) -> PagePosition:

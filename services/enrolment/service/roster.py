@@ -23,11 +23,13 @@ async def page(
     after: LineKey | None,
     limit: int,
     states: Collection[State],
+    before: LineKey | None = None,
     sought: Collection[str] = (),
 ) -> tuple[SessionState, list[RosterLine]] | None:
     """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's.
 
-    ``sought``: only those in whose names, address or employer all of these stand.
+    ``before``: the last lines before this one instead. ``sought``: only those in whose names, address or
+    employer all of these stand.
 
     Who reads is recorded.
     """
@@ -35,7 +37,9 @@ async def page(
     if session is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    return session, await roster_lines.page(tx, session_id, after, limit, states=states, sought=sought)
+    return session, await roster_lines.page(
+        tx, session_id, after, limit, before=before, states=states, sought=sought
+    )
 
 
 async def sorted_page(
@@ -46,6 +50,7 @@ async def sorted_page(
     *,
     reading: Reading,
     after: SortedKey | None,
+    before: SortedKey | None = None,
     limit: int,
     states: Collection[State],
     descending: bool,
@@ -56,7 +61,7 @@ async def sorted_page(
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return session, await roster_lines.sorted_page(
-        tx, session_id, order, after, limit, states=states, descending=descending
+        tx, session_id, order, after, limit, before=before, states=states, descending=descending
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, TextClause, text
 
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.roster_lines import (
+    PARTS,
     LineKey,
     RosterLine,
     RosterOrder,
@@ -26,6 +27,8 @@ from shared.events.vocabulary import EARLIEST, LATEST
 
 _BEGINNING = (-(2**31), -1, EARLIEST, UUID(int=0))
 """Before every line of a part of the roster."""
+_END = (2**31 - 1, 2**63 - 1, LATEST, UUID(int=2**128 - 1))
+"""After every line of a part of the roster."""
 
 
 async def page(
@@ -34,17 +37,20 @@ async def page(
     after: LineKey | None,
     limit: int,
     *,
+    before: LineKey | None = None,
     states: Collection[State] = (),
     sought: Collection[str] = (),
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster, in these states or in all, that have all of these words.
 
-    Words are looked for in names, addresses, employers and identifiers, with accents or not.
+    ``before``: the last ones before this instead, in the same order. Words are looked for in names,
+    addresses, employers and identifiers, with accents or not.
     """
-    parameters = _parameters(session_id, states, after, limit)
+    parameters = _parameters(session_id, states, after, limit, before=before)
     patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None
-    rows = await tx.execute(_PAGE, parameters | {"patterns": patterns})
-    return [_line(row) for row in rows]
+    rows = await tx.execute(_PAGE if before is None else _PAGE_BEFORE, parameters | {"patterns": patterns})
+    lines = [_line(row) for row in rows]
+    return lines if before is None else lines[::-1]
 
 
 async def sorted_page(
@@ -54,11 +60,15 @@ async def sorted_page(
     after: SortedKey | None,
     limit: int,
     *,
+    before: SortedKey | None = None,
     states: Collection[State] = (),
     descending: bool = False,
 ) -> list[RosterLine]:
-    """Return the next ``limit`` lines of a roster in another order than its own."""
-    key, enrolment_id = after or _before_first(order, descending=descending)
+    """Return the next ``limit`` lines of a roster in another order than its own.
+
+    ``before``: the last ones before this instead, in the same order.
+    """
+    key, enrolment_id = before or after or _before_first(order, descending=descending)
     parameters = {
         "id": session_id,
         "states": [state.value for state in states or State],
@@ -66,8 +76,9 @@ async def sorted_page(
         "enrolment": enrolment_id,
         "limit": limit,
     }
-    rows = await tx.execute(_SORTED_PAGES[order, descending], parameters)
-    return [_line(row) for row in rows]
+    rows = await tx.execute(_SORTED_PAGES[order, descending == (before is None)], parameters)
+    lines = [_line(row) for row in rows]
+    return lines if before is None else lines[::-1]
 
 
 async def stream(
@@ -103,19 +114,26 @@ async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: U
 
 
 def _parameters(
-    session_id: UUID, states: Collection[State], after: LineKey | None, limit: int | None
+    session_id: UUID,
+    states: Collection[State],
+    after: LineKey | None,
+    limit: int | None,
+    *,
+    before: LineKey | None = None,
 ) -> dict[str, Any]:
-    """Return those of a page; each state has where its lines begin."""
-    part, *place = after or (-1, *_BEGINNING)
-    wanted = [state for state in states or State if part_of(state) >= part]
-    begins = [tuple(place) if part_of(state) == part else _BEGINNING for state in wanted]
+    """Return those of a page; each state has where its lines begin, or end if they come ``before`` one."""
+    part, *place = before or after or (-1, *_BEGINNING)
+    parts = range(part, len(PARTS) + 1) if before is None else range(part + 1)
+    wanted = [state for state in states or State if part_of(state) in parts]
+    beyond = _BEGINNING if before is None else _END
+    begins = [tuple(place) if part_of(state) == part else beyond for state in wanted]
     columns = zip(*begins, strict=True) if begins else ((), (), (), ())
-    before, tickets, receipts, ids = map(list, columns)
+    priorities, tickets, receipts, ids = map(list, columns)
     return {
         "id": session_id,
         "states": [state.value for state in wanted],
         "parts": [part_of(state) for state in wanted],
-        "before": before,
+        "before": priorities,
         "tickets": tickets,
         "receipts": receipts,
         "ids": ids,
@@ -166,20 +184,8 @@ _SOUGHT = "coalesce(sought, {})".format(
         "agent_id",
     )
 )
-_PLACE = f"{BEFORE_SQL}, coalesce(ticket, 0), received_at, enrolment_id"
-# The first lines of each state, by the index of rosters; then the first of all.
-_FOUND = f"""
-    SELECT found.*, part
-      FROM unnest(CAST(:states AS text[]), CAST(:parts AS integer[]), CAST(:before AS integer[]),
-               CAST(:tickets AS bigint[]), CAST(:receipts AS timestamptz[]), CAST(:ids AS uuid[]))
-           AS wanted (of_state, part, after_before, after_ticket, after_receipt, after_id),
-           LATERAL (
-           SELECT * FROM enrolment
-            WHERE session_id = :id AND state = of_state
-              AND ({_PLACE}) > (after_before, after_ticket, after_receipt, after_id)
-              AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
-            ORDER BY {_PLACE} LIMIT :limit) AS found
-     ORDER BY part, {_PLACE} LIMIT :limit"""  # noqa: S608 our own words
+_PLACE_COLUMNS = (BEFORE_SQL, "coalesce(ticket, 0)", "received_at", "enrolment_id")
+_PLACE = ", ".join(_PLACE_COLUMNS)
 # What is looked up for each entry, only for those of the page. A group is one place in line, and places come
 # in the order of the index of who waits, and are counted once: without ON they would be sorted, without
 # MATERIALIZED perhaps counted for each entry. Who has the same names is found by the index of names, state by
@@ -220,7 +226,32 @@ _DETAILS = f"""
            LEFT JOIN pairs USING (enrolment_id)
            LEFT JOIN bad_address
                 ON bad_address.issuer = page.issuer AND bad_address.agent_id = page.agent_id"""  # noqa: S608 our own words
-_PAGE = text(f"WITH page AS MATERIALIZED ({_FOUND}), {_DETAILS} ORDER BY part, {_PLACE}")
+
+
+def _own_page(*, backwards: bool) -> TextClause:
+    """Return the statement of a page in the roster's own order, or of one from its last line to its first.
+
+    The first lines of each state, by the index of rosters; then the first of all.
+    """
+    place, part, beyond = _PLACE, "part", ">"
+    if backwards:
+        place, part, beyond = ", ".join(f"{column} DESC" for column in _PLACE_COLUMNS), "part DESC", "<"
+    found = f"""
+    SELECT found.*, part
+      FROM unnest(CAST(:states AS text[]), CAST(:parts AS integer[]), CAST(:before AS integer[]),
+               CAST(:tickets AS bigint[]), CAST(:receipts AS timestamptz[]), CAST(:ids AS uuid[]))
+           AS wanted (of_state, part, after_before, after_ticket, after_receipt, after_id),
+           LATERAL (
+           SELECT * FROM enrolment
+            WHERE session_id = :id AND state = of_state
+              AND ({_PLACE}) {beyond} (after_before, after_ticket, after_receipt, after_id)
+              AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
+            ORDER BY {place} LIMIT :limit) AS found
+     ORDER BY {part}, {place} LIMIT :limit"""  # noqa: S608 our own words
+    return text(f"WITH page AS MATERIALIZED ({found}), {_DETAILS} ORDER BY {part}, {place}")
+
+
+_PAGE, _PAGE_BEFORE = _own_page(backwards=False), _own_page(backwards=True)
 _LINES = text(
     "WITH page AS MATERIALIZED (SELECT enrolment.*, part FROM enrolment "  # noqa: S608 our own words
     "JOIN unnest(CAST(:states AS text[]), CAST(:parts AS integer[])) AS of_part (of_state, part) "

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import re
 from html import unescape
@@ -191,11 +192,56 @@ async def test_the_roster_is_read_page_by_page(
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?etat=attente",
+        "?tri=nom",
+        "?tri=nom&sens=inverse",
+        "?tri=employeur",
+        "?tri=depuis",
+        "?tri=depuis&sens=inverse",
+    ],
+)
+async def test_the_roster_is_read_backwards_as_it_was_forwards(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    session, agents = await full(front)
+    await front.withdraw(session, agents[3])
+    await front.enrol(session, *(an_agent(family_name=name) for name in ("Petit", "Robert")))
+    everybody = ids_on((await organiser.get(page_of(session, query))).text)
+    monkeypatch.setattr("services.enrolment.pages.manage.roster.PAGE", 1)
+    forwards, last = await walk(organiser, page_of(session, query), "next")
+    backwards, first = await walk(organiser, last, "prev")
+    assert forwards == everybody
+    assert backwards == everybody[::-1]
+    assert "Début de la liste" not in (await organiser.get(first)).text
+
+
+def ids_on(page: str) -> list[str]:
+    """The enrolments that a page of the roster shows."""
+    return re.findall(r'name="choix" value="([^"]+)"', page)
+
+
+async def walk(organiser: OrganiserClient, address: str, way: str) -> tuple[list[str], str]:
+    """Whom a page shows and all that its links of this name lead to, and the address of the last."""
+    found: list[str] = []
+    while True:
+        page = (await organiser.get(address)).text
+        found += ids_on(page)
+        link = re.search(rf'rel="{way}" href="([^"]+)"', page)
+        if link is None:
+            return found, address
+        address = unescape(link[1])
+
+
+@pytest.mark.parametrize(
     "key",
     [
         [0, 0, 2**63, "2025-01-01T00:00:00Z", str(UUID(int=0))],
         [2**31, 0, 0, "2025-01-01T00:00:00Z", str(UUID(int=0))],
         ["\0", str(UUID(int=0))],
+        [0, -(2**31), 0, "2025-01-01T00:00:00Z", str(UUID(int=0))],
     ],
 )
 async def test_a_place_in_the_roster_that_nobody_gave_out_is_its_beginning(
@@ -203,8 +249,8 @@ async def test_a_place_in_the_roster_that_nobody_gave_out_is_its_beginning(
 ) -> None:
     session, _ = await full(front)
     cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-    for order in ("", "&tri=nom"):
-        page = await organiser.get(page_of(session, f"?apres={cursor}{order}"))
+    for way, order in itertools.product(("apres", "avant"), ("", "&tri=nom")):
+        page = await organiser.get(page_of(session, f"?{way}={cursor}{order}"))
         assert "Durand Zoé" in text_of(page)
 
 

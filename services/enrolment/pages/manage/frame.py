@@ -84,8 +84,18 @@ LINE_KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
 
 def after(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
     """Where the part of a list begins that the address asks for; None: at its beginning."""
+    return _place(visit, "apres", kind)
+
+
+def before(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
+    """Where the part of a list ends that the address asks for; None: it does not say so."""
+    return _place(visit, "avant", kind)
+
+
+def _place(visit: StaffVisit, name: str, kind: TypeAdapter[SortKey]) -> SortKey | None:
+    """A place in a list; None for what was not given out."""
     try:
-        return position(visit.request.query_params.get("apres"), kind)
+        return position(visit.request.query_params.get(name), kind)
     except Problem:
         return None
 

@@ -3,7 +3,7 @@
 What is searched for travels in the body of a POST, so that no name ends in the log of a proxy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -11,13 +11,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.roster_lines import ChangeKey, RosterLine, RosterOrder, TextKey, TimeKey
+from services.enrolment.rules.roster_lines import (
+    ChangeKey,
+    LineKey,
+    RosterLine,
+    RosterOrder,
+    SortedKey,
+    TextKey,
+    TimeKey,
+)
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.web.form_errors import FormErrors
 from shared.web.logins import StaffVisit
-from shared.web.paging import ListedRow, Part, page_of
+from shared.web.paging import Part, cursor_of, page_of, part_around
 from shared.web.responses import cacheable
 
 PAGE = 50
@@ -55,21 +64,22 @@ ORDERS: Mapping[str, RosterOrder] = {
 
 def listed_by(visit: StaffVisit) -> dict[str, str]:
     """Return the filter, the order and the page of the roster that the address has."""
-    return {name: visit.request.query_params.get(name, "") for name in ("etat", "tri", "sens", "apres")}
+    query = visit.request.query_params
+    return {name: query.get(name, "") for name in ("etat", "tri", "sens", "apres", "avant")}
 
 
 async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
     """The roster, a page at a time, or all that is found by what was searched."""
     query = visit.request.query_params
     group, order, descending = query.get("etat", ""), query.get("tri", ""), query.get("sens") == "inverse"
-    search = visit.form.typed("recherche")[:200]
+    search, states = visit.form.typed("recherche")[:200], GROUPS.get(group, ())
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         if order in ORDERS and not search:
-            part = await _sorted_part(tx, visit, ORDERS[order], group, descending=descending)
+            part = await _sorted_part(tx, visit, ORDERS[order], states, descending=descending)
         else:
             order, descending = "", False
-            part = await _part(tx, visit, group, search)
+            part = await _part(tx, visit, states, search)
         notes = await people.count_notes(tx, [line.enrolment.enrolment_id for line in part.shown])
     return frame.page(
         visit,
@@ -83,66 +93,81 @@ async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> R
         order=order,
         descending=descending,
         all_chosen="tous" in query,
-        this_page=query.get("apres", ""),
+        this_page={name: query.get(name, "") for name in ("apres", "avant")},
         group=group if group in GROUPS else "",
         search=search,
     )
 
 
-async def _part(tx: Transaction, visit: StaffVisit, group: str, search: str) -> Part[RosterLine]:
-    limit = FOUND if search else PAGE
-    found = await roster.page(
-        tx,
-        frame.session_id_of(visit),
-        visit.who,
-        reading=frame.reading(visit),
-        after=None if search else frame.after(visit, frame.LINE_KEY),
-        limit=limit + 1,
-        states=GROUPS.get(group, ()),
-        sought=search.split(),
+async def _part(
+    tx: Transaction, visit: StaffVisit, group: Sequence[State], search: str = ""
+) -> Part[RosterLine]:
+    """A page of the roster in its own order, of these states or of all; or the first that are found."""
+
+    async def load(after: LineKey | None, before: LineKey | None, limit: int) -> list[RosterLine]:
+        found = await roster.page(
+            tx,
+            frame.session_id_of(visit),
+            visit.who,
+            reading=frame.reading(visit),
+            after=after,
+            before=before,
+            limit=limit,
+            states=group,
+            sought=search.split(),
+        )
+        return _lines(found)
+
+    return await part_around(
+        None if search else frame.after(visit, frame.LINE_KEY),
+        None if search else frame.before(visit, frame.LINE_KEY),
+        FOUND if search else PAGE,
+        load=load,
+        position=lambda line: cursor_of(frame.LINE_KEY.dump_python(line.key, mode="json")),
     )
-    if found is None:
-        raise HTTPException(404)
-    return _part_of(visit, found[1], limit, _key)
 
 
 async def _sorted_part(
-    tx: Transaction, visit: StaffVisit, order: RosterOrder, group: str, *, descending: bool
+    tx: Transaction, visit: StaffVisit, order: RosterOrder, group: Sequence[State], *, descending: bool
 ) -> Part[RosterLine]:
-    found = await roster.sorted_page(
-        tx,
-        frame.session_id_of(visit),
-        visit.who,
-        order,
-        reading=frame.reading(visit),
-        after=frame.after(visit, _SORTED_KEYS[order]),
-        limit=PAGE + 1,
-        states=GROUPS.get(group, ()),
-        descending=descending,
+    kind = _SORTED_KEYS[order]
+
+    async def load(after: SortedKey | None, before: SortedKey | None, limit: int) -> list[RosterLine]:
+        found = await roster.sorted_page(
+            tx,
+            frame.session_id_of(visit),
+            visit.who,
+            order,
+            reading=frame.reading(visit),
+            after=after,
+            before=before,
+            limit=limit,
+            states=group,
+            descending=descending,
+        )
+        return _lines(found)
+
+    return await part_around(
+        frame.after(visit, kind),
+        frame.before(visit, kind),
+        PAGE,
+        load=load,
+        position=lambda line: cursor_of(kind.dump_python(line.sorted_key, mode="json")),
     )
+
+
+def _lines(found: tuple[SessionState, list[RosterLine]] | None) -> list[RosterLine]:
+    """The lines of a page. Raises a 404 where the session is another's."""
     if found is None:
         raise HTTPException(404)
-    return _part_of(
-        visit, found[1], PAGE, lambda line: _SORTED_KEYS[order].dump_python(line.sorted_key, mode="json")
-    )
+    return found[1]
 
 
 async def waiting_list(visit: StaffVisit) -> Response:
     """Who is offered a seat, and who waits, in their order."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        found = await roster.page(
-            tx,
-            frame.session_id_of(visit),
-            visit.who,
-            reading=frame.reading(visit),
-            after=frame.after(visit, frame.LINE_KEY),
-            limit=PAGE + 1,
-            states=[State.OFFERED, State.WAITLISTED],
-        )
-        if found is None:
-            raise HTTPException(404)
-    part = _part_of(visit, found[1], PAGE, _key)
+        part = await _part(tx, visit, [State.OFFERED, State.WAITLISTED])
     return frame.page(
         visit,
         "waiting-list.html",
@@ -186,20 +211,12 @@ async def history(visit: StaffVisit) -> Response:
         )
     if past is None:
         raise HTTPException(404)
-    part = _part_of(
-        visit, past.changes, HISTORY, lambda c: [c.at.isoformat(), c.version, str(c.enrolment_id)]
+    page = page_of(
+        past.changes,
+        HISTORY,
+        show=lambda change: change,
+        key=lambda change: [change.at.isoformat(), change.version, str(change.enrolment_id)],
     )
-    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=past.agents)
-
-
-def _key(line: RosterLine) -> Any:
-    return frame.LINE_KEY.dump_python(line.key, mode="json")
-
-
-def _part_of(
-    visit: StaffVisit, lines: Sequence[ListedRow], size: int, key: Callable[[ListedRow], Any]
-) -> Part[ListedRow]:
-    """The first ``size`` of these lines, which were loaded with one more."""
-    page = page_of(lines, size, show=lambda line: line, key=key)
     following = {} if page.next is None else {"apres": page.next}
-    return Part(page.items, "apres" not in visit.request.query_params, {}, following)
+    part = Part(page.items, "apres" not in visit.request.query_params, {}, following)
+    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=past.agents)
