@@ -33,7 +33,7 @@ def may_change(who: Principal) -> bool:
 
 
 async def create(tx: Transaction, who: Principal, request: OfferRequest) -> Offer:
-    """A new offer, which everyone finds at once."""
+    """Create an offer, which everyone finds at once."""
     require_all(who)
     offer = request.offer()
     if offer.offer_id in await offers.all_locked(tx):
@@ -47,7 +47,7 @@ async def create(tx: Transaction, who: Principal, request: OfferRequest) -> Offe
 async def change(
     tx: Transaction, who: Principal, offer_id: str, change: OfferChange, *, tags: frozenset[str] | None
 ) -> Offer:
-    """The offer as changed; its sessions stay as they are.
+    """Change the offer; its sessions stay as they are.
 
     ``tags``: it is changed only as one of these; None as whatever it is.
     """

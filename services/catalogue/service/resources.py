@@ -35,7 +35,10 @@ def tag_of(resource: Resource) -> str:
 async def publish(
     tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest
 ) -> tuple[Resource, bool]:
-    """The resource, and whether it is new: known by its address, it is not published again."""
+    """Publish the resource. Returns it, and whether it is new.
+
+    One that is known by its address is not published again.
+    """
     resource = await _resource(tx, who, request)
     known = await resources.at(tx, resource.kind, resource.organiser or "", resource.url)
     if known is None:
@@ -55,7 +58,7 @@ async def correct(
     *,
     tags: frozenset[str] | None,
 ) -> Resource:
-    """The resource as changed, a new version: readers find it right, and nobody is notified again.
+    """Correct the resource, by a new version: readers find it right, and nobody is notified again.
 
     ``tags``: it is corrected only as one of these; None as whatever it is.
     """
@@ -92,7 +95,7 @@ async def withdraw(
 async def _lock_own(
     tx: Transaction, who: Principal, resource_id: UUID, tags: frozenset[str] | None
 ) -> Resource:
-    """The resource, to change it: one of theirs, and open."""
+    """Lock the resource to change it: one of theirs, and open."""
     resource = (await resources.lock(tx, [resource_id])).get(resource_id)
     if resource is None or not who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")

@@ -63,7 +63,7 @@ def tag_of(session: ShownSession) -> str:
 async def draft(
     tx: Transaction, who: Principal, draft: SessionDraft, *, key: UUID | None = None
 ) -> ListedSession:
-    """A new draft. No event says it until it is published.
+    """Make a draft. No event says it until it is published.
 
     ``key`` names the form that requests it: sent twice with the same in it, it makes one draft.
     """
@@ -81,7 +81,7 @@ async def draft(
 
 
 def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:
-    """The session that is requested as a draft. Raises what is wrong with the request."""
+    """Return the session that is requested as a draft. Raises what is wrong with the request."""
     if offer is None:
         raise Impossible(Violation(None, "offer_id", f"there is no offer {draft.offer_id}"))
     session = Session(
@@ -106,7 +106,7 @@ async def change(
     tags: frozenset[str] | None,
     dry_run: bool = False,
 ) -> ListedSession:
-    """The session as changed. Of a published one, an event says its new version.
+    """Change the session. Of a published one, an event says its new version.
 
     ``tags``: it is changed only as one of these; None as whatever it is. ``dry_run``: it is only tried,
     and returned as it is.
@@ -124,7 +124,7 @@ async def change(
 
 
 def changed(session: Session, change: SessionChange, now: datetime) -> Done | RefusedByRule:
-    """The session as the request has it, unless the rules refuse."""
+    """Return the session as the request has it, unless the rules refuse."""
     done = changes.change(session, change.apply_to(session.plan), now)
     if isinstance(done, RefusedByRule):
         return done
@@ -135,7 +135,7 @@ def changed(session: Session, change: SessionChange, now: datetime) -> Done | Re
 async def with_prerequisite(
     tx: Transaction, change: Change, offer_id: str, field: str = "prerequisite"
 ) -> Change:
-    """What is requested of a session of this offer, with the title of the offer that it requires.
+    """Return what is requested of a session of this offer, with the title of the offer that it requires.
 
     Raises :class:`Impossible` where there is no such offer, or it is the session's; ``field`` is the
     request's.
@@ -167,7 +167,7 @@ async def claim_reference(tx: Transaction, session: Session, field: str = "refer
 
 
 def reference_taken(field: str = "reference") -> Violation:
-    """What is wrong with a reference that another session of the organiser has."""
+    """Return what is wrong with a reference that another session of the organiser has."""
     detail = "another session of this delegation has this reference"
     return Violation(RefusalCode.REFERENCE_TAKEN, field, detail)
 
@@ -175,7 +175,7 @@ def reference_taken(field: str = "reference") -> Violation:
 async def publish(
     tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
 ) -> ListedSession:
-    """Final: a published session can only be cancelled."""
+    """Publish the session, for good: a published session can only be cancelled."""
     return await _decide(tx, who, session_id, action=Action.PUBLISHED, rule=changes.publish, tags=tags)
 
 
@@ -187,7 +187,7 @@ async def cancel(
     *,
     tags: frozenset[str] | None,
 ) -> ListedSession:
-    """Final. The enrolment service ends every enrolment and notifies everyone."""
+    """Cancel the session, for good. The enrolment service ends every enrolment and notifies everyone."""
 
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changes.cancel(session, now, cancellation.reason)
@@ -206,7 +206,7 @@ async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: fro
 async def duplicate(
     tx: Transaction, who: Principal, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
 ) -> ListedSession:
-    """A draft with all that the session has, at another time; not its history, nor who is in it.
+    """Make a draft with all that the session has, at another time; not its history, nor who is in it.
 
     ``key`` names the form, as in :func:`draft`.
     """
@@ -338,7 +338,7 @@ async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tupl
 
 
 async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session:
-    """The session, locked, if it is theirs. Raises :class:`Missing`."""
+    """Lock the session and return it, if it is theirs. Raises :class:`Missing`."""
     session = (await sessions.lock(tx, [session_id], organiser=who.delegation)).get(session_id)
     if session is None:
         if await sessions.existing(tx, [session_id]):

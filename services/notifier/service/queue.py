@@ -11,10 +11,13 @@ MAILS_LATE = timedelta(minutes=10)
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
-    """Mails of processes that are gone: not begun, back to the queue; begun, ambiguous. How many of each."""
+    """Take mails from processes that are gone: back to the queue, or ambiguous where begun.
+
+    Returns how many of each.
+    """
     return await claims.expire_leases(tx)
 
 
 async def measure(tx: Transaction) -> QueueFigures:
-    """The figures of the queue."""
+    """Measure the queue."""
     return await mails.measure(tx)

@@ -231,7 +231,7 @@ def _columns(claims: Sequence[Claim]) -> dict[str, Sequence[UUID | int]]:
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
-    """Leases that have run out: not begun goes back to the queue and was no attempt, begun is ambiguous.
+    """End leases that have run out: not begun goes back to the queue and was no attempt, begun is ambiguous.
 
     With ``owner``: all of that process, which is ending. Returns how many of each.
     """

@@ -84,7 +84,7 @@ async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
 
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
-    """Of letters that ask what their reader thought of a session, those beside which another one does."""
+    """Return, of letters that ask what a reader thought of a session, those beside which another does."""
     asking = [
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]

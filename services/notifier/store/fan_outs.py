@@ -62,7 +62,7 @@ async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> se
 
 
 async def due_sessions(tx: Transaction, *, most: int = 100) -> list[UUID]:
-    """Sessions in which something is due that has not begun."""
+    """Return the sessions in which something is due that has not begun."""
     return list(await tx.scalars(_DUE, {"most": most}))
 
 
@@ -75,7 +75,7 @@ async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
 
 
 async def lock_oldest(tx: Transaction) -> FanOutRow | None:
-    """The oldest that is begun, not done, and that no other process works on; news after all others."""
+    """Lock the oldest that is begun, not done, and that no other process works on; news after all others."""
     is_news = col(FanOutRow.task) == FanOutTask.NEWS.value
     is_open = col(FanOutRow.begun_at).is_not(None) & col(FanOutRow.done_at).is_(None)
     oldest = select(FanOutRow).where(is_open, col(FanOutRow.task).in_(_KNOWN))
@@ -84,7 +84,7 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """How many are begun and not done, and for how many seconds the oldest has been."""
+    """Return how many are begun and not done, and for how many seconds the oldest has been."""
     number, age = (await tx.execute(_IN_PROGRESS)).one()
     return int(number), float(age)
 
@@ -95,7 +95,7 @@ async def hold(tx: Transaction) -> None:
 
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
-    """The next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
+    """Return the next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
     statement = {
         FanOutTask.NEWS: _SUBSCRIBERS,
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
@@ -158,7 +158,7 @@ async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]
 
 
 def _addressed(fan_out: FanOutRow) -> dict[str, Any]:
-    """Whom an organiser writes to, as parameters of a statement."""
+    """Return whom an organiser writes to, as parameters of a statement."""
     return {"audience": fan_out.details["audience"], "named": fan_out.details["enrolments"]}
 
 
@@ -202,7 +202,7 @@ async def queue_news(
 
 
 def of(template: LetterType) -> dict[str, Any]:
-    """What all letters of a template have in common, as parameters of a statement."""
+    """Return what all letters of a template have in common, as parameters of a statement."""
     return {"template": template.value, "priority": int(KINDS[template].priority)}
 
 
