@@ -186,6 +186,7 @@ class _OperationsPages:
             done=done,
             failed=failed,
             incidents=self._incidents,
+            service=self._process.name,
         )
 
     async def incident(self, visit: StaffVisit) -> Response:

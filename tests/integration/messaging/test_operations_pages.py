@@ -106,7 +106,8 @@ async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(proces
         refused = await browser.post(f"{home}/connexion", data={"jeton": ORGANISER})
         assert refused.status_code == 403
         await log_in(browser, process, SUPPORT)
-        assert (await browser.get(home)).url.path == f"{home}/incidents", "support decides, and sees no more"
+        incidents = await browser.get(home)
+        assert incidents.url.path == f"{home}/incidents", "support decides, and sees no more"
         await log_in(browser, process, ADMIN)
         page = (await browser.get(home)).text
     assert "this process does not read yet" in page
@@ -114,6 +115,7 @@ async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(proces
     assert ("Courriels à envoyer" in page) == (process.name == "notifier")
     for other in set(SERVICES) - {process.name}:
         assert f'href="http://test{OPERATIONS[other]}"' in page
+        assert f'href="http://test{OPERATIONS[other]}/incidents"' in incidents.text, "support comes to all"
 
 
 async def test_what_waits_for_a_minute_is_late_as_for_parcours_status_and_the_alerts(
