@@ -74,6 +74,12 @@ class ServiceLine:
     behind: int = 0
 
 
+async def parked_line(tx: Transaction, incidents: str) -> ServiceLine:
+    """The line of what is parked; ``incidents`` is where one decides."""
+    parked, since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
+    return ServiceLine("parked", parked, "closed" if parked else "open", incidents, since=since)
+
+
 OwnLines = Callable[[Transaction], Awaitable[Sequence[ServiceLine]]]
 
 
@@ -150,12 +156,11 @@ class _OperationsPages:
         """The lines that every service has: as ``parcours status``."""
         unsent, age = await outbox.unsent(tx)
         refused, waiting = await held.count(tx)
-        parked, since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
         late, stands = age > LATE.total_seconds(), "closed" if refused + waiting else "open"
         return [
             ServiceLine("unsent", unsent, "few" if late else "open", seconds=age, is_late=late),
             ServiceLine("held", refused, stands, behind=waiting),
-            ServiceLine("parked", parked, "closed" if parked else "open", self._incidents, since=since),
+            await parked_line(tx, self._incidents),
         ]
 
     # ------------------------------------------------------------------------------------ dead letters

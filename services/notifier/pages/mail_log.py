@@ -7,6 +7,7 @@ proxy. A letter that is shown has links that open nothing: staff must not answer
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -27,9 +28,9 @@ from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
 from shared.web import labels
-from shared.web.links import MAIL_LOG
+from shared.web.links import MAIL_LOG, OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
-from shared.web.operations import ServiceLine
+from shared.web.operations import ServiceLine, parked_line
 from shared.web.paging import read_position, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
@@ -39,6 +40,7 @@ PEOPLE = f"{LOG}/personnes"
 CORRECTION = f"{PEOPLE}/correction"
 FIGURES = f"{LOG}/chiffres"
 ERASURE = f"{LOG}/effacement"
+INCIDENTS = f"{OPERATIONS['notifier']}/incidents"
 PAGE = 50
 
 STAFF_AREA = StaffArea(
@@ -125,15 +127,16 @@ class _MailLogPages:
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, visit: StaffVisit) -> Response:
-        """Mails of an agent, or those in a state, newest first, for who has said what for."""
+        """What waits for support; on POST mails of an agent, or those in a state, newest first."""
+        if visit.request.method != "POST":
+            return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
         state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
         is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
-        is_search = visit.request.method == "POST"
         typed_purpose = visit.form.get("motif", "")
         purpose = purpose_in(typed_purpose)
-        if is_search and purpose is None:
+        if purpose is None:
             wrong.append("motif")
         found: list[MailRow] = []
         if purpose is not None and not wrong:
@@ -149,20 +152,30 @@ class _MailLogPages:
                     reading=reading,
                 )
         last = found[PAGE - 1] if len(found) > PAGE else None
-        return visit.page(
-            "mail-log.html",
+        return self._page(
+            visit,
+            state,
             status=422 if wrong else 200,
             agent=agent,
             issuer=issuer,
-            state=state.value if state else "",
             purpose=typed_purpose,
-            is_search=is_search,
+            is_search=True,
             wrong=wrong,
             mails=found[:PAGE],
             before=written((last.created_at, last.mail_id)) if last is not None else None,
-            log=LOG,
-            people=PEOPLE,
         )
+
+    async def _first_page(self, visit: StaffVisit) -> Response:
+        """What waits for a decision, here and by links in the other services, above the form."""
+        async with self.database.quiet_transaction() as tx:
+            lines = [*await status_of_mails(tx), await parked_line(tx, INCIDENTS)]
+        return self._page(visit, _state(visit.request.query_params.get("etat", "")), lines=lines)
+
+    @staticmethod
+    def _page(visit: StaffVisit, state: MailState | None, *, status: int = 200, **values: Any) -> Response:
+        shown: dict[str, Any] = {"lines": (), "agent": "", "issuer": "", "purpose": "", "is_search": False}
+        shown |= {"wrong": (), "mails": (), "before": None, **values}
+        return visit.page("mail-log.html", status=status, state=state or "", log=LOG, people=PEOPLE, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
         """One mail, whole; on POST it is decided about."""
@@ -233,7 +246,9 @@ async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:
     ambiguous = figures.ambiguous
     return (
         ServiceLine("mails_due", figures.due, "few" if late else "open", seconds=figures.age, is_late=late),
-        ServiceLine("mails_ambiguous", ambiguous, "closed" if ambiguous else "open", address=LOG),
+        ServiceLine(
+            "mails_ambiguous", ambiguous, "closed" if ambiguous else "open", address=f"{LOG}?etat=ambiguous"
+        ),
     )
 
 

@@ -26,17 +26,21 @@ from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, Enrolm
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
 from shared.limits import Rate
+from shared.messaging import dead_letters
+from shared.messaging.dead_letters import Parked
 from shared.references import reference_of
-from shared.web.links import Links, Purpose
+from shared.web.links import OPERATIONS, Links, Purpose
 from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier
+from tests.support.consuming import a_record
 from tests.support.guards import a_guard
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
 from tests.unit.notifier.builders import SENDER, a_decision, a_session, an_agent, at
 
+OPERATIONS_OF = {service: f"http://{service}{path}" for service, path in OPERATIONS.items()}
 NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhere.invalid"))
 
 
@@ -69,7 +73,7 @@ def application(notifier: Notifier, tokens: Tokens, *, signs_requests: bool = Tr
     pages.mail_log.add_to(
         app,
         notifier.database,
-        pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),
+        pages.rendering(Sites(catalogue="http://catalogue", operations=OPERATIONS_OF), PRIVATE),
         tokens=tokens,
         guard=guard,
         renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
@@ -168,7 +172,7 @@ async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None
     pages.mail_log.add_to(
         app,
         away,
-        pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),
+        pages.rendering(Sites(catalogue="http://catalogue", operations=OPERATIONS_OF), PRIVATE),
         tokens=tokens,
         guard=a_guard(),
         renderer=Renderer(SENDER),
@@ -379,6 +383,25 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     page = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
     assert "support-name\u00a0: déclaré arrivé" in page.text
     assert set(await sent.states()) == {MailState.SENT}
+
+
+async def test_what_waits_for_support_stands_first_with_the_way_to_it(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    sent.relay.script("DOT", Drop())
+    await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await sent.deliver()
+    async with sent.database.transaction() as tx:
+        await dead_letters.park(tx, [Parked(a_record(a_decision(AgentEnrolled)), None, "no JSON")])
+    await log_in(browser)
+    page = (await browser.get("/courriels/suivi")).text
+    waiting = re.findall(
+        r'<a href="([^"]*)">[^<]*</a></th><td role="cell" data-label="Combien">\s*(\d+)', page
+    )
+    assert waiting == [("/courriels/suivi?etat=ambiguous", "1"), ("/courriels/exploitation/incidents", "1")]
+    for service in ("catalogue", "enrolment"):
+        assert f'href="{OPERATIONS_OF[service]}/incidents"' in page
+    assert 'value="ambiguous" selected' in (await browser.get(waiting[0][0])).text
 
 
 async def test_the_api_and_the_command_send_again_too(

@@ -27,6 +27,7 @@ from shared.events.vocabulary import AgentKey
 from shared.web import labels
 from shared.web.logins.ending import ending_of
 from shared.web.notices import Error
+from shared.web.operations import ServiceLine
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from tests.unit.notifier.reading import LetterPage
@@ -116,6 +117,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         "mail-log.html",
         LOG
         | {
+            "lines": [ServiceLine("mails_ambiguous", 1, "closed", "/courriels/suivi?etat=ambiguous")],
             "agent": EVIL,
             "issuer": EVIL,
             "state": "sent",
@@ -225,6 +227,7 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
         },
         "mail-log.html": LOG
         | {
+            "lines": [],
             "agent": "",
             "issuer": "",
             "state": "",
