@@ -60,7 +60,10 @@ class PeoplePages:
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
-        """Ask all services to correct the address of an agent, typed twice; then their story again."""
+        """Ask all services to correct the address of an agent, typed twice; then their story again.
+
+        Where another address is right by now than the form showed, nothing is asked.
+        """
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(self.path)
@@ -70,7 +73,10 @@ class PeoplePages:
         typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
         wrong = [] if is_address(typed["nouvelle"]) else ["nouvelle"]
         wrong += [] if typed["encore"] == typed["nouvelle"] else ["encore"]
-        if wrong or not story.is_correctable or not self.is_believed:
+        can_be_asked = story.is_correctable and self.is_believed
+        if can_be_asked and visit.form.get("avant", "") != story.person.address:
+            return self._page(visit, story, reading, typed=typed, status=409)
+        if wrong or not can_be_asked:
             return self._page(visit, story, reading, typed=typed, wrong=wrong, status=422)
         await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
         async with self.database.transaction() as tx:
@@ -124,6 +130,7 @@ class PeoplePages:
             typed=typed,
             wrong=wrong,
             is_requested=is_requested,
+            is_stale=status == 409,
             is_believed=self.is_believed,
             people=self.path,
             correction=self.correction,

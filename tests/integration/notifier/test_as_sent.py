@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from services.notifier.service import corrections
 from shared import clock, security_log
 from shared.auth import Tokens
 from shared.events.catalogue import SessionChanged, SessionScheduled
-from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
@@ -101,6 +102,7 @@ async def test_support_has_an_address_corrected_that_is_typed_twice(
 ) -> None:
     key = await log_in(browser)
     form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    form["avant"] = "zoe.durand@ville-exemple.fr"
     right = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
     for wrong in ({"encore": "zoe@ville.exampl"}, {"nouvelle": "zoe", "encore": "zoe"}):
         refused = await browser.post(CORRECTION, data=form | right | wrong)
@@ -122,6 +124,26 @@ async def test_support_has_an_address_corrected_that_is_typed_twice(
     [logged] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert logged.startswith("correction ok who=support:")
     assert "zoe@ville" not in logged
+
+
+async def test_an_address_that_changed_since_the_form_was_shown_is_not_written_over(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await log_in(browser)
+    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    shown = (await browser.post(PEOPLE, data=form)).text
+    form |= {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+    (form["avant"],) = re.findall(r'name="avant" value="([^"]+)"', shown)
+    own = {"issuer": ZOE.issuer, "agent_id": ZOE.agent_id, "email": "zoe.elle-meme@ville.example"}
+    await sent.hear(AgentDetailsCorrected.model_validate(own | {"corrected_at": clock.now()}))
+    refused = await browser.post(CORRECTION, data=form)
+    assert refused.status_code == 409
+    assert "c’est maintenant zoe.elle-meme@ville.example" in refused.text
+    assert 'value="zoe@ville.example"' in refused.text, "what was typed is still there"
+    assert await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'") == []
+    (form["avant"],) = re.findall(r'name="avant" value="([^"]+)"', refused.text)
+    again = await browser.post(CORRECTION, data=form)
+    assert "La correction est demandée" in again.text
 
 
 async def test_without_a_key_to_sign_with_no_address_is_corrected(notifier: Notifier, tokens: Tokens) -> None:
@@ -161,6 +183,7 @@ async def test_how_many_addresses_one_person_corrects_has_a_limit(
     key = await log_in(browser)
     form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
     address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
+    address["avant"] = "zoe.durand@ville-exemple.fr"
     statuses = [(await browser.post(CORRECTION, data=form | address)).status_code for _ in range(2)]
     assert statuses == [200, 429]
     assert len(await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'")) == 1

@@ -84,6 +84,7 @@ STORY_PAGE: dict[str, Any] = {
     "typed": {"nouvelle": EVIL, "encore": EVIL},
     "wrong": [],
     "is_requested": False,
+    "is_stale": True,
     "is_believed": True,
 }
 ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
