@@ -171,6 +171,7 @@ class _OperationsPages:
         state = state if state in STATES else STATES[0]
         failed: dict[int, str] = {}
         done: int | None = None
+        gone = 0
         if visit.request.method == "POST":
             typed = [number_in(number, MOST_NUMBER) for number in visit.form.every("choisi")]
             chosen = [number for number in typed if number is not None]
@@ -178,7 +179,7 @@ class _OperationsPages:
                 parked = await dead_letters.find(tx, ids=chosen, state="parked", limit=LISTED)
             letters = parked if chosen else []
             failed = dict(await self._decisions.redrive(letters, actor=visit.who.name))
-            done = len(letters) - len(failed)
+            done, gone = len(letters) - len(failed), len(set(chosen)) - len(letters)
         async with self._database.quiet_transaction() as tx:
             found = await dead_letters.find(tx, state=state, limit=LISTED + 1)
         return visit.page(
@@ -189,32 +190,38 @@ class _OperationsPages:
             state=state,
             states=STATES,
             done=done,
+            gone=gone,
             failed=failed,
             incidents=self._incidents,
             service=self._process.name,
         )
 
     async def incident(self, visit: StaffVisit) -> Response:
-        """One dead letter; on POST what it says is shown, or it is handled again or given up."""
+        """One dead letter; on POST what it says is shown, or it is handled again or given up.
+
+        Where somebody else has decided meanwhile, that is said and nothing is done.
+        """
         number: int = visit.request.path_params["number"]
         if number > MOST_NUMBER:
             raise HTTPException(404)
         if visit.request.method != "POST":
             return await self._page(visit, number)
-        match visit.form.typed("decision"):
-            case "lire":
-                return await self._read(visit, number)
-            case "reprendre":
-                failed = await self._decisions.redrive(await self._parked(number), actor=visit.who.name)
-                return await self._page(visit, number, failed=failed.get(number))
-            case "abandonner":
-                reason = purpose_in(visit.form.get("raison", ""))
-                if reason is None:
-                    return await self._page(visit, number, wrong=["raison"], status=422)
-                await self._decisions.discard(await self._parked(number), actor=visit.who.name, reason=reason)
-                return see_other(f"{self._incidents}/{number}")
-            case _:
-                raise HTTPException(400)
+        decision = visit.form.typed("decision")
+        if decision == "lire":
+            return await self._read(visit, number)
+        if decision not in ("reprendre", "abandonner"):
+            raise HTTPException(400)
+        parked = await self._parked(number)
+        if not parked:
+            return await self._page(visit, number, is_late=True, status=409)
+        if decision == "reprendre":
+            failed = await self._decisions.redrive(parked, actor=visit.who.name)
+            return await self._page(visit, number, failed=failed.get(number))
+        reason = purpose_in(visit.form.get("raison", ""))
+        if reason is None:
+            return await self._page(visit, number, wrong=["raison"], status=422)
+        await self._decisions.discard(parked, actor=visit.who.name, reason=reason)
+        return see_other(f"{self._incidents}/{number}")
 
     async def _parked(self, number: int) -> list[DeadLetter]:
         async with self._database.quiet_transaction() as tx:
@@ -246,7 +253,7 @@ class _OperationsPages:
             decided = await dead_letters.audit_log(tx, number)
         if not found:
             raise HTTPException(404)
-        shown = {"is_read": False, "wrong": (), "failed": None, **values}
+        shown = {"is_read": False, "is_late": False, "wrong": (), "failed": None, **values}
         return visit.page(
             "incident.html",
             status=status,

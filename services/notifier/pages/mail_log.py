@@ -178,15 +178,19 @@ class _MailLogPages:
         return visit.page("mail-log.html", status=status, state=state or "", log=LOG, people=PEOPLE, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
-        """One mail, whole; on POST it is decided about."""
+        """One mail, whole; on POST it is decided about, or said that there is nothing to decide any more."""
         mail_id: UUID = visit.request.path_params["mail_id"]
+        is_late = False
         if visit.request.method == "POST":
             seen = visit.form.typed("vues")
             after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 6 else 0
             decision = visit.form.typed("decision")
             if decision == "renvoyer":
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
-            return await self._decide(mail_id, decision, after, visit.who.name)
+            to = await self._decide(mail_id, decision, after, visit.who.name)
+            if to is not None:
+                return see_other(f"{LOG}/{to}")
+            is_late = True
         if visit.reading is None:
             return see_other(LOG)
         async with self.database.quiet_transaction() as tx:
@@ -196,6 +200,8 @@ class _MailLogPages:
         letter, context = found.letter, found.context
         return visit.page(
             "mail.html",
+            status=409 if is_late else 200,
+            is_late=is_late,
             mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
             text="" if context is None else self._as_written(found).text(letter, context),
@@ -209,18 +215,20 @@ class _MailLogPages:
             log=LOG,
         )
 
-    async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> Response:
-        """Do what an operator decided who had seen ``after`` decisions before."""
-        to = mail_id
+    async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> UUID | None:
+        """Do what an operator decided who had seen ``after`` decisions before.
+
+        Returns the mail to look at then, None where nothing was done: it waits for no such decision any more.
+        """
         async with self.database.transaction() as tx:
             match decision:
                 case "renvoyer":
-                    to = await mails.resend(tx, mail_id, actor=actor, after=after) or mail_id
+                    return await mails.resend(tx, mail_id, actor=actor, after=after)
                 case "arrive":
-                    await mails.resolve(tx, mail_id, sent=True, actor=actor)
+                    before = await mails.resolve(tx, mail_id, sent=True, actor=actor)
+                    return mail_id if before is MailState.AMBIGUOUS else None
                 case _:
-                    pass
-        return see_other(f"{LOG}/{to}")
+                    return mail_id
 
     async def letter(self, visit: StaffVisit) -> Response:
         """The letter as HTML, as it was written or would be now, unable to do anything."""

@@ -256,6 +256,25 @@ async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) ->
         assert (await browser.post(path, data={"cle": key, "decision": "x"})).status_code == 400
 
 
+async def test_who_decides_after_somebody_else_hears_that_nothing_is_done(process: Process) -> None:
+    other = Parked(replace(a_record(a_scheduled()), offset=1), None, "no JSON")
+    (first, second) = await park(process, Parked(a_record(a_scheduled()), None, "no JSON"), other)
+    path = f"{OPERATIONS[process.name]}/incidents"
+    async with a_browser(process) as browser:
+        key = await log_in(browser, process, SUPPORT)
+        given_up = {"cle": key, "decision": "abandonner", "raison": "essai sans suite"}
+        await browser.post(f"{path}/{first}", data=given_up)
+        for late in ({"cle": key, "decision": "reprendre"}, given_up):
+            page = await browser.post(f"{path}/{first}", data=late)
+            assert page.status_code == 409
+            assert "Cet incident n’attend plus de décision" in page.text
+        chosen = await browser.post(path, data={"cle": key, "choisi": [str(first), str(second)]})
+        assert "Décidés entre-temps par quelqu’un d’autre\u00a0: 1." in chosen.text
+    async with process.database.quiet_transaction() as tx:
+        decided = await dead_letters.audit_log(tx, first)
+    assert [line.action for line in decided] == ["discarded"]
+
+
 async def test_a_number_that_no_dead_letter_can_have_is_not_found(process: Process) -> None:
     async with a_browser(process) as browser:
         key = await log_in(browser, process, SUPPORT)

@@ -354,7 +354,9 @@ async def test_a_mail_that_waits_for_its_session_is_shown_and_not_sent_again(
     assert "Il attend que sa session soit connue" in shown.text
     assert "Envoyer de nouveau" not in shown.text
     assert (await browser.get(f"{path}/lettre")).status_code == 404
-    await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": "0"})
+    pressed = await browser.post(path, data={"cle": key, "decision": "renvoyer", "vues": "0"})
+    assert pressed.status_code == 409
+    assert "Rien n’a été fait" in pressed.text
     assert len(await notifier.rows()) == 1
     headers = {"authorization": "Bearer support"}
     assert (await browser.post(f"/api/v1/mails/{row.mail_id}/resend", headers=headers)).status_code == 409
@@ -383,6 +385,10 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     page = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
     assert "support-name\u00a0: déclaré arrivé" in page.text
     assert set(await sent.states()) == {MailState.SENT}
+    late = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
+    assert late.status_code == 409
+    assert "quelqu’un l’a prise entre-temps" in late.text
+    assert late.text.count("déclaré arrivé") == 1
 
 
 async def test_what_waits_for_support_stands_first_with_the_way_to_it(

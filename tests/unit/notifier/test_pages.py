@@ -159,6 +159,7 @@ PAGES += [
             "audit": [LINE],
             "written": WrittenLetter(NOW, EVIL, LetterContext()),
             "is_same": is_same,
+            "is_late": is_same,
             "attempts": [ATTEMPT],
         },
     )
@@ -264,7 +265,7 @@ def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
 def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:
     row = MailRow(**ROW | {"template": "of-a-newer-version"})
     values = LOG | {"mail": row, "to": "Zoé", "text": "", "can_be_sent_again": True}
-    values |= {"written": None, "attempts": []}
+    values |= {"written": None, "attempts": [], "is_late": False}
     line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
     html = bytes(RENDERING.page("mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html
