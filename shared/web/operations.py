@@ -4,11 +4,12 @@ A dead letter is shown by where it lay and why it is there. What it says, and th
 people: they are shown for a purpose, and that is a line of ``read_log``.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -17,6 +18,8 @@ from starlette.routing import Route
 from shared import read_log
 from shared.auth import Role, Tokens
 from shared.database import Transaction
+from shared.events import BY_TYPE
+from shared.events.outcomes import RejectionCode
 from shared.guard import Guard
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions
@@ -30,6 +33,7 @@ from shared.web import labels
 from shared.web.forms import number_in
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
@@ -55,6 +59,36 @@ def why(letter: DeadLetter) -> Why:
     if NEWER in letter.error:
         return Why.NEWER
     return Why.UNREADABLE if letter.traceback is None else Why.FAILED
+
+
+class WhyParked(NamedTuple):
+    """An error in its parts: the code of a rejection, or the type of the event, and what is wrong where.
+
+    Either may be empty; what is wrong is in English.
+    """
+
+    head: str
+    faults: Sequence[tuple[str, str]]
+
+
+def reason_of(error: str) -> WhyParked:
+    """Take apart what was kept of a rejection, or of an event that breaks its contract."""
+    head, _, listed = error.partition(": ")
+    if head in set(RejectionCode):
+        return WhyParked(head, [_pointed(each) for each in _NEXT_POINTER.split(listed)])
+    if head in BY_TYPE:
+        faults = [each.partition(": ") for each in _NEXT_FIELD.split(listed)]
+        return WhyParked(head, [(field, what) if what else ("", field) for field, _, what in faults])
+    return WhyParked("", [("", error)])
+
+
+def _pointed(problem: str) -> tuple[str, str]:
+    pointer, _, what = problem.partition(" ")
+    return (pointer, what) if pointer.startswith("/") else ("", problem)
+
+
+_NEXT_POINTER = re.compile(r"; (?=/)")
+_NEXT_FIELD = re.compile(r"; (?=[\w.]+: |and \d+ more$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +149,9 @@ def add_to(
     logins = Logins(
         area, process.database, tokens, guard, address=address, rendering=rendering, provider=provider
     )
-    pages = _OperationsPages(process, home, lines)
+    problems = rendering.module("problems.html", refusals=REFUSALS).problems
+    titles = {code: problem[0] for code, problem in problems.items()}
+    pages = _OperationsPages(process, home, lines, titles)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (home, pages.status, ["GET"]),
         (f"{home}/incidents", pages.listing, ["GET", "POST"]),
@@ -129,11 +165,12 @@ def add_to(
 
 
 class _OperationsPages:
-    def __init__(self, process: Process, home: str, lines: OwnLines) -> None:
+    def __init__(self, process: Process, home: str, lines: OwnLines, titles: Mapping[str, str]) -> None:
         self._process = process
         self._database = process.database
         self._incidents = f"{home}/incidents"
         self._lines = lines
+        self._titles = titles
         self._decisions = DeadLetterDecisions(process.database, process.router, process.consumer)
 
     async def status(self, visit: StaffVisit) -> Response:
@@ -187,6 +224,8 @@ class _OperationsPages:
             letters=found[:LISTED],
             is_cut=len(found) > LISTED,
             why=why,
+            reason_of=reason_of,
+            titles=self._titles,
             state=state,
             states=STATES,
             done=done,
@@ -259,6 +298,8 @@ class _OperationsPages:
             status=status,
             letter=found[0],
             why=why(found[0]),
+            reason_of=reason_of,
+            titles=self._titles,
             decided=decided,
             typed={"motif": "", "raison": visit.form.typed("raison")},
             incidents=self._incidents,

@@ -30,6 +30,7 @@ from shared.web import assets, french, labels
 from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE
+from shared.web.sentences import translated
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ class Rendering:
             "audience": labels.AUDIENCES.__getitem__,
             "capitalised": french.capitalised,
             "delegation": labels.delegation,
+            "in_french": partial(translated, language="fr"),
             "label": _label,
             "paragraphs": _paragraphs,
             "query": query,

@@ -18,8 +18,11 @@ from sqlalchemy import text
 
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import AgentEnrolled
+from shared.events.outcomes import RejectionCode
+from shared.events.vocabulary import FieldProblem
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
+from shared.messaging.portals.admission import Rejected
 from shared.messaging.watchdog import Behind
 from shared.process import Process
 from shared.web.links import OPERATIONS
@@ -214,6 +217,30 @@ async def test_what_a_record_says_is_shown_for_a_purpose_alone(notifying: Proces
         query = text("SELECT actor, kind, agent_id, about, purpose FROM read_log")
         (line,) = await tx.execute(query)
     assert tuple(line) == ("support-name", "dead_letter", "IEL-0048151", str(number), "ticket 12")
+
+
+async def test_why_a_record_is_there_is_said_in_french_but_for_what_only_a_program_said(
+    process: Process,
+) -> None:
+    record, home = a_record(a_scheduled()), f"{OPERATIONS[process.name]}/incidents"
+    problem = FieldProblem(pointer="/agent/email", message="Field required")
+    rejection = Rejected(record, RejectionCode.INVALID, (problem,), portal=None)
+    async with process.database.transaction() as tx:
+        await dead_letters.keep_rejected(tx, [rejection])
+    missing, failing = replace(record, offset=1), replace(record, offset=2)
+    unread = "the CloudEvents attribute 'id' is missing (header ce_id)"
+    await park(process, Parked(missing, None, unread), Parked(failing, None, "KeyError: x", "Traceback"))
+    async with a_browser(process) as browser:
+        await log_in(browser, process, SUPPORT)
+        rejected, parked = [
+            (await browser.get(f"{home}?etat={state}")).text for state in ("rejected", "parked")
+        ]
+        number = re.findall(rf'href="{home}/(\d+)"', rejected)
+        alone = (await browser.get(f"{home}/{number[0]}")).text
+    for page in (rejected, alone):
+        assert "La demande n’est pas valable\u00a0: <code>/agent/email</code> champ obligatoire" in page
+    assert "l’attribut CloudEvents &#39;id&#39; manque (en-tête ce_id)" in parked
+    assert '<span lang="en">KeyError: x</span>' in parked
 
 
 async def test_what_can_be_handled_now_is_handled_again_as_it_is(notifying: Process) -> None:
