@@ -297,6 +297,7 @@ COUNTED: Mapping[str, str] = {
     "withdrawn": "Fins d’inscription",
     "attended": "Présences",
     "absent": "Absences",
+    "absent_justified": "Absences justifiées",
     "letters": "Courriels envoyés",
 }
 """What is counted each month."""

@@ -38,7 +38,7 @@ class FigurePages:
             offer_id=offer_id or "",
             organiser=organiser or "",
             refusals=REFUSALS,
-            headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "") for kind in FigureKind)],
+            headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
             offers_named={
                 offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
             },

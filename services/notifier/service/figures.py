@@ -32,6 +32,7 @@ class FigureKind(StrEnum):
     WITHDRAWN = "withdrawn"
     ATTENDED = "attended"
     ABSENT = "absent"
+    ABSENT_JUSTIFIED = "absent_justified"
     LETTERS = "letters"
 
 

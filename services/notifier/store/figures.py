@@ -92,7 +92,7 @@ _COUNT = text(
             SELECT at, session_id, 'attended', '' FROM timeline
              WHERE {_OF_TIMELINE} AND kind = 'attended' AND reason = 'certified'
             UNION ALL
-            SELECT at, session_id, 'absent', '' FROM timeline
+            SELECT at, session_id, kind, '' FROM timeline
              WHERE {_OF_TIMELINE} AND kind IN ('absent', 'absent_justified')
             UNION ALL
             SELECT mail_attempt.at, mail.session_id, 'letters', ''

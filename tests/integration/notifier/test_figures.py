@@ -100,6 +100,18 @@ async def test_a_change_of_session_is_no_request_and_no_end_and_enrolments_that_
     assert await counted(notifier) == {"asked": 1, "enrolled": 2, "withdrawn": 1}
 
 
+async def test_an_absence_that_is_justified_is_counted_apart(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    for number, attendance in enumerate(("absent", "absent", "absent_justified")):
+        agent, its_id = an_agent(agent_id=f"A-{number}"), uuid4()
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=its_id, agent=agent))
+        recorded: dict[str, Any] = {"enrolment_id": its_id, "agent": agent, "version": 2}
+        await notifier.hear(a_decision(AttendanceRecorded, attendance=attendance, **recorded))
+    await jobs.count_figures(notifier.database)
+    numbers = await counted(notifier)
+    assert (numbers["absent"], numbers["absent_justified"]) == (2, 1)
+
+
 async def test_what_may_still_be_written_is_counted_later(
     notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
