@@ -1,5 +1,6 @@
 """Figures of the offer: counted once, kept when agents are forgotten, shown and exported."""
 
+import re
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -166,6 +167,55 @@ async def test_figures_of_an_offer_that_was_made_on_the_pages_are_under_its_sess
     page = (await browser.get(FIGURES)).text
     assert '<option value="ia-pour-les-elus">L’IA pour les élues et élus</option>' in page
     assert '<th scope="row" role="rowheader">L’IA pour les élues et élus</th>' in page
+
+
+def bars(chart: str, which: str, length: str) -> list[float]:
+    return [float(found) for found in re.findall(rf'<rect class="{which}"[^>]* {length}="([\d.]+)"', chart)]
+
+
+def cells(page: str, table: str) -> dict[str, dict[str, str]]:
+    """The cells of a table by the first of their row, and what they are called."""
+    (found,) = re.findall(rf'aria-label="{table}">(.*?)</table>', page, re.DOTALL)
+    return {
+        row[0]: dict(re.findall(r'data-label="([^"]*)">([^<]*)</td>', row[1]))
+        for row in re.findall(r'<th scope="row"[^>]*>([^<]*)</th>(.*?)</tr>', found, re.DOTALL)
+    }
+
+
+async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_with_them(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await lived(notifier)
+    for reason in ("session_full", "deadline_passed"):
+        await notifier.hear(a_decision(EnrolmentRefused, enrolment_id=uuid4(), reason=reason))
+    corse = a_session(session_id=uuid4(), offer_id="autre", title="Une autre", organiser="corse")
+    await notifier.hear(SessionScheduled.model_validate(corse.model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), session_id=corse.session_id))
+    await jobs.count_figures(notifier.database)
+    await log_in(browser)
+
+    page = (await browser.get(FIGURES)).text
+    by_month, refusals = re.findall(r'<svg class="chart".*?</svg>', page, re.DOTALL)
+    asked, seats = bars(by_month, "first", "height"), bars(by_month, "second", "height")
+    assert (asked, seats) == ([0.0] * 11 + [160.0], [0.0] * 11 + [80.0]), "6 and 3: this month is the last"
+    assert bars(refusals, "wrong", "width") == [700.0, 350.0]
+    (month,) = cells(page, "Ce qui a été compté, mois par mois").values()
+    assert (month["Demandes"], month["Places obtenues"], month["Refus"]) == ("6", "3", "3")
+    numbers = [row["Nombre"] for row in cells(page, "Refus par motif").values()]
+    assert numbers == ["2", "1"]
+    of_offers = cells(page, "Par offre et organisateur").values()
+    assert sorted((row["Organisateur"], row["Demandes"]) for row in of_offers) == [
+        ("Bretagne", "5"),
+        ("Corse", "1"),
+    ]
+
+    filtered = (await browser.get(f"{FIGURES}?delegation=corse")).text
+    (chart,) = re.findall(r'<svg class="chart".*?</svg>', filtered, re.DOTALL)
+    assert (bars(chart, "first", "height")[-1], bars(chart, "second", "height")[-1]) == (160.0, 160.0)
+    (month,) = cells(filtered, "Ce qui a été compté, mois par mois").values()
+    assert (month["Demandes"], month["Refus"]) == ("1", "0")
+    (row,) = cells(filtered, "Par offre et organisateur").values()
+    assert row["Organisateur"] == "Corse"
 
 
 def test_the_months_are_the_last_twelve() -> None:
