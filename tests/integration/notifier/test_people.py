@@ -24,7 +24,7 @@ from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier
-from tests.integration.notifier.test_mail_log import PURPOSE, browser, log_in, sent, tokens
+from tests.integration.notifier.test_mail_log import OPERATIONS_OF, PURPOSE, browser, log_in, sent, tokens
 from tests.integration.notifier.test_read_log import ZOE, reads
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session, an_agent
 
@@ -134,6 +134,18 @@ async def test_each_look_at_a_person_is_a_line_and_says_why(
         assert refused.status_code == 422
         assert "<h1>Zoé" not in refused.text
     assert (await browser.post(PEOPLE, data={"cherche": "durand", "motif": PURPOSE})).status_code == 403
+
+
+async def test_where_nobody_is_found_it_says_what_a_story_holds_and_leads_to_what_it_does_not(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await notifier.hear(a_decision(AgentEnrolled))
+    key = await log_in(browser)
+    for typed in ("nobody@ville.example", "IEL-0048151"):
+        page = (await looked_for(browser, key, typed)).text
+        assert "Un parcours réunit" in page, typed
+        for address in OPERATIONS_OF.values():
+            assert f'<a href="{address}/incidents">' in page, typed
 
 
 async def test_only_support_staff_find_a_person(browser: httpx.AsyncClient) -> None:
