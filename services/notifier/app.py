@@ -88,6 +88,15 @@ def compose(settings: Settings) -> Process:
         provider=provider_of(settings),
         signs_requests=settings.intake_key is not None,
     )
+    pages.figures.add_to(
+        http,
+        database,
+        pages.rendering(sites, PRIVATE),
+        tokens=tokens,
+        guard=guard,
+        public_url=settings.public_url("notifier"),
+        provider=provider_of(settings),
+    )
     process = Process(
         name="notifier",
         settings=settings,

@@ -343,6 +343,7 @@ ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation"
 LOG_IN_LEADS: Mapping[str, str] = {
     "gestion": "Pour créer, modifier et publier les sessions de votre délégation.",
     "inscriptions": "Pour suivre les inscriptions aux sessions de votre délégation.",
+    "chiffres": "Pour voir les chiffres de votre délégation.",
     "courriels": "Réservé à l’assistance.",
     "exploitation": "Réservé à l’exploitation et à l’assistance.",
 }

@@ -29,6 +29,8 @@ ARRIVAL = f"{ORGANISING}/arrivee"
 """The path of the page that notes somebody's arrival, before the id of the enrolment; for organisers."""
 MAIL_LOG = "/courriels/suivi"
 """The path of the pages of support; the notifier's."""
+DELEGATION_FIGURES = "/courriels/chiffres"
+"""The path of the figures that organisers see; the notifier's."""
 OPERATIONS = {
     "catalogue": "/exploitation",
     "enrolment": "/inscriptions/exploitation",

@@ -27,7 +27,7 @@ from shared.database import is_temporary
 from shared.events.zones import zone_of
 from shared.references import reference_of
 from shared.web import assets, french, labels
-from shared.web.links import LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
+from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
 from shared.web.responses import HTML, PRIVATE
 from shared.web.sentences import translated
@@ -48,8 +48,8 @@ class Sites:
 
     ``catalogue`` has no slash at its end, and is "" on the catalogue's own pages. ``my_enrolments`` is where
     agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works,
-    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end; ``operations``
-    those of operators, by service.
+    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end; ``figures`` are
+    theirs; ``operations`` are the pages of operators, by service.
     """
 
     catalogue: str = ""
@@ -57,6 +57,7 @@ class Sites:
     news: str | None = None
     mail_log: str | None = None
     enrolment: str | None = None
+    figures: str | None = None
     operations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +71,7 @@ class Sites:
             operations={name: f"{public_url(name)}{path}" for name, path in OPERATIONS.items()},
             mail_log=f"{notifier}{MAIL_LOG}",
             enrolment=public_url("enrolment"),
+            figures=f"{notifier}{DELEGATION_FIGURES}",
         )
 
     @property
@@ -81,6 +83,8 @@ class Sites:
         """Return the address of a page of an organiser, on whichever service; None: it is not said where."""
         if path.startswith(ORGANISING):
             return None if self.enrolment is None else f"{self.enrolment}{path}"
+        if path == DELEGATION_FIGURES:
+            return self.figures
         return f"{self.catalogue}{path}" if path.startswith("/gestion") else path
 
 

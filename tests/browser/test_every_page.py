@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from shared.web.links import ARRIVAL, Purpose
+from shared.web.links import ARRIVAL, DELEGATION_FIGURES, Purpose
 from tests.browser import served_notifier as notifier
 from tests.browser.conftest import TOKEN, new_tab
 from tests.browser.inspection import faults
@@ -435,6 +435,8 @@ def test_every_page_of_the_notifier(chromium: Browser, served_notifier: ServedNo
     with new_tab(chromium, base_url=served_notifier.url) as page:
         log_in(page, "/courriels/exploitation", notifier.ADMIN_TOKEN)
         found += inspect(page, OPERATIONS)
+        log_in(page, DELEGATION_FIGURES, notifier.ADMIN_TOKEN)
+        found += inspect(page, {"figures of delegations": (DELEGATION_FIGURES, [unfold])})
     assert not found, "\n".join(found)
 
 

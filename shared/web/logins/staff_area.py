@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.auth import Role
-from shared.web.links import ORGANISING
+from shared.web.links import DELEGATION_FIGURES, ORGANISING
 
 SameSite = Literal["lax", "strict"]
 ORGANISER_PAGES = (
@@ -16,8 +16,9 @@ ORGANISER_PAGES = (
     ("/gestion/offres", "Offres"),
     ("/gestion/ressources", "Ressources"),
     ("/gestion/demandes", "Demandes"),
+    (DELEGATION_FIGURES, "Chiffres"),
 )
-"""The pages of organisers, in the catalogue and in enrolment: one head leads to all."""
+"""The pages of organisers, in each service: one head leads to all."""
 _LONGEST = 2000
 """Of an address to return to, which is kept while somebody logs in."""
 

@@ -59,7 +59,9 @@ async def test_the_head_says_who_one_is_with_which_rights_and_leads_to_all_place
     assert support == f"{SITES['notifier']}/courriels/suivi"
     assert operations == f"{SITES['notifier']}/courriels/exploitation"
     await log_in(visit, BRETAGNE)
-    rights, places = _account((await visit.get("/gestion/demandes")).text)
+    page = (await visit.get("/gestion/demandes")).text
+    assert f'<a href="{SITES["notifier"]}/courriels/chiffres">Chiffres</a>' in page
+    rights, places = _account(page)
     assert rights == "Organisation, Bretagne"
     assert places == [delegations, own]
 

@@ -1,19 +1,23 @@
 """Figures of the offer: counted once, kept when agents are forgotten, shown and exported."""
 
+import json
 import re
 from datetime import date, timedelta
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from services.notifier import jobs
+from services.notifier import api, jobs, pages
 from services.notifier.app import eraser
 from services.notifier.pages.figures import PARIS
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
 from shared import clock
+from shared.auth import Tokens
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import (
     AgentEnrolled,
@@ -26,9 +30,13 @@ from shared.events.enrolment import (
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.web import labels
+from shared.web.links import DELEGATION_FIGURES
+from shared.web.rendering import Sites
+from shared.web.responses import PRIVATE
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_mail_log import browser, log_in, tokens
 from tests.integration.notifier.test_read_log import ZOE
+from tests.support.guards import a_guard
 from tests.unit.notifier.builders import a_decision, a_session, an_agent
 
 __all__ = ["browser", "tokens"]
@@ -216,6 +224,47 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     assert (month["Demandes"], month["Refus"]) == ("1", "0")
     (row,) = cells(filtered, "Par offre et organisateur").values()
     assert row["Organisateur"] == "Corse"
+
+
+async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_path: Path) -> None:
+    await lived(notifier)
+    corse = a_session(session_id=uuid4(), organiser="corse")
+    await notifier.hear(SessionScheduled.model_validate(corse.model_dump()))
+    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), session_id=corse.session_id))
+    await jobs.count_figures(notifier.database)
+    file = tmp_path / "tokens.json"
+    entries = [
+        {"name": name, "role": role, "delegation": delegation, "sha256": sha256(name.encode()).hexdigest()}
+        for name, role, delegation in (
+            ("rennes", "organiser", "bretagne"),
+            ("siege", "organiser", None),
+            ("assistance", "support", None),
+        )
+    ]
+    file.write_text(json.dumps(entries))
+    kept, guard = Tokens(file), a_guard(notifier.database)
+    app = api.build(notifier.database, kept, guard)
+    rendering = pages.rendering(Sites.by("http://{}".format), PRIVATE)
+    address = "http://notifier"
+    pages.figures.add_to(app, notifier.database, rendering, tokens=kept, guard=guard, public_url=address)
+    of = DELEGATION_FIGURES
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url=address, follow_redirects=True) as browser:
+        assert "Jeton d’accès" in (await browser.get(of)).text
+        assert (await browser.post(f"{of}/connexion", data={"jeton": "assistance"})).status_code == 403
+        await browser.post(f"{of}/connexion", data={"jeton": "rennes"})
+        for choice in ("", "?delegation=corse"):
+            page = (await browser.get(f"{of}{choice}")).text
+            assert "<h1>Chiffres · Bretagne</h1>" in page
+            assert 'name="delegation"' not in page
+            rows = cells(page, "Par offre et organisateur").values()
+            assert [row["Organisateur"] for row in rows] == ["Bretagne"]
+            sheet = (await browser.get(f"{of}.csv{choice}")).text
+            assert {line.split(";")[2] for line in sheet.splitlines()[1:]} == {"bretagne"}
+        assert f'<a href="{address}{of}" aria-current="page">Chiffres</a>' in (await browser.get(of)).text
+        await browser.post(f"{of}/connexion", data={"jeton": "siege"})
+        rows = cells((await browser.get(f"{of}?delegation=corse")).text, "Par offre et organisateur").values()
+        assert [row["Organisateur"] for row in rows] == ["Corse"]
 
 
 def test_the_months_are_the_last_twelve() -> None:
