@@ -5,6 +5,7 @@ what is looked at, docs/accessibility.md why.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from shared.web.links import ARRIVAL, DELEGATION_FIGURES, Purpose
 from tests.browser import served_notifier as notifier
-from tests.browser.conftest import TOKEN, new_tab
+from tests.browser.conftest import EVERYWHERE, TOKEN, new_tab
 from tests.browser.inspection import faults
-from tests.browser.served_enrolment import ServedEnrolment
+from tests.browser.served_enrolment import ADMIN_TOKEN, ServedEnrolment
 from tests.browser.served_notifier import ServedNotifier
 from tests.browser.served_portal import SIRET, ServedPortal
+from tests.browser.test_management_pages import drafted
 from tests.browser.test_public_pages import PAGES
+from tests.support.page_weight import too_heavy
 from tests.unit.local.portal.test_pages import SESSION
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -57,8 +60,8 @@ def log_in(page: Page, path: str, token: str) -> None:
     expect(page.locator(".account")).to_be_visible()
 
 
-def inspect(page: Page, states: States) -> list[str]:
-    """What is wrong in which state. The titles of two addresses differ."""
+def inspect(page: Page, states: States, *, is_compressed: bool = True) -> list[str]:
+    """What is wrong in which state. The titles of two addresses differ; what is compressed is light."""
     found, titles = [], dict[str, str]()
     for name, (path, steps) in states.items():
         if path is not None:
@@ -66,12 +69,42 @@ def inspect(page: Page, states: States) -> list[str]:
         for step in steps:
             step(page)
         found += [f"{name}: {fault}" for fault in faults(page)]
+        found += [f"{name}: {fault}" for fault in too_heavy(page) if is_compressed]
         if page.title().startswith("Erreur interne"):
             found.append(f"{name}: the service failed")
         place, title = page.url.split("?")[0].split("#")[0], page.title().removeprefix("Erreur – ")
-        if not page.locator("[aria-invalid=true]").count() and titles.setdefault(title, place) != place:
+        # Who made a mistake, or logged in too late, is still at the address of the form.
+        is_answer = page.locator("[aria-invalid=true], #jeton").count()
+        if not is_answer and titles.setdefault(title, place) != place:
             found.append(f"{name}: the title of another page: {title}")
     return found
+
+
+def within(part: str) -> Step:
+    """Go to this part of what is shown, as without a script."""
+
+    def step(page: Page) -> None:
+        page.goto(f"{page.url.partition('?')[0]}/{part}")
+
+    return step
+
+
+def show_again(page: Page) -> None:
+    page.goto(page.url.partition("?")[0])
+
+
+def make_old(page: Page) -> None:
+    """Have the forms be of a page that was opened long ago."""
+    page.evaluate("for (const field of document.querySelectorAll('[name=version]')) field.value = '0'")
+
+
+def forget_log_in(page: Page) -> None:
+    page.context.clear_cookies()
+
+
+def choose_sheet(content: str) -> Step:
+    file = FilePayload(name="sessions.csv", mimeType="text/csv", buffer=content.encode())
+    return lambda page: page.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(file)
 
 
 def find_postponable(page: Page) -> None:
@@ -95,6 +128,12 @@ def come_later(page: Page) -> None:
     field.fill(f"{int(typed[:4]) + 2}{typed[4:]}")
 
 
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=60)
+WRONG_SHEET = "Offre;Titre;Début;Fin;Ouverture des inscriptions\nrien;;hier;demain;jamais\n"
+SHEET = f"""Offre;Titre;Début;Fin;Ouverture des inscriptions;Lieu
+ia-et-territoires;Rencontre de Crozon;{LATER:%d/%m/%Y} 09:30;{LATER:%d/%m/%Y} 17:00;01/01/2025 09:00;Crozon
+"""
 MANAGED: States = {
     "log in": ("/gestion/connexion", []),
     "wrong token": (None, [fill("Jeton d’accès", "presque"), press("Se connecter"), see("n’ouvre pas")]),
@@ -135,15 +174,97 @@ MANAGED: States = {
         None,
         [press("Voir ce qui serait créé"), see("Rien n’a été enregistré"), unfold],
     ),
+    "series, seen before it is made": (
+        None,
+        [
+            choose("Offre", "ia-et-territoires"),
+            fill("Titre", "L’IA à {ville}"),
+            fill("Début", LATER.strftime("%Y-%m-%dT09:30")),
+            fill("Fin", LATER.strftime("%Y-%m-%dT17:00")),
+            fill("Ouverture des inscriptions", NOW.strftime("%Y-%m-%dT09:00")),
+            fill("Ville", "Ploërmel"),
+            fill("Lieu dans la ville", "Mairie de Ploërmel"),
+            press("Voir ce qui serait créé"),
+            see("Ce qui sera créé"),
+            unfold,
+        ],
+    ),
+    "a draft": ("/gestion", [lambda page: drafted(page, "Rencontre de Lorient", LATER), unfold]),
+    "a draft, mistakes": (
+        None,
+        [fill("Titre", ""), press("Enregistrer les modifications"), see("Rien n’a été enregistré"), unfold],
+    ),
+    "a draft, changed meanwhile": (
+        None,
+        [show_again, make_old, press("Enregistrer les modifications"), see("a changé depuis"), unfold],
+    ),
+    "a draft, to be deleted": (None, [show_again, within("supprimer")]),
+    "published": (
+        None,
+        [press("Garder le brouillon", "link"), press("Publier"), see("La session est publiée"), unfold],
+    ),
+    "to be cancelled": (None, [show_again, within("annuler")]),
+    "to be cancelled, mistakes": (
+        None,
+        [
+            fill("Motif, facultatif", "La salle manque. " * 40),
+            press("Annuler la session"),
+            see("au plus 500"),
+        ],
+    ),
+    "cancelled": (
+        None,
+        [fill("Motif, facultatif", "La salle manque."), press("Annuler la session"), see("est annulée")],
+    ),
     "offers": ("/gestion/offres", []),
     "offers, none found": ("/gestion/offres?recherche=zzz", []),
     "an offer": ("/gestion/offres/ia-et-territoires", []),
     "an offer, history": ("/gestion/offres/ia-et-territoires/historique", [unfold]),
     "import": ("/gestion/sessions/importer", []),
+    "import, mistakes": (None, [choose_sheet(WRONG_SHEET), press("Envoyer le fichier"), see("à corriger")]),
+    "import, tried": (None, [choose_sheet(SHEET), press("Envoyer le fichier"), see("Le fichier est bon")]),
     "requests": ("/gestion/demandes", []),
     "a request": (None, [press("Ville de Rennes", "link")]),
     "a request, mistakes": (None, [press("Envoyer la réponse"), see("Rien n’a été enregistré")]),
+    "requests, listed": ("/gestion/demandes/liste", []),
+    "requests, listed, none": ("/gestion/demandes/liste?etat=declined", []),
     "resources": ("/gestion/ressources", []),
+    "a new resource": ("/gestion/ressources/nouvelle", []),
+    "a new resource, mistakes": (None, [press("Mettre en ligne"), see("Rien n’a été enregistré")]),
+    "a resource": (
+        None,
+        [
+            choose("Nature", "dossier"),
+            fill("Titre", "L’IA au musée"),
+            fill("Adresse", "https://ressources.example.org/musee"),
+            press("Mettre en ligne"),
+            see("La ressource est en ligne"),
+        ],
+    ),
+    "a resource, mistakes": (
+        None,
+        [fill("Titre", ""), press("Enregistrer les corrections"), see("Rien n’a été enregistré")],
+    ),
+    "to be withdrawn": (None, [show_again, within("retirer")]),
+    "withdrawn": (None, [press("Retirer la ressource"), see("La ressource est retirée")]),
+    "logged in too late": (
+        "/gestion/sessions/nouvelle",
+        [fill("Titre", "L’IA"), forget_log_in, press("Enregistrer le brouillon"), see("avait pris fin")],
+    ),
+    "a new offer": (
+        "/gestion/connexion",
+        [
+            lambda page: log_in(page, "/gestion", EVERYWHERE),
+            press("Offres", "link"),
+            press("Nouvelle offre", "link"),
+        ],
+    ),
+    "a new offer, mistakes": (None, [press("Enregistrer l’offre"), see("Rien n’a été enregistré"), unfold]),
+    "an offer of mine": ("/gestion/offres/ia-et-territoires", [unfold]),
+    "an offer of mine, changed meanwhile": (
+        None,
+        [make_old, press("Enregistrer les modifications"), see("a changé depuis"), unfold],
+    ),
 }
 
 
@@ -226,6 +347,17 @@ def before_a_session(served: ServedEnrolment) -> States:
         "several persons": (
             f"{at['full']}?etat=place&tri=nom",
             [press("Choisir toute la page", "link"), press("Enregistrer leur désistement"), see("recevront")],
+        ),
+        "several persons, done": (
+            f"{at['full']}?etat=attente",
+            [
+                press("Choisir toute la page", "link"),
+                press("Changer la priorité"),
+                fill("Priorité", "3"),
+                fill("Motif", "Décision du comité"),
+                press("Changer la priorité de"),
+                see("Fait pour"),
+            ],
         ),
         "a long person": (at["long"], [open_person(0), unfold]),
         "who waits": (f"{at['full']}/attente", []),
@@ -311,6 +443,15 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         "a certificate": ("/attestations", []),
         "a certificate, mistake": (None, [fill("Code de vérification", "x"), press("Vérifier")]),
         "leaving": (served.withdrawal, []),
+        "logged in too late": (
+            f"{at['full']}/messages",
+            [fill("Message", "Au 2e étage."), forget_log_in, press("Essayer"), see("avait pris fin")],
+        ),
+        "how it stands": (
+            "/inscriptions/exploitation/connexion",
+            [lambda page: log_in(page, "/inscriptions/exploitation", ADMIN_TOKEN)],
+        ),
+        "no incident": ("/inscriptions/exploitation/incidents", []),
     }
 
 
@@ -455,5 +596,5 @@ PORTAL: States = {
 
 def test_every_page_of_the_example_portal(chromium: Browser, served_portal: ServedPortal) -> None:
     with new_tab(chromium, base_url=served_portal.url) as page:
-        found = inspect(page, PORTAL)
+        found = inspect(page, PORTAL, is_compressed=False)
     assert not found, "\n".join(found)

@@ -34,7 +34,6 @@ def test_an_offer_is_made_changed_and_read_in_its_history(page: Page) -> None:
     expect(page.get_by_label("Titre", exact=True)).to_have_accessible_description(
         "Obligatoire. Ce champ est obligatoire."
     )
-    looks_right(page)
     page.get_by_label("Titre", exact=True).fill("L’IA et les finances locales")
     page.get_by_label("Format").select_option(value="webinar")
     page.get_by_label("Présentation").fill("Une heure, des exemples de communes.")
@@ -42,13 +41,11 @@ def test_an_offer_is_made_changed_and_read_in_its_history(page: Page) -> None:
     page.get_by_label("Jours entre la clôture").fill("2")
     page.get_by_role("button", name="Enregistrer l’offre").click()
     expect(page.get_by_role("status")).to_contain_text("L’offre est enregistrée")
-    looks_right(page)
     page.get_by_label("Nombre de places").fill("200")
     page.get_by_role("button", name="Enregistrer les modifications").click()
     expect(page.get_by_role("status")).to_contain_text("L’offre est modifiée")
     page.get_by_role("link", name="Historique").click()
     expect(page.get_by_text("sans limite → ; après : 200")).to_have_count(1)
-    looks_right(page)
 
 
 def test_a_delegation_reads_an_offer_and_begins_a_session_of_it(page: Page) -> None:
@@ -86,7 +83,6 @@ def test_a_series_is_filled_in_row_by_row_seen_and_made(page: Page) -> None:
     last.get_by_label("Début dans la ville").fill("")
     page.get_by_role("button", name="Voir ce qui serait créé").last.click()
     expect(page.get_by_role("region", name="Sessions de la série").get_by_role("row")).to_have_count(5)
-    looks_right(page)
     page.get_by_role("button", name="Créer 4 sessions").click()
     expect(page.get_by_role("status")).to_contain_text("Les sessions de la série sont publiées")
     expect(page.get_by_role("link", name="L’IA à Auray")).to_be_visible()
@@ -98,7 +94,6 @@ def test_a_session_becomes_a_template_that_fills_the_form(page: Page) -> None:
     page.get_by_label("Nom du modèle").fill("Journée type")
     page.get_by_role("button", name="Enregistrer le nom").click()
     expect(page.get_by_role("status")).to_contain_text("La session est un modèle")
-    looks_right(page)
     page.get_by_role("link", name="Nouvelle session").first.click()
     page.get_by_label("Partir d’un modèle").select_option(label="Journée type")
     page.get_by_label("Nouveau début").fill(START.strftime("%Y-%m-%dT10:30"))
