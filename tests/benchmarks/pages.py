@@ -22,6 +22,7 @@ import httpx
 
 from local.postgres import PostgresServer
 from services.catalogue import app as catalogue
+from services.catalogue.rules.offers import loaded_session_id
 from services.catalogue.settings import Settings as CatalogueSettings
 from services.enrolment import app as enrolment
 from services.enrolment.settings import Settings as EnrolmentSettings
@@ -81,10 +82,10 @@ def _operations(prefix: str) -> dict[str, MeasuredPage]:
     }
 
 
-def _link(purpose: Purpose) -> MeasuredPage:
+def _link(purpose: Purpose, person: int = PERSON) -> MeasuredPage:
     links = LinkSettings(link_signing_key=KEY).links
     assert links is not None
-    ids = (str(id_of(PERSON)), str(links.mark(address(PERSON))), "0")
+    ids = (str(id_of(person)), str(links.mark(address(person))), "0")
     return MeasuredPage(
         f"{purpose.value}/{links.token(purpose, *ids, until=datetime.now(UTC) + timedelta(days=60))}"
     )
@@ -101,6 +102,8 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         "search": MeasuredPage("/sessions?recherche=transition+ecologique+des+territoires"),
         "search_rare": MeasuredPage("/sessions?recherche=mamoudzou+900"),
         "search_misspelt": MeasuredPage("/sessions?recherche=tranzition"),
+        "session": MeasuredPage(f"/sessions/{loaded_session_id('ia-et-territoires', 'rennes')}"),
+        "offer": MeasuredPage("/offres/ia-et-territoires"),
         "resources": MeasuredPage("/ressources"),
         "calendar": MeasuredPage("/agenda.ics?delegation=bretagne"),
         "feed": MeasuredPage("/replays.atom"),
@@ -140,6 +143,7 @@ PAGES: Mapping[str, Mapping[str, MeasuredPage]] = {
         "person": _organising(f"{ORGANISING}/inscriptions/{id_of(PERSON)}"),
         "person_who_waits": _organising(f"{ORGANISING}/inscriptions/{id_of(80_070)}"),
         "my_enrolments": _link(Purpose.ENROLMENTS),
+        "my_only_enrolment": _link(Purpose.ENROLMENTS, PERSON + 1),
         "my_calendar": _link(Purpose.CALENDAR),
         "withdrawal": _link(Purpose.WITHDRAW),
         "move": _link(Purpose.MOVE),
@@ -196,7 +200,7 @@ def run(*services: str) -> dict[str, float]:
     """Milliseconds to the first byte of each page, as a client on this machine sees them: median and p95."""
     figures = {}
     for service in services or SERVICES:
-        with _served(service) as client:
+        with served(service) as client:
             for name, (median, p95) in _first_bytes(client, PAGES[service]):
                 figures[f"{service}_{name}_median_ms"] = median
                 figures[f"{service}_{name}_p95_ms"] = p95
@@ -209,7 +213,7 @@ def too_slow(figures: Mapping[str, float]) -> list[str]:
 
 
 @contextmanager
-def _served(name: str) -> Iterator[httpx.Client]:
+def served(name: str) -> Iterator[httpx.Client]:
     """A service with much data, and a client of it."""
     service = SERVICES[name]
     with PostgresServer.temporary(durable=True) as postgres, tempfile.TemporaryDirectory() as folder:

@@ -28,6 +28,7 @@ from shared.events.topics import TOPICS, Topic
 from shared.messaging import topics
 from shared.messaging.portals import registry
 from tests.support.kafka import RecordHeaders
+from tests.support.lacking import CHROMIUM
 
 HERE = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -274,6 +275,11 @@ def smtp_sink() -> Iterator[Sink]:
 def sink_program() -> str | None:
     """Where smtp-sink is, if it is."""
     return shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def chromium_program() -> str | None:
+    """Where Chromium is, if it is."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from tests.browser.served_notifier import ServedNotifier, serve_notifier
 from tests.browser.served_portal import ServedPortal, serve_portal
 from tests.support.catalogue import load
 from tests.support.guards import a_guard
-from tests.support.lacking import program
+from tests.support.lacking import CHROMIUM, program
 from tests.support.serving import serving
 
 # Each page gets it as a function that is not called yet: that costs less than to send it each time.
@@ -62,12 +62,8 @@ DEMAND = BespokeRequest(
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium: the one without windows, where it is there, does the same in two thirds of the time.
-
-    For this package alone: while Playwright runs, no other event loop does in this thread.
-    """
-    names = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
-    found = program(*names, package="chromium-headless-shell")
+    """For this package alone: while Playwright runs, no other event loop does in this thread."""
+    found = program(*CHROMIUM, package="chromium-headless-shell")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--renderer-process-limit=1"]  # not one more for each tab: it takes time
         browser = playwright.chromium.launch(executable_path=found, args=arguments)

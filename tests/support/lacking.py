@@ -12,6 +12,8 @@ import pytest
 from local.kafka import missing_tools
 
 NO_HISTORY = "NOT TESTED BESIDE THE LAST RELEASE"
+CHROMIUM = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
+"""Debian's Chromium by its names: the one without windows does the same in two thirds of the time."""
 
 
 def lacking(what: str) -> NoReturn:
