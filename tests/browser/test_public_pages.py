@@ -1,12 +1,14 @@
 """The public pages, as a visitor meets them: small screen, keyboard, zoom, dark, and with axe-core's eyes."""
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from services.catalogue.rules.offers import loaded_session_id
-from tests.browser.conftest import Served, new_tab, violations
+from tests.browser.conftest import NEWS, Served, new_tab, violations
+from tests.browser.served_notifier import ServedNotifier
 
 pytestmark = pytest.mark.browser
 
@@ -239,3 +241,23 @@ def test_the_seats_are_kept_up_to_date_for_half_an_hour(page: Page) -> None:
     expect(stop).to_have_count(0)
     page.clock.run_for(600_000)
     assert page.evaluate("looks") == 2
+
+
+def test_who_wants_to_be_told_when_a_session_opens_finds_the_offer_chosen(
+    page: Page, served_notifier: ServedNotifier
+) -> None:
+    def to_the_news(route: Route) -> None:
+        asked = urlsplit(route.request.url)
+        route.fulfill(
+            status=302, headers={"location": f"{served_notifier.url}/courriels/abonnement?{asked.query}"}
+        )
+
+    page.route(f"{NEWS}**", to_the_news)
+    page.goto(PAGES["offer"])
+    page.get_by_role("link", name="Me prévenir quand").click()
+    chosen = page.get_by_role("checkbox").and_(page.locator(":checked"))
+    expect(chosen).to_have_count(1)
+    expect(chosen).to_have_accessible_name(re.compile("IA et territoires"))
+    page.get_by_label("Votre adresse électronique").fill("lea@ville.example")
+    page.get_by_role("button", name="M’abonner").click()
+    expect(page.get_by_text("Il reste à confirmer").first).to_be_visible()
