@@ -383,10 +383,10 @@ def before_a_session(served: ServedEnrolment) -> States:
 
 
 def choose_ranking(page: Page) -> None:
-    """Fill in the sheet of candidates, and choose it."""
+    """Fill in the sheet of candidates, otherwise than any draft of before, and choose it."""
     exported = page.request.get(page.url.split("?")[0] + "/candidatures.csv").text()
     heading, *lines = exported.splitlines()
-    sheet = "\n".join([heading, *(f"{rank}{line}" for rank, line in enumerate(lines, 1))])
+    sheet = "\n".join([heading, *(f"{rank}{line}" for rank, line in enumerate(reversed(lines), 1))])
     page.get_by_label("Contenu du fichier").select_option("classement")
     file = FilePayload(name="classement.csv", mimeType="text/csv", buffer=sheet.encode())
     page.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(file)
