@@ -147,7 +147,8 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
     later = to_publish(lowered, raised, cancelled, changed(lowered, title="Un autre titre"))
     await take_in(database, enrolment.router, later)
     async with database.quiet_transaction() as tx:
-        rows = await tx.execute(text("SELECT event_id, data FROM outbox WHERE topic = 'enrolment.occupancy'"))
+        published = "SELECT event_id, data FROM outbox WHERE topic = 'enrolment.occupancy' ORDER BY id"
+        rows = await tx.execute(text(published))
         occupancy: list[PublishedEvent] = [
             (SessionOccupancyChanged.model_validate_json(row.data), row.event_id) for row in rows
         ]
