@@ -3,7 +3,7 @@
 import gc
 
 gc.disable()
-"""No garbage is looked for until all is imported: that takes a fifth of the start of a process.
+"""No garbage is looked for until all is imported: that takes a third of the start of a process.
 
 `shared.process.tune_gc` turns it on again: each command line does, before it does anything.
 """
