@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, inspect, text
 from sqlmodel import SQLModel
 
 from shared.database import Transaction
@@ -178,12 +178,16 @@ async def agents_with(tx: Transaction, register: Register, address: str) -> list
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Return the rows of one table that are about a person, but for what is of others: what they may see."""
+    """Return the rows of one table that are about a person, by their keys: what they may see.
+
+    That is all but what is of others.
+    """
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
     row = f"jsonb_build_object('at', {held.at}, 'actor', {held.actor})" if held.proof else whole
-    query = f"SELECT {row} FROM {name} WHERE {held.condition(subject)}"  # noqa: S608 as above
+    order = ", ".join(f"{name}.{column.name}" for column in inspect(held.table).primary_key)
+    query = f"SELECT {row} FROM {name} WHERE {held.condition(subject)} ORDER BY {order}"  # noqa: S608 as above
     return await _values(tx, query, subject)
 
 

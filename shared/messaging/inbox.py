@@ -60,7 +60,8 @@ async def seen(tx: Transaction, events: Sequence[tuple[str, UUID]]) -> set[tuple
 async def rows_of(tx: Transaction, event_ids: Collection[UUID]) -> list[InboxRow]:
     """Return what is known here of the events with these ids, whoever sent them, in the order of time."""
     found = select(InboxRow).where(col(InboxRow.event_id).in_(event_ids))
-    return list(await tx.scalars(found.order_by(col(InboxRow.seen_at))))
+    in_time = found.order_by(col(InboxRow.seen_at), col(InboxRow.event_id), col(InboxRow.source))
+    return list(await tx.scalars(in_time))
 
 
 _SEEN = text(

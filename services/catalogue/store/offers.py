@@ -93,7 +93,8 @@ async def save_themes(tx: Transaction, themes: Mapping[str, str]) -> None:
 
 async def themes(tx: Transaction) -> dict[str, str]:
     """Every theme, code to title, by title."""
-    return {row.theme: row.title for row in await tx.scalars(select(ThemeRow).order_by(col(ThemeRow.title)))}
+    by_title = select(ThemeRow).order_by(col(ThemeRow.title), col(ThemeRow.theme))
+    return {row.theme: row.title for row in await tx.scalars(by_title)}
 
 
 async def save(

@@ -143,7 +143,7 @@ _DESCRIBED_SINCE = text(
     "SELECT agent FROM enrolment JOIN request USING (request_id) "
     "WHERE enrolment.issuer = :issuer AND enrolment.agent_id = :agent_id AND enrolment.received_at > :moment "
     "AND request.source = enrolment.request_source AND request.kind = :kind AND enrolment.state <> 'refused' "
-    "ORDER BY enrolment.received_at DESC LIMIT 1"
+    "ORDER BY enrolment.received_at DESC, request.number DESC LIMIT 1"
 )
 _WRONG = text(
     "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "

@@ -72,7 +72,8 @@ async def add(
 async def of_session(tx: Transaction, session_id: UUID, *, most: int) -> Sequence[MessageRow]:
     """Return the messages of a session, the last to leave first."""
     found = select(MessageRow).where(col(MessageRow.session_id) == session_id)
-    return (await tx.scalars(found.order_by(col(MessageRow.send_at).desc()).limit(most))).all()
+    last_first = found.order_by(col(MessageRow.send_at).desc(), col(MessageRow.message_id))
+    return (await tx.scalars(last_first.limit(most))).all()
 
 
 async def lock(tx: Transaction, message_id: UUID) -> MessageRow | None:

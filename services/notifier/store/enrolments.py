@@ -37,7 +37,7 @@ async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[Agent
 async def agents_called(tx: Transaction, agent_id: str) -> list[AgentKey]:
     """The agents with this identifier, by whomever it was given, whose enrolments are kept."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(col(EnrolmentRow.agent_id) == agent_id)
-    return [AgentKey(*row) for row in await tx.execute(found.distinct())]
+    return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(EnrolmentRow.issuer)))]
 
 
 async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], Standing]]) -> None:

@@ -38,7 +38,10 @@ async def requests(tx: Transaction, request_id: UUID | None = None) -> Sequence[
     found = select(ErasureRow)
     if request_id is not None:
         found = found.where(col(ErasureRow.request_id) == request_id)
-    return (await tx.scalars(found.order_by(col(ErasureRow.received_at).desc()).limit(100))).all()
+    newest_first = found.order_by(
+        col(ErasureRow.received_at).desc(), col(ErasureRow.request_id), col(ErasureRow.request_source)
+    )
+    return (await tx.scalars(newest_first.limit(100))).all()
 
 
 async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[ErasureAnswerRow]:

@@ -65,7 +65,7 @@ def listing(
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
     """The agents with this identifier, by whomever it was given, whose mails are kept."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
-    return [AgentKey(*row) for row in await tx.execute(found.distinct())]
+    return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(MailRow.issuer)))]
 
 
 async def of_events(

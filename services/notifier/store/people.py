@@ -54,7 +54,8 @@ async def enrolments_of(tx: Transaction, agent: AgentKey) -> list[EnrolmentRow]:
     found = select(EnrolmentRow).where(
         col(EnrolmentRow.issuer) == agent.issuer, col(EnrolmentRow.agent_id) == agent.agent_id
     )
-    return list(await tx.scalars(found.order_by(col(EnrolmentRow.since).desc())))
+    newest_first = found.order_by(col(EnrolmentRow.since).desc(), col(EnrolmentRow.enrolment_id))
+    return list(await tx.scalars(newest_first))
 
 
 _NAMES = "given_name || ' ' || family_name"

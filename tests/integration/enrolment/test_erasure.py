@@ -358,7 +358,7 @@ async def test_attendance_stays_as_a_number(
     [enrolment] = await rows("SELECT enrolment_id FROM enrolment")
     async with database.transaction() as tx:
         await tx.execute(
-            text("INSERT INTO attendance VALUES (:id, 0, 'attended', now()), (:id, 1, 'absent', now())"),
+            text("INSERT INTO attendance VALUES (:id, 1, 'absent', now()), (:id, 0, 'attended', now())"),
             {"id": enrolment.enrolment_id},
         )
         attendance = (await erasing.export(tx, marked().key))["attendance"]
