@@ -123,7 +123,9 @@ RIGHT = {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
 
 
 async def enrolled_as(rows: SelectRows) -> list[tuple[str, str, str]]:
-    found = await rows("SELECT state, agent->>'email' AS email, agent->>'family_name' AS name FROM enrolment")
+    found = await rows(
+        "SELECT state, agent->>'email' AS email, agent->>'family_name' AS name FROM enrolment ORDER BY issuer"
+    )
     return [(row.state, row.email, row.name) for row in found]
 
 

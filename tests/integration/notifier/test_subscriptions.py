@@ -524,6 +524,7 @@ async def test_what_many_agents_of_one_address_follow_is_read_without_looking_at
 ) -> None:
     many = 200
     await claim(notifier, range(many))
+    await notifier.change("ANALYZE subscriber, subscription")
     readers = [row.subscriber_id for row in await notifier.query("SELECT subscriber_id FROM subscriber")]
     async with notifier.database.quiet_transaction() as tx:
         with statements(tx) as asked:
