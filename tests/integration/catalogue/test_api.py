@@ -233,9 +233,8 @@ async def test_a_draft_has_the_terms_of_its_offer_and_is_told_to_nobody(
 async def test_enrolment_closes_as_the_offer_says_unless_the_draft_does(
     an_empty_offer: str, ask: Ask
 ) -> None:
-    draft = await drafted(
-        ask, an_empty_offer, starts_at="2027-03-30T07:30:00Z", ends_at="2027-03-30T15:00:00Z"
-    )
+    dates = {"starts_at": "2027-03-30T07:30:00Z", "ends_at": "2027-03-30T15:00:00Z"}
+    draft = await drafted(ask, an_empty_offer, enrolment_opens_at="2027-03-01T08:00:00Z", **dates)
     # Five days before, at the same hour in Paris, on the other side of the clock change of 28 March 2027.
     assert draft["enrolment_closes_at"] == "2027-03-25T08:30:00Z"
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from services.enrolment.service import messages
 from shared import clock
 from shared.database import Database
@@ -66,9 +68,10 @@ async def test_a_message_that_has_left_is_not_taken_back(
 
 
 async def test_what_is_wrong_stands_beside_its_field(
-    front: Front, organiser: OrganiserClient, rows: SelectRows
+    front: Front, organiser: OrganiserClient, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = await a_session(front)
+    session, now = await a_session(front), clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)  # or midnight may come between two messages
     path = page_of(session, "/messages")
     past = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
     for fields, field in (

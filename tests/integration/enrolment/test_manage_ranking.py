@@ -177,10 +177,11 @@ async def test_lists_of_trainees_are_shown_with_whose_they_are_and_when_they_cam
     await front.publish(session)
     path = page_of(session, "/candidatures")
     assert "Aucune liste de stagiaires n’a été reçue." in text_of(await organiser.get(path))
-    await front.answer(Nomination(uuid4(), clock.now(), session.session_id, (trainee,), siret))
+    received_at = clock.now()
+    await front.answer(Nomination(uuid4(), received_at, session.session_id, (trainee,), siret))
     said = text_of(await organiser.get(path)).partition("Dernière liste reçue")[2]
-    today = french.local_day(clock.now(), session.timezone).capitalize()
-    assert said.strip().startswith(f"{name} SIRET {siret} {today} à ")
+    day = french.local_day(received_at, session.timezone).capitalize()
+    assert said.strip().startswith(f"{name} SIRET {siret} {day} à ")
     async with database.transaction() as tx:
         await tx.execute(text("DELETE FROM enrolment WHERE session_id = :id"), {"id": session.session_id})
     said = text_of(await organiser.get(path)).partition("Dernière liste reçue")[2]

@@ -45,7 +45,9 @@ FIGURES = "/courriels/suivi/chiffres"
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is recorded is counted, however new."""
+    """What is recorded is counted, however new; the month is one, also if it ends meanwhile."""
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
     monkeypatch.setattr(figures, "SETTLED", timedelta(0))
 
 
