@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from local import ports
 from local.kafka import KafkaBroker
@@ -37,7 +37,7 @@ Eventually = Callable[..., Awaitable[None]]
 Broker = TansuBroker | KafkaBroker
 
 # An example may take as long as it likes: what else the machine does is no fault of the code.
-settings.register_profile("parcours", deadline=None)
+settings.register_profile("parcours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("parcours")
 
 
@@ -260,7 +260,7 @@ def running_services(folder: Path) -> Iterator[RunService]:
 def eventually() -> Callable[..., Awaitable[None]]:
     """Wait for a condition, with a deadline."""
 
-    async def wait(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 20) -> None:
+    async def wait(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 60) -> None:
         deadline = asyncio.get_running_loop().time() + seconds
         while not await condition():
             assert asyncio.get_running_loop().time() < deadline, f"not within {seconds} s: {what}"

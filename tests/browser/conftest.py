@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from sqlalchemy import text
 
 from services.catalogue import api, pages
@@ -32,6 +32,8 @@ from tests.support.guards import a_guard
 from tests.support.lacking import CHROMIUM, program
 from tests.support.serving import serving
 
+# What is waited for comes at once, unless the machine has much else to do.
+expect.set_options(timeout=20_000)
 # Each page gets it as a function that is not called yet: that costs less than to send it each time.
 AXE = f"window.loadAxe = () => {{ {(Path(__file__).parent / 'axe' / 'axe.min.js').read_text()} }}"
 INSPECTION = (Path(__file__).parent / "inspection.js").read_text()
@@ -157,7 +159,7 @@ def new_tab(chromium: Browser, **options: Any) -> Iterator[Page]:
     """A tab that shares nothing with others, with these options of ``new_context``; axe-core is at hand,
     and what inspection.py asks."""
     context = chromium.new_context(locale="fr-FR", **options)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     context.add_init_script(AXE)  # a script element would not do: the pages' policy forbids it
     context.add_init_script(INSPECTION)
     yield context.new_page()

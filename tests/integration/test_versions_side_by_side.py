@@ -263,11 +263,11 @@ class Wave:
             assert await self.upgrade.faults() == []
             return await self.letters() >= number
 
-        await eventually(partial(are_there, LETTERS), f"{LETTERS} letters of {self.run}", 60)
+        await eventually(partial(are_there, LETTERS), f"{LETTERS} letters of {self.run}")
         path = f"/api/v1/sessions/{session}"
         await self.upgrade.ask("catalogue", "PATCH", path, {"venue": "Vannes"})
         everything = LETTERS + TOLD_OF_A_CHANGE
-        await eventually(partial(are_there, everything), f"{everything} letters of {self.run}", 60)
+        await eventually(partial(are_there, everything), f"{everything} letters of {self.run}")
         await self.upgrade.ask("catalogue", "GET", path)
         roster = await self.upgrade.ask("enrolment", "GET", f"{path}/roster")
         assert roster["items"]

@@ -87,7 +87,7 @@ async def collect(
     topic: str,
     until: Callable[[list[PublishedRecord]], bool],
     *,
-    seconds: float = 30,
+    seconds: float = 60,
 ) -> list[PublishedRecord]:
     """Read ``topic`` from its beginning until the condition holds; say what came when it never does.
 

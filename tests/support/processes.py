@@ -136,7 +136,7 @@ class ServiceProcess:
         return Forked(_main, self.name, ("serve",), environment, files)
 
     def wait_until_ready(self) -> None:
-        wait_until(self._ready, seconds=30, what=f"{self.name}, whose log is {self.log},")
+        wait_until(self._ready, seconds=60, what=f"{self.name}, whose log is {self.log},")
 
     def _ready(self) -> bool:
         ended = self.process.exit_code
@@ -147,7 +147,7 @@ class ServiceProcess:
         except OSError:
             return False
 
-    def terminate(self, seconds: float = 20) -> int:
+    def terminate(self, seconds: float = 40) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send(signal.SIGTERM)
         return self.process.wait(seconds)

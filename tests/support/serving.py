@@ -12,7 +12,7 @@ import uvicorn
 
 @contextmanager
 def serving(
-    compose: Callable[[str], AbstractAsyncContextManager[Any]], *, seconds: float = 30
+    compose: Callable[[str], AbstractAsyncContextManager[Any]], *, seconds: float = 60
 ) -> Iterator[str]:
     """The address at which the application answers, until the end.
 

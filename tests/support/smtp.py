@@ -77,7 +77,7 @@ class ScriptedRelay:
         """The next times that a dialogue comes to ``point``, do these, one each; then as usual again."""
         self._script[point].extend(actions)
 
-    async def reached(self, point: str, seconds: float = 10) -> None:
+    async def reached(self, point: str, seconds: float = 30) -> None:
         """Wait until a dialogue has come to ``point``."""
         await asyncio.wait_for(self._reached[point].wait(), seconds)
 

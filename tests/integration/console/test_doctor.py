@@ -160,13 +160,13 @@ async def test_a_database_that_was_not_migrated_is_named_with_the_command(
     assert (line["mark"], line["remedy"]) == ("act", "run 'python -m services.enrolment migrate'")
 
 
-@pytest.mark.parametrize("seconds", [-5, 5])
+@pytest.mark.parametrize("seconds", [-60, 60])
 async def test_a_clock_that_differs_from_the_databases_is_named(
     console: RunConsole, whole: pytest.MonkeyPatch, seconds: int
 ) -> None:
     whole.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(seconds=seconds))
     line = (await console("doctor", "--service", "enrolment")).about("enrolment", "clock")
-    assert (line["mark"], round(line["seconds"])) == ("act", 5)
+    assert (line["mark"], line["seconds"]) == ("act", pytest.approx(60, abs=10))
 
 
 async def test_an_outbox_of_another_cluster_is_named(database: Database, enrolment_url: str) -> None:
@@ -266,11 +266,11 @@ async def test_a_record_from_the_future_shows_that_the_brokers_clock_is_ahead(
     await producer.start()
     for _ in range(2):  # the embedded broker does not tell of the last
         now = clock.now().timestamp()
-        await producer.send_and_wait("portal.agents", b"{}", partition=3, timestamp_ms=int(now + 60) * 1000)
+        await producer.send_and_wait("portal.agents", b"{}", partition=3, timestamp_ms=int(now + 600) * 1000)
     await producer.stop()
     line = (await console("doctor")).about("kafka", "clock")
     assert line["mark"] == "act"
-    assert 50 < line["seconds"] < 70
+    assert line["seconds"] == pytest.approx(600, abs=60)
 
 
 @pytest.mark.kafka

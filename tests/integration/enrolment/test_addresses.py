@@ -110,7 +110,7 @@ async def test_a_mail_to_one_address_of_an_agent_does_not_clear_another(
 
 
 async def test_enrolments_are_not_read_while_no_address_is_bad(database: Database) -> None:
-    async with database.quiet_transaction() as other, asyncio.timeout(5):
+    async with database.quiet_transaction() as other, asyncio.timeout(20):
         await other.execute(text("LOCK TABLE enrolment"))
         assert await bad_after(database, sent("A-1")) == []
 

@@ -51,15 +51,15 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
         async with KafkaPortal(kafka.bootstrap_servers) as portal:
             record = str(session.session_id), headers(EnrolmentRequested.TYPE), request
             await portal.send("portal.enrolments", [record])
-            await eventually(holds("SELECT state = 'enrolled' FROM enrolment"), "the seat is taken", 40)
+            await eventually(holds("SELECT state = 'enrolled' FROM enrolment"), "the seat is taken")
             await portal.send("portal.agents", [(MARK, headers(AgentErasureRequested.TYPE), erasure)])
-        await eventually(holds("SELECT state = 'withdrawn' FROM enrolment"), "the seat is given up", 40)
+        await eventually(holds("SELECT state = 'withdrawn' FROM enrolment"), "the seat is given up")
         kafka.kill()
         assert await value("SELECT done_at FROM erasure") is None, "what came before is not known to be read"
 
         kafka.restart()
 
-        await eventually(holds("SELECT done_at IS NOT NULL FROM erasure"), "the agent is forgotten", 60)
+        await eventually(holds("SELECT done_at IS NOT NULL FROM erasure"), "the agent is forgotten")
         assert await columns_with(database, metadata) == set()
         decisions = await collect(
             kafka.bootstrap_servers,

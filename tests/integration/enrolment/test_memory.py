@@ -36,4 +36,4 @@ async def test_nothing_of_a_request_waits_for_a_garbage_collection(
     await send(ask, a_request(agent=7))  # what is made once, by the first
     with without_collecting():
         assert (await post(ask, body, content_type)).status_code == status
-        await eventually(gone, "the thread that read the request lets go of it", 2)
+        await eventually(gone, "the thread that read the request lets go of it")

@@ -182,7 +182,7 @@ def test_nothing_is_touched_while_postgres_recovers(postgres: PostgresServer, ar
         settings.write("hot_standby = 'off'\n")
     recovering = postgres.start_process()
     try:
-        wait_until(lambda: not is_free(postgres.port), seconds=30, what="Postgres", child=recovering)
+        wait_until(lambda: not is_free(postgres.port), seconds=60, what="Postgres", child=recovering)
         with pytest.raises(AssertionError, match="starting or stopping"):
             archive.restore_all()
     finally:

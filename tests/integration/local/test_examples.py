@@ -248,7 +248,7 @@ def test_an_example_asks_withdraws_answers_an_offer_and_hears_it_all(example: Ex
     example.wait_for(("AgentWaitlisted", second, "EX-2"))
     withdrawn = example.run("withdraw", "EX-1")
     wait_until(
-        lambda: "SeatOffered" in {name for name, _, _ in example.heard()}, seconds=30, what="the offer"
+        lambda: "SeatOffered" in {name for name, _, _ in example.heard()}, seconds=60, what="the offer"
     )
     accepted = example.run("accept", "EX-2")
     declined = example.run("decline", "EX-2")  # what is accepted is not declined any more
@@ -383,7 +383,7 @@ async def test_an_example_logs_in_has_the_rights_it_needs_and_finds_the_partitio
         await producer.send_and_wait(f"portal.answers.{name}", value, headers=[("ce_type", ce_type)])
     with listening(command, environment, output) as example:
         await asyncio.to_thread(
-            wait_until, lambda: "AgentEnrolled" in example.output.read_text(), seconds=30, what="the answer"
+            wait_until, lambda: "AgentEnrolled" in example.output.read_text(), seconds=60, what="the answer"
         )
 
 

@@ -201,7 +201,7 @@ def test_the_example_portal_asks_for_a_seat_and_shows_the_answer(running: Runnin
     sent = httpx.post(f"{url}/sessions/{a_mooc(running)}/inscription", data=form, trust_env=False)
     assert sent.headers["location"] == "/agents/EX-101"
     wait_until(
-        lambda: "Inscription confirmée" in get(f"{url}/agents/EX-101").text, seconds=30, what="the answer"
+        lambda: "Inscription confirmée" in get(f"{url}/agents/EX-101").text, seconds=60, what="the answer"
     )
     assert "ce_signature" in get(f"{url}/agents/EX-101").text
 
@@ -283,7 +283,7 @@ def test_a_record_of_kcat_is_answered_explained_and_mailed(running: Running, mod
         document = {**attributes, "datacontenttype": "application/json", "data": data}
         produce(running, session_id, document, "content-type=application/cloudevents+json")
 
-    wait_until(lambda: len(mails_to(running, agent.email)) > 0, seconds=30, what="a mail")
+    wait_until(lambda: len(mails_to(running, agent.email)) > 0, seconds=60, what="a mail")
 
     [decision] = decisions_about(running, agent.agent_id)
     assert "ce_type=fr.cnfpt.enrolment.AgentEnrolled.v1" in decision["headers"]
@@ -369,18 +369,18 @@ async def test_an_agent_is_forgotten_in_every_database_log_and_file_and_a_replay
         return bool(mails_to(running, other.email))
 
     send(*sent)
-    await eventually(is_everywhere, "the agent is known", 30)
-    await eventually(is_mailed, "the confirmation is mailed", 30)
+    await eventually(is_everywhere, "the agent is known")
+    await eventually(is_mailed, "the confirmation is mailed")
     erasure = {"agent_id": mark, "requested_at": "2026-11-25T08:30:00Z"}
     send((mark, erasure, request("AgentErasureRequested"), "portal.agents"))
-    await eventually(is_erased, "all services have answered", 60)
+    await eventually(is_erased, "all services have answered")
     assert await tables_with(running, mark) == set()
 
     accepted = sent[0], sent[2]  # a rejected record that is sent again is a new one
     send(
         *accepted, (mooc, enrolment_request(mooc, other), request("EnrolmentRequested"), "portal.enrolments")
     )
-    await eventually(other_is_mailed, "what came after the replay is mailed", 30)
+    await eventually(other_is_mailed, "what came after the replay is mailed")
     assert await tables_with(running, mark) == set()
     assert files_with(running, mark) == []
     for topic in TOPICS_WITHOUT_PEOPLE:
@@ -397,7 +397,7 @@ def test_a_part_that_is_killed_is_started_again_and_told(running: Running, part:
         now = running.description()["pids"]
         return len(now[part]) == len(before["pids"][part]) and victim not in now[part]
 
-    wait_until(is_back, seconds=30, what=f"a new process of {part}")
+    wait_until(is_back, seconds=60, what=f"a new process of {part}")
     assert f"{part} " in running.printed()
     assert "start" in running.printed().split(f"\n{part} ", 1)[1].split("\n", 1)[0]
     for url in (f"{before['enrolment_url']}/health/ready", before["mailbox_url"], before["portal_url"]):

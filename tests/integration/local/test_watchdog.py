@@ -55,6 +55,6 @@ def test_children_end_with_a_supervisor_that_is_killed_and_not_with_the_thread_t
         supervisor.wait()
         if supervisor.stdout is not None:
             supervisor.stdout.close()
-    wait_until(lambda: all(gone(pid) for pid in pids), seconds=15, what="the end of the children")
+    wait_until(lambda: all(gone(pid) for pid in pids), seconds=60, what="the end of the children")
     assert not (directory / "data" / "postmaster.pid").exists(), "Postgres was not asked, it was killed"
     unprivileged.remove_data(directory)

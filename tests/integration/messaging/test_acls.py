@@ -321,7 +321,7 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
         # The notifier heard the decision and told of its mail, which enrolment heard.
         return bool(await rows("SELECT 1 FROM inbox WHERE topic = 'notifier.deliveries'"))
 
-    await eventually(all_was_said, "a mail was sent, and enrolment heard of it", 60)
+    await eventually(all_was_said, "a mail was sent, and enrolment heard of it")
     await the_console_sees_all(broker, portals_file, asked)
     assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
 

@@ -136,7 +136,7 @@ async def test_another_cluster_at_the_same_address_ends_the_process(
         async def it_has_ended() -> bool:
             return service.process.exit_code is not None
 
-        await eventually(it_has_ended, "the process ends", 40)
+        await eventually(it_has_ended, "the process ends")
     assert service.process.exit_code == 1
     assert "belong to" in service.log.read_text().splitlines()[-1]
     async with database.quiet_transaction() as tx:

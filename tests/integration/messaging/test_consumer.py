@@ -100,7 +100,7 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
         async def all_taken() -> bool:
             return len(await effects(database)) >= len(good)
 
-        await eventually(all_taken, "every good record has its effect", 40)
+        await eventually(all_taken, "every good record has its effect")
 
     assert await effects(database) == good
     letters = await parked(database, handler.session_id)

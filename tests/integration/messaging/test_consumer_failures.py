@@ -140,6 +140,6 @@ async def test_a_stop_does_not_wait_for_the_pause_before_the_next_try(database: 
     consumer._failures = 10  # the next pause is half a minute
     consumer.stopping.set()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(NackMessage):
             await consumer.take(deliveries([ConsumerHandler().request("agent-0")]))

@@ -182,7 +182,7 @@ async def test_an_event_is_published_as_soon_as_its_change_is_committed(
         async def published() -> bool:
             return await unsent(database) == 0
 
-        await eventually(published, "the commit wakes the relay", 5)
+        await eventually(published, "the commit wakes the relay")
 
 
 async def test_what_another_process_committed_is_published_without_being_told(
@@ -194,7 +194,7 @@ async def test_what_another_process_committed_is_published_without_being_told(
         async def published() -> bool:
             return await unsent(database) == 0
 
-        await eventually(published, "the relay looks by itself", 5)
+        await eventually(published, "the relay looks by itself")
 
 
 async def test_what_was_committed_just_before_the_stop_is_still_published(
@@ -342,7 +342,6 @@ async def publish_all(a_relay: Relay, database: Database) -> None:
 async def test_nothing_is_marked_before_the_broker_has_acknowledged(
     broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 0.3)
     await write(database, news(uuid.uuid4()))
     async with connected(database, broker.bootstrap_servers) as a_relay:
         producer = a_relay._producer
@@ -353,6 +352,7 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
             return never
 
         with monkeypatch.context() as patched:
+            patched.setattr(relay, "SEND_DEADLINE_SECONDS", 0.3)
             patched.setattr(producer.kafka, "send", send)
             with pytest.raises(TimeoutError):
                 await a_relay.publish_unsent()
@@ -423,7 +423,7 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
             await eventually(it_failed, "the relay notices")
             assert await unsent(database) >= 1_000, "marked sent while there was no broker"
             await asyncio.to_thread(own.restart)
-            await eventually(all_is_sent, "the relay recovers by itself", 40)
+            await eventually(all_is_sent, "the relay recovers by itself")
 
         ids = set(await outbox_ids(database))
         found = await collect(

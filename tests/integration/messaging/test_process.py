@@ -283,7 +283,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
         return 'parcours_consumer_lag_records{topic="portal.enrolments"} 0.0' in metrics
 
     await eventually(consuming, "it is in each group, and each partition is read")
-    await eventually(all_read, "what other tests left there is read", 40)
+    await eventually(all_read, "what other tests left there is read")
     status, content_type, metrics = await get(f"{service.url}/metrics")
     assert status == 200
     assert "parcours_consuming 1.0" in metrics
@@ -317,7 +317,7 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
         async with database.quiet_transaction() as tx:
             return bool(await tx.scalar(text("SELECT count(*) FROM request WHERE decided_at IS NOT NULL")))
 
-    await eventually(begun, "the first are answered", 40)
+    await eventually(begun, "the first are answered")
     code = await asyncio.to_thread(service.terminate)
 
     log = service.log.read_text()

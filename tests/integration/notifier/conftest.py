@@ -55,9 +55,11 @@ async def running(deliverer: Deliverer) -> AsyncIterator[Callable[[], Awaitable[
         waiting.cancel()
         deliverer.idle.clear()
 
-    yield idle
-    stopping.set()
-    await work
+    try:
+        yield idle
+    finally:
+        stopping.set()
+        await work
 
 
 async def until_idle(deliverer: Deliverer) -> None:

@@ -222,7 +222,7 @@ async def beside(notifier: Notifier, first: Work, second: Callable[[], Awaitable
     """Do the second while a transaction in which the first is done is open."""
     async with notifier.database.transaction() as tx:
         await first(tx)
-        await asyncio.wait_for(second(), 5)
+        await asyncio.wait_for(second(), 20)
 
 
 async def test_a_copy_that_is_made_beside_a_correction_goes_to_the_new_address(enrolled: Notifier) -> None:

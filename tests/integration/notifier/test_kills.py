@@ -209,6 +209,6 @@ async def test_a_fan_out_killed_again_and_again_in_the_middle_of_a_slice_reaches
         assert await queued() == reached, "half a slice"
         assert reached % slice_ == 0
         assert reached < agents, "it had finished before: this proves nothing"
-    assert await asyncio.to_thread(start(fan_out, notifier_url, slice_).wait, 30) == 0
+    assert await asyncio.to_thread(start(fan_out, notifier_url, slice_).wait, 60) == 0
     rows = await notifier.rows("recipient, created_at, mail_id", f"template = '{template}'")
     assert len(rows) == len({row.recipient for row in rows}) == agents

@@ -91,13 +91,13 @@ async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_double
     process = await asyncio.to_thread(start)
     before = 0
     await publish(kafka, session_id, run)
-    await eventually(some_more_are_sent, "the first mails sent", seconds=60)
+    await eventually(some_more_are_sent, "the first mails sent")
     assert await asyncio.to_thread(process.terminate) == 0
     assert taken() < MAILS, "it had finished before: this proves nothing"
     assert await states() <= {"sent", "pending"}
 
     process, before = await asyncio.to_thread(start), taken()
-    await eventually(some_more_are_sent, "more mails sent", seconds=60)
+    await eventually(some_more_are_sent, "more mails sent")
     await asyncio.to_thread(process.process.kill)
     assert taken() < MAILS, "it had finished before: this proves nothing"
     await notifier.change(

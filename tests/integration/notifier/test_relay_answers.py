@@ -18,9 +18,9 @@ from tests.support.smtp import Drop, Hang, Reply, ScriptedRelay, SmtpAction
 from tests.unit.notifier.builders import a_session
 
 
-def impatient(relay: ScriptedRelay) -> SmtpPool:
-    """A pool by itself, which waits 0.2 s for every answer."""
-    return SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1, timeouts=Timeouts(0.2, 0.2, 0.2, 0.2))
+def impatient(relay: ScriptedRelay, **seconds: float) -> SmtpPool:
+    """A pool by itself, which waits so long for these answers."""
+    return SmtpPool(SmtpServer("127.0.0.1", relay.port), size=1, timeouts=Timeouts(**seconds))
 
 
 async def test_any_2xx_after_the_final_dot_is_sent(queued: Notifier) -> None:
@@ -309,7 +309,7 @@ async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(
     def recipients() -> int:
         return sum(command.startswith("RCPT") for command in notifier.relay.commands)
 
-    async with running(notifier.deliverer(workers=4, timeouts=Timeouts(command=0.2))) as idle:
+    async with running(notifier.deliverer(workers=4, timeouts=Timeouts(command=1))) as idle:
         await idle()
         before = recipients()
         notifier.relay.script("RCPT", *hangs)
@@ -321,23 +321,23 @@ async def test_a_recipient_at_which_the_relay_hangs_costs_one_connection(
 
 
 @pytest.mark.parametrize(
-    ("point", "verdict"),
+    ("point", "answer", "verdict"),
     [
-        ("CONNECT", Verdict.RETRY),
-        ("EHLO", Verdict.RETRY),
-        ("MAIL", Verdict.RETRY),
-        ("RCPT", Verdict.RETRY),
-        ("DATA", Verdict.AMBIGUOUS),
-        ("BODY", Verdict.AMBIGUOUS),
-        ("DOT", Verdict.AMBIGUOUS),
+        ("CONNECT", "connect", Verdict.RETRY),
+        ("EHLO", "command", Verdict.RETRY),
+        ("MAIL", "command", Verdict.RETRY),
+        ("RCPT", "command", Verdict.RETRY),
+        ("DATA", "data", Verdict.AMBIGUOUS),
+        ("BODY", "final", Verdict.AMBIGUOUS),
+        ("DOT", "final", Verdict.AMBIGUOUS),
     ],
 )
 async def test_a_relay_too_slow_is_tried_again_before_data_and_ambiguous_after(
-    relay: ScriptedRelay, point: str, verdict: Verdict
+    relay: ScriptedRelay, point: str, answer: str, verdict: Verdict
 ) -> None:
     hangs = [Hang(), Hang()]  # EHLO is followed by HELO
     relay.script(point, *hangs)
-    pool = impatient(relay)
+    pool = impatient(relay, **{answer: 0.2})
     assert (await pool.send(MAIL, yes)).verdict is verdict
     for hang in hangs:
         hang.release.set()
@@ -352,7 +352,7 @@ async def test_a_relay_that_cannot_forget_a_refused_mail_gets_the_next_on_anothe
 ) -> None:
     relay.script("RCPT", Reply("550 no"))
     relay.script("RSET", action)
-    pool = impatient(relay)
+    pool = impatient(relay, command=1)
     assert (await pool.send(MAIL, yes)).verdict is Verdict.FAILED
     assert (await pool.send(MAIL, yes)).verdict is Verdict.SENT
     if isinstance(action, Hang):

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pypdf
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject
 
@@ -163,7 +163,7 @@ def test_a_name_in_another_script_that_the_typeface_has_is_left_alone() -> None:
     assert "Жанна" in text_of(render(a_certificate(given_name="Жанна")))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_whatever_a_name_is_made_of_there_is_a_certificate(given_name: str, title: str) -> None:
     assert render(a_certificate(given_name=given_name, session_title=title)).startswith(b"%PDF-")

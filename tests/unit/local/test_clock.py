@@ -37,8 +37,8 @@ def test_the_file_says_by_how_many_seconds_the_clock_is_moved() -> None:
     moment = datetime.now(UTC) - timedelta(days=600)
     with MovedClock.lend(moment) as moved:
         offset = int(Path(clock.lent()["FAKETIME_TIMESTAMP_FILE"]).read_text())
-        assert timedelta(0) <= moved.now() - moment < timedelta(seconds=2)
-    assert abs(offset + 600 * 86_400) <= 1
+        assert timedelta(0) <= moved.now() - moment < timedelta(seconds=60)
+    assert abs(offset + 600 * 86_400) <= 60
 
 
 @pytest.mark.usefixtures("preloaded")

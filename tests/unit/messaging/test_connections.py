@@ -61,7 +61,7 @@ def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def _send_until_lost(connection: AIOKafkaConnection, broker: SilentBroker) -> None:
     await broker.reset()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             answer = asyncio.ensure_future(connection.send(ApiVersionRequest()))
             await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import icalendar
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.notifier.letters import LetterContext, LetterType
@@ -137,7 +137,7 @@ def harmless_page() -> LetterPage:
     return LetterPage(body(rendered(LetterType.CONFIRMED), "text/html"))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.fixed_dictionaries({"title": OUTSIDE, "venue": OUTSIDE, "given": OUTSIDE, "family": OUTSIDE}))
 def test_no_text_from_outside_adds_removes_or_breaks_a_header_an_address_a_calendar_line_or_html(
     text_of: dict[str, str],
@@ -225,7 +225,7 @@ def lines_of(message: EmailMessage) -> list[tuple[str, ...]]:
     return [(str(component.name), *sorted(component)) for component in calendar.walk()]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.sampled_from(list(LetterType)), OUTSIDE)
 def test_nothing_that_any_letter_quotes_breaks_it(template: LetterType, text: str) -> None:
     checked_everywhere(template, text)

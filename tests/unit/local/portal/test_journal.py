@@ -76,5 +76,5 @@ async def test_whoever_waits_for_news_ends_when_told_twice_to_end(tmp_path: Path
         for task in waiting:
             task.cancel()
         await asyncio.sleep(0)
-    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 20)
     assert [type(each) for each in ended] == [asyncio.CancelledError] * 3
