@@ -8,11 +8,22 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from prometheus_client import Counter, Gauge
-from sqlalchemy import DateTime, MetaData, Row, TextClause, event, inspect, text
+from sqlalchemy import (
+    DateTime,
+    MetaData,
+    Row,
+    Select,
+    SQLColumnExpression,
+    TextClause,
+    event,
+    inspect,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, CursorResult, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -212,6 +223,29 @@ def async_url(url: str) -> URL:
     if "sslmode" in query:  # libpq's name for what asyncpg calls ssl
         query["ssl"] = query.pop("sslmode")
     return parsed.set(drivername="postgresql+asyncpg", query=query)
+
+
+Listing = TypeVar("Listing", bound=Select[Any])
+
+
+def next_to(
+    query: Listing,
+    place: Sequence[SQLColumnExpression[Any]],
+    after: tuple[Any, ...] | None,
+    before: tuple[Any, ...] | None = None,
+    *,
+    descending: bool = False,
+) -> Listing:
+    """The query of a part of a list that is sorted by the columns of ``place``: what is next after ``after``.
+
+    ``before``: what comes last before it instead, in the opposite order, so that a limit leaves the nearest.
+    """
+    falls = descending is (before is None)
+    edge = after if before is None else before
+    if edge is not None:
+        known = tuple_(*place)
+        query = query.where(known < edge if falls else known > edge)
+    return query.order_by(*(column.desc() if falls else column for column in place))
 
 
 async def insert_many(

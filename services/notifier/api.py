@@ -176,14 +176,14 @@ def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
     api.router.route_class = TokenFirst
 
     async def found(search: MailSearch, reading: Reading) -> MailPage:
-        before = position(search.cursor, _KEY)
+        after = position(search.cursor, _KEY)
         async with database.quiet_transaction() as tx:
             rows = await mails_service.find(
                 tx,
                 issuer=search.issuer,
                 agent_id=search.agent_id,
                 state=search.state,
-                before=before,
+                after=after,
                 limit=search.limit + 1,
                 reading=reading,
             )

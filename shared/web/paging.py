@@ -107,17 +107,9 @@ PagePosition = tuple[datetime, UUID]
 """Where an item stands in a list that is ordered by time."""
 
 
-def part_after(
-    after: PagePosition | None,
-    rows: Sequence[ListedRow],
-    size: int,
-    *,
-    position: Callable[[ListedRow], PagePosition],
-) -> Part[ListedRow]:
-    """The first ``size`` of ``rows``, which follow ``after`` and were loaded with one more."""
-    shown = rows[:size]
-    following = {"apres": written(position(shown[-1]))} if len(rows) > size else {}
-    return Part(shown, after is None, {}, following)
+def edges(query: Mapping[str, str]) -> tuple[PagePosition | None, PagePosition | None]:
+    """The positions that an address has a page begin after, or end before."""
+    return read_position(query.get("apres")), read_position(query.get("avant"))
 
 
 def written(position: PagePosition) -> str:

@@ -28,7 +28,7 @@ from shared.events.vocabulary import Format
 from shared.events.zones import PARIS
 from shared.web import responses
 from shared.web.form_errors import sentences
-from shared.web.paging import part_after, read_position
+from shared.web.paging import PagePosition, edges, part_around
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -215,13 +215,16 @@ async def resource_list(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None
-        after = read_position(request.query_params.get("apres"))
-        found = await resources.page(tx, after, PAGE + 1, kind=kind, theme=theme)
-        recorded = await _recorded(tx, found)
+
+        async def load(after: PagePosition | None, before: PagePosition | None, limit: int) -> list[Resource]:
+            return await resources.page(tx, after, limit, before=before, kind=kind, theme=theme)
+
+        part = await part_around(*edges(request.query_params), PAGE, load=load, position=resource_position)
+        recorded = await _recorded(tx, part.shown)
     body = render(
         request,
         "ressources.html",
-        part=part_after(after, found, PAGE, position=resource_position),
+        part=part,
         recorded=recorded,
         kind=kind,
         theme=theme,

@@ -7,7 +7,7 @@ from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import sessions
 from shared.database import Transaction
-from shared.web.paging import PagePosition, Part, part_around, read_position, written
+from shared.web.paging import PagePosition, Part, edges, part_around, written
 
 
 async def session_part(
@@ -25,10 +25,9 @@ async def session_part(
     ) -> list[ListedSession]:
         return await sessions.page(tx, search, after, limit, before=before)
 
-    after, before = read_position(query.get("apres")), read_position(query.get("avant"))
-    return await part_around(after, before, size, load=load, position=position)
+    return await part_around(*edges(query), size, load=load, position=position)
 
 
-def resource_position(resource: Resource) -> PagePosition:
+def resource_position(resource: Resource) -> str:
     """The position of a resource in a list of them."""
-    return resource.published_at, resource.resource_id
+    return written((resource.published_at, resource.resource_id))

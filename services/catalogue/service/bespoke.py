@@ -99,14 +99,15 @@ async def page(
     limit: int,
     *,
     reading: Reading | None,
+    before: Position | None = None,
     state: BespokeState | None = None,
 ) -> list[BespokeRequest]:
-    """At most ``limit`` requests for them, the newest first, that come after ``after``.
+    """At most ``limit`` requests for them, the newest first: next after ``after``, or last before ``before``.
 
     ``reading`` is None where none of their persons is shown. All count as read, the last one too, by which
     callers know that there are more.
     """
-    requests = await bespoke.page(tx, viewer_of(who), after, limit, state=state)
+    requests = await bespoke.page(tx, viewer_of(who), after, limit, before=before, state=state)
     if reading and requests:
         read = [request.bespoke_id for request in requests]
         await read_log.record(tx, reading, ReadKind.BESPOKE, about=read)

@@ -82,13 +82,15 @@ def require_all(who: Principal) -> None:
         raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
 
 
-async def history(tx: Transaction, offer_id: str, after: int | None, limit: int) -> list[AuditLogRow]:
-    """At most ``limit`` changes of the offer, the newest first, older than ``after``.
+async def history(
+    tx: Transaction, offer_id: str, after: int | None, limit: int, *, before: int | None = None
+) -> list[AuditLogRow]:
+    """At most ``limit`` changes of the offer, the newest first: next after ``after``, or before ``before``.
 
     Raises :class:`Missing`.
     """
     await show(tx, offer_id)
-    return await offers.history(tx, offer_id, after, limit)
+    return await offers.history(tx, offer_id, after, limit, before=before)
 
 
 async def page(
@@ -98,9 +100,13 @@ async def page(
     *,
     text: str | None = None,
     session_format: Format | None = None,
+    before: str | None = None,
 ) -> list[Offer]:
-    """At most ``limit`` offers by id that come after ``after`` and meet what is given; None: any."""
-    return await offers.page(tx, after, limit, text=text, session_format=session_format)
+    """At most ``limit`` offers by id that meet what is given; None: any.
+
+    Next after ``after``, or last before ``before``.
+    """
+    return await offers.page(tx, after, limit, before=before, text=text, session_format=session_format)
 
 
 async def every(tx: Transaction) -> list[Offer]:

@@ -145,16 +145,31 @@ async def page(
     kind: Kind | None = None,
     theme: str | None = None,
     text: str | None = None,
+    before: Position | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
-    return await resources.page(tx, after, limit, kind=kind, theme=theme, text=text)
+    """At most ``limit`` resources, the newest first: next after ``after``, or last before ``before``.
+
+    None restricts nothing.
+    """
+    return await resources.page(tx, after, limit, before=before, kind=kind, theme=theme, text=text)
 
 
 async def page_of_own(
-    tx: Transaction, who: Principal, after: Position | None, limit: int, kind: Kind | None
+    tx: Transaction,
+    who: Principal,
+    after: Position | None,
+    before: Position | None,
+    limit: int,
+    *,
+    kind: Kind | None,
 ) -> list[Resource]:
-    """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn."""
-    return await resources.page(tx, after, limit, kind=kind, organiser=who.delegation, withdrawn_too=True)
+    """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn.
+
+    Next after ``after``, or last before ``before``.
+    """
+    return await resources.page(
+        tx, after, limit, before=before, kind=kind, organiser=who.delegation, withdrawn_too=True
+    )
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:

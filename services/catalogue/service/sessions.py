@@ -282,11 +282,20 @@ async def show_own(tx: Transaction, session_id: UUID, who: Principal) -> ListedS
 
 
 async def history(
-    tx: Transaction, session_id: UUID, who: Principal, after: int | None, limit: int
+    tx: Transaction,
+    session_id: UUID,
+    who: Principal,
+    after: int | None,
+    limit: int,
+    *,
+    before: int | None = None,
 ) -> list[AuditLogRow]:
-    """At most ``limit`` changes of their session, the newest first, older than ``after``."""
+    """At most ``limit`` changes of their session, the newest first.
+
+    Next after ``after``, or last before ``before``.
+    """
     await show_own(tx, session_id, who)
-    return await audit_log.entries_of(tx, session_id, after, limit)
+    return await audit_log.entries_of(tx, session_id, after, limit, before=before)
 
 
 async def page(

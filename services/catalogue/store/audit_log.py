@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from services.catalogue.tables import AuditLogRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 
 
 class Action(StrEnum):
@@ -57,9 +57,15 @@ async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
         await insert_many(tx, AuditLogRow, rows)
 
 
-async def entries_of(tx: Transaction, subject: UUID, after: int | None, limit: int) -> list[AuditLogRow]:
-    """At most ``limit`` entries about a session, offer or resource, the newest first, before ``after``."""
+async def entries_of(
+    tx: Transaction, subject: UUID, after: int | None, limit: int, *, before: int | None = None
+) -> list[AuditLogRow]:
+    """At most ``limit`` entries about a session, offer or resource, the newest first.
+
+    Next after the entry ``after``, or last before the entry ``before``.
+    """
+    edges = [None if edge is None else (edge,) for edge in (after, before)]
     query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
-    if after is not None:
-        query = query.where(col(AuditLogRow.id) < after)
-    return list(await tx.scalars(query.order_by(col(AuditLogRow.id).desc()).limit(limit)))
+    query = next_to(query, [col(AuditLogRow.id)], *edges, descending=True)
+    found = (await tx.scalars(query.limit(limit))).all()
+    return [*(found if before is None else reversed(found))]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, false, func, select, true, update
 from sqlmodel import col
 
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
@@ -15,7 +15,7 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import BespokeRequestRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
 
@@ -51,18 +51,25 @@ async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> list[Bespo
 
 
 async def page(
-    tx: Transaction, viewer: Viewer, after: Position | None, limit: int, *, state: BespokeState | None = None
+    tx: Transaction,
+    viewer: Viewer,
+    after: Position | None,
+    limit: int,
+    *,
+    before: Position | None = None,
+    state: BespokeState | None = None,
 ) -> list[BespokeRequest]:
-    """At most ``limit`` requests that ``viewer`` may see, the newest first, that come after ``after``."""
-    received_at, bespoke_id = col(BespokeRequestRow.received_at), col(BespokeRequestRow.bespoke_id)
+    """At most ``limit`` requests that ``viewer`` may see, the newest first.
+
+    Next after ``after``, or last before ``before``.
+    """
+    place = (col(BespokeRequestRow.received_at), col(BespokeRequestRow.bespoke_id))
     query = select(BespokeRequestRow).where(_visible_to(viewer))
     if state is not None:
         query = query.where(col(BespokeRequestRow.state) == state.value)
-    if after is not None:
-        at_once = (received_at == after[0]) & (bespoke_id > after[1])
-        query = query.where(or_(received_at < after[0], at_once))
-    rows = await tx.scalars(query.order_by(received_at.desc(), bespoke_id).limit(limit))
-    return [_request(row) for row in rows]
+    rows = await tx.scalars(next_to(query, place, after, before, descending=True).limit(limit))
+    found = [_request(row) for row in rows]
+    return found if before is None else found[::-1]
 
 
 async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:

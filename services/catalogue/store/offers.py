@@ -14,7 +14,7 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
 from services.catalogue.tables import AuditLogRow, OfferRow, SessionRow, ThemeRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 from shared.events.vocabulary import Format
 
 _LOCK_LOADS = text("SELECT pg_advisory_xact_lock(hashtextextended('load-offer', 0))")
@@ -34,18 +34,22 @@ async def page(
     text: str | None = None,
     session_format: Format | None = None,
     theme: str | None = None,
+    before: str | None = None,
 ) -> list[Offer]:
-    """At most ``limit`` offers by id that come after ``after`` and meet what is given; None: any."""
-    query = select(OfferRow).order_by(col(OfferRow.offer_id)).limit(limit)
-    if after is not None:
-        query = query.where(col(OfferRow.offer_id) > after)
+    """At most ``limit`` offers by id that meet what is given; None: any.
+
+    Next after ``after``, or last before ``before``.
+    """
+    edges = [None if edge is None else (edge,) for edge in (after, before)]
+    query = next_to(select(OfferRow), [col(OfferRow.offer_id)], *edges).limit(limit)
     if text is not None:
         query = query.where(matches(OfferRow, text))
     if session_format is not None:
         query = query.where(col(OfferRow.format) == session_format.value)
     if theme is not None:
         query = query.where(col(OfferRow.themes).contains([theme]))
-    return [_offer(row) for row in await tx.scalars(query)]
+    found = [_offer(row) for row in await tx.scalars(query)]
+    return found if before is None else found[::-1]
 
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
@@ -110,9 +114,11 @@ async def save(
         await audit_log.record(tx, [entry for entry in entries if entry is not None])
 
 
-async def history(tx: Transaction, offer_id: str, after: int | None, limit: int) -> list[AuditLogRow]:
+async def history(
+    tx: Transaction, offer_id: str, after: int | None, limit: int, *, before: int | None = None
+) -> list[AuditLogRow]:
     """At most ``limit`` entries about an offer, the newest first, older than ``after``."""
-    return await audit_log.entries_of(tx, uuid5(_SUBJECTS, offer_id), after, limit)
+    return await audit_log.entries_of(tx, uuid5(_SUBJECTS, offer_id), after, limit, before=before)
 
 
 def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> AuditEntry | None:

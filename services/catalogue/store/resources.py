@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
@@ -16,7 +16,7 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 from shared.events.catalogue import (
     ReplayPublished,
     ResourceEvent,
@@ -33,7 +33,7 @@ _REPLACE_IF_NEWER = (
     "session_id = excluded.session_id, source = excluded.source, withdrawn_at = excluded.withdrawn_at "
     "WHERE resource.version < excluded.version RETURNING resource_id"
 )
-_RESOURCES = select(ResourceRow).order_by(col(ResourceRow.published_at).desc(), col(ResourceRow.resource_id))
+_PLACE = (col(ResourceRow.published_at), col(ResourceRow.resource_id))
 _OPEN = col(ResourceRow.withdrawn_at).is_(None)
 
 
@@ -47,9 +47,13 @@ async def page(
     organiser: str | None = None,
     text: str | None = None,
     withdrawn_too: bool = False,
+    before: Position | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources, the newest first, that come after ``after``; None restricts nothing."""
-    query = _RESOURCES.limit(limit)
+    """At most ``limit`` resources, the newest first: next after ``after``, or last before ``before``.
+
+    None restricts nothing.
+    """
+    query = next_to(select(ResourceRow), _PLACE, after, before, descending=True).limit(limit)
     if not withdrawn_too:
         query = query.where(_OPEN)
     if kind is not None:
@@ -60,13 +64,8 @@ async def page(
         query = query.where(col(ResourceRow.themes).contains([theme]))
     if text is not None:
         query = query.where(matches(ResourceRow, text))
-    if after is not None:
-        published_at, resource_id = after
-        at_once = (col(ResourceRow.published_at) == published_at) & (
-            col(ResourceRow.resource_id) > resource_id
-        )
-        query = query.where(or_(col(ResourceRow.published_at) < published_at, at_once))
-    return [_resource(row) for row in await tx.scalars(query)]
+    found = [_resource(row) for row in await tx.scalars(query)]
+    return found if before is None else found[::-1]
 
 
 async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
@@ -84,7 +83,8 @@ async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
     """The replays of a session, the newest first."""
-    query = _RESOURCES.where(col(ResourceRow.session_id) == session_id, _OPEN)
+    query = select(ResourceRow).where(col(ResourceRow.session_id) == session_id, _OPEN)
+    query = next_to(query, _PLACE, None, descending=True)
     return [_resource(row) for row in await tx.scalars(query)]
 
 

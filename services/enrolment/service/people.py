@@ -144,16 +144,17 @@ async def history(
     reading: Reading,
     most: int,
     *,
+    after: ChangeKey | None,
     before: ChangeKey | None,
 ) -> PastOfSession | None:
-    """Return the last changes in a session, or the last ``before`` one; None: it is not the organiser's.
+    """Return the last changes in a session, the newest first; None: it is not the organiser's.
 
-    Who reads is recorded.
+    Next after ``after``, which are older, or last before ``before``. Who reads is recorded.
     """
     if await sessions_service.find_own(tx, session_id, organiser) is None:
         return None
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
-    last = await changes.last_of_session(tx, session_id, most, before=before)
+    last = await changes.last_of_session(tx, session_id, most, after=after, before=before)
     agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
     return PastOfSession(last, agents)
 

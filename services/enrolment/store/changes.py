@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, text, tuple_
+from sqlalchemy import and_, text
 from sqlmodel import col, select
 
 from services.enrolment.rules.enrolments import EnrolmentChange
@@ -14,7 +14,7 @@ from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import ChangeKey
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 
 _MOST = 1000
 
@@ -111,18 +111,25 @@ async def past_changes(
 
 
 async def last_of_session(
-    tx: Transaction, session_id: UUID, limit: int, *, before: ChangeKey | None = None
+    tx: Transaction,
+    session_id: UUID,
+    limit: int,
+    *,
+    after: ChangeKey | None = None,
+    before: ChangeKey | None = None,
 ) -> Sequence[EnrolmentChangeRow]:
-    """Return the last changes in a session, or the last ``before`` one, the newest first."""
+    """Return the last changes in a session, the newest first.
+
+    Next after ``after``, which are older, or last before ``before``.
+    """
     place = (
         col(EnrolmentChangeRow.at),
         col(EnrolmentChangeRow.version),
         col(EnrolmentChangeRow.enrolment_id),
     )
     found = select(EnrolmentChangeRow).where(col(EnrolmentChangeRow.session_id) == session_id)
-    if before is not None:
-        found = found.where(tuple_(*place) < before)
-    return (await tx.scalars(found.order_by(*(column.desc() for column in place)).limit(limit))).all()
+    changes = (await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))).all()
+    return changes if before is None else changes[::-1]
 
 
 async def add_author(

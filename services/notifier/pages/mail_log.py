@@ -31,7 +31,7 @@ from shared.web import labels
 from shared.web.links import MAIL_LOG, OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.operations import ServiceLine, parked_line
-from shared.web.paging import read_position, written
+from shared.web.paging import PagePosition, Part, edges, part_around, written
 from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
@@ -131,27 +131,38 @@ class _MailLogPages:
         if visit.request.method != "POST":
             return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
-        state, before = _state(visit.form.typed("etat")), read_position(visit.form.typed("avant"))
+        state = _state(visit.form.typed("etat"))
         is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
         wrong = [field for field, right in is_right.items() if not right]
         typed_purpose = visit.form.get("motif", "")
         purpose = purpose_in(typed_purpose)
         if purpose is None:
             wrong.append("motif")
-        found: list[MailRow] = []
+        part: Part[MailRow] = Part([], True, {}, {})
         if purpose is not None and not wrong:
             reading = await visit.read_for(purpose)
             async with self.database.quiet_transaction() as tx:
-                found = await mails.find(
-                    tx,
-                    issuer=issuer or None,
-                    agent_id=agent or None,
-                    state=state,
-                    before=before,
-                    limit=PAGE + 1,
-                    reading=reading,
+
+                async def load(
+                    after: PagePosition | None, before: PagePosition | None, limit: int
+                ) -> list[MailRow]:
+                    return await mails.find(
+                        tx,
+                        issuer=issuer or None,
+                        agent_id=agent or None,
+                        state=state,
+                        after=after,
+                        before=before,
+                        limit=limit,
+                        reading=reading,
+                    )
+
+                part = await part_around(
+                    *edges(visit.form),
+                    PAGE,
+                    load=load,
+                    position=lambda mail: written((mail.created_at, mail.mail_id)),
                 )
-        last = found[PAGE - 1] if len(found) > PAGE else None
         return self._page(
             visit,
             state,
@@ -161,8 +172,7 @@ class _MailLogPages:
             purpose=typed_purpose,
             is_search=True,
             wrong=wrong,
-            mails=found[:PAGE],
-            before=written((last.created_at, last.mail_id)) if last is not None else None,
+            part=part,
         )
 
     async def _first_page(self, visit: StaffVisit) -> Response:
@@ -174,7 +184,7 @@ class _MailLogPages:
     @staticmethod
     def _page(visit: StaffVisit, state: MailState | None, *, status: int = 200, **values: Any) -> Response:
         shown: dict[str, Any] = {"lines": (), "agent": "", "issuer": "", "purpose": "", "is_search": False}
-        shown |= {"wrong": (), "mails": (), "before": None, **values}
+        shown |= {"wrong": (), "part": Part([], True, {}, {}), **values}
         return visit.page("mail-log.html", status=status, state=state or "", log=LOG, people=PEOPLE, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4, uuid5
 
@@ -14,6 +13,7 @@ from services.notifier.store import attempts, claims, enrolments, mails
 from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
+from services.notifier.store.mails import MailPlace
 from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, MailState
 from shared import clock, read_log
 from shared.database import Transaction
@@ -52,11 +52,12 @@ async def find(
     issuer: str | None = None,
     agent_id: str | None = None,
     state: MailState | None = None,
-    before: tuple[datetime, UUID] | None = None,
+    after: MailPlace | None = None,
+    before: MailPlace | None = None,
     limit: int = 100,
     reading: Reading,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
+    """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
 
     Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
     Where nobody has this identifier, it may be the reference of an enrolment, as letters have it. Who reads
@@ -70,6 +71,7 @@ async def find(
         agent_id=agent_id,
         or_agents=[agent for agent in meant if agent.agent_id != agent_id],
         state=state,
+        after=after,
         before=before,
         limit=limit,
     )

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, false, func, or_, text, tuple_
+from sqlalchemy import and_, false, func, or_, text
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.notifier.store.events import PUBLISHED, PublishedMail, sent
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, insert_many, next_to
 from shared.events import Event
 from shared.events.vocabulary import AgentKey
+
+MailPlace = tuple[datetime, UUID]
+"""The place of a mail in a list: when it was queued, and its id."""
 
 
 async def find(
@@ -24,24 +27,28 @@ async def find(
     agent_id: str | None = None,
     or_agents: Sequence[AgentKey] = (),
     state: MailState | None = None,
-    before: tuple[datetime, UUID] | None = None,
+    after: MailPlace | None = None,
+    before: MailPlace | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state; ``before`` is the last one of the page before.
+    """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
 
     ``or_agents`` are looked for beside ``agent_id``. Without ``issuer``, an ``agent_id`` that several have
     given finds the mails of each of these agents.
     """
-    return list(await tx.scalars(listing(issuer, agent_id, state, before, limit, or_agents=or_agents)))
+    query = listing(issuer, agent_id, state, limit, after=after, before=before, or_agents=or_agents)
+    found = (await tx.scalars(query)).all()
+    return [*(found if before is None else reversed(found))]
 
 
 def listing(
     issuer: str | None,
     agent_id: str | None,
     state: MailState | None,
-    before: tuple[datetime, UUID] | None,
     limit: int,
     *,
+    after: MailPlace | None = None,
+    before: MailPlace | None = None,
     or_agents: Sequence[AgentKey] = (),
 ) -> SelectOfScalar[MailRow]:
     """The query of :func:`find`."""
@@ -56,10 +63,8 @@ def listing(
         query = query.where(or_(col(MailRow.recipient) == agent_id, *is_whose))
     if state is not None:
         query = query.where(col(MailRow.state) == state.value)
-    place = tuple_(col(MailRow.created_at), col(MailRow.mail_id))
-    if before is not None:
-        query = query.where(place < tuple_(*before))
-    return query.order_by(col(MailRow.created_at).desc(), col(MailRow.mail_id).desc()).limit(limit)
+    place = (col(MailRow.created_at), col(MailRow.mail_id))
+    return next_to(query, place, after, before, descending=True).limit(limit)
 
 
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:

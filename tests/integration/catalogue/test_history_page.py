@@ -79,4 +79,7 @@ async def test_a_long_history_goes_on_on_another_page(
     rest = (await organiser.get(unescape(following[1]))).text
     assert "Ce qui a été enregistré" in rest
     assert "Avant : 12 → " not in text_of(rest)
+    previous = re.search(r'rel="prev" href="([^"]+)"', rest)
+    assert previous
+    assert text_of((await organiser.get(unescape(previous[1]))).text) == text_of(first)
     assert (await organiser.get(f"{path}/historique?apres=x")).text == first

@@ -193,7 +193,10 @@ async def test_the_first_page_shows_the_first_of_each_kind_and_leads_to_all(
     tasks = await organiser.get(f"{MANAGE}/a-faire")
     assert "sans l’accord" in text_of(tasks)
     assert "place proposée" not in text_of(tasks).replace("\u00a0", " ")
-    rest = text_of(await organiser.get(f"{MANAGE}/a-faire?apres=1")).replace("\u00a0", " ")
+    next_page = await organiser.get(f"{MANAGE}/a-faire?apres=1")
+    (back,) = re.findall(r'rel="prev" href="([^"]+)"', next_page.text)
+    assert text_of(await organiser.get(back)) == text_of(tasks)
+    rest = text_of(next_page).replace("\u00a0", " ")
     assert "1 place proposée" in rest
     assert "Début de la liste" in rest
     offers = text_of(await organiser.get(f"{MANAGE}/a-faire?quoi=offers_out")).replace("\u00a0", " ")
@@ -203,7 +206,7 @@ async def test_the_first_page_shows_the_first_of_each_kind_and_leads_to_all(
         assert "Vous n’avez rien à faire" in text_of(await organiser.get(f"{MANAGE}/a-faire?{nothing}"))
     week = text_of(await organiser.get(f"{MANAGE}/semaine"))
     assert "Dates suivantes" in week
-    assert "Début de la liste" in text_of(await organiser.get(f"{MANAGE}/semaine?apres=1"))
+    assert "Début de la liste Dates précédentes" in text_of(await organiser.get(f"{MANAGE}/semaine?apres=1"))
 
 
 def soon(**delta: int) -> datetime:

@@ -592,11 +592,14 @@ async def test_the_history_of_a_session_is_read_page_by_page(
     whole = entry.findall((await organiser.get(path)).text)
     assert len(whole) > len(agents)
     monkeypatch.setattr("services.enrolment.pages.manage.roster.HISTORY", 2)
-    for first in range(0, len(whole), 2):
-        page = (await organiser.get(path)).text
-        assert entry.findall(page) == whole[first : first + 2]
-        path = unescape("".join(re.findall(r'rel="next" href="([^"]+)"', page)))
-    assert path == ""
+    parts, page = [whole[first : first + 2] for first in range(0, len(whole), 2)], ""
+    for way, expected in (("next", parts), ("prev", parts[-2::-1])):
+        for part in expected:
+            page = (await organiser.get(path)).text
+            assert entry.findall(page) == part
+            path = unescape("".join(re.findall(rf'rel="{way}" href="([^"]+)"', page)))
+        assert path == ""
+        path = unescape("".join(re.findall(r'rel="prev" href="([^"]+)"', page)))
 
 
 # ------------------------------------------------------------------------------------------- by hand

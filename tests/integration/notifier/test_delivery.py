@@ -300,7 +300,7 @@ async def test_the_newest_mails_are_listed_without_sorting_them_all(
     async with notifier.database.quiet_transaction() as tx:
         await tx.execute(text("SET LOCAL enable_seqscan = off"))
         await tx.execute(text("SET LOCAL enable_bitmapscan = off"))
-        query = listing(issuer, agent, state, None, 50).compile(
+        query = listing(issuer, agent, state, 50).compile(
             dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]  # SQLAlchemy left it untyped
             compile_kwargs={"literal_binds": True},
         )

@@ -111,6 +111,40 @@ async def log_in(browser: httpx.AsyncClient) -> str:
     return found[1]
 
 
+async def test_the_log_is_walked_in_both_directions_and_shows_the_same(
+    notifier: Notifier, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await notifier.hear(
+        *(
+            a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=an_agent(agent_id=f"A-{number}"))
+            for number in range(5)
+        )
+    )
+    search = {"cle": await log_in(browser), "motif": PURPOSE}
+
+    async def walk(way: str, place: str | None = None) -> tuple[list[list[str]], str | None]:
+        parts = []
+        while True:
+            where = {} if place is None else {way: place}
+            page = (await browser.post("/courriels/suivi", data=search | where)).text
+            parts.append(re.findall('<a href="/courriels/suivi/([0-9a-f-]{36})">', page))
+            found = re.search(f'name="{way}" value="([^"]+)"', page)
+            if found is None:
+                return parts, place
+            place = found[1]
+
+    ((whole,), _) = await walk("apres")
+    assert len(whole) == 5
+    monkeypatch.setattr("services.notifier.pages.mail_log.PAGE", 2)
+    forward, last = await walk("apres")
+    assert forward == [whole[:2], whole[2:4], whole[4:]]
+    page = (await browser.post("/courriels/suivi", data=search | {"apres": last or ""})).text
+    (back,) = re.findall('name="avant" value="([^"]+)"', page)
+    backward, _ = await walk("avant", back)
+    assert backward == [whole[2:4], whole[:2]]
+
+
 async def test_only_support_staff_log_in(sent: Notifier, browser: httpx.AsyncClient) -> None:
     for path in ("", f"/{uuid4()}", f"/{uuid4()}/lettre"):
         door = await browser.get(f"/courriels/suivi{path}")

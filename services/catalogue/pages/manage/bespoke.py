@@ -26,7 +26,7 @@ from shared.web import responses
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
-from shared.web.paging import part_after, read_position
+from shared.web.paging import PagePosition, edges, part_around, written
 
 PAGE = 30
 COLUMN = 20
@@ -68,9 +68,18 @@ async def list_requests(visit: StaffVisit) -> Response:
     state = query.get("etat")
     wanted = BespokeState(state) if state in set(BespokeState) else None
     async with visit.database.quiet_transaction() as tx:
-        after = read_position(query.get("apres"))
-        found = await bespoke.page(tx, visit.who, after, PAGE + 1, reading=None, state=wanted)
-    part = part_after(after, found, PAGE, position=lambda request: (request.received_at, request.bespoke_id))
+
+        async def load(
+            after: PagePosition | None, before: PagePosition | None, limit: int
+        ) -> list[BespokeRequest]:
+            return await bespoke.page(tx, visit.who, after, limit, before=before, reading=None, state=wanted)
+
+        part = await part_around(
+            *edges(query),
+            PAGE,
+            load=load,
+            position=lambda request: written((request.received_at, request.bespoke_id)),
+        )
     return visit.page("gestion-demandes.html", part=part, state=wanted)
 
 

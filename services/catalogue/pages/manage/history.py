@@ -1,6 +1,6 @@
 """The history of a session or an offer: who changed what, when, the newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.responses import Response
 
@@ -9,29 +9,44 @@ from services.catalogue.rules.history import FieldChange, field_changes
 from services.catalogue.service import sessions
 from services.catalogue.tables import AuditLogRow
 from shared.web.logins import StaffVisit
-from shared.web.paging import Part
+from shared.web.paging import Part, part_around
 
 PAGE = 30
+ChangedFields = tuple[AuditLogRow, list[FieldChange]]
+"""An entry of a history, and each field before and after it."""
 
 
 async def session_history(visit: StaffVisit) -> Response:
     """The changes of a session of their own, each field before and after."""
     listed = await session_page.own(visit)
-    after = entry_number(visit.request.query_params.get("apres", ""))
     async with visit.database.quiet_transaction() as tx:
-        entries = await sessions.history(tx, listed.session.session_id, visit.who, after, PAGE + 1)
-    return visit.page("gestion-historique.html", listed=listed, part=history_part(entries, after))
+
+        async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
+            found = listed.session.session_id
+            return await sessions.history(tx, found, visit.who, after, limit, before=before)
+
+        part = await history_part(visit, load)
+    return visit.page("gestion-historique.html", listed=listed, part=part)
 
 
-def history_part(
-    entries: Sequence[AuditLogRow], after: int | None
-) -> Part[tuple[AuditLogRow, list[FieldChange]]]:
-    """A page of a history with the fields of each change; ``entries`` follow ``after``, with one more."""
-    shown = [(entry, field_changes(entry.changes)) for entry in entries[:PAGE]]
-    following = {"apres": str(shown[-1][0].id)} if len(entries) > PAGE else {}
-    return Part(shown, after is None, {}, following)
+async def history_part(
+    visit: StaffVisit, load: Callable[[int | None, int | None, int], Awaitable[Sequence[AuditLogRow]]]
+) -> Part[ChangedFields]:
+    """The page of a history that the address asks for; ``load`` gives the entries of it."""
+    query = visit.request.query_params
+
+    async def changes(after: int | None, before: int | None, limit: int) -> list[ChangedFields]:
+        return [(entry, field_changes(entry.changes)) for entry in await load(after, before, limit)]
+
+    return await part_around(
+        _entry_number(query.get("apres", "")),
+        _entry_number(query.get("avant", "")),
+        PAGE,
+        load=changes,
+        position=lambda change: str(change[0].id),
+    )
 
 
-def entry_number(text: str) -> int | None:
+def _entry_number(text: str) -> int | None:
     """The entry that an address names; none, which is the first page, for what was not given out."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

@@ -6,18 +6,18 @@ from starlette.responses import Response
 
 from services.catalogue.pages import filters, form_errors, offer_form
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.manage.history import PAGE as HISTORY
-from services.catalogue.pages.manage.history import entry_number, history_part
+from services.catalogue.pages.manage.history import history_part
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import OfferRequest
 from services.catalogue.service.failures import Impossible, Stale
+from services.catalogue.tables import AuditLogRow
 from shared import clock
 from shared.web.form_errors import FormError, sentences, shown_errors
 from shared.web.logins import StaffVisit
-from shared.web.paging import Part
+from shared.web.paging import part_around
 
 PAGE = 30
 
@@ -26,20 +26,26 @@ async def all_offers(visit: StaffVisit) -> Response:
     """Every offer by its id, filtered, with how many sessions of it are to come for who looks."""
     query, now = visit.request.query_params, clock.now()
     chosen = filters.read(query)
-    after = query.get("apres")
-    after = after if after and filters.is_slug(after) else None
+    after, before = (
+        place if place and filters.is_slug(place) else None
+        for place in (query.get("apres"), query.get("avant"))
+    )
     ahead = SessionSearch(now=now, viewer=viewer_of(visit.who), own=True, ends_after=now)
     async with visit.database.quiet_transaction() as tx:
-        found = await offers.page(tx, after, PAGE + 1, text=chosen.text or None, session_format=chosen.format)
+
+        async def load(after: str | None, before: str | None, limit: int) -> list[Offer]:
+            return await offers.page(
+                tx, after, limit, before=before, text=chosen.text or None, session_format=chosen.format
+            )
+
+        part = await part_around(after, before, PAGE, load=load, position=lambda offer: offer.offer_id)
         counts = await sessions.groups(tx, ahead, "offer_id")
-    shown = found[:PAGE]
-    following = {"apres": shown[-1].offer_id} if len(found) > PAGE else {}
     return visit.page(
         "gestion-offres.html",
         filters=chosen,
         errors=sentences(visit.rendering, chosen.errors),
         used={"recherche": chosen.text or None, "format": chosen.format},
-        part=Part(shown, after is None, {}, following),
+        part=part,
         counts={offer_id: group.sessions for offer_id, group in counts.items()},
         may_change=offers.may_change(visit.who),
     )
@@ -85,10 +91,13 @@ async def show_offer(visit: StaffVisit) -> Response:
 async def offer_history(visit: StaffVisit) -> Response:
     """The changes of an offer, each field before and after."""
     offer = await _offer(visit)
-    after = entry_number(visit.request.query_params.get("apres", ""))
     async with visit.database.quiet_transaction() as tx:
-        entries = await offers.history(tx, offer.offer_id, after, HISTORY + 1)
-    return visit.page("gestion-offre-historique.html", offer=offer, part=history_part(entries, after))
+
+        async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
+            return await offers.history(tx, offer.offer_id, after, limit, before=before)
+
+        part = await history_part(visit, load)
+    return visit.page("gestion-offre-historique.html", offer=offer, part=part)
 
 
 async def _offer(visit: StaffVisit) -> Offer:

@@ -18,7 +18,7 @@ from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared.database import Transaction
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.logins import StaffVisit
-from shared.web.paging import part_after, read_position
+from shared.web.paging import PagePosition, edges, part_around
 
 PAGE = 30
 HISTORY = 50
@@ -30,11 +30,14 @@ _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 async def own_resources(visit: StaffVisit) -> Response:
     """What the delegation has put online, the newest first; of one kind, if so wanted."""
     query = visit.request.query_params
-    after, named = read_position(query.get("apres")), query.get("type")
+    named = query.get("type")
     kind = Kind(named) if named in set(Kind) else None
     async with visit.database.quiet_transaction() as tx:
-        found = await resources.page_of_own(tx, visit.who, after, PAGE + 1, kind)
-    part = part_after(after, found, PAGE, position=resource_position)
+
+        async def load(after: PagePosition | None, before: PagePosition | None, limit: int) -> list[Resource]:
+            return await resources.page_of_own(tx, visit.who, after, before, limit, kind=kind)
+
+        part = await part_around(*edges(query), PAGE, load=load, position=resource_position)
     return visit.page("gestion-ressources.html", part=part, kind=kind)
 
 

@@ -5,6 +5,7 @@ What is searched for travels in the body of a POST, so that no name ends in the 
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -22,11 +23,13 @@ from services.enrolment.rules.roster_lines import (
 )
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import people, roster
+from services.enrolment.tables import EnrolmentChangeRow
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
 from shared.web.form_errors import FormErrors
 from shared.web.logins import StaffVisit
-from shared.web.paging import Part, cursor_of, page_of, part_around
+from shared.web.paging import Part, cursor_of, part_around
 from shared.web.responses import cacheable
 
 PAGE = 50
@@ -199,24 +202,34 @@ async def groups(visit: StaffVisit) -> Response:
 
 async def history(visit: StaffVisit) -> Response:
     """The changes in the session, whoever made them, the newest first."""
+    agents: dict[UUID, Agent] = {}
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        past = await people.history(
-            tx,
-            frame.session_id_of(visit),
-            visit.who,
-            frame.reading(visit),
-            HISTORY + 1,
-            before=frame.after(visit, _CHANGE_KEY),
+
+        async def load(
+            after: ChangeKey | None, before: ChangeKey | None, limit: int
+        ) -> Sequence[EnrolmentChangeRow]:
+            past = await people.history(
+                tx,
+                frame.session_id_of(visit),
+                visit.who,
+                frame.reading(visit),
+                limit,
+                after=after,
+                before=before,
+            )
+            if past is None:
+                raise HTTPException(404)
+            agents.update(past.agents)
+            return past.changes
+
+        part = await part_around(
+            frame.after(visit, _CHANGE_KEY),
+            frame.before(visit, _CHANGE_KEY),
+            HISTORY,
+            load=load,
+            position=lambda change: cursor_of(
+                [change.at.isoformat(), change.version, str(change.enrolment_id)]
+            ),
         )
-    if past is None:
-        raise HTTPException(404)
-    page = page_of(
-        past.changes,
-        HISTORY,
-        show=lambda change: change,
-        key=lambda change: [change.at.isoformat(), change.version, str(change.enrolment_id)],
-    )
-    following = {} if page.next is None else {"apres": page.next}
-    part = Part(page.items, "apres" not in visit.request.query_params, {}, following)
-    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=past.agents)
+    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=agents)

@@ -79,5 +79,6 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
 def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
     """The page of a list that begins at ``apres``, a number: there is no key to go on from."""
     first = number_in(visit.request.query_params.get("apres", ""), _LAST_START) or 0
+    previous = {"apres": str(max(0, min(first, len(listed)) - PAGE))} if first else {}
     following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}
-    return Part(listed[first : first + PAGE], first == 0, {}, following)
+    return Part(listed[first : first + PAGE], first == 0, previous, following)
