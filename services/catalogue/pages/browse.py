@@ -36,7 +36,7 @@ SOON = 6
 """Sessions of each kind, and replays, that the first page shows."""
 OTHERS = 4
 """Sessions of the same offer that the page of one leads to."""
-_MAX_IN_A_MONTH = 500
+_MAX_IN_A_MONTH = 2_000
 _MAX_OFFERS = 100
 
 
@@ -96,13 +96,14 @@ async def session_list(request: Request) -> Response:
     """Sessions as the address filters them: a list by start, a month, or the delegations that have some."""
     now = clock.now()
     chosen = filters.read(request.query_params)
+    typed = chosen.text
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        chosen, instead_of = await _as_meant(tx, request, chosen, now)
-        search = chosen.search(now)
-        total = await sessions.count(tx, search)
+        total, over = await _counted(tx, chosen, now)
+        if typed and not total and not over:
+            chosen = await _as_meant(tx, request, chosen, now)
+            total, over = await _counted(tx, chosen, now)
         view = await _view(tx, request, chosen, now)
-        over = 0 if total else await sessions.count(tx, replace(chosen, past_too=True).search(now))
     body = render(
         request,
         "sessions.html",
@@ -110,7 +111,7 @@ async def session_list(request: Request) -> Response:
         months=filters.months(now, chosen.month),
         errors=sentences(rendering_in(request), chosen.errors),
         themes=themes,
-        instead_of=instead_of,
+        instead_of="" if chosen.text == typed else typed,
         total=total,
         over=over,
         **view,
@@ -118,18 +119,22 @@ async def session_list(request: Request) -> Response:
     return responses.cacheable(request, body)
 
 
-async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> tuple[Filters, str]:
-    """The filters, and what was typed where nothing has it and something has what is nearly the same."""
-    if not chosen.text or await sessions.count(tx, replace(chosen, past_too=True).search(now)):
-        return chosen, ""
+async def _counted(tx: Transaction, chosen: Filters, now: datetime) -> tuple[int, int]:
+    """How many sessions there are; where there are none, how many with those that are over."""
+    total = await sessions.count(tx, chosen.search(now))
+    if total:
+        return total, 0
+    return 0, await sessions.count(tx, replace(chosen, past_too=True).search(now))
+
+
+async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> Filters:
+    """The filters with the words that were meant, where nothing has what was typed."""
     more = await _more_results(tx, chosen.search(now))
     if more.offers or more.resources:
-        return chosen, ""
+        return chosen
     known: KnownWords = request.app.state.known_words
     meant = spelling.corrected(chosen.text, await known.now(tx, now))
-    if meant is None:
-        return chosen, ""
-    return replace(chosen, text=meant), chosen.text
+    return chosen if meant is None else replace(chosen, text=meant)
 
 
 async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
@@ -148,8 +153,8 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
         case View.CALENDAR:
             first = chosen.month or await _first_month(tx, search, now)
             in_month = replace(chosen, month=first).search(now)
-            found = await sessions.page(tx, in_month, None, _MAX_IN_A_MONTH)
-            shown |= {"month": month_of(first, found), "listed": found}
+            found = await sessions.in_calendar(tx, in_month, _MAX_IN_A_MONTH)
+            shown["month"] = month_of(first, found)
         case View.LIST:
             part = await session_part(tx, search, request.query_params, PAGE)
             shown |= {"part": part, "listed": part.shown}

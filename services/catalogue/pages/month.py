@@ -6,37 +6,45 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from services.catalogue.rules.sessions import ListedSession
+from services.catalogue.rules.offers import Source
+from services.catalogue.rules.sessions import CalendarSession
 
 LONGEST_ENTRY = timedelta(days=3)
 """What lasts longer is not written into each of its days."""
+SHOWN = 3
+"""Sessions of a day that its cell has; the others are in the list of that day."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayEntry:
     """A session on one of its days: ``module`` is the title of what takes place then, if it has several."""
 
-    listed: ListedSession
+    session: CalendarSession
     starts_at: datetime
     module: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """A day of the grid; those of the months beside it have no entries."""
+    """A day of the grid: its first entries, and how many others it has; none in the months beside."""
 
     day: date
     is_of_month: bool
     entries: Sequence[DayEntry]
+    others: int
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarMonth:
-    """The weeks of a month, from Monday on, and the sessions that run for longer than some days of it."""
+    """The weeks of a month, from Monday on, and the sessions that run for longer than some days of it.
+
+    ``has_examples``: whether any of its sessions is an example of the offer's files.
+    """
 
     first: date
     weeks: Sequence[Sequence[CalendarDay]]
-    long: Sequence[ListedSession]
+    long: Sequence[CalendarSession]
+    has_examples: bool
 
     @property
     def previous(self) -> date:
@@ -49,14 +57,14 @@ class CalendarMonth:
         return (self.first + timedelta(days=31)).replace(day=1)
 
 
-def month_of(first: date, found: Sequence[ListedSession]) -> CalendarMonth:
+def month_of(first: date, found: Sequence[CalendarSession]) -> CalendarMonth:
     """The month that begins at ``first``, with the sessions of it that were ``found``, by start."""
     entries: dict[date, list[DayEntry]] = defaultdict(list)
-    long: list[ListedSession] = []
-    for listed in found:
-        own = _entries(listed)
+    long: list[CalendarSession] = []
+    for session in found:
+        own = _entries(session)
         if not own:
-            long.append(listed)
+            long.append(session)
         for day, entry in own:
             entries[day].append(entry)
     start = first - timedelta(days=first.weekday())
@@ -64,20 +72,19 @@ def month_of(first: date, found: Sequence[ListedSession]) -> CalendarMonth:
     while start.replace(day=1) <= first:
         weeks.append([_day(start + timedelta(days=number), first, entries) for number in range(7)])
         start += timedelta(days=7)
-    return CalendarMonth(first, weeks, long)
+    return CalendarMonth(first, weeks, long, any(session.source == Source.ILLUSTRATIVE for session in found))
 
 
 def _day(day: date, first: date, entries: Mapping[date, Sequence[DayEntry]]) -> CalendarDay:
     is_of_month = (day.year, day.month) == (first.year, first.month)
-    own = sorted(entries.get(day, ()), key=lambda entry: entry.starts_at) if is_of_month else ()
-    return CalendarDay(day, is_of_month, own)
+    own = sorted(entries.get(day, ()), key=lambda entry: entry.starts_at) if is_of_month else []
+    return CalendarDay(day, is_of_month, own[:SHOWN], max(0, len(own) - SHOWN))
 
 
-def _entries(listed: ListedSession) -> list[tuple[date, DayEntry]]:
-    plan = listed.session.plan
-    zone = ZoneInfo(plan.timezone)
-    parts = [(module.starts_at, module.ends_at, module.title) for module in plan.modules]
-    parts = parts or [(plan.starts_at, plan.ends_at, "")]
+def _entries(session: CalendarSession) -> list[tuple[date, DayEntry]]:
+    zone = ZoneInfo(session.timezone)
+    parts = [(module.starts_at, module.ends_at, module.title) for module in session.modules]
+    parts = parts or [(session.starts_at, session.ends_at, "")]
     if any(ends_at - starts_at > LONGEST_ENTRY for starts_at, ends_at, _ in parts):
         return []
     found = []
@@ -87,6 +94,6 @@ def _entries(listed: ListedSession) -> list[tuple[date, DayEntry]]:
             (ends_at - timedelta(seconds=1)).astimezone(zone).date(),
         )
         while day <= last:
-            found.append((day, DayEntry(listed, starts_at, title or None)))
+            found.append((day, DayEntry(session, starts_at, title or None)))
             day += timedelta(days=1)
     return found

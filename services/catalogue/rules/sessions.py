@@ -1,5 +1,6 @@
 """What a session is: its plan, what people see of it, and how full it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -158,6 +159,21 @@ class Occupancy:
     enrolled: int
     waiting: int
     offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSession:
+    """A session as a calendar has it, which may show hundreds: when and where."""
+
+    session_id: UUID
+    format: Format
+    title: str
+    venue: str | None
+    timezone: str
+    starts_at: datetime
+    ends_at: datetime
+    modules: Sequence[Module]
+    source: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
 from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import (
+    CalendarSession,
     Done,
     ListedSession,
     Presentation,
@@ -308,6 +309,11 @@ async def page(
 ) -> list[ListedSession]:
     """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     return await session_lists.page(tx, search, after, limit, before=before)
+
+
+async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
+    """At most ``limit`` sessions by start, as a calendar has them."""
+    return await session_lists.in_calendar(tx, search, limit)
 
 
 async def count(tx: Transaction, search: SessionSearch) -> int:

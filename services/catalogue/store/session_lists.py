@@ -1,6 +1,7 @@
 """Sessions as they are shown: alone, or in a part of a list."""
 
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -19,7 +20,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Mapped
@@ -34,11 +34,11 @@ from services.catalogue.rules.searching import (
     SessionSearch,
     Viewer,
 )
-from services.catalogue.rules.sessions import ListedSession, Occupancy
+from services.catalogue.rules.sessions import CalendarSession, ListedSession, Occupancy
 from services.catalogue.store.search import matches
-from services.catalogue.store.sessions import shown, with_trainers
+from services.catalogue.store.sessions import modules_of, shown, with_trainers
 from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
-from shared.database import Timestamp, Transaction
+from shared.database import Timestamp, Transaction, next_to
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 
 _SESSION_ID: Mapped[UUID] = col(SessionRow.session_id)
@@ -83,16 +83,24 @@ def page_query(
     search: SessionSearch, after: Position | None, limit: int, *, before: Position | None = None
 ) -> Select[*tuple[Any, ...]]:
     """The query of :func:`page`; backwards from ``before``."""
-    query = _LISTING.where(*_conditions(search))
     moment = col(SessionRow.changed_at) if search.order is SessionOrder.CHANGED else _STARTS_AT
-    rises = (search.order is SessionOrder.FIRST) is (before is None)
-    edge = after if before is None else before
-    if edge is not None:
-        place, known = tuple_(moment, _SESSION_ID), tuple_(*edge)
-        query = query.where(place > known if rises else place < known)
-    if rises:
-        return query.order_by(moment, _SESSION_ID).limit(limit)
-    return query.order_by(moment.desc(), _SESSION_ID.desc()).limit(limit)
+    return next_to(
+        _LISTING.where(*_conditions(search)),
+        (moment, _SESSION_ID),
+        after,
+        before,
+        descending=search.order is not SessionOrder.FIRST,
+    ).limit(limit)
+
+
+async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
+    """At most ``limit`` of the sessions that :func:`page` would give in all, by start."""
+    columns = (col(getattr(SessionRow, field.name)) for field in fields(CalendarSession))
+    query = next_to(select(*columns).where(*_conditions(search)), (_STARTS_AT, _SESSION_ID), None)
+    return [
+        CalendarSession(**row._asdict() | {"format": Format(row.format), "modules": modules_of(row.modules)})
+        for row in await tx.execute(query.limit(limit))
+    ]
 
 
 async def count(tx: Transaction, search: SessionSearch) -> int:

@@ -28,10 +28,12 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import SessionRow, TrainerRow
 from shared.database import Transaction, insert_many, update_many
+from shared.events.catalogue import Module
 from shared.events.vocabulary import Format, Status
 
 _PLAN = TypeAdapter(Plan)
 _LOADED = TypeAdapter(Loaded)
+_MODULES = TypeAdapter(tuple[Module, ...])
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan) if field.name != "trainers")
 _TRAINER = (
     col(TrainerRow.session_id),
@@ -208,6 +210,11 @@ async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
     await audit_log.record(
         tx, [AuditEntry(actor, Action.DELETED, session.session_id, session.version, changes)]
     )
+
+
+def modules_of(stored: list[Any]) -> Sequence[Module]:
+    """The modules of a session as its row has them."""
+    return _MODULES.validate_python(stored) if stored else ()
 
 
 def shown(row: Any) -> ShownSession:

@@ -236,6 +236,20 @@ async def test_the_calendar_has_the_month_and_the_ways_to_its_neighbours(
         assert f"/sessions?mois={neighbour:%Y-%m}&vue=calendrier" in page.links
 
 
+async def test_a_busy_day_of_the_calendar_leads_to_all_its_sessions(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    every = {await published(ask, an_empty_offer) for _ in range(5)}
+    await published(ask, an_empty_offer, starts_at=in_days(42).isoformat(), ends_at=in_days(42.1).isoformat())
+    page = await read(visit, "/sessions?vue=calendrier&delegation=bretagne")
+    assert len(every & set(session_links(page))) == 3
+    day = in_days(40).astimezone(ZoneInfo("Europe/Paris")).date()
+    (of_day,) = (link for link in page.links if f"du={day}&au=" in link)
+    assert of_day == f"/sessions?delegation=bretagne&du={day}&au={day}"
+    assert "2 autres sessions, " in page.text
+    assert set(session_links(await read(visit, of_day))) == every
+
+
 async def test_each_filter_in_use_is_taken_off_by_its_own_link(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/sessions?format=webinar&delegation=bretagne&ouvertes=oui&recherche=ia")
     for without in (
