@@ -1,7 +1,7 @@
 """The pages that letters lead to, in a real Chromium."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -31,14 +31,16 @@ SESSION = a_session()
 ALL = "https://parcours.example/inscriptions/mes-inscriptions/x"
 
 
-def seen(state: State, position: int | None = None, **changes: Any) -> AgentEnrolment:
-    """An enrolment as its agent sees it while its session is open."""
+def seen(
+    state: State, position: int | None = None, *, now: datetime = DURING, **changes: Any
+) -> AgentEnrolment:
+    """An enrolment as its agent sees it while its session is open, or at another moment."""
     enrolment = Enrolment(
         uuid4(), 2, SESSION.session_id, an_agent(), state, None, 1, RequestKey("", uuid4()), DURING
     )
     found = EnrolmentInSession(replace(enrolment, **changes), SESSION)
     past = [PastChange(DURING, state, Cause.SEAT_FREED)]
-    return seen_by_agent(EnrolmentNow(found, (), past, position, DURING, taken=3), DURING)
+    return seen_by_agent(EnrolmentNow(found, (), past, position, DURING, taken=3), now)
 
 
 PAGES: dict[str, dict[str, Any]] = {
@@ -72,6 +74,7 @@ PAGES: dict[str, dict[str, Any]] = {
             [
                 seen(State.OFFERED, hold_until=SESSION.enrolment_closes_at),
                 *(seen(state, 3 if state is State.WAITLISTED else None) for state in State if state.is_live),
+                seen(State.ENROLLED, now=SESSION.starts_at - timedelta(days=1)),
                 seen(State.REFUSED, reason=Reason.NOT_ELIGIBLE),
             ]
         ),

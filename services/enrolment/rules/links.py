@@ -17,6 +17,9 @@ from shared.events.vocabulary import LATEST, Agent, Format, Status
 ROSTER_FOR = timedelta(days=14)
 """How long after the end of a session its trainers can read who has a seat [choice]."""
 
+CODE_SHOWN_FOR = timedelta(days=31)
+"""How long before a session its agent's page has the code of arrival [choice]; the convocation has it too."""
+
 
 class LinkState(StrEnum):
     """Whether what a link is for can still be done, was done just now, or is over, and why."""
@@ -135,6 +138,7 @@ class AgentEnrolment:
     """One enrolment as its agent sees it: what can be done about it now, and what became of it.
 
     ``is_undecided``: too few take part, and the organiser has not said yet whether the session takes place.
+    ``shows_code``: None where there is no code to show at the door, else whether it is time for it.
     """
 
     enrolment: Enrolment
@@ -148,6 +152,7 @@ class AgentEnrolment:
     move: LinkState
     is_past: bool
     is_undecided: bool
+    shows_code: bool | None
 
     @property
     def must_answer(self) -> bool:
@@ -185,6 +190,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
     found = known.found
     enrolment, session = found.enrolment, found.session
     is_over = session.status is Status.CANCELLED or session.ends_at <= now
+    has_code = enrolment.state is State.ENROLLED and session.venue is not None and not is_over
     return AgentEnrolment(
         enrolment,
         session,
@@ -197,6 +203,7 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
         move=move_state(found, now),
         is_past=is_over or not enrolment.state.is_live,
         is_undecided=enrolment.state.is_live and _misses_minimum(session, known.taken, now),
+        shows_code=session.starts_at - CODE_SHOWN_FOR <= now if has_code else None,
     )
 
 

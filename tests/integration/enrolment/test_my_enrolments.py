@@ -155,14 +155,21 @@ async def test_who_has_a_seat_somewhere_has_a_code_that_says_nothing_of_them(fro
         open_now(title="Sur place", venue="Rennes"),
         open_now(title="En ligne", venue=None),
     )
-    await front.publish(there, online)
-    await front.enrol(there, agent)
-    await front.enrol(online, agent)
+    later = clock.now() + timedelta(days=32)
+    far_off = open_now(title="Plus tard", venue="Rennes", starts_at=later, ends_at=later + timedelta(hours=7))
+    sessions = (there, online, far_off)
+    await front.publish(*sessions)
+    for session in sessions:
+        await front.enrol(session, agent)
     text = (await ask("GET", await letter(front, Purpose.ENROLMENTS, there, agent))).text
     drawn = under(text, "Sur place")
     assert 'role="img" aria-label="Code à montrer à l’accueil"' in drawn
     assert "style=" not in drawn  # the pages' policy
-    assert 'role="img"' not in under(text, "En ligne")
+    is_later = "Le code à montrer à l’accueil sera ici un mois avant la session."
+    assert is_later not in drawn
+    for title, comes in (("En ligne", False), ("Plus tard", True)):
+        assert 'role="img"' not in under(text, title)
+        assert (is_later in under(text, title)) is comes
     address = f"{PUBLIC}{ARRIVAL}/{(await front.of(there, agent)).enrolment_id}"
     assert str(qr_codes.svg(address, "Code à montrer à l’accueil")) in drawn
 
