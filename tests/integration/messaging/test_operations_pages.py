@@ -276,6 +276,7 @@ async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) ->
         given_up = {"cle": key, "decision": "abandonner", "raison": "essai sans suite"}
         done = await browser.post(path, data=given_up)
         assert "support-name · essai sans suite" in done.text
+        assert "Abandonné</dd>" in done.text
         assert "Reprendre</button>" not in done.text
         listed = await browser.get(f"{OPERATIONS[process.name]}/incidents?etat=discarded")
         assert "Enregistrement illisible" in listed.text
