@@ -1,6 +1,7 @@
 """The log-ins of a staff area, between a browser's cookie and the row it stands for."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -88,11 +89,17 @@ class KeptLogins:
 
     # -------------------------------------------------------------------------------------- opened, ended
 
-    async def open_by_token(self, request: Request, response: Response, token: str) -> None:
-        """Log the owner of a token in: the browser gets its cookie with the response."""
+    async def open_by_token(
+        self, request: Request, token: str, answer: Callable[[LoginRow], Response]
+    ) -> Response:
+        """Log the owner of a token in, and give the browser its cookie with the ``answer``."""
         await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
         secret = secrets.token_urlsafe(32)
-        await self._open(request, response, secret, _new_row(request, secret, owner=digest_of(token)))
+        row = _new_row(request, secret, owner=digest_of(token))
+        await self._open(request, row)
+        response = answer(row)
+        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
+        return response
 
     async def open_by_issuer(
         self, request: Request, response: Response, issuer: str, identity: Identity, grant: Grant
@@ -102,9 +109,10 @@ class KeptLogins:
         row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
         row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
         row.name, row.id_token = identity.name, identity.id_token
-        await self._open(request, response, secret, row)
+        await self._open(request, row)
+        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
 
-    async def _open(self, request: Request, response: Response, secret: str, row: LoginRow) -> None:
+    async def _open(self, request: Request, row: LoginRow) -> None:
         """Replace the log-in that this browser had: who knew its cookie knows nothing now.
 
         Where the same person was logged in, in another tab, the forms of that tab stay good.
@@ -116,7 +124,6 @@ class KeptLogins:
             if former is not None:
                 await store.forget(tx, former.row.digest)
             await store.remember(tx, row)
-        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
         if (who := self._principal(row)) is not None:
             self._guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, who.in_security_log)
 

@@ -18,11 +18,12 @@ from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web.forms import Form, read_form
-from shared.web.logins import store
+from shared.web.forms import MAX_FIELDS, Form, read_form
+from shared.web.logins import late_forms, store
 from shared.web.logins.by_issuer import IssuerPages
 from shared.web.logins.ending import ending_of
 from shared.web.logins.keeping import KeptLogins
+from shared.web.logins.late_forms import LateForm
 from shared.web.logins.staff_area import StaffArea
 from shared.web.logins.store import LoginRow
 from shared.web.rendering import Endpoint, Rendering
@@ -83,6 +84,7 @@ class StaffVisit:
 ALL = "toutes"
 """What the button sends that ends all log-ins of its owner."""
 
+_NO_FORM = LateForm()
 VisitHandler = Callable[[StaffVisit], Awaitable[Response]]
 
 
@@ -158,14 +160,32 @@ class Logins:
         """The form, and what comes of it."""
         if request.method != "POST":
             return self._page(request, towards=request.query_params.get("vers", ""))
-        form = await read_form(request, self._address)
+        form = await read_form(request, self._address, most=MAX_FIELDS + late_forms.MORE_FIELDS)
         token, towards = form.typed("jeton"), form.get("vers", "")
-        if self._kept.owner_of_token(token) is None:
+        late_form = late_forms.brought(self._area, form)
+        if late_form.fields and not token:  # by who has logged in in another tab
+            login = await self._kept.of(request)
+            if login is None:
+                return self._page(request, towards=towards, late_form=late_form, late=True, status=403)
+            return self._once_more(request, login.who, login.row, late_form, towards)
+        who = self._kept.owner_of_token(token)
+        if who is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
-            return self._page(request, towards=towards, typed=form.get("saisie", ""), wrong=True, status=403)
-        response = see_other(self._area.leads_to(towards))
-        await self._kept.open_by_token(request, response, token)
-        return response
+            return self._page(request, towards=towards, late_form=late_form, wrong=True, status=403)
+
+        def answer(row: LoginRow) -> Response:
+            if late_form.fields:
+                return self._once_more(request, who, row, late_form, towards)
+            return see_other(self._area.leads_to(towards))
+
+        return await self._kept.open_by_token(request, token, answer)
+
+    def _once_more(
+        self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
+    ) -> Response:
+        """The form that came too late, to be sent by who is logged in now."""
+        visit = StaffVisit(request, self._area, who, row, Form(), self._database, self._rendering)
+        return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
         """Ended here first, and at the issuer too where it has a place for it: it may be slow, or away."""
@@ -218,7 +238,7 @@ class Logins:
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
-        """Lead to the log-in and then to this page. Show what was typed in a form that came too late."""
+        """Lead to the log-in and then to this page. A form that came too late is brought through it."""
         path = request.url.path
         if request.method != "POST":
             path = path if path != self._area.stay else self._area.home
@@ -226,26 +246,22 @@ class Logins:
             vers = "" if towards == self._area.home else f"?{urlencode({'vers': towards})}"
             return see_other(f"{self._area.log_in}{vers}")
         form = await read_form(request, self._address, with_file=with_file)
-        lines = [
-            f"{label}\u00a0: {form.typed(name)}"
-            for name in form
-            if form.typed(name) and (label := self._area.label(name)) is not None
-        ]
+        late_form = late_forms.sent(request, self._area, form)
         for end in (*self._area.only_posted, "/deconnexion"):
             path = path.removesuffix(end)
-        return self._page(request, towards=path, typed="\n".join(lines), late=True, status=403)
+        return self._page(request, towards=path, late_form=late_form, late=True, status=403)
 
     def _page(
         self,
         request: Request,
         *,
         towards: str = "",
-        typed: str = "",
+        late_form: LateForm = _NO_FORM,
         wrong: bool = False,
         late: bool = False,
         status: int = 200,
     ) -> Response:
-        """The form of the log-in, which keeps where it leads and what was typed before it."""
+        """The form of the log-in, which keeps where it leads and the form that came too late."""
         return self._rendering.page(
             "log-in.html",
             status=status,
@@ -253,7 +269,7 @@ class Logins:
             area=self._area,
             by_issuer=self._provider is not None,
             towards=towards,
-            typed=typed,
+            late_form=late_form,
             wrong=wrong,
             late=late,
         )

@@ -121,6 +121,32 @@ async def test_a_login_leads_to_the_page_that_was_asked_for_and_never_elsewhere(
         assert answer.headers["location"] == "/gestion", elsewhere
 
 
+def every_hidden(page: str) -> dict[str, str]:
+    """What a form brings that nobody types."""
+    return {
+        unescape(name): unescape(value)
+        for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', page)
+    }
+
+
+async def test_who_logs_in_in_another_tab_takes_up_what_was_typed(
+    organiser: HttpBrowser, an_empty_offer: str
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    key = hidden((await organiser.get(path)).text, "cle")
+    await send(organiser, "/gestion", "/gestion/deconnexion")
+    brought = every_hidden((await organiser.post(path, data={"cle": key, "title": "Un titre"})).text)
+    too_early = await organiser.post("/gestion/connexion", data=brought)
+    assert too_early.status_code == 403
+    assert every_hidden(too_early.text) == brought
+    assert "n’ouvre pas cet espace" not in too_early.text
+    await log_in(organiser)
+    taken_up = await organiser.post("/gestion/connexion", data=brought)
+    assert taken_up.status_code == 200
+    assert "Titre\u00a0: Un titre</textarea>" in taken_up.text
+    assert every_hidden(taken_up.text)["title"] == "Un titre"
+
+
 async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
 ) -> None:
@@ -133,12 +159,26 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
     assert "Rien n’a été enregistré" in late.text
     assert "Titre\u00a0: Un &lt;autre&gt; titre\nSéance 1, titre\u00a0: Matin</textarea>" in late.text
     assert form["cle"] not in late.text
-    typed = re.findall(r'name="saisie"[^>]*>\n([^<]*)<', late.text)
     assert hidden(late.text, "vers") == path
-    again = await organiser.post(
-        "/gestion/connexion", data={"jeton": "x", "vers": path, "saisie": unescape(typed[0])}
-    )
-    assert re.findall(r'name="saisie"[^>]*>\n([^<]*)<', again.text) == typed
+    brought = every_hidden(late.text)
+    mistyped = await organiser.post("/gestion/connexion", data=brought | {"jeton": "x"})
+    assert every_hidden(mistyped.text) == brought
+    for untrue in ("https://ailleurs.example/", "/sessions"):
+        refused = await organiser.post("/gestion/connexion", data=brought | {"jeton": "x", "envoi": untrue})
+        assert "saisie" not in refused.text
+    again = await organiser.post("/gestion/connexion", data=brought | {"jeton": BRETAGNE})
+    assert "Titre\u00a0: Un &lt;autre&gt; titre\nSéance 1, titre\u00a0: Matin</textarea>" in again.text
+    assert "Un <autre> titre" not in unescape((await organiser.get(path)).text), "nothing is sent unasked"
+    assert f'<form class="form" action="{path}"' in again.text
+    once_more = every_hidden(again.text)
+    assert once_more["cle"] != form["cle"]
+    assert (await organiser.post(path, data=once_more | {"cle": form["cle"]})).status_code == 403
+    assert "Un <autre> titre" not in unescape((await organiser.get(path)).text), "its key has ended"
+    assert (await organiser.post(path, data=once_more)).status_code == 422, "a séance has to begin some time"
+    whole = {name: value for name, value in once_more.items() if not name.startswith("modules-")}
+    assert (await organiser.post(path, data=whole)).status_code == 303
+    assert "Un <autre> titre" in unescape((await organiser.get(path)).text)
+    await send(organiser, "/gestion", "/gestion/deconnexion")
     button = await organiser.post(f"{path}/publier", data={"cle": form["cle"]})
     assert hidden(button.text, "vers") == path
     assert "saisie" not in button.text
