@@ -9,6 +9,7 @@ from services.enrolment.api import (
     enrolments,
     event_documents,
     events,
+    failures,
     messages,
     requests,
     roster,
@@ -46,6 +47,7 @@ def build(
         examples=EXAMPLES,
     )
     explain_problems(api, settings.public_url("enrolment"))
+    failures.answer_with_problems(api)
     api.state.database = database
     api.state.tokens = tokens
     api.state.sheets = SheetQueue()

@@ -13,6 +13,8 @@ from services.enrolment.render.certificates import pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import attendance, certificates, roster, sessions, sheet_lines
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import InvalidRecords
 from shared import clock
 from shared.auth import TokenFirst
 from shared.http import PROBLEMS, Problem
@@ -36,22 +38,20 @@ async def record_attendance(
 ) -> Recorded:
     """All, or nothing when one cannot be recorded. Once all modules are known, who attended is certified."""
     marks = [(record.agent, record.module, record.attendance) for record in records.records]
-    async with database.transaction() as tx:
-        recorded = await attendance.record(
-            tx, session_id, marks, organiser=organiser, policy=policy, now=clock.now()
-        )
-    faults = found(recorded, f"session {session_id}")
-    if faults:
+    try:
+        async with database.transaction() as tx:
+            await attendance.record(tx, ByOrganiser(organiser, policy, clock.now()), session_id, marks)
+    except InvalidRecords as failure:
         errors = [
             {"field": f"body.records.{index}", "code": fault.value, "message": _FAULTS[fault]}
-            for index, fault in faults.items()
+            for index, fault in failure.faults.items()
         ]
         raise Problem(
             422,
             "The records are not valid",
             "Nothing was recorded: see 'errors' for each record.",
             errors=errors,
-        )
+        ) from None
     return Recorded(records=len(marks))
 
 
@@ -90,18 +90,16 @@ async def record_attendance_by_sheet(
     )
     lines = sheet_lines.records_of(rows, unreadable)
     marks = [(record.agent, record.module, record.attendance) for _, record in lines]
-    async with database.transaction() as tx:
-        if unreadable:
-            found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
-            raise sheets.wrong(unreadable)
-        recorded = await attendance.record(
-            tx, session_id, marks, organiser=organiser, policy=policy, now=clock.now()
-        )
-    faults = found(recorded, f"session {session_id}")
-    if faults:
+    try:
+        async with database.transaction() as tx:
+            if unreadable:
+                found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
+                raise sheets.wrong(unreadable)
+            await attendance.record(tx, ByOrganiser(organiser, policy, clock.now()), session_id, marks)
+    except InvalidRecords as failure:
         raise sheets.wrong(
-            [Fault(lines[index][0], fault.value, _FAULTS[fault]) for index, fault in faults.items()]
-        )
+            [Fault(lines[index][0], fault.value, _FAULTS[fault]) for index, fault in failure.faults.items()]
+        ) from None
     return Recorded(records=len(marks))
 
 

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.enrolment.rules.named_agents import NamedAgent
-from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service.sheet_lines import module_title
@@ -27,7 +26,6 @@ from shared.events.vocabulary import (
     Reason,
     at_most,
 )
-from shared.http import Problem
 from shared.messaging.portals.registry import OWN_ISSUER
 
 MAX_CANDIDATES = 20_000
@@ -117,25 +115,6 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
             for name, answer in line.answers.items()
         ],
     )
-
-
-def not_possible(fault: OrganisingFault) -> Problem:
-    """Return the problem that is shown when the session, or the enrolment, is not in the state for it."""
-    details = {
-        OrganisingFault.SESSION_IS_CANCELLED: "The session is cancelled.",
-        OrganisingFault.SESSION_IS_OVER: "The session is over.",
-        OrganisingFault.ALSO_ELSEWHERE: "This agent is in sessions of others too: "
-        "their portal corrects them, or an administrator.",
-        OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id, "
-        "of those that you organise.",
-        OrganisingFault.NO_PAIR: "These are not two enrolments of this session, of two issuers, with "
-        "the same address or the same names.",
-        OrganisingFault.HAS_ENDED: "One of the two has ended already.",
-        OrganisingFault.HAS_ATTENDANCE: "Attendance is recorded for the one that would end: keep that one.",
-        OrganisingFault.SEAT_IS_LOST: "The one that would end has a seat, the other has none: keep that one.",
-        OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
-    }
-    return Problem(409, "Not possible now", details.get(fault, fault.value))
 
 
 class _Body(BaseModel):

@@ -7,9 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.enrolment.api.access import Database, Organiser, PolicyInForce, found, not_found
+from services.enrolment.api.access import Database, Organiser, PolicyInForce, found
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage
 from services.enrolment.service import messages
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import MessageNotTaken
 from services.enrolment.tables import MessageRow
 from shared import clock
 from shared.auth import TokenFirst
@@ -106,21 +108,12 @@ async def write(
 
     How the letter reads, the notifier says (`POST /api/v1/sessions/{session_id}/messages/preview`).
     """
-    async with database.transaction() as tx:
-        planned = await messages.plan(
-            tx,
-            session_id,
-            new.message(),
-            new.send_at,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
-            dry_run=dry_run,
-        )
-    if planned is None:
-        raise not_found(f"session {session_id}")
-    if isinstance(planned, MessageFault):
-        raise _refused(planned)
+    try:
+        async with database.transaction() as tx:
+            by = ByOrganiser(organiser, policy, clock.now())
+            planned = await messages.plan(tx, by, session_id, new.message(), new.send_at, dry_run=dry_run)
+    except MessageNotTaken as failure:
+        raise _refused(failure.fault) from None
     response.status_code = 200 if dry_run else 201
     return MessagePlanned(
         message_id=planned.row.message_id if planned.row is not None else None,

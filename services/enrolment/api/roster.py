@@ -1,6 +1,6 @@
 """HTTP in: rosters, and what organisers do with one enrolment."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +13,6 @@ from services.enrolment.api.access import (
     OrganiserReading,
     PolicyInForce,
     found,
-    not_found,
 )
 from services.enrolment.api.bodies import (
     KEY,
@@ -27,23 +26,17 @@ from services.enrolment.api.bodies import (
     RosterEntry,
     WithdrawalByOrganiser,
     key_of,
-    not_possible,
     roster_entry,
 )
-from services.enrolment.rules.eligibility import Refused
-from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import corrections, enrolments, roster, sheet_lines
-from services.enrolment.service.enrolments import HasEnded
+from services.enrolment.service.by_organiser import ByOrganiser
 from shared import clock
 from shared.auth import TokenFirst
-from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Reason
 from shared.http import PROBLEMS, Problem
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 
-T = TypeVar("T")
 router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst, responses=PROBLEMS)
 
 _CHUNK = 1000
@@ -127,33 +120,16 @@ async def enrol_by_hand(
     in all sessions. What is refused has no effect, and nobody is written to.
     """
     async with database.transaction() as tx:
-        enrolled = await enrolments.enrol_by_hand(
+        line, session = await enrolments.enrol_by_hand(
             tx,
+            ByOrganiser(organiser, policy, clock.now()),
             session_id,
             wanted.agent(),
             approved=wanted.approved,
             above_capacity=wanted.above_capacity,
             answers=wanted.answers,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
         )
-        if enrolled is None:
-            raise not_found(f"session {session_id}")
-        if isinstance(enrolled, Reason):
-            raise _refused(enrolled)
-    return roster_entry(*enrolled)
-
-
-def _possible(done: T | OrganisingFault | None, name: str) -> T:
-    """Return what was done. Raises the problem of an enrolment that is not there, or that cannot be."""
-    if isinstance(done, OrganisingFault):
-        raise not_possible(done)
-    return found(done, name)
-
-
-def _refused(reason: Reason) -> Problem:
-    return Problem(409, "Refused", f"The rules of the session refuse it: {reason.value}.", code=reason.value)
+    return roster_entry(line, session)
 
 
 @router.put("/enrolments/{enrolment_id}/priority", summary="Serve somebody who waits sooner or later")
@@ -166,16 +142,11 @@ async def change_priority(
 ) -> RosterEntry:
     """The place in line follows from priority, then order of receipt. Author and reason are kept."""
     async with database.transaction() as tx:
-        changed = await enrolments.change_priority(
-            tx,
-            enrolment_id,
-            priority=change.priority,
-            reason=change.reason,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.change_priority(
+            tx, by, enrolment_id, priority=change.priority, reason=change.reason
         )
-    return roster_entry(*_possible(changed, f"enrolment {enrolment_id}"))
+    return roster_entry(line, session)
 
 
 @router.post("/enrolments/{enrolment_id}/withdrawal", summary="Withdraw somebody")
@@ -188,24 +159,11 @@ async def withdraw(
 ) -> RosterEntry:
     """As the agent or the employer asked. The seat, or the place in line, goes to the next."""
     async with database.transaction() as tx:
-        withdrawn = await enrolments.withdraw(
-            tx,
-            enrolment_id,
-            reason=withdrawal.reason,
-            by_employer=withdrawal.by == "employer",
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.withdraw(
+            tx, by, enrolment_id, reason=withdrawal.reason, by_employer=withdrawal.by == "employer"
         )
-    if withdrawn is None:
-        raise not_found(f"enrolment {enrolment_id}")
-    if isinstance(withdrawn, HasEnded):
-        raise Problem(409, "Not possible now", f"This enrolment has ended: {withdrawn.state}.")
-    if isinstance(withdrawn, Refused):
-        raise Problem(
-            409, "Not possible now", "The session has started: record the absence as attendance instead."
-        )
-    return roster_entry(*withdrawn)
+    return roster_entry(line, session)
 
 
 @router.post("/enrolments/{enrolment_id}/offer-answer", summary="Take or leave a seat for somebody")
@@ -218,16 +176,11 @@ async def answer_offer(
 ) -> RosterEntry:
     """As the agent told you, while the seat is held for them. Left, it goes to the next."""
     async with database.transaction() as tx:
-        result = await enrolments.answer_offer(
-            tx,
-            enrolment_id,
-            accepted=answered.accepted,
-            reason=answered.reason,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.answer_offer(
+            tx, by, enrolment_id, accepted=answered.accepted, reason=answered.reason
         )
-    return _entry_unless_refused(result, enrolment_id)
+    return roster_entry(line, session)
 
 
 @router.post("/enrolments/{enrolment_id}/approval", summary="Note that the employer agrees, or does not")
@@ -240,25 +193,11 @@ async def decide_approval(
 ) -> RosterEntry:
     """As the employer told you, of who is `pending_approval`. Agreed, the rules of the session decide."""
     async with database.transaction() as tx:
-        result = await enrolments.decide_approval(
-            tx,
-            enrolment_id,
-            granted=approval.granted,
-            reason=approval.reason,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.decide_approval(
+            tx, by, enrolment_id, granted=approval.granted, reason=approval.reason
         )
-    return _entry_unless_refused(result, enrolment_id)
-
-
-def _entry_unless_refused(
-    result: tuple[RosterLine, SessionState] | Reason | None, enrolment_id: UUID
-) -> RosterEntry:
-    """Return the line as it is shown. Raises the problem of what is refused, or is not there."""
-    if isinstance(result, Reason):
-        raise _refused(result)
-    return roster_entry(*found(result, f"enrolment {enrolment_id}"))
+    return roster_entry(line, session)
 
 
 @router.post("/enrolments/{enrolment_id}/join", summary="Keep one of two enrolments of one person")
@@ -274,10 +213,9 @@ async def join(
     The other one ends, and its seat, or its place in line, goes to the next. Returns the one that stays.
     """
     async with database.transaction() as tx:
-        joined = await enrolments.join(
-            tx, enrolment_id, other.enrolment_id, organiser=organiser, policy=policy, now=clock.now()
-        )
-    return roster_entry(*_possible(joined, f"enrolment {enrolment_id}, or {other.enrolment_id}"))
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.join(tx, by, enrolment_id, other_id=other.enrolment_id)
+    return roster_entry(line, session)
 
 
 @router.post("/enrolments/{enrolment_id}/move", summary="Move somebody to another session of the offer")
@@ -293,24 +231,20 @@ async def move(
     Returns the new enrolment. What is refused has no effect, and nobody is written to.
     """
     async with database.transaction() as tx:
-        moved = await enrolments.move(
-            tx,
-            enrolment_id,
-            wanted.to_session_id,
-            wanted.answers,
-            organiser=organiser,
-            policy=policy,
-            now=clock.now(),
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await enrolments.move(
+            tx, by, enrolment_id, to_session_id=wanted.to_session_id, answers=wanted.answers
         )
-        if isinstance(moved, Reason):
-            raise _refused(moved)
-        done = _possible(moved, f"enrolment {enrolment_id}")
-    return roster_entry(*done)
+    return roster_entry(line, session)
 
 
 @router.patch("/enrolments/{enrolment_id}/agent", summary="Correct an agent's address or names")
 async def correct_agent(
-    enrolment_id: UUID, correction: AgentCorrection, database: Database, organiser: Organiser
+    enrolment_id: UUID,
+    correction: AgentCorrection,
+    database: Database,
+    organiser: Organiser,
+    policy: PolicyInForce,
 ) -> RosterEntry:
     """In all of the agent's enrolments, if all are in sessions of yours, with a history.
 
@@ -319,11 +253,6 @@ async def correct_agent(
     if not correction.changes:
         raise Problem(422, "Nothing to correct", "Say what is wrong: email, given_name or family_name.")
     async with database.transaction() as tx:
-        corrected = await corrections.correct_by_organiser(
-            tx, enrolment_id, correction.changes, organiser, clock.now()
-        )
-    if corrected is None:
-        raise not_found(f"enrolment {enrolment_id}")
-    if isinstance(corrected, OrganisingFault):
-        raise not_possible(corrected)
-    return roster_entry(*corrected)
+        by = ByOrganiser(organiser, policy, clock.now())
+        line, session = await corrections.correct_by_organiser(tx, by, enrolment_id, after=correction.changes)
+    return roster_entry(line, session)

@@ -1,28 +1,22 @@
 """HTTP in: who is selected, as the organiser ranks them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import (
-    Database,
-    Organiser,
-    OrganiserReading,
-    PolicyInForce,
-    found,
-    not_found,
-)
-from services.enrolment.api.bodies import AMBIGUOUS, Ranking, Selected, named_agent, not_possible
+from services.enrolment.api.access import Database, Organiser, OrganiserReading, PolicyInForce, found
+from services.enrolment.api.bodies import AMBIGUOUS, Ranking, Selected, named_agent
 from services.enrolment.rules.named_agents import NamedAgent
-from services.enrolment.rules.organising import OrganisingFault, RankingFault
-from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.organising import RankingFault
 from services.enrolment.rules.states import State
 from services.enrolment.service import selection, sessions, sheet_lines
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import InvalidRanking
+from services.enrolment.service.selection import Selection
 from shared import clock
-from shared.auth import Principal, TokenFirst
-from shared.database import Transaction
+from shared.auth import TokenFirst
 from shared.events.vocabulary import AgentKey
 from shared.http import PROBLEMS, Problem
 from shared.web.spreadsheets import Fault
@@ -35,22 +29,24 @@ async def select(
     session_id: UUID, ranking: Ranking, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Selected:
     """Final, and at once for all: the ranked fill the seats in their order, then the line."""
-    async with database.transaction() as tx:
-        ranked = [named_agent(candidate) for candidate in ranking.ranked]
-        not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
-        selected = await _select(tx, session_id, ranked, not_selected, organiser=organiser, policy=policy)
-    if isinstance(selected, RankingFault):
+    ranked = [named_agent(candidate) for candidate in ranking.ranked]
+    not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
+    try:
+        async with database.transaction() as tx:
+            by = ByOrganiser(organiser, policy, clock.now())
+            selected = await selection.select(tx, by, session_id, ranked, not_selected)
+    except InvalidRanking as failure:
         errors = [
             {"field": "body", "code": code, **agent._asdict(), "message": message}
-            for code, agent, message in _ranking_errors(selected)
+            for code, agent, message in _ranking_errors(failure.fault)
         ]
         raise Problem(
             422,
             "The ranking is not valid",
             "Nothing was decided: see 'errors' for each agent.",
             errors=errors,
-        )
-    return selected
+        ) from None
+    return _counts(selected)
 
 
 @router.get(
@@ -87,46 +83,24 @@ async def select_by_sheet(
         request, organiser, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
     )
     ranked, not_selected, lines = sheet_lines.ranking_of(rows, unreadable)
-    async with database.transaction() as tx:
-        if unreadable:
-            found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
-            raise sheets.wrong(unreadable)
-        selected = await _select(tx, session_id, ranked, not_selected, organiser=organiser, policy=policy)
-    if isinstance(selected, RankingFault):
+    try:
+        async with database.transaction() as tx:
+            if unreadable:
+                found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
+                raise sheets.wrong(unreadable)
+            by = ByOrganiser(organiser, policy, clock.now())
+            selected = await selection.select(tx, by, session_id, ranked, not_selected)
+    except InvalidRanking as failure:
         raise sheets.wrong(
             [
                 Fault(_line(lines, agent), code, f"{agent.agent_id} {message}", sheet_lines.AGENT.name)
-                for code, agent, message in _ranking_errors(selected)
+                for code, agent, message in _ranking_errors(failure.fault)
             ]
-        )
-    return selected
+        ) from None
+    return _counts(selected)
 
 
-async def _select(
-    tx: Transaction,
-    session_id: UUID,
-    ranked: Sequence[NamedAgent],
-    not_selected: Sequence[NamedAgent],
-    *,
-    organiser: Principal,
-    policy: Policy,
-) -> Selected | RankingFault:
-    """Decide who is selected, or return what is wrong with the ranking. Raises a 404 or a 409."""
-    selected = await selection.select(
-        tx,
-        session_id,
-        ranked,
-        not_selected,
-        organiser=organiser,
-        policy=policy,
-        now=clock.now(),
-    )
-    if selected is None:
-        raise not_found(f"session {session_id}")
-    if isinstance(selected, OrganisingFault):
-        raise not_possible(selected)
-    if isinstance(selected, RankingFault):
-        return selected
+def _counts(selected: Selection) -> Selected:
     return Selected(enrolled=selected.enrolled, waitlisted=selected.waitlisted, refused=selected.refused)
 
 

@@ -86,3 +86,32 @@ def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: 
         {each: number for number, each in enumerate(order, 1)},
         draft.not_selected - {moved},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChange:
+    """What an organiser changes in the draft that they saw in this version.
+
+    ``ranks`` and ``not_selected`` are all that it says of those who were ``shown``; None: of all candidates.
+    Then the candidate who is ``moved``, if anybody, goes a step sooner (-1) or later (1).
+    """
+
+    version: int
+    shown: frozenset[UUID] | None
+    ranks: Mapping[UUID, int]
+    not_selected: frozenset[UUID]
+    moved: UUID | None = None
+    step: int = 0
+
+    def on(self, kept: RankingDraft, candidates: Sequence[UUID]) -> RankingDraft:
+        """Return the draft of these candidates: who was not shown is as in the draft that is kept."""
+        ranks: dict[UUID, int] = {}
+        not_selected: set[UUID] = set()
+        for each in candidates:
+            source = self if self.shown is None or each in self.shown else kept
+            if each in source.not_selected:
+                not_selected.add(each)
+            elif each in source.ranks:
+                ranks[each] = source.ranks[each]
+        draft = RankingDraft(self.version, ranks, frozenset(not_selected))
+        return draft if self.moved is None else stepped(draft, candidates, self.moved, self.step)

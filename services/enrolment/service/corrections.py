@@ -3,17 +3,19 @@
 A request that came before a correction and is decided after it is decided as corrected: ``store.requests``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID, uuid4
 
-from services.enrolment.rules.organising import OrganisingFault, judge_correction
+from services.enrolment.rules.organising import judge_correction
 from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.service.enrolments import find_own
-from services.enrolment.store import corrections, enrolments, roster_lines, sessions
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.enrolments import find_own, own_as_seen
+from services.enrolment.service.failures import ChangedMeanwhile, NotFound, NotPossible
+from services.enrolment.store import corrections, roster_lines, sessions
 from services.enrolment.store.corrections import CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
-from shared.auth import Principal
 from shared.database import Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
@@ -27,6 +29,7 @@ from shared.messaging.outbox import OutboxEvent
 
 THE_AGENT = "agent"
 """The author of what agents correct themselves."""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 async def request(tx: Transaction, corrected: AgentCorrected) -> UUID:
@@ -68,23 +71,33 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
 
 async def correct_by_organiser(
-    tx: Transaction, enrolment_id: UUID, after: dict[str, str], organiser: Principal, now: datetime
-) -> tuple[RosterLine, SessionState] | OrganisingFault | None:
+    tx: Transaction,
+    by: ByOrganiser,
+    enrolment_id: UUID,
+    *,
+    after: Mapping[str, str],
+    seen: Mapping[str, str] = _NOTHING,
+    version: int | None = None,
+) -> tuple[RosterLine, SessionState]:
     """Correct what all enrolments say of the agent of one; the organiser is kept as the author.
 
-    ``after``: what is corrected, of email, given_name and family_name. An agent has one address, to which
-    letters about all of their sessions go: who organises only some of these may not change it. Returns the
-    enrolment's line of the roster then, why it is not possible, or None when it is in no session of theirs.
+    ``after``: what is corrected, of email, given_name and family_name; ``seen``: what was seen of them, and
+    ``version`` of the enrolment. An agent has one address, to which letters about all of their sessions go:
+    who organises only some of these may not change it. Returns the enrolment's line of the roster then.
+    Raises ``NotFound``, ``ChangedMeanwhile``, ``NotPossible``.
     """
-    found = await find_own(tx, enrolment_id, organiser)
-    if found is None:
-        return None
-    agent = found.enrolment.agent.key
+    own = await find_own(tx, enrolment_id, by.organiser)
+    if own is None:
+        raise NotFound(f"enrolment {enrolment_id}")
+    agent = own.enrolment.agent.key
     locked = await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
-    fault = judge_correction((each.state.organiser for each in locked.values()), organiser.delegation)
+    found = await own_as_seen(tx, by, enrolment_id, version)
+    if any(getattr(found.enrolment.agent, name) != value for name, value in seen.items()):
+        raise ChangedMeanwhile(enrolment_id)
+    fault = judge_correction((each.state.organiser for each in locked.values()), by.organiser.delegation)
     if fault is not None:
-        return fault
-    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=organiser.name))
+        raise NotPossible(fault)
+    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), by.now, author=by.organiser.name))
     return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
 
 
@@ -93,20 +106,13 @@ async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
     await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
 
 
-async def lock_all_of_agent(tx: Transaction, enrolment_id: UUID) -> None:
-    """Lock the sessions of the agent of an enrolment, if it is kept."""
-    agent = await enrolments.agent_of(tx, enrolment_id)
-    if agent is not None:
-        await lock_sessions_of(tx, agent.key)
-
-
 async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:
     """Correct what all enrolments say of an agent, who is kept as the author. Their sessions are locked."""
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT))
 
 
 async def _correct(
-    tx: Transaction, agent: AgentKey, after: dict[str, str], requested: CorrectionRequest
+    tx: Transaction, agent: AgentKey, after: Mapping[str, str], requested: CorrectionRequest
 ) -> None:
     """Correct all enrolments of an agent, and publish it, unless all say it already.
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage, judge_message, moment_of
-from services.enrolment.rules.policy import Policy
-from services.enrolment.service.sessions import find_own
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import MessageNotTaken
+from services.enrolment.service.sessions import find_own, lock_own
 from services.enrolment.store import messages, sessions
 from services.enrolment.store.messages import Reach
 from services.enrolment.store.outbox import OUTBOX
@@ -30,32 +31,27 @@ class PlannedMessage:
 
 async def plan(
     tx: Transaction,
+    by: ByOrganiser,
     session_id: UUID,
     message: OrganiserMessage,
     send_at: datetime | None,
     *,
-    organiser: Principal,
-    policy: Policy,
-    now: datetime,
     dry_run: bool,
-) -> PlannedMessage | MessageFault | None:
+) -> PlannedMessage:
     """Keep a message of an organiser until it leaves, or try whether it would be taken.
 
-    Returns why it is not, or None when the session is not the organiser's.
+    Raises ``NotFound``, ``MessageNotTaken``.
     """
-    # Locked, or two at once would both be the last of the day.
-    locked = (await sessions.lock(tx, [session_id])).get(session_id)
-    if locked is None or not organiser.finds(locked.state.organiser):
-        return None
-    fault = judge_message(locked.state, send_at, await messages.moments(tx, session_id), policy, now)
+    session = await lock_own(tx, session_id, by.organiser)  # or two at once would both be the last of the day
+    fault = judge_message(session, send_at, await messages.moments(tx, session_id), by.policy, by.now)
     if fault is None and await messages.strangers(tx, session_id, message.enrolment_ids or ()):
         fault = MessageFault.NOT_OF_THE_SESSION
     if fault is not None:
-        return fault
-    moment, reach = moment_of(send_at, now), await messages.reach(tx, session_id, message)
+        raise MessageNotTaken(fault)
+    moment, reach = moment_of(send_at, by.now), await messages.reach(tx, session_id, message)
     if dry_run:
         return PlannedMessage(moment, reach, None)
-    row = await messages.add(tx, session_id, message, author=organiser.name, send_at=moment, now=now)
+    row = await messages.add(tx, session_id, message, author=by.organiser.name, send_at=moment, now=by.now)
     return PlannedMessage(moment, reach, row)
 
 

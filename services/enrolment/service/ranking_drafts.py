@@ -1,15 +1,20 @@
 """Organisers draft a ranking, alone or several at once, before they decide by it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.enrolment.rules.ranking import RankingDraft
+from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.rules.ranking import DraftChange, RankingDraft, arranged
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
-from services.enrolment.service.sessions import find_own
-from services.enrolment.store import ranking_drafts, roster_lines, sessions
+from services.enrolment.service import selection
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import DraftHasChanged, UndecidedCandidates
+from services.enrolment.service.selection import Selection
+from services.enrolment.service.sessions import find_own, lock_own
+from services.enrolment.store import ranking_drafts, roster_lines
 from services.enrolment.store.ranking_drafts import draft_of
 from shared import read_log
 from shared.auth import Principal
@@ -39,36 +44,67 @@ async def show(
     await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     row = await ranking_drafts.find(tx, session_id)
     return CandidatesToRank(
-        lines=[line async for line in roster_lines.stream(tx, session_id, states=[State.PENDING_SELECTION])],
+        lines=[line async for line in _lines(tx, session_id)],
         draft=draft_of(row),
         author=None if row is None else row.author,
         saved_at=None if row is None else row.saved_at,
     )
 
 
-async def save(
-    tx: Transaction, session_id: UUID, draft: RankingDraft, organiser: Principal, now: datetime
-) -> RankingDraft | None:
-    """Keep a draft if nobody has saved another since its version; return it with its new one.
+async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: DraftChange) -> None:
+    """Keep a draft as it was changed, if nobody has saved another since.
 
-    None: somebody has, and nothing is kept. The session is known to be the organiser's.
+    Raises ``NotFound``, ``DraftHasChanged``.
     """
-    await sessions.lock(tx, [session_id])
-    stored = draft_of(await ranking_drafts.find(tx, session_id))
-    if stored.version != draft.version:
-        return None
+    await lock_own(tx, session_id, by.organiser)
+    kept = draft_of(await ranking_drafts.find(tx, session_id))
+    if kept.version != change.version:
+        raise DraftHasChanged
+    await _save(tx, by, session_id, change.on(kept, [*await _candidates(tx, session_id)]))
+
+
+async def decide(
+    tx: Transaction,
+    by: ByOrganiser,
+    session_id: UUID,
+    *,
+    version: int | None = None,
+    dry_run: bool = False,
+) -> Selection:
+    """Decide about all candidates as the draft has it, which is empty then; its versions go on.
+
+    ``version``: the one that was seen; None: any. ``dry_run``: what it would come to is counted, and nothing
+    is stored. Raises as :func:`selection.select`, and ``DraftHasChanged``, ``UndecidedCandidates``.
+    """
+    await lock_own(tx, session_id, by.organiser)
+    draft = draft_of(await ranking_drafts.find(tx, session_id))
+    if version is not None and draft.version != version:
+        raise DraftHasChanged
+    candidates = await _candidates(tx, session_id)
+    order = arranged(draft, [*candidates])
+    if order.undecided:
+        raise UndecidedCandidates(len(order.undecided))
+    ranked, not_selected = (
+        [candidates[each] for each in part] for part in (order.ranked, order.not_selected)
+    )
+    selected = await selection.select(tx, by, session_id, ranked, not_selected, dry_run=dry_run)
+    if not dry_run:
+        await _save(tx, by, session_id, RankingDraft(draft.version))
+    return selected
+
+
+async def _candidates(tx: Transaction, session_id: UUID) -> dict[UUID, NamedAgent]:
+    """Return the candidates of a session in order of receipt, by their enrolments."""
+    return {
+        line.enrolment.enrolment_id: NamedAgent(line.enrolment.agent.agent_id, line.enrolment.agent.issuer)
+        async for line in _lines(tx, session_id)
+    }
+
+
+def _lines(tx: Transaction, session_id: UUID) -> AsyncIterator[RosterLine]:
+    return roster_lines.stream(tx, session_id, states=[State.PENDING_SELECTION])
+
+
+async def _save(tx: Transaction, by: ByOrganiser, session_id: UUID, draft: RankingDraft) -> None:
     saved = replace(draft, version=draft.version + 1)
-    await ranking_drafts.save(tx, session_id, saved, organiser.name, now)
-    return saved
-
-
-async def lock(tx: Transaction, session_id: UUID) -> None:
-    """Keep others from saving a draft, or deciding, until the transaction ends."""
-    await sessions.lock(tx, [session_id])
-
-
-async def clear(
-    tx: Transaction, session_id: UUID, draft: RankingDraft, organiser: Principal, now: datetime
-) -> None:
-    """Empty the draft of a session, since it was decided by it; its versions go on. The session is locked."""
-    await ranking_drafts.save(tx, session_id, RankingDraft(draft.version + 1), organiser.name, now)
+    await ranking_drafts.save(tx, session_id, saved, by.organiser.name, by.now)

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.enrolment.rules import expiry, session_changes
 from services.enrolment.rules.answering import decide
 from services.enrolment.rules.policy import Policy
+from services.enrolment.service.failures import NotFound
 from services.enrolment.store import outbox, requests, rosters, sessions
 from shared.auth import Principal
 from shared.database import Transaction
@@ -91,6 +92,17 @@ async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> S
     """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
     session = await sessions.find(tx, session_id)
     return session if session is not None and organiser.finds(session.organiser) else None
+
+
+async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState:
+    """Lock a session of the organiser: nobody else decides in it until the transaction ends.
+
+    Raises ``NotFound``.
+    """
+    locked = (await sessions.lock(tx, [session_id])).get(session_id)
+    if locked is None or not organiser.finds(locked.state.organiser):
+        raise NotFound(f"session {session_id}")
+    return locked.state
 
 
 async def states(tx: Transaction, session_ids: Collection[UUID]) -> Mapping[UUID, SessionState]:

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
+from services.enrolment.service.by_organiser import ByOrganiser
 from shared import security_log
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -41,15 +42,9 @@ async def record(front: Front, database: Database, session: SessionState, agent:
         (NamedAgent(agent.agent_id), number, Attendance(mark)) for number, mark in enumerate(marks, start=1)
     ]
     async with database.transaction() as tx:
-        faults = await attendance.record(
-            tx,
-            session.session_id,
-            records,
-            organiser=Principal(name="advisor", role=Role.ORGANISER),
-            policy=Policy(),
-            now=session.ends_at,
-        )
-    assert faults == {}
+        organiser = Principal(name="advisor", role=Role.ORGANISER)
+        by = ByOrganiser(organiser, Policy(), session.ends_at)
+        await attendance.record(tx, by, session.session_id, records)
     return await letter(front, Purpose.CERTIFICATE, session, agent)
 
 

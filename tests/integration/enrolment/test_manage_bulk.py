@@ -8,11 +8,13 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.enrolment.pages.manage.person import PersonPages
+from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.service import enrolments
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import NotFound
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
-from shared.web.logins import StaffVisit
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, text_of
 from tests.support.builders import an_agent, open_now
@@ -104,14 +106,16 @@ async def test_who_is_gone_in_the_middle_does_not_hide_what_became_of_the_others
     first, second = await ids_of(front, session, *agents[:2])
     page = await choose(organiser, session, [first, second], action="withdraw")
     versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in (first, second)}
-    withdraw = PersonPages.withdraw_one
+    withdraw = enrolments.withdraw
 
     async def unless_gone(
-        pages: PersonPages, tx: Transaction, visit: StaffVisit, enrolment_id: UUID
-    ) -> object:
-        return None if str(enrolment_id) == second else await withdraw(pages, tx, visit, enrolment_id)
+        tx: Transaction, by: ByOrganiser, enrolment_id: UUID, **withdrawal: Any
+    ) -> tuple[RosterLine, SessionState]:
+        if str(enrolment_id) == second:
+            raise NotFound(f"enrolment {enrolment_id}")
+        return await withdraw(tx, by, enrolment_id, **withdrawal)
 
-    monkeypatch.setattr(PersonPages, "withdraw_one", unless_gone)
+    monkeypatch.setattr(enrolments, "withdraw", unless_gone)
     said = {"action": "withdraw", "confirmer": "oui", "by": "agent", **versions}
     done = text_of(await choose(organiser, session, [first, second], **said))
     assert "Fait pour 1 personne, pas fait pour 1 personne." in done

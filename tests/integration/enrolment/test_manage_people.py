@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import text
 from starlette.routing import Route
 
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
 from services.enrolment.service import corrections
+from services.enrolment.service.by_organiser import ByOrganiser
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -522,9 +524,8 @@ async def test_a_name_that_is_corrected_while_a_form_waits_stays(
         return bool(await rows(waiting))
 
     async with database.transaction() as tx:
-        await corrections.correct_by_organiser(
-            tx, enrolment_id, {"given_name": "Zoë"}, colleague, clock.now()
-        )
+        by = ByOrganiser(colleague, Policy(), clock.now())
+        await corrections.correct_by_organiser(tx, by, enrolment_id, after={"given_name": "Zoë"})
         late = asyncio.create_task(send(organiser, path, f"{path}/correction", **form))
         await eventually(it_waits, "the form waits for the colleague")
     assert "ont été corrigés entre-temps" in text_of(await late, 409)

@@ -9,9 +9,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.enrolment.rules.ranking import RankingDraft
+from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.ranking import DraftChange
 from services.enrolment.rules.requests import Withdrawal
 from services.enrolment.service import ranking_drafts
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.sessions import lock_own
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -228,7 +231,7 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
     await front.publish(session)
     await front.enrol(session, agent)
     colleague = Principal(name="colleague", role=Role.ORGANISER, delegation="bretagne")
-    rank = RankingDraft(0, {(await front.of(session, agent)).enrolment_id: 7})
+    rank = DraftChange(0, None, {(await front.of(session, agent)).enrolment_id: 7}, frozenset())
 
     async def it_waits() -> bool:
         return bool(
@@ -240,10 +243,11 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
 
     tried = await upload(organiser, session, b"Identifiant;Rang\nA-1;1\n", "classement")
     async with database.transaction() as tx:
-        await ranking_drafts.lock(tx, session.session_id)
+        await lock_own(tx, session.session_id, colleague)
         imported = asyncio.create_task(confirm_ranking(organiser, session, tried))
         await eventually(it_waits, "the import waits for the colleague")
-        await ranking_drafts.save(tx, session.session_id, rank, colleague, clock.now())
+        by = ByOrganiser(colleague, Policy(), clock.now())
+        await ranking_drafts.save(tx, by, session.session_id, rank)
     assert "Le brouillon a changé depuis l’essai" in text_of(await imported, 409)
     assert 'value="7"' in (await organiser.get(page_of(session, "/candidatures"))).text
 

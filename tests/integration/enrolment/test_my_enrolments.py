@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from icalendar import Calendar
 
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
     GroupRequest,
     Nomination,
@@ -17,6 +18,7 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.service import corrections, requests
+from services.enrolment.service.by_organiser import ByOrganiser
 from shared import clock, qr_codes
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -366,7 +368,8 @@ async def correct(front: Front, database: Database, session: SessionState, agent
     organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
     right = {"email": "zoe@exemple.fr"}
     async with database.transaction() as tx:
-        await corrections.correct_by_organiser(tx, enrolment_id, right, organiser, datetime.now(UTC))
+        by = ByOrganiser(organiser, Policy(), datetime.now(UTC))
+        await corrections.correct_by_organiser(tx, by, enrolment_id, after=right)
     return agent.model_copy(update=right)
 
 

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.enrolment.rules.ranking import RankingDraft, arranged, differing, stepped
+from services.enrolment.rules.ranking import DraftChange, RankingDraft, arranged, differing, stepped
 
 IDS = sorted(uuid4() for _ in range(4))
 FIRST, SECOND, THIRD, FOURTH = IDS
@@ -35,6 +35,23 @@ def test_a_step_stays_within_the_ranked_and_numbers_them_anew(
 def test_who_was_not_selected_is_ranked_by_a_step() -> None:
     after = stepped(a_draft(FIRST, not_selected=(SECOND, THIRD)), IDS, SECOND, 1)
     assert after == a_draft(FIRST, SECOND, not_selected=(THIRD,))
+
+
+def test_who_was_not_shown_stays_as_in_the_draft_that_is_kept() -> None:
+    kept = a_draft(FIRST, SECOND, not_selected=(THIRD,))
+    change = DraftChange(3, frozenset((SECOND, FOURTH)), {FOURTH: 1}, frozenset())
+    assert change.on(kept, IDS) == RankingDraft(3, {FIRST: 1, FOURTH: 1}, frozenset((THIRD,)))
+
+
+def test_a_change_of_all_leaves_nothing_of_the_draft_and_ranks_candidates_alone() -> None:
+    gone = uuid4()
+    change = DraftChange(3, None, {THIRD: 1, gone: 2}, frozenset((SECOND, gone)))
+    assert change.on(a_draft(FIRST, SECOND), IDS) == a_draft(THIRD, not_selected=(SECOND,))
+
+
+def test_a_step_is_taken_in_what_was_typed() -> None:
+    change = DraftChange(3, None, {FIRST: 1, SECOND: 2}, frozenset(), moved=SECOND, step=-1)
+    assert change.on(a_draft(), IDS) == a_draft(SECOND, FIRST)
 
 
 def test_equal_ranks_are_told_and_go_by_receipt() -> None:

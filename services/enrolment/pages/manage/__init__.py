@@ -59,7 +59,7 @@ def add_to(
         (f"{STAFF_AREA.home}/a-faire", start.tasks, ["GET"]),
         (f"{STAFF_AREA.home}/semaine", start.week, ["GET"]),
         (session, roster.participants, ["GET", "POST"]),
-        (f"{session}/choix", BulkPages(person).show, ["POST"]),
+        (f"{session}/choix", BulkPages(policy).show, ["POST"]),
         (f"{session}/attente", roster.waiting_list, ["GET"]),
         (f"{session}/places", roster.seats, ["GET"]),
         (f"{session}/groupes", roster.groups, ["GET"]),

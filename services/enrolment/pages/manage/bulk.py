@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame, messages
 from services.enrolment.pages.manage import roster as roster_pages
-from services.enrolment.pages.manage.frame import NotDone
-from services.enrolment.pages.manage.person import ChangedMeanwhile, PersonPages, done
+from services.enrolment.pages.manage.person import InvalidForm, priority_in, withdrawal_in
 from services.enrolment.rules.bulk import BulkAction, consequences
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import roster
+from services.enrolment.service.failures import EnrolmentFailure, NotFound
 from shared import clock
 from shared.web.form_errors import FormError, FormErrors, sentence
 from shared.web.forms import Form
@@ -24,8 +25,6 @@ from shared.web.logins import StaffVisit
 
 MOST = 200
 """Persons of one action; a page of the roster has fewer."""
-CHANGED = FormError("enrolment_has_changed")
-"""What became of somebody whose enrolment was not as the form showed it."""
 
 
 def chosen_in(form: Form) -> list[UUID]:
@@ -42,9 +41,9 @@ BulkResults = dict[UUID, FormError | None]
 
 @dataclass(frozen=True, slots=True)
 class BulkPages:
-    """What is done with several persons, as :class:`PersonPages` does it with one."""
+    """What is done with several persons, as with one, by the rules of ``policy``."""
 
-    person: PersonPages
+    policy: Policy
 
     async def show(self, visit: StaffVisit) -> Response:
         """What an action would come to for those who are chosen; once confirmed, what became of each."""
@@ -52,34 +51,32 @@ class BulkPages:
         if not chosen:
             return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})
         if action == "write":
-            return await messages.write_to(visit, chosen, self.person.policy)
+            return await messages.write_to(visit, chosen, self.policy)
         if action not in set(BulkAction):
             raise HTTPException(400)
         if "confirmer" not in visit.form:
             return await _page(visit, chosen, BulkAction(action))
         try:
             results = await self._do(visit, chosen, BulkAction(action))
-        except NotDone as error:  # a field of the form, before anything was done
+        except InvalidForm as error:  # before anything was done
             return await _page(visit, chosen, BulkAction(action), errors=error.errors)
         return await _page(visit, chosen, BulkAction(action), results=results)
 
     async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
         """Do it with each, in a transaction of its own. Returns why not, by enrolment; None where it is."""
-        do_one = self.person.withdraw_one if action is BulkAction.WITHDRAW else self.person.prioritise_one
+        act = withdrawal_in(visit.form) if action is BulkAction.WITHDRAW else priority_in(visit.form)
         results: BulkResults = {}
         for line in await _lines(visit, chosen):
             enrolment_id = line.enrolment.enrolment_id
             version = frame.version_in(visit.form, f"version-{enrolment_id}")
+            results[enrolment_id] = None
             try:
-                await done(visit, enrolment_id, do_one, version)
-            except (ChangedMeanwhile, HTTPException):  # a 404: it is not in this session any more
-                results[enrolment_id] = CHANGED
-            except NotDone as error:
-                if "" not in error.errors:
-                    raise
-                results[enrolment_id] = error.errors[""]
-            else:
-                results[enrolment_id] = None
+                async with visit.database.transaction() as tx:
+                    await act(tx, frame.acting(visit, self.policy), enrolment_id, version=version)
+            except NotFound:  # it is not in this session any more
+                results[enrolment_id] = FormError("enrolment_has_changed")
+            except EnrolmentFailure as failure:
+                results[enrolment_id] = frame.why_not(failure)
         return results
 
 

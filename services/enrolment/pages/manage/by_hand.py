@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from stdnum.fr import siret
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.frame import NotDone
 from services.enrolment.pages.manage.presence import module_of
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
@@ -18,11 +16,12 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import arrivals, enrolments
 from services.enrolment.service.arrivals import UnknownCode
+from services.enrolment.service.failures import EnrolmentFailure
 from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Function, Reason
+from shared.events.vocabulary import Agent, Function
 from shared.messaging.portals.registry import OWN_ISSUER
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
@@ -95,26 +94,19 @@ class ByHandPage:
             return await _page(visit, errors=errors, faults=faults)
         try:
             async with visit.database.transaction() as tx:
-                enrolled = await enrolments.enrol_by_hand(
+                line, session = await enrolments.enrol_by_hand(
                     tx,
+                    frame.acting(visit, self.policy),
                     session.session_id,
                     agent,
                     approved="approved" in visit.form,
                     above_capacity=reason or None,
                     answers=answers,
-                    organiser=visit.who,
-                    policy=self.policy,
-                    now=clock.now(),
                 )
-                if enrolled is None:
-                    raise HTTPException(404)
-                if isinstance(enrolled, Reason):
-                    raise NotDone({"": frame.refusal(enrolled)})
-                line, session = enrolled
                 if _at_door(visit):
                     return await _note_arrival(tx, visit, session, line)
-        except NotDone as error:
-            return await _page(visit, errors=error.errors)
+        except EnrolmentFailure as failure:
+            return await _page(visit, errors={"": frame.why_not(failure)})
         return frame.to_person(line.enrolment.enrolment_id, "ajoutee")
 
 

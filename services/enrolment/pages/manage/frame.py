@@ -1,4 +1,4 @@
-"""What every page of a session has: whose it is, its head, its other pages, what was just done."""
+"""What every page of a session has: whose it is, its head, its other pages, what was done, or why not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,30 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
+from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.overview import SessionNumbers
+from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import overview, roster
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import (
+    AttendanceHasChanged,
+    ChangedMeanwhile,
+    DraftHasChanged,
+    EnrolmentFailure,
+    HasEnded,
+    HasStarted,
+    InvalidRanking,
+    InvalidRecords,
+    MessageNotTaken,
+    NotPossible,
+    RefusedByRules,
+    UndecidedCandidates,
+)
+from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Reason
 from shared.guard import Guard
 from shared.http import Problem
 from shared.read_log import Reading, reading_of
@@ -28,14 +45,6 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import SortKey, position
 from shared.web.refusals import REFUSALS
 from shared.web.responses import PRIVATE, see_other
-
-
-class NotDone(Exception):
-    """Nothing was done: what is wrong, by field; under "" what is no field's. What was begun is undone."""
-
-    def __init__(self, errors: FormErrors) -> None:
-        super().__init__(errors)
-        self.errors = errors
 
 
 def session_id_of(visit: StaffVisit) -> UUID:
@@ -167,6 +176,34 @@ def download(visit: StaffVisit, guard: Guard, content: bytes, name: str, media_t
     return Response(content, media_type=media_type, headers=headers)
 
 
-def refusal(reason: Reason) -> FormError:
-    """Why the rules of a session refuse something."""
-    return FormError("refused", REFUSALS[reason].label)
+def acting(visit: StaffVisit, policy: Policy) -> ByOrganiser:
+    """Who visits, as somebody who acts now by these rules."""
+    return ByOrganiser(visit.who, policy, clock.now())
+
+
+def why_not(failure: EnrolmentFailure) -> FormError:
+    """What a page says of why nothing was done. Raises a 404: what belongs to others does not exist."""
+    match failure:
+        case ChangedMeanwhile():
+            return FormError("enrolment_has_changed")
+        case HasEnded():
+            return FormError("enrolment_has_ended")
+        case HasStarted():
+            return FormError("session_has_started")
+        case NotPossible() | MessageNotTaken():
+            return FormError(failure.fault)
+        case RefusedByRules():
+            return FormError("refused", REFUSALS[failure.reason].label)
+        case DraftHasChanged():
+            return FormError("draft_has_changed")
+        case UndecidedCandidates():
+            return FormError("undecided", failure.number)
+        case InvalidRanking():
+            return FormError("candidates_have_changed")
+        case AttendanceHasChanged():
+            return FormError("attendance_has_changed")
+        case InvalidRecords():  # somebody has lost their seat, or the module has not begun
+            lost = OrganisingFault.NOT_ENROLLED
+            return FormError(lost if lost in failure.faults.values() else OrganisingFault.NOT_STARTED)
+        case _:
+            raise HTTPException(404) from failure

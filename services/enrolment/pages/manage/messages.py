@@ -13,8 +13,8 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import messages
+from services.enrolment.service.failures import EnrolmentFailure, MessageNotTaken
 from services.enrolment.service.messages import PlannedMessage
-from shared import clock
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import MessageText, Url
@@ -84,22 +84,14 @@ class MessagePages:
         if errors:
             return await _page(visit, self.policy, errors=errors)
         sends = "envoyer" in visit.form
-        async with visit.database.transaction() as tx:
-            planned = await messages.plan(
-                tx,
-                session.session_id,
-                message,
-                send_at,
-                organiser=visit.who,
-                policy=self.policy,
-                now=clock.now(),
-                dry_run=not sends,
-            )
-        if planned is None:
-            raise HTTPException(404)
-        if isinstance(planned, MessageFault):
-            field = "envoi" if planned in OF_THE_MOMENT else ""
-            return await _page(visit, self.policy, errors={field: FormError(planned)})
+        try:
+            async with visit.database.transaction() as tx:
+                by = frame.acting(visit, self.policy)
+                planned = await messages.plan(tx, by, session.session_id, message, send_at, dry_run=not sends)
+        except EnrolmentFailure as failure:
+            is_of_moment = isinstance(failure, MessageNotTaken) and failure.fault in OF_THE_MOMENT
+            field = "envoi" if is_of_moment else ""
+            return await _page(visit, self.policy, errors={field: frame.why_not(failure)})
         if sends:
             return frame.to_session(session.session_id, "/messages", done="message")
         return await _page(visit, self.policy, planned=planned)

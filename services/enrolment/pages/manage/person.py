@@ -4,9 +4,10 @@ Each form brings the version of the enrolment that it showed: where that is not 
 done and the page shows what has changed.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,19 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.frame import NotDone
 from services.enrolment.pages.manage.staff_area import ENROLMENTS
 from services.enrolment.pages.questions import answers_of, field_of
-from services.enrolment.rules.eligibility import Refused
-from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import corrections, enrolments, people
-from services.enrolment.service.enrolments import HasEnded
+from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailure
 from services.enrolment.service.people import Destination
 from shared import clock
 from shared.database import Transaction
-from shared.events.vocabulary import Email, Line, Name, Paragraph, Reason
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Email, Line, Name, Paragraph
 from shared.web.form_errors import FormError, FormErrors
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 CORRECTABLE: dict[str, TypeAdapter[str]] = {
@@ -42,26 +44,83 @@ MAX_PRIORITY = 1000
 Parsed = TypeVar("Parsed")
 
 
-class ChangedMeanwhile(Exception):
-    """Nothing was done: the enrolment is not as the form showed it, in this version.
+class OrganiserAction(Protocol):
+    """What an organiser does with an enrolment, if it is in this version still; None: in any."""
 
-    Or not the other one of a pair: there ``seen`` is None.
-    """
-
-    def __init__(self, seen: int | None) -> None:
-        super().__init__(seen)
-        self.seen = seen
+    async def __call__(
+        self, tx: Transaction, by: ByOrganiser, enrolment_id: UUID, *, version: int | None
+    ) -> tuple[RosterLine, SessionState]:
+        """Return the line of the roster then. Raises why nothing was done."""
 
 
-LockSessions = Callable[[Transaction, UUID], Awaitable[None]]
-DoneInSession = Callable[[Transaction, StaffVisit, UUID], Awaitable[object]]
+class InvalidForm(Exception):
+    """A form says nothing that could be done: what is wrong, by field; under "" what is no field's."""
+
+    def __init__(self, errors: FormErrors) -> None:
+        super().__init__(errors)
+        self.errors = errors
 
 
 def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: FormError) -> Parsed:
     try:
         return kind.validate_python(typed)
     except ValidationError:
-        raise NotDone({field: error}) from None
+        raise InvalidForm({field: error}) from None
+
+
+def withdrawal_in(form: Form) -> OrganiserAction:
+    """The withdrawal of who asked for it, or whose employer did. Raises ``InvalidForm``."""
+    by, typed = form.typed("by"), form.typed("reason")
+    if by not in ("agent", "employer"):
+        raise InvalidForm({"by": FormError("by")})
+    reason = _parsed(_PARAGRAPH, "reason", typed, FormError("too_long")) if typed else None
+    return partial(enrolments.withdraw, reason=reason, by_employer=by == "employer")
+
+
+def priority_in(form: Form) -> OrganiserAction:
+    """The priority that somebody who waits is to have. Raises ``InvalidForm``."""
+    priority = form.number("priority", MAX_PRIORITY)
+    if priority is None:
+        raise InvalidForm({"priority": FormError("priority", MAX_PRIORITY)})
+    reason = _parsed(_LINE, "reason", form.typed("reason"), FormError("reason"))
+    return partial(enrolments.change_priority, priority=priority, reason=reason)
+
+
+def _correction_in(form: Form) -> OrganiserAction:
+    seen = {field: form.get(f"avant-{field}", "") for field in CORRECTABLE}
+    after = {
+        field: _parsed(kind, field, form.typed(field), FormError(field))
+        for field, kind in CORRECTABLE.items()
+        if form.typed(field) != seen[field]
+    }
+    if not after:
+        raise InvalidForm({"": FormError("unchanged")})
+    return partial(
+        corrections.correct_by_organiser, after=after, seen={field: seen[field] for field in after}
+    )
+
+
+def _answer_in(form: Form) -> OrganiserAction:
+    accepted, reason = _heard_in(form)
+    return partial(enrolments.answer_offer, accepted=accepted, reason=reason)
+
+
+def _approval_in(form: Form) -> OrganiserAction:
+    granted, reason = _heard_in(form)
+    return partial(enrolments.decide_approval, granted=granted, reason=reason)
+
+
+def _heard_in(form: Form) -> tuple[bool, str]:
+    """Whether the answer that was heard is yes, and how it was heard. Raises ``InvalidForm``."""
+    answer = form.typed("answer")
+    if answer not in ("yes", "no"):
+        raise InvalidForm({"answer": FormError("answer")})
+    return answer == "yes", _parsed(_LINE, "heard", form.typed("heard"), FormError("heard"))
+
+
+def _join_in(form: Form) -> OrganiserAction:
+    other_id = frame.id_in(form.typed("autre"))
+    return partial(enrolments.join, other_id=other_id, other_version=frame.version_in(form, "version-autre"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,75 +137,19 @@ class PersonPages:
 
     async def correct(self, visit: StaffVisit) -> Response:
         """Correct names and address."""
-        return await self._do(visit, self._correct, "corrigee", lock=corrections.lock_all_of_agent)
-
-    async def _correct(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        form = visit.form
-        after: dict[str, str] = {}
-        for field, kind in CORRECTABLE.items():
-            typed = form.typed(field)
-            if typed != form.get(f"avant-{field}", ""):
-                after[field] = _parsed(kind, field, typed, FormError(field))
-        if not after:
-            raise NotDone({"": FormError("unchanged")})
-        found = await enrolments.find_own(tx, enrolment_id, visit.who)
-        if found is not None and any(
-            getattr(found.enrolment.agent, field) != form.get(f"avant-{field}", "") for field in after
-        ):
-            raise ChangedMeanwhile(found.enrolment.version)
-        return await corrections.correct_by_organiser(tx, enrolment_id, after, visit.who, clock.now())
+        return await self._do(visit, _correction_in, "corrigee")
 
     async def withdraw(self, visit: StaffVisit) -> Response:
         """Withdraw the person, who asked for it, or whose employer did."""
-        return await self._do(visit, self.withdraw_one, "desistee")
-
-    async def withdraw_one(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        """Withdraw somebody as the form says. Raises ``NotDone`` for what is wrong with it."""
-        by, typed = visit.form.typed("by"), visit.form.typed("reason")
-        if by not in ("agent", "employer"):
-            raise NotDone({"by": FormError("by")})
-        reason = _parsed(_PARAGRAPH, "reason", typed, FormError("too_long")) if typed else None
-        return await enrolments.withdraw(
-            tx,
-            enrolment_id,
-            reason=reason,
-            by_employer=by == "employer",
-            organiser=visit.who,
-            policy=self.policy,
-            now=clock.now(),
-        )
+        return await self._do(visit, withdrawal_in, "desistee")
 
     async def answer_offer(self, visit: StaffVisit) -> Response:
         """Take or leave the seat that is offered, as the person has told the organiser."""
-        return await self._do(visit, self._answer_offer, "repondue")
-
-    async def _answer_offer(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        accepted, reason = _answer_in(visit)
-        return await enrolments.answer_offer(
-            tx,
-            enrolment_id,
-            accepted=accepted,
-            reason=reason,
-            organiser=visit.who,
-            policy=self.policy,
-            now=clock.now(),
-        )
+        return await self._do(visit, _answer_in, "repondue")
 
     async def decide_approval(self, visit: StaffVisit) -> Response:
         """Note that the employer agrees, or does not, as it has told the organiser."""
-        return await self._do(visit, self._decide_approval, "accord")
-
-    async def _decide_approval(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        granted, reason = _answer_in(visit)
-        return await enrolments.decide_approval(
-            tx,
-            enrolment_id,
-            granted=granted,
-            reason=reason,
-            organiser=visit.who,
-            policy=self.policy,
-            now=clock.now(),
-        )
+        return await self._do(visit, _approval_in, "accord")
 
     async def move(self, visit: StaffVisit) -> Response:
         """Move the person to another session of the offer; one that asks questions asks them first."""
@@ -161,137 +164,47 @@ class PersonPages:
         answered = "repondu" in visit.form
         if there is not None and questions and (faults or not answered):
             return await _questions_page(visit, there, faults if answered else {})
-
-        async def lock_both(tx: Transaction, enrolment_id: UUID) -> None:
-            await enrolments.lock(tx, enrolment_id, to_session_id)
-
-        async def action(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-            return await enrolments.move(
-                tx,
-                enrolment_id,
-                to_session_id,
-                answers,
-                organiser=visit.who,
-                policy=self.policy,
-                now=clock.now(),
-            )
-
-        return await self._do(visit, action, "deplacee", lock=lock_both)
+        move = partial(enrolments.move, to_session_id=to_session_id, answers=answers)
+        return await self._do(visit, lambda _form: move, "deplacee")
 
     async def prioritise(self, visit: StaffVisit) -> Response:
         """Serve somebody who waits sooner or later."""
-        return await self._do(visit, self.prioritise_one, "priorite")
-
-    async def prioritise_one(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        """Give somebody the priority of the form. Raises ``NotDone`` for what is wrong with it."""
-        priority = visit.form.number("priority", MAX_PRIORITY)
-        if priority is None:
-            raise NotDone({"priority": FormError("priority", MAX_PRIORITY)})
-        reason = _parsed(_LINE, "reason", visit.form.typed("reason"), FormError("reason"))
-        return await enrolments.change_priority(
-            tx,
-            enrolment_id,
-            priority=priority,
-            reason=reason,
-            organiser=visit.who,
-            policy=self.policy,
-            now=clock.now(),
-        )
+        return await self._do(visit, priority_in, "priorite")
 
     async def join(self, visit: StaffVisit) -> Response:
         """Keep this one of two enrolments of one person."""
-        return await self._do(visit, self._join, "reunie")
-
-    async def _join(self, tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-        other = frame.id_in(visit.form.typed("autre"))
-        found = await enrolments.find_own(tx, other, visit.who)
-        if found is not None and found.enrolment.version != frame.version_in(visit.form, "version-autre"):
-            raise ChangedMeanwhile(None)
-        return await enrolments.join(
-            tx, enrolment_id, other, organiser=visit.who, policy=self.policy, now=clock.now()
-        )
+        return await self._do(visit, _join_in, "reunie")
 
     async def note(self, visit: StaffVisit) -> Response:
         """Note something beside the enrolment."""
-        return await self._do(visit, _note, "notee", versioned=False)
-
-    async def _do(
-        self,
-        visit: StaffVisit,
-        action: DoneInSession,
-        to_say: str,
-        *,
-        lock: LockSessions = enrolments.lock,
-        versioned: bool = True,
-    ) -> Response:
-        """Do what a form asks for, in one transaction, if the enrolment is still as it showed it."""
         enrolment_id = frame.enrolment_id_of(visit)
         try:
-            version = frame.version_in(visit.form) if versioned else None
-            result = await done(visit, enrolment_id, action, version, lock=lock)
-        except NotDone as error:
+            text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
+        except InvalidForm as error:
             return await _page(visit, status=422, errors=error.errors)
-        except ChangedMeanwhile as error:
-            return await _page(visit, status=409, seen=error.seen, other_changed=error.seen is None)
-        if to_say == "deplacee" and isinstance(result, tuple):
-            enrolment_id = result[0].enrolment.enrolment_id
-        return frame.to_person(enrolment_id, to_say)
-
-
-def _answer_in(visit: StaffVisit) -> tuple[bool, str]:
-    """Whether the answer that was heard is yes, and how it was heard. Raises ``NotDone``."""
-    answer = visit.form.typed("answer")
-    if answer not in ("yes", "no"):
-        raise NotDone({"answer": FormError("answer")})
-    return answer == "yes", _parsed(_LINE, "heard", visit.form.typed("heard"), FormError("heard"))
-
-
-async def _note(tx: Transaction, visit: StaffVisit, enrolment_id: UUID) -> object:
-    text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
-    return await people.add_note(tx, enrolment_id, text, visit.who, clock.now()) or None
-
-
-async def done(
-    visit: StaffVisit,
-    enrolment_id: UUID,
-    action: DoneInSession,
-    version: int | None,
-    *,
-    lock: LockSessions = enrolments.lock,
-) -> object:
-    """Do something with one enrolment, in a transaction of its own; None: in whatever ``version`` it is.
-
-    The sessions in which something changes are locked first: nobody else changes the enrolment meanwhile.
-    Raises ``NotDone``, ``ChangedMeanwhile``, or a 404 where it is in no session of who visits.
-    """
-    async with visit.database.transaction() as tx:
-        if version is not None:
-            await lock(tx, enrolment_id)
-            found = await enrolments.find_own(tx, enrolment_id, visit.who, lock=True)
-            if found is None:
-                raise HTTPException(404)
-            if found.enrolment.version != version:
-                raise ChangedMeanwhile(version)
-        result = await action(tx, visit, enrolment_id)
-        raise_unless_done(result)
-    return result
-
-
-def raise_unless_done(result: object) -> None:
-    """Raise what is to be said of an action that did nothing."""
-    match result:
-        case None:
+        async with visit.database.transaction() as tx:
+            noted = await people.add_note(tx, enrolment_id, text, visit.who, clock.now())
+        if not noted:
             raise HTTPException(404)
-        case HasEnded():
-            raise NotDone({"": FormError("enrolment_has_ended")})
-        case Refused():
-            raise NotDone({"": FormError("session_has_started")})
-        case OrganisingFault():
-            raise NotDone({"": FormError(result)})
-        case Reason():
-            raise NotDone({"": frame.refusal(result)})
-        case _:
-            return
+        return frame.to_person(enrolment_id, "notee")
+
+    async def _do(
+        self, visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], to_say: str
+    ) -> Response:
+        """Do what a form asks for, if the enrolment is still as it showed it."""
+        enrolment_id, version = frame.enrolment_id_of(visit), frame.version_in(visit.form)
+        try:
+            act = action_in(visit.form)
+            async with visit.database.transaction() as tx:
+                line, _ = await act(tx, frame.acting(visit, self.policy), enrolment_id, version=version)
+        except InvalidForm as error:
+            return await _page(visit, status=422, errors=error.errors, seen=version)
+        except ChangedMeanwhile as failure:
+            other = failure.enrolment_id != enrolment_id
+            return await _page(visit, status=409, seen=None if other else version, other_changed=other)
+        except EnrolmentFailure as failure:
+            return await _page(visit, status=422, errors={"": frame.why_not(failure)})
+        return frame.to_person(line.enrolment.enrolment_id, to_say)
 
 
 async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping[str, str]) -> Response:
@@ -328,6 +241,7 @@ async def _page(
             raise HTTPException(404)
         numbers = await frame.own_session(tx, visit, found.session.session_id)
     agent = found.line.enrolment.agent
+    since = None if seen is None else [each for each in found.changes if each.version > seen]
     stored = {field: getattr(agent, field) for field in CORRECTABLE}
     kept = (
         *CORRECTABLE,
@@ -352,5 +266,5 @@ async def _page(
         values=blank | stored | typed,
         errors=errors,
         other_changed=other_changed,
-        since=None if seen is None else [each for each in found.changes if each.version > seen],
+        since=since if status == 409 else since or None,
     )

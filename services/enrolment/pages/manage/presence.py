@@ -11,14 +11,14 @@ from starlette.responses import Response
 from services.enrolment.pages.manage import frame
 from services.enrolment.render.attendance_sheets import sheet_of
 from services.enrolment.render.certificates import Signature, pdf_of, zip_of
-from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson, plain
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
 from services.enrolment.service.arrivals import Arrivals, UnknownCode
-from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
+from services.enrolment.service.attendance import AttendanceAsSeen
+from services.enrolment.service.failures import AttendanceHasChanged, EnrolmentFailure
 from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -94,16 +94,14 @@ class PresencePages:
         changes = changes_in(visit.form, module)
         if not changes:
             return await self._sheet(visit, errors={"": FormError("unchanged")}, status=422)
-        async with visit.database.transaction() as tx:
-            result = await attendance.record_as_seen(
-                tx, session_id, changes, organiser=visit.who, policy=self.policy, now=clock.now()
-            )
-        if result is None:
-            raise HTTPException(404)
-        if isinstance(result, ChangedSince):
-            return await self._sheet(visit, since=result.attendance, status=409)
-        if result:
-            return await self._sheet(visit, errors={"": why_not_recorded(result)}, status=409)
+        try:
+            async with visit.database.transaction() as tx:
+                by = frame.acting(visit, self.policy)
+                await attendance.record_as_seen(tx, by, session_id, changes)
+        except AttendanceHasChanged as failure:
+            return await self._sheet(visit, since=failure.attendance, status=409)
+        except EnrolmentFailure as failure:
+            return await self._sheet(visit, errors={"": frame.why_not(failure)}, status=409)
         return frame.to_session(session_id, "/presence", done="presences", seance=module + 1)
 
     async def _sheet(
@@ -240,12 +238,6 @@ def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
                 raise HTTPException(400)
             changes[enrolment_id] = AttendanceAsSeen(enrolment_id, module, before, mark)
     return [*changes.values()]
-
-
-def why_not_recorded(faults: Mapping[int, OrganisingFault]) -> FormError:
-    """Return why no attendance was recorded: somebody has lost their seat, or the module has not begun."""
-    lost = OrganisingFault.NOT_ENROLLED
-    return FormError(lost if lost in faults.values() else OrganisingFault.NOT_STARTED)
 
 
 async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.pages.manage.presence import seated_in, why_not_recorded
+from services.enrolment.pages.manage.presence import seated_in
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.ranking import RankingDraft, differing
+from services.enrolment.rules.ranking import DraftChange, differing
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import (
@@ -24,11 +24,9 @@ from services.enrolment.service import (
     roster,
     sheet_lines,
 )
-from services.enrolment.service.attendance import AttendanceAsSeen, ChangedSince
+from services.enrolment.service.attendance import AttendanceAsSeen
 from services.enrolment.service.attendance_sheets import AttendanceChange
-from services.enrolment.service.ranking_drafts import CandidatesToRank
-from shared import clock
-from shared.database import Transaction
+from services.enrolment.service.failures import DraftHasChanged, EnrolmentFailure
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.guard import Guard, LimitMet
@@ -99,7 +97,7 @@ class SheetPages:
         if visit.request.method != "POST":
             return await _page(visit)
         if visit.form.typed("confirmer") == "classement":
-            return await _save_ranking(visit)
+            return await self._save_ranking(visit)
         if "confirmer" in visit.form:
             return await self._record(visit)
         content = visit.form.file
@@ -132,23 +130,43 @@ class SheetPages:
     async def _record(self, visit: StaffVisit) -> Response:
         changes = [_change_in(typed) for typed in visit.form.every("change")]
         session_id = frame.session_id_of(visit)
-        async with visit.database.transaction() as tx:
-            result = await attendance.record_as_seen(
-                tx, session_id, changes, organiser=visit.who, policy=self.policy, now=clock.now()
-            )
-        if result is None:
-            raise HTTPException(404)
-        if isinstance(result, ChangedSince):
-            return await _page(visit, errors={"": FormError("attendance_has_changed")}, status=409)
-        if result:
-            return await _page(visit, errors={"": why_not_recorded(result)}, status=409)
+        try:
+            async with visit.database.transaction() as tx:
+                by = frame.acting(visit, self.policy)
+                await attendance.record_as_seen(tx, by, session_id, changes)
+        except EnrolmentFailure as failure:
+            return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
         return frame.to_session(session_id, "/presence", done="presences")
+
+    async def _save_ranking(self, visit: StaffVisit) -> Response:
+        """Put a ranking that was shown in place of the draft, to be decided by later, if that is the same."""
+        ranked, not_selected = (
+            [frame.id_in(typed) for typed in visit.form.typed(field).split()]
+            for field in ("classees", "non-retenues")
+        )
+        change = DraftChange(
+            frame.version_in(visit.form),
+            shown=None,
+            ranks={each: rank for rank, each in enumerate(ranked, 1)},
+            not_selected=frozenset(not_selected),
+        )
+        session_id = frame.session_id_of(visit)
+        try:
+            async with visit.database.transaction() as tx:
+                await ranking_drafts.save(tx, frame.acting(visit, self.policy), session_id, change)
+        except EnrolmentFailure as failure:
+            is_other = isinstance(failure, DraftHasChanged)
+            error = FormError("other_draft_saved") if is_other else frame.why_not(failure)
+            return await _page(visit, errors={"": error}, status=409)
+        return frame.to_session(session_id, "/candidatures", done="brouillon")
 
 
 async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
     """What a ranking would change in the draft as it is now; the form that confirms it has its version."""
     async with visit.database.quiet_transaction() as tx:
-        found = await _candidates(tx, visit)
+        found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
+    if found is None:
+        raise HTTPException(404)
     sheet = await sheet_queue.in_thread(partial(workbooks.read, content, _OF_RANKING))
     draft, others = ranking_sheets.draft_of(sheet.rows, found.lines, found.draft.version)
     if faults := [*sheet.faults, *others]:
@@ -163,35 +181,6 @@ async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
         draft=draft,
         ranked=[lines[each] for each in differing(found.draft, draft, [*lines])],
     )
-
-
-async def _save_ranking(visit: StaffVisit) -> Response:
-    """Put a ranking that was shown in place of the draft, which is decided by later, if it is still that."""
-    ranked, not_selected = (
-        [frame.id_in(typed) for typed in visit.form.typed(field).split()]
-        for field in ("classees", "non-retenues")
-    )
-    session_id = frame.session_id_of(visit)
-    async with visit.database.transaction() as tx:
-        found = await _candidates(tx, visit)
-        candidates = {line.enrolment.enrolment_id for line in found.lines}
-        draft = RankingDraft(
-            frame.version_in(visit.form),
-            {each: rank for rank, each in enumerate(ranked, 1) if each in candidates},
-            frozenset(candidates.intersection(not_selected)),
-        )
-        saved = await ranking_drafts.save(tx, session_id, draft, visit.who, clock.now())
-    if saved is None:
-        return await _page(visit, errors={"": FormError("other_draft_saved")}, status=409)
-    return frame.to_session(session_id, "/candidatures", done="brouillon")
-
-
-async def _candidates(tx: Transaction, visit: StaffVisit) -> CandidatesToRank:
-    """The candidates of the session of the address, and the draft. Raises a 404. It is recorded."""
-    found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
-    if found is None:
-        raise HTTPException(404)
-    return found
 
 
 def _sheet(

@@ -1,0 +1,58 @@
+"""What was not done for an organiser, as problems (RFC 9457)."""
+
+from fastapi import FastAPI, Request, Response
+
+from services.enrolment.api.access import not_found
+from services.enrolment.rules.organising import OrganisingFault
+from services.enrolment.service.failures import (
+    EnrolmentFailure,
+    HasEnded,
+    HasStarted,
+    NotFound,
+    NotPossible,
+    RefusedByRules,
+)
+from shared.http import Problem
+
+_NOT_POSSIBLE = {
+    OrganisingFault.SESSION_IS_CANCELLED: "The session is cancelled.",
+    OrganisingFault.SESSION_IS_OVER: "The session is over.",
+    OrganisingFault.ALSO_ELSEWHERE: "This agent is in sessions of others too: "
+    "their portal corrects them, or an administrator.",
+    OrganisingFault.NO_SUCH_SESSION: "There is no other session of the same offer with this id, "
+    "of those that you organise.",
+    OrganisingFault.NO_PAIR: "These are not two enrolments of this session, of two issuers, with "
+    "the same address or the same names.",
+    OrganisingFault.HAS_ENDED: "One of the two has ended already.",
+    OrganisingFault.HAS_ATTENDANCE: "Attendance is recorded for the one that would end: keep that one.",
+    OrganisingFault.SEAT_IS_LOST: "The one that would end has a seat, the other has none: keep that one.",
+    OrganisingFault.NOT_IN_LINE: "This agent does not wait in line: only who waits has a priority.",
+}
+
+
+def answer_with_problems(api: FastAPI) -> None:
+    """Answer with its problem each failure that an operation says nothing of its own about."""
+    api.add_exception_handler(EnrolmentFailure, _answer)
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    return _problem(error).response(request)
+
+
+def _problem(error: Exception) -> Problem:
+    match error:
+        case NotFound():
+            return not_found(error.what)
+        case HasEnded():
+            return Problem(409, "Not possible now", f"This enrolment has ended: {error.state}.")
+        case HasStarted():
+            detail = "The session has started: record the absence as attendance instead."
+            return Problem(409, "Not possible now", detail)
+        case NotPossible():
+            detail = _NOT_POSSIBLE.get(error.fault, error.fault.value)
+            return Problem(409, "Not possible now", detail)
+        case RefusedByRules():
+            detail = f"The rules of the session refuse it: {error.reason.value}."
+            return Problem(409, "Refused", detail, code=error.reason.value)
+        case _:
+            raise error
