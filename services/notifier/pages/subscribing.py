@@ -93,9 +93,11 @@ class _SubscriptionPages:
         names = await self._names([str(Interest.of_offer(offer_id))])
         if request.method != "POST":
             wanted = [str(Interest.of_offer(offer_id, request.query_params.get("delegation")))]
-            return self._form("", _offered(wanted, names, offer_id), names, offer_id=offer_id)
+            chosen = interests.offered(names, offer_id).intersection(wanted)
+            return self._form("", chosen, names, offer_id=offer_id)
         form = await read_form(request, most=200)
-        address, chosen = form.typed("adresse"), _offered(form.every("interet"), names, offer_id)
+        address = form.typed("adresse")
+        chosen = interests.offered(names, offer_id).intersection(form.every("interet"))
         is_right = {"adresse": is_address(address), "interet": bool(chosen)}
         wrong = [field for field, right in is_right.items() if not right]
         if wrong:
@@ -122,7 +124,7 @@ class _SubscriptionPages:
     async def _names(self, chosen: Iterable[str]) -> Names:
         """The communities that one may follow, and the offers among these interests."""
         async with self.database.quiet_transaction() as tx:
-            return await subscriptions.names(tx, _offers_in(chosen))
+            return await subscriptions.names(tx, chosen)
 
     def _form(
         self,
@@ -193,16 +195,13 @@ class _SubscriptionPages:
         if request.method != "POST":
             async with self.database.quiet_transaction() as tx:
                 subscribed = await self._written_to(tx, link)
-                names = await subscriptions.names(tx, _offers_in(subscribed.interests))
+                names = await subscriptions.names(tx, subscribed.interests)
             return self.rendering.page("preferences.html", groups=_groups(subscribed.interests, names))
         form = await read_form(request, most=200)
-        ends, wanted = "arreter" in form, set(form.every("interet"))
+        wanted = [] if "arreter" in form else form.every("interet")
         async with self.database.transaction() as tx:
-            before = await self._written_to(tx, link)
-            names = await subscriptions.names(tx, _offers_in(before.interests))
-            # What portals have named and our list has not may be kept, but not made up.
-            chosen = set() if ends else _offered(wanted, names) | (wanted & before.interests)
-            left = await subscriptions.choose(tx, link.subject, chosen)
+            await self._written_to(tx, link)
+            left = await subscriptions.choose(tx, link.subject, wanted)
         return self._message(
             SubscriptionMessage.SAVED if left is not None else SubscriptionMessage.UNSUBSCRIBED
         )
@@ -230,17 +229,6 @@ class _SubscriptionPages:
 
     def _message(self, message: SubscriptionMessage) -> Response:
         return self.rendering.notice(message)
-
-
-def _offers_in(chosen: Iterable[str]) -> set[str]:
-    """The offers that are among interests as they are stored."""
-    return {offer_id for interest in chosen if (offer_id := Interest.parse(interest).offer_id)}
-
-
-def _offered(chosen: Iterable[str], names: Names, offer_id: str = "") -> frozenset[str]:
-    """Those of the values of a form that are on our list, with each delegation of the offer."""
-    offered = {str(interest) for interest in interests.listed(names, offer_id)} | names.keys()
-    return frozenset(offered.intersection(chosen))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
     return (*found, *(Interest.of_offer(offer_id, delegation.value) for delegation in asked))
 
 
+def offered(names: Names = NO_NAMES, offer_id: str = "") -> frozenset[str]:
+    """What our page offers, as it is stored."""
+    return frozenset(map(str, listed(names, offer_id))) | names.keys()
+
+
 def title(interest: Interest, names: Names = NO_NAMES) -> str:
     """An interest as its reader knows it."""
     label = labels.THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()

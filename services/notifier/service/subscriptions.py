@@ -9,7 +9,7 @@ Changes take one lock: what somebody follows ends with their row. Each is the sa
 however many agents have the address.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from prometheus_client import Counter
 
 from services.notifier.letters import Interest, InterestKind, Letter, LetterType
 from services.notifier.letters.addresses import folded
+from services.notifier.render.interests import offered
 from services.notifier.service.corrections import still_right
 from services.notifier.store import corrections, enrolments, news, queue, sessions, subscriptions
 from services.notifier.store.corrections import keep_former_address
@@ -190,29 +191,33 @@ async def of_enrolment(
     return True, None
 
 
-async def choose(tx: Transaction, subscriber_id: UUID, interests: Collection[str]) -> Subscriber | None:
+async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) -> Subscriber | None:
     """Let a subscriber follow exactly these. None when nothing is left, or they followed nothing.
 
-    The owner of an address chooses for their mailbox: agents with this address follow nothing else any more.
+    What portals have named and our page does not offer may be kept, but not made up. The owner of an address
+    chooses for their mailbox: agents with this address follow nothing else any more.
     """
     await subscriptions.lock(tx)
     before = await find(tx, subscriber_id)
     if before is None:
         return None
+    chosen = (offered(await names(tx, before.interests)) | before.interests).intersection(wanted)
     mailbox = await subscriptions.mailbox(tx, subscriber_id)
     now = clock.now()
     await subscriptions.keep_all_ended(tx, mailbox, now)
-    await subscriptions.remove(tx, mailbox, before.interests - set(interests))
-    await subscriptions.add(tx, subscriber_id, sorted(interests), now)
+    await subscriptions.remove(tx, mailbox, before.interests - chosen)
+    await subscriptions.add(tx, subscriber_id, sorted(chosen), now)
     await subscriptions.forget_who_follows_nothing(tx, mailbox)
     return await find(tx, subscriber_id)
 
 
-async def names(tx: Transaction, offer_ids: Collection[str]) -> dict[str, str]:
+async def names(tx: Transaction, among: Iterable[str]) -> dict[str, str]:
     """The interests that one may follow and only events name, as they are stored, and the title of each.
 
-    These are the communities, and those of the offers of which a session is known that everybody may see.
+    These are the communities, and of the offers among these interests those of which a session is known that
+    everybody may see.
     """
+    offer_ids = {offer_id for interest in among if (offer_id := Interest.parse(interest).offer_id)}
     offers = await sessions.offer_titles(tx, offer_ids)
     named = {str(Interest.of_offer(offer_id)): title for offer_id, title in offers.items()}
     return await news.communities(tx) | named
