@@ -22,8 +22,9 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.service import requests, sessions
-from services.enrolment.store import enrolments, rosters, waiting_lists
+from services.enrolment.store import enrolments, waiting_lists
 from services.enrolment.store.load_plans import LoadPlan
+from services.enrolment.store.rosters import loading
 from shared.database import Database
 from shared.events.enrolment import Attendance, Decision, MinimumMissed, SessionOccupancyChanged
 from shared.events.vocabulary import Agent, Status
@@ -96,7 +97,7 @@ def test_an_offer_does_not_outlive_the_last_moment_when_the_session_is_brought_f
 def test_a_line_ends_slice_by_slice_and_in_order(
     a_session_on_postgres: New, monkeypatch: pytest.MonkeyPatch, quota: int | None
 ) -> None:
-    monkeypatch.setattr(rosters, "_LINE_SLICE", 2)
+    monkeypatch.setattr(loading, "_LINE_SLICE", 2)
     session = a_session_on_postgres(capacity=1, quota_per_authority=quota)
     _, *line = (agents := [*(an_agent_of(siret=RENNES) for _ in range(5)), an_agent_of(siret=NANTES)])
     session.enrol(*agents)

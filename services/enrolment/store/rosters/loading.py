@@ -1,9 +1,5 @@
-"""Rosters of sessions: loaded with all that the rules may come to need, and saved.
+"""Rosters of sessions are loaded with all that the rules may come to need."""
 
-A batch costs a handful of statements, however many requests it holds.
-"""
-
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -11,35 +7,15 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import (
-    Nomination,
-    Request,
-)
-from services.enrolment.rules.seats import Seats, counts_by_employer, next_release
+from services.enrolment.rules.requests import Nomination, Request
+from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from services.enrolment.rules.waiting_list import (
-    END_OF_LIST,
-    SessionWaitingList,
-)
-from services.enrolment.store import (
-    attendance,
-    changes,
-    enrolments,
-    last_nominations,
-    outbox,
-    question_answers,
-    roster_enrolments,
-    session_changes,
-    sessions,
-    waiting_lists,
-)
-from services.enrolment.store import requests as requests_store
+from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
+from services.enrolment.store import attendance, last_nominations, roster_enrolments, sessions, waiting_lists
 from services.enrolment.store.load_plans import (
     LoadPlan,
     free_seats,
@@ -197,37 +173,14 @@ async def _load_planned(
     """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
     seats = await _load_seats(tx, rows, plans)
-    together = await _load_groups(tx, rows, plans)
-    searches = [
-        search
-        for session_id, row in rows.items()
-        for search in line_searches(
-            row,
-            in_force(row, newest.get(session_id)),
-            plans[session_id],
-            latest[session_id],
-            seats[session_id],
-            together=len(together.get(session_id, ())),
-        )
-    ]
-    waiting = await _load_waiting(tx, plans, searches)
-    for session_id, members in together.items():
-        waiting.setdefault(session_id, []).extend(members)
-    places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
-    places = await waiting_lists.places_in_line(tx, places_from)
+    lists = await _load_waiting_lists(tx, rows, plans=plans, latest=latest, seats=seats, newest=newest)
     rosters = {
         session_id: SessionRoster(
             session=row.state,
             now=now,
             policy=policy,
             seats=seats[session_id],
-            waiting_list=SessionWaitingList(
-                row.waiting,
-                waiting.get(session_id, ()),
-                places.get(session_id, ()),
-                known_from=places_from.get(session_id, place_of_newest(row)),
-                groups=row.waiting_groups,
-            ),
+            waiting_list=lists[session_id],
             next_ticket=row.next_ticket,
             newest_receipt=row.newest_receipt,
             occupancy_version=row.occupancy_version,
@@ -238,21 +191,33 @@ async def _load_planned(
         )
         for session_id, row in rows.items()
     }
-    if policy.overlap_check and agents:
+    if agents:
+        await _load_elsewhere(tx, rosters, agents, policy, newest)
+    return rosters
+
+
+async def _load_elsewhere(
+    tx: Transaction,
+    rosters: Mapping[UUID, SessionRoster],
+    agents: Collection[AgentKey],
+    policy: Policy,
+    newest: Mapping[UUID, SessionState],
+) -> None:
+    """Load what else these agents take part in, and which certificates they have that a session requires."""
+    if policy.overlap_check:
         schedule = await roster_enrolments.schedule(tx, agents)
         for roster in rosters.values():
             roster.schedule = schedule
     required = {
         state.prerequisite.offer_id
-        for session_id, row in rows.items()
-        for state in (row.state, newest.get(session_id))
+        for session_id, roster in rosters.items()
+        for state in (roster.session, newest.get(session_id))
         if state is not None and state.prerequisite is not None
     }
-    if required and agents:
+    if required:
         certified = await roster_enrolments.certified(tx, agents, required)
         for roster in rosters.values():
             roster.certified = certified
-    return rosters
 
 
 async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
@@ -285,6 +250,46 @@ async def _load_seats(
     for counted in await sessions.seats_by_employer(tx, uncounted):
         seats[counted.session_id].take(counted.employer, counted.number)
     return seats
+
+
+async def _load_waiting_lists(
+    tx: Transaction,
+    rows: Mapping[UUID, LockedSession],
+    *,
+    plans: Mapping[UUID, LoadPlan],
+    latest: EnrolmentsOfAgents,
+    seats: Mapping[UUID, Seats],
+    newest: Mapping[UUID, SessionState],
+) -> dict[UUID, SessionWaitingList]:
+    """Load of each waiting list who may be next, and the places that a plan says."""
+    together = await _load_groups(tx, rows, plans)
+    searches = [
+        search
+        for session_id, row in rows.items()
+        for search in line_searches(
+            row,
+            in_force(row, newest.get(session_id)),
+            plans[session_id],
+            latest[session_id],
+            seats[session_id],
+            together=len(together.get(session_id, ())),
+        )
+    ]
+    waiting = await _load_waiting(tx, plans, searches)
+    for session_id, members in together.items():
+        waiting.setdefault(session_id, []).extend(members)
+    places_from = {key: plan.places_from for key, plan in plans.items() if plan.places_from < END_OF_LIST}
+    places = await waiting_lists.places_in_line(tx, places_from)
+    return {
+        session_id: SessionWaitingList(
+            row.waiting,
+            waiting.get(session_id, ()),
+            places.get(session_id, ()),
+            known_from=places_from.get(session_id, place_of_newest(row)),
+            groups=row.waiting_groups,
+        )
+        for session_id, row in rows.items()
+    }
 
 
 async def _load_groups(
@@ -325,94 +330,3 @@ async def _load_waiting(
         for enrolment in found:
             waiting.setdefault(enrolment.session_id, []).append(enrolment)
     return waiting
-
-
-async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    """Save what was decided: enrolments, seats, answers and events, in one statement each."""
-    if not rosters:
-        return
-    now = next(iter(rosters)).now
-    changed = [enrolment for roster in rosters for enrolment in roster.changed.values()]
-    await enrolments.save(tx, changed, now)
-    await requests_store.save_answers(tx, [answer for roster in rosters for answer in roster.answers], now)
-    await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
-    recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
-    await attendance.save(tx, recorded, now)
-    answered = {key: kept for roster in rosters for key, kept in roster.question_answers.items()}
-    await question_answers.save(tx, answered)
-    await last_nominations.save(tx, rosters)
-    occupancies = [event for roster in rosters if (event := roster.occupancy()) is not None]
-    await _save_sessions(tx, rosters)
-    await session_changes.add(
-        tx, {roster.session.session_id: roster.parts_changed for roster in rosters if roster.parts_changed}
-    )
-    decisions = [decision for roster in rosters for decision in roster.decisions]
-    outcomes = [outcome for roster in rosters for outcome in roster.outcomes]
-    notices = [notice for roster in rosters for notice in roster.notices]
-    await outbox.publish(tx, [*decisions, *outcomes], [*occupancies, *notices])
-
-
-async def _save_sessions(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    columns = {
-        "session_id": [roster.session.session_id for roster in rosters],
-        "version": [roster.session.version for roster in rosters],
-        "state": [
-            roster.session.model_dump_json() if roster.session_has_changed else None for roster in rosters
-        ],
-        "capacity": [roster.session.capacity for roster in rosters],
-        "seats_were_added": [roster.seats_were_added for roster in rosters],
-        "enrolled": [roster.seats.enrolled for roster in rosters],
-        "offered": [roster.seats.offered for roster in rosters],
-        "waiting": [len(roster.waiting_list) for roster in rosters],
-        "next_ticket": [roster.next_ticket for roster in rosters],
-        "newest_receipt": [roster.newest_receipt for roster in rosters],
-        "occupancy_version": [roster.occupancy_version for roster in rosters],
-        "enrolment_closes_at": [roster.session.enrolment_closes_at for roster in rosters],
-        "line_ends_at": [roster.line_ends_at() for roster in rosters],
-        "close_due_at": [roster.close_due_at() for roster in rosters],
-        "close_judged_for": [roster.close_judged_for for roster in rosters],
-        "cancelled_at": [roster.cancelled_at for roster in rosters],
-        "next_release_at": [next_release(roster.session, roster.now) for roster in rosters],
-        "waiting_groups": [sessions.groups_json(roster.waiting_list.groups) for roster in rosters],
-        "groups_kept_until": [roster.groups_kept_until() for roster in rosters],
-        "seats_by_employer": [
-            json.dumps(roster.seats.by_employer()) if counts_by_employer(roster.session) else None
-            for roster in rosters
-        ],
-    }
-    await tx.execute(_SAVE_SESSIONS, columns)
-
-
-_SAVE_SESSIONS = text(
-    """
-    UPDATE session SET version = new.version, state = coalesce(new.state, session.state),
-        enrolled = new.enrolled, offered = new.offered, waiting = new.waiting, next_ticket = new.next_ticket,
-        newest_receipt = new.newest_receipt,
-        occupancy_version = new.occupancy_version, enrolment_closes_at = new.enrolment_closes_at,
-        line_ends_at = new.line_ends_at, next_release_at = new.next_release_at,
-        close_due_at = new.close_due_at, close_judged_for = new.close_judged_for,
-        cancelled_at = new.cancelled_at, waiting_groups = new.waiting_groups,
-        groups_kept_until = new.groups_kept_until,
-        seats_by_employer = new.seats_by_employer,
-        -- Seats may stay above a lowered capacity, but only those that were taken then: as they are left,
-        -- the ceiling comes down with them, and the CHECK refuses any that are added but by an organiser.
-        seat_ceiling = CASE WHEN new.capacity IS NULL THEN NULL
-            WHEN new.seats_were_added THEN greatest(new.capacity, new.enrolled + new.offered)
-            ELSE greatest(new.capacity, least(session.seat_ceiling, new.enrolled + new.offered)) END
-    FROM unnest(CAST(:session_id AS uuid[]), CAST(:version AS integer[]), CAST(:state AS jsonb[]),
-        CAST(:capacity AS integer[]), CAST(:seats_were_added AS boolean[]),
-        CAST(:enrolled AS integer[]), CAST(:offered AS integer[]),
-        CAST(:waiting AS integer[]), CAST(:next_ticket AS bigint[]),
-        CAST(:newest_receipt AS timestamptz[]), CAST(:occupancy_version AS integer[]),
-        CAST(:enrolment_closes_at AS timestamptz[]), CAST(:line_ends_at AS timestamptz[]),
-        CAST(:next_release_at AS timestamptz[]), CAST(:close_due_at AS timestamptz[]),
-        CAST(:close_judged_for AS timestamptz[]), CAST(:cancelled_at AS timestamptz[]),
-        CAST(:seats_by_employer AS jsonb[]), CAST(:waiting_groups AS jsonb[]),
-        CAST(:groups_kept_until AS timestamptz[]))
-        AS new (session_id, version, state, capacity, seats_were_added, enrolled, offered, waiting,
-            next_ticket, newest_receipt, occupancy_version, enrolment_closes_at, line_ends_at,
-            next_release_at, close_due_at, close_judged_for, cancelled_at, seats_by_employer,
-            waiting_groups, groups_kept_until)
-    WHERE session.session_id = new.session_id
-    """
-)
