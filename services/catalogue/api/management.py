@@ -20,7 +20,7 @@ from services.catalogue.api.bodies import (
     history_body,
 )
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import offers, resources, session_lists, sessions
 from services.catalogue.service.commands import (
     Cancellation,
     OfferChange,
@@ -172,7 +172,7 @@ async def session_history(
     """Changes of persons and of commands; what the clock does is in the session itself."""
     after = position(cursor, _ENTRY_KEY)
     async with database.quiet_transaction() as tx:
-        entries = await sessions.history(tx, session_id, organiser, after, limit + 1)
+        entries = await session_lists.history(tx, session_id, organiser, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 

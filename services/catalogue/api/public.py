@@ -18,7 +18,7 @@ from services.catalogue.api.bodies import (
 )
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.searching import SessionSearch, Viewer
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import offers, resources, session_lists
 from shared import clock
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Format, Instant, Slug, Status
 from shared.http import PROBLEMS
@@ -99,7 +99,7 @@ async def list_sessions(
     search = search_of(query, viewer)
     after = position(query.cursor, _DATED_KEY)
     async with database.quiet_transaction() as tx:
-        rows = await sessions.page(tx, search, after, query.limit + 1)
+        rows = await session_lists.page(tx, search, after, query.limit + 1)
     return page_of(
         rows,
         query.limit,
@@ -129,7 +129,7 @@ async def show_session(
     somebody decided and the clock announced. So no change is refused because an agent enrolled meanwhile.
     """
     async with database.quiet_transaction() as tx:
-        listed = await sessions.show(tx, session_id, viewer)
+        listed = await session_lists.show(tx, session_id, viewer)
     return tags.unless_matched(tags.session(listed, response), response, if_none_match)
 
 

@@ -21,7 +21,7 @@ from services.catalogue.rules import spelling
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
-from services.catalogue.service import offers, pages, resources, sessions
+from services.catalogue.service import offers, pages, resources, session_lists
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Format
@@ -60,7 +60,7 @@ class KnownWords:
     async def now(self, tx: Transaction, now: datetime) -> frozenset[str]:
         """The words as they were some minutes ago at most."""
         if self._until is None or not now < self._until <= now + self._KEPT:
-            self._words, self._until = await sessions.vocabulary(tx), now + self._KEPT
+            self._words, self._until = await session_lists.vocabulary(tx), now + self._KEPT
         return self._words
 
 
@@ -121,10 +121,10 @@ async def session_list(request: Request) -> Response:
 
 async def _counted(tx: Transaction, chosen: Filters, now: datetime) -> tuple[int, int]:
     """How many sessions there are; where there are none, how many with those that are over."""
-    total = await sessions.count(tx, chosen.search(now))
+    total = await session_lists.count(tx, chosen.search(now))
     if total:
         return total, 0
-    return 0, await sessions.count(tx, replace(chosen, past_too=True).search(now))
+    return 0, await session_lists.count(tx, replace(chosen, past_too=True).search(now))
 
 
 async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> Filters:
@@ -149,11 +149,13 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
     }
     match chosen.view:
         case View.MAP:
-            shown["delegations"] = await sessions.groups(tx, replace(search, organiser=None), "organiser")
+            shown["delegations"] = await session_lists.groups(
+                tx, replace(search, organiser=None), "organiser"
+            )
         case View.CALENDAR:
             first = chosen.month or await _first_month(tx, search, now)
             in_month = replace(chosen, month=first).search(now)
-            found = await sessions.in_calendar(tx, in_month, _MAX_IN_A_MONTH)
+            found = await session_lists.in_calendar(tx, in_month, _MAX_IN_A_MONTH)
             shown["month"] = month_of(first, found)
         case View.LIST:
             part = await session_part(tx, search, request.query_params, PAGE)
@@ -165,7 +167,7 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
 
 async def _first_month(tx: Transaction, search: SessionSearch, now: datetime) -> date:
     """The month of the next session that is found, or this one."""
-    found = await sessions.page(tx, replace(search, starts_after=now), None, 1)
+    found = await session_lists.page(tx, replace(search, starts_after=now), None, 1)
     moment = found[0].session.plan.starts_at if found else now
     return moment.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
 
@@ -191,7 +193,7 @@ async def show_session(request: Request) -> Response:
 async def show_seats(request: Request) -> Response:
     """How full a session is, as the part of its page that is kept up to date."""
     async with site_of(request).database.quiet_transaction() as tx:
-        listed = await sessions.show(tx, request.path_params["session_id"], PUBLIC)
+        listed = await session_lists.show(tx, request.path_params["session_id"], PUBLIC)
     return responses.cacheable(request, render(request, "places.html", listed=listed))
 
 
@@ -264,7 +266,7 @@ async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
 async def _recorded(tx: Transaction, found: Sequence[Resource]) -> dict[UUID, str]:
     """The titles of the sessions that replays recorded and that everyone may see."""
     ids = [replay.session_id for replay in found if replay.session_id is not None]
-    return await sessions.titles(tx, ids, PUBLIC)
+    return await session_lists.titles(tx, ids, PUBLIC)
 
 
 def _slug(text: str) -> str:

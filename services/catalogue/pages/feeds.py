@@ -13,7 +13,7 @@ from services.catalogue.pages import calendars, filters
 from services.catalogue.pages.site import BUILT, render, rendering_in, site_of
 from services.catalogue.rules.resources import Kind
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
-from services.catalogue.service import offers, resources, sessions
+from services.catalogue.service import offers, resources, session_lists
 from shared import clock
 from shared.web import labels, responses
 
@@ -55,9 +55,9 @@ async def calendar(request: Request) -> Response:
     )
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
-        found = await sessions.page(tx, search, None, MAX_IN_A_CALENDAR + 1)
+        found = await session_lists.page(tx, search, None, MAX_IN_A_CALENDAR + 1)
         if len(found) > MAX_IN_A_CALENDAR:  # what is to come rather than what was
-            found = await sessions.page(tx, replace(search, ends_after=now), None, MAX_IN_A_CALENDAR)
+            found = await session_lists.page(tx, replace(search, ends_after=now), None, MAX_IN_A_CALENDAR)
     names = (
         labels.FORMATS[chosen.format] if chosen.format else None,
         labels.delegation(chosen.delegation) if chosen.delegation else None,
@@ -72,7 +72,7 @@ async def session_calendar(request: Request) -> Response:
     """A calendar with one session, to add to the visitor's own."""
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
-        listed = await sessions.show(tx, session_id, PUBLIC)
+        listed = await session_lists.show(tx, session_id, PUBLIC)
     body = calendars.write(rendering_in(request), site_of(request).address, [listed], "Parcours")
     response = responses.cacheable(request, body, media_type=CALENDAR, modified=max(listed.changed_at, BUILT))
     response.headers["Content-Disposition"] = f'attachment; filename="session-{session_id}.ics"'
@@ -93,7 +93,7 @@ async def site_map(request: Request) -> Response:
     site = site_of(request)
     async with site.database.quiet_transaction() as tx:
         every = await offers.every(tx)
-        found = await sessions.last_changes(tx, PUBLIC, MAX_IN_A_MAP // 2)
+        found = await session_lists.last_changes(tx, PUBLIC, MAX_IN_A_MAP // 2)
     body = render(request, "sitemap.xml", offers=every, sessions=found)
     return responses.cacheable(request, body, media_type=XML)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import sessions
+from services.catalogue.service import session_lists
 from shared.database import Transaction
 from shared.web.paging import PagePosition, Part, edges, part_around, written
 
@@ -23,7 +23,7 @@ async def session_part(
     async def load(
         after: PagePosition | None, before: PagePosition | None, limit: int
     ) -> list[ListedSession]:
-        return await sessions.page(tx, search, after, limit, before=before)
+        return await session_lists.page(tx, search, after, limit, before=before)
 
     return await part_around(*edges(query), size, load=load, position=position)
 

@@ -9,7 +9,7 @@ from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionGroup, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, ShownSession
-from services.catalogue.service import offers, resources, sessions, templates
+from services.catalogue.service import offers, resources, session_lists, templates
 from shared.database import Transaction
 from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
@@ -71,16 +71,16 @@ async def home(tx: Transaction, now: datetime, delegation: Delegation | None, mo
     near = replace(ahead, organiser=delegation)
     return Home(
         await offers.every(tx),
-        await sessions.groups(tx, ahead, "format"),
-        await sessions.page(tx, open_now, None, most),
-        [] if delegation is None else await sessions.page(tx, near, None, most),
+        await session_lists.groups(tx, ahead, "format"),
+        await session_lists.page(tx, open_now, None, most),
+        [] if delegation is None else await session_lists.page(tx, near, None, most),
         await resources.page(tx, None, most, kind=Kind.REPLAY),
     )
 
 
 async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -> PublicSession:
     """A session that everyone may see, with at most ``most`` others. Raises :class:`Missing`."""
-    listed = await sessions.show(tx, session_id, PUBLIC)
+    listed = await session_lists.show(tx, session_id, PUBLIC)
     offer = await offers.show(tx, listed.session.offer_id)
     replays = await resources.of_session(tx, session_id)
     search = SessionSearch(
@@ -90,7 +90,7 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
         status=Status.PUBLISHED,
         ends_after=now,
     )
-    found = await sessions.page(tx, search, None, most + 1)
+    found = await session_lists.page(tx, search, None, most + 1)
     others = [other for other in found if other.session.session_id != session_id][:most]
     return PublicSession(listed, others, offer, replays, await _themes(tx, offer))
 
@@ -99,7 +99,7 @@ async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> Pub
     """An offer with at most ``most`` sessions. Raises :class:`Missing`."""
     shown = await offers.show(tx, offer_id)
     search = SessionSearch(now=now, offer_id=offer_id, ends_after=now)
-    return PublicOffer(shown, await sessions.page(tx, search, None, most), await _themes(tx, shown))
+    return PublicOffer(shown, await session_lists.page(tx, search, None, most), await _themes(tx, shown))
 
 
 async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSession:

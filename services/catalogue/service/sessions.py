@@ -1,11 +1,10 @@
-"""Sessions: drafted, changed, published, cancelled, copied, deleted, announced by the clock, looked up."""
+"""Sessions: drafted, changed, published, cancelled, copied, deleted, announced by the clock."""
 
 import hashlib
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from services.catalogue.rules import changes
@@ -13,9 +12,7 @@ from services.catalogue.rules.lifecycle import announce, shifted
 from services.catalogue.rules.loads import with_presentation
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
-from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import (
-    CalendarSession,
     Done,
     ListedSession,
     Presentation,
@@ -23,7 +20,6 @@ from services.catalogue.rules.sessions import (
     ShownSession,
     id_from_form,
 )
-from services.catalogue.rules.synonyms import SYNONYMS, plain
 from services.catalogue.rules.validity import inconsistencies
 from services.catalogue.service.access import acting_for, viewer_of
 from services.catalogue.service.commands import (
@@ -34,9 +30,9 @@ from services.catalogue.service.commands import (
     SessionDraft,
 )
 from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
-from services.catalogue.store import audit_log, offers, session_lists, sessions
+from services.catalogue.service.session_lists import show, show_own
+from services.catalogue.store import offers, sessions
 from services.catalogue.store.audit_log import Action
-from services.catalogue.tables import AuditLogRow
 from shared import clock, limits
 from shared.auth import Principal
 from shared.database import Transaction
@@ -47,7 +43,6 @@ FORGETTING = "parcours person erase"
 """Who takes a trainer off a session because they are to be forgotten, as the session's history has it."""
 Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
-_MOST_OFFERS, _MOST_TEXTS = 1_000, 2_000
 CHANGES = Rate(10, 3600)
 """Changes of a published session: each may be a letter to all who are in it [choice]."""
 
@@ -56,9 +51,6 @@ def tag_of(session: ShownSession) -> str:
     """What changes whenever somebody, or the clock, changes the session; what fills it does not."""
     shown = (session.presentation.summary, session.presentation.experts, session.reference)
     return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
-
-
-# --------------------------------------------------------------------------------------------- commands
 
 
 async def draft(
@@ -256,97 +248,6 @@ async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[in
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])
     return len(due), await sessions.next_announcement_after(tx, now)
-
-
-# ---------------------------------------------------------------------------------------------- queries
-
-
-async def find(tx: Transaction, session_id: UUID) -> Session | None:
-    """The session as it is stored, whosever it is; None where there is none of this id."""
-    return (await sessions.by_ids(tx, [session_id])).get(session_id)
-
-
-async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession:
-    """The session as it is now. Raises :class:`Missing` where ``viewer`` may not see it."""
-    listed = await session_lists.by_id(tx, session_id, viewer)
-    if listed is None:
-        raise Missing(f"session {session_id}")
-    return listed
-
-
-async def show_own(tx: Transaction, session_id: UUID, who: Principal) -> ListedSession:
-    """The session to look at, if it is theirs. Raises :class:`Missing`."""
-    listed = await show(tx, session_id, Viewer(everywhere=True))
-    if not who.finds(listed.session.organiser):
-        raise Missing(f"session {session_id}")
-    return listed
-
-
-async def history(
-    tx: Transaction,
-    session_id: UUID,
-    who: Principal,
-    after: int | None,
-    limit: int,
-    *,
-    before: int | None = None,
-) -> list[AuditLogRow]:
-    """At most ``limit`` changes of their session, the newest first.
-
-    Next after ``after``, or last before ``before``.
-    """
-    await show_own(tx, session_id, who)
-    return await audit_log.entries_of(tx, session_id, after, limit, before=before)
-
-
-async def page(
-    tx: Transaction,
-    search: SessionSearch,
-    after: Position | None,
-    limit: int,
-    *,
-    before: Position | None = None,
-) -> list[ListedSession]:
-    """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
-    return await session_lists.page(tx, search, after, limit, before=before)
-
-
-async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
-    """At most ``limit`` sessions by start, as a calendar has them."""
-    return await session_lists.in_calendar(tx, search, limit)
-
-
-async def count(tx: Transaction, search: SessionSearch) -> int:
-    """How many sessions :func:`page` would give in all."""
-    return await session_lists.count(tx, search)
-
-
-async def groups(
-    tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
-) -> dict[str, SessionGroup]:
-    """The sessions that :func:`page` would give in all, counted by format, by organiser or by offer."""
-    return await session_lists.groups(tx, search, by)
-
-
-async def vocabulary(tx: Transaction) -> frozenset[str]:
-    """Words that a search may have meant: of titles, places and offers, in small letters without accents.
-
-    It takes a tenth of a second where there are thousands of sessions: keep it.
-    """
-    of_offers = (f"{offer.title} {offer.summary}" for offer in await offers.page(tx, None, _MOST_OFFERS))
-    known = (name for names in (SYNONYMS, *SYNONYMS.values()) for name in names)
-    every = plain(" ".join((*await session_lists.texts(tx, _MOST_TEXTS), *of_offers, *known)))
-    return frozenset(re.findall(r"[a-z]{4,}", every))
-
-
-async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
-    """The titles of those of the sessions that ``viewer`` may see."""
-    return await session_lists.titles(tx, ids, viewer) if ids else {}
-
-
-async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
-    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
-    return await session_lists.changes(tx, viewer, limit)
 
 
 # ------------------------------------------------------------------------------------------- in common

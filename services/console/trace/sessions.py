@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.catalogue.app import DEFINITION as CATALOGUE
-from services.catalogue.service import sessions as catalogue_sessions
+from services.catalogue.service import session_lists
 from services.console.asking import ConsoleSettings, ask_service
 from services.console.findings import Finding, Mark
 from services.console.trace.request_trace import RequestTrace
@@ -17,7 +17,7 @@ async def add_sessions(settings: ConsoleSettings, traced: RequestTrace) -> None:
     session_id = traced.known_id
     if session_id is None:
         return
-    of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: catalogue_sessions.find(tx, session_id))
+    of_catalogue = await ask_service(CATALOGUE, settings, lambda tx: session_lists.find(tx, session_id))
     if of_catalogue.value is None and str(session_id) not in traced.sessions:
         return
     of_notifier = await ask_service(NOTIFIER, settings, lambda tx: _version_heard(tx, session_id))

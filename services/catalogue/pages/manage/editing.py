@@ -12,7 +12,7 @@ from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import offers, sessions, templates
+from services.catalogue.service import offers, session_lists, sessions, templates
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
 from shared.events.zones import PARIS
@@ -62,7 +62,7 @@ async def beginning(visit: StaffVisit) -> dict[str, str]:
     if session_id is None:
         return {"offer_id": query.get("offre", "")}
     async with visit.database.quiet_transaction() as tx:
-        session = (await sessions.show_own(tx, session_id, visit.who)).session
+        session = (await session_lists.show_own(tx, session_id, visit.who)).session
     with suppress(ValueError):
         starts_at = moment_in(query.get("debut", ""), session.plan.timezone)
         session = replace(session, plan=shifted(session.plan, starts_at))

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from services.catalogue.pages.manage import session_page
 from services.catalogue.rules.history import FieldChange, field_changes
-from services.catalogue.service import sessions
+from services.catalogue.service import session_lists
 from services.catalogue.tables import AuditLogRow
 from shared.web.logins import StaffVisit
 from shared.web.paging import Part, part_around
@@ -23,7 +23,7 @@ async def session_history(visit: StaffVisit) -> Response:
 
         async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
             found = listed.session.session_id
-            return await sessions.history(tx, found, visit.who, after, limit, before=before)
+            return await session_lists.history(tx, found, visit.who, after, limit, before=before)
 
         part = await history_part(visit, load)
     return visit.page("gestion-historique.html", listed=listed, part=part)

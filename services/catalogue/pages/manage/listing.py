@@ -8,7 +8,7 @@ from starlette.responses import Response
 from services.catalogue.pages import filters
 from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
-from services.catalogue.service import offers, sessions
+from services.catalogue.service import offers, session_lists
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
@@ -46,8 +46,8 @@ async def own_sessions(visit: StaffVisit) -> Response:
         starts_before=now + SOON,
     )
     async with visit.database.quiet_transaction() as tx:
-        late_drafts = await sessions.count(tx, late)
-        total = await sessions.count(tx, search)
+        late_drafts = await session_lists.count(tx, late)
+        total = await session_lists.count(tx, search)
         found = await session_part(tx, search, query, PAGE)
         offer = None if search.offer_id is None else await offers.find(tx, search.offer_id)
     used = {

@@ -9,7 +9,7 @@ from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.history import history_part
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.searching import SessionSearch
-from services.catalogue.service import offers, sessions
+from services.catalogue.service import offers, session_lists
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import OfferRequest
 from services.catalogue.service.failures import Impossible, Stale
@@ -39,7 +39,7 @@ async def all_offers(visit: StaffVisit) -> Response:
             )
 
         part = await part_around(after, before, PAGE, load=load, position=lambda offer: offer.offer_id)
-        counts = await sessions.groups(tx, ahead, "offer_id")
+        counts = await session_lists.groups(tx, ahead, "offer_id")
     return visit.page(
         "gestion-offres.html",
         filters=chosen,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import pages, sessions
+from services.catalogue.service import pages, session_lists, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
@@ -31,7 +31,7 @@ async def own(visit: StaffVisit) -> ListedSession:
     """The session of the address. Raises Missing: what belongs to others does not exist."""
     session_id: UUID = visit.request.path_params["session_id"]
     async with visit.database.quiet_transaction() as tx:
-        return await sessions.show_own(tx, session_id, visit.who)
+        return await session_lists.show_own(tx, session_id, visit.who)
 
 
 async def page_after(
