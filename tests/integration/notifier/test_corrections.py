@@ -25,9 +25,9 @@ from shared.events.topics import Topic
 from shared.personal_data import end_rows
 from tests.integration.notifier import test_schedule as schedule
 from tests.integration.notifier.conftest import Notifier, running
+from tests.integration.notifier.subscribing import statements
 from tests.integration.notifier.test_erasure import WAITING
 from tests.integration.notifier.test_handlers import a_replay
-from tests.integration.notifier.test_subscriptions import statements
 from tests.support.consuming import received
 from tests.support.smtp import Hang, Reply
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session, an_agent

@@ -15,7 +15,7 @@ from shared.observability import configure_logging
 from shared.process.jobs import end_old_rows
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import live_through_everything
-from tests.integration.notifier.test_subscriptions import a_replay
+from tests.integration.notifier.subscribing import a_replay
 from tests.support.logs import lines_of, logging_as_before
 from tests.support.searching import MARK, columns_with, registered
 
