@@ -59,10 +59,12 @@ async def test_only_answers_about_its_own_agents_and_requests_are_kept(tmp_path:
 
 async def test_who_waits_for_news_is_woken_by_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl")
-    waiting = asyncio.create_task(journal.wait_for_more(0, seconds=30))
-    await asyncio.sleep(0)
-    journal.add_request(a_request())
-    assert await waiting == 1
+
+    async def add() -> None:
+        journal.add_request(a_request())
+
+    moves, _ = await asyncio.gather(journal.wait_for_more(0, seconds=30), add())
+    assert moves == 1
     assert await journal.wait_for_more(1, seconds=0.001) == 1
     assert await journal.wait_for_more(0, seconds=30) == 1
 
