@@ -175,24 +175,8 @@ def attributes(
     return values if traceparent is None else values | {"traceparent": traceparent}
 
 
-def headers(
-    *,
-    event_id: UUID,
-    event_type: str,
-    source: str,
-    time: datetime,
-    subject: str,
-    traceparent: str | None = None,
-) -> list[tuple[str, bytes]]:
-    """The binary-mode headers of an event that we publish."""
-    values = attributes(
-        event_id=event_id,
-        event_type=event_type,
-        source=source,
-        time=time,
-        subject=subject,
-        traceparent=traceparent,
-    )
+def headers(values: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    """The binary-mode headers of an event that we publish, whose :func:`attributes` are these."""
     return [(_HEADERS.get(name, f"ce_{name}"), value.encode()) for name, value in values.items()]
 
 

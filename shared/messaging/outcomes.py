@@ -1,6 +1,7 @@
 """What the portal that sent a record is answered, where no decision answers it."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from shared.events import Event
 from shared.events.cloudevents import Received
@@ -18,33 +19,31 @@ _GIVEN_UP = FieldProblem(
 
 def of_rejected(rejected: Rejected) -> RequestRejected | None:
     """Return what the sender of a rejected record is answered; None where no portal we know sent it."""
-    if rejected.portal is None or rejected.source is None:
-        return None
-    return RequestRejected(
-        request_id=rejected.request_id,
-        request_source=rejected.source,
-        portal=rejected.portal,
-        topic=rejected.record.topic,
-        partition=rejected.record.partition,
-        offset=rejected.record.offset,
-        code=rejected.code,
-        problems=rejected.problems,
-    )
+    return _rejection(rejected, rejected.request_id, rejected.code, rejected.problems)
 
 
 def of_discarded(letter: DeadLetter) -> RequestRejected | None:
     """Return what the sender of a dead letter is answered once it is given up; None: no portal sent it."""
-    if letter.portal is None or letter.source is None:
+    return _rejection(letter, letter.event_id, RejectionCode.INTERNAL, (_GIVEN_UP,))
+
+
+def _rejection(
+    sent: Rejected | DeadLetter,
+    request_id: UUID | None,
+    code: RejectionCode,
+    problems: tuple[FieldProblem, ...],
+) -> RequestRejected | None:
+    if sent.portal is None or sent.source is None:
         return None
     return RequestRejected(
-        request_id=letter.event_id,
-        request_source=letter.source,
-        portal=letter.portal,
-        topic=letter.record.topic,
-        partition=letter.record.partition,
-        offset=letter.record.offset,
-        code=RejectionCode.INTERNAL,
-        problems=(_GIVEN_UP,),
+        request_id=request_id,
+        request_source=sent.source,
+        portal=sent.portal,
+        topic=sent.record.topic,
+        partition=sent.record.partition,
+        offset=sent.record.offset,
+        code=code,
+        problems=problems,
     )
 
 

@@ -160,12 +160,14 @@ class Sending:
 
 def _headers(row: Row[Any], traceparent: str | None, intake_key: bytes | None) -> Headers:
     headers = cloudevents.headers(
-        event_id=row.event_id,
-        event_type=row.type,
-        source=row.source,
-        time=row.created_at,
-        subject=row.key,
-        traceparent=traceparent,
+        cloudevents.attributes(
+            event_id=row.event_id,
+            event_type=row.type,
+            source=row.source,
+            time=row.created_at,
+            subject=row.key,
+            traceparent=traceparent,
+        )
     )
     if row.misrouted:
         headers.append(("ce_misrouted", b"true"))

@@ -25,7 +25,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import UnknownError
 
-from shared.events.cloudevents import headers
+from shared.events.cloudevents import attributes, headers
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, SessionOccupancyChanged
 from shared.events.portal import EnrolmentRequested
 from shared.events.topics import answers_topic
@@ -221,11 +221,13 @@ async def relay() -> None:
                     row["data"].encode(),
                     row["key"].encode(),
                     headers=headers(
-                        event_id=row["event_id"],
-                        event_type=row["type"],
-                        source=row["source"],
-                        time=row["created_at"],
-                        subject=row["key"],
+                        attributes(
+                            event_id=row["event_id"],
+                            event_type=row["type"],
+                            source=row["source"],
+                            time=row["created_at"],
+                            subject=row["key"],
+                        )
                     ),
                 )
                 for row in rows

@@ -37,11 +37,13 @@ def stored_schema(event_type: str) -> dict[str, Any]:
 
 def as_published(event: Event) -> Record:
     headers = cloudevents.headers(
-        event_id=uuid.uuid4(),
-        event_type=event.TYPE,
-        source="/services/test",
-        time=datetime.now(UTC),
-        subject=event.key,
+        cloudevents.attributes(
+            event_id=uuid.uuid4(),
+            event_type=event.TYPE,
+            source="/services/test",
+            time=datetime.now(UTC),
+            subject=event.key,
+        )
     )
     return Record(
         topic=event.TOPIC,

@@ -393,12 +393,14 @@ def test_900_kb_are_read_when_they_are_an_event_and_refused_when_a_field_is_too_
 
 def test_the_published_headers_are_exactly_the_contracts() -> None:
     headers = cloudevents.headers(
-        event_id=uuid.UUID(EVENT_ID),
-        event_type=EnrolmentRequested.TYPE,
-        source="/services/enrolment",
-        time=datetime(2025, 3, 20, 10, 0, 0, 250_000, tzinfo=UTC),
-        subject=SESSION,
-        traceparent=TRACE,
+        cloudevents.attributes(
+            event_id=uuid.UUID(EVENT_ID),
+            event_type=EnrolmentRequested.TYPE,
+            source="/services/enrolment",
+            time=datetime(2025, 3, 20, 10, 0, 0, 250_000, tzinfo=UTC),
+            subject=SESSION,
+            traceparent=TRACE,
+        )
     )
 
     assert headers == [
