@@ -3,31 +3,21 @@
 import asyncio
 import logging
 import re
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-import httpx
 import pytest
 from sqlalchemy import text
 
 from services.catalogue.pages.site import FILES
 from services.catalogue.service import sessions, sheet_lines
-from services.catalogue.service.sheet_lines import SheetLines
-from services.catalogue.store.sessions import lock, lock_references
+from services.catalogue.store.sessions import lock
 from shared import security_log
-from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
-from shared.web import sheet_queue, spreadsheets
-from shared.web.sheet_queue import MOST_WAITING, Busy, SheetQueue
-from tests.conftest import Ask, Eventually
+from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, organiser, send, upload
 from tests.integration.catalogue.conftest import (
     ADMIN,
@@ -35,46 +25,14 @@ from tests.integration.catalogue.conftest import (
     CORSE,
     EventsOf,
     an_offer,
-    asking,
     drafted,
-    in_days,
     kinds,
     problem,
     published,
 )
+from tests.integration.catalogue.importing import LINE, faults, imported, outcomes, sheet, stored
 
 __all__ = ["organiser"]
-
-HEADER = "Référence;Offre;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\r\n"
-LINE = "{reference};essai;Un;30/03/2027 09:30;2027-03-30 17:00;2027-03-01 09:00;{places};{lieu}\r\n"
-
-
-def sheet(*references: str, places: object = 5, lieu: str = "Rennes") -> bytes:
-    lines = [LINE.format(reference=reference, places=places, lieu=lieu) for reference in references]
-    return (HEADER + "".join(lines)).encode()
-
-
-async def imported(ask: Ask, content: bytes | str, *, by: str = BRETAGNE, **fields: Any) -> httpx.Response:
-    encoded = content.encode() if isinstance(content, str) else content
-    return await ask("POST", "/sessions/import", by=by, content=encoded, **fields)
-
-
-async def outcomes(ask: Ask, content: bytes | str, *, by: str = BRETAGNE) -> list[str]:
-    answer = await imported(ask, content, by=by)
-    assert answer.is_success, answer.text
-    return [line["outcome"] for line in answer.json()["lines"]]
-
-
-async def faults(ask: Ask, content: bytes | str, *, by: str = BRETAGNE) -> list[tuple[int, str, str | None]]:
-    answer = await imported(ask, content, by=by)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["lines"] == []
-    return [(fault["line"], fault["code"], fault["column"]) for fault in answer.json()["faults"]]
-
-
-async def stored(ask: Ask, by: str = BRETAGNE) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await ask("GET", "/sessions", by=by)).json()["items"]
-    return items
 
 
 async def test_a_line_with_a_known_reference_changes_its_session_and_says_what(
@@ -146,190 +104,6 @@ async def test_an_equal_line_after_one_that_names_the_session_is_another_session
     heading, line = sheet("").decode().splitlines()
     content = f"Identifiant;{heading}\n{session_id};{line}\n;{line}\n;{line}\n"
     assert await outcomes(ask, content) == ["unchanged", "created", "created"]
-
-
-async def test_one_file_imported_twice_at_once_makes_its_sessions_once(
-    an_empty_offer: str, ask: Ask, database: Database, tokens_file: Path
-) -> None:
-    content = sheet("BRE-1", "", "")
-    async with asking(database, tokens_file) as of_another_process:
-        answers = await asyncio.gather(
-            *(imported(process, content) for process in (ask, of_another_process) * 2)
-        )
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
-    assert len(await stored(ask)) == 3
-
-
-@pytest.fixture
-def until_it_waits(database: Database, eventually: Eventually) -> Callable[[], Awaitable[None]]:
-    """Wait until an import waits for the one who gives references."""
-
-    async def waits() -> bool:
-        async with database.quiet_transaction() as other:
-            return bool(await other.scalar(_WAITS))
-
-    async def until() -> None:
-        await eventually(waits, "the import waits")
-
-    return until
-
-
-async def test_an_import_waits_for_whoever_gives_references_and_sees_what_they_gave(
-    an_empty_offer: str, ask: Ask, database: Database, until_it_waits: Callable[[], Awaitable[None]]
-) -> None:
-    (session_id,) = (await imported(ask, sheet("BRE-0"))).json()["created"]
-    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
-        await lock_references(tx)
-        waiting = tasks.create_task(outcomes(ask, sheet("BRE-1", places=9)))
-        await until_it_waits()
-        assert not waiting.done()
-        await tx.execute(_GIVE_REFERENCE, {"session_id": UUID(session_id)})
-    assert waiting.result() == ["changed"]
-    assert [item["session_id"] for item in await stored(ask)] == [session_id]
-
-
-async def test_what_has_passed_while_an_import_waited_is_past(
-    an_empty_offer: str,
-    ask: Ask,
-    database: Database,
-    until_it_waits: Callable[[], Awaitable[None]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session_id = await published(ask, an_empty_offer, enrolment_opens_at=in_days(1).isoformat())
-    later = f"Identifiant;Ouverture des inscriptions\n{session_id};{in_days(20):%Y-%m-%d %H:%M}\n"
-    async with asyncio.TaskGroup() as tasks, database.transaction() as tx:
-        await lock_references(tx)
-        waiting = tasks.create_task(faults(ask, later))
-        await until_it_waits()
-        monkeypatch.setattr("shared.clock.now", lambda: in_days(2))
-    assert waiting.result() == [(2, "in_the_past", "enrolment_opens_at")]
-
-
-_GIVE_REFERENCE = text("UPDATE session SET reference = 'BRE-1' WHERE session_id = :session_id")
-_WAITS = text(
-    "SELECT EXISTS (SELECT FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event = 'advisory')"
-)
-
-
-async def test_a_sheet_that_is_tried_or_wrong_waits_for_nobody(
-    an_empty_offer: str, ask: Ask, database: Database
-) -> None:
-    (session_id,) = (await imported(ask, sheet("BRE-1"))).json()["created"]
-    good, wrong = sheet("BRE-1", "BRE-2", places=9), sheet("BRE-1", "BRE-2", places="beaucoup")
-    async with database.quiet_transaction() as tx, asyncio.timeout(20):
-        await lock_references(tx)
-        await lock(tx, [UUID(session_id)])
-        tried = (await imported(ask, good, dry_run="true")).json()["lines"]
-        assert [line["outcome"] for line in tried] == ["changed", "created"]
-        assert {line for line, _, _ in await faults(ask, wrong)} == {2, 3}
-
-
-async def test_sheets_leave_their_threads_to_others(
-    an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, may_end, read = threading.Event(), threading.Event(), spreadsheets.read
-
-    def slow(*content: Any, **options: Any) -> spreadsheets.Sheet:
-        begun.set()
-        may_end.wait(60)
-        return read(*content, **options)
-
-    monkeypatch.setattr(spreadsheets, "read", slow)
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        asyncio.get_running_loop().set_default_executor(threads)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            sheets = [tasks.create_task(outcomes(ask, sheet(name))) for name in ("BRE-1", "BRE-2")]
-            assert await asyncio.to_thread(begun.wait, 20)
-            may_end.set()
-    assert [task.result() for task in sheets] == [["created"], ["created"]]
-
-
-@dataclass(slots=True)
-class Deciding:
-    """The lines of a sheet are being decided about, until ``may_end``."""
-
-    begun: threading.Event = field(default_factory=threading.Event)
-    may_end: threading.Event = field(default_factory=threading.Event)
-
-
-@pytest.fixture
-def deciding(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deciding]:
-    """Sheets are decided about for as long as the test says."""
-    held, decide = Deciding(), SheetLines.decide
-
-    def slow(lines: SheetLines, rows: Sequence[spreadsheets.SheetRow]) -> SheetLines:
-        held.begun.set()
-        held.may_end.wait(60)
-        return decide(lines, rows)
-
-    monkeypatch.setattr(SheetLines, "decide", slow)
-    yield held
-    held.may_end.set()
-
-
-_OPEN = text(
-    "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND state = 'idle in transaction'"
-)
-
-
-async def test_a_sheet_waits_its_turn_without_a_connection_and_a_third_of_one_organiser_comes_again(
-    an_empty_offer: str, ask: Ask, database: Database, deciding: Deciding
-) -> None:
-    content = sheet("BRE-1")
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        at_work = tasks.create_task(outcomes(ask, content))
-        assert await asyncio.to_thread(deciding.begun.wait, 20)
-        waiting = [tasks.create_task(outcomes(ask, content, by=by)) for by in (BRETAGNE, CORSE)]
-        for _ in range(5):  # while others are answered
-            assert (await ask("GET", "/sessions")).status_code == 200
-        async with database.quiet_transaction() as tx:
-            assert await tx.scalar(_OPEN) == 1
-        try:
-            async with asyncio.timeout(20):
-                refused = await imported(ask, content)
-        finally:
-            deciding.may_end.set()
-    problem(refused, 429)
-    assert refused.headers["retry-after"] == "10"
-    assert [task.result() for task in (at_work, *waiting)] == [["created"], ["unchanged"], ["created"]]
-    assert await outcomes(ask, content) == ["unchanged"]
-
-
-async def taken(queue: SheetQueue, delegation: str = "bretagne") -> None:
-    async with queue.take(Principal(name=BRETAGNE, role=Role.ORGANISER, delegation=delegation)):
-        pass
-
-
-async def waiting(queue: SheetQueue, delegation: str = "bretagne") -> asyncio.Task[None]:
-    task = asyncio.create_task(taken(queue, delegation))
-    await asyncio.sleep(0)
-    assert not task.done()
-    return task
-
-
-async def test_no_more_than_a_few_sheets_wait_whoever_sends_them() -> None:
-    queue = SheetQueue()
-    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
-        tasks = [await waiting(queue, f"delegation {number}") for number in range(MOST_WAITING)]
-        with pytest.raises(Busy):
-            await taken(queue, "corse")
-    for task in tasks:
-        await task
-    await taken(queue, "corse")
-
-
-async def test_who_goes_while_their_sheet_waits_leaves_their_place() -> None:
-    queue = SheetQueue()
-    async with queue.take(Principal(name=ADMIN, role=Role.ADMIN)):
-        gone = await waiting(queue)
-        with pytest.raises(Busy):
-            await taken(queue)
-        gone.cancel()
-        await asyncio.wait([gone])
-        next_in_line = await waiting(queue)
-    await next_in_line
 
 
 async def test_a_draft_that_was_changed_by_hand_is_not_drafted_again_by_its_line(
@@ -619,42 +393,6 @@ async def test_a_reference_is_given_and_taken_away_by_the_form(
     assert error_of(refused, "reference") == "Une autre de vos sessions a déjà cette référence."
     assert (await send(organiser, page, reference="")).status_code == 303
     assert (await send(organiser, other, reference="BRE-1")).status_code == 303
-
-
-async def test_the_page_says_that_other_files_come_first_and_takes_turns_with_the_api(
-    organiser: HttpBrowser, an_empty_offer: str, deciding: Deciding
-) -> None:
-    async def by_api() -> httpx.Response:
-        token = {"authorization": f"Bearer {BRETAGNE}", "content-type": "text/csv"}
-        return await organiser.post("/api/v1/sessions/import", content=sheet("BRE-1"), headers=token)
-
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        sent = [tasks.create_task(by_api())]
-        assert await asyncio.to_thread(deciding.begun.wait, 20)
-        sent.append(tasks.create_task(by_api()))
-        try:
-            async with asyncio.timeout(20):
-                answer = await upload(organiser, sheet("BRE-2"))
-        finally:
-            deciding.may_end.set()
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
-    assert "D’autres fichiers sont en cours de lecture" in answer.text
-    assert [task.result().status_code for task in sent] == [201, 200]
-    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-2"))).text
-
-
-async def test_so_much_of_a_delegation_is_read_in_an_hour_by_api_and_page_also_if_it_is_only_tried(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sheet_queue, "SENT", Rate(2, 3600))
-    assert (await imported(ask, sheet("BRE-1"), dry_run="true")).status_code == 200
-    assert "1 session en brouillon" in (await upload(organiser, sheet("BRE-1"))).text
-    refused = [await imported(ask, sheet("BRE-1"), dry_run="true"), await upload(organiser, sheet("BRE-1"))]
-    for answer in refused:
-        assert answer.status_code == 429
-        assert 3000 <= int(answer.headers["retry-after"]) <= 3600
-    assert "plus tard" in refused[1].text
-    assert await outcomes(ask, sheet("BRE-1"), by=CORSE) == ["created"]
 
 
 async def test_the_example_can_be_imported(an_empty_offer: str, ask: Ask, database: Database) -> None:
