@@ -28,14 +28,15 @@ def hidden(page: str, name: str) -> str:
     return unescape(match[1])
 
 
+def unseen_fields(page: str) -> dict[str, str]:
+    """What the form of a page sends beside what is typed."""
+    of_some = [name for name in ("version", "avant-modele") if f'name="{name}"' in page]
+    return {name: hidden(page, name) for name in ("cle", *of_some)}
+
+
 async def send(browser: HttpBrowser, page: str, to: str = "", **fields: str) -> httpx.Response:
     """Fill in the form of a page as a browser does: all its fields, with ``fields`` changed."""
-    body = (await browser.get(page)).text
-    form = {"cle": hidden(body, "cle")}
-    for name in ("version", "avant-modele"):
-        if f'name="{name}"' in body:
-            form[name] = hidden(body, name)
-    return await browser.post(to or page, data=form | fields)
+    return await browser.post(to or page, data=unseen_fields((await browser.get(page)).text) | fields)
 
 
 def a_form(offer_id: str, /, **changes: str) -> dict[str, str]:

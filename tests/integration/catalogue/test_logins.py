@@ -21,7 +21,15 @@ from shared.database import Database
 from shared.process.jobs import end_old_rows
 from shared.web import logins
 from tests.conftest import Ask
-from tests.integration.catalogue.browsing import HttpBrowser, created, hidden, log_in, organiser, send
+from tests.integration.catalogue.browsing import (
+    HttpBrowser,
+    created,
+    hidden,
+    log_in,
+    organiser,
+    send,
+    unseen_fields,
+)
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
@@ -152,7 +160,7 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
 ) -> None:
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un <autre> titre"}
+    form = unseen_fields(page) | {"title": "Un <autre> titre"}
     await send(organiser, "/gestion", "/gestion/deconnexion")
     late = await organiser.post(path, data=form | {"venue": "", "modules-0-title": "Matin"})
     assert late.status_code == 403

@@ -4,15 +4,22 @@ import re
 from datetime import timedelta
 
 from shared.database import Database
-from shared.events.catalogue import (
-    BespokeRequestAnswered,
-    SessionScheduled,
+from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
+from tests.integration.catalogue.browsing import (
+    HttpBrowser,
+    a_form,
+    error_of,
+    hidden,
+    organiser,
+    send,
+    unseen_fields,
 )
-from tests.integration.catalogue.browsing import HttpBrowser, a_form, error_of, hidden, organiser, send
 from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days
 from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 
 __all__ = ["organiser"]
+
+ADVISOR = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
 
 
 async def test_a_delegation_answers_an_authority_by_forms(
@@ -24,23 +31,22 @@ async def test_a_delegation_answers_an_authority_by_forms(
     page = (await organiser.get(path)).text
     assert "Ville &lt;b&gt;de&lt;/b&gt; Rennes" in page
     assert "Plutôt au printemps." in page
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    unanswered = await send(organiser, path, **advisor)
+    unanswered = await send(organiser, path, **ADVISOR)
     assert unanswered.status_code == 422
     assert "<li>Choisissez une réponse.</li>" in unanswered.text
     wrong = await send(organiser, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
     assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse de courriel")
-    done = await send(organiser, path, answer="proposed", message="Une journée en mars.", **advisor)
+    done = await send(organiser, path, answer="proposed", message="Une journée en mars.", **ADVISOR)
     assert done.headers["location"] == f"{path}?fait=oui"
 
-    empty = await send(organiser, path, answer="agreed", **advisor)
+    empty = await send(organiser, path, answer="agreed", **ADVISOR)
     assert error_of(empty, "starts_at") == "Ce champ est obligatoire."
     dates = {name: a_form("")[name] for name in ("starts_at", "ends_at")}
     session = {"offer_id": a_bespoke_offer, "capacity": "15"} | dates
-    nowhere = await send(organiser, path, answer="agreed", **advisor, **session)
+    nowhere = await send(organiser, path, answer="agreed", **ADVISOR, **session)
     assert error_of(nowhere, "venue").startswith("Indiquez un lieu")
     assert (
-        await send(organiser, path, answer="agreed", venue="Rennes", **advisor, **session)
+        await send(organiser, path, answer="agreed", venue="Rennes", **ADVISOR, **session)
     ).status_code == 303
 
     answered = [event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]
@@ -58,12 +64,11 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
-    await send(organiser, path, answer="proposed", message="Une journée.", **advisor)
+    await send(organiser, path, answer="proposed", message="Une journée.", **ADVISOR)
     assert '<option value="Europe/Paris" selected>' in (await organiser.get(path)).text
     assert 'value="paul.petit@delegation.example"' in (await organiser.get(path)).text
     day = in_days(40).date()
-    session = advisor | {
+    session = ADVISOR | {
         "answer": "agreed",
         "offer_id": a_bespoke_offer,
         "timezone": "Indian/Reunion",
@@ -86,9 +91,8 @@ async def test_the_board_has_each_request_where_it_stands_with_who_has_it_and_wh
     first = await hear(database, a_bespoke_request(authority="Ville de Brest"))
     await hear(database, a_bespoke_request(authority="Ville de Vannes", trainees=9))
     await hear(database, a_bespoke_request(authority="Ville d’Ajaccio", delegation="corse"))
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
     path = f"/gestion/demandes/{first}"
-    assert (await send(organiser, path, answer="qualified", **advisor)).status_code == 303
+    assert (await send(organiser, path, answer="qualified", **ADVISOR)).status_code == 303
     received, qualified, *others = _columns((await organiser.get("/gestion/demandes")).text)
     assert re.findall(r"Ville d[^<]*", received)[0] == "Ville de Vannes"
     assert "9\u00a0personnes à former" in received
@@ -126,7 +130,6 @@ async def test_the_page_of_a_request_has_its_next_answer_or_the_chosen_one_and_i
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
 
     async def answer_of(address: str) -> str:
         return hidden((await organiser.get(address)).text, "answer")
@@ -134,10 +137,10 @@ async def test_the_page_of_a_request_has_its_next_answer_or_the_chosen_one_and_i
     assert await answer_of(path) == "qualified"
     assert await answer_of(f"{path}?reponse=declined") == "declined"
     assert await answer_of(f"{path}?reponse=agreed") == "qualified"  # not from where it stands
-    await send(organiser, path, answer="qualified", **advisor)
-    await send(organiser, path, answer="proposed", **advisor)
+    await send(organiser, path, answer="qualified", **ADVISOR)
+    await send(organiser, path, answer="proposed", **ADVISOR)
     assert await answer_of(path) == "agreed"
-    await send(organiser, path, answer="declined", **advisor)
+    await send(organiser, path, answer="declined", **ADVISOR)
     page = (await organiser.get(path)).text
     assert 'name="answer"' not in page
     (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
@@ -164,10 +167,9 @@ async def test_an_answer_over_somebody_elses_is_not_given(
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
     page = (await organiser.get(path)).text
-    assert (await send(organiser, path, answer="proposed", **advisor)).status_code == 303
-    stale = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
+    assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
+    stale = unseen_fields(page) | {"answer": "declined"} | ADVISOR
     assert (await organiser.post(path, data=stale)).status_code == 412
     assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
 
@@ -176,10 +178,9 @@ async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_e
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    advisor = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
     page = (await organiser.get(path)).text
-    assert (await send(organiser, path, answer="proposed", **advisor)).status_code == 303
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "answer": "declined"} | advisor
+    assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
+    form = unseen_fields(page) | {"answer": "declined"} | ADVISOR
     faulty = await organiser.post(path, data=form | {"advisor_email": ""})
     assert faulty.status_code == 422
     mended = await organiser.post(path, data=form | {"version": hidden(faulty.text, "version")})

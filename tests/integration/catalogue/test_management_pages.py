@@ -28,6 +28,7 @@ from tests.integration.catalogue.browsing import (
     log_in,
     organiser,
     send,
+    unseen_fields,
 )
 from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
 from tests.support.consuming import received, take
@@ -148,7 +149,7 @@ async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_
     page = (await organiser.get(path)).text
     api_path = f"/sessions/{path.rsplit('/', 1)[1]}"
     await ask("PATCH", api_path, by=BRETAGNE, venue="Morlaix")
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version"), "title": "Un autre titre"}
+    form = unseen_fields(page) | {"title": "Un autre titre"}
     answer = await organiser.post(path, data=form)
     assert answer.status_code == 412
     assert "Cette session a changé depuis" in answer.text
@@ -167,7 +168,7 @@ async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
     await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    form = unseen_fields(page)
     answer = await organiser.post(f"{path}/{button}", data=form)
     assert answer.status_code == 412
     assert "Cette session a changé depuis" in answer.text
@@ -186,9 +187,7 @@ async def test_the_past_stays_and_the_page_says_so(
     assert error_of(answer, "enrolment_opens_at").startswith("Ce moment est passé")
     assert (await send(organiser, path, f"{path}/publier", version="x")).status_code == 412
     twice = await organiser.get(path)
-    published_again = await organiser.post(
-        f"{path}/publier", data={"cle": hidden(twice.text, "cle"), "version": hidden(twice.text, "version")}
-    )
+    published_again = await organiser.post(f"{path}/publier", data=unseen_fields(twice.text))
     assert "La session est déjà publiée." in published_again.text
     assert await events_of() == before
 
@@ -327,7 +326,7 @@ async def test_what_cannot_be_taken_back_is_not_offered_and_the_page_says_why(
     path = await created(organiser, an_empty_offer)
     await _refused(organiser, f"{path}/annuler", "La session n’est pas publiée.")
     page = (await organiser.get(path)).text
-    form = {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    form = unseen_fields(page)
     await send(organiser, path, f"{path}/publier")
     assert f'href="{path}/supprimer"' not in (await organiser.get(path)).text
     await _refused(organiser, f"{path}/supprimer", "ne se supprime pas")

@@ -13,7 +13,15 @@ from services.catalogue.service.commands import OfferChange, SessionDraft
 from shared.auth import Principal, Role
 from shared.database import Database
 from tests.conftest import Ask, Eventually
-from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
+from tests.integration.catalogue.browsing import (
+    HttpBrowser,
+    error_of,
+    hidden,
+    log_in,
+    organiser,
+    send,
+    unseen_fields,
+)
 from tests.integration.catalogue.conftest import ADMIN, AS_OF, BRETAGNE, CORSE, a_draft_of, in_days, problem
 from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
@@ -249,7 +257,7 @@ async def test_nobody_writes_over_what_another_wrote_meanwhile(
     path = f"/gestion/offres/{an_empty_offer}"
     old = await visit.get(path)
     assert (await send(visit, path, **an_offer_form(title="Premier"))).status_code == 303
-    from_old = {"cle": hidden(old.text, "cle"), "version": hidden(old.text, "version")}
+    from_old = unseen_fields(old.text)
     late = await visit.post(path, data=from_old | an_offer_form(title="Second", format="local_event"))
     assert late.status_code == 412
     assert "Cette offre a changé depuis" in late.text

@@ -16,6 +16,7 @@ from tests.integration.catalogue.browsing import (
     hidden,
     organiser,
     send,
+    unseen_fields,
 )
 from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
 
@@ -230,7 +231,7 @@ async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
 ) -> None:
     path = await created(organiser, an_empty_offer)
     page = (await organiser.get(path)).text
-    form = fields_of(page) | {"cle": hidden(page, "cle"), "version": hidden(page, "version")}
+    form = fields_of(page) | unseen_fields(page)
     await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
     more = await organiser.post(path, data=form | {"ligne": "ajouter-modules"})
     assert hidden(more.text, "version") == form["version"]
