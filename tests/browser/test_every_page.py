@@ -251,6 +251,10 @@ MANAGED: States = {
         "/gestion/sessions/nouvelle",
         [fill("Titre", "L’IA"), forget_log_in, press("Enregistrer le brouillon"), see("avait pris fin")],
     ),
+    "what was typed, after the log-in": (
+        None,
+        [fill("Jeton d’accès", TOKEN), press("Se connecter"), see("Rien n’a encore été enregistré")],
+    ),
     "a new offer": (
         "/gestion/connexion",
         [

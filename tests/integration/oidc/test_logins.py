@@ -193,6 +193,21 @@ async def test_a_log_in_at_the_issuer_opens_the_page_that_was_asked_for(
     assert "</span>zoe@cnfpt.example</span>" in page.text
 
 
+async def test_what_was_typed_is_taken_up_after_a_log_in_in_another_tab(
+    browser: HttpBrowser, issuer: OidcIssuer, zoe: str
+) -> None:
+    path = "/gestion/sessions/nouvelle"
+    late = await browser.post(path, data={"cle": "x", "title": "Un titre"}, headers={"origin": SITE})
+    assert late.status_code == 403
+    assert f'compte?vers={quote(path, safe="")}" target="_blank">' in late.text
+    assert "(nouvel onglet)" in late.text
+    brought = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', late.text))
+    await logged_in(browser, issuer, zoe)
+    taken_up = await browser.post("/gestion/connexion", data=brought, headers={"origin": SITE})
+    assert "Titre\u00a0: Un titre</textarea>" in taken_up.text
+    assert key_of(taken_up) == key_of(await browser.get(path))
+
+
 async def test_the_request_to_the_issuer_is_as_its_protocol_asks(
     browser: HttpBrowser, issuer: OidcIssuer
 ) -> None:
