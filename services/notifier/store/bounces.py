@@ -112,5 +112,5 @@ _SUPPRESS_BAD = text(
 )
 _LIST = text(
     "SELECT suppression.mail_id, issuer, recipient, kind, since "
-    "FROM suppression LEFT JOIN mail USING (mail_id) ORDER BY since DESC, address LIMIT :limit"
+    "FROM suppression LEFT JOIN mail USING (mail_id) ORDER BY since DESC, suppression.address LIMIT :limit"
 )
