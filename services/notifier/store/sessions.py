@@ -98,14 +98,15 @@ _ALTERNATIVES = text(
     """
     SELECT wanted.session_id AS instead_of, other.state::text AS state
       FROM session AS wanted CROSS JOIN LATERAL (
-           SELECT state FROM session
+           SELECT state, row_number() OVER (ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
+                                            (state ->> 'starts_at')::timestamptz, session_id) AS place
+             FROM session
             WHERE session_id <> wanted.session_id AND state ->> 'offer_id' = wanted.state ->> 'offer_id'
               AND state ->> 'status' = 'published' AND (state ->> 'enrolment_opens_at')::timestamptz <= now()
               AND (state ->> 'enrolment_closes_at')::timestamptz > now()
               AND state ->> 'format' <> 'bespoke' AND coalesce((state ->> 'capacity')::int, 1) > 0
               AND jsonb_path_match(state, 'exists($.audience.*[*])') IS NOT TRUE
-            ORDER BY state ->> 'organiser' <> wanted.state ->> 'organiser',
-                     (state ->> 'starts_at')::timestamptz, session_id
-            LIMIT :most) AS other
-     WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))"""
+            ORDER BY place LIMIT :most) AS other
+     WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))
+     ORDER BY wanted.session_id, place"""
 )
