@@ -209,19 +209,31 @@ class Workers:
             return outcomes.settled(
                 claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
             )
-        outcome = await self._send_traced(claimed, outgoing)
+        outcome = await self._send(claimed, outgoing)
         if outcome is None:
             return None
         log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome, written)
 
-    async def _send_traced(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
+    async def _send(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
+        """Hand a mail to the relay, in a span of its trace. None where its mark could not be stored."""
+
+        async def mark_data_start() -> bool:
+            return claimed.claim in await self._marks.put(claimed.claim)
+
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
         attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
         span = tracing.begin(f"smtp {claimed.mail.template}", claimed.traceparent, "client", attributes)
         outcome: SendOutcome | None = None
         try:
-            outcome = await self._send(claimed.claim, outgoing)
+            outcome = await self._pool.send(outgoing, mark_data_start)
+        except Exception as error:
+            if not is_temporary(error):
+                raise
+            # Nothing was sent. Whether the mark is stored decides what happens when the lease runs out.
+            log.warning(
+                "The mark of mail %s cannot be stored (%s)", claimed.claim.mail_id, type(error).__name__
+            )
         finally:
             if span is not None:
                 verdict = None if outcome is None else outcome.verdict
@@ -229,19 +241,6 @@ class Workers:
                 failure = None if verdict is Verdict.SENT else verdict or "interrupted"
                 span.end(failure, {"parcours.outcome": verdict, "smtp.code": code})
         return outcome
-
-    async def _send(self, claim: Claim, outgoing: Outgoing) -> SendOutcome | None:
-        async def mark_data_start() -> bool:
-            return claim in await self._marks.put(claim)
-
-        try:
-            return await self._pool.send(outgoing, mark_data_start)
-        except Exception as error:
-            if not is_temporary(error):
-                raise
-            # Nothing was sent. Whether the mark is stored decides what happens when the lease runs out.
-            log.warning("The mark of mail %s cannot be stored (%s)", claim.mail_id, type(error).__name__)
-            return None
 
     # ------------------------------------------------------------------------------------- to the database
 
