@@ -5,15 +5,22 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from services.notifier.letters.happenings import Happening
 from services.notifier.tables import TimelineRow
 from shared.database import Transaction, insert_many
+from shared.events import Event
+from shared.events.cloudevents import Received
+from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
 from shared.events.vocabulary import AgentKey
 
+Happened = tuple[Received[Event], Happening, str | None]
+"""An event, what it says happened to its agent, and why or how."""
 
-async def add(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+
+async def add(tx: Transaction, happened: Sequence[Happened]) -> None:
     """Add what happened, in one statement."""
-    if rows:
-        await insert_many(tx, TimelineRow, rows)
+    if happened:
+        await insert_many(tx, TimelineRow, [_row(*each) for each in happened])
 
 
 async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[TimelineRow]:
@@ -23,3 +30,29 @@ async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[Timel
     )
     newest_first = found.order_by(col(TimelineRow.at).desc(), col(TimelineRow.id).desc())
     return list(await tx.scalars(newest_first.limit(most)))
+
+
+def _row(record: Received[Event], kind: Happening, reason: str | None) -> dict[str, Any]:
+    event = record.event
+    decision = event if isinstance(event, Decision) else None
+    return {
+        "event_id": record.id,
+        "at": record.received_at,
+        "kind": kind.value,
+        "reason": reason,
+        **_agent_of(record)._asdict(),
+        "enrolment_id": event.enrolment_id if isinstance(event, Decision | NewAddressGiven) else None,
+        "session_id": decision and decision.session_id,
+        "version": decision and decision.version,
+        "request_id": decision and decision.request_id,
+    }
+
+
+def _agent_of(record: Received[Event]) -> AgentKey:
+    match record.event:
+        case Decision(agent=agent) | NewAddressGiven(agent=agent):
+            return agent.key
+        case AgentDetailsCorrected(issuer=issuer, agent_id=agent_id):
+            return AgentKey(issuer, agent_id)
+        case event:
+            return AgentKey(record.issuer, event.key)
