@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from services.notifier.letters import Standing
@@ -17,15 +17,20 @@ from shared.database import Database
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Instant, IssuerName, MessageText, Url
 from shared.guard import Guard
-from shared.http import Problem, new_api
+from shared.http import PROBLEMS, Problem, add_routers, new_api
 from shared.read_log import PurposeHeader, Reading, reading_of
 from shared.web.paging import page_of, position
 
 _KEY = TypeAdapter(tuple[Instant, UUID])
 
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+NotifierDatabase = Annotated[Database, Depends(_database)]
 Staff = Annotated[Principal, Depends(requires(Role.SUPPORT, documented="API_TOKENS_FILE: support or admin"))]
-
-
 Organiser = Annotated[
     Principal, Depends(requires(Role.ORGANISER, documented="API_TOKENS_FILE: organiser or admin"))
 ]
@@ -164,116 +169,142 @@ _EXAMPLES: dict[str, Any] = {
 """By the names of their schemas; a test checks each against its own."""
 
 
-def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
-    """The API over one database."""
+router = APIRouter(prefix="/api/v1", route_class=TokenFirst, responses=PROBLEMS)
+
+
+def build(database: Database, tokens: Tokens, guard: Guard, renderer: Renderer) -> FastAPI:
+    """The API over one database. ``renderer`` writes letters whose links open nothing."""
     api = new_api(
         "notifier",
         "Mails: what was sent to whom, when, and what is still to send.",
         guard,
         examples=_EXAMPLES,
     )
+    api.state.database = database
     api.state.tokens = tokens
-    api.router.route_class = TokenFirst
-
-    async def found(search: MailSearch, reading: Reading) -> MailPage:
-        after = position(search.cursor, _KEY)
-        async with database.quiet_transaction() as tx:
-            rows = await mails_service.find(
-                tx,
-                issuer=search.issuer,
-                agent_id=search.agent_id,
-                state=search.state,
-                after=after,
-                limit=search.limit + 1,
-                reading=reading,
-            )
-        page = page_of(
-            rows, search.limit, show=_item, key=lambda row: (str(row.created_at), str(row.mail_id))
-        )
-        return MailPage(items=page.items, next=page.next)
-
-    @api.get("/api/v1/mails", tags=["mails"], summary="All mails, or those in a state")
-    async def mails(
-        staff: Staff,
-        *,
-        agent_id: Annotated[
-            str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
-        ] = None,
-        state: MailState | None = None,
-        cursor: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-        purpose: PurposeHeader = None,
-    ) -> MailPage:
-        if agent_id is not None:
-            raise Problem(
-                400,
-                "An agent's id has no place in a URL",
-                'Ask with POST /api/v1/mails/search and the body {"agent_id": "…"}: URLs stay in logs.',
-            )
-        return await found(MailSearch(state=state, cursor=cursor, limit=limit), reading_of(staff, purpose))
-
-    @api.post("/api/v1/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
-    async def search(staff: Staff, search: MailSearch, purpose: PurposeHeader = None) -> MailPage:
-        return await found(search, reading_of(staff, purpose))
-
-    @api.get("/api/v1/mails/counts", tags=["mails"], summary="How many mails are in each state")
-    async def counts(_staff: Staff) -> MailCounts:
-        async with database.quiet_transaction() as tx:
-            return MailCounts(states=await mails_service.counts(tx))
-
-    @api.get("/api/v1/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
-    async def mail(staff: Staff, mail_id: UUID, purpose: PurposeHeader = None) -> MailDetail:
-        reading = reading_of(staff, purpose)
-        async with database.quiet_transaction() as tx:
-            shown = await mails_service.show(tx, mail_id, reading)
-        if shown is None:
-            raise _no_mail(mail_id)
-        decisions = [MailDecision.model_validate(line, from_attributes=True) for line in shown.audit_log]
-        return MailDetail(**_item(shown.row).model_dump(), decisions=decisions)
-
-    @api.post(
-        "/api/v1/mails/{mail_id}/resend",
-        tags=["mails"],
-        status_code=201,
-        summary="Send a letter once more on purpose, as a new mail",
-    )
-    async def resend(staff: Staff, request: Request, mail_id: UUID) -> MailResent:
-        await guard.take(request, "resend", mails_service.RESENDS, staff.name)
-        async with database.transaction() as tx:
-            again = await mails_service.resend(tx, mail_id, actor=staff.name)
-            is_known = await mails_service.is_known(tx, mail_id)
-        if not is_known:
-            raise _no_mail(mail_id)
-        if again is None:
-            raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")
-        return MailResent(mail_id=again)
-
+    api.state.renderer = renderer
+    add_routers(api, router)
     return api
 
 
-def add_preview(api: FastAPI, database: Database, renderer: Renderer) -> None:
-    """Show organisers how a letter of theirs will read, as ``renderer`` writes it."""
-
-    @api.post(
-        "/api/v1/sessions/{session_id}/messages/preview",
-        tags=["organisers"],
-        summary="The letter that a message to who is in a session would be",
-    )
-    async def preview(organiser: Organiser, session_id: UUID, draft: MessageDraft) -> LetterPreview:
-        async with database.quiet_transaction() as tx:
-            letter = await notices.preview(
-                tx,
-                session_id,
-                organiser,
-                text=draft.text,
-                link=draft.link,
-                standing=Standing(draft.reader),
-            )
-        if letter is None:
-            raise Problem(404, "Not found", f"There is no session {session_id}, or it is not yours.")
-        return LetterPreview(
-            subject=renderer.subject(*letter), text=renderer.text(*letter), html=renderer.page(*letter)
+@router.get("/mails", tags=["mails"], summary="All mails, or those in a state")
+async def mails(
+    database: NotifierDatabase,
+    staff: Staff,
+    *,
+    agent_id: Annotated[
+        str | None, Query(deprecated=True, description="Refused: POST /api/v1/mails/search takes it.")
+    ] = None,
+    state: MailState | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    purpose: PurposeHeader = None,
+) -> MailPage:
+    """Newest first."""
+    if agent_id is not None:
+        raise Problem(
+            400,
+            "An agent's id has no place in a URL",
+            'Ask with POST /api/v1/mails/search and the body {"agent_id": "…"}: URLs stay in logs.',
         )
+    wanted = MailSearch(state=state, cursor=cursor, limit=limit)
+    return await _found(database, wanted, reading_of(staff, purpose))
+
+
+@router.post("/mails/search", tags=["mails"], summary="The mails of an agent, or those in a state")
+async def search(
+    database: NotifierDatabase, staff: Staff, search: MailSearch, purpose: PurposeHeader = None
+) -> MailPage:
+    """Newest first."""
+    return await _found(database, search, reading_of(staff, purpose))
+
+
+@router.get("/mails/counts", tags=["mails"], summary="How many mails are in each state")
+async def counts(database: NotifierDatabase, _staff: Staff) -> MailCounts:
+    """All of them, whenever they were written."""
+    async with database.quiet_transaction() as tx:
+        return MailCounts(states=await mails_service.counts(tx))
+
+
+@router.get("/mails/{mail_id}", tags=["mails"], summary="One mail, and what was decided about it")
+async def mail(
+    database: NotifierDatabase, staff: Staff, mail_id: UUID, purpose: PurposeHeader = None
+) -> MailDetail:
+    """Without its address and its text."""
+    reading = reading_of(staff, purpose)
+    async with database.quiet_transaction() as tx:
+        shown = await mails_service.show(tx, mail_id, reading)
+    if shown is None:
+        raise _no_mail(mail_id)
+    decisions = [MailDecision.model_validate(line, from_attributes=True) for line in shown.audit_log]
+    return MailDetail(**_item(shown.row).model_dump(), decisions=decisions)
+
+
+@router.post(
+    "/mails/{mail_id}/resend",
+    tags=["mails"],
+    status_code=201,
+    summary="Send a letter once more on purpose, as a new mail",
+)
+async def resend(database: NotifierDatabase, staff: Staff, request: Request, mail_id: UUID) -> MailResent:
+    """Only a mail that has come to an end."""
+    guard: Guard = request.app.state.guard
+    await guard.take(request, "resend", mails_service.RESENDS, staff.name)
+    async with database.transaction() as tx:
+        again = await mails_service.resend(tx, mail_id, actor=staff.name)
+        is_known = await mails_service.is_known(tx, mail_id)
+    if not is_known:
+        raise _no_mail(mail_id)
+    if again is None:
+        raise Problem(409, "Still on its way", f"The mail {mail_id} has not come to an end yet.")
+    return MailResent(mail_id=again)
+
+
+@router.post(
+    "/sessions/{session_id}/messages/preview",
+    tags=["organisers"],
+    summary="The letter that a message to who is in a session would be",
+)
+async def preview(
+    database: NotifierDatabase,
+    organiser: Organiser,
+    request: Request,
+    session_id: UUID,
+    *,
+    draft: MessageDraft,
+) -> LetterPreview:
+    """As its reader would have it now."""
+    async with database.quiet_transaction() as tx:
+        letter = await notices.preview(
+            tx,
+            session_id,
+            organiser,
+            text=draft.text,
+            link=draft.link,
+            standing=Standing(draft.reader),
+        )
+    if letter is None:
+        raise Problem(404, "Not found", f"There is no session {session_id}, or it is not yours.")
+    renderer: Renderer = request.app.state.renderer
+    return LetterPreview(
+        subject=renderer.subject(*letter), text=renderer.text(*letter), html=renderer.page(*letter)
+    )
+
+
+async def _found(database: Database, search: MailSearch, reading: Reading) -> MailPage:
+    after = position(search.cursor, _KEY)
+    async with database.quiet_transaction() as tx:
+        rows = await mails_service.find(
+            tx,
+            issuer=search.issuer,
+            agent_id=search.agent_id,
+            state=search.state,
+            after=after,
+            limit=search.limit + 1,
+            reading=reading,
+        )
+    page = page_of(rows, search.limit, show=_item, key=lambda row: (str(row.created_at), str(row.mail_id)))
+    return MailPage(items=page.items, next=page.next)
 
 
 def _no_mail(mail_id: UUID) -> Problem:

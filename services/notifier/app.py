@@ -46,8 +46,7 @@ def compose(settings: Settings) -> Process:
     guard = Guard(database, settings.digest_key, settings.rates)
     shown = Renderer(_sender(settings), _links_to_nowhere())
     organisers = {organiser: found.organisers for organiser, found in settings.delegation_contacts.items()}
-    http = api.build(database, tokens, guard)
-    api.add_preview(http, database, shown)
+    http = api.build(database, tokens, guard, shown)
     explain_problems(http, settings.public_url("enrolment"))
     sites = Sites.by(settings.public_url)
     pages.subscribing.add_to(

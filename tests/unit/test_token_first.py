@@ -15,13 +15,14 @@ from services.notifier import api as notifier
 from shared.auth import Tokens
 from tests.conftest import settings_of
 from tests.support.guards import NOWHERE, a_guard
+from tests.unit.notifier.builders import a_renderer
 
 SETTINGS = settings_of("enrolment", "postgresql://x@localhost/x", "x:1")
 ENROLMENT: dict[str, Any] = {name.lower(): value for name, value in SETTINGS.items()}
 APIS = (
     catalogue.build(NOWHERE, Tokens(), a_guard()),
     compose(Settings(**ENROLMENT)).api,
-    notifier.build(NOWHERE, Tokens(), a_guard()),
+    notifier.build(NOWHERE, Tokens(), a_guard(), a_renderer()),
 )
 
 

@@ -37,7 +37,7 @@ from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_mail_log import browser, log_in, tokens
 from tests.integration.notifier.test_read_log import ZOE
 from tests.support.guards import a_guard
-from tests.unit.notifier.builders import a_decision, a_session, an_agent
+from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_agent
 
 __all__ = ["browser", "tokens"]
 FIGURES = "/courriels/suivi/chiffres"
@@ -245,7 +245,7 @@ async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_p
     ]
     file.write_text(json.dumps(entries))
     kept, guard = Tokens(file), a_guard(notifier.database)
-    app = api.build(notifier.database, kept, guard)
+    app = api.build(notifier.database, kept, guard, a_renderer())
     rendering = pages.rendering(Sites.by("http://{}".format), PRIVATE)
     address = "http://notifier"
     pages.figures.add_to(app, notifier.database, rendering, tokens=kept, guard=guard, public_url=address)

@@ -69,14 +69,15 @@ def tokens(tmp_path: Path) -> Tokens:
 
 def application(notifier: Notifier, tokens: Tokens, *, signs_requests: bool = True) -> FastAPI:
     guard = a_guard(notifier.database)
-    app = api.build(notifier.database, tokens, guard)
+    renderer = Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00"))
+    app = api.build(notifier.database, tokens, guard, renderer)
     pages.mail_log.add_to(
         app,
         notifier.database,
         pages.rendering(Sites(catalogue="http://catalogue", operations=OPERATIONS_OF), PRIVATE),
         tokens=tokens,
         guard=guard,
-        renderer=Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00")),
+        renderer=renderer,
         public_url="http://courriels.example",
         signs_requests=signs_requests,
     )

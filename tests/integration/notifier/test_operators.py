@@ -21,7 +21,7 @@ from tests.integration.notifier.conftest import Notifier
 from tests.support.guards import a_guard
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
-from tests.unit.notifier.builders import a_decision, a_session, an_agent
+from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_agent
 
 ONE = str(UUID(int=1))
 
@@ -42,7 +42,7 @@ async def client(notifier: Notifier, tmp_path: Path) -> AsyncIterator[httpx.Asyn
             ]
         )
     )
-    app = api.build(notifier.database, Tokens(file), a_guard(notifier.database))
+    app = api.build(notifier.database, Tokens(file), a_guard(notifier.database), a_renderer())
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app),
         base_url="http://test",

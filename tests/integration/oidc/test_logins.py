@@ -79,14 +79,15 @@ def catalogue(catalogue_database: Database, tokens: Tokens, provider: Provider) 
 @pytest.fixture
 def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) -> FastAPI:
     guard = a_guard(notifier_database)
-    web = notifier_api.build(notifier_database, tokens, guard)
+    renderer = Renderer(SENDER, Links(["a key for tests only"], dict.fromkeys(Purpose, SITE)))
+    web = notifier_api.build(notifier_database, tokens, guard, renderer)
     notifier_pages.mail_log.add_to(
         web,
         notifier_database,
         notifier_pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),
         tokens=tokens,
         guard=guard,
-        renderer=Renderer(SENDER, Links(["a key for tests only"], dict.fromkeys(Purpose, SITE))),
+        renderer=renderer,
         public_url=SITE,
         provider=provider,
     )
