@@ -76,7 +76,7 @@ def compose(settings: Settings) -> Process:
         pages.rendering(sites),
         wanted={organiser: found.digest for organiser, found in settings.delegation_contacts.items()},
     )
-    pages.mail_log.add_to(
+    pages.staff.add_to(
         http,
         database,
         pages.rendering(sites, PRIVATE),
@@ -86,15 +86,6 @@ def compose(settings: Settings) -> Process:
         public_url=settings.public_url("notifier"),
         provider=provider_of(settings),
         signs_requests=settings.intake_key is not None,
-    )
-    pages.figures.add_to(
-        http,
-        database,
-        pages.rendering(sites, PRIVATE),
-        tokens=tokens,
-        guard=guard,
-        public_url=settings.public_url("notifier"),
-        provider=provider_of(settings),
     )
     process = Process(
         name="notifier",

@@ -340,6 +340,27 @@ READS: Mapping[str, str] = {
 }
 """What somebody of the staff read, or asked for at the command line."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
+AREAS: Mapping[str, str] = {
+    "organisers": "Espace des délégations",
+    "support": "Assistance",
+    "operations": "Exploitation",
+}
+"""The pages behind a log-in, by whose they are."""
+STAFF_PAGES: Mapping[str, str] = {
+    "today": "Aujourd’hui",
+    "sessions": "Mes sessions",
+    "new_session": "Nouvelle session",
+    "offers": "Offres",
+    "resources": "Ressources",
+    "bespoke": "Demandes",
+    "figures": "Chiffres",
+    "people": "Personnes",
+    "mails": "Courriels",
+    "erasure": "Effacer une personne",
+    "status": "État",
+    "incidents": "Incidents",
+}
+"""The pages that the head of each of them leads to."""
 LOG_IN_LEADS: Mapping[str, str] = {
     "gestion": "Pour créer, modifier et publier les sessions de votre délégation.",
     "inscriptions": "Pour suivre les inscriptions aux sessions de votre délégation.",

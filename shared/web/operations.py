@@ -140,10 +140,10 @@ def add_to(
         home=home,
         cookie=f"exploitation-{process.name}",
         roles=frozenset((Role.SUPPORT, Role.ADMIN)),
-        title=f"Exploitation, {labels.SERVICES[process.name].lower()}",
+        title=f"{labels.AREAS['operations']}, {labels.SERVICES[process.name].lower()}",
         lead=labels.LOG_IN_LEADS["exploitation"],
         label={"motif": "Motif de la consultation", "raison": "Pourquoi rien n’est perdu"}.get,
-        pages=((home, "État"), (f"{home}/incidents", "Incidents")),
+        pages=((home, "status"), (f"{home}/incidents", "incidents")),
         same_site="strict",
     )
     logins = Logins(

@@ -1,13 +1,13 @@
-"""HTTP in (HTML): what links of letters open, the subscription form, the mail log of support, figures."""
+"""HTTP in (HTML): what links of letters open, the subscription form, pages of support, figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.notifier.pages import digests, figures, lost_link, mail_log, subscribing
+from services.notifier.pages import digests, lost_link, mail_log, staff, subscribing
 from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK
 
-__all__ = ["digests", "figures", "lost_link", "mail_log", "rendering", "subscribing"]
+__all__ = ["digests", "lost_link", "mail_log", "rendering", "staff", "subscribing"]
 
 _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 

@@ -5,27 +5,24 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from services.notifier.pages.fields import is_agent_id, is_issuer
+from services.notifier.pages.staff_area import ERASURE
 from services.notifier.service import erasures
 from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
 
 
 @dataclass(frozen=True, slots=True)
 class ErasurePage:
-    """``path`` is its own, ``log`` that of the mail log.
-
-    ``is_believed``: requests are signed, so that all services believe them.
-    """
+    """``is_believed``: requests are signed, so that all services believe them."""
 
     database: Database
     guard: Guard
-    path: str
-    log: str
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
@@ -38,7 +35,7 @@ class ErasurePage:
                 await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
             who = visit.who.in_security_log
             self.guard.record(visit.request, SecurityEvent.ERASURE, SecurityOutcome.OK, who)
-            return see_other(self.path)
+            return see_other(ERASURE)
         async with self.database.quiet_transaction() as tx:
             states = await erasures.states(tx)
         return visit.page(
@@ -49,7 +46,7 @@ class ErasurePage:
             states=states,
             services=sorted(erasures.SERVICES),
             is_believed=self.is_believed,
-            log=self.log,
+            log=MAIL_LOG,
         )
 
 

@@ -10,59 +10,25 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from fastapi import FastAPI
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from services.notifier.pages.erasing import ErasurePage
 from services.notifier.pages.fields import is_issuer, is_searched_by
-from services.notifier.pages.figures import FigurePages
-from services.notifier.pages.people import PeoplePages
+from services.notifier.pages.staff_area import PEOPLE
 from services.notifier.render import WRITTEN_BY, Renderer
 from services.notifier.service import mails, queue
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
-from shared.auth import Role, Tokens
 from shared.database import Database, Transaction
 from shared.guard import Guard
-from shared.oidc.provider import Provider
 from shared.read_log import ReadKind, purpose_in
-from shared.web import labels
 from shared.web.links import MAIL_LOG, OPERATIONS
-from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
+from shared.web.logins import StaffVisit
 from shared.web.operations import ServiceLine, parked_line
 from shared.web.paging import PagePosition, Part, edges, part_around, written
-from shared.web.rendering import Rendering
 from shared.web.responses import PRIVATE, see_other
 
-LOG = MAIL_LOG
-PEOPLE = f"{LOG}/personnes"
-CORRECTION = f"{PEOPLE}/correction"
-FIGURES = f"{LOG}/chiffres"
-ERASURE = f"{LOG}/effacement"
 INCIDENTS = f"{OPERATIONS['notifier']}/incidents"
 PAGE = 50
-
-STAFF_AREA = StaffArea(
-    home=LOG,
-    cookie="courriels",
-    roles=frozenset((Role.SUPPORT, Role.ADMIN)),
-    title="Assistance",
-    lead=labels.LOG_IN_LEADS["courriels"],
-    pages=(
-        (PEOPLE, "Personnes"),
-        (LOG, "Courriels"),
-        (FIGURES, "Chiffres"),
-        (ERASURE, "Effacer une personne"),
-    ),
-    label={
-        "agent": "Identifiant ou référence",
-        "emetteur": "Émetteur de l’identifiant",
-        "motif": "Motif de la consultation",
-        "cherche": "Personne cherchée",
-    }.get,
-    same_site="strict",
-)
 
 
 class MailLogMessage(StrEnum):
@@ -71,55 +37,10 @@ class MailLogMessage(StrEnum):
     NO_MAIL = "no_mail"
 
 
-def add_to(
-    api: FastAPI,
-    database: Database,
-    rendering: Rendering,
-    *,
-    tokens: Tokens,
-    guard: Guard,
-    renderer: Renderer,
-    public_url: str,
-    provider: Provider | None = None,
-    signs_requests: bool = False,
-) -> None:
-    """Serve the pages beside the API.
-
-    ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
-    finds this service; staff log in at ``provider``, if any. ``signs_requests``: the other services believe
-    what this one asks for an agent.
-    """
-    logins = Logins(
-        STAFF_AREA,
-        database,
-        tokens,
-        guard,
-        address=public_url,
-        rendering=rendering,
-        provider=provider,
-    )
-    pages = _MailLogPages(database, guard, renderer)
-    people = PeoplePages(database, guard, PEOPLE, CORRECTION, LOG, signs_requests)
-    figures = FigurePages(database, FIGURES)
-    routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
-        (LOG, pages.search, ["GET", "POST"]),
-        (PEOPLE, people.show, ["GET", "POST"]),
-        (CORRECTION, people.correct, ["GET", "POST"]),
-        (FIGURES, figures.show, ["GET"]),
-        (f"{FIGURES}.csv", figures.sheet, ["GET"]),
-        (ERASURE, ErasurePage(database, guard, ERASURE, LOG, signs_requests).show, ["GET", "POST"]),
-        (f"{LOG}/{{mail_id:uuid}}", pages.one_mail, ["GET", "POST"]),
-        (f"{LOG}/{{mail_id:uuid}}/lettre", pages.letter, ["GET"]),
-    )
-    for route in (
-        *logins.routes(),
-        *(Route(path, logins.guarded(handler), methods=methods) for path, handler, methods in routes),
-    ):
-        api.router.routes.append(route)
-
-
 @dataclass(frozen=True, slots=True)
-class _MailLogPages:
+class MailLogPages:
+    """What support sees of mails; ``renderer`` writes letters whose links open nothing."""
+
     database: Database
     guard: Guard
     renderer: Renderer
@@ -185,7 +106,8 @@ class _MailLogPages:
     def _page(visit: StaffVisit, state: MailState | None, *, status: int = 200, **values: Any) -> Response:
         shown: dict[str, Any] = {"lines": (), "agent": "", "issuer": "", "purpose": "", "is_search": False}
         shown |= {"wrong": (), "part": Part([], True, {}, {}), **values}
-        return visit.page("mail-log.html", status=status, state=state or "", log=LOG, people=PEOPLE, **shown)
+        shown |= {"state": state or "", "log": MAIL_LOG, "people": PEOPLE}
+        return visit.page("mail-log.html", status=status, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
         """One mail, whole; on POST it is decided about, or said that there is nothing to decide any more."""
@@ -199,14 +121,14 @@ class _MailLogPages:
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
             to = await self._decide(mail_id, decision, after, visit.who.name)
             if to is not None:
-                return see_other(f"{LOG}/{to}")
+                return see_other(f"{MAIL_LOG}/{to}")
             is_late = True
         if visit.reading is None:
-            return see_other(LOG)
+            return see_other(MAIL_LOG)
         async with self.database.quiet_transaction() as tx:
             found = await mails.show(tx, mail_id, visit.reading)
         if found is None:
-            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
+            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=MAIL_LOG)
         letter, context = found.letter, found.context
         return visit.page(
             "mail.html",
@@ -222,7 +144,7 @@ class _MailLogPages:
             audit=found.audit_log,
             purpose=visit.reading.purpose,
             people=PEOPLE,
-            log=LOG,
+            log=MAIL_LOG,
         )
 
     async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> UUID | None:
@@ -244,11 +166,11 @@ class _MailLogPages:
         """The letter as HTML, as it was written or would be now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:
-            return see_other(LOG)
+            return see_other(MAIL_LOG)
         async with self.database.quiet_transaction() as tx:
             found = await mails.show(tx, mail_id, visit.reading, ReadKind.LETTER)
         if found is None or found.context is None:
-            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=LOG)
+            return visit.rendering.notice(MailLogMessage.NO_MAIL, log=MAIL_LOG)
         page = self._as_written(found).page(found.letter, found.context)
         policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; base-uri 'none'; form-action 'none'"
         return HTMLResponse(page, headers={**PRIVATE, "Content-Security-Policy": policy})
@@ -265,7 +187,10 @@ async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:
     return (
         ServiceLine("mails_due", figures.due, "few" if late else "open", seconds=figures.age, is_late=late),
         ServiceLine(
-            "mails_ambiguous", ambiguous, "closed" if ambiguous else "open", address=f"{LOG}?etat=ambiguous"
+            "mails_ambiguous",
+            ambiguous,
+            "closed" if ambiguous else "open",
+            address=f"{MAIL_LOG}?etat=ambiguous",
         ),
     )
 

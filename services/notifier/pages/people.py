@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from services.notifier.pages.fields import is_address, is_agent_id, is_issuer
+from services.notifier.pages.staff_area import CORRECTION, PEOPLE
 from services.notifier.service import corrections, people
 from services.notifier.service.people import KnownPerson, Story
 from shared.database import Database
@@ -16,6 +17,7 @@ from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.read_log import Reading, purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
 from shared.web.responses import see_other
@@ -27,16 +29,10 @@ NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
 
 @dataclass(frozen=True, slots=True)
 class PeoplePages:
-    """``path`` is their own, ``correction`` where an address is corrected, ``log`` that of the mail log.
-
-    ``is_believed``: requests are signed, so that all services believe them.
-    """
+    """``is_believed``: requests are signed, so that all services believe them."""
 
     database: Database
     guard: Guard
-    path: str
-    correction: str
-    log: str
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
@@ -66,7 +62,7 @@ class PeoplePages:
         """
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
-            return see_other(self.path)
+            return see_other(PEOPLE)
         reading = await visit.read_for(purpose)
         async with self.database.quiet_transaction() as tx:
             story = await people.story(tx, chosen, reading)
@@ -132,9 +128,9 @@ class PeoplePages:
             is_requested=is_requested,
             is_stale=status == 409,
             is_believed=self.is_believed,
-            people=self.path,
-            correction=self.correction,
-            log=self.log,
+            people=PEOPLE,
+            correction=CORRECTION,
+            log=MAIL_LOG,
         )
 
 

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.auth import Role
+from shared.web import labels
 from shared.web.links import DELEGATION_FIGURES, ORGANISING
 
 SameSite = Literal["lax", "strict"]
 ORGANISER_PAGES = (
-    (ORGANISING, "Aujourd’hui"),
-    ("/gestion", "Mes sessions"),
-    ("/gestion/sessions/nouvelle", "Nouvelle session"),
-    ("/gestion/offres", "Offres"),
-    ("/gestion/ressources", "Ressources"),
-    ("/gestion/demandes", "Demandes"),
-    (DELEGATION_FIGURES, "Chiffres"),
+    (ORGANISING, "today"),
+    ("/gestion", "sessions"),
+    ("/gestion/sessions/nouvelle", "new_session"),
+    ("/gestion/offres", "offers"),
+    ("/gestion/ressources", "resources"),
+    ("/gestion/demandes", "bespoke"),
+    (DELEGATION_FIGURES, "figures"),
 )
 """The pages of organisers, in each service: one head leads to all."""
 _LONGEST = 2000
@@ -28,8 +29,8 @@ class StaffArea:
     """Pages for those who are logged in, all under the path ``home``.
 
     ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
-    page of the log-in says. ``pages`` are those that the head of each page leads to: address and name.
-    ``label`` gives what a form calls a field, and None for a field that nobody typed
+    page of the log-in says. ``pages`` are those that the head of each page leads to: address, and name in
+    `labels.STAFF_PAGES`. ``label`` gives what a form calls a field, and None for a field that nobody typed
     in; ``only_posted`` are the ends of addresses that cannot be visited.
     """
 
@@ -77,3 +78,19 @@ class StaffArea:
         """The address, if it is of a page of this area and never of another host; else the first page."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home
+
+
+def organiser_area(
+    home: str, cookie: str, label: Callable[[str], str | None], only_posted: tuple[str, ...] = ()
+) -> StaffArea:
+    """Return the area of organisers on one service: one head leads to its pages in all."""
+    return StaffArea(
+        home=home,
+        cookie=cookie,
+        roles=frozenset((Role.ORGANISER, Role.ADMIN)),
+        title=labels.AREAS["organisers"],
+        lead=labels.LOG_IN_LEADS[cookie],
+        label=label,
+        pages=ORGANISER_PAGES,
+        only_posted=only_posted,
+    )

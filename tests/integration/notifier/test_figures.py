@@ -245,10 +245,19 @@ async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_p
     ]
     file.write_text(json.dumps(entries))
     kept, guard = Tokens(file), a_guard(notifier.database)
-    app = api.build(notifier.database, kept, guard, a_renderer())
+    renderer = a_renderer()
+    app = api.build(notifier.database, kept, guard, renderer)
     rendering = pages.rendering(Sites.by("http://{}".format), PRIVATE)
     address = "http://notifier"
-    pages.figures.add_to(app, notifier.database, rendering, tokens=kept, guard=guard, public_url=address)
+    pages.staff.add_to(
+        app,
+        notifier.database,
+        rendering,
+        tokens=kept,
+        guard=guard,
+        renderer=renderer,
+        public_url=address,
+    )
     of = DELEGATION_FIGURES
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=address, follow_redirects=True) as browser:

@@ -71,7 +71,7 @@ def application(notifier: Notifier, tokens: Tokens, *, signs_requests: bool = Tr
     guard = a_guard(notifier.database)
     renderer = Renderer(SENDER, NOWHERE, now=lambda: at("2025-03-10T14:06+01:00"))
     app = api.build(notifier.database, tokens, guard, renderer)
-    pages.mail_log.add_to(
+    pages.staff.add_to(
         app,
         notifier.database,
         pages.rendering(Sites(catalogue="http://catalogue", operations=OPERATIONS_OF), PRIVATE),
@@ -204,7 +204,7 @@ async def test_a_token_that_is_taken_back_opens_nothing_any_more(
 async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None:
     away = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
     app = FastAPI()
-    pages.mail_log.add_to(
+    pages.staff.add_to(
         app,
         away,
         pages.rendering(Sites(catalogue="http://catalogue", operations=OPERATIONS_OF), PRIVATE),

@@ -81,7 +81,7 @@ def notifier(notifier_database: Database, tokens: Tokens, provider: Provider) ->
     guard = a_guard(notifier_database)
     renderer = Renderer(SENDER, Links(["a key for tests only"], dict.fromkeys(Purpose, SITE)))
     web = notifier_api.build(notifier_database, tokens, guard, renderer)
-    notifier_pages.mail_log.add_to(
+    notifier_pages.staff.add_to(
         web,
         notifier_database,
         notifier_pages.rendering(Sites(catalogue="http://catalogue"), PRIVATE),

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from services.notifier.letters import InterestKind, LetterContext, Standing
 from services.notifier.pages import mail_log, rendering
-from services.notifier.pages.mail_log import STAFF_AREA
+from services.notifier.pages.staff_area import SUPPORT_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
 from services.notifier.service.erasures import ErasureState
@@ -55,7 +55,7 @@ MAIL, RETURNED = MailRow(**ROW), MailRow(**ROW | {"state": "sent", "settled_at":
 LINE = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor=EVIL, action="resent")
 WHO = Principal(name="Camille", role=Role.SUPPORT)
 LOG: dict[str, Any] = {
-    "staff_area": STAFF_AREA,
+    "staff_area": SUPPORT_AREA,
     "who": WHO,
     "form_key": "key",
     "log_in_ending": ending_of(NOW, NOW),
@@ -88,7 +88,7 @@ STORY_PAGE: dict[str, Any] = {
     "is_believed": True,
 }
 ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
-LOG_IN: dict[str, Any] = {"area": STAFF_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
+LOG_IN: dict[str, Any] = {"area": SUPPORT_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     (
         "subscribe.html",

@@ -1,19 +1,13 @@
 """The pages of organisers about enrolments: who may log in to them."""
 
-from shared.auth import Role
 from shared.web import labels
 from shared.web.links import ORGANISING
-from shared.web.logins import StaffArea
-from shared.web.logins.staff_area import ORGANISER_PAGES
+from shared.web.logins.staff_area import organiser_area
 
-STAFF_AREA = StaffArea(
-    home=ORGANISING,
-    cookie="inscriptions",
-    roles=frozenset((Role.ORGANISER, Role.ADMIN)),
-    title="Espace des délégations",
-    lead=labels.LOG_IN_LEADS["inscriptions"],
-    label=labels.enrolment_field,
-    pages=ORGANISER_PAGES,
+STAFF_AREA = organiser_area(
+    ORGANISING,
+    "inscriptions",
+    labels.enrolment_field,
     only_posted=(
         "/correction",
         "/desistement",

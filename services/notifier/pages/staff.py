@@ -1,0 +1,74 @@
+"""The pages behind a log-in: of support, and of organisers their figures."""
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from services.notifier.pages.erasing import ErasurePage
+from services.notifier.pages.figures import FigurePages
+from services.notifier.pages.mail_log import MailLogPages
+from services.notifier.pages.people import PeoplePages
+from services.notifier.pages.staff_area import (
+    CORRECTION,
+    ERASURE,
+    FIGURES,
+    FIGURES_AREA,
+    PEOPLE,
+    SUPPORT_AREA,
+)
+from services.notifier.render import Renderer
+from shared.auth import Tokens
+from shared.database import Database
+from shared.guard import Guard
+from shared.oidc.provider import Provider
+from shared.web.links import DELEGATION_FIGURES, MAIL_LOG
+from shared.web.logins import Logins, StaffArea, VisitHandler
+from shared.web.rendering import Rendering
+
+
+def add_to(
+    api: FastAPI,
+    database: Database,
+    rendering: Rendering,
+    *,
+    tokens: Tokens,
+    guard: Guard,
+    renderer: Renderer,
+    public_url: str,
+    provider: Provider | None = None,
+    signs_requests: bool = False,
+) -> None:
+    """Serve the pages beside the API.
+
+    ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
+    finds this service; staff log in at ``provider``, if any. ``signs_requests``: the other services believe
+    what this one asks for an agent.
+    """
+    log = MailLogPages(database, guard, renderer)
+    people = PeoplePages(database, guard, signs_requests)
+    erasure = ErasurePage(database, guard, signs_requests)
+    figures = FigurePages(database)
+    read, write = ["GET"], ["GET", "POST"]
+    pages: tuple[tuple[StaffArea, str, VisitHandler, list[str]], ...] = (
+        (SUPPORT_AREA, MAIL_LOG, log.search, write),
+        (SUPPORT_AREA, PEOPLE, people.show, write),
+        (SUPPORT_AREA, CORRECTION, people.correct, write),
+        (SUPPORT_AREA, FIGURES, figures.show, read),
+        (SUPPORT_AREA, f"{FIGURES}.csv", figures.sheet, read),
+        (SUPPORT_AREA, ERASURE, erasure.show, write),
+        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}", log.one_mail, write),
+        (SUPPORT_AREA, f"{MAIL_LOG}/{{mail_id:uuid}}/lettre", log.letter, read),
+        (FIGURES_AREA, DELEGATION_FIGURES, figures.show, read),
+        (FIGURES_AREA, f"{DELEGATION_FIGURES}.csv", figures.sheet, read),
+    )
+    for area in (SUPPORT_AREA, FIGURES_AREA):
+        logins = Logins(
+            area, database, tokens, guard, address=public_url, rendering=rendering, provider=provider
+        )
+        api.router.routes += [
+            *logins.routes(),
+            *(
+                Route(path, logins.guarded(handler), methods=methods)
+                for of, path, handler, methods in pages
+                if of is area
+            ),
+        ]

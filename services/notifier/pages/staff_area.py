@@ -1,0 +1,29 @@
+"""The pages behind a log-in: where they are, and who may log in to them."""
+
+from shared.auth import Role
+from shared.web import labels
+from shared.web.links import DELEGATION_FIGURES, MAIL_LOG
+from shared.web.logins import StaffArea
+from shared.web.logins.staff_area import organiser_area
+
+PEOPLE = f"{MAIL_LOG}/personnes"
+CORRECTION = f"{PEOPLE}/correction"
+FIGURES = f"{MAIL_LOG}/chiffres"
+ERASURE = f"{MAIL_LOG}/effacement"
+
+SUPPORT_AREA = StaffArea(
+    home=MAIL_LOG,
+    cookie="courriels",
+    roles=frozenset((Role.SUPPORT, Role.ADMIN)),
+    title=labels.AREAS["support"],
+    lead=labels.LOG_IN_LEADS["courriels"],
+    pages=((PEOPLE, "people"), (MAIL_LOG, "mails"), (FIGURES, "figures"), (ERASURE, "erasure")),
+    label={
+        "agent": "Identifiant ou référence",
+        "emetteur": "Émetteur de l’identifiant",
+        "motif": "Motif de la consultation",
+        "cherche": "Personne cherchée",
+    }.get,
+    same_site="strict",
+)
+FIGURES_AREA = organiser_area(DELEGATION_FIGURES, "chiffres", lambda _: None)
