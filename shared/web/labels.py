@@ -339,6 +339,18 @@ READS: Mapping[str, str] = {
     "erasure": "effacement demandé",
 }
 """What somebody of the staff read, or asked for at the command line."""
+SUPPORT_FIELDS: Mapping[str, str] = {
+    "cherche": "Personne cherchée",
+    "motif": "Motif de la consultation",
+    "agent": "Identifiant",
+    "emetteur": "Émetteur de l’identifiant",
+    "nouvelle": "Nouvelle adresse",
+    "encore": "Encore une fois",
+    "raison": "Pourquoi rien n’est perdu",
+    "adresse": "Adresse",
+    "interet": "Abonnements",
+}
+"""What the forms of support and operators call their fields; the last two are of who subscribes."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 AREAS: Mapping[str, str] = {
     "organisers": "Espace des délégations",

@@ -142,7 +142,7 @@ def add_to(
         roles=frozenset((Role.SUPPORT, Role.ADMIN)),
         title=f"{labels.AREAS['operations']}, {labels.SERVICES[process.name].lower()}",
         lead=labels.LOG_IN_LEADS["exploitation"],
-        label={"motif": "Motif de la consultation", "raison": "Pourquoi rien n’est perdu"}.get,
+        label=labels.SUPPORT_FIELDS.get,
         pages=((home, "status"), (f"{home}/incidents", "incidents")),
         same_site="strict",
     )

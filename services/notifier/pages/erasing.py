@@ -12,6 +12,7 @@ from shared.database import Database
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
@@ -29,8 +30,8 @@ class ErasurePage:
         """The form, and the last hundred requests; on POST an agent is to be forgotten."""
         typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "encore")}
         sends = visit.request.method == "POST"
-        wrong = _wrong(typed) if sends else ()
-        if sends and not wrong and self.is_believed:
+        errors = _errors(typed) if sends else {}
+        if sends and not errors and self.is_believed:
             async with self.database.transaction() as tx:
                 await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
             who = visit.who.in_security_log
@@ -40,9 +41,9 @@ class ErasurePage:
             states = await erasures.states(tx)
         return visit.page(
             "erasure.html",
-            status=422 if wrong else 200,
+            status=422 if errors else 200,
             typed=typed,
-            wrong=wrong,
+            errors=sentences(visit.rendering, errors),
             states=states,
             services=sorted(erasures.SERVICES),
             is_believed=self.is_believed,
@@ -50,10 +51,12 @@ class ErasurePage:
         )
 
 
-def _wrong(typed: dict[str, str]) -> list[str]:
-    right = {
-        "agent": is_agent_id(typed["agent"]),
-        "emetteur": bool(typed["emetteur"]) and is_issuer(typed["emetteur"]),
-        "encore": typed["encore"] == typed["agent"],
-    }
-    return [name for name, is_right in right.items() if not is_right]
+def _errors(typed: dict[str, str]) -> FormErrors:
+    errors = {}
+    if not typed["emetteur"] or not is_issuer(typed["emetteur"]):
+        errors["emetteur"] = FormError("issuer")
+    if not is_agent_id(typed["agent"]):
+        errors["agent"] = FormError("agent_id")
+    if typed["encore"] != typed["agent"]:
+        errors["encore"] = FormError("other_agent_id")
+    return errors

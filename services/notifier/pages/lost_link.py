@@ -16,6 +16,7 @@ from services.notifier.service import lost_links
 from shared.database import Database
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
+from shared.web.form_errors import FormError, sentences
 from shared.web.forms import read_form
 from shared.web.links import LOST_LINK
 from shared.web.networks import network_of
@@ -52,10 +53,11 @@ class _LostLinkPage:
         if not self.signs:
             raise Closed(LostLinkMessage.CLOSED)
         if request.method != "POST":
-            return self.rendering.page("lost-link.html", address="", wrong=False)
+            return self.rendering.page("lost-link.html", address="", errors={})
         address = (await read_form(request, most=10)).typed("adresse")
         if not is_address(address):
-            return self.rendering.page("lost-link.html", status=422, address=address, wrong=True)
+            errors = sentences(self.rendering, {"adresse": FormError("address")})
+            return self.rendering.page("lost-link.html", status=422, address=address, errors=errors)
         try:
             await self.guard.take(request, "lost_link", self.rate, network_of(request))
         except LimitMet as error:

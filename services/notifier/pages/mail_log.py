@@ -21,6 +21,7 @@ from services.notifier.tables import MailRow, MailState
 from shared.database import Database, Transaction
 from shared.guard import Guard
 from shared.read_log import ReadKind, purpose_in
+from shared.web.form_errors import FormError, sentences
 from shared.web.links import MAIL_LOG, OPERATIONS
 from shared.web.logins import StaffVisit
 from shared.web.operations import ServiceLine, parked_line
@@ -53,14 +54,17 @@ class MailLogPages:
             return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
         state = _state(visit.form.typed("etat"))
-        is_right = {"agent": not agent or is_searched_by(agent), "emetteur": is_issuer(issuer)}
-        wrong = [field for field, right in is_right.items() if not right]
         typed_purpose = visit.form.get("motif", "")
         purpose = purpose_in(typed_purpose)
+        errors = {}
         if purpose is None:
-            wrong.append("motif")
+            errors["motif"] = FormError("purpose")
+        if agent and not is_searched_by(agent):
+            errors["agent"] = FormError("searched")
+        if not is_issuer(issuer):
+            errors["emetteur"] = FormError("issuer")
         part: Part[MailRow] = Part([], True, {}, {})
-        if purpose is not None and not wrong:
+        if purpose is not None and not errors:
             reading = await visit.read_for(purpose)
             async with self.database.quiet_transaction() as tx:
 
@@ -87,12 +91,12 @@ class MailLogPages:
         return self._page(
             visit,
             state,
-            status=422 if wrong else 200,
+            status=422 if errors else 200,
             agent=agent,
             issuer=issuer,
             purpose=typed_purpose,
             is_search=True,
-            wrong=wrong,
+            errors=sentences(visit.rendering, errors),
             part=part,
         )
 
@@ -105,7 +109,7 @@ class MailLogPages:
     @staticmethod
     def _page(visit: StaffVisit, state: MailState | None, *, status: int = 200, **values: Any) -> Response:
         shown: dict[str, Any] = {"lines": (), "agent": "", "issuer": "", "purpose": "", "is_search": False}
-        shown |= {"wrong": (), "part": Part([], True, {}, {}), **values}
+        shown |= {"errors": {}, "part": Part([], True, {}, {}), **values}
         shown |= {"state": state or "", "log": MAIL_LOG, "people": PEOPLE}
         return visit.page("mail-log.html", status=status, **shown)
 

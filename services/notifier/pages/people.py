@@ -3,7 +3,7 @@
 What is looked for, and whom the page shows, travel in the body of a POST: addresses of pages end in logs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.read_log import Reading, purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
+from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
@@ -25,6 +26,7 @@ from shared.web.responses import see_other
 SHORTEST, LONGEST = 2, 200
 """Characters of what is looked for."""
 NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
+NOTHING_WRONG: FormErrors = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ class PeoplePages:
         typed, chosen, purpose = visit.form.typed("cherche"), _chosen(visit), _purpose(visit)
         if visit.request.method != "POST":
             return self._search(visit)
-        wrong = [
-            *(["motif"] if purpose is None else []),
-            *(["cherche"] if chosen is None and not SHORTEST <= len(typed) <= LONGEST else []),
-        ]
-        if purpose is None or wrong:
-            return self._search(visit, typed, wrong=wrong, status=422)
+        errors = {}
+        if chosen is None and not SHORTEST <= len(typed) <= LONGEST:
+            errors["cherche"] = FormError("person")
+        if purpose is None:
+            errors["motif"] = FormError("purpose")
+        if purpose is None or errors:
+            return self._search(visit, typed, errors=errors)
         reading = await visit.read_for(purpose)
         if chosen is not None:
             return await self._story(visit, chosen, reading)
@@ -67,13 +70,12 @@ class PeoplePages:
         async with self.database.quiet_transaction() as tx:
             story = await people.story(tx, chosen, reading)
         typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
-        wrong = [] if is_address(typed["nouvelle"]) else ["nouvelle"]
-        wrong += [] if typed["encore"] == typed["nouvelle"] else ["encore"]
+        errors = _errors(typed)
         can_be_asked = story.is_correctable and self.is_believed
         if can_be_asked and visit.form.get("avant", "") != story.person.address:
             return self._page(visit, story, reading, typed=typed, status=409)
-        if wrong or not can_be_asked:
-            return self._page(visit, story, reading, typed=typed, wrong=wrong, status=422)
+        if errors or not can_be_asked:
+            return self._page(visit, story, reading, typed=typed, errors=errors, status=422)
         await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
         async with self.database.transaction() as tx:
             await corrections.request(tx, chosen, typed["nouvelle"], reading)
@@ -87,16 +89,15 @@ class PeoplePages:
         typed: str = "",
         *,
         found: list[KnownPerson] | None = None,
-        wrong: list[str] | None = None,
-        status: int = 200,
+        errors: FormErrors = NOTHING_WRONG,
     ) -> Response:
         """The form; ``found`` are those of a search, None before it."""
         return visit.page(
             "people.html",
-            status=status,
+            status=422 if errors else 200,
             typed=typed,
             purpose=visit.form.get("motif", ""),
-            wrong=wrong or [],
+            errors=sentences(visit.rendering, errors),
             found=None if found is None else found[: people.MOST],
             is_cut=found is not None and len(found) > people.MOST,
         )
@@ -113,7 +114,7 @@ class PeoplePages:
         reading: Reading,
         *,
         typed: Mapping[str, str] = NOTHING_TYPED,
-        wrong: Sequence[str] = (),
+        errors: FormErrors = NOTHING_WRONG,
         status: int = 200,
         is_requested: bool = False,
     ) -> Response:
@@ -124,7 +125,7 @@ class PeoplePages:
             refusals=REFUSALS,
             purpose=reading.purpose,
             typed=typed,
-            wrong=wrong,
+            errors=sentences(visit.rendering, errors),
             is_requested=is_requested,
             is_stale=status == 409,
             is_believed=self.is_believed,
@@ -138,6 +139,15 @@ def _chosen(visit: StaffVisit) -> AgentKey | None:
     """Return the agent whom the form names, None where it names none who can be."""
     chosen = AgentKey(visit.form.typed("emetteur"), visit.form.typed("agent"))
     return chosen if is_agent_id(chosen.agent_id) and is_issuer(chosen.issuer) else None
+
+
+def _errors(typed: Mapping[str, str]) -> FormErrors:
+    errors = {}
+    if not is_address(typed["nouvelle"]):
+        errors["nouvelle"] = FormError("address")
+    if typed["encore"] != typed["nouvelle"]:
+        errors["encore"] = FormError("other_address")
+    return errors
 
 
 def _purpose(visit: StaffVisit) -> str | None:

@@ -18,12 +18,7 @@ SUPPORT_AREA = StaffArea(
     title=labels.AREAS["support"],
     lead=labels.LOG_IN_LEADS["courriels"],
     pages=((PEOPLE, "people"), (MAIL_LOG, "mails"), (FIGURES, "figures"), (ERASURE, "erasure")),
-    label={
-        "agent": "Identifiant ou référence",
-        "emetteur": "Émetteur de l’identifiant",
-        "motif": "Motif de la consultation",
-        "cherche": "Personne cherchée",
-    }.get,
+    label=labels.SUPPORT_FIELDS.get,
     same_site="strict",
 )
 FIGURES_AREA = organiser_area(DELEGATION_FIGURES, "chiffres", lambda _: None)

@@ -24,6 +24,7 @@ from shared import clock
 from shared.database import Database, Transaction
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
+from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.forms import read_form
 from shared.web.links import NEWS, Links, Purpose
 from shared.web.networks import network_of
@@ -98,10 +99,13 @@ class _SubscriptionPages:
         form = await read_form(request, most=200)
         address = form.typed("adresse")
         chosen = interests.offered(names, offer_id).intersection(form.every("interet"))
-        is_right = {"adresse": is_address(address), "interet": bool(chosen)}
-        wrong = [field for field, right in is_right.items() if not right]
-        if wrong:
-            return self._form(address, chosen, names, wrong, offer_id=offer_id)
+        errors = {}
+        if not is_address(address):
+            errors["adresse"] = FormError("address")
+        if not chosen:
+            errors["interet"] = FormError("interest")
+        if errors:
+            return self._form(address, chosen, names, errors, offer_id=offer_id)
         try:
             await self._ask(request, address, chosen, names)
         except LimitMet as error:
@@ -131,19 +135,19 @@ class _SubscriptionPages:
         address: str,
         chosen: frozenset[str],
         names: Names,
-        wrong: Collection[str] = (),
+        errors: FormErrors | None = None,
         *,
         offer_id: str = "",
     ) -> Response:
-        """The form; ``wrong`` are the fields to be corrected. Of the offer it has each delegation too."""
+        """The form. Of the offer it has each delegation too."""
         is_known = Interest.of_offer(offer_id) in interests.listed(names)
         return self.rendering.page(
             "subscribe.html",
-            status=422 if wrong else 200,
+            status=422 if errors else 200,
             address=address,
             groups=_groups(chosen, names, offer_id if is_known else ""),
             unknown_offer=bool(offer_id) and not is_known,
-            wrong=wrong,
+            errors=sentences(self.rendering, errors or {}),
         )
 
     async def confirmation(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ import itertools
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -25,9 +26,12 @@ from shared.auth import Principal, Role
 from shared.events.notifier import BounceKind
 from shared.events.vocabulary import AgentKey
 from shared.web import labels
+from shared.web.form_errors import FormError, sentence
 from shared.web.logins.ending import ending_of
+from shared.web.logins.late_forms import LateForm
 from shared.web.notices import Error
 from shared.web.operations import ServiceLine
+from shared.web.paging import Part
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from tests.unit.notifier.reading import LetterPage
@@ -82,13 +86,19 @@ STORY_PAGE: dict[str, Any] = {
     "story": STORY,
     "refusals": REFUSALS,
     "typed": {"nouvelle": EVIL, "encore": EVIL},
-    "wrong": [],
+    "errors": {},
     "is_requested": False,
     "is_stale": True,
     "is_believed": True,
 }
 ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
-LOG_IN: dict[str, Any] = {"area": SUPPORT_AREA, "towards": "", "typed": "", "late": False, "by_issuer": False}
+LOG_IN: dict[str, Any] = {
+    "area": SUPPORT_AREA,
+    "towards": "",
+    "late_form": LateForm(),
+    "late": False,
+    "by_issuer": False,
+}
 PAGES: list[tuple[str, dict[str, Any]]] = [
     (
         "subscribe.html",
@@ -96,7 +106,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "address": "",
             "groups": _groups(frozenset(), {"community:rh": EVIL, "offer:rh": EVIL}),
             "unknown_offer": True,
-            "wrong": [],
+            "errors": {},
         },
     ),
     (
@@ -105,7 +115,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "address": EVIL,
             "groups": _groups(frozenset({"theme:enjeux-ia"})),
             "unknown_offer": False,
-            "wrong": ["adresse", "interet"],
+            "errors": {"adresse": EVIL, "interet": EVIL},
         },
     ),
     ("confirm.html", {"interests": [EVIL]}),
@@ -113,7 +123,10 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("preferences.html", {"groups": _groups(frozenset({"community:ia-et-territoires"}))}),
     ("unsubscribe.html", {}),
     ("log-in.html", LOG_IN | {"wrong": False}),
-    ("log-in.html", LOG_IN | {"wrong": True, "typed": EVIL, "late": True}),
+    (
+        "log-in.html",
+        LOG_IN | {"wrong": True, "late_form": LateForm("/courriels/suivi", [("agent", EVIL)]), "late": True},
+    ),
     (
         "mail-log.html",
         LOG
@@ -122,9 +135,8 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "agent": EVIL,
             "issuer": EVIL,
             "state": "sent",
-            "wrong": [],
-            "mails": [MAIL, RETURNED],
-            "before": "2025-03-10 1",
+            "errors": {},
+            "part": Part([MAIL, RETURNED], first=False, previous={"avant": "1"}, following={"apres": "2"}),
             "purpose": EVIL,
             "is_search": True,
         },
@@ -134,15 +146,18 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         LOG
         | {
             "typed": {"agent": EVIL, "emetteur": EVIL, "encore": ""},
-            "wrong": ["agent", "emetteur", "encore"],
+            "errors": {"agent": EVIL, "emetteur": EVIL, "encore": EVIL},
             "states": [ErasureState(UUID(int=1), EVIL, NOW, {"catalogue": NOW})],
             "services": ["catalogue", "notifier"],
             "is_believed": True,
         },
     ),
-    ("people.html", LOG | {"typed": EVIL, "wrong": [], "found": [PERSON], "is_cut": True}),
-    ("people.html", LOG | {"typed": EVIL, "wrong": ["cherche", "motif"], "found": None, "is_cut": False}),
-    ("person.html", LOG | STORY_PAGE | {"wrong": ["nouvelle", "encore"]}),
+    ("people.html", LOG | {"typed": EVIL, "errors": {}, "found": [PERSON], "is_cut": True}),
+    (
+        "people.html",
+        LOG | {"typed": EVIL, "errors": {"cherche": EVIL, "motif": EVIL}, "found": None, "is_cut": False},
+    ),
+    ("person.html", LOG | STORY_PAGE | {"errors": {"nouvelle": EVIL, "encore": EVIL}}),
     ("person.html", LOG | STORY_PAGE | {"is_requested": True}),
     ("person.html", LOG | STORY_PAGE | {"story": replace(STORY, person=replace(PERSON, address=""))}),
     ("person.html", LOG | STORY_PAGE | {"story": replace(STORY, person=KnownPerson(AgentKey("", EVIL)))}),
@@ -225,7 +240,7 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
             "address": "",
             "groups": _groups(frozenset()),
             "unknown_offer": False,
-            "wrong": ["adresse"],
+            "errors": {"adresse": "Non."},
         },
         "mail-log.html": LOG
         | {
@@ -233,9 +248,8 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
             "agent": "",
             "issuer": "",
             "state": "",
-            "wrong": ["agent", "emetteur"],
-            "mails": [],
-            "before": None,
+            "errors": {"agent": "Non.", "emetteur": "Non."},
+            "part": Part([], first=True, previous={}, following={}),
             "purpose": "",
             "is_search": False,
         },
@@ -244,6 +258,14 @@ def test_a_page_with_an_error_says_so_in_its_title(template: str) -> None:
     html = bytes(rendering(Sites(catalogue="http://catalogue")).page(template, **values).body).decode()
     assert "<title>Erreur" in html
     assert 'aria-invalid="true"' in html
+
+
+def test_every_error_of_a_form_has_a_french_sentence_and_every_sentence_an_error() -> None:
+    pages = Path(mail_log.__file__).parent.glob("*.py")
+    codes = {code for page in pages for code in re.findall(r'FormError\("(\w+)"', page.read_text())}
+    assert codes == set(RENDERING.module("erreurs.html").errors)
+    for code in codes:
+        assert re.fullmatch(r"[A-ZÉ].*\.", sentence(RENDERING, FormError(code)))
 
 
 def test_every_state_of_a_mail_and_every_decision_about_one_has_its_label() -> None:
