@@ -17,11 +17,13 @@ from shared.events.vocabulary import Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
+from shared.observability import configure_logging
 from shared.process.jobs import end_old_rows
 from tests.conftest import Ask
 from tests.integration.catalogue.conftest import BRETAGNE, drafted, time_is
 from tests.integration.catalogue.test_resources import REPLAY, recorded
 from tests.support.consuming import a_record, received, take
+from tests.support.logs import lines_of, logging_as_before
 from tests.support.searching import MARK, columns_with, registered
 
 __all__ = ["recorded"]
@@ -72,6 +74,20 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(
         "session",
         "trainer",
     }
+
+
+async def test_at_debug_the_log_tells_of_each_event_and_batch_and_names_nobody(
+    a_bespoke_offer: str, ask: Ask, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logging_as_before():
+        configure_logging("json", "DEBUG", "catalogue")
+        await live_through_everything(database, ask, a_bespoke_offer)
+
+    lines = lines_of(capsys)
+    assert MARK.lower() not in str(lines).lower()
+    said = [line["message"] for line in lines]
+    assert [text for text in said if text.startswith("portal.bespoke: a batch of 1 in ")]
+    assert [text for text in said if text.endswith("BespokeTrainingRequested.v1")]
 
 
 async def test_the_presentation_of_a_resource_which_may_name_speakers_stands_in_the_register(

@@ -29,10 +29,12 @@ from shared.events.vocabulary import Agent, Contact
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from shared.messaging.giving_up import end_undecided
+from shared.observability import configure_logging
 from shared.process.jobs import end_old_rows
 from tests.integration.enrolment.conftest import Front
 from tests.support.builders import a_question, an_agent, open_now
 from tests.support.consuming import a_record, received, take
+from tests.support.logs import lines_of, logging_as_before
 from tests.support.searching import MARK, columns_with, registered
 
 SETTINGS = Settings(
@@ -121,6 +123,20 @@ async def test_whatever_is_kept_of_an_agent_stands_in_the_register(database: Dat
         "request",
         "session_change",
     }
+
+
+async def test_at_debug_the_log_tells_of_each_event_and_batch_and_names_nobody(
+    database: Database, front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logging_as_before():
+        configure_logging("json", "DEBUG", "enrolment")
+        await live_through_everything(database, front)
+
+    lines = lines_of(capsys)
+    assert MARK.lower() not in str(lines).lower()
+    said = [line["message"] for line in lines]
+    assert [text for text in said if text.startswith("portal.enrolments: a batch of 7 in ")]
+    assert [text for text in said if text.endswith("GroupEnrolmentRequested.v1")]
 
 
 async def test_nothing_is_left_of_an_agent_when_every_rule_has_ended_it(
