@@ -115,6 +115,7 @@ async def test_how_a_service_stands_is_for_admins_and_leads_to_the_others(proces
         page = (await browser.get(home)).text
     assert "this process does not read yet" in page
     assert "1, le plus ancien depuis" in page
+    assert '<div id="etat" data-again="10">' in page, "it is looked at again, as that of a session is"
     assert ("Courriels à envoyer" in page) == (process.name == "notifier")
     for other in set(SERVICES) - {process.name}:
         assert f'href="http://test{OPERATIONS[other]}"' in page
