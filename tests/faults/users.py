@@ -129,13 +129,15 @@ class Users:
 
     async def has_read_all(self) -> bool:
         """Whether no record waits for a service, as its metrics say."""
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            for service in self.services.values():
-                metrics = (await client.get(f"{service.url}/metrics")).text
-                lags = re.findall(r"(?m)^parcours_consumer_lag_records\{.*\} (\S+)$", metrics)
-                if not lags or any(map(float, lags)):
-                    return False
+        for name in self.services:
+            lags = re.findall(r"(?m)^parcours_consumer_lag_records\{.*\} (\S+)$", await self.metrics_of(name))
+            if not lags or any(map(float, lags)):
+                return False
         return True
+
+    async def metrics_of(self, service: str) -> str:
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            return (await client.get(f"{self.services[service].url}/metrics")).text
 
     async def run(self, service: str, *arguments: str) -> list[str]:
         """Run a command as an operator does. Returns what it complains of, nothing if it is content."""

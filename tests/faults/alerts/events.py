@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from shared.events.topics import TOPICS, Topic, answers_topic
 from tests.faults.alerts.installed import AlertCause, Installed
 from tests.faults.installation import until
+from tests.support.leaving_out import a_leader_that_leaves_one_out
 
 DECISIONS = Topic.ENROLMENT_DECISIONS
 
@@ -20,6 +22,27 @@ async def _kafka_is_away(installed: Installed) -> AsyncIterator[None]:
     await installed.users.enrol_by_hand("large", "kafka-is-away@ville-exemple.fr")
     yield
     await asyncio.to_thread(kafka.restart)
+
+
+@asynccontextmanager
+async def _a_partition_is_read_by_nobody(installed: Installed) -> AsyncIterator[None]:
+    """A program that is not ours leads the group, and leaves a partition out; then it is taken away."""
+    users = installed.users
+    await asyncio.to_thread(users.services["enrolment"].stop)
+    topic = Topic.PORTAL_ENROLMENTS
+    async with a_leader_that_leaves_one_out(
+        users.installation.kafka.bootstrap_servers, f"enrolment.{topic.value}", topic
+    ):
+        await asyncio.to_thread(users.services["enrolment"].start)
+        await until(partial(_has_unowned, installed, 1), "one partition is read by nobody")
+        yield
+    await until(partial(_has_unowned, installed, 0), "each partition is read by somebody")
+
+
+async def _has_unowned(installed: Installed, number: int) -> bool:
+    metrics = await installed.users.metrics_of("enrolment")
+    topic = Topic.PORTAL_ENROLMENTS.value
+    return f'parcours_consumer_unowned_partitions{{topic="{topic}"}} {number:.1f}\n' in metrics
 
 
 @asynccontextmanager
@@ -83,6 +106,7 @@ async def _a_topic_is_deleted(installed: Installed) -> AsyncIterator[None]:
 
 CAUSES = [
     AlertCause(("ParcoursNotConsuming", "ParcoursOutboxLate"), _kafka_is_away),
+    AlertCause(("ParcoursNotConsuming",), _a_partition_is_read_by_nobody),
     AlertCause(("ParcoursLagging",), _batches_fail),
     AlertCause(("ParcoursDeadLetters",), _a_record_cannot_be_handled),
     AlertCause(("ParcoursHandlerStopped",), _a_handler_fails_on_all),

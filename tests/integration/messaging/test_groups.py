@@ -1,5 +1,7 @@
 """Who Kafka knows as a member of a group: by that the watchdog notices a consumer that is in none."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +15,13 @@ from shared.events.topics import TOPICS, Topic
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import ConsumerGroups
 from shared.messaging.rewind import GroupInUse, rewind
+from shared.messaging.watchdog import Watchdog
 from tests.conftest import Broker, Eventually
 from tests.integration.messaging.conftest import Consuming
 from tests.integration.messaging.consumers import ConsumerHandler, effects
 from tests.support.kafka import KafkaPortal
+from tests.support.leaving_out import LEFT_OUT, a_leader_that_leaves_one_out
+from tests.support.metrics import metric
 
 
 @pytest.fixture
@@ -63,6 +68,40 @@ async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_o
         assert left[group_id].owned == frozenset()
     finally:
         await groups.close()
+
+
+@pytest.mark.kafka
+async def test_a_partition_that_a_group_leaves_out_is_known_and_told_and_read_once_that_ends(
+    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+) -> None:
+    """Whoever leads a group shares its topic out: here a program that is not ours."""
+    router, stopping = ConsumerHandler().router, asyncio.Event()
+    [subscription] = router.subscriptions.values()
+    group_id, topic = subscription.group_id, subscription.topic
+    groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
+
+    def unowned() -> float:
+        return metric("parcours_consumer_unowned_partitions", topic=topic)
+
+    async with (
+        a_leader_that_leaves_one_out(kafka.bootstrap_servers, group_id, topic) as leader,
+        consuming(kafka.bootstrap_servers, database, router) as consumers,
+    ):
+        watchdog = Watchdog(consumers, groups, limit=20)
+        watching = asyncio.create_task(watchdog.stalled(stopping))
+
+        async def says(trouble: str | None, partitions: int) -> bool:
+            return (watchdog.trouble(), unowned()) == (trouble, partitions)
+
+        left_out = partial(says, f"{topic}: nobody reads partition {LEFT_OUT}", 1)
+        await eventually(left_out, "it is known that a partition is left out", 40)
+        assert metric("parcours_consuming") == 0
+        await leader.stop()
+        await eventually(partial(says, None, 0), "all are read by who is left", 40)
+        assert metric("parcours_consuming") == 1
+        stopping.set()
+        assert await watching is None
+    await groups.close()
 
 
 @pytest.mark.kafka
