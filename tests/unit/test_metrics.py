@@ -1,6 +1,7 @@
 """What a process says of its build and its requests; which metrics there are is what operators read."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,8 +18,10 @@ from shared.http import Probes, add_operations, new_api
 from shared.observability import export_build
 from shared.process.jobs import Job, repeat
 from tests.conftest import settings_of
+from tests.faults.alerts.prometheus import rules
 from tests.support.guards import a_guard
 from tests.support.metrics import existing, listed
+from tests.support.processes import ROOT
 
 
 def test_a_process_says_what_it_was_built_from() -> None:
@@ -27,6 +30,15 @@ def test_a_process_says_what_it_was_built_from() -> None:
     catalogue.compose(Settings(**settings, parcours_commit="a1"))
     labels = {"service": "catalogue", "version": VERSION, "commit": "a1"}
     assert REGISTRY.get_sample_value("parcours_build_info", labels) == 1
+
+
+def test_of_each_metric_a_test_reads_the_value_or_an_alert_does_that_is_caused_for_real() -> None:
+    """What is there and never counted would stand at 0 for years: nothing else would notice."""
+    tests = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    asked = " ".join([*tests, *(rule["expr"] for rule in rules().values())])
+    read = set(re.findall(r"parcours_\w+", asked))
+    ends = ("", "_bucket", "_count")
+    assert [name for name in listed() if not read & {name + end for end in ends}] == []
 
 
 def test_when_a_series_began_is_no_series_of_its_own() -> None:

@@ -13,9 +13,8 @@ from shared.database import Database
 from shared.events.catalogue import SessionScheduled
 from shared.events.cloudevents import Received
 from shared.events.portal import EnrolmentRequested, GroupEnrolmentRequested
-from shared.events.topics import Topic
 from shared.messaging import watchdog
-from shared.messaging.consumer import FAILURES, STOPPED, Consumer
+from shared.messaging.consumer import Consumer
 from shared.messaging.router import Tx
 from shared.messaging.uncompressing import MAX_BYTES
 from tests.conftest import Broker, Eventually, settings_of
@@ -31,6 +30,7 @@ from tests.integration.messaging.consumers import (
 )
 from tests.support.builders import a_session, an_agent, as_json, enrolment_request, headers
 from tests.support.kafka import KafkaPortal
+from tests.support.metrics import metric
 from tests.support.processes import run_cli
 
 # ------------------------------------------------------------------------------ bad input on a real broker
@@ -191,12 +191,11 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
             await go_on.wait()
 
     handler.router = router_with(held)
-    failures = FAILURES.labels("portal.enrolments")
-    before = failures._value.get()
+    before = failures()
 
     def failed(times: int) -> Any:
         async def enough() -> bool:
-            return bool(float(failures._value.get()) >= before + times)
+            return failures() >= before + times
 
         return enough
 
@@ -214,7 +213,7 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
             await asyncio.to_thread(postgres.stop)
             go_on.set()
             await eventually(failed(4), "the batch comes again and fails again")
-            calls_while_down = failures._value.get() - before
+            calls_while_down = failures() - before
             await asyncio.to_thread(postgres.restart)
 
             async def all_taken() -> bool:
@@ -282,7 +281,12 @@ async def test_a_handler_that_fails_on_most_events_parks_none_of_them_until_it_i
 
 
 def stopped_gauge() -> float:
-    return float(STOPPED.labels(Topic.PORTAL_ENROLMENTS)._value.get())
+    return metric("parcours_consumer_stopped", topic="portal.enrolments")
+
+
+def failures() -> float:
+    """How many batches were to come again."""
+    return metric("parcours_batch_failures_total", topic="portal.enrolments")
 
 
 async def test_what_cannot_be_read_or_is_rejected_stops_no_consumer(database: Database) -> None:

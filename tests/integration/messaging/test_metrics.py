@@ -16,6 +16,7 @@ from shared.messaging.consumer import Consumer
 from shared.process.jobs import housekeeping
 from tests.conftest import settings_of
 from tests.integration.messaging.consumers import ConsumerHandler, Sent, deliveries
+from tests.support.builders import headers
 from tests.support.metrics import metric
 
 TOPIC = Topic.PORTAL_ENROLMENTS.value
@@ -26,14 +27,54 @@ def batches(most: str) -> float:
     return metric("parcours_batch_records_bucket", topic=TOPIC, le=most)
 
 
-async def test_the_size_of_each_batch_is_counted(database: Database) -> None:
+def came_to() -> list[float]:
+    """How many events had their effect, came again, and are not known here."""
+    handled = metric("parcours_events_handled_total", topic=TOPIC)
+    duplicate = metric("parcours_events_duplicate_total", topic=TOPIC)
+    return [handled, duplicate, metric("parcours_events_ignored_total", topic=TOPIC)]
+
+
+async def test_the_size_of_each_batch_is_counted_and_its_time(database: Database) -> None:
     handler = ConsumerHandler()
     consumer = Consumer(handler.subscription, database)
     before = [batches(most) for most in ("1.0", "5.0", "500.0")]
+    timed = metric("parcours_batch_seconds_count", topic=TOPIC)
     await consumer.take(deliveries([handler.request("A-1")]))
     await consumer.take(deliveries([handler.request(f"B-{number}") for number in range(6)]))
     after = [batches(most) for most in ("1.0", "5.0", "500.0")]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2]
+    assert metric("parcours_batch_seconds_count", topic=TOPIC) == timed + 2
+
+
+async def test_events_are_counted_by_whether_they_had_an_effect_came_again_or_are_not_known(
+    database: Database,
+) -> None:
+    handler = ConsumerHandler()
+    consumer = Consumer(handler.subscription, database)
+    unknown: Sent = (str(handler.session_id), headers("fr.cnfpt.portal.Unheard.v1"), b"{}")
+    requests = [handler.request("A-1"), handler.request("A-2")]
+    before = came_to()
+    await consumer.take(deliveries([*requests, unknown]))
+    await consumer.take(deliveries([*requests, handler.request("A-3")]))
+    assert [now - then for now, then in zip(came_to(), before, strict=True)] == [3, 2, 1]
+
+
+async def test_what_waits_to_be_published_is_measured_and_what_is_held_back_apart(
+    database: Database,
+) -> None:
+    row = "0, 'topic', 'key', gen_random_uuid(), 'type', 'source', '{}', now() - interval '1 minute'"
+    states = (None, None, None, "waiting", "waiting", "refused")
+    async with database.transaction() as tx:
+        for held in states:
+            query = (
+                "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, held) "
+                f"VALUES ({row}, :held)"
+            )
+            await tx.execute(text(query), {"held": held})
+    await measure(database)
+    assert metric("parcours_outbox_unsent") == 3
+    assert (metric("parcours_outbox_waiting"), metric("parcours_outbox_refused")) == (2, 1)
+    assert 60 <= metric("parcours_outbox_oldest_seconds") < 3600
 
 
 async def test_a_dead_letter_is_counted_once_however_often_its_record_comes(database: Database) -> None:
@@ -56,10 +97,18 @@ async def test_what_operators_did_about_dead_letters_in_the_last_day_is_known(da
         await dead_letters.audit(tx, letters[3], action="redrive failed", actor="nadia", note=None)
         long_ago = {"at": clock.now() - timedelta(hours=25), "id": letters[0]}
         await tx.execute(text("UPDATE dead_letter_audit SET at = :at WHERE dead_letter_id = :id"), long_ago)
-    given: dict[str, Any] = settings_of("enrolment", "postgresql://x@localhost/x", "x:1")
-    settings = Settings(**{name.lower(): value for name, value in given.items()})
-    *_, measure = housekeeping(database, router, REGISTER, settings)
-    await measure.run()
+        parked_at = {"at": clock.now() - timedelta(hours=2), "id": letters[3]}
+        await tx.execute(text("UPDATE dead_letter SET parked_at = :at WHERE id = :id"), parked_at)
+    await measure(database)
     actions = ("redriven", "redrive failed", "discarded")
     assert [metric("parcours_dead_letters_decided", action=action) for action in actions] == [1, 1, 1]
     assert metric("parcours_dead_letters") == 1
+    assert 7200 <= metric("parcours_dead_letters_oldest_seconds") < 10_800
+
+
+async def measure(database: Database) -> None:
+    """Set the gauges, as each process does every ten seconds."""
+    given: dict[str, Any] = settings_of("enrolment", "postgresql://x@localhost/x", "x:1")
+    settings = Settings(**{name.lower(): value for name, value in given.items()})
+    *_, job = housekeeping(database, router, REGISTER, settings)
+    await job.run()

@@ -29,6 +29,7 @@ from shared.personal_data import Retention, end_rows, statement
 from tests.conftest import Broker, Eventually, settings_of
 from tests.integration.messaging import relay_that_hangs
 from tests.support.kafka import PublishedRecord, collect
+from tests.support.metrics import metric
 from tests.support.processes import Forked, run_cli
 
 TOPIC = SessionOccupancyChanged.TOPIC.value
@@ -114,6 +115,7 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
     broker: Broker, database: Database
 ) -> None:
     kept, dropped = uuid.uuid4(), uuid.uuid4()
+    relayed = metric("parcours_outbox_relayed_total")
     try:
         async with database.transaction() as tx:
             await ours.publish(tx, [news(dropped)])
@@ -134,6 +136,7 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
         await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(kept)(all_)) >= 2)
     )
     assert [(record.key, record.data["version"]) for record in found] == [(str(kept), 1), (str(kept), 2)]
+    assert metric("parcours_outbox_relayed_total") == relayed + 2
 
 
 async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
@@ -398,18 +401,18 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
     """A broker of its own, killed with SIGKILL in the middle of 2,000 events and started again."""
     monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 2.0)  # so that a fresh producer is needed
     monkeypatch.setattr(relay, "MAX_BACKOFF_SECONDS", 1.0)
-    failed: float = relay.RELAY_FAILURES._value.get()
+    failed = metric("parcours_outbox_failures_total")
     keys = [uuid.uuid4() for _ in range(10)]
 
     async def it_failed() -> bool:
-        return float(relay.RELAY_FAILURES._value.get()) > failed
+        return metric("parcours_outbox_failures_total") > failed
 
     async def half_is_sent() -> bool:
         async with database.quiet_transaction() as tx:
             return bool(await tx.scalar(text("SELECT count(*) > 500 FROM outbox WHERE sent_at IS NOT NULL")))
 
     async def all_is_sent() -> bool:
-        return await unsent(database) == 0
+        return await unsent(database) == 0 and metric("parcours_outbox_relay_up") == 1
 
     with KafkaBroker.temporary() as own:
         await topics.create(KafkaSettings(kafka_bootstrap_servers=own.bootstrap_servers))
@@ -421,6 +424,7 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
             for version in range(101, 201):
                 await write(database, *(news(key, version) for key in keys))
             await eventually(it_failed, "the relay notices")
+            assert metric("parcours_outbox_relay_up") == 0
             assert await unsent(database) >= 1_000, "marked sent while there was no broker"
             await asyncio.to_thread(own.restart)
             await eventually(all_is_sent, "the relay recovers by itself")

@@ -30,6 +30,7 @@ from shared.messaging.router import Router, Tx
 from tests.support.answers import rows
 from tests.support.builders import an_agent, as_json, enrolment_request, headers
 from tests.support.consuming import a_record
+from tests.support.metrics import metric
 
 REQUEST_ID = uuid.UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
 RequestsIn = Callable[..., Awaitable[None]]
@@ -236,6 +237,7 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     router, parked_at = requests_of(fails), clock.now()
+    given_up = metric("parcours_dead_letters_given_up_total")
     await take(router, answering, portals, a_request(offset=5))
 
     async def answers_after(days: float) -> list[str]:
@@ -252,6 +254,7 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
     assert await rows(answering) == []
     assert await answers_after(90) == ["1 dead letters are given up: nobody decided within 90 days"]
     assert await answers_after(91) == []
+    assert metric("parcours_dead_letters_given_up_total") == given_up + 1
 
     [rejection] = await notified(answering)
     assert (rejection.request_id, rejection.code) == (REQUEST_ID, RejectionCode.INTERNAL)

@@ -16,6 +16,7 @@ from services.notifier.tables import MailState
 from shared import clock
 from shared.events.catalogue import SessionScheduled
 from tests.integration.notifier.conftest import Notifier, queue_many, until_idle
+from tests.support.metrics import metric
 from tests.support.smtp import Hang, Reply
 from tests.unit.notifier.builders import a_session
 
@@ -38,12 +39,16 @@ async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None
     """A lease ran out while its owner hung (SIGSTOP): another process may have the mail now."""
     hang = Hang()
     queued.relay.script("RCPT", hang)
+    connections = metric("parcours_smtp_connections")
+    expired = metric("parcours_mail_leases_expired_total", became="pending")
     work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("RCPT")
+    assert metric("parcours_smtp_connections") == connections + 1
     await queued.change(
         "UPDATE mail SET lease_until = now() - interval '1 second', due_at = now() + interval '1 hour'"
     )
     await jobs.expire_leases(queued.database)
+    assert metric("parcours_mail_leases_expired_total", became="pending") == expired + 1
     assert await queued.states() == ["pending"]
     hang.release.set()
     await work
@@ -52,15 +57,18 @@ async def test_no_data_is_sent_when_the_claim_was_lost(queued: Notifier) -> None
     await queued.change("UPDATE mail SET due_at = now()")
     await queued.deliver()
     assert list(queued.relay.per_message_id().values()) == [1]
+    assert metric("parcours_smtp_connections") == connections
 
 
 async def test_an_owner_that_hung_after_data_still_settles_what_it_knows(queued: Notifier) -> None:
     hang = Hang()
     queued.relay.script("DOT", hang)
+    expired = metric("parcours_mail_leases_expired_total", became="ambiguous")
     work = asyncio.create_task(queued.deliver())
     await queued.relay.reached("DOT")
     await queued.change("UPDATE mail SET lease_until = now() - interval '1 second'")
     await jobs.expire_leases(queued.database)
+    assert metric("parcours_mail_leases_expired_total", became="ambiguous") == expired + 1
     assert await queued.states() == ["ambiguous"]
     hang.release.set()
     await work
@@ -100,8 +108,10 @@ async def test_a_relay_that_is_down_costs_few_attempts_and_loses_nothing(notifie
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 100)
     port = notifier.relay.port
+    failures = metric("parcours_smtp_connect_failures_total")
     await notifier.relay.stop()
     await notifier.deliver(notifier.deliverer(workers=4))
+    assert metric("parcours_smtp_connect_failures_total") > failures
     rows = await notifier.rows()
     assert sum(row.attempts for row in rows) <= 8
     assert {row.state for row in rows} == {"retry", "pending"}

@@ -114,10 +114,12 @@ async def test_open_mails_are_counted_by_template_and_state_and_no_longer_once_t
 
     await jobs.measure(queued.database)
     assert [confirmed(state) for state in ("pending", "retry", "ambiguous")] == [1, 0, 0]
+    assert metric("parcours_mails_due") == 1
     queued.relay.script("DOT", Drop())
     await queued.deliver()
     await jobs.measure(queued.database)
     assert [confirmed(state) for state in ("pending", "retry", "ambiguous")] == [0, 0, 1]
+    assert (metric("parcours_mails_due"), metric("parcours_mails_ambiguous")) == (0, 1)
     await queued.change("UPDATE mail SET state = 'sent'")
     await jobs.measure(queued.database)
     assert confirmed("ambiguous") == 0
@@ -127,6 +129,7 @@ async def test_letters_to_many_are_counted_while_they_are_put_into_the_queue(not
     await notifier.hear(session(40))
     await notifier.hear(a_decision(AgentEnrolled))
     await notifier.take(changed(41))
+    agents = metric("parcours_mails_fanned_out_total")
     await notifier.change(
         "UPDATE fan_out SET begun_at = now() - interval '1 hour' WHERE begun_at IS NOT NULL"
     )
@@ -136,3 +139,4 @@ async def test_letters_to_many_are_counted_while_they_are_put_into_the_queue(not
     await notifier.fan_out()
     await jobs.measure(notifier.database)
     assert metric("parcours_fan_outs_in_progress") == metric("parcours_fan_outs_oldest_seconds") == 0
+    assert metric("parcours_mails_fanned_out_total") == agents + 1

@@ -30,6 +30,7 @@ from shared.events.enrolment import AgentEnrolled, AgentWaitlisted
 from tests.conftest import settings_of
 from tests.integration.notifier.conftest import Notifier, queue_many, until_idle
 from tests.support.imap import mailbox
+from tests.support.metrics import metric
 from tests.support.processes import run_cli
 from tests.support.smtp import Reply
 from tests.unit.notifier.builders import SENDER, a_decision, a_mail, a_session
@@ -220,11 +221,19 @@ async def test_the_mailbox_is_read_and_what_was_taken_is_seen(sent: tuple[Notifi
     notifier, path = sent
     async with mailbox(OUT_OF_OFFICE, a_report(path)) as box:
         box_of_returns = ReturnMailbox(ImapServer("127.0.0.1", box.port, Tls.NONE, "u", "p", "INBOX"))
+        before = outcomes()
         await jobs.read_returns(notifier.database, box_of_returns, PATH)
         assert box.seen == {1, 2}
         box.seen.clear()  # as after a kill between the two
         await jobs.read_returns(notifier.database, box_of_returns, PATH)
     assert len(await bounced(notifier)) == 1
+    assert [after - then for after, then in zip(outcomes(), before, strict=True)] == [1, 1, 2]
+
+
+def outcomes() -> list[float]:
+    """How many reports were taken, known already, or none."""
+    known = ("taken", "known", "no report")
+    return [metric("parcours_bounce_messages_total", outcome=outcome) for outcome in known]
 
 
 async def test_a_mailbox_that_refuses_is_logged_without_its_answer(
