@@ -86,6 +86,11 @@ class Users:
         """By Kafka, as a portal does."""
         agents = [an_agent() for _ in range(number)]
         self.agents.setdefault(name, []).extend(agents)
+        await self.ask_for(name, agents)
+        return agents
+
+    async def ask_for(self, name: str, agents: Sequence[Agent]) -> None:
+        """Ask for a seat for each of these, whether they have one or not."""
         session = self.sessions[name]
         await self._ask(
             [
@@ -93,7 +98,6 @@ class Users:
                 for agent in agents
             ]
         )
-        return agents
 
     async def withdraw(self, name: str, agent: Agent) -> None:
         """By Kafka as well."""

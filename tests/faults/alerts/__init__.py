@@ -3,15 +3,17 @@
 The three services, as processes, on an Apache Kafka and a Postgres of their own; a Prometheus that scrapes
 them, with the rules of ``deploy/prometheus``. Causes are real; where one would have to last, rows are dated
 back, and waits and windows of the rules are cut to seconds: ``rules_test.yml`` holds them to their length.
+In the end Prometheus is asked whatever the dashboards of ``deploy/grafana`` ask.
 """
 
 import asyncio
 import shutil
 import time
+from contextlib import suppress
 
 from tests.faults.alerts import enrolment, events, mails, services
 from tests.faults.alerts.installed import AlertCause, Installed
-from tests.faults.alerts.prometheus import Prometheus, rules
+from tests.faults.alerts.prometheus import EMPTY, Prometheus, dashboards, rules
 from tests.faults.installation import Installation, an_installation
 from tests.faults.users import Users, services_of
 from tests.support.kafka import KafkaPortal
@@ -58,9 +60,12 @@ async def _play(installation: Installation) -> list[str]:
             await users.ask_for_seats("large", 5)
             await users.until_letters(5)
             with Prometheus(installation.folder, _ports(users)) as prometheus:
-                return [
+                begun = time.time()
+                faults = [
                     fault for cause in CAUSES for fault in await _cause(Installed(users), cause, prometheus)
                 ]
+                await _have_requests_without_effect(Installed(users))
+                return faults + await asyncio.to_thread(_of_dashboards, prometheus, begun)
         finally:
             users.stop()
 
@@ -85,6 +90,31 @@ async def _cause(installed: Installed, cause: AlertCause, prometheus: Prometheus
         *(f"{alert} did not fire by its cause" for alert in sorted(silent)),
         *(f"{alert} did not end by what its page says" for alert in sorted(still)),
     ]
+
+
+async def _have_requests_without_effect(installed: Installed) -> None:
+    """Have requests that come twice, and one that is refused: no cause of an alert has any."""
+    await installed.users.ask_again()
+    await installed.users.ask_for("large", installed.users.agents["large"][-1:])
+    with suppress(TimeoutError):  # then their panels stay empty
+        await installed.until_sql(
+            "enrolment", "EXISTS (SELECT 1 FROM request WHERE reason = 'already_enrolled')"
+        )
+    await asyncio.sleep(2 * services.SCRAPED_SECONDS)
+
+
+def _of_dashboards(prometheus: Prometheus, begun: float) -> list[str]:
+    """Ask each question of the dashboards. Returns those that fail, or had no answer though they should."""
+    faults = []
+    for name, dashboard in dashboards().items():
+        for panel in dashboard["panels"]:
+            for expr in (target["expr"] for target in panel["targets"]):
+                try:
+                    if not prometheus.shown(expr, begun) and expr not in EMPTY:
+                        faults.append(f"{name}: {panel['title']} stayed empty: {expr}")
+                except ValueError as error:
+                    faults.append(f"{name}: {panel['title']} cannot be asked {expr}: {error}")
+    return faults
 
 
 def _ports(users: Users) -> dict[str, int]:

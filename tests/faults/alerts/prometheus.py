@@ -3,6 +3,8 @@
 import json
 import re
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from functools import cache
@@ -20,6 +22,13 @@ from tests.support.processes import ROOT
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
 WAIT, WINDOW = "for: 2s", "[20s]"
 """What a rule's wait, and the window that it looks at, are cut to."""
+RATE = "20s"
+"""What Grafana would put for ``$__rate_interval``."""
+EMPTY = {
+    "sum by (portal) (rate(parcours_requests_misrouted_total[$__rate_interval]))": "nobody partitions by CRC",
+    "sum by (outcome) (increase(parcours_bounce_messages_total[$__rate_interval]))": "no mail comes back",
+}
+"""What dashboards ask, and may have no answer in the trial of the alerts, with the reason."""
 
 
 @cache
@@ -27,6 +36,13 @@ def rules() -> Mapping[str, Mapping[str, Any]]:
     """Return the alerts, by their names."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+@cache
+def dashboards() -> Mapping[str, Mapping[str, Any]]:
+    """Return Grafana's dashboards, by their ids."""
+    found = [json.loads(path.read_text()) for path in sorted((ROOT / "deploy" / "grafana").glob("*.json"))]
+    return {dashboard["uid"]: dashboard for dashboard in found}
 
 
 class Prometheus(LocalServer):
@@ -89,7 +105,24 @@ class Prometheus(LocalServer):
             time.sleep(0.5)
         return still
 
+    def shown(self, expr: str, since: float) -> bool:
+        """Return whether a panel that asks this showed anything since then.
+
+        Raises ``ValueError`` where it cannot be asked.
+        """
+        asked = {
+            "query": expr.replace("$__rate_interval", RATE),
+            "start": since,
+            "end": time.time(),
+            "step": 1,
+        }
+        try:
+            answer = self._get(f"/api/v1/query_range?{urllib.parse.urlencode(asked)}")
+        except urllib.error.HTTPError as error:
+            raise ValueError(json.loads(error.read())["error"]) from error
+        return bool(json.loads(answer)["data"]["result"])
+
     def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{self._port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self._port}{path}", timeout=20) as answer:
             content: bytes = answer.read()
             return content
