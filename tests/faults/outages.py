@@ -173,8 +173,26 @@ async def _topics_made_again(trial: Trial, what: str) -> None:
 
 
 async def _more_partitions(trial: Trial, what: str) -> None:
-    topic = Topic.CATALOGUE_SESSIONS.value
-    number = TOPICS[Topic.CATALOGUE_SESSIONS].partitions + 4
+    """To the number of which operations.md speaks; two readers are in the process."""
+    twice = 2 * TOPICS[Topic.PORTAL_ENROLMENTS].partitions
+    misrouted = _misrouted(await trial.metrics())
+    for number in (twice, twice + 2, twice + 4):  # it may read them before its watchdog has looked
+        if await _tells_of_partitions(trial, what, number):
+            break
+    else:
+        trial.faults.append(f"{what}: nobody is told that partitions are read by nobody")
+    for _ in range(4):  # sessions that belong elsewhere now, half of them
+        await trial.answers(what, HEALED_SECONDS)
+    if _misrouted(await trial.metrics()) != misrouted:
+        trial.faults.append(f"{what}: requests count as misrouted")
+
+
+async def _tells_of_partitions(trial: Trial, what: str, number: int) -> bool:
+    """Let the topic of requests have so many partitions, and wait until all are read.
+
+    Returns whether the service said meanwhile that some are not.
+    """
+    topic = Topic.PORTAL_ENROLMENTS.value
     admin = AIOKafkaAdminClient(bootstrap_servers=trial.kafka.bootstrap_servers)
     await admin.start()
     try:
@@ -182,14 +200,21 @@ async def _more_partitions(trial: Trial, what: str) -> None:
     finally:
         await admin.close()
     begun = time.monotonic()
-    owned = f'parcours_consumer_owned_partitions{{topic="{topic}"}} {number:.1f}'
-    while owned not in await trial.metrics():
+    owned = f'parcours_consumer_owned_partitions{{topic="{topic}"}} {number:.1f}\n'
+    all_owned = f'parcours_consumer_unowned_partitions{{topic="{topic}"}} 0.0\n'
+    is_told = False
+    while owned not in (metrics := await trial.metrics()):
         if time.monotonic() - begun > HEALED_SECONDS + LOOK_SECONDS:
             trial.faults.append(f"{what}: nobody reads the new ones")
-            return
+            break
+        is_told |= all_owned not in metrics and await trial.status("/health/consuming") == 503
         await asyncio.sleep(0.2)
-    print(f"        {what}: all are read after {time.monotonic() - begun:.1f} s", flush=True)
-    await trial.answers(what, HEALED_SECONDS)
+    print(f"        {what}: {number} are read after {time.monotonic() - begun:.1f} s", flush=True)
+    return is_told
+
+
+def _misrouted(metrics: str) -> list[str]:
+    return [line for line in metrics.splitlines() if line.startswith("parcours_requests_misrouted_total")]
 
 
 async def _kafka_hangs(trial: Trial, what: str) -> None:
