@@ -2,7 +2,9 @@
 
 On each broker, with a Postgres of its own. On Apache Kafka no second may pass without an answer while they
 are replaced; after a kill answers come again once the group has missed the dead one and shared its work out.
-The embedded broker takes longer over both, which is measured too.
+Meanwhile the other process answers what lies in its own partitions: so it is also bounded how long a request
+waits, whichever partition it lies in, and in the end each must have its answer.
+The embedded broker takes longer over all of it, which is measured too.
 """
 
 import asyncio
@@ -33,14 +35,25 @@ SESSION_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Allowed:
-    """The longest time without an answer, in seconds: while processes are replaced, and after a kill."""
+    """The longest time without an answer, and the longest wait of a request, in seconds."""
 
-    replaced: float
-    killed: float
+    without: float
+    wait: float
 
 
-ON_KAFKA = Allowed(1, SESSION_SECONDS + 3)
-ON_EMBEDDED = Allowed(10, 3 * SESSION_SECONDS)
+@dataclass(frozen=True)
+class RestartLimits:
+    """What is allowed while processes are replaced, and after a kill."""
+
+    replaced: Allowed
+    killed: Allowed
+
+
+ON_KAFKA = RestartLimits(Allowed(1, SESSION_SECONDS), Allowed(SESSION_SECONDS + 3, SESSION_SECONDS + 3))
+"""Nobody who leaves is taken for dead: what moves waits for less time than that takes."""
+ON_EMBEDDED = RestartLimits(
+    Allowed(10, 2 * SESSION_SECONDS), Allowed(3 * SESSION_SECONDS, 3 * SESSION_SECONDS)
+)
 """A group of the embedded broker waits five seconds for whoever may join, each time that one does."""
 EVERY_SECONDS = 0.05
 """A request is sent so often."""
@@ -50,7 +63,7 @@ QUIET_SECONDS = 5.0
 """Between what is done."""
 
 
-def play(broker: Broker, allowed: Allowed) -> list[str]:
+def play(broker: Broker, limits: RestartLimits) -> list[str]:
     """Play it. Returns what went wrong; empty: nothing."""
     with TemporaryDirectory(prefix="parcours-restarts-") as folder, PostgresServer.temporary() as postgres:
         create_topics(broker)
@@ -62,7 +75,7 @@ def play(broker: Broker, allowed: Allowed) -> list[str]:
         def replica() -> ServiceProcess:
             return ServiceProcess("enrolment", settings, Path(folder) / f"{next(numbers)}.log")
 
-        return asyncio.run(_play(broker, allowed, postgres, replica))
+        return asyncio.run(_play(broker, limits, postgres, replica))
 
 
 def play_on_each(*, with_kafka: bool) -> list[str]:
@@ -76,16 +89,18 @@ def play_on_each(*, with_kafka: bool) -> list[str]:
 
 
 async def _play(
-    broker: Broker, allowed: Allowed, postgres: PostgresServer, replica: Callable[[], ServiceProcess]
+    broker: Broker, limits: RestartLimits, postgres: PostgresServer, replica: Callable[[], ServiceProcess]
 ) -> list[str]:
     replicas = [replica(), replica()]
     try:
         for each in replicas:
             await asyncio.to_thread(each.start)
         async with KafkaPortal(broker.bootstrap_servers) as portal:
-            load = asyncio.create_task(_ask(portal))
+            sent: list[asyncio.Future[object]] = []
+            load = asyncio.create_task(_ask(portal, sent))
             try:
-                await _until_answers(postgres)
+                if await _answered(postgres, SESSIONS, 60):
+                    raise TimeoutError("no request is answered")
                 begun = time.time()
                 for number in range(2):
                     newer = replica()
@@ -98,14 +113,17 @@ async def _play(
                 newer = replica()
                 replicas.append(newer)
                 await asyncio.to_thread(newer.start)
-                await asyncio.sleep(allowed.killed + QUIET_SECONDS)
+                await asyncio.sleep(limits.killed.without + QUIET_SECONDS)
             finally:
                 load.cancel()
                 with suppress(asyncio.CancelledError):
                     await load
+            await asyncio.gather(*sent)
+        left = await _answered(postgres, len(sent), limits.killed.wait)
         return [
-            *_faults(postgres, "while processes are replaced", (begun, killed), allowed.replaced),
-            *_faults(postgres, "after a kill", (killed, time.time()), allowed.killed),
+            *([f"{left} of {len(sent)} requests have no answer"] if left else []),
+            *_faults(postgres, "while processes are replaced", (begun, killed), limits.replaced),
+            *_faults(postgres, "after a kill", (killed, time.time()), limits.killed),
         ]
     finally:
         for each in replicas:
@@ -113,8 +131,8 @@ async def _play(
                 await asyncio.to_thread(each.stop)
 
 
-async def _ask(portal: KafkaPortal) -> None:
-    """Ask for seats, again and again."""
+async def _ask(portal: KafkaPortal, sent: list[asyncio.Future[object]]) -> None:
+    """Ask for seats, again and again; each request is in ``sent``."""
     sessions = [open_now(capacity=100_000) for _ in range(SESSIONS)]
     made = [
         (
@@ -128,26 +146,29 @@ async def _ask(portal: KafkaPortal) -> None:
     for session in itertools.cycle(sessions):
         key = str(session.session_id)
         request = as_json(enrolment_request(key, an_agent()))
-        await portal.send_soon(Topic.PORTAL_ENROLMENTS, (key, headers(EnrolmentRequested.TYPE), request))
+        record = (key, headers(EnrolmentRequested.TYPE), request)
+        sent.append(await portal.send_soon(Topic.PORTAL_ENROLMENTS, record))
         await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _until_answers(postgres: PostgresServer) -> None:
-    end = time.monotonic() + 60
-    while int(await asyncio.to_thread(postgres.execute, _ANSWERED, "enrolment")) < SESSIONS:
+async def _answered(postgres: PostgresServer, number: int, seconds: float) -> int:
+    """Wait until so many requests are answered. Returns how many of them are not after so many seconds."""
+    end = time.monotonic() + seconds
+    while (left := number - int(await asyncio.to_thread(postgres.execute, _ANSWERED, "enrolment"))) > 0:
         if time.monotonic() > end:
-            raise TimeoutError("no request is answered")
+            return left
         await asyncio.sleep(0.2)
+    return 0
 
 
-def _faults(postgres: PostgresServer, what: str, between: tuple[float, float], allowed: float) -> list[str]:
-    """Measure the longest time without an answer, and how long anybody waited; the first is bounded."""
+def _faults(postgres: PostgresServer, what: str, between: tuple[float, float], allowed: Allowed) -> list[str]:
+    """Measure the longest time without an answer, and how long anybody waited."""
     begun, ended = between
     printed = postgres.execute(_LONGEST.format(begun=begun, ended=ended), "enrolment")
     gap, waited, answers = (float(figure or 0) for figure in printed.split("|"))
     line = f"{what}: {answers:.0f} answers, {gap:.2f} s at most without one, the longest wait {waited:.2f} s"
     print(f"        {line}", flush=True)
-    return [] if answers and gap <= allowed else [line]
+    return [] if answers and gap <= allowed.without and waited <= allowed.wait else [line]
 
 
 _ANSWERED = "SELECT count(*) FROM request WHERE decided_at IS NOT NULL"
