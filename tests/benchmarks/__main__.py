@@ -20,11 +20,11 @@ import uvloop
 
 from local.kafka import missing_tools
 from shared.process import tune_gc
-from tests.benchmarks import decisions, first_paint, in_checkout, mails, pages
+from tests.benchmarks import decisions, first_paint, in_checkout, mails, pages, traces
 from tests.benchmarks.figures import CEILING, OTHER, PROJECT, Figures
 from tests.benchmarks.servers import BenchmarkServers, Checkout, NotMeasured, chromium_program, sink_program
 
-PARTS = ("decisions", "mails", "latency", "pages", "first_paint", "stack")
+PARTS = ("decisions", "traces", "mails", "latency", "pages", "first_paint", "stack")
 Measurement = Callable[[], dict[str, float]]
 
 
@@ -76,6 +76,12 @@ def _measurements(
             programs[CEILING] = decisions.Program.plain()
             return {
                 who: partial(_run, decisions.measure, servers, program) for who, program in programs.items()
+            }
+        case "traces":
+            program = decisions.Program.service(checkouts[PROJECT])
+            return {
+                PROJECT: partial(_run, traces.measure, servers, program),
+                CEILING: partial(_run, traces.measure_without, servers, program),
             }
         case "mails" if sink_program() is None:
             print("mails are not measured: smtp-sink is missing (Debian's postfix)")

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import asyncpg
 
@@ -68,11 +69,17 @@ class Program:
         return cls(Checkout(), (loops, "decide"), (loops, "relay"), needs_sessions=False)
 
 
-async def measure(servers: BenchmarkServers, program: Program) -> dict[str, float]:
-    """Decisions a second, records relayed a second, and decisions a second through both."""
+async def measure(
+    servers: BenchmarkServers, program: Program, more: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, float]:
+    """Decisions a second, records relayed a second, and decisions a second through both.
+
+    ``more`` are settings beside the least that the program needs.
+    """
     await servers.renew_topics()
     url = servers.fresh_database(program.checkout, DATABASE, "services.enrolment", "migrate")
-    settings = settings_of("enrolment", kafka=servers.kafka) | {DATABASE: url, "BENCHMARK_SEATS": str(SEATS)}
+    settings = settings_of("enrolment", kafka=servers.kafka)
+    settings |= {DATABASE: url, "BENCHMARK_SEATS": str(SEATS), **more}
     async with _no_relay(url):
         decided = await _decide(servers.kafka, program, settings)
     published, relayed = await _relay(servers.kafka, program, settings)
