@@ -36,8 +36,10 @@ def topics_commands(definition: Definition) -> typer.Typer:
         if settings.portals_file is None:
             typer.echo("PORTALS_FILE is not set: portals get no topics for their answers.", err=True)
         created = asyncio.run(topics.create(settings, portals=portals, replication_factor=replication_factor))
-        for name, is_new in created.items():
+        for name, is_new in created.are_new.items():
             typer.echo(f"{name}: {'created' if is_new else 'exists'}")
+        if not settings.parcours_trial and (warning := created.warning()):
+            typer.echo(warning, err=True)
 
     @app.command("acls", help="Print what each service and each portal may do on the broker, or have it so.")
     def print_acls(

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -38,9 +39,26 @@ class TopicState:
     """Why the broker does not tell; empty: it does."""
 
 
+class CreatedTopics(NamedTuple):
+    """Every topic by its name, and whether it was created now; on how many brokers those are."""
+
+    are_new: dict[str, bool]
+    replicas: int
+
+    def warning(self) -> str:
+        """Return what to know where topics were created on fewer brokers than three; else nothing."""
+        if self.replicas >= REPLICAS or not any(self.are_new.values()):
+            return ""
+        return (
+            f"What was created is on {self.replicas} of {REPLICAS} brokers: with a disk events may be lost. "
+            "Where a broker was away, move the topics to all once it is back: kafka-reassign-partitions, "
+            "then min.insync.replicas=2."
+        )
+
+
 async def create(
     settings: KafkaSettings, *, portals: Iterable[Portal] = (), replication_factor: int | None = None
-) -> dict[str, bool]:
+) -> CreatedTopics:
     """Create what is missing, with the settings of the contract. Returns which topics were.
 
     ``portals``: each that hears its answers by Kafka has a topic. ``replication_factor``: else as
@@ -57,7 +75,7 @@ async def create(
         await _check_partitions(admin, agreed)
     finally:
         await admin.close()
-    return created
+    return CreatedTopics(created, wanted)
 
 
 def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:

@@ -20,7 +20,7 @@ from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
 from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import Portal
-from shared.messaging.topics import TopicsDiffer
+from shared.messaging.topics import CreatedTopics, TopicsDiffer
 from tests.conftest import Broker, settings_of
 from tests.support.processes import run_cli
 
@@ -129,6 +129,16 @@ def test_a_topic_has_the_agreed_key_partitions_cleanup_retention_and_stamp(name:
 def test_a_topic_is_on_three_brokers_or_on_all_where_there_are_fewer(brokers: int, replicas: int) -> None:
     assert topics.replicas(brokers) == replicas
     assert topics.durable(replicas) == ({"min.insync.replicas": "2"} if replicas == 3 else {})
+
+
+@pytest.mark.parametrize(
+    ("replicas", "is_new", "warns"), [(2, True, True), (2, False, False), (3, True, False)]
+)
+def test_who_creates_topics_while_a_broker_is_away_is_told_that_they_are_on_two(
+    replicas: int, is_new: bool, warns: bool
+) -> None:
+    created = CreatedTopics({"portal.agents": False, "portal.enrolments": is_new}, replicas)
+    assert ("on 2 of 3 brokers" in created.warning()) == warns
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -17,7 +17,7 @@ from shared.messaging import acls, cluster, topics
 from shared.messaging.acls import NoAuthorizer, RightsNotListed
 from shared.messaging.broker import security_of
 from shared.messaging.portals.registry import Portals
-from shared.messaging.topics import TopicState
+from shared.messaging.topics import REPLICAS, TopicState
 from shared.settings import ServiceSettings
 
 _KAFKA = "kafka"
@@ -69,14 +69,14 @@ def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id:
     findings = [line for line in map(of_topic, states) if line.mark is not Mark.OK]
     if not findings:
         findings = [Finding(_KAFKA, "topics", Mark.OK, f"{len(states)}, all as agreed")]
-    alone = [state.name for state in states if state.replicas == 1]
-    if alone and not settings.parcours_trial and cluster_id != cluster.EMBEDDED:
+    few = [state.name for state in states if 0 < state.replicas < REPLICAS]
+    if few and not settings.parcours_trial and cluster_id != cluster.EMBEDDED:
         findings.append(
             Finding(
                 _KAFKA,
                 "replicas",
                 Mark.ACT,
-                f"{len(alone)} topics are on one broker alone: with its disk their events are lost",
+                f"{len(few)} topics are on fewer than {REPLICAS} brokers: with one disk events may be lost",
                 "kafka-reassign-partitions to three brokers, then min.insync.replicas=2",
             )
         )
