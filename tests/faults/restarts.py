@@ -10,11 +10,13 @@ The embedded broker takes longer over all of it, which is measured too.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from uuid import uuid4
 
 from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
@@ -95,8 +97,8 @@ async def _play(
     try:
         for each in replicas:
             await asyncio.to_thread(each.start)
+        sent: dict[str, float] = {}
         async with KafkaPortal(broker.bootstrap_servers) as portal:
-            sent: list[asyncio.Future[object]] = []
             load = asyncio.create_task(_ask(portal, sent))
             try:
                 if await _answered(postgres, SESSIONS, 60):
@@ -118,12 +120,12 @@ async def _play(
                 load.cancel()
                 with suppress(asyncio.CancelledError):
                     await load
-            await asyncio.gather(*sent)
         left = await _answered(postgres, len(sent), limits.killed.wait)
+        answers = _answers(postgres, sent)
         return [
             *([f"{left} of {len(sent)} requests have no answer"] if left else []),
-            *_faults(postgres, "while processes are replaced", (begun, killed), limits.replaced),
-            *_faults(postgres, "after a kill", (killed, time.time()), limits.killed),
+            *_faults("while processes are replaced", answers, (begun, killed), limits.replaced),
+            *_faults("after a kill", answers, (killed, time.time()), limits.killed),
         ]
     finally:
         for each in replicas:
@@ -131,8 +133,8 @@ async def _play(
                 await asyncio.to_thread(each.stop)
 
 
-async def _ask(portal: KafkaPortal, sent: list[asyncio.Future[object]]) -> None:
-    """Ask for seats, again and again; each request is in ``sent``."""
+async def _ask(portal: KafkaPortal, sent: dict[str, float]) -> None:
+    """Ask for seats, again and again; ``sent`` has when, by the ids of the requests."""
     sessions = [open_now(capacity=100_000) for _ in range(SESSIONS)]
     made = [
         (
@@ -146,8 +148,11 @@ async def _ask(portal: KafkaPortal, sent: list[asyncio.Future[object]]) -> None:
     for session in itertools.cycle(sessions):
         key = str(session.session_id)
         request = as_json(enrolment_request(key, an_agent()))
-        record = (key, headers(EnrolmentRequested.TYPE), request)
-        sent.append(await portal.send_soon(Topic.PORTAL_ENROLMENTS, record))
+        request_id = uuid4()
+        record = (key, headers(EnrolmentRequested.TYPE, event_id=request_id), request)
+        begun = time.time()
+        await portal.send_soon(Topic.PORTAL_ENROLMENTS, record)
+        sent[str(request_id)] = begun
         await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -161,20 +166,34 @@ async def _answered(postgres: PostgresServer, number: int, seconds: float) -> in
     return 0
 
 
-def _faults(postgres: PostgresServer, what: str, between: tuple[float, float], allowed: Allowed) -> list[str]:
+class TimedAnswer(NamedTuple):
+    """When a request was answered, and for how many seconds it had waited since it was sent."""
+
+    at: float
+    waited: float
+
+
+def _answers(postgres: PostgresServer, sent: Mapping[str, float]) -> list[TimedAnswer]:
+    """Return the answers in their order. When a record was received the embedded broker does not say."""
+    lines = [line.split("|") for line in postgres.execute(_DECIDED, "enrolment").splitlines()]
+    return sorted(
+        TimedAnswer(float(at), float(at) - sent[request]) for request, at in lines if request in sent
+    )
+
+
+def _faults(
+    what: str, answers: Sequence[TimedAnswer], between: tuple[float, float], allowed: Allowed
+) -> list[str]:
     """Measure the longest time without an answer, and how long anybody waited."""
     begun, ended = between
-    printed = postgres.execute(_LONGEST.format(begun=begun, ended=ended), "enrolment")
-    gap, waited, answers = (float(figure or 0) for figure in printed.split("|"))
-    line = f"{what}: {answers:.0f} answers, {gap:.2f} s at most without one, the longest wait {waited:.2f} s"
+    found = [(later, later.at - earlier.at) for earlier, later in itertools.pairwise(answers)]
+    found = [(answer, gap) for answer, gap in found if begun <= answer.at <= ended]
+    gap = max((gap for _, gap in found), default=0)
+    waited = max((answer.waited for answer, _ in found), default=0)
+    line = f"{what}: {len(found)} answers, {gap:.2f} s at most without one, the longest wait {waited:.2f} s"
     print(f"        {line}", flush=True)
-    return [] if answers and gap <= allowed.without and waited <= allowed.wait else [line]
+    return [] if found and gap <= allowed.without and waited <= allowed.wait else [line]
 
 
 _ANSWERED = "SELECT count(*) FROM request WHERE decided_at IS NOT NULL"
-_LONGEST = """
-    SELECT extract(epoch FROM max(decided_at - before)), extract(epoch FROM max(decided_at - received_at)),
-           count(*)
-      FROM (SELECT decided_at, received_at, lag(decided_at) OVER (ORDER BY decided_at) AS before
-              FROM request WHERE decided_at IS NOT NULL) AS answered
-     WHERE decided_at BETWEEN to_timestamp({begun}) AND to_timestamp({ended})"""
+_DECIDED = "SELECT request_id, extract(epoch FROM decided_at) FROM request WHERE decided_at IS NOT NULL"
