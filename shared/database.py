@@ -236,15 +236,15 @@ def next_to(
     *,
     descending: bool = False,
 ) -> Listing:
-    """The query of a part of a list that is sorted by the columns of ``place``: what is next after ``after``.
+    """The query of a list that is sorted by the columns of ``place``, from the row after ``after`` on.
 
-    ``before``: what comes last before it instead, in the opposite order, so that a limit leaves the nearest.
+    ``before``: the rows before that one instead, the nearest first, so that a limit leaves the nearest.
     """
-    falls = descending is (before is None)
     edge = after if before is None else before
+    falls = descending if before is None else not descending
     if edge is not None:
-        known = tuple_(*place)
-        query = query.where(known < edge if falls else known > edge)
+        row = tuple_(*place)
+        query = query.where(row < edge if falls else row > edge)
     return query.order_by(*(column.desc() if falls else column for column in place))
 
 

@@ -50,7 +50,8 @@ class CreatedTopics(NamedTuple):
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (
-            f"What was created is on {self.replicas} of {REPLICAS} brokers: with a disk events may be lost. "
+            f"What was created is on {self.replicas} of {REPLICAS} brokers: "
+            "events may be lost with one disk. "
             "Where a broker was away, move the topics to all once it is back: kafka-reassign-partitions, "
             "then min.insync.replicas=2."
         )

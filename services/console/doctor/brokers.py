@@ -76,7 +76,7 @@ def _topics(settings: ServiceSettings, states: Sequence[TopicState], cluster_id:
                 _KAFKA,
                 "replicas",
                 Mark.ACT,
-                f"{len(few)} topics are on fewer than {REPLICAS} brokers: with one disk events may be lost",
+                f"{len(few)} topics are on fewer than {REPLICAS} brokers: events may be lost with one disk",
                 "kafka-reassign-partitions to three brokers, then min.insync.replicas=2",
             )
         )
