@@ -277,9 +277,8 @@ async def enrol_by_hand(
     ``agent`` has a new identifier, and keeps it unless they are known already: the same address and the same
     names, as they are now. ``above_capacity``: why they get a seat where none is free.
     """
-    session = await lock_own(
-        tx, session_id, by.organiser
-    )  # or two at once would make two agents of one person
+    # Locked first, or two at once would make two agents of one person.
+    session = await lock_own(tx, session_id, by.organiser)
     known = await enrolments.known_by_hand(tx, agent)
     agent = agent if known is None else agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(by.organiser.name, above_capacity)

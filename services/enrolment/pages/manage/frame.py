@@ -27,6 +27,7 @@ from services.enrolment.service.failures import (
     InvalidRanking,
     InvalidRecords,
     MessageNotTaken,
+    NotFound,
     NotPossible,
     RefusedByRules,
     UndecidedCandidates,
@@ -205,5 +206,7 @@ def why_not(failure: EnrolmentFailure) -> FormError:
         case InvalidRecords():  # somebody has lost their seat, or the module has not begun
             lost = OrganisingFault.NOT_ENROLLED
             return FormError(lost if lost in failure.faults.values() else OrganisingFault.NOT_STARTED)
-        case _:
+        case NotFound():
             raise HTTPException(404) from failure
+        case _:
+            raise failure
