@@ -68,7 +68,7 @@ def add_to(
             *logins.routes(),
             *(
                 Route(path, logins.guarded(handler), methods=methods)
-                for of, path, handler, methods in pages
-                if of is area
+                for area_of_page, path, handler, methods in pages
+                if area_of_page is area
             ),
         ]
