@@ -347,10 +347,10 @@ SUPPORT_FIELDS: Mapping[str, str] = {
     "nouvelle": "Nouvelle adresse",
     "encore": "Encore une fois",
     "raison": "Pourquoi rien n’est perdu",
-    "adresse": "Adresse",
-    "interet": "Abonnements",
 }
-"""What the forms of support and operators call their fields; the last two are of who subscribes."""
+"""What the forms of support and operators call their fields."""
+SUBSCRIBER_FIELDS: Mapping[str, str] = {"adresse": "Adresse", "interet": "Abonnements"}
+"""What the forms of who subscribes, or has lost a link, call their fields."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}
 AREAS: Mapping[str, str] = {
     "organisers": "Espace des délégations",
