@@ -167,7 +167,7 @@ async def test_who_has_a_seat_somewhere_has_a_code_that_says_nothing_of_them(fro
     drawn = under(text, "Sur place")
     assert 'role="img" aria-label="Code à montrer à l’accueil"' in drawn
     assert "style=" not in drawn  # the pages' policy
-    is_later = "Le code à montrer à l’accueil sera ici un mois avant la session."
+    is_later = "Le code à montrer à l’accueil s’affichera ici un mois avant la session."
     assert is_later not in drawn
     for title, comes in (("En ligne", False), ("Plus tard", True)):
         assert 'role="img"' not in under(text, title)
