@@ -36,7 +36,8 @@ SOON = 6
 """Sessions of each kind, and replays, that the first page shows."""
 OTHERS = 4
 """Sessions of the same offer that the page of one leads to."""
-_MAX_IN_A_MONTH = 2_000
+MAX_IN_A_MONTH = 2_000
+"""Sessions that the calendar shows."""
 _MAX_OFFERS = 100
 
 
@@ -144,6 +145,7 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
         "part": None,
         "more": MoreResults(),
         "month": None,
+        "is_cut": False,
         "delegations": None,
         "listed": [],
     }
@@ -155,8 +157,9 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
         case View.CALENDAR:
             first = chosen.month or await _first_month(tx, search, now)
             in_month = replace(chosen, month=first).search(now)
-            found = await session_lists.in_calendar(tx, in_month, _MAX_IN_A_MONTH)
-            shown["month"] = month_of(first, found)
+            found = await session_lists.in_calendar(tx, in_month, MAX_IN_A_MONTH + 1)
+            shown["month"] = month_of(first, found[:MAX_IN_A_MONTH])
+            shown["is_cut"] = len(found) > MAX_IN_A_MONTH
         case View.LIST:
             part = await session_part(tx, search, request.query_params, PAGE)
             shown |= {"part": part, "listed": part.shown}

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
+from services.catalogue.pages import browse
 from shared.database import Database
 from shared.web import labels
 from shared.web.paging import read_position, written
@@ -75,6 +76,14 @@ async def test_a_search_that_is_cut_says_so(visitor: HttpBrowser) -> None:
     expected = "Seuls les 200 premiers caractères ont été cherchés."
     assert expected in (await read(visitor, "/sessions?recherche=" + "a" * 201)).text
     assert expected not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).text
+
+
+async def test_a_month_that_is_cut_says_so(visitor: HttpBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = "Voici les deux mille premières sessions de ce mois"
+    month = "/sessions?vue=calendrier"
+    assert expected not in (await read(visitor, month)).text
+    monkeypatch.setattr(browse, "MAX_IN_A_MONTH", 0)
+    assert expected in (await read(visitor, month)).text
 
 
 async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: HttpBrowser) -> None:
