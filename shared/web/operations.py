@@ -121,6 +121,22 @@ async def _no_lines(_: Transaction) -> Sequence[ServiceLine]:
     return ()
 
 
+def area_of(service: str) -> StaffArea:
+    """The pages of a service's operation: where they are, and who may log in to them."""
+    home = OPERATIONS[service]
+    return StaffArea(
+        home=home,
+        cookie=f"exploitation-{service}",
+        roles=frozenset((Role.SUPPORT, Role.ADMIN)),
+        title=f"{labels.AREAS['operations']}, {labels.SERVICES[service].lower()}",
+        lead=labels.LOG_IN_LEADS["exploitation"],
+        label=labels.SUPPORT_FIELDS.get,
+        pages=((home, "status"), (f"{home}/incidents", "incidents")),
+        shows_what_follows=("/incidents/",),
+        same_site="strict",
+    )
+
+
 def add_to(
     process: Process,
     rendering: Rendering,
@@ -135,17 +151,8 @@ def add_to(
 
     ``address`` is where the public finds the service; ``lines`` are what it shows that others have not.
     """
-    home = OPERATIONS[process.name]
-    area = StaffArea(
-        home=home,
-        cookie=f"exploitation-{process.name}",
-        roles=frozenset((Role.SUPPORT, Role.ADMIN)),
-        title=f"{labels.AREAS['operations']}, {labels.SERVICES[process.name].lower()}",
-        lead=labels.LOG_IN_LEADS["exploitation"],
-        label=labels.SUPPORT_FIELDS.get,
-        pages=((home, "status"), (f"{home}/incidents", "incidents")),
-        same_site="strict",
-    )
+    area = area_of(process.name)
+    home = area.home
     logins = Logins(
         area, process.database, tokens, guard, address=address, rendering=rendering, provider=provider
     )

@@ -156,6 +156,27 @@ def test_who_stays_too_late_is_told_that_the_log_in_has_ended(organiser: Page) -
     expect(organiser.get_by_role("heading", name="Sessions · Bretagne")).to_be_visible()
 
 
+def test_what_is_final_is_not_sent_after_the_log_in_had_ended(organiser: Page) -> None:
+    organiser.locator("main a", has_text="Rennes").first.click()
+    organiser.goto(f"{organiser.url}/annuler")
+    address = organiser.url
+    organiser.get_by_label("Motif, facultatif").fill("Trop peu d’inscrits.")
+    organiser.context.clear_cookies()
+    organiser.get_by_role("button", name="Annuler la session").click()
+    expect(organiser.get_by_role("main")).to_contain_text("pour que vous puissiez le copier")
+    looks_right(organiser)
+    organiser.get_by_label("Jeton d’accès").fill(TOKEN)
+    organiser.keyboard.press("Enter")
+    expect(organiser.get_by_label("Ce que vous aviez saisi")).to_have_value(
+        "Motif\u00a0: Trop peu d’inscrits."
+    )
+    expect(organiser.get_by_role("main").get_by_role("button")).to_have_count(0)
+    looks_right(organiser)
+    organiser.get_by_role("link", name="Revenir à la page").click()
+    expect(organiser).to_have_url(address)
+    expect(organiser.get_by_role("button", name="Annuler la session")).to_be_visible()
+
+
 def test_what_is_final_is_asked_in_a_dialog_and_on_its_page(organiser: Page) -> None:
     organiser.locator("main a", has_text="Rennes").first.click()
     address = organiser.url

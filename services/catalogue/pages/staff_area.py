@@ -4,5 +4,9 @@ from shared.web import labels
 from shared.web.logins.staff_area import organiser_area
 
 STAFF_AREA = organiser_area(
-    "/gestion", "gestion", labels.form_field, only_posted=("/publier", "/copier", "/modele", "/replay")
+    "/gestion",
+    "gestion",
+    labels.form_field,
+    only_posted=("/publier", "/copier", "/modele", "/replay"),
+    shows_what_follows=("/annuler", "/supprimer", "/retirer"),
 )

@@ -19,6 +19,7 @@ SUPPORT_AREA = StaffArea(
     lead=labels.LOG_IN_LEADS["courriels"],
     pages=((PEOPLE, "people"), (MAIL_LOG, "mails"), (FIGURES, "figures"), (ERASURE, "erasure")),
     label=labels.SUPPORT_FIELDS.get,
+    shows_what_follows=("/effacement",),
     same_site="strict",
 )
 FIGURES_AREA = organiser_area(DELEGATION_FIGURES, "chiffres", lambda _: None)

@@ -1,7 +1,8 @@
 """A form that came after its log-in had ended: brought through the next one by the browser, then sent again.
 
 Nothing of it is kept here. Only our own pages bring it (:func:`shared.web.forms.read_form` looks), and
-what is done with it is done by who is logged in then, by a button, with the key of their own log-in.
+what is done with it is done by who is logged in then, by a button, with the key of their own log-in. Where
+that is final, its page shows again what follows before it is done.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +17,13 @@ _BROUGHT = "saisie-"
 _ADDRESS = "envoi"
 MORE_FIELDS = 5
 """What a form of a log-in has at most, besides those."""
-_OF_THE_LOG_IN = "cle"
+_LEFT_BEHIND = frozenset(("cle", "confirmer", "envoyer"))
+"""The key of the log-in that had ended, and the buttons that say that one has read what follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateForm:
-    """Where a form was sent, and its fields, without the key of the log-in that had ended."""
+    """Where a form was sent, and what was in it; one without an address can be copied, and not sent."""
 
     address: str = ""
     fields: Sequence[tuple[str, str]] = ()
@@ -51,6 +53,5 @@ def brought(area: StaffArea, form: Form) -> LateForm:
 
 
 def _of_area(area: StaffArea, address: str, pairs: Sequence[tuple[str, str]]) -> LateForm:
-    if area.leads_to(address) != address:
-        return LateForm()
-    return LateForm(address, [(name, value) for name, value in pairs if name != _OF_THE_LOG_IN])
+    fields = [(name, value) for name, value in pairs if name not in _LEFT_BEHIND]
+    return LateForm(address if area.can_be_sent_late(address) else "", fields)

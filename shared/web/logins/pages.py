@@ -183,7 +183,7 @@ class Logins:
     def _once_more(
         self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
     ) -> Response:
-        """The form that came too late, to be sent by who is logged in now."""
+        """The form that came too late, to be sent or copied by who is logged in now."""
         visit = StaffVisit(request, self._area, who, row, Form(), self._database, self._rendering)
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 

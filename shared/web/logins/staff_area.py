@@ -31,7 +31,8 @@ class StaffArea:
     ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
     page of the log-in says. ``pages`` are those that the head of each page leads to: address, and name in
     `labels.STAFF_PAGES`. ``label`` gives what a form calls a field, and None for a field that nobody typed
-    in; ``only_posted`` are the ends of addresses that cannot be visited.
+    in; ``only_posted`` are the ends of addresses that cannot be visited. ``shows_what_follows`` are parts of
+    addresses of forms that do what is final, and whose page says first what follows from it.
     """
 
     home: str
@@ -42,6 +43,7 @@ class StaffArea:
     label: Callable[[str], str | None]
     pages: tuple[tuple[str, str], ...] = ()
     only_posted: tuple[str, ...] = ()
+    shows_what_follows: tuple[str, ...] = ()
     same_site: SameSite = "lax"
 
     @property
@@ -79,9 +81,20 @@ class StaffArea:
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home
 
+    def can_be_sent_late(self, address: str) -> bool:
+        """Whether a form that came after its log-in had ended may be sent there without its page."""
+        return self.leads_to(address) == address and not any(
+            part in address for part in self.shows_what_follows
+        )
+
 
 def organiser_area(
-    home: str, cookie: str, label: Callable[[str], str | None], only_posted: tuple[str, ...] = ()
+    home: str,
+    cookie: str,
+    label: Callable[[str], str | None],
+    *,
+    only_posted: tuple[str, ...] = (),
+    shows_what_follows: tuple[str, ...] = (),
 ) -> StaffArea:
     """Return the area of organisers on one service: one head leads to its pages in all."""
     return StaffArea(
@@ -93,4 +106,5 @@ def organiser_area(
         label=label,
         pages=ORGANISER_PAGES,
         only_posted=only_posted,
+        shows_what_follows=shows_what_follows,
     )

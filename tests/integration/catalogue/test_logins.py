@@ -173,7 +173,7 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
     assert every_hidden(mistyped.text) == brought
     for untrue in ("https://ailleurs.example/", "/sessions"):
         refused = await organiser.post("/gestion/connexion", data=brought | {"jeton": "x", "envoi": untrue})
-        assert "saisie" not in refused.text
+        assert every_hidden(refused.text) == brought | {"envoi": ""}, "it can be copied, and goes nowhere"
     again = await organiser.post("/gestion/connexion", data=brought | {"jeton": BRETAGNE})
     assert "Titre\u00a0: Un &lt;autre&gt; titre\nSéance 1, titre\u00a0: Matin</textarea>" in again.text
     assert "Un <autre> titre" not in unescape((await organiser.get(path)).text), "nothing is sent unasked"
@@ -194,6 +194,31 @@ async def test_what_was_typed_comes_back_when_the_login_ended_before_it_was_sent
         await organiser.post(path, data=form, headers={"origin": "https://ailleurs.example"})
     ).status_code == 403
     assert await events_of() == []
+
+
+async def test_what_cannot_be_undone_is_asked_again_by_its_page_when_the_login_ended_before_it_was_sent(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    path = f"/gestion/sessions/{session_id}"
+    form = unseen_fields((await organiser.get(f"{path}/annuler")).text)
+
+    async def sent_late(action: str, **fields: str) -> str:
+        await send(organiser, "/gestion", "/gestion/deconnexion")
+        late = await organiser.post(f"{path}/{action}", data=form | fields)
+        brought = every_hidden(late.text) | {"jeton": BRETAGNE}
+        return unescape((await organiser.post("/gestion/connexion", data=brought)).text)
+
+    page = await sent_late("annuler", reason="Trop peu d’inscrits.")
+    assert "Motif\u00a0: Trop peu d’inscrits.</textarea>" in page
+    assert f'<a class="button" href="{path}/annuler">' in page
+    assert f'action="{path}/annuler"' not in page
+    page = await sent_late("places", capacity="14", confirmer="oui")
+    assert f'<form class="form" action="{path}/places"' in page
+    asked = await organiser.post(f"{path}/places", data=every_hidden(page))
+    assert "<h2>Ce qui suit</h2>" in asked.text
+    shown = (await ask("GET", f"/sessions/{session_id}")).json()
+    assert (shown["status"], shown["capacity"] == 14) == ("published", False)
 
 
 async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(

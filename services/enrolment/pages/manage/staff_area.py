@@ -9,6 +9,7 @@ STAFF_AREA = organiser_area(
     "inscriptions",
     labels.enrolment_field,
     only_posted=(
+        "/choix",
         "/correction",
         "/desistement",
         "/reponse",
@@ -17,6 +18,15 @@ STAFF_AREA = organiser_area(
         "/priorite",
         "/reunion",
         "/note",
+        "/decision",
+        "/retrait",
+    ),
+    shows_what_follows=(
+        "/desistement",
+        "/reponse",
+        "/accord",
+        "/deplacement",
+        "/reunion",
         "/decision",
         "/retrait",
     ),
