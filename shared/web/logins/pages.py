@@ -14,7 +14,7 @@ from starlette.routing import Route
 from shared import clock
 from shared.auth import ID, Principal, Tokens
 from shared.database import Database
-from shared.guard import Guard
+from shared.guard import Guard, LimitMet
 from shared.oidc.provider import Provider
 from shared.read_log import Reading
 from shared.security_log import SecurityEvent, SecurityOutcome
@@ -161,8 +161,15 @@ class Logins:
         if request.method != "POST":
             return self._page(request, towards=request.query_params.get("vers", ""))
         form = await read_form(request, self._address, most=MAX_FIELDS + late_forms.MORE_FIELDS)
-        token, towards = form.typed("jeton"), form.get("vers", "")
-        late_form = late_forms.brought(self._area, form)
+        late_form, towards = late_forms.brought(self._area, form), form.get("vers", "")
+        try:
+            return await self._log_in(request, form.typed("jeton"), late_form, towards)
+        except LimitMet as limit:
+            page = self._page(request, towards=towards, late_form=late_form, too_many=True, status=429)
+            page.headers["Retry-After"] = str(limit.seconds)
+            return page
+
+    async def _log_in(self, request: Request, token: str, late_form: LateForm, towards: str) -> Response:
         if late_form.fields and not token:  # by who has logged in in another tab
             login = await self._kept.of(request)
             if login is None:
@@ -259,6 +266,7 @@ class Logins:
         late_form: LateForm = _NO_FORM,
         wrong: bool = False,
         late: bool = False,
+        too_many: bool = False,
         status: int = 200,
     ) -> Response:
         """The form of the log-in, which keeps where it leads and the form that came too late."""
@@ -272,4 +280,5 @@ class Logins:
             late_form=late_form,
             wrong=wrong,
             late=late,
+            too_many=too_many,
         )

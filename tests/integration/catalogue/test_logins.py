@@ -18,6 +18,7 @@ from services.catalogue import api, pages
 from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
+from shared.guard import Guard, LimitMet
 from shared.process.jobs import end_old_rows
 from shared.web import logins
 from tests.conftest import Ask
@@ -219,6 +220,26 @@ async def test_what_cannot_be_undone_is_asked_again_by_its_page_when_the_login_e
     assert "<h2>Ce qui suit</h2>" in asked.text
     shown = (await ask("GET", f"/sessions/{session_id}")).json()
     assert (shown["status"], shown["capacity"] == 14) == ("published", False)
+
+
+async def test_what_was_typed_stays_in_sight_where_too_many_log_in(
+    organiser: HttpBrowser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    form = unseen_fields((await organiser.get(path)).text) | {"title": "Un autre titre"}
+    await send(organiser, "/gestion", "/gestion/deconnexion")
+    brought = every_hidden((await organiser.post(path, data=form)).text)
+
+    async def too_many(*_: object) -> None:
+        raise LimitMet(7)
+
+    monkeypatch.setattr(Guard, "take", too_many)
+    for token in (BRETAGNE, "x"):
+        answer = await organiser.post("/gestion/connexion", data=brought | {"jeton": token})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+        assert "set-cookie" not in answer.headers
+        assert "Réessayez dans quelques minutes" in answer.text
+        assert every_hidden(answer.text) == brought
 
 
 async def test_the_cookie_is_for_https_and_this_host_alone_where_the_site_is_on_https(

@@ -97,6 +97,7 @@ LOG_IN: dict[str, Any] = {
     "towards": "",
     "late_form": LateForm(),
     "late": False,
+    "too_many": False,
     "by_issuer": False,
 }
 PAGES: list[tuple[str, dict[str, Any]]] = [
