@@ -1,7 +1,6 @@
 """The log-ins of a staff area, between a browser's cookie and the row it stands for."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -89,17 +88,13 @@ class KeptLogins:
 
     # -------------------------------------------------------------------------------------- opened, ended
 
-    async def open_by_token(
-        self, request: Request, token: str, answer: Callable[[LoginRow], Response]
-    ) -> Response:
-        """Log the owner of a token in, and give the browser its cookie with the ``answer``."""
+    async def open_by_token(self, request: Request, token: str) -> tuple[LoginRow, str]:
+        """Log the owner of a token in. Returns the log-in, and the secret that its browser is to have."""
         await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(token))
         await self._open(request, row)
-        response = answer(row)
-        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
-        return response
+        return row, secret
 
     async def open_by_issuer(
         self, request: Request, response: Response, issuer: str, identity: Identity, grant: Grant
@@ -110,7 +105,7 @@ class KeptLogins:
         row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
         row.name, row.id_token = identity.name, identity.id_token
         await self._open(request, row)
-        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
+        self.give_cookie(response, secret)
 
     async def _open(self, request: Request, row: LoginRow) -> None:
         """Replace the log-in that this browser had: who knew its cookie knows nothing now.
@@ -131,6 +126,10 @@ class KeptLogins:
         """End a log-in here, whatever its browser still sends."""
         async with self._database.quiet_transaction() as tx:
             await store.forget(tx, login.digest)
+
+    def give_cookie(self, response: Response, secret: str) -> None:
+        """Have the browser keep the secret of its log-in, which comes with this response."""
+        self._set(response, self._cookie, secret, LASTS, self._area.same_site)
 
     def take_cookie_back(self, response: Response) -> None:
         """Have the browser forget its log-in with this response."""

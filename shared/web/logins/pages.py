@@ -179,13 +179,13 @@ class Logins:
         if who is None:
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._page(request, towards=towards, late_form=late_form, wrong=True, status=403)
-
-        def answer(row: LoginRow) -> Response:
-            if late_form.fields:
-                return self._once_more(request, who, row, late_form, towards)
-            return see_other(self._area.leads_to(towards))
-
-        return await self._kept.open_by_token(request, token, answer)
+        row, secret = await self._kept.open_by_token(request, token)
+        if late_form.fields:
+            response = self._once_more(request, who, row, late_form, towards)
+        else:
+            response = see_other(self._area.leads_to(towards))
+        self._kept.give_cookie(response, secret)
+        return response
 
     def _once_more(
         self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
