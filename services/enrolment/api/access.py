@@ -125,7 +125,7 @@ OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 
 
 def not_found(name: str) -> Problem:
-    """Return a 404 for a session, or an enrolment, that does not exist or is somebody else's."""
+    """Return a 404 for what does not exist, or is somebody else's."""
     return Problem(404, "Not found", f"There is no {name}, or it is not yours.")
 
 

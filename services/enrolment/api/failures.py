@@ -8,6 +8,7 @@ from services.enrolment.service.failures import (
     EnrolmentFailure,
     HasEnded,
     HasStarted,
+    MessageHasLeft,
     NotFound,
     NotPossible,
     RefusedByRules,
@@ -48,6 +49,8 @@ def _problem(error: Exception) -> Problem:
         case HasStarted():
             detail = "The session has started: record the absence as attendance instead."
             return Problem(409, "Not possible now", detail)
+        case MessageHasLeft():
+            return Problem(409, "Not possible now", "The message has left.")
         case NotPossible():
             detail = _NOT_POSSIBLE.get(error.fault, error.fault.value)
             return Problem(409, "Not possible now", detail)

@@ -135,9 +135,7 @@ async def show(session_id: UUID, database: Database, organiser: Organiser) -> Me
 async def take_back(message_id: UUID, database: Database, organiser: Organiser) -> None:
     """It is as if it had not been written."""
     async with database.transaction() as tx:
-        taken_back = await messages.take_back(tx, message_id, organiser)
-    if not found(taken_back, f"message {message_id}"):
-        raise Problem(409, "Not possible now", "The message has left.")
+        await messages.take_back(tx, message_id, organiser)
 
 
 def _item(row: MessageRow) -> MessageItem:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson
 from services.enrolment.service.enrolments import find_own as find_own_enrolment
+from services.enrolment.service.failures import NotFound, UnknownCode
 from services.enrolment.service.sessions import find_own
 from services.enrolment.store import arrivals, roster_lines
 from shared import read_log
@@ -15,11 +16,6 @@ from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.read_log import Reading, ReadKind
 from shared.references import ids_of
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownCode:
-    """Nobody was noted: the code is that of nobody who has a seat in the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +65,36 @@ async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> dateti
 
 async def note(
     tx: Transaction, session_id: UUID, module: int, *, code: str, organiser: Principal, now: datetime
-) -> UUID | UnknownCode | None:
+) -> UUID:
     """Note that somebody has come, by the id or the reference of their enrolment. Returns the id.
 
-    ``module`` is one of the session. None: the session is not the organiser's.
+    ``module`` is one of the session. Raises ``NotFound``, ``UnknownCode``.
+    """
+    enrolment_id = await _seated(tx, session_id, code, organiser)
+    await arrivals.note(tx, enrolment_id, module, organiser.name, now)
+    return enrolment_id
+
+
+async def undo(tx: Transaction, session_id: UUID, module: int, *, code: str, organiser: Principal) -> UUID:
+    """Undo that somebody was noted; as :func:`note`."""
+    enrolment_id = await _seated(tx, session_id, code, organiser)
+    await arrivals.remove(tx, enrolment_id, module)
+    return enrolment_id
+
+
+async def _seated(tx: Transaction, session_id: UUID, code: str, organiser: Principal) -> UUID:
+    """Return the only enrolment of this id or reference that has a seat in a session of the organiser.
+
+    Raises ``NotFound``, ``UnknownCode``.
     """
     if await find_own(tx, session_id, organiser) is None:
-        return None
-    found = await _seated(tx, session_id, code)
-    if found is None:
-        return UnknownCode()
-    await arrivals.note(tx, found, module, organiser.name, now)
-    return found
-
-
-async def undo(
-    tx: Transaction, session_id: UUID, module: int, *, code: str, organiser: Principal
-) -> UUID | UnknownCode | None:
-    """Undo that somebody was noted; as :func:`note`."""
-    if await find_own(tx, session_id, organiser) is None:
-        return None
-    found = await _seated(tx, session_id, code)
-    if found is None:
-        return UnknownCode()
-    await arrivals.remove(tx, found, module)
-    return found
-
-
-async def _seated(tx: Transaction, session_id: UUID, code: str) -> UUID | None:
-    """Return the enrolment of this id or reference, if it has a seat in the session and is the only one."""
+        raise NotFound(f"session {session_id}")
     between: tuple[UUID, UUID] | None
     try:
         between = UUID(code), UUID(code)
     except ValueError:
         between = ids_of(code)
-    if between is None:
-        return None
-    found = await roster_lines.seated_between(tx, session_id, *between)
-    return found[0] if len(found) == 1 else None
+    found = [] if between is None else await roster_lines.seated_between(tx, session_id, *between)
+    if len(found) != 1:
+        raise UnknownCode
+    return found[0]

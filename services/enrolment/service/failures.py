@@ -15,7 +15,7 @@ class EnrolmentFailure(Exception):
 
 
 class NotFound(EnrolmentFailure):
-    """There is no such session or enrolment, or it is another delegation's: which of them stays unsaid."""
+    """There is no such thing, or it belongs to another delegation: which of the two stays unsaid."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -100,3 +100,11 @@ class MessageNotTaken(EnrolmentFailure):
     def __init__(self, fault: MessageFault) -> None:
         super().__init__(fault)
         self.fault = fault
+
+
+class MessageHasLeft(EnrolmentFailure):
+    """The message has left: it cannot be taken back."""
+
+
+class UnknownCode(EnrolmentFailure):
+    """The code at the door is that of nobody who has a seat in the session."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage, judge_message, moment_of
 from services.enrolment.service.by_organiser import ByOrganiser
-from services.enrolment.service.failures import MessageNotTaken
+from services.enrolment.service.failures import MessageHasLeft, MessageNotTaken, NotFound
 from services.enrolment.service.sessions import find_own, lock_own
 from services.enrolment.store import messages, sessions
 from services.enrolment.store.messages import Reach
@@ -62,15 +62,14 @@ async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) ->
     return await messages.of_session(tx, session_id, most=SHOWN)
 
 
-async def take_back(tx: Transaction, message_id: UUID, organiser: Principal) -> bool | None:
-    """Have a message not leave. Returns whether it had not left; None: there is none of the organiser's."""
+async def take_back(tx: Transaction, message_id: UUID, organiser: Principal) -> None:
+    """Have a message not leave. Raises ``NotFound``, ``MessageHasLeft``."""
     row = await messages.lock(tx, message_id)
     if row is None or await find_own(tx, row.session_id, organiser) is None:
-        return None
+        raise NotFound(f"message {message_id}")
     if row.published_at is not None:
-        return False
+        raise MessageHasLeft
     await messages.remove(tx, row)
-    return True
 
 
 async def send_due(tx: Transaction, now: datetime) -> int:

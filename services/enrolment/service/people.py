@@ -13,6 +13,7 @@ from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.enrolments import find_own
+from services.enrolment.service.failures import NotFound
 from services.enrolment.store import (
     changes,
     enrolments,
@@ -113,12 +114,11 @@ async def destination(
 
 async def add_note(
     tx: Transaction, enrolment_id: UUID, text: str, organiser: Principal, now: datetime
-) -> bool:
-    """Keep a note beside an enrolment. Returns False when it is in no session of theirs."""
+) -> None:
+    """Keep a note beside an enrolment. Raises ``NotFound``."""
     if await find_own(tx, enrolment_id, organiser) is None:
-        return False
+        raise NotFound(f"enrolment {enrolment_id}")
     await notes.add(tx, enrolment_id, text, organiser.name, now)
-    return True
 
 
 @dataclass(frozen=True, slots=True)

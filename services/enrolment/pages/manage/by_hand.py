@@ -15,7 +15,6 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import arrivals, enrolments
-from services.enrolment.service.arrivals import UnknownCode
 from services.enrolment.service.failures import EnrolmentFailure
 from shared import clock
 from shared.database import Transaction
@@ -119,10 +118,9 @@ async def _note_arrival(
 ) -> Response:
     """Note that somebody who has a seat has come to the module of the address, and lead back to the door."""
     module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
-    noted = await arrivals.note(
-        tx, session.session_id, module, code=code, organiser=visit.who, now=clock.now()
-    )
-    is_here = not isinstance(noted, UnknownCode)
+    is_here = line.enrolment.state.has_seat
+    if is_here:
+        await arrivals.note(tx, session.session_id, module, code=code, organiser=visit.who, now=clock.now())
     return frame.to_session(
         session.session_id,
         "/pointage",

@@ -1,6 +1,6 @@
 """What every page of a session has: whose it is, its head, its other pages, what was done, or why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -26,11 +26,13 @@ from services.enrolment.service.failures import (
     HasStarted,
     InvalidRanking,
     InvalidRecords,
+    MessageHasLeft,
     MessageNotTaken,
     NotFound,
     NotPossible,
     RefusedByRules,
     UndecidedCandidates,
+    UnknownCode,
 )
 from shared import clock
 from shared.database import Transaction
@@ -182,31 +184,31 @@ def acting(visit: StaffVisit, policy: Policy) -> ByOrganiser:
     return ByOrganiser(visit.who, policy, clock.now())
 
 
+_ERRORS: Mapping[type[EnrolmentFailure], FormError] = {
+    ChangedMeanwhile: FormError("enrolment_has_changed"),
+    HasEnded: FormError("enrolment_has_ended"),
+    HasStarted: FormError("session_has_started"),
+    DraftHasChanged: FormError("draft_has_changed"),
+    InvalidRanking: FormError("candidates_have_changed"),
+    AttendanceHasChanged: FormError("attendance_has_changed"),
+    MessageHasLeft: FormError("message_has_left"),
+    UnknownCode: FormError("unknown_code"),
+}
+
+
 def why_not(failure: EnrolmentFailure) -> FormError:
     """What a page says of why nothing was done. Raises a 404: what belongs to others does not exist."""
     match failure:
-        case ChangedMeanwhile():
-            return FormError("enrolment_has_changed")
-        case HasEnded():
-            return FormError("enrolment_has_ended")
-        case HasStarted():
-            return FormError("session_has_started")
         case NotPossible() | MessageNotTaken():
             return FormError(failure.fault)
         case RefusedByRules():
             return FormError("refused", REFUSALS[failure.reason].label)
-        case DraftHasChanged():
-            return FormError("draft_has_changed")
         case UndecidedCandidates():
             return FormError("undecided", failure.number)
-        case InvalidRanking():
-            return FormError("candidates_have_changed")
-        case AttendanceHasChanged():
-            return FormError("attendance_has_changed")
         case InvalidRecords():  # somebody has lost their seat, or the module has not begun
             lost = OrganisingFault.NOT_ENROLLED
             return FormError(lost if lost in failure.faults.values() else OrganisingFault.NOT_STARTED)
         case NotFound():
             raise HTTPException(404) from failure
         case _:
-            raise failure
+            return _ERRORS[type(failure)]

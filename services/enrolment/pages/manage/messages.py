@@ -99,12 +99,11 @@ class MessagePages:
     async def take_back(self, visit: StaffVisit) -> Response:
         """Have a message not leave."""
         message_id = frame.id_in(visit.form.typed("message"))
-        async with visit.database.transaction() as tx:
-            taken_back = await messages.take_back(tx, message_id, visit.who)
-        if taken_back is None:
-            raise HTTPException(404)
-        if not taken_back:
-            return await _page(visit, self.policy, errors={"": FormError("message_has_left")}, status=409)
+        try:
+            async with visit.database.transaction() as tx:
+                await messages.take_back(tx, message_id, visit.who)
+        except EnrolmentFailure as failure:
+            return await _page(visit, self.policy, errors={"": frame.why_not(failure)}, status=409)
         return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")
 
 

@@ -182,10 +182,11 @@ class PersonPages:
             text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
         except InvalidForm as error:
             return await _page(visit, status=422, errors=error.errors)
-        async with visit.database.transaction() as tx:
-            noted = await people.add_note(tx, enrolment_id, text, visit.who, clock.now())
-        if not noted:
-            raise HTTPException(404)
+        try:
+            async with visit.database.transaction() as tx:
+                await people.add_note(tx, enrolment_id, text, visit.who, clock.now())
+        except EnrolmentFailure as failure:
+            return await _page(visit, status=422, errors={"": frame.why_not(failure)})
         return frame.to_person(enrolment_id, "notee")
 
     async def _do(

@@ -1,6 +1,7 @@
 """Who came: noted at the door by a tap or a code, recorded by module, printed as a sheet, certified."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,7 +17,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson, plain
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
-from services.enrolment.service.arrivals import Arrivals, UnknownCode
+from services.enrolment.service.arrivals import Arrivals
 from services.enrolment.service.attendance import AttendanceAsSeen
 from services.enrolment.service.failures import AttendanceHasChanged, EnrolmentFailure
 from shared import clock
@@ -139,21 +140,24 @@ class PresencePages:
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
         module, session_id = module_of(visit, session), frame.session_id_of(visit)
+        # The script sends what was tapped when there was no network: that needs no page.
         undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
         now = clock.now() if tapped is None else tapped_at(tapped, clock.now())
-        async with visit.database.transaction() as tx:
-            if undone:
-                found = await arrivals.undo(tx, session_id, module, code=undone, organiser=visit.who)
-            else:
-                # A code that is read by the camera is the address of the arrival.
-                code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
-                found = await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=now)
-        if found is None:
-            raise HTTPException(404)
-        if tapped is not None:  # the script sends what was tapped when there was no network: it needs no page
-            return Response(status_code=422 if isinstance(found, UnknownCode) else 204)
-        if isinstance(found, UnknownCode):
-            return await _check_in_page(visit, errors={"code": FormError("unknown_code")})
+        try:
+            async with visit.database.transaction() as tx:
+                if undone:
+                    found = await arrivals.undo(tx, session_id, module, code=undone, organiser=visit.who)
+                else:
+                    # A code that is read by the camera is the address of the arrival.
+                    code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
+                    found = await arrivals.note(
+                        tx, session_id, module, code=code, organiser=visit.who, now=now
+                    )
+        except EnrolmentFailure as failure:
+            errors = {"code": frame.why_not(failure)}
+            return Response(status_code=422) if tapped is not None else await _check_in_page(visit, errors)
+        if tapped is not None:
+            return Response(status_code=204)
         return frame.to_session(
             session_id,
             "/pointage",
@@ -177,11 +181,13 @@ class PresencePages:
                 visit, "arrival.html", numbers, "presence", line=line, module=module, arrived=arrived
             )
         session_id, code = numbers.session.session_id, str(enrolment_id)
-        async with visit.database.transaction() as tx:
-            if "annuler" in visit.form:
-                await arrivals.undo(tx, session_id, module, code=code, organiser=visit.who)
-            else:
-                await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=clock.now())
+        with suppress(EnrolmentFailure):  # the page that follows says that they have no seat
+            async with visit.database.transaction() as tx:
+                if "annuler" in visit.form:
+                    await arrivals.undo(tx, session_id, module, code=code, organiser=visit.who)
+                else:
+                    now = clock.now()
+                    await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=now)
         return see_other(f"{ARRIVAL}/{enrolment_id}?seance={module + 1}")
 
     # ----------------------------------------------------------------------------------- on paper
