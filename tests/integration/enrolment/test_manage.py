@@ -70,9 +70,10 @@ async def test_a_session_is_shown_with_the_next_date_that_counts_for_who_enrols(
         for session, moment in ((opening, opening.enrolment_opens_at), (closed, closed.enrolment_closes_at))
     )
     until = french.deadline(closing.enrolment_closes_at, closing.timezone)
+    left = french.days_until(closing.enrolment_closes_at, now, closing.timezone)
     for said in (
         f"Les inscriptions ouvrent le {opens_on}.",
-        f"Inscriptions jusqu’au {until} (dans 3 jours).",
+        f"Inscriptions jusqu’au {until} ({left}).",
         f"Inscriptions closes depuis le {closed_on}.",
     ):
         assert page.count(" ".join(said.split())) == 1, said
@@ -118,11 +119,12 @@ async def test_what_waits_for_the_organiser_comes_first(
             {"ids": [ranked.session_id, missed.session_id]},
         )
     page = text_of(await organiser.get(MANAGE))
+    left = french.days_until(asking.enrolment_closes_at, now, asking.timezone).replace("\u00a0", " ")
     for expected in (
         "1 candidature à classer.",
         "1 personne pour un minimum de 5 : maintenez, reportez ou annulez la session.",
         "1 place proposée sans réponse pour le moment, la première jusqu’au ",
-        "1 personne sans l’accord de l’employeur ; sans lui, refus à la clôture (dans 3 jours).",
+        f"1 personne sans l’accord de l’employeur ; sans lui, refus à la clôture ({left}).",
         "Les courriels à 1 personne reviennent : adresse à corriger.",
     ):
         assert expected in page.replace("\u00a0", " ")
