@@ -226,6 +226,7 @@ def async_url(url: str) -> URL:
 
 
 Listing = TypeVar("Listing", bound=Select[Any])
+FoundItem = TypeVar("FoundItem")
 
 
 def next_to(
@@ -246,6 +247,11 @@ def next_to(
         row = tuple_(*place)
         query = query.where(row < edge if falls else row > edge)
     return query.order_by(*(column.desc() if falls else column for column in place))
+
+
+def in_order(found: list[FoundItem], before: object) -> list[FoundItem]:
+    """Return a page in the order of its list: one that ends ``before`` something was read backwards."""
+    return found if before is None else found[::-1]
 
 
 async def insert_many(

@@ -15,7 +15,7 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import BespokeRequestRow
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
 
@@ -68,8 +68,7 @@ async def page(
     if state is not None:
         query = query.where(col(BespokeRequestRow.state) == state.value)
     rows = await tx.scalars(next_to(query, place, after, before, descending=True).limit(limit))
-    found = [_request(row) for row in rows]
-    return found if before is None else found[::-1]
+    return in_order([_request(row) for row in rows], before)
 
 
 async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:

@@ -14,7 +14,7 @@ from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
 from services.catalogue.tables import AuditLogRow, OfferRow, SessionRow, ThemeRow
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events.vocabulary import Format
 
 _LOCK_LOADS = text("SELECT pg_advisory_xact_lock(hashtextextended('load-offer', 0))")
@@ -48,8 +48,7 @@ async def page(
         query = query.where(col(OfferRow.format) == session_format.value)
     if theme is not None:
         query = query.where(col(OfferRow.themes).contains([theme]))
-    found = [_offer(row) for row in await tx.scalars(query)]
-    return found if before is None else found[::-1]
+    return in_order([_offer(row) for row in await tx.scalars(query)], before)
 
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:

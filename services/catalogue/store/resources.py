@@ -16,7 +16,7 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.outbox import outbox
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events.catalogue import (
     ReplayPublished,
     ResourceEvent,
@@ -64,8 +64,7 @@ async def page(
         query = query.where(col(ResourceRow.themes).contains([theme]))
     if text is not None:
         query = query.where(matches(ResourceRow, text))
-    found = [_resource(row) for row in await tx.scalars(query)]
-    return found if before is None else found[::-1]
+    return in_order([_resource(row) for row in await tx.scalars(query)], before)
 
 
 async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:

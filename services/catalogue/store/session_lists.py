@@ -38,7 +38,7 @@ from services.catalogue.rules.sessions import CalendarSession, ListedSession, Oc
 from services.catalogue.store.search import matches
 from services.catalogue.store.sessions import modules_of, shown, with_trainers
 from services.catalogue.tables import OccupancyRow, OfferRow, SessionRow
-from shared.database import Timestamp, Transaction, next_to
+from shared.database import Timestamp, Transaction, in_order, next_to
 from shared.events.vocabulary import EnrolmentWindow, Format, Status
 
 _SESSION_ID: Mapped[UUID] = col(SessionRow.session_id)
@@ -76,7 +76,7 @@ async def page(
 ) -> list[ListedSession]:
     """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     found = await _listed(tx, page_query(search, after, limit, before=before), search.viewer)
-    return found if before is None else found[::-1]
+    return in_order(found, before)
 
 
 def page_query(

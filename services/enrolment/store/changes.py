@@ -14,7 +14,7 @@ from services.enrolment.rules.requests import RequestKey
 from services.enrolment.rules.roster_lines import ChangeKey
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.tables import EnrolmentChangeRow, RequestRow
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 
 _MOST = 1000
 
@@ -128,8 +128,8 @@ async def last_of_session(
         col(EnrolmentChangeRow.enrolment_id),
     )
     found = select(EnrolmentChangeRow).where(col(EnrolmentChangeRow.session_id) == session_id)
-    changes = (await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))).all()
-    return changes if before is None else changes[::-1]
+    changes = await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))
+    return in_order(list(changes), before)
 
 
 async def add_author(

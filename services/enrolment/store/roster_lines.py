@@ -21,7 +21,7 @@ from services.enrolment.rules.roster_lines import (
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
 from services.enrolment.tables import BEFORE_SQL, EMPLOYER, LIVE_SQL, NAME_SQL, plain_sql
-from shared.database import Transaction
+from shared.database import Transaction, in_order
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
 
@@ -49,8 +49,7 @@ async def page(
     parameters = _parameters(session_id, states, after, limit, before=before)
     patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None
     rows = await tx.execute(_PAGE if before is None else _PAGE_BEFORE, parameters | {"patterns": patterns})
-    lines = [_line(row) for row in rows]
-    return lines if before is None else lines[::-1]
+    return in_order([_line(row) for row in rows], before)
 
 
 async def sorted_page(
@@ -77,8 +76,7 @@ async def sorted_page(
         "limit": limit,
     }
     rows = await tx.execute(_SORTED_PAGES[order, descending == (before is None)], parameters)
-    lines = [_line(row) for row in rows]
-    return lines if before is None else lines[::-1]
+    return in_order([_line(row) for row in rows], before)
 
 
 async def stream(
