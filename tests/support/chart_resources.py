@@ -44,6 +44,10 @@ def faults(resources: list[Manifest], values: str, scaled_by: str) -> Iterator[s
                 yield f"{kind} {name}: {fault}"
         if kind == "Job" and resource["metadata"]["annotations"]["helm.sh/hook"] != "pre-install,pre-upgrade":
             yield f"{kind} {name} does not run before the others"
+        if kind == "ServiceMonitor" and not all(
+            endpoint.get("honorLabels") for endpoint in resource["spec"]["endpoints"]
+        ):
+            yield f"{kind} {name} takes the label of whose process it is away, by which ParcoursDown is told"
         selector = _selector(resource)
         if selector is not None and not any(_selects(selector, pod) for pod in pods):
             yield f"{kind} {name} selects no pod"
