@@ -164,6 +164,11 @@ def reconcile(
 ) -> None:
     """Read what was published of mails, and the relay's log, and mark what they say."""
     logged = message_ids_in(relay_log.read_text(errors="replace")) if relay_log is not None else {}
+    if relay_log is not None and not logged:
+        stop(
+            f"{relay_log} has no Message-ID of ours: nothing was changed. Into a container it is handed by "
+            "'docker compose exec -T' or 'kubectl exec -i'. Leave --relay-log out if no mail left since."
+        )
 
     async def mark(process: Process) -> Reconciliation:
         ended = await read_ended(process.settings, since if since.tzinfo else since.replace(tzinfo=UTC))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -132,6 +133,17 @@ async def test_what_the_relay_took_and_nobody_heard_of_is_in_its_log(notifier: N
     assert isinstance(sent.event, EmailSent), "now it is published"
     assert sent.event.message_id == notifier.relay.taken[0].message_id
     assert (await reconcile(notifier, [], {uuid4(): "<x@y>"})).missing == {restores.RELAYS_LOG: 1}
+
+
+def test_an_empty_log_of_the_relay_is_not_taken_for_one(notifier_url: str, tmp_path: Path) -> None:
+    """So a shell that hands nothing in lets no letter leave twice."""
+    log = tmp_path / "relay.log"
+    log.write_text("")
+    environment = settings_of("notifier", notifier_url, "localhost:1")
+    command = ("mails", "reconcile", "--since", "2025-01-01", "--relay-log", str(log))
+    refused = run_cli("notifier", *command, environment=environment)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no Message-ID of ours: nothing was changed" in refused.stderr
 
 
 async def test_a_mail_that_will_not_come_again_is_accepted_as_missing(notifier: Notifier) -> None:
