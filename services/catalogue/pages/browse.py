@@ -21,7 +21,7 @@ from services.catalogue.rules import spelling
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import PUBLIC, SessionSearch
-from services.catalogue.service import offers, pages, resources, session_lists
+from services.catalogue.service import offers, overviews, resources, session_lists
 from shared import clock
 from shared.database import Transaction
 from shared.events.vocabulary import Format
@@ -85,7 +85,7 @@ async def home(request: Request) -> Response:
     now = clock.now()
     delegation = filters.read(request.query_params).delegation
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await pages.home(tx, now, delegation, SOON)
+        shown = await overviews.home(tx, now, delegation, SOON)
     by_format: dict[Format, list[Offer]] = {}
     for offer in shown.offers:
         by_format.setdefault(offer.format, []).append(offer)
@@ -179,7 +179,7 @@ async def show_session(request: Request) -> Response:
     """A session: when, where, for whom, whether there is a seat, and when else there is one."""
     now = clock.now()
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await pages.session(tx, request.path_params["session_id"], now, OTHERS)
+        shown = await overviews.session(tx, request.path_params["session_id"], now, OTHERS)
     body = render(
         request,
         "session.html",
@@ -204,7 +204,7 @@ async def show_offer(request: Request) -> Response:
     """An offer and its sessions that are not over."""
     offer_id = _slug(request.path_params["offer_id"])
     async with site_of(request).database.quiet_transaction() as tx:
-        shown = await pages.offer(tx, offer_id, clock.now(), PAGE + 1)
+        shown = await overviews.offer(tx, offer_id, clock.now(), PAGE + 1)
     listed = shown.sessions[:PAGE]
     body = render(
         request,

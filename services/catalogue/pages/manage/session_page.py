@@ -9,7 +9,7 @@ from starlette.responses import Response
 from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.rules.changes import unchangeable
 from services.catalogue.rules.sessions import ListedSession
-from services.catalogue.service import pages, session_lists, sessions
+from services.catalogue.service import overviews, session_lists, sessions
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
@@ -70,7 +70,7 @@ async def page(
     values = session_form.kept(typed, stored)
     button = typed.get(form_rows.BUTTON, "")
     async with visit.database.quiet_transaction() as tx:
-        shown = await pages.managed_session(tx, listed.session)
+        shown = await overviews.managed_session(tx, listed.session)
     return visit.page(
         "gestion-session.html",
         status=412 if stale else 422 if errors else 200,

@@ -1,4 +1,4 @@
-"""What a page shows of several subjects, loaded in one call."""
+"""What the first page, or that of a session or an offer, shows of several subjects, loaded in one call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
