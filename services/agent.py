@@ -13,6 +13,7 @@ from uuid import UUID
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from services import agent_export
 from services.catalogue.app import DEFINITION as CATALOGUE
 from services.enrolment.app import DEFINITION as ENROLMENT
 from services.enrolment.service import corrections
@@ -31,7 +32,7 @@ from shared.personal_data import Register, agents_with
 from shared.process import Process
 from shared.read_log import Reading, ReadKind
 from shared.security_log import OPERATOR, SecurityEvent, SecurityOutcome
-from shared.web import agent_export, labels
+from shared.web import labels
 
 SERVICES = (ENROLMENT, NOTIFIER, CATALOGUE)
 

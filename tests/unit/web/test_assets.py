@@ -15,9 +15,7 @@ from tests.support.colours import FORMATS, TONES
 
 ROOT = Path(__file__).parents[3]
 PAGES = [
-    page
-    for folder in (TEMPLATES, *(ROOT / "services").glob("*/templates"))
-    for page in folder.rglob("*.html")
+    page for folder in (TEMPLATES, *(ROOT / "services").rglob("templates")) for page in folder.rglob("*.html")
 ]
 
 

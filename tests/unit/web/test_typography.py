@@ -14,7 +14,7 @@ from shared.web.rendering import TEMPLATES, Rendering
 from shared.web.sentences import CATALOGUE, FRENCH
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = (TEMPLATES, *sorted((ROOT / "services").glob("*/templates")))
+FOLDERS = (TEMPLATES, *sorted((ROOT / "services").rglob("templates")))
 IN_ENGLISH = {"api.html"}
 TITLES = {*labels.OFFERS.values()}
 """As the offer's files have them."""

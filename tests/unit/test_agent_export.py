@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from services import agent_export
 from services.enrolment.personal_data import REGISTER
 from shared.events.vocabulary import AgentKey
 from shared.messaging.session_names import add_sessions
-from shared.web import agent_export, labels
+from shared.web import labels
 from tests.support.builders import a_session
 
 AGENT = AgentKey("iel", "IEL-1")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,7 +15,6 @@ from shared.events.zones import PARIS
 from shared.personal_data import PersonalData, Register
 from shared.web import french, labels
 from shared.web.refusals import REFUSALS
-from shared.web.rendering import TEMPLATES
 
 ExportedRow = Mapping[str, Any]
 ExportedRows = Mapping[str, Sequence[ExportedRow]]
@@ -289,7 +289,7 @@ _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
 def page(who: AgentKey | str, parts: Sequence[ServicePart], now: datetime) -> str:
     """Return the page, in French, for an agent, or for who is known by an address alone."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
