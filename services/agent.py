@@ -18,13 +18,13 @@ from services.catalogue.app import DEFINITION as CATALOGUE
 from services.enrolment.app import DEFINITION as ENROLMENT
 from services.enrolment.service import corrections
 from services.notifier.app import DEFINITION as NOTIFIER
-from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.service import erasures as answers
 from services.notifier.service.erasures import ErasureState
 from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
 from shared.cli.decisions import Actor
 from shared.database import Transaction
+from shared.events.fields import is_agent_id, is_issuer
 from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey, Email
 from shared.messaging import dead_letters_of_people, erasure

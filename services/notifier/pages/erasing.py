@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.fields import is_agent_id, is_issuer
 from services.notifier.pages.staff_area import ERASURE
 from services.notifier.service import erasures
 from shared import clock
 from shared.database import Database
+from shared.events.fields import is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.security_log import SecurityEvent, SecurityOutcome

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.notifier.pages.fields import is_address
 from services.notifier.service import lost_links
 from shared.database import Database
+from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 from shared.web.form_errors import FormError, sentences

@@ -10,15 +10,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
-from services.notifier.pages.fields import is_issuer, is_searched_by
 from services.notifier.pages.staff_area import PEOPLE
 from services.notifier.render import WRITTEN_BY, Renderer
 from services.notifier.service import mails, queue
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
 from shared.database import Database, Transaction
+from shared.events.fields import is_issuer, is_valid
 from shared.guard import Guard
 from shared.read_log import ReadKind, purpose_in
 from shared.web.form_errors import FormError, sentences
@@ -30,6 +31,7 @@ from shared.web.responses import PRIVATE, see_other
 
 INCIDENTS = f"{OPERATIONS['notifier']}/incidents"
 PAGE = 50
+_SEARCHED: TypeAdapter[str] = TypeAdapter(mails.Searched)
 
 
 class MailLogMessage(StrEnum):
@@ -59,7 +61,7 @@ class MailLogPages:
         errors = {}
         if purpose is None:
             errors["motif"] = FormError("purpose")
-        if agent and not is_searched_by(agent):
+        if agent and not is_valid(_SEARCHED, agent):
             errors["agent"] = FormError("searched")
         if not is_issuer(issuer):
             errors["emetteur"] = FormError("issuer")

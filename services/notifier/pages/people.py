@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.fields import is_address, is_agent_id, is_issuer
 from services.notifier.pages.staff_area import CORRECTION, PEOPLE
 from services.notifier.service import corrections, people
 from services.notifier.service.people import KnownPerson, Story
 from shared.database import Database
+from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.read_log import Reading, purpose_in

@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.notifier.letters import Interest, InterestKind
-from services.notifier.pages.fields import is_address
 from services.notifier.render import SUBSCRIBER_FOR, interests
 from services.notifier.render.interests import Names
 from services.notifier.service import subscriptions
 from services.notifier.service.subscriptions import Subscriber
 from shared import clock
 from shared.database import Database, Transaction
+from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 from shared.web.form_errors import FormError, FormErrors, sentences
