@@ -88,17 +88,17 @@ def find(address: Address) -> None:
 
     Dead letters are searched too: a request that was rejected is all that is known of some.
     """
-    known = address_of(address)
-    found = {definition.name: _known_by(definition, [known]) for definition in SERVICES}
+    addresses = [address_of(address)]
+    found = {definition.name: _known_by(definition, addresses) for definition in SERVICES}
     _record(SecurityEvent.EXPORT, "find")
-    for agent in sorted({agent for each in found.values() for agent in each.agents}):
-        services = [name for name, each in found.items() if agent in each.agents]
+    for agent in sorted({agent for known in found.values() for agent in known.agents}):
+        services = [name for name, known in found.items() if agent in known.agents]
         typer.echo(f"{agent.issuer}\t{agent.agent_id}\t{', '.join(services)}")
-    for name, each in found.items():
-        for letter_id in each.letters:
+    for name, known in found.items():
+        for letter_id in known.letters:
             typer.echo(_IN_A_LETTER.format(name, letter_id), err=True)
     typer.echo(_ONLY_CLAIMED, err=True)
-    if not any(each.agents for each in found.values()):
+    if not any(known.agents for known in found.values()):
         stop("No agent is known by this address.")
 
 
@@ -152,7 +152,7 @@ def _addresses_of(agent: AgentKey) -> list[str]:
         async with process.database.quiet_transaction() as tx:
             return (await process.eraser.subject(tx, agent, clock.now())).addresses
 
-    return sorted(frozenset[str]().union(*(in_process(each, read) for each in SERVICES)))
+    return sorted(frozenset[str]().union(*(in_process(definition, read) for definition in SERVICES)))
 
 
 def _others_of(agent: AgentKey) -> list[AgentKey]:
@@ -160,7 +160,9 @@ def _others_of(agent: AgentKey) -> list[AgentKey]:
     addresses = _addresses_of(agent)
     if not addresses:
         return []
-    return sorted({other for each in SERVICES for other in _known_by(each, addresses, but=agent).agents})
+    return sorted(
+        {other for definition in SERVICES for other in _known_by(definition, addresses, but=agent).agents}
+    )
 
 
 def _say_others(others: Sequence[AgentKey]) -> None:

@@ -151,7 +151,11 @@ def agents_with(record: Record, address: str, issuer: str | None) -> list[AgentK
     if not having:
         return None
     objects = {id(passage.identifiers): passage for passage in having}.values()  # not each text of each
-    named = (AgentKey(issuer or passage.issuer, each) for passage in objects for each in passage.identifiers)
+    named = (
+        AgentKey(issuer or passage.issuer, agent_id)
+        for passage in objects
+        for agent_id in passage.identifiers
+    )
     return list(dict.fromkeys(named))
 
 
@@ -389,9 +393,9 @@ def agents_in(raw: bytes | str | None, issuer: str | None) -> list[AgentKey]:
     except (ValueError, RecursionError):
         return []
     named = [
-        AgentKey(str(issuer or each.get("issuer") or ""), identifier)
-        for each in found
-        if (identifier := _identifier(each)) is not None
+        AgentKey(str(issuer or passage.get("issuer") or ""), identifier)
+        for passage in found
+        if (identifier := _identifier(passage)) is not None
     ]
     return list(dict.fromkeys(named))
 

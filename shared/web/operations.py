@@ -75,9 +75,9 @@ def reason_of(error: str) -> WhyParked:
     """Take apart what was kept of a rejection, or of an event that breaks its contract."""
     head, _, listed = error.partition(": ")
     if head in set(RejectionCode):
-        return WhyParked(head, [_pointed(each) for each in _NEXT_POINTER.split(listed)])
+        return WhyParked(head, [_pointed(fault) for fault in _NEXT_POINTER.split(listed)])
     if head in BY_TYPE:
-        faults = [each.partition(": ") for each in _NEXT_FIELD.split(listed)]
+        faults = [fault.partition(": ") for fault in _NEXT_FIELD.split(listed)]
         return WhyParked(head, [(field, what) if what else ("", field) for field, _, what in faults])
     return WhyParked("", [("", error)])
 

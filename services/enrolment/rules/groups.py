@@ -86,8 +86,8 @@ def enrolled_together(begun: Iterable[BegunTogether], replaced: Iterable[Replace
             EnrolledTogether(
                 kind=own[0].kind if own else GroupKind.LIST,
                 received_at=own[0].enrolment.received_at if own else others[0].at,
-                members=[each.enrolment for each in own],
-                replaced=[each.enrolment for each in others],
+                members=[start.enrolment for start in own],
+                replaced=[end.enrolment for end in others],
             )
         )
-    return sorted(found, key=lambda each: each.received_at, reverse=True)
+    return sorted(found, key=lambda group: group.received_at, reverse=True)

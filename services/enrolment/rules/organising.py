@@ -119,8 +119,8 @@ def prioritise(
     if waiting is None or waiting.state is not State.WAITLISTED:
         return OrganisingFault.NOT_IN_LINE
     together = roster.waiting_list.group_of(waiting) if waiting.waits_together else [waiting]
-    for each in together:
-        roster.move(each, State.WAITLISTED, Cause.PRIORITY, priority=priority)
+    for enrolment in together:
+        roster.move(enrolment, State.WAITLISTED, Cause.PRIORITY, priority=priority)
         roster.add_numbers(author=author, reason=reason)
     roster.add_numbers(place_in_line=roster.waiting_list.position(roster.latest[agent]))
     promote(roster)
@@ -201,7 +201,7 @@ def are_one_person(agent: Agent, other: Agent) -> bool:
     """Whether two agents of different issuers may be one person: the same address, or the same names."""
     if agent.issuer == other.issuer:
         return False
-    names, others = ((each.given_name.lower(), each.family_name.lower()) for each in (agent, other))
+    names, others = ((known.given_name.lower(), known.family_name.lower()) for known in (agent, other))
     return names == others or agent.email.lower() == other.email.lower()
 
 

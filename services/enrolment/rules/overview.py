@@ -64,7 +64,7 @@ class SessionNumbers:
 
     def kept(self, now: datetime) -> int:
         """Return how many free seats are kept for some delegations, at most."""
-        reserved = sum(each.seats for each in self.session.reserved_seats if each.release_at > now)
+        reserved = sum(reserve.seats for reserve in self.session.reserved_seats if reserve.release_at > now)
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
@@ -92,7 +92,7 @@ class SessionNumbers:
         session = self.session
         if session.status is Status.CANCELLED:
             return
-        releases = [(each.release_at, OrganiserDate.RELEASE) for each in session.reserved_seats]
+        releases = [(reserve.release_at, OrganiserDate.RELEASE) for reserve in session.reserved_seats]
         lapse = [] if self.next_lapse is None else [(self.next_lapse, OrganiserDate.LAPSE)]
         fixed = [
             (session.enrolment_opens_at, OrganiserDate.OPENS),

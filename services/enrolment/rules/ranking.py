@@ -40,16 +40,18 @@ class ArrangedCandidates:
 
 def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandidates:
     """Return the candidates, who are given in order of receipt, as the draft has them."""
-    chosen = [each for each in candidates if each in draft.ranks and each not in draft.not_selected]
-    ranked = sorted(chosen, key=lambda each: draft.ranks[each])
-    numbers = Counter(draft.ranks[each] for each in ranked)
+    not_selected = [candidate for candidate in candidates if candidate in draft.not_selected]
+    others = [candidate for candidate in candidates if candidate not in draft.not_selected]
+    with_rank = [candidate for candidate in others if candidate in draft.ranks]
+    ranked = sorted(with_rank, key=lambda candidate: draft.ranks[candidate])
+    numbers = Counter(draft.ranks[candidate] for candidate in ranked)
     return ArrangedCandidates(
         ranked=ranked,
-        undecided=[each for each in candidates if each not in draft.ranks and each not in draft.not_selected],
-        not_selected=[each for each in candidates if each in draft.not_selected],
+        undecided=[candidate for candidate in others if candidate not in draft.ranks],
+        not_selected=not_selected,
         ties={
-            number: [each for each in ranked if draft.ranks[each] == number]
-            for number, times in sorted(numbers.items())
+            rank: [candidate for candidate in ranked if draft.ranks[candidate] == rank]
+            for rank, times in sorted(numbers.items())
             if times > 1
         },
     )
@@ -59,13 +61,13 @@ def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UU
     """Return whose rank differs, or whether they are selected, in the order of the draft ``after``."""
     order = arranged(after, candidates)
 
-    def place(draft: RankingDraft, each: UUID) -> tuple[bool, int | None]:
-        return each in draft.not_selected, draft.ranks.get(each)
+    def place(draft: RankingDraft, candidate: UUID) -> tuple[bool, int | None]:
+        return candidate in draft.not_selected, draft.ranks.get(candidate)
 
     return [
-        each
-        for each in (*order.ranked, *order.not_selected, *order.undecided)
-        if place(before, each) != place(after, each)
+        candidate
+        for candidate in (*order.ranked, *order.not_selected, *order.undecided)
+        if place(before, candidate) != place(after, candidate)
     ]
 
 
@@ -83,7 +85,7 @@ def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: 
         order.append(moved)
     return RankingDraft(
         draft.version,
-        {each: number for number, each in enumerate(order, 1)},
+        {candidate: number for number, candidate in enumerate(order, 1)},
         draft.not_selected - {moved},
     )
 
@@ -107,11 +109,11 @@ class DraftChange:
         """Return the draft of these candidates: who was not shown is as in the draft that is kept."""
         ranks: dict[UUID, int] = {}
         not_selected: set[UUID] = set()
-        for each in candidates:
-            source = self if self.shown is None or each in self.shown else kept
-            if each in source.not_selected:
-                not_selected.add(each)
-            elif each in source.ranks:
-                ranks[each] = source.ranks[each]
+        for candidate in candidates:
+            source = self if self.shown is None or candidate in self.shown else kept
+            if candidate in source.not_selected:
+                not_selected.add(candidate)
+            elif candidate in source.ranks:
+                ranks[candidate] = source.ranks[candidate]
         draft = RankingDraft(self.version, ranks, frozenset(not_selected))
         return draft if self.moved is None else stepped(draft, candidates, self.moved, self.step)

@@ -85,7 +85,7 @@ async def decide(
     if order.undecided:
         raise UndecidedCandidates(len(order.undecided))
     ranked, not_selected = (
-        [candidates[each] for each in part] for part in (order.ranked, order.not_selected)
+        [candidates[candidate] for candidate in part] for part in (order.ranked, order.not_selected)
     )
     selected = await selection.select(tx, by, session_id, ranked, not_selected, dry_run=dry_run)
     if not dry_run:

@@ -114,4 +114,4 @@ async def find(tx: Transaction, today: date, offer_id: str | None, organiser: st
 def last_months(today: date) -> list[date]:
     """Return the first days of the last twelve months, that of today the last."""
     number = today.year * 12 + today.month - 1
-    return [date(each // 12, each % 12 + 1, 1) for each in range(number - MONTHS + 1, number + 1)]
+    return [date(month // 12, month % 12 + 1, 1) for month in range(number - MONTHS + 1, number + 1)]
