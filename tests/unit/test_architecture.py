@@ -89,6 +89,9 @@ def an_empty_project(tmp_path: Path) -> Path:
     [
         ("services.enrolment.store", "services.catalogue.rules", "Services never import each other"),
         ("shared.clock", "services.enrolment.rules", "shared never imports services"),
+        ("shared.messaging", "shared.web", "Imports of shared go down, too"),
+        ("shared.archive", "shared.limits", "Imports of shared go down, too"),
+        ("shared.web", "shared.process, shared.messaging", None),
         ("services.enrolment.rules", "services.enrolment.store", "a request walks down once"),
         ("services.enrolment.store", "services.enrolment.handlers", "a request walks down once"),
         ("services.notifier.delivery", "services.notifier.api", "a request walks down once"),
