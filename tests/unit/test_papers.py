@@ -1,5 +1,6 @@
 """The papers of a public body's software say the same thing, and the licence is the official text."""
 
+import functools
 import hashlib
 import re
 import tomllib
@@ -94,15 +95,28 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
     "paper", [*SECURITY, ARCHITECTURE, ROOT / "CONTRIBUTING.md"], ids=lambda paper: paper.name
 )
 def test_what_the_papers_name_in_the_code_exists(paper: Path) -> None:
-    named = set(re.findall(r"`([^`]+)`", paper.read_text()))
+    named = set(re.findall(r"`([^`\n]+)`", paper.read_text()))
     tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name in named if re.fullmatch(r"test_\w+", name) and f"def {name}(" not in tests] == []
     for name in named:
         path, _, function = name.partition(": ")
         if re.match(r"(shared|services|tests|docs|deploy)/\S+$|Dockerfile$", path):
-            assert (ROOT / path).exists(), name
+            assert list(ROOT.glob(re.sub(r"<\w+>", "*", path).rstrip("/"))), name
+        if re.fullmatch(r"[\w/]+\.py", path):
             last = function.rpartition(".")[2]
-            assert not function or re.search(rf"\b{last}\b", (ROOT / path).read_text()), name
+            files = [text for file, text in code().items() if file.endswith(f"/{path}")]
+            assert any(re.search(rf"\b{last}\b", text) for text in files), name
+        elif method := re.fullmatch(r"([A-Z][a-z]\w+)\.([a-z_]\w+)", name):
+            classes = [text for text in code().values() if f"class {method[1]}" in text]
+            assert any(re.search(rf"\b{method[2]}\b", text) for text in classes), name
+
+
+@functools.cache
+def code() -> dict[str, str]:
+    """Every file of the product and of the tests, by its path; a paper may leave out the folder."""
+    folders = ("services", "shared", "local", "tests")
+    files = (file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    return {f"/{file.relative_to(ROOT)}": file.read_text() for file in files}
 
 
 @pytest.mark.parametrize("paper", ["docs/domain.md", "local/portal/templates/phrases.html"])
