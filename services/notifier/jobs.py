@@ -112,7 +112,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
 
 
 async def expire_leases(database: Database) -> None:
-    """Mails of processes that are gone: not begun, back to the queue; begun, ambiguous."""
+    """Take the mails of processes that are gone: back to the queue, or ambiguous where sending had begun."""
     async with database.quiet_transaction() as tx:
         returned, ambiguous = await queue.expire_leases(tx)
     EXPIRED.labels("pending").inc(returned)
