@@ -134,7 +134,7 @@ class Child:
             sockets = psutil.Process(self.pid).net_connections(kind="tcp")
         except psutil.Error:
             return False
-        return any(each.status == psutil.CONN_LISTEN and each.laddr[1] == port for each in sockets)
+        return any(socket.status == psutil.CONN_LISTEN and socket.laddr[1] == port for socket in sockets)
 
     def ask_to_stop(self) -> None:
         """Send the stop signal and return at once."""

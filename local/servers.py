@@ -119,9 +119,9 @@ def database_variable(service: str) -> str:
 def in_parallel(*work: Callable[[], object]) -> None:
     """Do all of it at once, each part in a thread. Once all are done, raise the first error, if any."""
     with ThreadPoolExecutor(max_workers=max(1, len(work))) as pool:
-        running = [pool.submit(each) for each in work]
-    for each in running:
-        each.result()
+        running = [pool.submit(start) for start in work]
+    for part in running:
+        part.result()
 
 
 def on_a_port(standard: int, start: Callable[[int], S]) -> S:

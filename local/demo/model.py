@@ -55,11 +55,13 @@ class ReferenceModel:
 
     def receive(self, sent: Iterable[SentRequest]) -> None:
         """Take in requests in the order of their offsets; each id counts once."""
-        for each in sorted(sent, key=lambda each: (each.request.topic, each.partition, each.offset)):
-            request = each.request
+        for record in sorted(
+            sent, key=lambda record: (record.request.topic, record.partition, record.offset)
+        ):
+            request = record.request
             if request.ce_id not in self.requests:
                 self.requests[request.ce_id] = request
-                self._answer_request(request, each.sent_at)
+                self._answer_request(request, record.sent_at)
 
     def answer_by_link(self, session_id: str, agent: Agent, *, accepted: bool) -> None:
         """Take in the answer to an offer that an agent gave by the link in the mail."""

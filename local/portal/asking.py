@@ -167,7 +167,7 @@ class Asking:
         """Name who takes part in an authority's own session."""
         form = await sent_form(request)
         authority, session_id = authority_of(request.path_params["siret"]), form["session_id"]
-        if session_id not in {each.session_id for each in self._site.bespoke(authority)}:
+        if session_id not in {bespoke.session_id for bespoke in self._site.bespoke(authority)}:
             raise HTTPException(404)
         agents, errors = self._chosen_agents(form, authority, "stagiaires")
         if errors:

@@ -45,7 +45,7 @@ class Journal:
 
     def unacknowledged(self) -> list[Envelope]:
         """Return the requests of which it is not known that the broker has them, oldest first."""
-        return [each.envelope for each in self.travels if each.way == "sent" and each.place is None]
+        return [travel.envelope for travel in self.travels if travel.way == "sent" and travel.place is None]
 
     def add_request(self, envelope: Envelope) -> None:
         """Keep a request that is about to be sent."""

@@ -90,17 +90,17 @@ class _Shown:
         chosen = {name: query.get(name, "") for name in ("format", "delegation", "agent")}
         sessions = await self._site.offer.sessions()
         found = [
-            each
-            for each in sessions.values()
-            if is_open(each)
-            and chosen["format"] in ("", each["format"])
-            and chosen["delegation"] in ("", each["organiser"])
+            session
+            for session in sessions.values()
+            if is_open(session)
+            and chosen["format"] in ("", session["format"])
+            and chosen["delegation"] in ("", session["organiser"])
         ]
         return await self._site.page(
             "sessions.html",
             found=found,
             chosen=chosen,
-            delegations=sorted({each["organiser"] for each in sessions.values()}),
+            delegations=sorted({session["organiser"] for session in sessions.values()}),
         )
 
     async def session(self, request: Request) -> Response:

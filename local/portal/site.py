@@ -66,7 +66,7 @@ class Site:
         standings = self.standings()
         staff = self.staff(authority)
         known = {agent.agent_id for agent in staff}
-        theirs = [each for each in standings.all() if each.agent["agent_id"] in known]
+        theirs = [standing for standing in standings.all() if standing.agent["agent_id"] in known]
         return await self.page(
             "employer.html",
             about(known, authority.siret),
@@ -76,8 +76,10 @@ class Site:
             authority=authority,
             staff=staff,
             sessions=sessions,
-            open_sessions=[each for each in sessions.values() if is_open(each)],
-            to_approve=[each for each in theirs if each.awaiting == "employer_approval" and each.live],
+            open_sessions=[session for session in sessions.values() if is_open(session)],
+            to_approve=[
+                standing for standing in theirs if standing.awaiting == "employer_approval" and standing.live
+            ],
             theirs=theirs,
             bespoke=self.bespoke(authority),
         )
@@ -87,8 +89,10 @@ class Site:
     ) -> Response:
         """Return the page of an agent, with what is wrong in the form that was sent."""
         sessions = await self.offer.sessions()
-        near = [each for each in sessions.values() if is_open(each)]
-        near.sort(key=lambda each: (each["organiser"] != agent.employer.delegation, each["starts_at"]))
+        near = [session for session in sessions.values() if is_open(session)]
+        near.sort(
+            key=lambda session: (session["organiser"] != agent.employer.delegation, session["starts_at"])
+        )
         return await self.page(
             "agent.html",
             about({agent.agent_id}),
@@ -97,7 +101,11 @@ class Site:
             form=form or {},
             agent=agent,
             sessions=sessions,
-            mine=[each for each in self.standings().all() if each.agent["agent_id"] == agent.agent_id],
+            mine=[
+                standing
+                for standing in self.standings().all()
+                if standing.agent["agent_id"] == agent.agent_id
+            ],
             near=near[:4],
             elsewhere=partial(elsewhere, sessions.values()),
             offers=offers_of(sessions.values()),
@@ -119,7 +127,7 @@ class Site:
             form=form or {},
             session=session,
             agent_id=(form or request.query_params).get("agent_id", ""),
-            here=[each for each in self.standings().all() if each.session_id == session_id],
+            here=[standing for standing in self.standings().all() if standing.session_id == session_id],
         )
 
     async def page(
@@ -132,7 +140,9 @@ class Site:
     ) -> Response:
         """Return a page; `concerns` says which events are shown beside it."""
         standings = self.standings()
-        travels = [each for each in reversed(self.journal.travels) if concerns(standings.subject_of(each))]
+        travels = [
+            travel for travel in reversed(self.journal.travels) if concerns(standings.subject_of(travel))
+        ]
         context = {
             "settings": self._settings,
             "agents": self.agents(),
@@ -140,7 +150,8 @@ class Site:
             "travels": travels,
             "moves": self.journal.moves,
             "private": {
-                each.session_id: each.request.envelope.data["theme"] for each in standings.bespoke.values()
+                bespoke.session_id: bespoke.request.envelope.data["theme"]
+                for bespoke in standings.bespoke.values()
             },
             "errors": {},
             "form": {},
@@ -156,9 +167,9 @@ class Site:
     def bespoke(self, authority: Authority) -> list[BespokeRequest]:
         """Return what an authority asked a delegation for, newest first."""
         return [
-            each
-            for each in reversed(self.standings().bespoke.values())
-            if each.request.envelope.data["siret"] == authority.siret
+            bespoke
+            for bespoke in reversed(self.standings().bespoke.values())
+            if bespoke.request.envelope.data["siret"] == authority.siret
         ]
 
     def agents(self) -> list[PortalAgent]:
@@ -216,14 +227,16 @@ def is_open(session: Session) -> bool:
 
 def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
     """Return the other open sessions of the same offer, by start."""
-    others = [each for each in sessions if each["session_id"] != here["session_id"] and is_open(each)]
-    others = [each for each in others if each["offer_id"] == here["offer_id"]]
-    return sorted(others, key=lambda each: each["starts_at"])
+    others = [
+        session for session in sessions if session["session_id"] != here["session_id"] and is_open(session)
+    ]
+    others = [session for session in others if session["offer_id"] == here["offer_id"]]
+    return sorted(others, key=lambda session: session["starts_at"])
 
 
 def offers_of(sessions: Iterable[Session]) -> dict[str, str]:
     """Return the offers of these sessions, each by its id with the title of a session."""
-    return {each["offer_id"]: each["title"] for each in sessions}
+    return {session["offer_id"]: session["title"] for session in sessions}
 
 
 def place_of(agent: PortalAgent, by: str) -> str:

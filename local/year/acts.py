@@ -55,7 +55,9 @@ class Year:
     async def find_mooc(self) -> None:
         """Find the session of the offer's own MOOC."""
         sessions = await self.catalogue.items("/api/v1/sessions")
-        (self.sessions["mooc"],) = [each["session_id"] for each in sessions if each["format"] == "mooc"]
+        (self.sessions["mooc"],) = [
+            session["session_id"] for session in sessions if session["format"] == "mooc"
+        ]
 
     async def publish_session(self, name: str, draft: Mapping[str, Any]) -> None:
         """Draft a session and publish it."""

@@ -144,7 +144,9 @@ def _report(timelines: dict[str, list[Timeline]], findings: Sequence[Finding], s
     lines = [
         line for of_situation in timelines.values() for timeline in of_situation for line in timeline.lines
     ]
-    differences = sum(timeline.differences for each in timelines.values() for timeline in each)
+    differences = sum(
+        timeline.differences for of_situation in timelines.values() for timeline in of_situation
+    )
     to_come = sum(line.verdict == NOT_BUILT for line in lines)
     say(f"\n{len(lines)} lines, {differences} not as expected, {to_come} not built yet")
     return not differences and not any(finding.wrong for finding in findings)

@@ -36,7 +36,7 @@ class Finding:
     def __str__(self) -> str:
         """One line, to print."""
         found = ", ".join(f"{table} {count}" for table, count in self.rows.items()) or "nobody anywhere"
-        return f"{self.at[:10]}  {self.why}: {found}" + "".join(f"   <-- {each}" for each in self.wrong)
+        return f"{self.at[:10]}  {self.why}: {found}" + "".join(f"   <-- {fault}" for fault in self.wrong)
 
 
 async def look_for_everybody(urls: Mapping[str, str], retention: Retention) -> Finding:

@@ -68,10 +68,10 @@ def compare(name: str, expected_text: str, heard: Iterable[Heard]) -> Timeline:
     """Hold what was heard against what was expected; the order within a day does not count."""
     expected, to_come = parse(expected_text)
     came, due = Counter(heard), Counter(expected)
-    lines = [Line(each) for each in (came & due).elements()]
-    lines += [Line(each, MISSING) for each in (due - came).elements()]
-    lines += [Line(each, UNEXPECTED) for each in (came - due).elements()]
-    lines += [Line(each, NOT_BUILT) for each in to_come]
+    lines = [Line(event) for event in (came & due).elements()]
+    lines += [Line(event, MISSING) for event in (due - came).elements()]
+    lines += [Line(event, UNEXPECTED) for event in (came - due).elements()]
+    lines += [Line(event, NOT_BUILT) for event in to_come]
     return Timeline(name, sorted(lines, key=lambda line: line.heard))
 
 

@@ -94,7 +94,9 @@ async def correct_by_organiser(
     found = await own_as_seen(tx, by, enrolment_id, version)
     if any(getattr(found.enrolment.agent, name) != value for name, value in seen.items()):
         raise ChangedMeanwhile(enrolment_id)
-    fault = judge_correction((each.state.organiser for each in locked.values()), by.organiser.delegation)
+    fault = judge_correction(
+        (session.state.organiser for session in locked.values()), by.organiser.delegation
+    )
     if fault is not None:
         raise NotPossible(fault)
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), by.now, author=by.organiser.name))

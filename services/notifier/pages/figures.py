@@ -44,7 +44,7 @@ class FigurePages:
             offers_named={
                 offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
             },
-            organisers_named={each: labels.delegation(each) for each in found.organisers},
+            organisers_named={organiser: labels.delegation(organiser) for organiser in found.organisers},
         )
 
     async def sheet(self, visit: StaffVisit) -> Response:

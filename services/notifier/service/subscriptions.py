@@ -94,7 +94,9 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
         await _end(tx, agent, named or None, moment)
         return
     ended = await subscriptions.ended_since(tx, agent, moment)
-    wanted = [] if subscriptions.EVERYTHING in ended else [each for each in named if each not in ended]
+    wanted = (
+        [] if subscriptions.EVERYTHING in ended else [interest for interest in named if interest not in ended]
+    )
     if not wanted and await subscriptions.find_agent(tx, agent) is None:
         return
     await keep_former_address(tx, agent, changed.email, moment)

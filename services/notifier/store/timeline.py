@@ -20,7 +20,7 @@ Happened = tuple[Received[Event], Happening, str | None]
 async def add(tx: Transaction, happened: Sequence[Happened]) -> None:
     """Add what happened, in one statement."""
     if happened:
-        await insert_many(tx, TimelineRow, [_row(*each) for each in happened])
+        await insert_many(tx, TimelineRow, [_row(*happening) for happening in happened])
 
 
 async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[TimelineRow]:

@@ -44,7 +44,7 @@ def message_in(
             _LINK.validate_python(link)
         except ValidationError:
             errors["lien"] = FormError("lien")
-    audience = tuple(each for each in MessageAudience if each.value in form.every("audience"))
+    audience = tuple(group for group in MessageAudience if group.value in form.every("audience"))
     if not audience:
         errors["audience"] = FormError("audience")
     if form.typed("envoi"):
@@ -65,7 +65,7 @@ def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
 
 async def write_to(visit: StaffVisit, chosen: Sequence[UUID], policy: Policy) -> Response:
     """The form of a message to those who are chosen."""
-    return await _page(visit, policy, chosen=[str(each) for each in chosen])
+    return await _page(visit, policy, chosen=[str(enrolment_id) for enrolment_id in chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +134,5 @@ async def _page(
         chosen=chosen or form.every("pour"),
         a_day=policy.messages_a_day,
         values={name: form.get(name, "") for name in ("texte", "lien", "envoi")},
-        audience=form.every("audience") if "texte" in form else [each.value for each in MessageAudience],
+        audience=form.every("audience") if "texte" in form else [group.value for group in MessageAudience],
     )

@@ -179,7 +179,7 @@ async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
         visit,
         found=found,
         draft=draft,
-        ranked=[lines[each] for each in differing(found.draft, draft, [*lines])],
+        ranked=[lines[candidate] for candidate in differing(found.draft, draft, [*lines])],
     )
 
 

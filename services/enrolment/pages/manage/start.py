@@ -51,7 +51,7 @@ async def tasks(visit: StaffVisit) -> Response:
     """Show all that waits for who visits, or one kind of it, a page at a time."""
     found, kind = await _found(visit), visit.request.query_params.get("quoi", "")
     chosen = [task for task in found.tasks if kind in ("", task[0])]
-    kinds = [each for each in OrganiserTask if any(each is what for what, _ in found.tasks)]
+    kinds = [task for task in OrganiserTask if any(task is what for what, _ in found.tasks)]
     return visit.page("manage/tasks.html", found=found, kind=kind, kinds=kinds, part=_part(visit, chosen))
 
 
