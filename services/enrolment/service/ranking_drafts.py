@@ -51,8 +51,8 @@ async def show(
     )
 
 
-async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: DraftChange) -> None:
-    """Keep a draft as it was changed, if nobody has saved another since.
+async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: DraftChange) -> int:
+    """Keep a draft as it was changed, if nobody has saved another since. Returns its version.
 
     Raises ``NotFound``, ``DraftHasChanged``.
     """
@@ -60,7 +60,7 @@ async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: Draft
     kept = draft_of(await ranking_drafts.find(tx, session_id))
     if kept.version != change.version:
         raise DraftHasChanged
-    await _save(tx, by, session_id, change.on(kept, [*await _candidates(tx, session_id)]))
+    return await _save(tx, by, session_id, change.on(kept, [*await _candidates(tx, session_id)]))
 
 
 async def decide(
@@ -68,17 +68,18 @@ async def decide(
     by: ByOrganiser,
     session_id: UUID,
     *,
-    version: int | None = None,
+    version: int,
     dry_run: bool = False,
 ) -> Selection:
     """Decide about all candidates as the draft has it, which is empty then; its versions go on.
 
-    ``version``: the one that was seen; None: any. ``dry_run``: what it would come to is counted, and nothing
-    is stored. Raises as :func:`selection.select`, and ``DraftHasChanged``, ``UndecidedCandidates``.
+    ``version``: the one that was seen. ``dry_run``: what it would come to is counted, and nothing is stored;
+    nobody saves another draft until the transaction ends. Raises as :func:`selection.select`, and
+    ``DraftHasChanged``, ``UndecidedCandidates``.
     """
     await lock_own(tx, session_id, by.organiser)
     draft = draft_of(await ranking_drafts.find(tx, session_id))
-    if version is not None and draft.version != version:
+    if draft.version != version:
         raise DraftHasChanged
     candidates = await _candidates(tx, session_id)
     order = arranged(draft, [*candidates])
@@ -105,6 +106,7 @@ def _lines(tx: Transaction, session_id: UUID) -> AsyncIterator[RosterLine]:
     return roster_lines.stream(tx, session_id, states=[State.PENDING_SELECTION])
 
 
-async def _save(tx: Transaction, by: ByOrganiser, session_id: UUID, draft: RankingDraft) -> None:
+async def _save(tx: Transaction, by: ByOrganiser, session_id: UUID, draft: RankingDraft) -> int:
     saved = replace(draft, version=draft.version + 1)
     await ranking_drafts.save(tx, session_id, saved, by.organiser.name, by.now)
+    return saved.version

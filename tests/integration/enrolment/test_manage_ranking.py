@@ -7,6 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from services.enrolment.rules.requests import Nomination
+from services.enrolment.service import ranking_drafts
+from services.enrolment.service.ranking_drafts import CandidatesToRank
+from services.enrolment.service.selection import Selection
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -114,6 +117,39 @@ async def test_the_decision_follows_the_draft_that_was_tried(
     assert done.headers["location"] == page_of(session, "?fait=decidee")
     assert await front.states(session, *agents) == ["waitlisted", "enrolled", "enrolled", "refused"]
     assert "Aucune candidature n’attend de décision." in text_of(await organiser.get(path))
+
+
+async def test_what_a_colleague_saves_before_the_trial_is_not_tried(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, _, ids = await applied(front)
+    path, decide = page_of(session, "/candidatures"), ranking_drafts.decide
+
+    async def decide_after_a_colleague(*arguments: Any, **options: Any) -> Selection:
+        await send(organiser, path, **ranks(ids, 0, 0, 0, 0), brouillon="")
+        return await decide(*arguments, **options)
+
+    monkeypatch.setattr(ranking_drafts, "decide", decide_after_a_colleague)
+    said = text_of(await send(organiser, path, **ranks(ids, 3, 1, 2, 0), essai="oui"), 422)
+    assert "Le brouillon a changé depuis votre essai" in said
+    assert "Décider ainsi" not in said
+
+
+async def test_no_other_draft_is_saved_between_the_trial_and_its_page(
+    front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch, database: Database
+) -> None:
+    session, _, ids = await applied(front)
+    show, can_save = ranking_drafts.show, []
+    free = text("SELECT session_id FROM session WHERE session_id = :id FOR UPDATE SKIP LOCKED")
+
+    async def look_and_show(*arguments: Any) -> CandidatesToRank | None:
+        async with database.transaction() as tx:
+            can_save.append(await tx.scalar(free, {"id": session.session_id}) is not None)
+        return await show(*arguments)
+
+    monkeypatch.setattr(ranking_drafts, "show", look_and_show)
+    await send(organiser, page_of(session, "/candidatures"), **ranks(ids, 3, 1, 2, 0), essai="oui")
+    assert can_save == [True, False], "of the form, and of the trial"
 
 
 async def test_everybody_is_decided_about_also_who_came_meanwhile(

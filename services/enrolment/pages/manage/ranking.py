@@ -16,7 +16,6 @@ from services.enrolment.rules.ranking import DraftChange, arranged
 from services.enrolment.rules.states import State
 from services.enrolment.service import people, ranking_drafts
 from services.enrolment.service.failures import DraftHasChanged, EnrolmentFailure
-from services.enrolment.service.selection import Selection
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -64,13 +63,14 @@ class RankingPages:
         session_id = frame.session_id_of(visit)
         try:
             async with visit.database.transaction() as tx:
-                await ranking_drafts.save(tx, frame.acting(visit, self.policy), session_id, change)
+                by = frame.acting(visit, self.policy)
+                version = await ranking_drafts.save(tx, by, session_id, change)
         except DraftHasChanged:
             return await self._page(visit, change=change, stale=True, status=409)
         except EnrolmentFailure as failure:
             return await self._page(visit, errors={"": frame.why_not(failure)}, status=409)
         if "essai" in visit.form:
-            return await self._try(visit)
+            return await self._try(visit, version)
         if change.moved is not None:
             return frame.to_session(session_id, "/candidatures", at=f"candidat-{change.moved}")
         return frame.to_session(session_id, "/candidatures", done="brouillon")
@@ -86,16 +86,12 @@ class RankingPages:
             return await self._page(visit, errors={"": frame.why_not(failure)}, status=409)
         return frame.to_session(session_id, done="decidee")
 
-    async def _try(self, visit: StaffVisit) -> Response:
-        """What the decision would come to."""
-        session_id = frame.session_id_of(visit)
+    async def _try(self, visit: StaffVisit, version: int) -> Response:
+        """What the decision would come to by this version of the draft, beside the draft itself."""
         try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                selected = await ranking_drafts.decide(tx, by, session_id, dry_run=True)
+            return await self._page(visit, to_try=version)
         except EnrolmentFailure as failure:
             return await self._page(visit, errors={"": frame.why_not(failure)}, is_saved=True, status=422)
-        return await self._page(visit, tried=selected)
 
     async def _page(
         self,
@@ -106,9 +102,14 @@ class RankingPages:
         errors: FormErrors | None = None,
         is_saved: bool = False,
         stale: bool = False,
-        tried: Selection | None = None,
+        to_try: int | None = None,
     ) -> Response:
+        """Show candidates with their draft; ``to_try``: the version whose decision is tried first, if any."""
+        tried = None
         async with visit.database.quiet_transaction() as tx:
+            if to_try is not None:
+                by, session_id = frame.acting(visit, self.policy), frame.session_id_of(visit)
+                tried = await ranking_drafts.decide(tx, by, session_id, version=to_try, dry_run=True)
             numbers = await frame.own_session(tx, visit)
             found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
             _, pending = await frame.lines_in(tx, visit, [State.PENDING_APPROVAL], PENDING)
