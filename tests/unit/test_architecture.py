@@ -155,6 +155,19 @@ def test_a_service_layer_is_given_its_transaction() -> None:
     assert found == set()
 
 
+def test_a_service_layer_changes_no_row_by_setting_an_attribute() -> None:
+    """The store changes rows, by statements (docs/adr/0016)."""
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "services").glob("*/service/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+    }
+    assert found == set()
+
+
 def test_what_is_counted_in_a_transaction_counts_once_it_is_committed() -> None:
     """By its ``count``: a metric's own ``inc`` would also count what is undone, and what is done again."""
     found = {

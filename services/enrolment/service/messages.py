@@ -76,8 +76,7 @@ async def send_due(tx: Transaction, now: datetime) -> int:
     """Publish the messages whose time has come. Returns how many."""
     due = await messages.lock_due(tx, now)
     known = await sessions.states(tx, [row.session_id for row in due])
-    for row in due:
-        row.published_at = now
+    await messages.mark_published(tx, due, now)
     await OUTBOX.publish(
         tx,
         [

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 
 from services.enrolment.rules.messages import OrganiserMessage
 from services.enrolment.tables import MessageRow
@@ -91,6 +91,13 @@ async def lock_due(tx: Transaction, now: datetime, *, most: int = 100) -> Sequen
     due = select(MessageRow).where(col(MessageRow.published_at).is_(None), col(MessageRow.send_at) <= now)
     order = due.order_by(col(MessageRow.send_at)).limit(most)
     return (await tx.scalars(order.with_for_update(skip_locked=True))).all()
+
+
+async def mark_published(tx: Transaction, due: Sequence[MessageRow], now: datetime) -> None:
+    """Keep that these messages have left."""
+    ids = [row.message_id for row in due]
+    left = update(MessageRow).where(col(MessageRow.message_id).in_(ids))
+    await tx.execute(left.values(published_at=now))
 
 
 _REACH = text(
