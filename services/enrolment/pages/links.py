@@ -30,11 +30,12 @@ from services.enrolment.rules.links import AgentEnrolment, LinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import links as by_link
 from services.enrolment.service import new_addresses
+from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.service.links import AgentLink
 from services.enrolment.service.new_addresses import AddressLink
 from shared import clock, qr_codes
 from shared.database import Database
-from shared.events.vocabulary import Email, Reason
+from shared.events.vocabulary import Email
 from shared.guard import Guard
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
@@ -124,14 +125,6 @@ def add_to(
         return cacheable(request, problems.text("problem.html", code=code, problem=explained[code]))
 
     api.router.routes.append(Route("/problems/{code}", problems.guarded(problem)))
-
-
-class _NotMoved(Exception):
-    """The rules refuse a move: what was written to the database for it is not to stay."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def _address(text: str) -> str | None:
@@ -230,15 +223,12 @@ class _Pages:
                 )
             try:
                 async with self.database.transaction() as tx:
-                    moved = await by_link.move_to(
+                    state, there = await by_link.move_to(
                         tx, link, to_session_id, answers, policy=self.policy, now=now
                     )
-                    if isinstance(moved, Reason):
-                        raise _NotMoved(moved)
-            except _NotMoved as error:
-                refused = error.reason
+            except RefusedByRules as failure:
+                refused = failure.reason
             else:
-                state, there = moved
                 if there is not None:
                     return self.rendering.notice(LinkNotice(state), session=there, **back)
         async with self.database.quiet_transaction() as tx:

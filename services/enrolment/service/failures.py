@@ -1,4 +1,4 @@
-"""Why nothing was done for an organiser. Each is raised, so that the transaction stores nothing."""
+"""Why nothing was done for an organiser, or by a link. Each is raised: the transaction stores nothing."""
 
 from collections.abc import Mapping
 from uuid import UUID

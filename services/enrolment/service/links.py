@@ -22,6 +22,7 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.requests import OfferAnswer, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
+from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.store import enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
@@ -139,13 +140,11 @@ async def move_to(
     *,
     policy: Policy,
     now: datetime,
-) -> tuple[LinkState, SessionState | None] | Reason:
-    """Give up the seat for one in another session, or say why the rules refuse it.
+) -> tuple[LinkState, SessionState | None]:
+    """Give up the seat for one in another session. ``answers`` are to the questions there.
 
-    ``answers`` are to the questions there.
-
-    Returns also the session where the agent has a seat then; None where the link opens nothing any more. The
-    transaction of what is refused is not to be committed: the page says so, and no letter must.
+    Returns also the session where the agent has a seat then; None where the link opens nothing any more.
+    Raises ``RefusedByRules``: the page says why, and no letter must.
     """
     # Not locked yet: both sessions are locked at once, by what answers the request.
     found = await _find(tx, link)
@@ -156,13 +155,15 @@ async def move_to(
         return state, None
     there = await sessions.find(tx, to_session_id)
     if there is None:
-        return Reason.UNKNOWN_SESSION
+        raise RefusedByRules(Reason.UNKNOWN_SESSION)
     agent, session_id = found.enrolment.agent.key, found.session.session_id
     request = Swap(uuid4(), now, session_id, agent, to_session_id, answers)
     answer = (await requests.answer(tx, [request], policy, now))[request.key]
     if answer is None:
         raise LookupError("a session that was there is not")
-    return answer.reason or (LinkState.MOVED, there)
+    if answer.reason is not None:
+        raise RefusedByRules(answer.reason)
+    return LinkState.MOVED, there
 
 
 async def certificate(

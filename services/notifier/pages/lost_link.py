@@ -3,6 +3,7 @@
 The answer is the same whether the address is known or not, and whether it had its letter today already.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.notifier.service import lost_links
+from services.notifier.service.failures import NoLetterSent
 from shared.database import Database
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
@@ -62,7 +64,7 @@ class _LostLinkPage:
             await self.guard.take(request, "lost_link", self.rate, network_of(request))
         except LimitMet as error:
             raise Closed(LostLinkMessage.TOO_MANY) from error
-        async with self.database.transaction() as tx:
-            if not await lost_links.send(tx, address, self.guard.digest):
-                await tx.rollback()
+        with suppress(NoLetterSent):  # the page says the same
+            async with self.database.transaction() as tx:
+                await lost_links.send(tx, address, self.guard.digest)
         return self.rendering.notice(LostLinkMessage.SENT)

@@ -5,6 +5,7 @@ address is subscribed, or shows one: links are forwarded.
 """
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,6 +19,7 @@ from services.notifier.letters import Interest, InterestKind
 from services.notifier.render import SUBSCRIBER_FOR, interests
 from services.notifier.render.interests import Names
 from services.notifier.service import subscriptions
+from services.notifier.service.failures import NoLetterSent
 from services.notifier.service.subscriptions import Subscriber
 from shared import clock
 from shared.database import Database, Transaction
@@ -120,10 +122,10 @@ class _SubscriptionPages:
         """
         await self.guard.take(request, "subscription", self.rates.of_a_network, network_of(request))
         titles = interests.titles(chosen, names)
-        async with self.database.transaction() as tx:
-            await self.guard.take_in(tx, request, "subscriptions", self.rates.of_all)
-            if not await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest):
-                await tx.rollback()
+        with suppress(NoLetterSent):  # the page says the same
+            async with self.database.transaction() as tx:
+                await self.guard.take_in(tx, request, "subscriptions", self.rates.of_all)
+                await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest)
 
     async def _names(self, chosen: Iterable[str]) -> Names:
         """The communities that one may follow, and the offers among these interests."""

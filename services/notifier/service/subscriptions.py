@@ -20,6 +20,7 @@ from services.notifier.letters import Interest, InterestKind, Letter, LetterType
 from services.notifier.letters.addresses import folded
 from services.notifier.render.interests import offered
 from services.notifier.service.corrections import still_right
+from services.notifier.service.failures import NoLetterSent
 from services.notifier.store import corrections, enrolments, news, queue, sessions, subscriptions
 from services.notifier.store.corrections import keep_former_address
 from services.notifier.store.queue import Addressee
@@ -231,14 +232,14 @@ Digest = Callable[[str, str], bytes]
 
 async def request(
     tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str], digest: Digest
-) -> bool:
-    """Write to the address, to ask whether its owner wants this. Whether a letter goes out.
+) -> None:
+    """Write to the address, to ask whether its owner wants this.
 
     ``titles`` are those of the interests, as the letter names them. A mailbox that got its letter today gets
-    no more, under whatever name.
+    no more, under whatever name. Raises ``NoLetterSent``.
     """
     if not await limits.take(tx, digest("mailbox", folded(address)), PER_MAILBOX):
-        return False
+        raise NoLetterSent
     request_id = uuid4()
     await subscriptions.add_request(tx, request_id, address, interests)
     letter = Letter(
@@ -247,7 +248,6 @@ async def request(
         needs_session=False,
     )
     await queue.add_letter(tx, request_id, letter, Addressee(f"abonnement-{request_id}", address, "", ""))
-    return True
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
