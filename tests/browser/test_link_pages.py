@@ -91,7 +91,11 @@ PAGES: dict[str, dict[str, Any]] = {
         "is_cut": False,
         "until": SESSION.ends_at,
     },
-    "address.html": {"typed": "zoe@ville", "enrolments": ALL},
+    "address.html": {
+        "typed": "zoe@ville",
+        "errors": {"adresse": "Saisissez une adresse."},
+        "enrolments": ALL,
+    },
     "confirm-address.html": {},
     "verify.html": {"typed": "x", "wrong": True},
     "verified.html": {

@@ -37,6 +37,7 @@ from shared import clock, qr_codes
 from shared.database import Database
 from shared.events.vocabulary import Email
 from shared.guard import Guard
+from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, Error, OpenedLink, read_link
@@ -291,10 +292,10 @@ class _Pages:
     async def address(self, request: Request) -> Response:
         """Ask for another address; a POST has a letter sent there, whose link confirms it."""
         opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
-        link, back, typed = self._link(opened), self._back(opened), None
-        if request.method == "POST":
-            typed = (await read_form(request, most=10)).typed("adresse")
-        if typed is not None and (address := _address(typed)) is not None:
+        link, back = self._link(opened), self._back(opened)
+        typed = (await read_form(request, most=10)).typed("adresse") if request.method == "POST" else None
+        address = None if typed is None else _address(typed)
+        if address is not None:
             async with self.database.transaction() as tx:
                 state = await new_addresses.give(tx, link, address, self.guard.digest, clock.now())
         else:
@@ -302,7 +303,14 @@ class _Pages:
                 state = await new_addresses.opens(tx, link)
         if state is not LinkState.OPEN:
             return self.rendering.notice(LinkNotice(state), **back)
-        return self.rendering.page("address.html", status=200 if typed is None else 422, typed=typed, **back)
+        errors = {} if typed is None else {"adresse": FormError("address")}
+        return self.rendering.page(
+            "address.html",
+            status=422 if errors else 200,
+            typed=typed or "",
+            errors=sentences(self.rendering, errors),
+            **back,
+        )
 
     async def confirm_address(self, request: Request) -> Response:
         """Ask whether the address is the agent's, who reads its letter; a POST corrects it."""
