@@ -202,14 +202,14 @@ def dns(
 
 
 def _resolve_mail(mail_id: UUID, *, sent: bool, by: str) -> None:
-    async def decide(process: Process) -> MailState | None:
+    async def decide(process: Process) -> tuple[MailState | None, bool]:
         async with process.database.transaction() as tx:
             return await mails.resolve(tx, mail_id, sent=sent, actor=by)
 
-    before = in_process(DEFINITION, decide)
+    before, is_done = in_process(DEFINITION, decide)
     if before is None:
         stop(f"There is no mail {mail_id}.")
-    if before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent):
+    if is_done:
         typer.echo(f"{mail_id}: {'sent' if sent else 'will be sent again'}")
     else:
         stop(f"The mail {mail_id} is {before.value}: there is nothing to decide.")

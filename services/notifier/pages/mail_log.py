@@ -163,8 +163,8 @@ class MailLogPages:
                 case "renvoyer":
                     return await mails.resend(tx, mail_id, actor=actor, after=after)
                 case "arrive":
-                    before = await mails.resolve(tx, mail_id, sent=True, actor=actor)
-                    return mail_id if before is MailState.AMBIGUOUS else None
+                    _, is_done = await mails.resolve(tx, mail_id, sent=True, actor=actor)
+                    return mail_id if is_done else None
                 case _:
                     return mail_id
 

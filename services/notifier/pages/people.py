@@ -67,18 +67,19 @@ class PeoplePages:
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
         reading = await visit.read_for(purpose)
+        typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
+        errors, request_id = _errors(typed), None
+        can_be_asked = self.is_believed and not errors
+        if can_be_asked:
+            await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
+            seen = visit.form.get("avant", "")
+            async with self.database.transaction() as tx:
+                request_id = await corrections.request(tx, chosen, typed["nouvelle"], reading, seen=seen)
         async with self.database.quiet_transaction() as tx:
             story = await people.story(tx, chosen, reading)
-        typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
-        errors = _errors(typed)
-        can_be_asked = story.is_correctable and self.is_believed
-        if can_be_asked and visit.form.get("avant", "") != story.person.address:
-            return self._page(visit, story, reading, typed=typed, status=409)
-        if errors or not can_be_asked:
-            return self._page(visit, story, reading, typed=typed, errors=errors, status=422)
-        await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
-        async with self.database.transaction() as tx:
-            await corrections.request(tx, chosen, typed["nouvelle"], reading)
+        if request_id is None:
+            status = 409 if can_be_asked and story.person.is_correctable else 422
+            return self._page(visit, story, reading, typed=typed, errors=errors, status=status)
         who = visit.who.in_security_log
         self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
         return self._page(visit, story, reading, is_requested=True)
@@ -124,6 +125,7 @@ class PeoplePages:
             story=story,
             refusals=REFUSALS,
             purpose=reading.purpose,
+            seen=visit.form.get("avant", "") if errors else story.person.address,
             typed=typed,
             errors=sentences(visit.rendering, errors),
             is_requested=is_requested,

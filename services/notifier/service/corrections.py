@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from services.notifier.store import bounces, corrections
+from services.notifier.store import bounces, corrections, people
 from services.notifier.store.events import outbox
 from shared import read_log
 from shared.database import Transaction
@@ -21,11 +21,17 @@ CORRECTIONS = Rate(100, 3600)
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
 
-async def request(tx: Transaction, agent: AgentKey, address: str, reading: Reading) -> UUID:
-    """Ask all services, this one too, to correct the address of an agent. Returns the id of the request.
+async def request(
+    tx: Transaction, agent: AgentKey, address: str, reading: Reading, *, seen: str
+) -> UUID | None:
+    """Ask all services, this one too, to correct the address of an agent, of which ``seen`` was seen.
 
-    Who asks is recorded.
+    Returns the id of the request. None: nothing is asked, since the agent has another address now, or not all
+    services know whom it is about. Who asks is recorded.
     """
+    (person,) = await people.known(tx, [agent])
+    if not person.is_correctable or person.address != seen:
+        return None
     corrected = AgentCorrected(issuer=agent.issuer, agent_id=agent.agent_id, email=address)
     [request_id] = await outbox.publish(tx, [corrected])
     await read_log.record(tx, reading, ReadKind.CORRECTION, agents=[agent], about=[request_id])

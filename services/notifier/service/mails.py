@@ -176,21 +176,22 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
     return new
 
 
-async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> MailState | None:
+async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> tuple[MailState | None, bool]:
     """Do what an operator decides about an ambiguous or failed mail: it arrived, or it is to be sent again.
 
-    Returns the state before, None where there is no such mail; only ambiguous and failed ones change. The
-    same Message-ID stays, so a recipient who gets it twice may see it once.
+    Returns the state before, None where there is no such mail, and whether this was done: only ambiguous and
+    failed ones change. The same Message-ID stays, so a recipient who gets it twice may see it once.
     """
     before = await mails.lock(tx, mail_id)
-    if before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent):
+    waits = before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent)
+    if waits:
         if sent:
             event = await mails.mark_as_sent(tx, mail_id)
             await outbox.publish(tx, [event])
         else:
             await mails.requeue(tx, mail_id)
         await mails.add_to_audit_log(tx, actor, {mail_id: RESOLVED_AS_SENT if sent else RESENT})
-    return before
+    return before, waits
 
 
 async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:

@@ -84,11 +84,6 @@ class Story:
     sessions: Mapping[UUID, NumberedSession]
     is_whole: bool
 
-    @property
-    def is_correctable(self) -> bool:
-        """Whether all services know whom a correction is about: who gave the identifier, and an address."""
-        return bool(self.person.agent.issuer and self.person.address)
-
 
 async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
     """Return the story of an agent. Who reads is recorded."""

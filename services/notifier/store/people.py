@@ -21,6 +21,11 @@ class KnownPerson:
     address: str = ""
     enrolments: int = 0
 
+    @property
+    def is_correctable(self) -> bool:
+        """Whether all services know whom a correction is about: who gave the identifier, and an address."""
+        return bool(self.agent.issuer and self.address)
+
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
     """Return the agents who have this address, or had it lately."""

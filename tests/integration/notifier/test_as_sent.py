@@ -136,6 +136,8 @@ async def test_an_address_that_changed_since_the_form_was_shown_is_not_written_o
     (form["avant"],) = re.findall(r'name="avant" value="([^"]+)"', shown)
     own = {"issuer": ZOE.issuer, "agent_id": ZOE.agent_id, "email": "zoe.elle-meme@ville.example"}
     await sent.hear(AgentDetailsCorrected.model_validate(own | {"corrected_at": clock.now()}))
+    mistyped = await browser.post(CORRECTION, data=form | {"encore": ""})
+    (form["avant"],) = re.findall(r'name="avant" value="([^"]+)"', mistyped.text)
     refused = await browser.post(CORRECTION, data=form)
     assert refused.status_code == 409
     assert "c’est maintenant zoe.elle-meme@ville.example" in refused.text

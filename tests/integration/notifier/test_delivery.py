@@ -181,7 +181,7 @@ async def test_an_operator_may_say_that_an_ambiguous_mail_arrived(queued: Notifi
     await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
-        assert await mails.resolve(tx, row.mail_id, sent=True, actor="op") is MailState.AMBIGUOUS
+        assert await mails.resolve(tx, row.mail_id, sent=True, actor="op") == (MailState.AMBIGUOUS, True)
     assert await queued.states() == ["sent"]
     assert [event_type for event_type, _ in await queued.published()] == ["fr.cnfpt.notifier.EmailSent.v1"]
     assert await queued.deliver() == 0
@@ -194,7 +194,7 @@ async def test_an_operator_may_send_an_ambiguous_mail_again_under_the_same_messa
     await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
-        assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") is MailState.AMBIGUOUS
+        assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") == (MailState.AMBIGUOUS, True)
     await queued.deliver()
     assert await queued.states() == ["sent"]
     assert queued.relay.per_message_id() == {row.message_id: 2}
@@ -204,7 +204,7 @@ async def test_an_operator_cannot_resend_what_was_sent(queued: Notifier) -> None
     await queued.deliver()
     row = await queued.row()
     async with queued.database.transaction() as tx:
-        assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") is MailState.SENT
+        assert await mails.resolve(tx, row.mail_id, sent=False, actor="op") == (MailState.SENT, False)
     assert await queued.states() == ["sent"]
     assert await queued.deliver() == 0
 

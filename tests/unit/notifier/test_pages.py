@@ -85,6 +85,7 @@ STORY = Story(
 STORY_PAGE: dict[str, Any] = {
     "story": STORY,
     "refusals": REFUSALS,
+    "seen": EVIL,
     "typed": {"nouvelle": EVIL, "encore": EVIL},
     "errors": {},
     "is_requested": False,
