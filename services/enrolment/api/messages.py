@@ -132,10 +132,12 @@ async def show(session_id: UUID, database: Database, organiser: Organiser) -> Me
 
 
 @router.delete("/messages/{message_id}", status_code=204, summary="Take back a message that has not left")
-async def take_back(message_id: UUID, database: Database, organiser: Organiser) -> None:
+async def take_back(
+    message_id: UUID, database: Database, organiser: Organiser, policy: PolicyInForce
+) -> None:
     """It is as if it had not been written."""
     async with database.transaction() as tx:
-        await messages.take_back(tx, message_id, organiser)
+        await messages.take_back(tx, ByOrganiser(organiser, policy, clock.now()), message_id)
 
 
 def _item(row: MessageRow) -> MessageItem:

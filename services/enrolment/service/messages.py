@@ -62,10 +62,10 @@ async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) ->
     return await messages.of_session(tx, session_id, most=SHOWN)
 
 
-async def take_back(tx: Transaction, message_id: UUID, organiser: Principal) -> None:
+async def take_back(tx: Transaction, by: ByOrganiser, message_id: UUID) -> None:
     """Have a message not leave. Raises ``NotFound``, ``MessageHasLeft``."""
     row = await messages.lock(tx, message_id)
-    if row is None or await find_own(tx, row.session_id, organiser) is None:
+    if row is None or await find_own(tx, row.session_id, by.organiser) is None:
         raise NotFound(f"message {message_id}")
     if row.published_at is not None:
         raise MessageHasLeft

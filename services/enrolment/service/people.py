@@ -12,6 +12,7 @@ from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions as sessions_service
+from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.service.failures import NotFound
 from services.enrolment.store import (
@@ -112,13 +113,11 @@ async def destination(
     return Destination(agent, found.session, there, asked_of(there.questions, agent.function))
 
 
-async def add_note(
-    tx: Transaction, enrolment_id: UUID, text: str, organiser: Principal, now: datetime
-) -> None:
+async def add_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, text: str) -> None:
     """Keep a note beside an enrolment. Raises ``NotFound``."""
-    if await find_own(tx, enrolment_id, organiser) is None:
+    if await find_own(tx, enrolment_id, by.organiser) is None:
         raise NotFound(f"enrolment {enrolment_id}")
-    await notes.add(tx, enrolment_id, text, organiser.name, now)
+    await notes.add(tx, enrolment_id, text, by.organiser.name, by.now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import arrivals, enrolments
+from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import EnrolmentFailure
-from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
@@ -91,11 +91,12 @@ class ByHandPage:
             errors["above_capacity"] = FormError("too_long")
         if agent is None or errors or faults:
             return await _page(visit, errors=errors, faults=faults)
+        by = frame.acting(visit, self.policy)
         try:
             async with visit.database.transaction() as tx:
                 line, session = await enrolments.enrol_by_hand(
                     tx,
-                    frame.acting(visit, self.policy),
+                    by,
                     session.session_id,
                     agent,
                     approved="approved" in visit.form,
@@ -103,7 +104,7 @@ class ByHandPage:
                     answers=answers,
                 )
                 if _at_door(visit):
-                    return await _note_arrival(tx, visit, session, line)
+                    return await _note_arrival(tx, visit, by, session, line)
         except EnrolmentFailure as failure:
             return await _page(visit, errors={"": frame.why_not(failure)})
         return frame.to_person(line.enrolment.enrolment_id, "ajoutee")
@@ -114,13 +115,13 @@ def _at_door(visit: StaffVisit) -> bool:
 
 
 async def _note_arrival(
-    tx: Transaction, visit: StaffVisit, session: SessionState, line: RosterLine
+    tx: Transaction, visit: StaffVisit, by: ByOrganiser, session: SessionState, line: RosterLine
 ) -> Response:
     """Note that somebody who has a seat has come to the module of the address, and lead back to the door."""
     module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
     is_here = line.enrolment.state.has_seat
     if is_here:
-        await arrivals.note(tx, session.session_id, module, code=code, organiser=visit.who, now=clock.now())
+        await arrivals.note(tx, by, session.session_id, module, code)
     return frame.to_session(
         session.session_id,
         "/pointage",

@@ -101,7 +101,7 @@ class MessagePages:
         message_id = frame.id_in(visit.form.typed("message"))
         try:
             async with visit.database.transaction() as tx:
-                await messages.take_back(tx, message_id, visit.who)
+                await messages.take_back(tx, frame.acting(visit, self.policy), message_id)
         except EnrolmentFailure as failure:
             return await _page(visit, self.policy, errors={"": frame.why_not(failure)}, status=409)
         return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")

@@ -184,7 +184,7 @@ class PersonPages:
             return await _page(visit, status=422, errors=error.errors)
         try:
             async with visit.database.transaction() as tx:
-                await people.add_note(tx, enrolment_id, text, visit.who, clock.now())
+                await people.add_note(tx, frame.acting(visit, self.policy), enrolment_id, text)
         except EnrolmentFailure as failure:
             return await _page(visit, status=422, errors={"": frame.why_not(failure)})
         return frame.to_person(enrolment_id, "notee")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -142,17 +142,17 @@ class PresencePages:
         module, session_id = module_of(visit, session), frame.session_id_of(visit)
         # The script sends what was tapped when there was no network: that needs no page.
         undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
-        now = clock.now() if tapped is None else tapped_at(tapped, clock.now())
+        by = frame.acting(visit, self.policy)
+        if tapped is not None:
+            by = replace(by, now=tapped_at(tapped, by.now))
         try:
             async with visit.database.transaction() as tx:
                 if undone:
-                    found = await arrivals.undo(tx, session_id, module, code=undone, organiser=visit.who)
+                    found = await arrivals.undo(tx, by, session_id, module, undone)
                 else:
                     # A code that is read by the camera is the address of the arrival.
                     code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
-                    found = await arrivals.note(
-                        tx, session_id, module, code=code, organiser=visit.who, now=now
-                    )
+                    found = await arrivals.note(tx, by, session_id, module, code)
         except EnrolmentFailure as failure:
             errors = {"code": frame.why_not(failure)}
             return Response(status_code=422) if tapped is not None else await _check_in_page(visit, errors)
@@ -181,13 +181,13 @@ class PresencePages:
                 visit, "arrival.html", numbers, "presence", line=line, module=module, arrived=arrived
             )
         session_id, code = numbers.session.session_id, str(enrolment_id)
+        by = frame.acting(visit, self.policy)
         with suppress(EnrolmentFailure):  # the page that follows says that they have no seat
             async with visit.database.transaction() as tx:
                 if "annuler" in visit.form:
-                    await arrivals.undo(tx, session_id, module, code=code, organiser=visit.who)
+                    await arrivals.undo(tx, by, session_id, module, code)
                 else:
-                    now = clock.now()
-                    await arrivals.note(tx, session_id, module, code=code, organiser=visit.who, now=now)
+                    await arrivals.note(tx, by, session_id, module, code)
         return see_other(f"{ARRIVAL}/{enrolment_id}?seance={module + 1}")
 
     # ----------------------------------------------------------------------------------- on paper
