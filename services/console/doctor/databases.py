@@ -55,7 +55,7 @@ async def look(
 async def _connection(name: str, database: Database) -> list[Finding]:
     """Return the lines of how the database answers, and of the certificate that it presented."""
     async with database.quiet_transaction() as tx:
-        server = await tx.scalar(text("SELECT current_setting('server_version')"))
+        server = await tx.scalar(_SERVER_VERSION)
         raw = await (await tx.connection()).get_raw_connection()
         driver: Any = raw.driver_connection
         transport = driver._transport  # noqa: SLF001 asyncpg shows it nowhere else
@@ -81,7 +81,7 @@ async def _clock(name: str, database: Database) -> Finding:
     """Compare the clocks; what the question itself takes is on nobody's account."""
     async with database.quiet_transaction() as tx:
         before = clock.now()
-        there = await tx.scalar(text("SELECT clock_timestamp()"))
+        there = await tx.scalar(_CLOCK)
         after = clock.now()
     away = max(before - there, there - after, timedelta(0))
     differ = away > CLOCKS_DIFFER
@@ -134,6 +134,8 @@ def free(about: str, folder: Path, disk: DiskOptions) -> Finding:
     )
 
 
+_SERVER_VERSION = text("SELECT current_setting('server_version')")
+_CLOCK = text("SELECT clock_timestamp()")
 _DATA_DIRECTORY = text(
     "SELECT setting FROM pg_settings WHERE name = 'data_directory'"  # without the right to it there is no row
 )
