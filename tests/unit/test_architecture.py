@@ -72,6 +72,7 @@ def an_empty_project(tmp_path: Path) -> Path:
     modules += ["services/enrolment/explanations"]
     modules += ["services/notifier/restores", "services/console"]
     modules += ["services/agent", "services/person", "services/logins"]
+    modules += ["services/contracts", "services/register", "services/deployment", "services/__main__"]
     modules += [f"local/demo/{module}" for module in DEMO]
     modules += ["local/portal", "local/__init__", *(module.replace(".", "/") for module in SHARED)]
     for module in modules:
@@ -111,6 +112,7 @@ def an_empty_project(tmp_path: Path) -> Path:
         ("services.notifier.app", "services.notifier.store", "asks it, never the store"),
         ("services.console", "services.notifier.store", "asks it, never the store"),
         ("services.person", "services.notifier.store", "asks it, never the store"),
+        ("services.register", "services.notifier.store", "asks it, never the store"),
         ("services.console", "services.notifier.service, services.catalogue.app", None),
         ("services.notifier.app", "services.console", "Nothing imports the operators' console"),
         ("services.catalogue.tables", "services.catalogue.rules, sqlmodel", None),
