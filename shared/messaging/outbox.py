@@ -82,7 +82,7 @@ class Outbox:
             "data": [out.event.model_dump_json() for out in outgoing],
             "route": [routes.setdefault(self._route(out, portals), len(routes)) for out in outgoing],
         }
-        await tx.execute(_INSERT, columns | _ways(routes))
+        await tx.execute(_INSERT, columns | _columns_of(routes))
         return ids
 
     async def remember(self, tx: Transaction, published: Sequence[Received[Event]]) -> None:
@@ -146,16 +146,18 @@ def _answers(portal: Portal) -> _Destination:
     return _Destination(portal.answers_topic, portal.portal)
 
 
-def _ways(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
+def _columns_of(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
     """Return the routes as columns, a row for each destination."""
-    ways = [(number, route, way) for route, number in routes.items() for way in route.destinations]
+    rows = [
+        (number, route, destination) for route, number in routes.items() for destination in route.destinations
+    ]
     return {
-        "routes": [number for number, _, _ in ways],
-        "types": [route.type for _, route, _ in ways],
-        "sources": [route.source for _, route, _ in ways],
-        "misrouted": [route.misrouted for _, route, _ in ways],
-        "topics": [way.topic for _, _, way in ways],
-        "portals": [way.portal for _, _, way in ways],
+        "routes": [number for number, _, _ in rows],
+        "types": [route.type for _, route, _ in rows],
+        "sources": [route.source for _, route, _ in rows],
+        "misrouted": [route.misrouted for _, route, _ in rows],
+        "topics": [destination.topic for _, _, destination in rows],
+        "portals": [destination.portal for _, _, destination in rows],
     }
 
 
@@ -181,15 +183,14 @@ async def unsent(tx: Transaction) -> tuple[int, float]:
 _INSERT = text(
     """
     INSERT INTO outbox (bucket, topic, key, event_id, type, source, traceparent, data, misrouted, portal)
-    SELECT event.bucket, way.topic, event.key, event.event_id, way.type, way.source, event.traceparent,
-           event.data, way.misrouted, way.portal
+    SELECT bucket, topic, key, event_id, type, source, traceparent, data, misrouted, portal
       FROM unnest(CAST(:bucket AS smallint[]), CAST(:key AS varchar[]), CAST(:event_id AS uuid[]),
                   CAST(:traceparent AS varchar[]), CAST(:data AS varchar[]), CAST(:route AS smallint[]))
            WITH ORDINALITY AS event (bucket, key, event_id, traceparent, data, route, number)
       JOIN unnest(CAST(:routes AS smallint[]), CAST(:types AS varchar[]), CAST(:sources AS varchar[]),
                   CAST(:misrouted AS boolean[]), CAST(:topics AS varchar[]), CAST(:portals AS varchar[]))
-           AS way (route, type, source, misrouted, topic, portal) USING (route)
-     ORDER BY event.number, way.portal NULLS FIRST"""
+           AS destination (route, type, source, misrouted, topic, portal) USING (route)
+     ORDER BY number, portal NULLS FIRST"""
 )
 _REMEMBER = text(
     """

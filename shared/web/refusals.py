@@ -249,26 +249,26 @@ REFUSALS: Mapping[Reason, Refusal] = {
 
 
 def explanation(
-    reason: Reason, *, asked: str, session_format: Format | None, enrolment_is_over: bool = False
+    reason: Reason, *, requested: str, session_format: Format | None, enrolment_is_over: bool = False
 ) -> Explanation:
-    """The sentence and the advice for a refusal of what was ``asked``.
+    """The sentence and the advice for a refusal of what was requested.
 
-    ``asked`` is ``enrolment``, ``withdrawal``, ``offer`` (an answer to an offered seat) or ``swap`` (a move
-    to another session).
+    That is ``enrolment``, ``withdrawal``, ``offer`` (an answer to an offered seat) or ``swap`` (a move to
+    another session).
     """
     refusal = REFUSALS[reason]
-    found = _instead(refusal, asked) or refusal.letter
+    found = _instead(refusal, requested) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:
         return Explanation(found.sentence, found.once_closed)
-    if asked == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:
+    if requested == "withdrawal" and session_format is Format.MOOC and reason is Reason.DEADLINE_PASSED:
         return _MOOC_IS_OVER
     # docs/domain.md, webinar: when full, the refusal promises the replay; so does a late request.
-    for_all = asked == "enrolment" and session_format is Format.WEBINAR
+    for_all = requested == "enrolment" and session_format is Format.WEBINAR
     if for_all and reason in (Reason.SESSION_FULL, Reason.DEADLINE_PASSED):
         return Explanation(found.sentence, _REPLAY)
     return found
 
 
-def _instead(refusal: Refusal, asked: str) -> Explanation | None:
+def _instead(refusal: Refusal, requested: str) -> Explanation | None:
     instead = {"withdrawal": refusal.withdrawal, "offer": refusal.offer, "swap": refusal.swap}
-    return instead.get(asked)
+    return instead.get(requested)

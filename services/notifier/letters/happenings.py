@@ -61,8 +61,8 @@ def happening_of(event: Event) -> tuple[Happening, str | None] | None:
             return Happening.LAPSED, cause.value
         case EnrolmentPending(awaiting=awaiting):
             return Happening.PENDING, awaiting.value
-        case EnrolmentRefused(asked=asked, reason=reason):
-            return Happening(f"{asked}_refused"), reason.value
+        case EnrolmentRefused(asked=requested, reason=reason):
+            return Happening(f"{requested}_refused"), reason.value
         case EnrolmentWithdrawn():
             return Happening.WITHDRAWN, _how_withdrawn(event)
         case AttendanceRecorded(attendance=attendance, certified=certified):

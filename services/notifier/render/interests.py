@@ -23,8 +23,8 @@ def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
     named = map(Interest.parse, names)
     offers = (interest for interest in named if interest.offer_id and interest not in OFFERED)
     found = (*OFFERED, *offers)
-    asked = Delegation if Interest.of_offer(offer_id) in found else ()
-    return (*found, *(Interest.of_offer(offer_id, delegation.value) for delegation in asked))
+    delegations = Delegation if Interest.of_offer(offer_id) in found else ()
+    return (*found, *(Interest.of_offer(offer_id, delegation.value) for delegation in delegations))
 
 
 def offered(names: Names = NO_NAMES, offer_id: str = "") -> frozenset[str]:

@@ -216,7 +216,7 @@ def explanation_of(
         requested = "withdrawal"  # it was too late to leave the session, whatever the other one had
     found = refusals.explanation(
         Reason(str(mail.details["reason"])),
-        asked=requested,
+        requested=requested,
         session_format=session.format if session else None,
         enrolment_is_over=enrolment_is_over,
     )

@@ -125,7 +125,7 @@ def test_every_letter_has_a_kind_and_a_label() -> None:
 
 
 def test_a_full_webinar_promises_the_replay() -> None:
-    full = refusals.explanation(Reason.SESSION_FULL, asked="enrolment", session_format=Format.WEBINAR)
+    full = refusals.explanation(Reason.SESSION_FULL, requested="enrolment", session_format=Format.WEBINAR)
     assert "replay" in full.advice
 
 
