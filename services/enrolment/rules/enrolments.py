@@ -61,7 +61,7 @@ class EnrolmentChange:
     enrolment: Enrolment
     cause: Cause
     request_key: RequestKey | None = None
-    facts: Mapping[str, int | str | None] = field(default_factory=dict)
+    numbers: Mapping[str, int | str | None] = field(default_factory=dict)
 
 
 class DecisionMembers(TypedDict):

@@ -17,7 +17,7 @@ class AnswersFault:
     """
 
     reason: Reason
-    facts: Mapping[str, int | str]
+    numbers: Mapping[str, int | str]
 
 
 @dataclass(frozen=True, slots=True)

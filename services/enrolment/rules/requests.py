@@ -284,4 +284,4 @@ class Answer:
     request: Request
     outcome: str
     reason: Reason | None
-    facts: Mapping[str, int | str | None]
+    numbers: Mapping[str, int | str | None]

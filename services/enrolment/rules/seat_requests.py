@@ -63,7 +63,7 @@ def numbers_of_answers(
     if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
         return {}
     fault = _answers_fault(roster, request)
-    return {} if fault is None else fault.facts
+    return {} if fault is None else fault.numbers
 
 
 def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> StateAndReason:

@@ -358,7 +358,7 @@ class SessionRoster:
     def add_numbers(self, **added: int | str | None) -> None:
         """Add to the numbers of the last change what else it was decided by."""
         last = self.changes[-1]
-        self.changes[-1] = replace(last, facts={**last.facts, **added})
+        self.changes[-1] = replace(last, numbers={**last.numbers, **added})
 
     def record(self, enrolment: Enrolment, module: int, attendance: str) -> None:
         """Record an agent's attendance at a module, counted from 0."""

@@ -34,7 +34,7 @@ async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetim
                 "cause": change.cause.value,
                 "request_id": change.request_key and change.request_key.request_id,
                 "request_source": change.request_key and change.request_key.source,
-                "facts": json.dumps(change.facts),
+                "facts": json.dumps(change.numbers),
             }
             for change in changes
         ]

@@ -129,7 +129,7 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
             "decided_at": now,
             "outcome": [answer.outcome for answer in answers],
             "reason": once([answer.reason for answer in answers]),
-            "facts": [_NUMBERS.dump_json(answer.facts).decode() for answer in answers],
+            "facts": [_NUMBERS.dump_json(answer.numbers).decode() for answer in answers],
         },
         # The request itself is not kept once it is answered.
         then="ON CONFLICT (request_id, source) DO UPDATE SET decided_at = excluded.decided_at, "

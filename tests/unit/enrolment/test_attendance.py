@@ -127,7 +127,11 @@ def test_what_is_recorded_keeps_its_author_its_module_and_the_mark() -> None:
     seen(roster, agent, CAME, first=1)
     change = roster.changes[-1]
     assert change.cause is Cause.ATTENDANCE
-    assert (change.facts["author"], change.facts["module"], change.facts["attendance"]) == (AUTHOR, 2, CAME)
+    assert (change.numbers["author"], change.numbers["module"], change.numbers["attendance"]) == (
+        AUTHOR,
+        2,
+        CAME,
+    )
     assert roster.recorded == {(roster.latest[agent.key].enrolment_id, 1): CAME}
 
 

@@ -92,8 +92,8 @@ def test_the_answer_to_a_group_says_how_many_came_to_what() -> None:
     roster = a_roster(capacity=2)
     answer = answer_to(roster, a_group_request(roster, agents(3)))
     assert (answer.outcome, answer.reason) == ("mixed", None)
-    assert answer.facts["agents_enrolled"] == 2
-    assert answer.facts["agents_waitlisted"] == 1
+    assert answer.numbers["agents_enrolled"] == 2
+    assert answer.numbers["agents_waitlisted"] == 1
 
 
 def test_the_answer_to_a_group_that_all_came_to_the_same_says_so() -> None:

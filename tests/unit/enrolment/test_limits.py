@@ -98,7 +98,11 @@ def test_a_request_about_anothers_agent_is_answered_like_one_about_nobody(
     about_nobody = replace(requested(roster, an_agent_of()), limits=limits)
     assert decided(roster, about_them, about_nobody) == []
     theirs, nobodys = roster.answers[-2:]
-    assert (theirs.outcome, theirs.reason, theirs.facts) == (nobodys.outcome, nobodys.reason, nobodys.facts)
+    assert (theirs.outcome, theirs.reason, theirs.numbers) == (
+        nobodys.outcome,
+        nobodys.reason,
+        nobodys.numbers,
+    )
     assert theirs.outcome == "refused"
     assert roster.latest[agent.key] is before
     assert roster.numbers() == seats

@@ -107,7 +107,7 @@ def test_two_who_cross_do_not_get_seats_that_only_the_other_would_free() -> None
 def test_the_answer_says_the_seats_of_the_session_where_one_was_wanted() -> None:
     here, agent = who_has_a_seat()
     there = a_roster(capacity=3)
-    numbers = moved(here, there, agent).facts
+    numbers = moved(here, there, agent).numbers
     assert (numbers["capacity"], numbers["enrolled"]) == (3, 0)
     assert numbers["to_session_id"] == str(there.session.session_id)
 
@@ -302,7 +302,7 @@ def test_who_moves_answers_the_questions_there() -> None:
     here, agent = who_has_a_seat()
     there = a_roster(questions=[a_question(kind="text", required=True)])
     missing = moved(here, there, agent)
-    assert (missing.reason, missing.facts["question"]) == (Reason.ANSWER_MISSING, "repas")
+    assert (missing.reason, missing.numbers["question"]) == (Reason.ANSWER_MISSING, "repas")
     assert here.latest[agent.key].state is State.ENROLLED
     answer = moved(here, there, agent, answers={"repas": "Rien"})
     assert answer.outcome == State.ENROLLED

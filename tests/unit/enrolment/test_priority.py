@@ -18,9 +18,9 @@ def test_a_higher_priority_goes_first_and_keeps_its_author_and_reason() -> None:
     assert prioritise(roster, second.key, 1, "Anne Conseil", "Reporté de la session de mars") is None
     change = roster.changes[-1]
     assert change.cause is Cause.PRIORITY
-    assert change.facts["author"] == "Anne Conseil"
-    assert change.facts["reason"] == "Reporté de la session de mars"
-    assert change.facts["place_in_line"] == 1
+    assert change.numbers["author"] == "Anne Conseil"
+    assert change.numbers["reason"] == "Reporté de la session de mars"
+    assert change.numbers["place_in_line"] == 1
     assert len(roster.decisions) == before, "the agent is published nothing: their turn comes in time"
     decided(roster, a_withdrawal(roster, seated))
     assert states_of(roster, (first, second)) == [W, E]

@@ -72,9 +72,9 @@ def test_a_question_is_only_for_the_functions_that_it_names() -> None:
 def test_a_refusal_says_which_question_or_which_answer_and_never_what_was_answered() -> None:
     roster = asking(a_question(required=True), a_question("salle", "text"))
     missing = answer_to(roster, a_seat_request(roster))
-    assert missing.facts["question"] == "repas"
+    assert missing.numbers["question"] == "repas"
     unasked = a_seat_request(roster, answers={"repas": True, "rqth": "oui"})
-    assert answer_to(roster, unasked).facts["answer"] == 1
+    assert answer_to(roster, unasked).numbers["answer"] == 1
     published = [decision.model_dump_json() for decision, _ in roster.decisions]
     assert not [event for event in published if "rqth" in event or "repas" in event]
 

@@ -119,5 +119,5 @@ def test_an_approval_granted_after_the_quota_is_reached_comes_too_late() -> None
 def test_an_answer_keeps_the_quota_and_what_the_authority_had_taken() -> None:
     roster = a_roster(quota_per_authority=1)
     enrol(roster, an_agent_of(siret=RENNES))
-    numbers = answer_to(roster, a_seat_request(roster, an_agent_of(siret=RENNES))).facts
+    numbers = answer_to(roster, a_seat_request(roster, an_agent_of(siret=RENNES))).numbers
     assert (numbers["quota"], numbers["taken_by_authority"], numbers["kept_for_others"]) == (1, 1, 0)

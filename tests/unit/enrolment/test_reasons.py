@@ -239,7 +239,7 @@ def test_the_cause_is_kept_with_the_numbers_it_was_decided_by(cause: Cause) -> N
     act(roster, agent)
     [last] = [change for change in roster.changes if change.enrolment == roster.latest[agent.key]]
     assert last.cause is cause
-    assert {"capacity", "enrolled", "offered", "waiting"} <= set(last.facts)
+    assert {"capacity", "enrolled", "offered", "waiting"} <= set(last.numbers)
 
 
 def test_a_change_names_the_request_it_follows_from_and_none_where_time_or_an_organiser_did() -> None:

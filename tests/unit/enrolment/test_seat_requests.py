@@ -225,7 +225,7 @@ def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
     enrol(roster, an_agent(), an_agent())
     answer = answer_to(roster, a_seat_request(roster))
     assert answer.outcome == State.WAITLISTED
-    assert answer.facts == {
+    assert answer.numbers == {
         "session_version": 1,
         "capacity": 1,
         "enrolled": 1,

@@ -95,7 +95,7 @@ def test_the_answer_to_a_group_that_waits_says_so() -> None:
     request = a_group_request(roster, agents(2), all_or_nothing=True, may_wait=True)
     answer = answer_to(roster, request)
     assert (answer.outcome, answer.reason) == (W, None)
-    assert answer.facts["agents_waitlisted"] == 2
+    assert answer.numbers["agents_waitlisted"] == 2
 
 
 def test_a_group_that_may_not_wait_is_refused_as_before() -> None:
@@ -449,7 +449,7 @@ def test_a_priority_is_the_whole_groups() -> None:
     enrol(roster, before)
     waits(roster, *group)
     assert prioritise(roster, group[1].key, 1, "Anne Conseil", "Reporté") is None
-    assert roster.changes[-1].facts["place_in_line"] == 1
+    assert roster.changes[-1].numbers["place_in_line"] == 1
     decided(roster, *(a_withdrawal(roster, agent) for agent in seated[:2]))
     assert states_of(roster, [before, *group]) == [W, E, E]
 
