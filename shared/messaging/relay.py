@@ -130,6 +130,7 @@ class Relay:
         """
         producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
         async with self._database.quiet_transaction() as tx:
+            await tx.execute(_IN_ORDER)
             # In a statement of its own, so that the next one sees what the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
@@ -250,6 +251,10 @@ async def _mark(
     await tx.execute(_MARK, {"ids": marked, "cursors": numbers, "fenced": fenced, "settled": settled})
 
 
+# After an outage the planner believes that most rows are unsent: it would walk the primary key past all that
+# was ever sent, or sort all that is unsent in every pass. BETWEEN and not "=", here and below: then the index
+# of unsent rows is the only one in the order that is asked for, and without sorting the only way.
+_IN_ORDER = text("SET LOCAL enable_sort = off")
 # Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
 # replicas share them; in random order, or replicas would queue for the same one. CASE: no other is locked.
 _LOCK = text(
@@ -259,8 +264,9 @@ _LOCK = text(
            FROM generate_series(0, :buckets - 1) AS bucket CROSS JOIN LATERAL (
                 SELECT count(*) AS waiting
                   FROM (SELECT FROM outbox
-                         WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
-                         LIMIT :most) AS unsent) AS counted
+                         WHERE outbox.bucket BETWEEN bucket.bucket AND bucket.bucket
+                           AND sent_at IS NULL AND held IS NULL
+                         ORDER BY outbox.bucket, id LIMIT :most) AS unsent) AS counted
           WHERE waiting > 0),
          placed AS (SELECT bucket, sum(waiting) OVER (ORDER BY place) - waiting AS before FROM waiting)
     SELECT bucket FROM placed
@@ -279,8 +285,9 @@ _UNSENT = text(
                                        AND before.held IN ('refused', 'waiting'))
                        ELSE false END AS is_behind
              FROM outbox
-            WHERE outbox.bucket = bucket.bucket AND sent_at IS NULL AND held IS NULL
-            ORDER BY id LIMIT :most) AS unsent
+            WHERE outbox.bucket BETWEEN bucket.bucket AND bucket.bucket
+              AND sent_at IS NULL AND held IS NULL
+            ORDER BY outbox.bucket, id LIMIT :most) AS unsent
      ORDER BY id"""
 )
 _UNSENT_TOPICS = text(

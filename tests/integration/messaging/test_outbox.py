@@ -514,6 +514,26 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
+async def test_after_an_outage_a_pass_reads_no_more_than_it_sends(database: Database) -> None:
+    """The planner believes then that most rows are unsent; what was sent since it does not know."""
+    async with database.transaction() as tx:
+        await tx.execute(_EVENTS_OF_AN_OUTAGE)
+        await tx.execute(text("ANALYZE outbox"))
+        await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id % 5000 < 3000"))
+        await tx.execute(relay._IN_ORDER)
+        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {relay._UNSENT}")
+        [plan] = (await tx.scalars(explained, {"buckets": [0], "most": 200})).one()
+    [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox"]
+    assert reading["Actual Rows"] == 200
+    assert reading.get("Rows Removed by Filter", 0) == 0
+
+
+_EVENTS_OF_AN_OUTAGE = text(
+    """
+    INSERT INTO outbox (bucket, topic, key, event_id, type, source, data)
+    SELECT number % 8, 'topic', 'key', gen_random_uuid(), 'type', 'source', repeat('x', 500)
+      FROM generate_series(1, 5000) AS number"""
+)
 _EVENTS_OF_TEN_DAYS_AGO = text(
     """
     INSERT INTO outbox (bucket, topic, key, event_id, type, source, data, created_at, sent_at, portal, cursor)
