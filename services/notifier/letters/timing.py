@@ -5,6 +5,7 @@ enrolment stand side by side, a session has moved. So each is looked at once mor
 moment, before it is written.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -40,6 +41,7 @@ _OF_A_VERSION = NOTICES_OF_CLOSE | {
 _CHANGES = frozenset(
     {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED, LetterType.SESSION_CHANGED_WAITING}
 )
+_GIVES_SEAT = frozenset({LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED, LetterType.MOVED})
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
 _WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
@@ -68,20 +70,30 @@ class ScheduledLetter:
 def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     """Joining instructions 15 days before (MOOC: at its opening), reminders 7 days and 1 day before.
 
-    Days are those of the session's zone: a reminder keeps the hour of the start over a change of clocks.
+    In this order. Days are those of the session's zone: a reminder keeps the hour of the start over a change
+    of clocks.
     """
     if session.status is not Status.PUBLISHED:
         return ()
-    start = session.starts_at
-    day_before = _days_before(session, 1)
-    if session.format is Format.MOOC:
-        joining = _scheduled(session, LetterType.JOINING, start, session.ends_at)
+    return _schedule(session.format, session.starts_at, session.ends_at, session.timezone)
+
+
+@functools.lru_cache(maxsize=1_000)  # hundreds of letters are about the same session
+def _schedule(
+    session_format: Format, start: datetime, end: datetime, timezone: str
+) -> tuple[ScheduledLetter, ...]:
+    def scheduled(template: LetterType, moment: datetime, until: datetime) -> ScheduledLetter:
+        return ScheduledLetter(template, moment, by_day(moment, timezone), until)
+
+    day_before = _days_after(start, -1, timezone)
+    if session_format is Format.MOOC:
+        joining = scheduled(LetterType.JOINING, start, end)
     else:
-        joining = _scheduled(session, LetterType.JOINING, _days_before(session, 15), start)
+        joining = scheduled(LetterType.JOINING, _days_after(start, -15, timezone), start)
     return (
         joining,
-        _scheduled(session, LetterType.REMINDER_WEEK, _days_before(session, 7), day_before),
-        _scheduled(session, LetterType.REMINDER_DAY, day_before, start),
+        scheduled(LetterType.REMINDER_WEEK, _days_after(start, -7, timezone), day_before),
+        scheduled(LetterType.REMINDER_DAY, day_before, start),
     )
 
 
@@ -90,9 +102,12 @@ def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
 
     It is for who was given the seat when joining instructions had gone to the others already.
     """
-    joining = next((planned for planned in schedule(session) if planned.template is LetterType.JOINING), None)
-    gives_seat = mail.template in (LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED, LetterType.MOVED)
-    return gives_seat and joining is not None and joining.moment <= mail.called_for_at and now < joining.until
+    return mail.template in _GIVES_SEAT and any(
+        planned.template is LetterType.JOINING
+        and planned.moment <= mail.called_for_at
+        and now < planned.until
+        for planned in schedule(session)
+    )
 
 
 def scheduled_letters(
@@ -104,18 +119,8 @@ def scheduled_letters(
     )
 
 
-def _days_before(session: SessionState, days: int) -> datetime:
-    return _days_after(session.starts_at, -days, session.timezone)
-
-
 def _days_after(moment: datetime, days: int, timezone: str) -> datetime:
     return (moment.astimezone(ZoneInfo(timezone)) + timedelta(days=days)).astimezone(moment.tzinfo)
-
-
-def _scheduled(
-    session: SessionState, template: LetterType, moment: datetime, until: datetime
-) -> ScheduledLetter:
-    return ScheduledLetter(template, moment, by_day(moment, session.timezone), until)
 
 
 def by_day(moment: datetime, timezone: str) -> datetime:

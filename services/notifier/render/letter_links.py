@@ -67,13 +67,8 @@ class LetterLinks:
         return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
 
     def code(self, mail: letters.Mail, session: letters.NumberedSession | None) -> ArrivalCode | None:
-        """The code that is shown at the door, in the convocation to a session that has a place."""
+        """The code that is shown at the door of a session that has a place."""
         if self._links is None or mail.enrolment_id is None or session is None or session.venue is None:
-            return None
-        convokes = mail.template is letters.LetterType.JOINING or letters.includes_joining(
-            mail, session, self._now()
-        )
-        if not convokes:
             return None
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 

@@ -9,6 +9,7 @@ Sources: RFC 5322, 2047, 2045, 2046.
 import base64
 import binascii
 import email.utils
+import functools
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ _CONTROLS = re.compile(
 """Controls, line separators, marks that turn the direction of text, and halves of characters."""
 
 _SPACES = re.compile(r"\s+")
-_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_BLANKS = " \t"
 _PLAIN = re.compile(r"[ -~]*")
 _WORD_BYTES = 45
 """Bytes in one encoded-word: ``=?utf-8?b?…?=`` stays under 75 characters (RFC 2047, 2)."""
@@ -100,8 +101,9 @@ _ADDRESS = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=1_000)
 def unstructured(text: str) -> str:
-    """The value of a header such as ``Subject``, folded."""
+    """The value of a header such as ``Subject``, folded. The last are kept: many letters have the same."""
     line = clean(text)
     if _PLAIN.fullmatch(line):
         return _fold(line.split(" "))
@@ -204,10 +206,9 @@ def _base64_part(attachment: Attachment) -> bytes:
 
 def _quoted_printable(text: str) -> bytes:
     # Blanks at the end of a line say nothing, and b2a_qp makes lines of 77 characters of some.
-    lines = _TRAILING.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    if not lines.endswith("\n"):
-        lines += "\n"
-    encoded = binascii.b2a_qp(lines.encode(errors="replace"), istext=True)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    stripped = "".join(f"{line.rstrip(_BLANKS)}\n" for line in lines)
+    encoded = binascii.b2a_qp(stripped.encode(errors="replace"), istext=True)
     return encoded.replace(b"\n", b"\r\n")
 
 

@@ -22,7 +22,7 @@ from services.notifier.render.views import (
     gone_from,
     trainees_by_outcome,
 )
-from services.notifier.render.writing import THEMES, headline_of
+from services.notifier.render.writing import headline_of
 from shared.events.vocabulary import Status
 from shared.events.zones import zone_of
 from shared.references import reference_of
@@ -45,6 +45,8 @@ class LetterVariables:
         """What the templates may name."""
         session, details, kind = context.session, mail.details, letters.KINDS[mail.template]
         view = self._view(session) if session is not None else None
+        phase = self._phase(mail, session)
+        convokes = phase["includes_joining"] or mail.template is letters.LetterType.JOINING
         variables: dict[str, Any] = {
             "label": labels.LETTERS[mail.template],
             "name": mail.name,
@@ -60,13 +62,12 @@ class LetterVariables:
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
             "contact": str(details.get("advisor_address") or self._sender.contact_of(session)),
-            "themes": THEMES,
             "tone": kind.tone,
             "link": self._links.button(kind.link, mail, session),
             "enrolments": self._links.enrolments(mail),
-            "code": self._links.code(mail, session),
+            "code": self._links.code(mail, session) if convokes else None,
             "called_for": french.moment(_to_the_minute(mail.called_for_at), _zone(view)),
-            **self._phase(mail, session),
+            **phase,
         }
         variables |= self._variables_of_some(mail, context, view)
         if "until" in details:

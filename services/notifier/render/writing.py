@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.runtime import Macro
+from markupsafe import Markup
 
 from services.notifier import letters
 from services.notifier.render.typography import quoted
@@ -76,6 +77,7 @@ def _environment(kind: str) -> Environment:
         {
             "layout": f"base.{kind}",
             "labels": labels,
+            "style_of": style_of,
             "ordinal": french.ordinal,
             "ChangeKind": ChangeKind,
             "NewsKind": letters.NewsKind,
@@ -96,6 +98,13 @@ def _environment(kind: str) -> Environment:
 @functools.cache
 def _environments() -> tuple[Environment, Environment]:
     return _environment("txt"), _environment("html")
+
+
+@functools.cache
+def style_of(tone: letters.Tone) -> Markup:
+    """The style of letters in HTML of this tone."""
+    _, html = _environments()
+    return Markup(html.get_template("style.css").render(themes=THEMES, tone=tone).strip())  # noqa: S704 ours
 
 
 @functools.cache
