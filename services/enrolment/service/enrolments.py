@@ -257,7 +257,7 @@ async def move(
         raise RefusedByRules(Reason.NOT_ENROLLED)
     agent, session_id = found.enrolment.agent.key, found.session.session_id
     request = Swap(uuid4(), by.now, session_id, agent, to_session_id, answers)
-    await _granted(tx, by, request)
+    await requests.grant(tx, request, by.policy, by.now)
     await changes.add_author(tx, request.key, session_id, by.now, by.organiser.name)
     return await _newest_line(tx, to_session_id, agent), there
 
@@ -282,17 +282,9 @@ async def enrol_by_hand(
     known = await enrolments.known_by_hand(tx, agent)
     agent = agent if known is None else agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(by.organiser.name, above_capacity)
-    await _granted(tx, by, SeatRequest(uuid4(), by.now, session_id, agent, approved, by_hand, answers))
+    request = SeatRequest(uuid4(), by.now, session_id, agent, approved, by_hand, answers)
+    await requests.grant(tx, request, by.policy, by.now)
     return await _newest_line(tx, session_id, agent.key), session
-
-
-async def _granted(tx: Transaction, by: ByOrganiser, request: SeatRequest | Swap) -> None:
-    """Answer a request that an organiser makes for somebody, who is not written to where it is refused."""
-    answer = (await requests.answer(tx, [request], by.policy, by.now))[request.key]
-    if answer is None:
-        raise LookupError("a session that was there is not")
-    if answer.reason is not None:
-        raise RefusedByRules(answer.reason)
 
 
 async def _newest_line(tx: Transaction, session_id: UUID, agent: AgentKey) -> RosterLine:

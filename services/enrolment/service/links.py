@@ -77,9 +77,9 @@ async def answer_offer(
     if state is not LinkState.OPEN:
         return state, found
     agent = found.enrolment.agent.key
-    answer = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
-    outcome = await _outcome(tx, answer, policy, now)
-    if outcome != (State.ENROLLED if accepted else State.LAPSED):
+    request = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
+    answer = await requests.answer_known(tx, request, policy, now)
+    if answer.outcome != (State.ENROLLED if accepted else State.LAPSED):
         return LinkState.OFFER_EXPIRED, found
     return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
 
@@ -100,8 +100,8 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
         return state, found
     agent = found.enrolment.agent.key
     request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
-    outcome = await _outcome(tx, request, policy, now)
-    return LinkState.WITHDRAWN if outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
+    answer = await requests.answer_known(tx, request, policy, now)
+    return LinkState.WITHDRAWN if answer.outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
 
 
 async def move(
@@ -158,11 +158,7 @@ async def move_to(
         raise RefusedByRules(Reason.UNKNOWN_SESSION)
     agent, session_id = found.enrolment.agent.key, found.session.session_id
     request = Swap(uuid4(), now, session_id, agent, to_session_id, answers)
-    answer = (await requests.answer(tx, [request], policy, now))[request.key]
-    if answer is None:
-        raise LookupError("a session that was there is not")
-    if answer.reason is not None:
-        raise RefusedByRules(answer.reason)
+    await requests.grant(tx, request, policy, now)
     return LinkState.MOVED, there
 
 
@@ -187,10 +183,3 @@ async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -
     if agent is None or state is not LinkState.OPEN:
         return state
     return arranged([seen_by_agent(known, now) for known in await enrolments.of_agent(tx, agent, MOST)])
-
-
-async def _outcome(tx: Transaction, request: OfferAnswer | Withdrawal, policy: Policy, now: datetime) -> str:
-    answer = (await requests.answer(tx, [request], policy, now))[request.key]
-    if answer is None:
-        raise LookupError("an enrolment without its session")
-    return answer.outcome

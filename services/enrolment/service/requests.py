@@ -14,6 +14,7 @@ from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey, Swap
 from services.enrolment.rules.states import State
+from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.store import (
     accepted_events,
     changes,
@@ -56,6 +57,21 @@ async def answer(
     await store.keep_undecided(tx, waiting)
     answers: dict[RequestKey, Answer | None] = {request.key: None for request in waiting}
     return answers | {answer.request.key: answer for roster in loaded.values() for answer in roster.answers}
+
+
+async def answer_known(tx: Transaction, request: Request, policy: Policy, now: datetime) -> Answer:
+    """Answer one request whose sessions are known."""
+    given = (await answer(tx, [request], policy, now))[request.key]
+    if given is None:
+        raise LookupError("a session that was there is not")
+    return given
+
+
+async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime) -> None:
+    """Answer a request for somebody who is not written to where it is refused. Raises ``RefusedByRules``."""
+    given = await answer_known(tx, request, policy, now)
+    if given.reason is not None:
+        raise RefusedByRules(given.reason)
 
 
 async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
