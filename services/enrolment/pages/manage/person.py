@@ -21,7 +21,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import corrections, enrolments, people
 from services.enrolment.service.by_organiser import ByOrganiser
-from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailure
+from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailure, NotFound
 from services.enrolment.service.people import Destination
 from shared import clock
 from shared.database import Transaction
@@ -185,8 +185,8 @@ class PersonPages:
         try:
             async with visit.database.transaction() as tx:
                 await people.add_note(tx, frame.acting(visit, self.policy), enrolment_id, text)
-        except EnrolmentFailure as failure:
-            return await _page(visit, status=422, errors={"": frame.why_not(failure)})
+        except NotFound as failure:
+            raise HTTPException(404) from failure
         return frame.to_person(enrolment_id, "notee")
 
     async def _do(
@@ -242,7 +242,7 @@ async def _page(
             raise HTTPException(404)
         numbers = await frame.own_session(tx, visit, found.session.session_id)
     agent = found.line.enrolment.agent
-    since = None if seen is None else [each for each in found.changes if each.version > seen]
+    since = [] if seen is None else [change for change in found.changes if change.version > seen]
     stored = {field: getattr(agent, field) for field in CORRECTABLE}
     kept = (
         *CORRECTABLE,
@@ -266,6 +266,7 @@ async def _page(
         stored=stored,
         values=blank | stored | typed,
         errors=errors,
+        has_changed=bool(since) or (status == 409 and not other_changed),
         other_changed=other_changed,
-        since=since if status == 409 else since or None,
+        since=since,
     )

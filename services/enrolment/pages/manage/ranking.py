@@ -33,12 +33,12 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
     shown = [frame.id_in(typed) for kind, _, typed in fields if kind in ("rang", "non")]
     ranks: dict[UUID, int] = {}
     errors: dict[str, FormError] = {}
-    not_selected = frozenset(each for each in shown if f"non-{each}" in form)
-    for each in shown:
-        field = f"rang-{each}"
+    not_selected = frozenset(candidate for candidate in shown if f"non-{candidate}" in form)
+    for candidate in shown:
+        field = f"rang-{candidate}"
         if rank := form.number(field, LARGEST_RANK):
-            ranks[each] = rank
-        elif form.typed(field) and each not in not_selected:
+            ranks[candidate] = rank
+        elif form.typed(field) and candidate not in not_selected:
             errors[field] = FormError("not_a_rank")
     change = DraftChange(frame.version_in(form), frozenset(shown), ranks, not_selected)
     for button, step in (("monter", -1), ("descendre", 1)):

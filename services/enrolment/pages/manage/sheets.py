@@ -147,7 +147,7 @@ class SheetPages:
         change = DraftChange(
             frame.version_in(visit.form),
             shown=None,
-            ranks={each: rank for rank, each in enumerate(ranked, 1)},
+            ranks={candidate: rank for rank, candidate in enumerate(ranked, 1)},
             not_selected=frozenset(not_selected),
         )
         session_id = frame.session_id_of(visit)
