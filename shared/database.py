@@ -249,9 +249,10 @@ def next_to(
     return query.order_by(*(column.desc() if falls else column for column in place))
 
 
-def in_order(found: list[FoundItem], before: object) -> list[FoundItem]:
+def in_order(found: Iterable[FoundItem], before: object) -> list[FoundItem]:
     """Return a page in the order of its list: one that ends ``before`` something was read backwards."""
-    return found if before is None else found[::-1]
+    page = list(found)
+    return page if before is None else page[::-1]
 
 
 async def insert_many(

@@ -158,9 +158,9 @@ async def page_of_own(
     tx: Transaction,
     who: Principal,
     after: Position | None,
-    before: Position | None,
     limit: int,
     *,
+    before: Position | None,
     kind: Kind | None,
 ) -> list[Resource]:
     """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn.

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from services.catalogue.tables import AuditLogRow
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 
 
 class Action(StrEnum):
@@ -67,5 +67,4 @@ async def entries_of(
     edges = [None if edge is None else (edge,) for edge in (after, before)]
     query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
     query = next_to(query, [col(AuditLogRow.id)], *edges, descending=True)
-    found = (await tx.scalars(query.limit(limit))).all()
-    return [*(found if before is None else reversed(found))]
+    return in_order(await tx.scalars(query.limit(limit)), before)

@@ -116,7 +116,7 @@ async def save(
 async def history(
     tx: Transaction, offer_id: str, after: int | None, limit: int, *, before: int | None = None
 ) -> list[AuditLogRow]:
-    """At most ``limit`` entries about an offer, the newest first, older than ``after``."""
+    """At most ``limit`` entries about an offer, as :func:`audit_log.entries_of`."""
     return await audit_log.entries_of(tx, uuid5(_SUBJECTS, offer_id), after, limit, before=before)
 
 

@@ -129,7 +129,7 @@ async def last_of_session(
     )
     found = select(EnrolmentChangeRow).where(col(EnrolmentChangeRow.session_id) == session_id)
     changes = await tx.scalars(next_to(found, place, after, before, descending=True).limit(limit))
-    return in_order(list(changes), before)
+    return in_order(changes, before)
 
 
 async def add_author(

@@ -12,7 +12,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from services.notifier.store.events import PUBLISHED, PublishedMail, sent
 from services.notifier.store.queue import MAIL_COLUMNS, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
-from shared.database import Transaction, insert_many, next_to
+from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events import Event
 from shared.events.vocabulary import AgentKey
 
@@ -37,8 +37,7 @@ async def find(
     given finds the mails of each of these agents.
     """
     query = listing(issuer, agent_id, state, limit, after=after, before=before, or_agents=or_agents)
-    found = (await tx.scalars(query)).all()
-    return [*(found if before is None else reversed(found))]
+    return in_order(await tx.scalars(query), before)
 
 
 def listing(

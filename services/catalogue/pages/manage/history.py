@@ -19,11 +19,11 @@ ChangedFields = tuple[AuditLogRow, list[FieldChange]]
 async def session_history(visit: StaffVisit) -> Response:
     """The changes of a session of their own, each field before and after."""
     listed = await session_page.own(visit)
+    session_id = listed.session.session_id
     async with visit.database.quiet_transaction() as tx:
 
         async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
-            found = listed.session.session_id
-            return await session_lists.history(tx, found, visit.who, after, limit, before=before)
+            return await session_lists.history(tx, session_id, visit.who, after, limit, before=before)
 
         part = await history_part(visit, load)
     return visit.page("gestion-historique.html", listed=listed, part=part)

@@ -35,7 +35,7 @@ async def own_resources(visit: StaffVisit) -> Response:
     async with visit.database.quiet_transaction() as tx:
 
         async def load(after: PagePosition | None, before: PagePosition | None, limit: int) -> list[Resource]:
-            return await resources.page_of_own(tx, visit.who, after, before, limit, kind=kind)
+            return await resources.page_of_own(tx, visit.who, after, limit, before=before, kind=kind)
 
         part = await part_around(*edges(query), PAGE, load=load, position=resource_position)
     return visit.page("gestion-ressources.html", part=part, kind=kind)
