@@ -7,7 +7,6 @@ from starlette.responses import Response
 from services.notifier.pages.staff_area import ERASURE
 from services.notifier.service import erasures
 from shared import clock
-from shared.database import Database
 from shared.events.fields import is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
@@ -22,7 +21,6 @@ from shared.web.responses import see_other
 class ErasurePage:
     """``is_believed``: requests are signed, so that all services believe them."""
 
-    database: Database
     guard: Guard
     is_believed: bool
 
@@ -32,12 +30,12 @@ class ErasurePage:
         sends = visit.request.method == "POST"
         errors = _errors(typed) if sends else {}
         if sends and not errors and self.is_believed:
-            async with self.database.transaction() as tx:
+            async with visit.database.transaction() as tx:
                 await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
             who = visit.who.in_security_log
             self.guard.record(visit.request, SecurityEvent.ERASURE, SecurityOutcome.OK, who)
             return see_other(ERASURE)
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             states = await erasures.states(tx)
         return visit.page(
             "erasure.html",

@@ -3,7 +3,6 @@
 Who acts for a delegation sees what it organises alone.
 """
 
-from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
@@ -11,7 +10,6 @@ from starlette.responses import Response
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
 from shared import clock
-from shared.database import Database
 from shared.web import labels, spreadsheets
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
@@ -24,47 +22,43 @@ COLUMNS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class FigurePages:
-    """The page of figures and its sheet, for support and for organisers."""
+async def show(visit: StaffVisit) -> Response:
+    """The last twelve months, of all or of an offer or an organiser."""
+    found, offer_id, organiser = await _find(visit)
+    return visit.page(
+        "figures.html",
+        figures=found,
+        kinds=list(FigureKind),
+        offer_id=offer_id or "",
+        organiser=organiser or "",
+        refusals=REFUSALS,
+        headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
+        offers_named={
+            offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
+        },
+        organisers_named={organiser: labels.delegation(organiser) for organiser in found.organisers},
+    )
 
-    database: Database
 
-    async def show(self, visit: StaffVisit) -> Response:
-        """The last twelve months, of all or of an offer or an organiser."""
-        found, offer_id, organiser = await self._find(visit)
-        return visit.page(
-            "figures.html",
-            figures=found,
-            kinds=list(FigureKind),
-            offer_id=offer_id or "",
-            organiser=organiser or "",
-            refusals=REFUSALS,
-            headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
-            offers_named={
-                offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
-            },
-            organisers_named={organiser: labels.delegation(organiser) for organiser in found.organisers},
-        )
+async def sheet(visit: StaffVisit) -> Response:
+    """The same as a sheet, a line for each number."""
+    found, _, _ = await _find(visit)
+    rows = [
+        (row.month.isoformat(), row.offer_id, row.organiser, row.kind, row.reason, str(row.number))
+        for row in found.rows
+    ]
+    return Response(
+        spreadsheets.write(COLUMNS, rows),
+        media_type=spreadsheets.MEDIA_TYPE,
+        headers={**PRIVATE, "Content-Disposition": 'attachment; filename="chiffres.csv"'},
+    )
 
-    async def sheet(self, visit: StaffVisit) -> Response:
-        """The same as a sheet, a line for each number."""
-        found, _, _ = await self._find(visit)
-        rows = [
-            (row.month.isoformat(), row.offer_id, row.organiser, row.kind, row.reason, str(row.number))
-            for row in found.rows
-        ]
-        return Response(
-            spreadsheets.write(COLUMNS, rows),
-            media_type=spreadsheets.MEDIA_TYPE,
-            headers={**PRIVATE, "Content-Disposition": 'attachment; filename="chiffres.csv"'},
-        )
 
-    async def _find(self, visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
-        """Return the figures, and which offer and organiser were chosen; None: all they may see."""
-        query, own = visit.request.query_params, visit.who.delegation
-        offer_id = query.get("offre", "")[:100] or None
-        organiser = None if own else query.get("delegation", "")[:100] or None
-        today = clock.now().astimezone(PARIS).date()
-        async with self.database.quiet_transaction() as tx:
-            return await figures.find(tx, today, offer_id, own or organiser), offer_id, organiser
+async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
+    """Return the figures, and which offer and organiser were chosen; None: all they may see."""
+    query, own = visit.request.query_params, visit.who.delegation
+    offer_id = query.get("offre", "")[:100] or None
+    organiser = None if own else query.get("delegation", "")[:100] or None
+    today = clock.now().astimezone(PARIS).date()
+    async with visit.database.quiet_transaction() as tx:
+        return await figures.find(tx, today, offer_id, own or organiser), offer_id, organiser

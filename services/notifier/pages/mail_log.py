@@ -18,7 +18,7 @@ from services.notifier.render import WRITTEN_BY, Renderer
 from services.notifier.service import mails, queue
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
-from shared.database import Database, Transaction
+from shared.database import Transaction
 from shared.events.fields import is_issuer, is_valid
 from shared.guard import Guard
 from shared.read_log import ReadKind, purpose_in
@@ -44,7 +44,6 @@ class MailLogMessage(StrEnum):
 class MailLogPages:
     """What support sees of mails; ``renderer`` writes letters whose links open nothing."""
 
-    database: Database
     guard: Guard
     renderer: Renderer
 
@@ -68,7 +67,7 @@ class MailLogPages:
         part: Part[MailRow] = Part([], True, {}, {})
         if purpose is not None and not errors:
             reading = await visit.read_for(purpose)
-            async with self.database.quiet_transaction() as tx:
+            async with visit.database.quiet_transaction() as tx:
 
                 async def load(
                     after: PagePosition | None, before: PagePosition | None, limit: int
@@ -104,7 +103,7 @@ class MailLogPages:
 
     async def _first_page(self, visit: StaffVisit) -> Response:
         """What waits for a decision, here and by links in the other services, above the form."""
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             lines = [*await status_of_mails(tx), await parked_line(tx, INCIDENTS)]
         return self._page(visit, _state(visit.request.query_params.get("etat", "")), lines=lines)
 
@@ -125,13 +124,13 @@ class MailLogPages:
             decision = visit.form.typed("decision")
             if decision == "renvoyer":
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
-            to = await self._decide(mail_id, decision, after, visit.who.name)
+            to = await _decide(visit, mail_id, decision, after)
             if to is not None:
                 return see_other(f"{MAIL_LOG}/{to}")
             is_late = True
         if visit.reading is None:
             return see_other(MAIL_LOG)
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             found = await mails.show(tx, mail_id, visit.reading)
         if found is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=MAIL_LOG)
@@ -153,27 +152,12 @@ class MailLogPages:
             log=MAIL_LOG,
         )
 
-    async def _decide(self, mail_id: UUID, decision: str, after: int, actor: str) -> UUID | None:
-        """Do what an operator decided who had seen ``after`` decisions before.
-
-        Returns the mail to look at then, None where nothing was done: it waits for no such decision any more.
-        """
-        async with self.database.transaction() as tx:
-            match decision:
-                case "renvoyer":
-                    return await mails.resend(tx, mail_id, actor=actor, after=after)
-                case "arrive":
-                    _, is_done = await mails.resolve(tx, mail_id, sent=True, actor=actor)
-                    return mail_id if is_done else None
-                case _:
-                    return mail_id
-
     async def letter(self, visit: StaffVisit) -> Response:
         """The letter as HTML, as it was written or would be now, unable to do anything."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:
             return see_other(MAIL_LOG)
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             found = await mails.show(tx, mail_id, visit.reading, ReadKind.LETTER)
         if found is None or found.context is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=MAIL_LOG)
@@ -183,6 +167,22 @@ class MailLogPages:
 
     def _as_written(self, found: MailDetails) -> Renderer:
         return self.renderer if found.written is None else self.renderer.at(found.written.at)
+
+
+async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -> UUID | None:
+    """Do what an operator decided who had seen ``after`` decisions before.
+
+    Returns the mail to look at then, None where nothing was done: it waits for no such decision any more.
+    """
+    async with visit.database.transaction() as tx:
+        match decision:
+            case "renvoyer":
+                return await mails.resend(tx, mail_id, actor=visit.who.name, after=after)
+            case "arrive":
+                _, is_done = await mails.resolve(tx, mail_id, sent=True, actor=visit.who.name)
+                return mail_id if is_done else None
+            case _:
+                return mail_id
 
 
 async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from services.notifier.pages.staff_area import CORRECTION, PEOPLE
 from services.notifier.service import corrections, people
 from services.notifier.service.people import KnownPerson, Story
-from shared.database import Database
 from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
@@ -33,7 +32,6 @@ NOTHING_WRONG: FormErrors = {}
 class PeoplePages:
     """``is_believed``: requests are signed, so that all services believe them."""
 
-    database: Database
     guard: Guard
     is_believed: bool
 
@@ -52,7 +50,7 @@ class PeoplePages:
         reading = await visit.read_for(purpose)
         if chosen is not None:
             return await self._story(visit, chosen, reading)
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             found = await people.find(tx, typed, reading)
         if len(found) == 1:
             return await self._story(visit, found[0].agent, reading)
@@ -73,9 +71,9 @@ class PeoplePages:
         if can_be_asked:
             await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
             seen = visit.form.get("avant", "")
-            async with self.database.transaction() as tx:
+            async with visit.database.transaction() as tx:
                 request_id = await corrections.request(tx, chosen, typed["nouvelle"], reading, seen=seen)
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             story = await people.story(tx, chosen, reading)
         if request_id is None:
             status = 409 if can_be_asked and story.person.is_correctable else 422
@@ -104,7 +102,7 @@ class PeoplePages:
         )
 
     async def _story(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
-        async with self.database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             story = await people.story(tx, agent, reading)
         return self._page(visit, story, reading)
 

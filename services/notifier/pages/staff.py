@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from services.notifier.pages import figures
 from services.notifier.pages.erasing import ErasurePage
-from services.notifier.pages.figures import FigurePages
 from services.notifier.pages.mail_log import MailLogPages
 from services.notifier.pages.people import PeoplePages
 from services.notifier.pages.staff_area import (
@@ -43,10 +43,9 @@ def add_to(
     finds this service; staff log in at ``provider``, if any. ``signs_requests``: the other services believe
     what this one asks for an agent.
     """
-    log = MailLogPages(database, guard, renderer)
-    people = PeoplePages(database, guard, signs_requests)
-    erasure = ErasurePage(database, guard, signs_requests)
-    figures = FigurePages(database)
+    log = MailLogPages(guard, renderer)
+    people = PeoplePages(guard, signs_requests)
+    erasure = ErasurePage(guard, signs_requests)
     read, write = ["GET"], ["GET", "POST"]
     pages: tuple[tuple[StaffArea, str, VisitHandler, list[str]], ...] = (
         (SUPPORT_AREA, MAIL_LOG, log.search, write),
