@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from services import agent_export
 from services.catalogue.app import DEFINITION as CATALOGUE
@@ -24,9 +24,9 @@ from shared import clock, read_log, security_log
 from shared.cli import Definition, in_process, run, stop
 from shared.cli.decisions import Actor
 from shared.database import Transaction
-from shared.events.fields import is_agent_id, is_issuer
+from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.portal import AgentCorrected
-from shared.events.vocabulary import AgentKey, Email
+from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters_of_people, erasure
 from shared.personal_data import Register, agents_with
 from shared.process import Process
@@ -72,7 +72,6 @@ _IN_A_LETTER = (
     "{0}: the dead letter {1} has this address, and no agent who can be asked for: "
     "python -m services.{0} dead-letters show {1}"
 )
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _ONLY_CLAIMED = (
     "A portal only claims that an address is its agent's: make sure who asks. What the owner "
     "confirmed on our page, or wrote as an officer: parcours person export | erase ADDRESS"
@@ -104,10 +103,10 @@ def find(address: Address) -> None:
 
 def address_of(typed: str) -> str:
     """Return the address that somebody typed; end with 2 where it is none."""
-    try:
-        return _EMAIL.validate_python(typed.strip())
-    except ValidationError:
+    address = typed.strip()
+    if not is_address(address):
         stop("This is no address: it has one @, and a domain after it.", 2)
+    return address
 
 
 class _Known(NamedTuple):

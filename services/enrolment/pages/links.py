@@ -16,7 +16,6 @@ from uuid import UUID
 
 from fastapi import FastAPI
 from markupsafe import Markup
-from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,7 +34,7 @@ from services.enrolment.service.links import AgentLink
 from services.enrolment.service.new_addresses import AddressLink
 from shared import clock, qr_codes
 from shared.database import Database
-from shared.events.vocabulary import Email
+from shared.events.fields import is_address
 from shared.guard import Guard
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
@@ -46,7 +45,6 @@ from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 
 
 A_VISIT = timedelta(days=1)
@@ -126,14 +124,6 @@ def add_to(
         return cacheable(request, problems.text("problem.html", code=code, problem=explained[code]))
 
     api.router.routes.append(Route("/problems/{code}", problems.guarded(problem)))
-
-
-def _address(text: str) -> str | None:
-    """Return an address as contracts have it; None where mails cannot be sent to what was typed."""
-    try:
-        return _EMAIL.validate_python(text)
-    except ValidationError:
-        return None
 
 
 def _uuid(text: str | None) -> UUID | None:
@@ -294,10 +284,9 @@ class _Pages:
         opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         typed = (await read_form(request, most=10)).typed("adresse") if request.method == "POST" else None
-        address = None if typed is None else _address(typed)
-        if address is not None:
+        if typed is not None and is_address(typed):
             async with self.database.transaction() as tx:
-                state = await new_addresses.give(tx, link, address, self.guard.digest, clock.now())
+                state = await new_addresses.give(tx, link, typed, self.guard.digest, clock.now())
         else:
             async with self.database.quiet_transaction() as tx:
                 state = await new_addresses.opens(tx, link)
