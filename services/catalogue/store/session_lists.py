@@ -75,22 +75,15 @@ async def page(
     before: Position | None = None,
 ) -> list[ListedSession]:
     """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
-    found = await _listed(tx, page_query(search, after, limit, before=before), search.viewer)
-    return in_order(found, before)
-
-
-def page_query(
-    search: SessionSearch, after: Position | None, limit: int, *, before: Position | None = None
-) -> Select[*tuple[Any, ...]]:
-    """The query of :func:`page`; backwards from ``before``."""
     moment = col(SessionRow.changed_at) if search.order is SessionOrder.CHANGED else _STARTS_AT
-    return next_to(
+    query = next_to(
         _LISTING.where(*_conditions(search)),
         (moment, _SESSION_ID),
         after,
         before,
         descending=search.order is not SessionOrder.FIRST,
-    ).limit(limit)
+    )
+    return in_order(await _listed(tx, query.limit(limit), search.viewer), before)
 
 
 async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
