@@ -10,12 +10,12 @@ LOOPBACK = "127.0.0.1"
 FIRST, LAST = 20_000, 32_000
 
 
-def is_free(port: int, host: str = LOOPBACK) -> bool:
+def is_free(port: int) -> bool:
     """Say whether a server could listen on `port` now; nothing holds it afterwards."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, port))
+            listener.bind((LOOPBACK, port))
         except OSError:
             return False
     # macOS lets a loopback bind succeed beside a server on every address; only a connection tells.

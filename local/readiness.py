@@ -24,7 +24,6 @@ def wait_until(
     seconds: float,
     what: str,
     child: Child | None = None,
-    every: float = 0.05,
 ) -> None:
     """Return when `condition` holds; raise `LocalStackError` after `seconds`, or as soon as `child` has died.
 
@@ -40,7 +39,7 @@ def wait_until(
         if time.monotonic() > deadline:
             hint = f"; its log is {child.log_file}:\n{child.last_lines()}" if child else ""
             raise LocalStackError(f"{what} did not come within {seconds:g} s{hint}")
-        time.sleep(every)
+        time.sleep(0.05)
 
 
 def wait_for_port(port: int, wanted_for: str) -> None:

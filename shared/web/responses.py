@@ -47,7 +47,6 @@ def cacheable(
     media_type: str = HTML,
     modified: datetime | None = None,
     cache: str = REVALIDATE,
-    status: int = 200,
 ) -> Response:
     """The body with its validators, or 304.
 
@@ -64,9 +63,9 @@ def cacheable(
         modified = modified if modified <= clock.now() else None
     if modified is not None:
         headers["Last-Modified"] = format_datetime(modified.astimezone(UTC), usegmt=True)
-    if status == 200 and _is_current(request, etag, modified):
+    if _is_current(request, etag, modified):
         return Response(status_code=304, headers=headers)
-    return Response(content, status, headers=headers, media_type=media_type)
+    return Response(content, headers=headers, media_type=media_type)
 
 
 def see_other(address: str) -> Response:

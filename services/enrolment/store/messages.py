@@ -86,10 +86,10 @@ async def remove(tx: Transaction, message: MessageRow) -> None:
     await tx.delete(message)
 
 
-async def lock_due(tx: Transaction, now: datetime, *, most: int = 100) -> Sequence[MessageRow]:
-    """Return messages whose time has come, of those that no other process sends."""
+async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
+    """Return the first hundred messages whose time has come, of those that no other process sends."""
     due = select(MessageRow).where(col(MessageRow.published_at).is_(None), col(MessageRow.send_at) <= now)
-    order = due.order_by(col(MessageRow.send_at)).limit(most)
+    order = due.order_by(col(MessageRow.send_at)).limit(100)
     return (await tx.scalars(order.with_for_update(skip_locked=True))).all()
 
 

@@ -61,7 +61,7 @@ async def sorted_page(
     *,
     before: SortedKey | None = None,
     states: Collection[State] = (),
-    descending: bool = False,
+    descending: bool,
 ) -> list[RosterLine]:
     """Return the next ``limit`` lines of a roster in another order than its own.
 

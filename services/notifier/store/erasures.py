@@ -33,7 +33,7 @@ async def answer_of(tx: Transaction, request_id: UUID, source: str, service: str
     return await tx.get(ErasureAnswerRow, (request_id, source, service))
 
 
-async def requests(tx: Transaction, request_id: UUID | None = None) -> Sequence[ErasureRow]:
+async def requests(tx: Transaction, request_id: UUID | None) -> Sequence[ErasureRow]:
     """Return requests to forget an agent, the newest first: those of one id, or the last hundred."""
     found = select(ErasureRow)
     if request_id is not None:

@@ -61,9 +61,9 @@ async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> se
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
-async def due_sessions(tx: Transaction, *, most: int = 100) -> list[UUID]:
-    """Return the sessions in which something is due that has not begun."""
-    return list(await tx.scalars(_DUE, {"most": most}))
+async def due_sessions(tx: Transaction) -> list[UUID]:
+    """Return the sessions in which something is due that has not begun: a hundred fan-outs, the oldest."""
+    return list(await tx.scalars(_DUE))
 
 
 async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
@@ -233,7 +233,7 @@ _NOT_STARTED = text(f"SELECT subject_id, task FROM fan_out WHERE {_KNOWN_NOT_STA
 _DROP = text(f"DELETE FROM fan_out WHERE {_KNOWN_NOT_STARTED} RETURNING subject_id, task")  # noqa: S608 our own words
 _DUE = text(
     "SELECT DISTINCT subject_id FROM (SELECT subject_id FROM fan_out WHERE begun_at IS NULL "
-    "AND due_at <= now() ORDER BY due_at LIMIT :most) AS due"
+    "AND due_at <= now() ORDER BY due_at LIMIT 100) AS due"
 )
 _BEGIN_DUE = text(
     f"UPDATE fan_out SET begun_at = now() WHERE {_NOT_STARTED_IN} AND due_at <= now()"  # noqa: S608 our own words

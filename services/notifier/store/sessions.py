@@ -65,16 +65,14 @@ def session_of(state: str) -> NumberedSession:
     return NumberedSession.model_validate_json(state)
 
 
-async def open_alternatives(
-    tx: Transaction, ids: Collection[UUID], *, most: int = 3
-) -> dict[UUID, list[NumberedSession]]:
-    """For each of these sessions, others of its offer that are open to enrolment now.
+async def open_alternatives(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, list[NumberedSession]]:
+    """For each of these sessions, three others of its offer that are open to enrolment now.
 
     Those of the same organiser first, then the next to begin; never one with an audience, which would
     show one authority the training of another. Whether they have seats left is not known here.
     """
     found: dict[UUID, list[NumberedSession]] = {}
-    for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids), "most": most}):
+    for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids)}):
         found.setdefault(row.instead_of, []).append(session_of(row.state))
     return found
 
@@ -106,7 +104,7 @@ _ALTERNATIVES = text(
               AND (state ->> 'enrolment_closes_at')::timestamptz > now()
               AND state ->> 'format' <> 'bespoke' AND coalesce((state ->> 'capacity')::int, 1) > 0
               AND jsonb_path_match(state, 'exists($.audience.*[*])') IS NOT TRUE
-            ORDER BY place LIMIT :most) AS other
+            ORDER BY place LIMIT 3) AS other
      WHERE wanted.session_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY wanted.session_id, place"""
 )

@@ -113,7 +113,7 @@ async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]
     return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
 
 
-async def forget_of(tx: Transaction, owner: str, digest: str | None = None) -> None:
+async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
     """End a log-in of somebody, or all."""
     theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
