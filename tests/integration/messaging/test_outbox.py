@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from local.kafka import KafkaBroker
 from shared import clock
@@ -514,17 +514,27 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(part)
 
 
-async def test_after_an_outage_a_pass_reads_no_more_than_it_sends(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("statement", "parameters", "number"),
+    [
+        (relay._LOCK, {"space": 1, "buckets": BUCKETS, "most": 200}, BUCKETS * 200),
+        (relay._UNSENT, {"buckets": [0], "most": 200}, 200),
+    ],
+    ids=["counted", "sent"],
+)
+async def test_after_an_outage_a_pass_reads_no_more_than_it_counts_and_sends(
+    database: Database, statement: TextClause, parameters: dict[str, Any], number: int
+) -> None:
     """The planner believes then that most rows are unsent; what was sent since it does not know."""
     async with database.transaction() as tx:
         await tx.execute(_EVENTS_OF_AN_OUTAGE)
         await tx.execute(text("ANALYZE outbox"))
         await tx.execute(text("UPDATE outbox SET sent_at = now() WHERE id % 5000 < 3000"))
         await tx.execute(relay._IN_ORDER)
-        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {relay._UNSENT}")
-        [plan] = (await tx.scalars(explained, {"buckets": [0], "most": 200})).one()
+        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        [plan] = (await tx.scalars(explained, parameters)).one()
     [reading] = [node for node in nodes(plan["Plan"]) if node.get("Alias") == "outbox"]
-    assert reading["Actual Rows"] == 200
+    assert reading["Actual Rows"] * reading["Actual Loops"] == number
     assert reading.get("Rows Removed by Filter", 0) == 0
 
 
