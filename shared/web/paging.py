@@ -83,20 +83,20 @@ async def part_around(
     before: SortKey | None,
     size: int,
     *,
-    load: Callable[[SortKey | None, SortKey | None, int], Awaitable[Sequence[ListedRow]]],
+    load: Callable[..., Awaitable[Sequence[ListedRow]]],
     position: Callable[[ListedRow], str],
 ) -> Part[ListedRow]:
     """At most ``size`` rows: those after ``after``, else before ``before``, else the first ones.
 
-    ``load`` gives, in order, so many rows next after its first argument, or last before its second.
+    ``load`` gives, in order, at most ``limit`` rows next after ``after``, or last before ``before``.
     """
     if after is None and before is not None:
-        found = await load(None, before, size + 1)
+        found = await load(after=None, before=before, limit=size + 1)
         if found:
             shown, more = found[-size:], len(found) > size
             previous = {"avant": position(shown[0])} if more else {}
             return Part(shown, not more, previous, {"apres": position(shown[-1])})
-    found = await load(after, None, size + 1)
+    found = await load(after=after, before=None, limit=size + 1)
     shown = found[:size]
     previous = {"avant": position(shown[0])} if shown and after is not None else {}
     following = {"apres": position(shown[-1])} if len(found) > size else {}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,7 +29,7 @@ from shared.events.vocabulary import Format
 from shared.events.zones import PARIS
 from shared.web import responses
 from shared.web.form_errors import sentences
-from shared.web.paging import PagePosition, edges, part_around
+from shared.web.paging import edges, part_around
 
 PAGE = 20
 """Sessions or resources on a page."""
@@ -225,10 +226,7 @@ async def resource_list(request: Request) -> Response:
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)
         theme = theme if theme in themes else None
-
-        async def load(after: PagePosition | None, before: PagePosition | None, limit: int) -> list[Resource]:
-            return await resources.page(tx, after, limit, before=before, kind=kind, theme=theme)
-
+        load = partial(resources.page, tx, kind=kind, theme=theme)
         part = await part_around(*edges(request.query_params), PAGE, load=load, position=resource_position)
         recorded = await _recorded(tx, part.shown)
     body = render(

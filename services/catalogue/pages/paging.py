@@ -1,13 +1,14 @@
 """A page of a list of sessions, which goes forwards and backwards."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from services.catalogue.rules.resources import Resource
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import session_lists
 from shared.database import Transaction
-from shared.web.paging import PagePosition, Part, edges, part_around, written
+from shared.web.paging import Part, edges, part_around, written
 
 
 async def session_part(
@@ -20,11 +21,7 @@ async def session_part(
         moment = listed.changed_at if by_change else listed.session.plan.starts_at
         return written((moment, listed.session.session_id))
 
-    async def load(
-        after: PagePosition | None, before: PagePosition | None, limit: int
-    ) -> list[ListedSession]:
-        return await session_lists.page(tx, search, after, limit, before=before)
-
+    load = partial(session_lists.page, tx, search)
     return await part_around(*edges(query), size, load=load, position=position)
 
 

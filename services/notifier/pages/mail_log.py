@@ -7,6 +7,7 @@ proxy. A letter that is shown has links that open nothing: staff must not answer
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from shared.web.form_errors import FormError, sentences
 from shared.web.links import MAIL_LOG, OPERATIONS
 from shared.web.logins import StaffVisit
 from shared.web.operations import ServiceLine, parked_line
-from shared.web.paging import PagePosition, Part, edges, part_around, written
+from shared.web.paging import Part, edges, part_around, written
 from shared.web.responses import PRIVATE, see_other
 
 INCIDENTS = f"{OPERATIONS['notifier']}/incidents"
@@ -68,25 +69,17 @@ class MailLogPages:
         if purpose is not None and not errors:
             reading = await visit.read_for(purpose)
             async with visit.database.quiet_transaction() as tx:
-
-                async def load(
-                    after: PagePosition | None, before: PagePosition | None, limit: int
-                ) -> list[MailRow]:
-                    return await mails.find(
+                part = await part_around(
+                    *edges(visit.form),
+                    PAGE,
+                    load=partial(
+                        mails.find,
                         tx,
                         issuer=issuer or None,
                         agent_id=agent or None,
                         state=state,
-                        after=after,
-                        before=before,
-                        limit=limit,
                         reading=reading,
-                    )
-
-                part = await part_around(
-                    *edges(visit.form),
-                    PAGE,
-                    load=load,
+                    ),
                     position=lambda mail: written((mail.created_at, mail.mail_id)),
                 )
         return self._page(

@@ -1,6 +1,7 @@
 """The bespoke requests of authorities, which a delegation answers by a form."""
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -26,7 +27,7 @@ from shared.web import responses
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
-from shared.web.paging import PagePosition, edges, part_around, written
+from shared.web.paging import edges, part_around, written
 
 PAGE = 30
 COLUMN = 20
@@ -68,16 +69,10 @@ async def list_requests(visit: StaffVisit) -> Response:
     state = query.get("etat")
     wanted = BespokeState(state) if state in set(BespokeState) else None
     async with visit.database.quiet_transaction() as tx:
-
-        async def load(
-            after: PagePosition | None, before: PagePosition | None, limit: int
-        ) -> list[BespokeRequest]:
-            return await bespoke.page(tx, visit.who, after, limit, before=before, reading=None, state=wanted)
-
         part = await part_around(
             *edges(query),
             PAGE,
-            load=load,
+            load=partial(bespoke.page, tx, visit.who, reading=None, state=wanted),
             position=lambda request: written((request.received_at, request.bespoke_id)),
         )
     return visit.page("gestion-demandes.html", part=part, state=wanted)

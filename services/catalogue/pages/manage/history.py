@@ -1,6 +1,7 @@
 """The history of a session or an offer: who changed what, when, the newest first."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from starlette.responses import Response
 
@@ -19,24 +20,21 @@ ChangedFields = tuple[AuditLogRow, list[FieldChange]]
 async def session_history(visit: StaffVisit) -> Response:
     """The changes of a session of their own, each field before and after."""
     listed = await session_page.own(visit)
-    session_id = listed.session.session_id
     async with visit.database.quiet_transaction() as tx:
-
-        async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
-            return await session_lists.history(tx, session_id, visit.who, after, limit, before=before)
-
+        load = partial(session_lists.history, tx, listed.session.session_id, visit.who)
         part = await history_part(visit, load)
     return visit.page("gestion-historique.html", listed=listed, part=part)
 
 
 async def history_part(
-    visit: StaffVisit, load: Callable[[int | None, int | None, int], Awaitable[Sequence[AuditLogRow]]]
+    visit: StaffVisit, load: Callable[..., Awaitable[Sequence[AuditLogRow]]]
 ) -> Part[ChangedFields]:
     """The page of a history that the address asks for; ``load`` gives the entries of it."""
     query = visit.request.query_params
 
-    async def changes(after: int | None, before: int | None, limit: int) -> list[ChangedFields]:
-        return [(entry, field_changes(entry.changes)) for entry in await load(after, before, limit)]
+    async def changes(*, after: int | None, before: int | None, limit: int) -> list[ChangedFields]:
+        entries = await load(after=after, before=before, limit=limit)
+        return [(entry, field_changes(entry.changes)) for entry in entries]
 
     return await part_around(
         _entry_number(query.get("apres", "")),

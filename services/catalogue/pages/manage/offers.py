@@ -1,6 +1,7 @@
 """The offers that sessions are made of: listed for every delegation; made and changed by who acts for all."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from starlette.responses import Response
 
@@ -13,7 +14,6 @@ from services.catalogue.service import offers, session_lists
 from services.catalogue.service.access import viewer_of
 from services.catalogue.service.commands import OfferRequest
 from services.catalogue.service.failures import Impossible, Stale
-from services.catalogue.tables import AuditLogRow
 from shared import clock
 from shared.web.form_errors import FormError, sentences, shown_errors
 from shared.web.logins import StaffVisit
@@ -32,12 +32,7 @@ async def all_offers(visit: StaffVisit) -> Response:
     )
     ahead = SessionSearch(now=now, viewer=viewer_of(visit.who), own=True, ends_after=now)
     async with visit.database.quiet_transaction() as tx:
-
-        async def load(after: str | None, before: str | None, limit: int) -> list[Offer]:
-            return await offers.page(
-                tx, after, limit, before=before, text=chosen.text or None, session_format=chosen.format
-            )
-
+        load = partial(offers.page, tx, text=chosen.text or None, session_format=chosen.format)
         part = await part_around(after, before, PAGE, load=load, position=lambda offer: offer.offer_id)
         counts = await session_lists.groups(tx, ahead, "offer_id")
     return visit.page(
@@ -92,11 +87,7 @@ async def offer_history(visit: StaffVisit) -> Response:
     """The changes of an offer, each field before and after."""
     offer = await _offer(visit)
     async with visit.database.quiet_transaction() as tx:
-
-        async def load(after: int | None, before: int | None, limit: int) -> list[AuditLogRow]:
-            return await offers.history(tx, offer.offer_id, after, limit, before=before)
-
-        part = await history_part(visit, load)
+        part = await history_part(visit, partial(offers.history, tx, offer.offer_id))
     return visit.page("gestion-offre-historique.html", offer=offer, part=part)
 
 

@@ -1,6 +1,7 @@
 """The replays, dossiers and communities of a delegation: listed, put online, corrected, withdrawn."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared.database import Transaction
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.logins import StaffVisit
-from shared.web.paging import PagePosition, edges, part_around
+from shared.web.paging import edges, part_around
 
 PAGE = 30
 HISTORY = 50
@@ -33,10 +34,7 @@ async def own_resources(visit: StaffVisit) -> Response:
     named = query.get("type")
     kind = Kind(named) if named in set(Kind) else None
     async with visit.database.quiet_transaction() as tx:
-
-        async def load(after: PagePosition | None, before: PagePosition | None, limit: int) -> list[Resource]:
-            return await resources.page_of_own(tx, visit.who, after, limit, before=before, kind=kind)
-
+        load = partial(resources.page_of_own, tx, visit.who, kind=kind)
         part = await part_around(*edges(query), PAGE, load=load, position=resource_position)
     return visit.page("gestion-ressources.html", part=part, kind=kind)
 

@@ -107,7 +107,7 @@ async def _part(
 ) -> Part[RosterLine]:
     """A page of the roster in its own order, of these states or of all; or the first that are found."""
 
-    async def load(after: LineKey | None, before: LineKey | None, limit: int) -> list[RosterLine]:
+    async def load(*, after: LineKey | None, before: LineKey | None, limit: int) -> list[RosterLine]:
         found = await roster.page(
             tx,
             frame.session_id_of(visit),
@@ -135,7 +135,7 @@ async def _sorted_part(
 ) -> Part[RosterLine]:
     kind = _SORTED_KEYS[order]
 
-    async def load(after: SortedKey | None, before: SortedKey | None, limit: int) -> list[RosterLine]:
+    async def load(*, after: SortedKey | None, before: SortedKey | None, limit: int) -> list[RosterLine]:
         found = await roster.sorted_page(
             tx,
             frame.session_id_of(visit),
@@ -207,7 +207,7 @@ async def history(visit: StaffVisit) -> Response:
         numbers = await frame.own_session(tx, visit)
 
         async def load(
-            after: ChangeKey | None, before: ChangeKey | None, limit: int
+            *, after: ChangeKey | None, before: ChangeKey | None, limit: int
         ) -> Sequence[EnrolmentChangeRow]:
             past = await people.history(
                 tx,
