@@ -33,7 +33,6 @@ from tests.support.consuming import a_record
 from tests.support.metrics import metric
 
 REQUEST_ID = uuid.UUID("5f0c1f5e-2f0e-4d0e-9d0c-0d6d1f9f2a11")
-RequestsIn = Callable[..., Awaitable[None]]
 
 
 def requests_of(handler: Callable[..., Awaitable[int | None]] | None = None) -> Router:
