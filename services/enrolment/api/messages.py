@@ -106,6 +106,8 @@ async def write(
 ) -> MessagePlanned:
     """A letter to each person who has a seat, waits, is offered one or is pending when it leaves.
 
+    What is sent twice within a minute, as when no answer came, is one message.
+
     How the letter reads, the notifier says (`POST /api/v1/sessions/{session_id}/messages/preview`).
     """
     try:

@@ -40,15 +40,18 @@ async def plan(
 ) -> PlannedMessage:
     """Keep a message of an organiser until it leaves, or try whether it would be taken.
 
+    One that is sent twice within a minute, as by two clicks, is kept once.
     Raises ``NotFound``, ``MessageNotTaken``.
     """
     session = await lock_own(tx, session_id, by.organiser)  # or two at once would both be the last of the day
+    moment, reach = moment_of(send_at, by.now), await messages.reach(tx, session_id, message)
+    if not dry_run and (kept := await messages.same_to_come(tx, session_id, message, moment)) is not None:
+        return PlannedMessage(kept.send_at, reach, kept)
     fault = judge_message(session, send_at, await messages.moments(tx, session_id), by.policy, by.now)
     if fault is None and await messages.strangers(tx, session_id, message.enrolment_ids or ()):
         fault = MessageFault.NOT_OF_THE_SESSION
     if fault is not None:
         raise MessageNotTaken(fault)
-    moment, reach = moment_of(send_at, by.now), await messages.reach(tx, session_id, message)
     if dry_run:
         return PlannedMessage(moment, reach, None)
     row = await messages.add(tx, session_id, message, author=by.organiser.name, send_at=moment, now=by.now)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlmodel import col, select, update
 
-from services.enrolment.rules.messages import OrganiserMessage
+from services.enrolment.rules.messages import PAUSE, OrganiserMessage
 from services.enrolment.tables import MessageRow
 from shared.database import Transaction
 
@@ -52,21 +53,44 @@ async def add(
     now: datetime,
 ) -> MessageRow:
     """Keep a message until it leaves."""
-    ids = message.enrolment_ids
     row = MessageRow(
         message_id=uuid4(),
         session_id=session_id,
         author=author,
-        text=message.text,
-        link=message.link,
-        audience=[audience.value for audience in message.audience],
-        enrolment_ids=None if ids is None else [str(enrolment_id) for enrolment_id in ids],
+        **_content(message),
         send_at=send_at,
         created_at=now,
     )
     tx.add(row)
     await tx.flush()
     return row
+
+
+async def same_to_come(
+    tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
+) -> MessageRow | None:
+    """Return what was kept already of this message: a pause before it at most, and it has not left.
+
+    None: nothing was.
+    """
+    to_come = select(MessageRow).where(
+        col(MessageRow.session_id) == session_id,
+        col(MessageRow.published_at).is_(None),
+        col(MessageRow.send_at).between(send_at - PAUSE, send_at),
+    )
+    content = _content(message)
+    rows = await tx.scalars(to_come.order_by(col(MessageRow.send_at), col(MessageRow.message_id)))
+    return next((row for row in rows if row.model_dump(include=set(content)) == content), None)
+
+
+def _content(message: OrganiserMessage) -> dict[str, Any]:
+    ids = message.enrolment_ids
+    return {
+        "text": message.text,
+        "link": message.link,
+        "audience": [audience.value for audience in message.audience],
+        "enrolment_ids": None if ids is None else [str(enrolment_id) for enrolment_id in ids],
+    }
 
 
 async def of_session(tx: Transaction, session_id: UUID, *, most: int) -> Sequence[MessageRow]:

@@ -87,5 +87,5 @@ async def test_what_is_wrong_stands_beside_its_field(
         assert f'id="{field}-erreur"' in answer.text
     assert await rows("SELECT 1 FROM message") == []
     await send(organiser, path, **MESSAGE, envoyer="oui")
-    second = await send(organiser, path, **MESSAGE, envoyer="oui")
+    second = await send(organiser, path, **MESSAGE | {"texte": "Autre chose."}, envoyer="oui")
     assert "Ces personnes ont déjà un message ce jour-là." in text_of(second, 422)

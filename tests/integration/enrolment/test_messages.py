@@ -1,5 +1,7 @@
 """An organiser writes to who is in a session: a part of them, now or at a time, once a day."""
 
+import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -97,10 +99,36 @@ async def test_one_message_a_day_of_the_sessions_zone(
     monkeypatch.setattr(clock, "now", lambda: now)  # or midnight may come between two messages
     tomorrow = now + timedelta(hours=36)  # a day may have 25
     assert (await write(ask, session)).status_code == 201
-    again = await write(ask, session)
-    problem(again, 409)
+    problem(await write(ask, session, text="Apportez aussi le chargeur."), 409)
     assert (await write(ask, session, send_at=tomorrow.isoformat())).status_code == 201
     problem(await write(ask, session, "?dry_run=true", send_at=tomorrow.isoformat()), 409)
+
+
+async def test_a_message_that_is_sent_twice_within_a_minute_is_kept_once(
+    front: Front, asking: Callable[..., Ask], rows: SelectRows, database: Database
+) -> None:
+    """As by two clicks, or where no answer came; all others are messages of their own."""
+    ask, session = asking(enrolment_messages_a_day=24), await full(front)
+    tomorrow = (clock.now() + timedelta(days=1)).isoformat()
+    twice = await asyncio.gather(*(write(ask, session) for _ in range(20)))
+    assert {(answer.status_code, answer.json()["message_id"]) for answer in twice} == {
+        (201, twice[0].json()["message_id"])
+    }
+    ids = [str(row.enrolment_id) for row in await rows("SELECT enrolment_id FROM enrolment")]
+    others: list[dict[str, Any]] = [
+        {"text": "Autre chose."},
+        {"link": "https://parcours.example/plan"},
+        {"audience": ["enrolled"]},
+        {"enrolment_ids": ids},
+        {"send_at": tomorrow},
+    ]
+    for _ in range(2):
+        for changes in others:
+            assert (await write(ask, session, **changes)).status_code == 201
+    assert await rows("SELECT count(*) FROM message") == [(1 + len(others),)]
+    assert await send(database, clock.now() + timedelta(minutes=2)) == len(others)
+    assert (await write(ask, session)).status_code == 201  # the first has left
+    assert await rows("SELECT count(*) FROM message") == [(2 + len(others),)]
 
 
 async def test_what_has_not_left_can_be_taken_back(front: Front, ask: Ask, database: Database) -> None:
