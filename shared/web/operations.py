@@ -174,7 +174,6 @@ def add_to(
 class _OperationsPages:
     def __init__(self, process: Process, home: str, lines: OwnLines, titles: Mapping[str, str]) -> None:
         self._process = process
-        self._database = process.database
         self._incidents = f"{home}/incidents"
         self._lines = lines
         self._titles = titles
@@ -185,7 +184,7 @@ class _OperationsPages:
         if visit.who.role is not Role.ADMIN:
             return see_other(self._incidents)
         watchdog = self._process.watchdog
-        async with self._database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             lines = [*await self._of_all(tx), *await self._lines(tx)]
         return visit.page(
             "operations.html",
@@ -219,12 +218,12 @@ class _OperationsPages:
         if visit.request.method == "POST":
             typed = [number_in(number, MOST_NUMBER) for number in visit.form.every("choisi")]
             chosen = [number for number in typed if number is not None]
-            async with self._database.quiet_transaction() as tx:
+            async with visit.database.quiet_transaction() as tx:
                 parked = await dead_letters.find(tx, ids=chosen, state="parked", limit=LISTED)
             letters = parked if chosen else []
             failed = dict(await self._decisions.redrive(letters, actor=visit.who.name))
             done, gone = len(letters) - len(failed), len(set(chosen)) - len(letters)
-        async with self._database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             found = await dead_letters.find(tx, state=state, limit=LISTED + 1)
         return visit.page(
             "incidents.html",
@@ -257,7 +256,8 @@ class _OperationsPages:
             return await self._read(visit, number)
         if decision not in ("reprendre", "abandonner"):
             raise HTTPException(400)
-        parked = await self._parked(number)
+        async with visit.database.quiet_transaction() as tx:
+            parked = await dead_letters.find(tx, ids=[number], state="parked", limit=1)
         if not parked:
             return await self._page(visit, number, is_late=True, status=409)
         if decision == "reprendre":
@@ -269,17 +269,13 @@ class _OperationsPages:
         await self._decisions.discard(parked, actor=visit.who.name, reason=reason)
         return see_other(f"{self._incidents}/{number}")
 
-    async def _parked(self, number: int) -> list[DeadLetter]:
-        async with self._database.quiet_transaction() as tx:
-            return await dead_letters.find(tx, ids=[number], state="parked", limit=1)
-
     async def _read(self, visit: StaffVisit, number: int) -> Response:
         """Show what it says; who reads is recorded, with whom it names."""
         purpose = purpose_in(visit.form.get("motif", ""))
         if purpose is None:
             return await self._page(visit, number, wrong=["motif"], status=422)
         reading = await visit.read_for(purpose)
-        async with self._database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             for letter in await dead_letters.find(tx, ids=[number], limit=1):
                 issuer = None if letter.portal is None else self._process.eraser.issuer_of(letter.portal)
                 agents = agents_in(letter.record.value, issuer)
@@ -294,7 +290,7 @@ class _OperationsPages:
         status: int = 200,
         **values: Any,
     ) -> Response:
-        async with self._database.quiet_transaction() as tx:
+        async with visit.database.quiet_transaction() as tx:
             found = await dead_letters.find(tx, ids=[number], limit=1)
             decided = await dead_letters.audit_log(tx, number)
         if not found:
