@@ -19,7 +19,7 @@ from tests.conftest import Broker, RunService
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal, collect
 
-HELD = timedelta(seconds=3)
+HELD = timedelta(hours=1)
 
 
 @pytest.mark.kafka
@@ -33,7 +33,7 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     session, seated = open_now(capacity=1, waiting_list="offer"), an_agent()
     waiting = an_agent(issuer="essai")  # of the portal that sends the answer
     policy = Policy(longest_hold=HELD)
-    begun = clock.now()
+    begun = clock.now() - 2 * HELD
 
     async def ask(now: datetime, *requests: Request) -> None:
         async with database.transaction() as tx:
@@ -56,10 +56,9 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     ]
     record = headers(SeatOfferAnswered.TYPE, event_id=answer_id), as_json(answer)
     async with KafkaPortal(kafka.bootstrap_servers) as portal:
-        await portal.send("portal.enrolments", others)
-        offered = clock.now()  # as late as can be: the broker must have the answer before the offer is over
+        await portal.send("portal.enrolments", [*others, (key, *record)])
+        offered = clock.now() - HELD + timedelta(seconds=0.1)  # so it is over once the broker has the answer
         await ask(offered, Withdrawal(*members(offered), seated.key, None))
-        await portal.send("portal.enrolments", [(key, *record)])
 
     async def is_over() -> bool:
         return clock.now() > offered + HELD
