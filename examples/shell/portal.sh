@@ -11,10 +11,10 @@ answers=${ANSWERS:-[]}
 post() {
     id=$(cat /proc/sys/kernel/random/uuid)
     # Sent again with the same ce-id it is the same request: curl may try as often as it likes.
-    curl -sS --fail-with-body --retry 3 "$ENROLMENT_URL/api/v1/events" \
+    said=$(curl -sS --fail-with-body --retry 3 "$ENROLMENT_URL/api/v1/events" \
         -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \
         -H 'ce-specversion: 1.0' -H "ce-id: $id" -H "ce-source: /portals/$PORTAL" -H "ce-type: fr.cnfpt.portal.$1.v1" \
-        --data-binary "{$2}" >/dev/null
+        --data-binary "{$2}") || { echo "$said" >&2; exit 1; }
     echo "$id"
 }
 
@@ -25,10 +25,11 @@ about_session() {
 
 # Print each answer as it comes; `next` is where to go on, and a real portal keeps it.
 hear() {
+    : "${ENROLMENT_URL:?where Parcours is}" "${TOKEN:?the token of the portal}"
     after=${AFTER:-0}
     while :; do
         page=$(curl -sS --fail-with-body -H "Authorization: Bearer $TOKEN" \
-            "$ENROLMENT_URL/api/v1/answers?after=$after&wait=20") || { sleep 1; continue; }
+            "$ENROLMENT_URL/api/v1/answers?after=$after&wait=20") || { echo "$page" >&2; sleep 1; continue; }
         printf %s "$page" | jq -r '.items[] | "\(.type) \(.data)"'
         after=$(printf %s "$page" | jq -r .next)
     done

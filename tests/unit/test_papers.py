@@ -88,6 +88,17 @@ def test_every_requirement_of_asvs_has_one_answer_and_they_are_counted_right() -
     assert counted == {verdict: str(answers.count(verdict)) for verdict in set(answers)}
 
 
+COPIED = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("*.md")]
+"""The papers that have lines to copy into a shell."""
+
+
+def test_the_python_of_lines_to_copy_is_that_of_the_oldest_version_that_works_here() -> None:
+    copied = [code for paper in COPIED for code in re.findall(r"(?s)python3 -c '(.*?)'", paper.read_text())]
+    assert len(copied) > 3
+    for code in copied:
+        compile(code, code, "exec")  # CI has that version, too
+
+
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 

@@ -310,6 +310,29 @@ def test_an_example_corrects_nothing_where_it_is_not_told_the_address(name: str)
     assert "EMAIL: the address from now on" in done.stderr
 
 
+def test_the_shell_says_why_it_is_refused(parcours: Parcours) -> None:
+    environment = {"ENROLMENT_URL": parcours.url, "TOKEN": "shell", "PORTAL": "node", "SESSION_ID": "x"}
+    done = subprocess.run(
+        [*shell(), "ask"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert '"code":"not_authenticated"' in done.stderr
+
+
+def test_the_shell_does_not_listen_where_it_is_not_told_where() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ENROLMENT_URL"}
+    done = subprocess.run(
+        [*shell(), "hear"], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "ENROLMENT_URL: where Parcours is" in done.stderr
+
+
 async def a_request_about_agents(kafka: str, ce_id: str) -> tuple[bytes, bytes]:
     """The key and the value of this request."""
     consumer = AIOKafkaConsumer(
