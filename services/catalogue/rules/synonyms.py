@@ -23,13 +23,53 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     "responsable": ("deontologie", "ethique", "biais", "discrimination"),
     "transition ecologique": ("climat", "ecologie", "carbone", "environnement", "energie", "sobriete"),
     "metiers": ("emploi", "emplois", "competences", "ressources humaines", "rh"),
+    "auvergne rhone alpes": (
+        "ain", "allier", "ardeche", "cantal", "drome", "haute-loire", "haute-savoie", "isere", "loire",
+        "puy-de-dome", "rhone", "savoie",
+    ),
+    "bourgogne franche comte": (
+        "cote-d'or", "doubs", "haute-saone", "jura", "nievre", "saone-et-loire", "territoire de belfort",
+        "yonne",
+    ),
+    "bretagne": ("cotes-d'armor", "finistere", "ille-et-vilaine", "morbihan"),
+    "centre val de loire": ("cher", "eure-et-loir", "indre", "indre-et-loire", "loir-et-cher", "loiret"),
+    "corse": ("corse-du-sud", "haute-corse"),
+    "grand est": (
+        "ardennes", "aube", "bas-rhin", "haut-rhin", "haute-marne", "marne", "meurthe-et-moselle", "meuse",
+        "moselle", "vosges",
+    ),
+    "hauts de france": ("aisne", "nord", "oise", "pas-de-calais", "somme"),
+    "ile de france": (
+        "essonne", "hauts-de-seine", "seine-et-marne", "seine-saint-denis", "val-d'oise", "val-de-marne",
+        "yvelines",
+    ),
+    "normandie": ("calvados", "eure", "manche", "orne", "seine-maritime"),
+    "nouvelle aquitaine": (
+        "charente", "charente-maritime", "correze", "creuse", "deux-sevres", "dordogne", "gironde",
+        "haute-vienne", "landes", "lot-et-garonne", "pyrenees-atlantiques", "vienne",
+    ),
+    "occitanie": (
+        "ariege", "aude", "aveyron", "gard", "gers", "haute-garonne", "hautes-pyrenees", "herault", "lot",
+        "lozere", "pyrenees-orientales", "tarn", "tarn-et-garonne",
+    ),
+    "pays de la loire": ("loire-atlantique", "maine-et-loire", "mayenne", "sarthe", "vendee"),
+    "provence alpes cote d azur": (
+        "alpes-de-haute-provence", "alpes-maritimes", "bouches-du-rhone", "hautes-alpes", "var", "vaucluse",
+    ),
+    "": ("pres de", "autour de", "environs de"),
 }  # fmt: skip
-"""By what the offer says, in small letters without accents, all that stands for it."""
+"""By what the offer says, in small letters without accents, all that stands for it: for a delegation, its
+departments. Last, what it never says."""
 
 MOST_READINGS = 4
 """In how many ways a search is read, besides as it was typed."""
 
-_MEANT = {name: said for said, names in SYNONYMS.items() for name in names}
+_MEANT = {
+    name: said
+    for said, names in SYNONYMS.items()
+    for each in names
+    for name in (each, each.replace("-", " "))
+}
 _NAMES = re.compile(
     rf"(?<![\w-])({'|'.join(map(re.escape, sorted(_MEANT, key=len, reverse=True)))})(?![\w-])"
 )

@@ -166,6 +166,23 @@ async def test_what_people_call_by_another_name_finds_what_the_offer_says(visito
     assert await found(visitor, recherche="visioconférence", passees="oui") >= webinars
 
 
+async def test_a_department_finds_what_its_delegation_offers_and_a_town_what_is_near(
+    visitor: HttpBrowser,
+) -> None:
+    for department, delegation in (
+        ("Loire Atlantique", "pays-de-la-loire"),
+        ("Ille-et-Vilaine", "bretagne"),
+        ("côte d’or", "bourgogne-franche-comte"),
+        ("Bouches-du-Rhône", "provence-alpes-cote-d-azur"),
+        ("Gironde", "nouvelle-aquitaine"),
+    ):
+        offered = await found(visitor, delegation=delegation, passees="oui")
+        assert offered
+        assert await found(visitor, recherche=department, passees="oui") >= offered
+    near = await found(visitor, recherche="près de Rennes", passees="oui")
+    assert near == await found(visitor, recherche="Rennes", passees="oui") != set()
+
+
 async def test_a_word_that_is_nearly_right_finds_what_was_meant_and_the_page_says_so(
     visitor: HttpBrowser,
 ) -> None:

@@ -15,6 +15,9 @@ VOCABULARY = {"rennes", "strasbourg", "webinaire", "intelligence", "artificielle
         ("RGPD à Rennes", "donnees a rennes"),
         ("Visioconférence", "webinaire"),
         ("formations pour dirigeants", "formations pour inet"),
+        ("Loire-Atlantique", "pays de la loire"),
+        ("Côtes d’Armor", "bretagne"),
+        ("près de Nantes", " nantes"),
     ],
 )
 def test_what_people_call_by_another_name_is_read_as_what_the_offer_says(typed: str, read: str) -> None:
