@@ -8,5 +8,5 @@ STAFF_AREA = organiser_area(
     "gestion",
     labels.form_field,
     only_posted=("/publier", "/copier", "/modele", "/replay"),
-    shows_what_follows=("/annuler", "/supprimer", "/retirer"),
+    shows_what_follows=("/annuler", "/supprimer", "/retirer", "/demandes/"),
 )

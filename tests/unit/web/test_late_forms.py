@@ -50,7 +50,6 @@ NOT_FINAL = {
     f"{CATALOGUE.home}/offres/x",
     f"{CATALOGUE.home}/ressources/nouvelle",
     f"{CATALOGUE.home}/ressources/x",
-    f"{CATALOGUE.home}/demandes/x",
     ROSTER,
     f"{ROSTER}/ajout",
     f"{ROSTER}/presence",
