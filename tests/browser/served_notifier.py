@@ -104,7 +104,8 @@ async def fill(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await notifier.hear(a_decision(AgentEnrolled))
     yann = an_agent(agent_id="1002", given_name="Yann", email="yann@ville-exemple.fr")
-    await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=yann))
+    for _ in range(2):  # the same letter within a minute
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=yann))
     await notifier.hear(a_decision(EnrolmentRefused, enrolment_id=uuid4(), agent=yann, reason="session_full"))
     long = an_agent(
         agent_id="1003", given_name=LONG_NAME, family_name=LONG_NAME, email="maxence@ville.example"

@@ -27,7 +27,7 @@ def test_a_person_is_found_their_letter_read_and_their_address_corrected(
         log_in(page, LOG, notifier.TOKEN)
         find(page, "yann@ville-exemple.fr")
         expect(page.get_by_role("heading", name="Yann Durand", level=1)).to_be_visible()
-        page.get_by_role("link", name="Courriel : Votre inscription est confirmée").click()
+        page.get_by_role("link", name="Courriel : Votre inscription est confirmée").first.click()
         expect(page.locator("pre")).to_contain_text("Bonjour Yann")
         page.get_by_role("button", name="Voir cette personne, corriger son adresse").click()
         page.get_by_label("Nouvelle adresse").fill("yann.durand@ville-exemple.fr")
