@@ -1,9 +1,11 @@
 """What every page of a session has: whose it is, its head, its other pages, what was done, or why not."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
@@ -13,7 +15,7 @@ from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.roster_lines import LineKey, RosterLine
+from services.enrolment.rules.roster_lines import LineKey, RosterLine, plain
 from services.enrolment.rules.states import State
 from services.enrolment.service import overview, roster
 from services.enrolment.service.by_organiser import ByOrganiser
@@ -41,7 +43,7 @@ from shared.guard import Guard
 from shared.http import Problem
 from shared.read_log import Reading, reading_of
 from shared.security_log import SecurityEvent, SecurityOutcome
-from shared.web import labels
+from shared.web import french, labels
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -170,6 +172,14 @@ def to_session(
 def to_person(enrolment_id: UUID, done: str) -> Response:
     """Lead to the page of a person, which says what was done."""
     return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
+
+
+def file_name(what: str, session: SessionState, ending: str) -> str:
+    """``participants-saint-malo-2026-11-27.csv``: a file about a session by its town, or else its title."""
+    about = french.town(session.venue) if session.venue else session.title
+    day = session.starts_at.astimezone(ZoneInfo(session.timezone)).date()
+    kept = re.sub("[^a-z0-9]+", "-", plain(about))[:60].strip("-")
+    return "-".join(filter(None, (what, kept, day.isoformat()))) + f".{ending}"
 
 
 def download(visit: StaffVisit, guard: Guard, content: bytes, name: str, media_type: str) -> Response:

@@ -198,7 +198,7 @@ class PresencePages:
             session, lines = await seated_in(tx, visit)
         pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
         return frame.download(
-            visit, self.guard, pdf, f"emargement-{session.session_id}.pdf", "application/pdf"
+            visit, self.guard, pdf, frame.file_name("emargement", session, "pdf"), "application/pdf"
         )
 
     async def certificate(self, visit: StaffVisit) -> Response:
@@ -224,7 +224,7 @@ class PresencePages:
             )
         zipped = await zip_of(due, self.signature)
         return frame.download(
-            visit, self.guard, zipped, f"attestations-{session.session_id}.zip", "application/zip"
+            visit, self.guard, zipped, frame.file_name("attestations", session, "zip"), "application/zip"
         )
 
 

@@ -88,7 +88,7 @@ class SheetPages:
         if form == "xlsx":
             content = await asyncio.to_thread(workbooks.of_csv, content)
         media_type = workbooks.MEDIA_TYPE if form == "xlsx" else spreadsheets.MEDIA_TYPE
-        return frame.download(visit, self.guard, content, f"{kind}-{session.session_id}.{form}", media_type)
+        return frame.download(visit, self.guard, content, frame.file_name(kind, session, form), media_type)
 
     # ------------------------------------------------------------------------------------- in
 
