@@ -36,8 +36,8 @@ STATUSES: Mapping[Status, str] = {
 }
 WAITING_LISTS: Mapping[WaitingList, str] = {
     WaitingList.NONE: "sans liste d’attente",
-    WaitingList.AUTOMATIC: "avec liste d’attente, une place libérée étant attribuée d’office",
-    WaitingList.OFFER: "avec liste d’attente, une place libérée étant proposée à la personne suivante",
+    WaitingList.AUTOMATIC: "avec liste d’attente : une place libérée est attribuée d’office",
+    WaitingList.OFFER: "avec liste d’attente : une place libérée est proposée à la personne suivante",
 }
 APPROVALS: Mapping[ApprovalPolicy, str] = {
     ApprovalPolicy.NONE: "sans accord préalable",
@@ -147,12 +147,12 @@ ROSTER_CAUSES: Mapping[str, str] = {
 }
 """Why an enrolment changed, as organisers read it."""
 ENROLMENT_FIELDS: Mapping[str, str] = {
-    "email": "Courriel",
     "given_name": "Prénom",
     "family_name": "Nom",
+    "email": "Courriel",
     "function": "Fonction",
-    "siret": "SIRET de l’employeur",
     "employer": "Employeur",
+    "siret": "SIRET de l’employeur",
     "delegation": "Délégation de l’employeur",
     "above_capacity": "Motif au-delà de la capacité",
     "reason": "Motif",

@@ -79,15 +79,21 @@ async def test_a_session_is_shown_with_the_next_date_that_counts_for_who_enrols(
         assert page.count(" ".join(said.split())) == 1, said
 
 
-async def test_a_session_that_is_cancelled_takes_nobody(front: Front, organiser: OrganiserClient) -> None:
+async def test_a_session_that_is_cancelled_takes_nobody_and_nobody_leaves_it(
+    front: Front, organiser: OrganiserClient
+) -> None:
     session = open_now()
     await front.publish(session)
-    assert "Ajouter une personne" in text_of(await organiser.get(page_of(session)))
+    await front.enrol(session, an_agent())
+    offered = ("Ajouter une personne", "Changer la priorité", "Enregistrer leur désistement")
+    page = text_of(await organiser.get(page_of(session)))
+    assert [each for each in offered if each in page] == [*offered]
     await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
     page = text_of(await organiser.get(page_of(session)))
     assert "Annulée" in page
     assert "Inscriptions jusqu’au" not in page
-    assert "Ajouter une personne" not in page
+    assert [each for each in offered if each in page] == []
+    assert "Écrire" in page
 
 
 async def test_what_waits_for_the_organiser_comes_first(
