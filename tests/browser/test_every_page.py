@@ -380,7 +380,7 @@ def before_a_session(served: ServedEnrolment) -> States:
         "candidates, nobody": (f"{at['empty']}/candidatures", []),
         "candidates, tried": (
             f"{at['ranking']}/candidatures",
-            [rank_all, press("Enregistrer et essayer"), see("Ce classement donnerait")],
+            [rank_all, press("Enregistrer et voir ce qui suit"), see("Ce classement donnerait")],
         ),
         "agreements": (f"{at['approval']}/candidatures", []),
     }
@@ -428,10 +428,10 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         "check-in, long names": (f"{at['long']}/pointage", []),
         "check-in, nobody": (f"{at['empty']}/pointage", []),
         "messages": (f"{at['full']}/messages", []),
-        "messages, mistakes": (None, [press("Essayer"), see("Rien n’a été enregistré")]),
+        "messages, mistakes": (None, [press("Relire avant l’envoi"), see("Rien n’a été enregistré")]),
         "messages, tried": (
             None,
-            [fill("Message", "Au 2e étage."), press("Essayer"), see("Ce message partirait")],
+            [fill("Message", "Au 2e étage."), press("Relire avant l’envoi"), see("Ce message partirait")],
         ),
         "files": (f"{at['full']}/fichiers", []),
         "files, mistake": (None, [press("Voir les changements"), see("Rien n’a été enregistré")]),
@@ -449,7 +449,12 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         "leaving": (served.withdrawal, []),
         "logged in too late": (
             f"{at['full']}/messages",
-            [fill("Message", "Au 2e étage."), forget_log_in, press("Essayer"), see("avait pris fin")],
+            [
+                fill("Message", "Au 2e étage."),
+                forget_log_in,
+                press("Relire avant l’envoi"),
+                see("avait pris fin"),
+            ],
         ),
         "how it stands": (
             "/inscriptions/exploitation/connexion",

@@ -198,7 +198,7 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
         tab.locator("ol.candidates li").nth(0), target_position={"x": 9, "y": 4}
     )
     expect(tab.locator("ol.candidates li strong").first).to_have_text(first)
-    tab.get_by_role("button", name="Enregistrer et essayer").click()
+    tab.get_by_role("button", name="Enregistrer et voir ce qui suit").click()
     expect(tab.get_by_text("Ce classement donnerait")).to_be_visible()
     tab.get_by_role("link", name="Revenir au brouillon").click()
     expect(tab.locator("ol.candidates li strong").first).to_have_text(first)  # as it was saved
@@ -506,7 +506,7 @@ def test_a_message_is_tried_sent_and_taken_back(tab: Page, served_enrolment: Ser
     tab.goto(in_session(served_enrolment, "ranking", "/messages"))
     tab.get_by_label("En attente d’une décision").check()
     tab.get_by_label("Message", exact=True).fill("Réponse mardi.")
-    tab.get_by_role("button", name="Essayer").click()
+    tab.get_by_role("button", name="Relire avant l’envoi").click()
     is_said(tab, "Ce message partirait")
     tab.get_by_role("button", name="Envoyer").click()
     is_said(tab, "Le message est enregistré")

@@ -59,12 +59,14 @@ async def test_a_session_is_drafted_published_changed_and_cancelled(
 
 
 @pytest.mark.parametrize("approval", ["none", "selection"])
-async def test_who_waits_for_a_decision_is_told_of_a_cancellation_too(
+async def test_it_is_said_that_who_waits_for_a_decision_hears_of_a_cancellation_or_another_date_too(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, approval: str
 ) -> None:
-    session_id = await published(ask, an_empty_offer, approval=approval)
-    page = (await organiser.get(f"/gestion/sessions/{session_id}/annuler")).text
-    assert ("attend un accord ou une sélection" in page) is (approval == "selection")
+    path = f"/gestion/sessions/{await published(ask, an_empty_offer, approval=approval)}"
+    cancelled = await organiser.get(f"{path}/annuler")
+    postponed = await send(organiser, f"{path}/reporter", starts_at=in_days(50).strftime("%Y-%m-%dT%H:%M"))
+    for page in (cancelled.text, postponed.text):
+        assert ("attend un accord ou une sélection" in page) is (approval == "selection")
 
 
 async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(

@@ -159,7 +159,7 @@ async def test_everybody_is_decided_about_also_who_came_meanwhile(
     path = page_of(session, "/candidatures")
     undecided = await send(organiser, path, **ranks(ids, 1, 2), essai="oui")
     said = text_of(undecided, 422)
-    assert "Le brouillon est enregistré, mais il ne peut pas encore être essayé." in said
+    assert "il reste à le compléter." in said
     assert "2 sans rang ni « non retenue »" in said
     tried = await send(organiser, path, **ranks(ids, 1, 2, 3, 4), essai="oui")
     late = an_agent()
@@ -199,7 +199,7 @@ async def test_that_more_wait_for_their_employer_is_said_with_where_all_are(
     assert everybody not in (await organiser.get(path)).text
     monkeypatch.setattr("services.enrolment.pages.manage.ranking.PENDING", 1)
     cut = await organiser.get(path)
-    assert "Voici 1 des 2 personnes sans accord" in text_of(cut).replace("\u00a0", " ")
+    assert "Voici 1 des 2 personnes dont l’accord est attendu" in text_of(cut).replace("\u00a0", " ")
     assert f'href="{everybody}"' in cut.text
     assert "Riou" in text_of(await organiser.get(everybody))
 

@@ -90,17 +90,26 @@ def test_nothing_and_one_are_singular_in_the_catalogue(
     ("number", "sentence"),
     [
         (0, "0 inscription sur 0 place"),
-        (1, "1 inscription sur 1 place, 1 proposée, 1 personne en attente, 1 sans accord, 1 candidature"),
+        (
+            1,
+            (
+                "1 inscription sur 1 place, dont 1 réservée, 1 proposée, 1 personne en attente, "
+                "1 accord attendu, 1 candidature"
+            ),
+        ),
         (
             2,
-            "2 inscriptions sur 2 places, 2 proposées, 2 personnes en attente, 2 sans accord, 2 candidatures",
+            (
+                "2 inscriptions sur 2 places, dont 2 réservées, 2 proposées, 2 personnes en attente, "
+                "2 accords attendus, 2 candidatures"
+            ),
         ),
     ],
 )
 def test_nothing_and_one_are_singular_for_organisers(number: int, sentence: str) -> None:
     names = ("enrolled", "offered", "waiting", "pending_approval", "pending_selection")
     numbers = SimpleNamespace(**dict.fromkeys(names, number), session=SimpleNamespace(capacity=number))
-    assert spaced(phrases("enrolment", "manage/parts.html").in_numbers(numbers)) == sentence
+    assert spaced(phrases("enrolment", "manage/parts.html").in_numbers(numbers, number)) == sentence
 
 
 @pytest.mark.parametrize(("number", "kept"), [(1, "1 jour)"), (2, "2 jours)")])
