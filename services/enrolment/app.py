@@ -89,14 +89,16 @@ def compose(settings: Settings) -> Process:
         on_published=watch.look,
         follows=READS,
     )
+    rendering = Rendering(pages.links.TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     operations.add_to(
         process,
-        Rendering(pages.links.TEMPLATES, service="enrolment", sites=sites, notice="message.html"),
+        rendering,
         tokens=tokens,
         guard=guard,
         address=settings.public_url("enrolment"),
         provider=provider_of(settings),
     )
+    process.api.router.routes.append(rendering.unknown_below("/inscriptions"))
     return process
 
 

@@ -111,15 +111,17 @@ def compose(settings: Settings) -> Process:
         follow_seconds=5,
         workers=[partial(_deliver, settings, database)],
     )
+    rendering = pages.rendering(sites, PRIVATE)
     operations.add_to(
         process,
-        pages.rendering(sites, PRIVATE),
+        rendering,
         tokens=tokens,
         guard=guard,
         address=settings.public_url("notifier"),
         provider=provider_of(settings),
         lines=pages.mail_log.status_of_mails,
     )
+    process.api.router.routes.append(rendering.unknown_below("/courriels"))
     return process
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from shared import clock
 from shared.database import is_temporary
@@ -192,6 +193,14 @@ class Rendering:
 
     def _say(self, notice: Notice, **values: Any) -> Response:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
+
+    def unknown_below(self, place: str) -> Route:
+        """The last route of a service that has its pages below ``place``: who gets lost there gets a page."""
+
+        async def unknown(_request: Request) -> Response:
+            raise HTTPException(404)
+
+        return Route(f"{place}/{{rest:path}}", self.guarded(unknown))
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint, with a page for errors of HTTP, closed forms, and a database that is away."""
