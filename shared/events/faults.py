@@ -3,11 +3,14 @@
 from typing import Any
 
 _BAD_TEXT = "has control characters, line breaks, or not the form that the contract asks for"
+_NO_UUID = "Input should be a valid UUID"
 
 
 def sentence_of(fault: Any) -> str:
     """Return what is wrong with one field. ``fault`` is an item of ``ValidationError.errors()``."""
     if fault["type"] == "string_pattern_mismatch":
         return _BAD_TEXT
+    if fault["type"] == "uuid_parsing":  # pydantic quotes a character of the value, be it one of no text
+        return _NO_UUID
     message: str = fault["msg"]
     return message.removeprefix("Value error, ")

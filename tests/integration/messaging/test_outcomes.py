@@ -114,6 +114,18 @@ async def test_the_sender_of_a_rejected_record_is_told_where_it_lies_and_what_is
     }
 
 
+@pytest.mark.parametrize("session_id", ["\0", "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a1\0", "\u202e"])
+async def test_whatever_stands_where_an_id_should_is_rejected_and_not_quoted(
+    answering: Database, portals: PortalsFile, session_id: str
+) -> None:
+    """Postgres holds no NUL: a reason with one could not be kept, and the record was parked instead."""
+    await take(requests_of(), answering, portals, a_request(session_id=session_id))
+    [rejection] = await notified(answering)
+    assert [(problem.pointer, problem.message) for problem in rejection.problems] == [
+        ("/session_id", "Input should be a valid UUID")
+    ]
+
+
 async def test_a_record_that_comes_again_is_rejected_once_and_another_by_itself(
     answering: Database, portals: PortalsFile
 ) -> None:
