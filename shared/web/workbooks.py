@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -21,6 +22,16 @@ _LARGEST = 10 * 1024 * 1024
 """Bytes of a part, once it is unpacked, and characters of all cells together."""
 _MOST_COLUMNS = 200
 _MARK = b"PK\x03\x04"
+_KNOWN = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ET.ParseError,
+    LookupError,
+    ValueError,
+    RuntimeError,
+)
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -50,7 +61,7 @@ def as_csv(content: bytes) -> bytes:
                 name for name in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
             )
             rows = list(_bounded(_rows(_parsed(archive, sheets[0]), texts)))
-    except (zipfile.BadZipFile, ET.ParseError, KeyError, IndexError, ValueError, RuntimeError) as error:
+    except _UNREADABLE as error:
         fault = Fault(1, Code.NOT_CSV, "the file is no workbook that can be read")
         raise UnreadableSheet(fault) from error
     written = io.StringIO()
@@ -59,6 +70,8 @@ def as_csv(content: bytes) -> bytes:
 
 
 def _parsed(archive: zipfile.ZipFile, name: str) -> ET.Element:
+    if archive.getinfo(name).compress_type not in _KNOWN:
+        raise ValueError(name)
     with archive.open(name) as part:
         content = part.read(_LARGEST + 1)
     if len(content) > _LARGEST or b"<!DOCTYPE" in content or b"\x00" in content:
@@ -107,9 +120,12 @@ def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 def _column(reference: str) -> int:
     """The number of a column from 0, of ``B12``."""
+    letters = reference.upper().rstrip("0123456789")
+    if not re.fullmatch("[A-Z]{1,3}", letters):
+        raise ValueError("no cell")
     number = 0
-    for letter in reference.rstrip("0123456789"):
-        number = number * 26 + ord(letter.upper()) - ord("A") + 1
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
 
 

@@ -25,6 +25,20 @@ def a_workbook(sheet: str, shared: str = "", **others: str) -> bytes:
     return written.getvalue()
 
 
+def damaged() -> bytes:
+    """One whose packed workbook.xml begins with what no packer writes."""
+    content = workbooks.of_csv(b"Identifiant;Rang\r\n")
+    head, name, rest = content.partition(b"xl/workbook.xml")
+    return head + name + b"\xff" + rest[1:]
+
+
+def otherwise_packed() -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", f"<worksheet {MAIN}/>")
+    return written.getvalue()
+
+
 def test_what_is_written_is_read_again() -> None:
     content = 'Identifiant;Rang\r\nA-1;"a;b\n<c> & é"\r\nA-2;\x02\r\n'.encode("utf-8-sig")
     rows = read(workbooks.as_csv(workbooks.of_csv(content)), COLUMNS).rows
@@ -67,6 +81,11 @@ def test_empty_cells_at_the_end_of_a_row_may_be_left_out() -> None:
             "<row/>", **{"xl/workbook.xml": f'<workbook {MAIN}><workbookPr date1904="1"/></workbook>'}
         ),
         a_workbook('<row><c r="GQ1"/></row>' + "<row><c/></row>" * 60_000),
+        damaged(),
+        otherwise_packed(),
+        a_workbook('<row><c r="ß1"/></row>'),
+        a_workbook('<row><c r="A1"/><c r="1"/></row>'),
+        a_workbook("<row/>", **{"xl/workbook.xml": '<?xml version="1.0" encoding="x"?><workbook/>'}),
     ],
     ids=[
         "cut off",
@@ -80,6 +99,11 @@ def test_empty_cells_at_the_end_of_a_row_may_be_left_out() -> None:
         "entities",
         "days from 1904",
         "short rows below a wide one",
+        "damaged",
+        "packed as no program does",
+        "no cell",
+        "no column",
+        "unknown encoding",
     ],
 )
 def test_what_is_no_workbook_is_refused(content: bytes) -> None:
