@@ -125,8 +125,9 @@ class IssuerPages:
             log.warning("A log-in at the issuer gave no role for %s", self._area.home)
             await self._guard.refuse(request, SecurityEvent.LOG_IN)
             return self._failed(LoginFault.NO_ROLE, name=identity.name)
+        secret = await self._kept.open_by_issuer(request, self._provider.issuer, identity, grant)
         response = self._rendering.page("log-in-onward.html", path="", area=self._area, onward=towards)
-        await self._kept.open_by_issuer(request, response, self._provider.issuer, identity, grant)
+        self._kept.give_cookie(response, secret)
         return response
 
     def _away(self, error: ProviderAway) -> Response:

@@ -96,16 +96,14 @@ class KeptLogins:
         await self._open(request, row)
         return row, secret
 
-    async def open_by_issuer(
-        self, request: Request, response: Response, issuer: str, identity: Identity, grant: Grant
-    ) -> None:
-        """Log somebody in whom the issuer knows."""
+    async def open_by_issuer(self, request: Request, issuer: str, identity: Identity, grant: Grant) -> str:
+        """Log somebody in whom the issuer knows. Returns the secret that their browser is to have."""
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
         row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
         row.name, row.id_token = identity.name, identity.id_token
         await self._open(request, row)
-        self.give_cookie(response, secret)
+        return secret
 
     async def _open(self, request: Request, row: LoginRow) -> None:
         """Replace the log-in that this browser had: who knew its cookie knows nothing now.
