@@ -130,7 +130,7 @@ class Relay:
         """
         producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
         async with self._database.quiet_transaction() as tx:
-            await tx.execute(_IN_ORDER)
+            await tx.execute(_WITHOUT_SORTING)
             # In a statement of its own, so that the next one sees what the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
@@ -254,7 +254,7 @@ async def _mark(
 # After an outage the planner believes that most rows are unsent: it would walk the primary key past all that
 # was ever sent, or sort all that is unsent in every pass. BETWEEN and not "=", here and below: then the index
 # of unsent rows is the only one in the order that is asked for, and without sorting the only way.
-_IN_ORDER = text("SET LOCAL enable_sort = off")
+_WITHOUT_SORTING = text("SET LOCAL enable_sort = off")
 # Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
 # replicas share them; in random order, or replicas would queue for the same one. CASE: no other is locked.
 _LOCK = text(
