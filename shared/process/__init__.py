@@ -270,12 +270,16 @@ class Process:
         return asyncio.create_task(self._guarded(what, work))
 
     async def _guarded(self, what: str, work: Awaitable[None]) -> None:
-        """Await a part of the process, and end the process if the part fails: it would work only by half."""
+        """Await a part of the process, and end the process if the part fails: it would work only by half.
+
+        A part that is cancelled though nobody asked this task to end has failed too.
+        """
+        task = asyncio.current_task()
         try:
             await work
-        except asyncio.CancelledError:
-            raise
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             log.exception("%s failed", what)
             self._fail(f"{what} failed; see the log above")
 

@@ -383,3 +383,23 @@ async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
         stalled = r"the consumer of (portal.enrolments|catalogue.sessions) has made no progress for \d+ s"
         with pytest.raises(CannotRun, match=stalled):
             await process.run()
+
+
+async def test_a_part_that_is_cancelled_though_nobody_ends_it_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by a library whose own task was cancelled; the process would go on without that part."""
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    for name, value in settings_of("enrolment", f"postgresql://x@{NOWHERE}/x", NOWHERE).items():
+        monkeypatch.setenv(name, value)
+    process = DEFINITION.compose(DEFINITION.settings())
+    await process._start("the relay", cancelled())
+    assert process._fault == "the relay failed; see the log above"
+    ended = process._start("a worker", asyncio.sleep(60))
+    await asyncio.sleep(0)
+    ended.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ended
