@@ -22,7 +22,10 @@ LOCK_TIMEOUT = 1_000
 
 
 def upgrade(url: str, revisions: Path, metadata: MetaData) -> None:
-    """Bring the database to the newest revision; replicas that do so at the same time wait for each other."""
+    """Bring the database to the newest revision; one of a newer version stays as it is.
+
+    Replicas that do so at the same time wait for each other.
+    """
     command.upgrade(_config(url, revisions, metadata), "head")
 
 
@@ -59,10 +62,14 @@ async def missing(database: Database, revisions: Path) -> str | None:
     async with database.quiet_transaction() as tx:
         connection = await tx.connection()
         current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    known = {revision.revision for revision in script.walk_revisions()}
-    if current == newest or (current is not None and current not in known):
-        return None  # a newer version has migrated already: what it added is nothing to this one
+    if current == newest or is_of_newer_version(current, script):
+        return None
     return f"the database is at revision {current or 'none'}, this version needs {newest}"
+
+
+def is_of_newer_version(revision: str | None, script: ScriptDirectory) -> bool:
+    """Whether a newer version has migrated the database already: what it added is nothing to this one."""
+    return revision is not None and revision not in {known.revision for known in script.walk_revisions()}
 
 
 def drift(url: str, metadata: MetaData) -> list[Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.database import async_url
-from shared.migrations import LOCK_TIMEOUT
+from shared.migrations import LOCK_TIMEOUT, is_of_newer_version
 
 _LOCK = 0x6D696772617465  # "migrate"
 _TRIES = 120
@@ -28,6 +28,8 @@ def _run(connection: Connection) -> None:
         compare_type=True,
         transaction_per_migration=True,
     )
+    if is_of_newer_version(context.get_context().get_current_revision(), context.script):
+        return
     with context.begin_transaction():
         context.run_migrations()
 
