@@ -9,7 +9,7 @@ from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.enrolments import find_own as find_own_enrolment
 from services.enrolment.service.failures import NotFound, UnknownCode
-from services.enrolment.service.sessions import find_own
+from services.enrolment.service.sessions import find_own, read_own
 from services.enrolment.store import arrivals, roster_lines
 from shared import read_log
 from shared.auth import Principal
@@ -35,10 +35,9 @@ async def show(
 
     ``most``: how many people, at most. Who reads is recorded.
     """
-    session = await find_own(tx, session_id, organiser)
+    session = await read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     people = await arrivals.seated(tx, session_id, module, most)
     return Arrivals(session, people, await arrivals.count(tx, session_id, module))
 

@@ -150,9 +150,8 @@ async def history(
 
     Next after ``after``, which are older, or last before ``before``. Who reads is recorded.
     """
-    if await sessions_service.find_own(tx, session_id, organiser) is None:
+    if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     last = await changes.last_of_session(tx, session_id, most, after=after, before=before)
     agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
     return PastOfSession(last, agents)
@@ -170,9 +169,8 @@ async def groups(
 
     Of the last ``most`` who came so and left so. Who reads is recorded.
     """
-    if await sessions_service.find_own(tx, session_id, organiser) is None:
+    if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     begun = await groups_store.begun(tx, session_id, most + 1)
     replaced = await groups_store.replaced(tx, session_id, most + 1)
     return GroupsOfSession(

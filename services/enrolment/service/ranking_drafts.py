@@ -13,13 +13,12 @@ from services.enrolment.service import selection
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import DraftHasChanged, UndecidedCandidates
 from services.enrolment.service.selection import Selection
-from services.enrolment.service.sessions import find_own, lock_own
+from services.enrolment.service.sessions import lock_own, read_own
 from services.enrolment.store import ranking_drafts, roster_lines
 from services.enrolment.store.ranking_drafts import draft_of
-from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.read_log import Reading, ReadKind
+from shared.read_log import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +38,8 @@ async def show(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading
 ) -> CandidatesToRank | None:
     """Return the candidates of a session and its draft; None: it is not the organiser's. It is recorded."""
-    if await find_own(tx, session_id, organiser) is None:
+    if await read_own(tx, session_id, organiser, reading) is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     row = await ranking_drafts.find(tx, session_id)
     return CandidatesToRank(
         lines=[line async for line in _lines(tx, session_id)],

@@ -7,7 +7,6 @@ from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrd
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
 from services.enrolment.store import question_answers, roster_lines
-from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -33,10 +32,9 @@ async def page(
 
     Who reads is recorded.
     """
-    session = await sessions.find_own(tx, session_id, organiser)
+    session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return session, await roster_lines.page(
         tx, session_id, after, limit, before=before, states=states, sought=sought
     )
@@ -56,10 +54,9 @@ async def sorted_page(
     descending: bool,
 ) -> tuple[SessionState, list[RosterLine]] | None:
     """Return what :func:`page` does, sorted by what one chooses."""
-    session = await sessions.find_own(tx, session_id, organiser)
+    session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return session, await roster_lines.sorted_page(
         tx, session_id, order, after, limit, before=before, states=states, descending=descending
     )
@@ -77,9 +74,8 @@ async def chosen(
 
     Who reads is recorded.
     """
-    if await sessions.find_own(tx, session_id, organiser) is None:
+    if await sessions.read_own(tx, session_id, organiser, reading) is None:
         return None
-    await read_log.record(tx, reading, ReadKind.ROSTER, session_id=session_id)
     return await roster_lines.lines_of(tx, session_id, enrolment_ids)
 
 
@@ -90,10 +86,9 @@ async def stream(
 
     Who reads is recorded.
     """
-    session = await sessions.find_own(tx, session_id, organiser)
+    session = await sessions.read_own(tx, session_id, organiser, reading, ReadKind.SHEET)
     if session is None:
         return None
-    await read_log.record(tx, reading, ReadKind.SHEET, session_id=session_id)
     return session, roster_lines.stream(tx, session_id, states=states)
 
 

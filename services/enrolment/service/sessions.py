@@ -10,11 +10,13 @@ from services.enrolment.rules.answering import decide
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service.failures import NotFound
 from services.enrolment.store import outbox, requests, rosters, sessions
+from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.events.seances import numbered
+from shared.read_log import Reading, ReadKind
 
 _NOTHING: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
 
@@ -92,6 +94,20 @@ async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> S
     """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
     session = await sessions.find(tx, session_id)
     return session if session is not None and organiser.finds(session.organiser) else None
+
+
+async def read_own(
+    tx: Transaction,
+    session_id: UUID,
+    organiser: Principal,
+    reading: Reading,
+    kind: ReadKind = ReadKind.ROSTER,
+) -> SessionState | None:
+    """Return a session of whose people the organiser reads, which is recorded; None: it is not theirs."""
+    session = await find_own(tx, session_id, organiser)
+    if session is not None:
+        await read_log.record(tx, reading, kind, session_id=session_id)
+    return session
 
 
 async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState:
