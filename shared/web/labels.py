@@ -125,7 +125,7 @@ ROSTER_STATES: Mapping[str, str] = {
 }
 """How an enrolment stands, as organisers read it."""
 ROSTER_CAUSES: Mapping[str, str] = {
-    "withdrawal": "Désistement à la demande de l’agent",
+    "withdrawal": "Désistement à la demande de l’agente ou de l’agent",
     "employer": "Désistement à la demande de l’employeur",
     "moved": "Changement pour une autre session",
     "joined": "Réunie avec une autre inscription de la même personne",

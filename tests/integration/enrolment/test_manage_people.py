@@ -301,7 +301,7 @@ async def test_the_history_tells_the_last_changes_and_who_made_them(
     await send(organiser, path, f"{path}/desistement", by="agent")
     page = text_of(await organiser.get(page_of(session, "/historique")))
     assert "Martin Élise · Place libérée" in page
-    assert "Durand Zoé · Désistement à la demande de l’agent : désistement" in page
+    assert "Durand Zoé · Désistement à la demande de l’agente ou de l’agent " in page
     assert "advisor-bretagne" in page
 
 
