@@ -79,10 +79,16 @@ async def fill(database: Database) -> dict[str, UUID]:
         a_question("repas", "choice", label="Quel repas ?"),
         a_question("acces", "text", label="Venez-vous en train ?"),
     ]
+    morning = (now + timedelta(days=30)).replace(hour=8, minute=30, second=0, microsecond=0)
+    by_day = {
+        "starts_at": morning,
+        "ends_at": morning + timedelta(hours=7),
+        "enrolment_closes_at": morning - timedelta(days=10),
+    }
     later = {"starts_at": now + timedelta(days=50), "ends_at": now + timedelta(days=50, hours=6)}
     sessions = {
         "full": open_now(
-            capacity=6, waiting_list="offer", venue="Hôtel de ville, 35000 Rennes", questions=asked
+            capacity=6, waiting_list="offer", venue="Hôtel de ville, 35000 Rennes", questions=asked, **by_day
         ),
         "ranking": open_now(
             format="inet",
