@@ -19,7 +19,7 @@ from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
 from services.enrolment.service.arrivals import Arrivals
 from services.enrolment.service.attendance import AttendanceAsSeen
-from services.enrolment.service.failures import AttendanceHasChanged, EnrolmentFailure
+from services.enrolment.service.failures import AttendanceHasChanged, EnrolmentFailure, UnknownCode
 from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -148,11 +148,11 @@ class PresencePages:
         try:
             async with visit.database.transaction() as tx:
                 if undone:
-                    found = await arrivals.undo(tx, by, session_id, module, undone)
+                    enrolment_id = await arrivals.undo(tx, by, session_id, module, undone)
                 else:
                     # A code that is read by the camera is the address of the arrival.
                     code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
-                    found = await arrivals.note(tx, by, session_id, module, code)
+                    enrolment_id = await arrivals.note(tx, by, session_id, module, code)
         except EnrolmentFailure as failure:
             errors = {"code": frame.why_not(failure)}
             return Response(status_code=422) if tapped is not None else await _check_in_page(visit, errors)
@@ -161,8 +161,8 @@ class PresencePages:
         return frame.to_session(
             session_id,
             "/pointage",
-            done="" if undone else f"pointee-{found}",
-            at=f"p-{found}",
+            done="" if undone else f"pointee-{enrolment_id}",
+            at=f"p-{enrolment_id}",
             seance=module + 1,
         )
 
@@ -182,7 +182,7 @@ class PresencePages:
             )
         session_id, code = numbers.session.session_id, str(enrolment_id)
         by = frame.acting(visit, self.policy)
-        with suppress(EnrolmentFailure):  # the page that follows says that they have no seat
+        with suppress(UnknownCode):  # the page that follows says that they have no seat
             async with visit.database.transaction() as tx:
                 if "annuler" in visit.form:
                     await arrivals.undo(tx, by, session_id, module, code)
