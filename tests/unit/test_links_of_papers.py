@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAPERS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+OF_EXAMPLES = [ROOT / "examples" / "README.md", *(ROOT / "examples").glob("*/README.md")]
+"""Not those of what the examples fetch."""
+PAPERS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *OF_EXAMPLES]
 
 
 def anchors(paper: Path) -> set[str]:

@@ -47,3 +47,14 @@ def test_a_state_is_never_told_by_colour_alone() -> None:
         for part in (PARTS.chip("Un mot", tone), PARTS.state("Une phrase", tone)):
             assert "<svg" in str(part)
             assert re.search("<span>(Un mot|Une phrase)</span>", str(part))
+
+
+@pytest.mark.parametrize("settled", [(), ("starts_at",)])
+def test_a_field_that_cannot_change_any_more_is_not_required(settled: tuple[str, ...]) -> None:
+    fields = Rendering(TEMPLATES).module("fields.html")
+    field = str(fields.text("starts_at", "Début", {"starts_at": ""}, {}, required=True, settled=settled))
+    assert (" required" in field, " readonly" in field, "Obligatoire" in field) == (
+        not settled,
+        bool(settled),
+        not settled,
+    )
