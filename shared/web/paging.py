@@ -55,7 +55,7 @@ def position(cursor: str | None, kind: TypeAdapter[SortKey]) -> SortKey | None:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return kind.validate_python(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         errors = [{"field": "query.cursor", "message": "was not given out by this list"}]
         raise Problem(
             422, "The request is not valid", "Begin again without a cursor.", errors=errors

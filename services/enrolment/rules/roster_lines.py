@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.questions import KeptAnswer
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, Instant
 
 PARTS = [
     State.OFFERED,
@@ -61,16 +61,16 @@ def part_of(state: State) -> int:
 
 SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, datetime, UUID]
+LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, Instant, UUID]
 """Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
 TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
 """Where a line stands in a roster that is sorted by a text: that, and the id."""
-TimeKey = tuple[AwareDatetime, UUID]
+TimeKey = tuple[Instant, UUID]
 """Where a line stands in a roster that is sorted by when it changed last: that, and the id."""
 SortedKey = tuple[str | datetime, UUID]
 """A TextKey or a TimeKey."""
 
-ChangeKey = tuple[AwareDatetime, SmallNumber, UUID]
+ChangeKey = tuple[Instant, SmallNumber, UUID]
 """Where a change stands in the history of a session: when it was, which of its enrolment's, the enrolment."""
 
 

@@ -244,14 +244,18 @@ async def walk(organiser: OrganiserClient, address: str, way: str) -> tuple[list
         [2**31, 0, 0, "2025-01-01T00:00:00Z", str(UUID(int=0))],
         ["\0", str(UUID(int=0))],
         [0, -(2**31), 0, "2025-01-01T00:00:00Z", str(UUID(int=0))],
+        [0, 0, 0, "9999-12-31T23:59:59-23:59", str(UUID(int=0))],
+        ["0001-01-01T00:00:00+23:59", str(UUID(int=0))],
+        "[" * 5_000,
     ],
 )
 async def test_a_place_in_the_roster_that_nobody_gave_out_is_its_beginning(
-    front: Front, organiser: OrganiserClient, key: list[Any]
+    front: Front, organiser: OrganiserClient, key: list[Any] | str
 ) -> None:
     session, _ = await full(front)
-    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
-    for way, order in itertools.product(("apres", "avant"), ("", "&tri=nom")):
+    content = key if isinstance(key, str) else json.dumps(key)
+    cursor = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    for way, order in itertools.product(("apres", "avant"), ("", "&tri=nom", "&tri=depuis")):
         page = await organiser.get(page_of(session, f"?{way}={cursor}{order}"))
         assert "Durand Zoé" in text_of(page)
 
