@@ -1,4 +1,4 @@
-"""A form as a browser sends it, read in one way; what is wrong with it is shown by ``fields.html``."""
+"""A form as a browser sends it, read in one way."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,6 @@ LARGEST_FORM = 256 * 1024
 """Bytes."""
 MAX_FIELDS = 1_000
 """Those of a session with a hundred séances and a hundred reservations."""
-
-Errors = Mapping[str, str]
-"""What is wrong, by field; under "" what is no field's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,16 +128,3 @@ def moment_in(typed: str, timezone: str) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError("is not a moment between 2000 and 2100")
     return moment.astimezone(UTC)
-
-
-def in_order(errors: Errors, order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Each error, for the list above the form in the ``order`` of its fields; first what is no field's.
-
-    A row's field (``modules-0-title``) stands where its rows do.
-    """
-    ranks = {name: number for number, name in enumerate(order)}
-
-    def rank(name: str) -> int:
-        return ranks.get(name.partition("-")[0], -1)
-
-    return [(name if rank(name) >= 0 else None, errors[name]) for name in sorted(errors, key=rank)]
