@@ -18,6 +18,7 @@ class Authority:
         self._folder = folder
         _openssl(
             *(*_NEW, "-days", str(days), "-subj", "/CN=throw-away"),
+            *("-addext", "keyUsage=critical,keyCertSign"),  # Python 3.13 refuses an authority without
             *("-keyout", str(self._key), "-out", str(self.file)),
         )
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from services.deployment import SERVICES, all_fields, is_secret
 from tests.support.commands import check_command
+from tests.support.lacking import program
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -51,6 +53,18 @@ def test_the_commands_that_the_guide_has_one_type_exist(paper: str) -> None:
     assert typed
     for line in typed:
         check_command(shlex.split(line, comments=True))
+
+
+def test_the_certificates_that_secure_kafka_makes_are_taken_by_python_as_in_the_images(
+    tmp_path: Path,
+) -> None:
+    """Python 3.13 looks as strictly as OpenSSL can; older ones do not."""
+    program("openssl", package="openssl")
+    typed = re.findall(r"(?m)^ +((?:openssl (?:req|x509)|printf) .*)$", tasks()["Secure Kafka"])
+    assert len(typed) == 4
+    for line in [*typed, "openssl verify -x509_strict -CAfile ca.pem kafka-1.pem"]:
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (line, done.returncode, done.stderr if done.returncode else "") == (line, 0, "")
 
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
