@@ -5,6 +5,7 @@ one message per channel (issue 1566), which for a batch is the list of all its e
 keys, examples or settings of topics: those are filled in here.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
         messages |= _messages(events, schemas, examples or {})
         operation = made["operations"][address]
         if handled_by := channel.get("description"):
-            operation["description"] = handled_by
+            operation["description"] = inspect.cleandoc(handled_by)
         operation["messages"] = [
             _reference("channels", address, "messages", event.__name__)
             for event in (events if operation["action"] == "send" else router.subscriptions[topic].events)
