@@ -67,8 +67,8 @@ MOST_READINGS = 4
 _MEANT = {
     name: said
     for said, names in SYNONYMS.items()
-    for each in names
-    for name in (each, each.replace("-", " "))
+    for written in names
+    for name in (written, written.replace("-", " "))
 }
 _NAMES = re.compile(
     rf"(?<![\w-])({'|'.join(map(re.escape, sorted(_MEANT, key=len, reverse=True)))})(?![\w-])"
