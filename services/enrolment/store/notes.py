@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID, uuid5
 
 from sqlalchemy import func
 from sqlmodel import col, select
 
 from services.enrolment.tables import NoteRow
-from shared.database import Transaction
+from shared.database import Transaction, insert_many
 
 
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
-    """Keep a note."""
-    tx.add(NoteRow(note_id=uuid4(), enrolment_id=enrolment_id, author=author, text=text, written_at=now))
-    await tx.flush()
+    """Keep a note; the same of one author on one day (UTC) is kept once, however often it is sent."""
+    note_id = uuid5(enrolment_id, f"{now.date().isoformat()} {author}\n{text}")
+    row = {
+        "note_id": note_id,
+        "enrolment_id": enrolment_id,
+        "author": author,
+        "text": text,
+        "written_at": now,
+    }
+    await insert_many(tx, NoteRow, [row], then="ON CONFLICT (note_id) DO NOTHING")
 
 
 async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:

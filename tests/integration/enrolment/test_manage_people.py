@@ -5,6 +5,7 @@ import base64
 import itertools
 import json
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.states import State
-from services.enrolment.service import corrections
+from services.enrolment.service import corrections, people
 from services.enrolment.service.by_organiser import ByOrganiser
 from shared import clock
 from shared.auth import Principal, Role
@@ -577,6 +578,25 @@ async def test_a_note_is_kept_with_its_author_and_counted_in_the_roster(
     assert "advisor-bretagne" in text_of(await organiser.get(path))
     assert "Vient en fauteuil &lt;b&gt;" in (await organiser.get(path)).text
     assert "1 note" in text_of(await organiser.get(page_of(session)))
+
+
+async def test_a_note_that_is_sent_again_is_kept_once_a_day(
+    front: Front, organiser: OrganiserClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, (agent, *_) = await full(front)
+    path, now = await person_page(front, session, agent), clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)  # or midnight may come between two clicks
+    async with asyncio.TaskGroup() as clicks:
+        for _ in range(5):
+            clicks.create_task(send(organiser, path, f"{path}/note", note="À rappeler"))
+    await send(organiser, path, f"{path}/note", note="Rappelé")
+    page = (await organiser.get(path)).text
+    assert (page.count("À rappeler"), page.count("Rappelé")) == (1, 1)
+    author = Principal(name="advisor-bretagne", role=Role.ORGANISER, delegation="bretagne")
+    async with database.transaction() as tx:
+        by = ByOrganiser(author, Policy(), now + timedelta(days=1))
+        await people.add_note(tx, by, (await front.of(session, agent)).enrolment_id, "À rappeler")
+    assert (await organiser.get(path)).text.count("À rappeler") == 2
 
 
 async def test_a_form_without_its_key_does_nothing(front: Front, organiser: OrganiserClient) -> None:
