@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from services.notifier.pages.staff_area import CORRECTION, PEOPLE
-from services.notifier.service import corrections, people
-from services.notifier.service.people import KnownPerson, Story
+from services.notifier.service import corrections, people, timeline
+from services.notifier.service.people import KnownPerson
+from services.notifier.service.timeline import Story
 from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
@@ -74,7 +75,7 @@ class PeoplePages:
             async with visit.database.transaction() as tx:
                 request_id = await corrections.request(tx, chosen, typed["nouvelle"], reading, seen=seen)
         async with visit.database.quiet_transaction() as tx:
-            story = await people.story(tx, chosen, reading)
+            story = await timeline.story(tx, chosen, reading)
         if request_id is None:
             status = 409 if can_be_asked and story.person.is_correctable else 422
             return self._page(visit, story, reading, typed=typed, errors=errors, status=status)
@@ -103,7 +104,7 @@ class PeoplePages:
 
     async def _story(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:
         async with visit.database.quiet_transaction() as tx:
-            story = await people.story(tx, agent, reading)
+            story = await timeline.story(tx, agent, reading)
         return self._page(visit, story, reading)
 
     def _page(

@@ -1,15 +1,85 @@
 """The story of an agent over all services: what happened is kept as its events are heard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
+from services.notifier.letters import NumberedSession
 from services.notifier.letters.happenings import happening_of
-from services.notifier.store import timeline
+from services.notifier.service.mails import SENT_AGAIN_AFTER
+from services.notifier.store import mails, people, sessions, timeline
+from services.notifier.store.people import KnownPerson
+from services.notifier.tables import EnrolmentRow, MailAuditRow, MailRow, TimelineRow
+from shared import read_log
 from shared.database import Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received
+from shared.events.vocabulary import AgentKey
+from shared.read_log import Reading, ReadKind
+
+LONGEST_STORY = 300
+"""Of what happened, and of letters: the newest."""
 
 
 async def keep(tx: Transaction, received: Sequence[Received[Event]]) -> None:
     """Keep what these events say happened to agents: codes and ids, no name and no address."""
     happened = [(record, happening_of(record.event)) for record in received]
     await timeline.add(tx, [(record, *known) for record, known in happened if known is not None])
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One line of a story: what happened, or a letter, or what was decided about that."""
+
+    at: datetime
+    happened: TimelineRow | None = None
+    mail: MailRow | None = None
+    decision: MailAuditRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A person, where they stand, and what happened, the newest first; ``is_whole``: since it is kept."""
+
+    person: KnownPerson
+    enrolments: Sequence[EnrolmentRow]
+    lines: Sequence[StoryLine]
+    sessions: Mapping[UUID, NumberedSession]
+    is_whole: bool
+
+
+async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
+    """Return the story of an agent. Who reads is recorded.
+
+    That a letter was sent again is kept beside both mails; it is one line, of the first where that is there.
+    """
+    await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
+    (person,) = await people.known(tx, [agent])
+    enrolments = await people.enrolments_of(tx, agent)
+    happened = await timeline.of_agent(tx, agent, most=LONGEST_STORY)
+    letters = await mails.find(tx, issuer=agent.issuer, agent_id=agent.agent_id, limit=LONGEST_STORY)
+    ids = {mail.mail_id for mail in letters}
+    said_by_first = {f"{SENT_AGAIN_AFTER} {mail_id}" for mail_id in ids}
+    decisions = await mails.audit_logs(tx, ids)
+    lines = [
+        *(StoryLine(row.at, happened=row) for row in happened),
+        *(StoryLine(mail.settled_at or mail.created_at, mail=mail) for mail in letters),
+        *(
+            StoryLine(decision.at, decision=decision)
+            for decision in decisions
+            if decision.action not in said_by_first
+        ),
+    ]
+    about = {
+        *(row.session_id for row in enrolments),
+        *(row.session_id for row in happened),
+        *(row.session_id for row in letters),
+    }
+    return Story(
+        person,
+        enrolments,
+        sorted(lines, key=lambda line: line.at, reverse=True),
+        await sessions.find(tx, [session_id for session_id in about if session_id is not None]),
+        is_whole=len(happened) < LONGEST_STORY and len(letters) < LONGEST_STORY,
+    )

@@ -86,6 +86,19 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     assert [line for line in titles if line.startswith("Courriel")], "letters stand in the same story"
 
 
+async def test_a_letter_that_was_sent_again_is_two_mails_and_one_decision(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await log_in(browser)
+    mail = await sent.row()
+    again = await browser.post(f"/courriels/suivi/{mail.mail_id}", data={"cle": key, "decision": "renvoyer"})
+    story = (await looked_for(browser, key, mail.recipient)).text
+    titles = re.findall(r"<strong>(?:<a [^>]*>)?(Courriel|Décision sur un courriel)", story)
+    assert titles.count("Courriel") == 2
+    assert titles.count("Décision sur un courriel") == 1
+    assert f'sous le numéro <a href="{again.url.path}">' in story
+
+
 async def test_who_has_a_name_in_common_is_listed_and_one_is_chosen(
     notifier: Notifier, browser: httpx.AsyncClient
 ) -> None:

@@ -18,7 +18,8 @@ from services.notifier.pages.staff_area import SUPPORT_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
 from services.notifier.service import mails
 from services.notifier.service.erasures import ErasureState
-from services.notifier.service.people import KnownPerson, Story, StoryLine
+from services.notifier.service.people import KnownPerson
+from services.notifier.service.timeline import Story, StoryLine
 from services.notifier.store.attempts import WrittenLetter
 from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, MailState, TimelineRow
 from shared import clock
