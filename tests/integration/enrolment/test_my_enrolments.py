@@ -89,7 +89,7 @@ async def test_who_waits_with_a_group_sees_the_place_of_the_group(front: Front, 
         link = await letter(front, Purpose.ENROLMENTS, session, agent)
         shown = under((await ask("GET", link)).text, "Complète")
         assert f"<strong>{place}</strong>" in shown
-        assert ("C’est le rang de votre groupe" in shown) == together
+        assert ("C’est la position de votre groupe" in shown) == together
 
 
 async def test_what_waits_for_an_answer_is_first_and_what_is_past_is_folded(front: Front, ask: Ask) -> None:
