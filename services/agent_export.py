@@ -182,7 +182,7 @@ _TABLES: Mapping[str, str] = {
     "enrolment_change": "Changements d’inscriptions",
     "request": "Les demandes faites pour vous",
     "correction": "Corrections d’un nom ou d’un courriel",
-    "subscriber": "Votre abonnement aux actualités",
+    "subscriber": "Votre abonnement aux nouveautés",
     "subscription": "Ce que vous suivez",
     "agent_detail": "Ce que votre portail a dit de vous en dernier",
     "ended_subscription": "Ce que vous ne suivez plus",

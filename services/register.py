@@ -18,7 +18,7 @@ from services.notifier.settings import Settings as NotifierSettings
 from shared.messaging import personal_data as messaging
 from shared.personal_data import PersonalData
 from shared.web import logins
-from shared.web.french import typeset
+from shared.web.french import plural, typeset
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "personal-data.md"
 PAGE = Path(__file__).parent / "catalogue" / "templates" / "registre.html"
@@ -42,6 +42,7 @@ qui contient des données personnelles et n’y figure pas fait échouer les tes
 service public du CNFPT (article 6, 1, e du RGPD). Les durées sont celles d’une installation qui n’en choisit
 pas d’autres.
 """
+_DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }}{% endmacro %}'
 
 
 def document() -> str:
@@ -58,7 +59,7 @@ def page() -> str:
 
     For how long is what the installation has set.
     """
-    lines = ["{# Written by make contracts from services/*/personal_data.py. #}"]
+    lines = ["{# Written by make contracts from services/*/personal_data.py. #}", _DAYS]
     for title, held_here in _parts():
         lines += ["<section>", f"<h3>{title}</h3>"]
         lines += [*dict.fromkeys(map(_entry, held_here)), "</section>"]
@@ -74,7 +75,7 @@ def _parts() -> Iterator[tuple[str, Sequence[PersonalData]]]:
 
 def _kept(days: int | str) -> str:
     """Return how long, for a template of the catalogue, whose site has the settings of all services."""
-    return f"{{{{ site.kept_days.{days} }}}} jours" if isinstance(days, str) else _number(days)
+    return f"{{{{ days(site.kept_days.{days}) }}}}" if isinstance(days, str) else _number(days)
 
 
 def _default(days: int | str) -> str:
@@ -82,7 +83,7 @@ def _default(days: int | str) -> str:
 
 
 def _number(days: int) -> str:
-    return f"{days} jours" if days else "une heure au plus"
+    return f"{days} {plural(days, 'jour')}" if days else "une heure au plus"
 
 
 def _entry(held: PersonalData) -> str:

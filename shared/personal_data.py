@@ -25,11 +25,11 @@ SLICE = 1_000
 class Whose(StrEnum):
     """Whom personal data is about, as the register says it in French."""
 
-    AGENTS = "agents territoriaux"
-    OFFICERS = "correspondants des collectivités et des délégations"
-    SUBSCRIBERS = "abonnés aux actualités"
-    ADDRESSEES = "agents territoriaux, correspondants des collectivités et des délégations, abonnés"
-    NAMED = "agents territoriaux, et autres personnes que nomme l’événement"
+    AGENTS = "agentes et agents territoriaux"
+    OFFICERS = "correspondantes et correspondants des collectivités et des délégations"
+    SUBSCRIBERS = "personnes abonnées aux nouveautés"
+    ADDRESSEES = f"{AGENTS}, {OFFICERS}, personnes abonnées"
+    NAMED = "agentes et agents territoriaux, et autres personnes que nomme l’événement"
     STAFF = "personnel du CNFPT"
     TRAINERS = "formatrices et formateurs"
     VISITORS = "personnes qui ouvrent les pages, ou appellent les services"

@@ -291,7 +291,10 @@ def register(*, of_session: str = "false", of_address: str = "") -> Register:
             PersonalData(
                 table=ReadLogRow,
                 whose=Whose.STAFF,
-                columns={"actor": "nom du jeton, courriel, ou numéro de formateur, de qui a consulté"},
+                columns={
+                    "actor": "nom du jeton, courriel, ou numéro de formatrice ou de formateur, "
+                    "de qui a consulté"
+                },
                 purpose=_PURPOSE,
                 ends=(_OVER,),
                 of_address=BY_ADDRESS.format("actor"),

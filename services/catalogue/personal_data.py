@@ -60,7 +60,7 @@ REGISTER = (
                 table=BespokeRequestRow,
                 whose=Whose.STAFF,
                 columns={
-                    "advisor_name": "nom du conseiller qui répond",
+                    "advisor_name": "nom de la personne qui répond",
                     "advisor_email": "son courriel",
                     "answer": "sa réponse",
                 },
@@ -74,7 +74,7 @@ REGISTER = (
                 table=SessionRow,
                 whose=Whose.STAFF,
                 columns={
-                    "experts": "noms des intervenants annoncés",
+                    "experts": "noms de qui intervient",
                     "summary": "présentation, qui peut les nommer",
                     "loaded": "la même présentation, telle qu’elle a été chargée",
                     "search_vector": "les mots de la présentation, pour la recherche",
@@ -97,7 +97,7 @@ REGISTER = (
                 columns={
                     "title": "titre d’un replay, d’un dossier ou d’une communauté, qui peut nommer quelqu’un",
                     "summary": "présentation d’un replay, d’un dossier ou d’une communauté, qui peut nommer "
-                    "les intervenants",
+                    "qui intervient",
                     "search_vector": "les mots de la présentation, pour la recherche",
                 },
                 purpose="Présenter ce qui est en ligne.",
@@ -118,7 +118,7 @@ REGISTER = (
                 whose=Whose.STAFF,
                 columns={
                     "actor": "nom du jeton, ou de la commande",
-                    "changes": "ce qui a changé, dont les noms des intervenants, et le titre, la "
+                    "changes": "ce qui a changé, dont les noms de qui intervient, et le titre, la "
                     "présentation et l’adresse d’une ressource, même retirée",
                 },
                 purpose="Savoir qui a changé une session ou une ressource.",

@@ -148,7 +148,7 @@ REGISTER = (
             PersonalData(
                 table=MailAuditRow,
                 whose=Whose.STAFF,
-                columns={"actor": "nom de l’exploitant"},
+                columns={"actor": "nom de la personne de l’exploitation"},
                 purpose="Savoir qui a décidé d’un courriel.",
                 ends=(MAILS,),
                 of_agent=f"mail_id IN (SELECT mail_id FROM mail WHERE {_MAILS})",  # noqa: S608 a condition of our own
@@ -157,7 +157,7 @@ REGISTER = (
             PersonalData(
                 table=MailAuditRow,
                 whose=Whose.STAFF,
-                columns={"actor": "nom de l’exploitant"},
+                columns={"actor": "nom de la personne de l’exploitation"},
                 purpose="Savoir qui a décidé d’un courriel.",
                 ends=(MAILS,),
                 of_address=BY_ADDRESS.format("actor"),
@@ -187,7 +187,7 @@ REGISTER = (
                     "details": "ce que dit le courriel",
                     "smtp_answer": "réponse du serveur de messagerie, qui peut citer l’adresse",
                 },
-                purpose="Écrire à chacun une seule fois, et pouvoir dire ce qui lui a été écrit.",
+                purpose="Écrire à chaque personne une seule fois, et pouvoir dire ce qui lui a été écrit.",
                 ends=(MAILS,),
                 of_agent=_MAILS,
                 of_address=_MAILS_TO_NO_AGENT,
@@ -211,7 +211,7 @@ REGISTER = (
                 table=EnrolmentRow,
                 whose=Whose.AGENTS,
                 columns={**_IDENTITY, "standing": "où en est l’inscription"},
-                purpose="Envoyer convocations, rappels, changements et replays à ceux qui sont inscrits.",
+                purpose="Envoyer convocations, rappels, changements et replays aux personnes inscrites.",
                 ends=(ENDED, PAST),
                 of_agent=_ENROLMENTS,
                 address=_ADDRESS,
@@ -255,7 +255,7 @@ REGISTER = (
                 table=SubscriptionRow,
                 whose=Whose.SUBSCRIBERS,
                 columns={"interest": "thème, délégation, communauté ou offre suivis"},
-                purpose="Envoyer les actualités demandées.",
+                purpose="Envoyer les nouveautés demandées.",
                 until="la personne se désabonne",
                 of_agent=_SUBSCRIPTIONS,
                 of_address=f"subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_NO_AGENTS})",  # noqa: S608 as above
@@ -278,7 +278,7 @@ REGISTER = (
                 table=SubscriberRow,
                 whose=Whose.SUBSCRIBERS,
                 columns=_IDENTITY,
-                purpose="Envoyer les actualités demandées.",
+                purpose="Envoyer les nouveautés demandées.",
                 until="la personne se désabonne",
                 of_agent=_SUBSCRIBERS,
                 of_address=_NO_AGENTS,
@@ -303,8 +303,8 @@ REGISTER = (
             PersonalData(
                 table=NewsRow,
                 whose=Whose.STAFF,
-                columns={"summary": "présentation, qui peut nommer les intervenants"},
-                purpose="Annoncer ce qui est en ligne à ceux qui suivent les actualités.",
+                columns={"summary": "présentation, qui peut nommer qui intervient"},
+                purpose="Annoncer ce qui est en ligne aux personnes qui suivent les nouveautés.",
                 until="l’organisateur corrige la présentation dans le catalogue",
             ),
             PersonalData(

@@ -25,7 +25,7 @@ ANSWERS = Retention(
 DEAD_LETTERS = Retention(
     table=DeadLetterRow,
     days=dead_letters.KEPT.days,
-    since="le rejet de la demande, ou la décision d’un exploitant",
+    since="le rejet de la demande, ou la décision de l’exploitation",
     over="state <> 'parked' AND parked_at < :before AND NOT EXISTS (SELECT FROM dead_letter_audit AS audit "
     "WHERE audit.dead_letter_id = dead_letter.id AND audit.at >= :before)",
     key="id",
@@ -66,7 +66,7 @@ EVENTS = PersonalData(
     },
     purpose="Transmettre chaque décision aux autres services et aux portails, une seule fois.",
     ends=(SENT, ANSWERS),
-    until="l’événement soit publié, ou qu’un exploitant y renonce",
+    until="l’événement soit publié, ou que l’exploitation y renonce",
     of_agent=_AGENT_IN_OUTBOX,
     of_address=_ADDRESS_IN_OUTBOX,
     # The row stays: a portal's feed has its number. What was held back will not be sent.
@@ -100,7 +100,7 @@ REGISTER = Register(
         PersonalData(
             table=DeadLetterAuditRow,
             whose=Whose.STAFF,
-            columns={"actor": "nom de l’exploitant", "note": "sa raison"},
+            columns={"actor": "nom de la personne de l’exploitation", "note": "sa raison"},
             purpose="Savoir qui a décidé d’une demande mise de côté.",
             ends=(DEAD_LETTERS,),
             of_address=BY_ADDRESS.format("actor"),

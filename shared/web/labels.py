@@ -270,8 +270,8 @@ HAPPENINGS: Mapping[str, str] = {
     "absent_justified": "Absence justifiée enregistrée",
     "corrected": "Coordonnées corrigées",
     "address_given": "Nouvelle adresse donnée, à confirmer",
-    "subscribed": "Abonnement aux actualités",
-    "unsubscribed": "Abonnement aux actualités arrêté",
+    "subscribed": "Abonnement aux nouveautés",
+    "unsubscribed": "Abonnement aux nouveautés arrêté",
 }
 """What happened to an agent, as support reads it."""
 HAPPENED_BECAUSE: Mapping[str, str] = {
@@ -279,11 +279,11 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "moved_here": "par un changement de session",
     "moved_away": "pour une autre session de la même offre",
     "joined": "une autre de ses inscriptions à la session est gardée",
-    "agent": "à la demande de l’agent",
+    "agent": "à sa demande",
     "employer": "à la demande de l’employeur",
     "session_cancelled": "session annulée",
     "expired": "sans réponse à temps",
-    "declined": "refusée par l’agent",
+    "declined": "refusée par la personne",
     "employer_approval": "accord de l’employeur attendu",
     "selection": "sélection attendue",
     "certified": "attestation due",

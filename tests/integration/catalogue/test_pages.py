@@ -164,7 +164,7 @@ async def test_the_notice_says_how_long_this_installation_keeps_what_it_keeps(
 ) -> None:
     environment = settings_of("catalogue", "postgresql://a:b@localhost/c", "localhost:1")
     chosen = {
-        "notifier_mails_kept_days": 30,
+        "notifier_mails_kept_days": 1,
         "enrolment_attendance_kept_days": 700,
         "read_log_kept_days": 200,
     }
@@ -172,9 +172,10 @@ async def test_the_notice_says_how_long_this_installation_keeps_what_it_keeps(
     settings = Settings.model_validate(given | chosen)
     async with visiting(database, tokens_file, kept_days=kept_days(settings)) as browser:
         notice = await read(browser, "/donnees-personnelles")
-    assert "30 jours après l’envoi du courriel" in notice.text
+    assert "1 jour après l’envoi du courriel" in notice.text
     assert "700 jours après la fin de la session" in notice.text
     assert "200 jours après la consultation" in notice.text
+    assert "1 jour après la demande" in notice.text
     assert "90 jours après l’envoi du courriel" not in notice.text
     assert "Les durées sont celles de cette installation." in notice.text
 

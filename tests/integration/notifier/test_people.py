@@ -76,7 +76,7 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     titles = re.findall(r"<strong>(?:<a [^>]*>)?([^<]*)<", story)
     happenings = [line for line in titles if not line.startswith("Courriel")]
     assert happenings == [
-        "Abonnement aux actualités",
+        "Abonnement aux nouveautés",
         "Présence enregistrée",
         "Coordonnées corrigées",
         "Place obtenue",
