@@ -111,8 +111,8 @@ class MailSearch(BaseModel):
     model_config = ConfigDict(extra="forbid")
     agent_id: mails_service.Searched | None = Field(
         default=None,
-        description="Where nobody has this identifier, the reference of an enrolment, as letters have it or "
-        "as it was dictated. An address is refused: who is found by none could not be told of the search.",
+        description="Where nobody has this identifier, a reference as letters have it, or as it was "
+        "dictated. An address is refused: who is found by none could not be told of the search.",
     )
     issuer: IssuerName | None = Field(
         default=None, description="Who gave the agent_id; null: whoever did, and each item says who."

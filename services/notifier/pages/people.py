@@ -16,6 +16,7 @@ from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
 from shared.read_log import Reading, purpose_in
+from shared.references import ids_of
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.links import MAIL_LOG
@@ -100,6 +101,8 @@ class PeoplePages:
             errors=sentences(visit.rendering, errors),
             found=None if found is None else found[: people.MOST],
             is_cut=found is not None and len(found) > people.MOST,
+            is_reference=ids_of(typed) is not None,
+            log=MAIL_LOG,
         )
 
     async def _story(self, visit: StaffVisit, agent: AgentKey, reading: Reading) -> Response:

@@ -29,7 +29,7 @@ async def write(tx: Transaction, received: Sequence[Received[BespokeNews]]) -> N
             tx,
             record.id,
             letter,
-            Addressee(f"demandeur-{event.request_id}", officer.email, "", officer.name),
+            Addressee(queue.OFFICER.format(event.request_id), officer.email, "", officer.name),
             called_for_at=called_for_at,
             session_id=session_id,
         )

@@ -34,7 +34,7 @@ Searched = Annotated[
     BeforeValidator(_as_written),
     StringConstraints(min_length=1, max_length=100, pattern=r"^[!-?A-~]+$"),
 ]
-"""What mails are looked for by: an agent's id, or the reference of an enrolment. Never an address."""
+"""What mails are looked for by: an agent's id, or the reference that a letter names. Never an address."""
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
 """The states after which a letter may be sent once more."""
@@ -60,16 +60,18 @@ async def find(
     """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
 
     Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
-    Where nobody has this identifier, it may be the reference of an enrolment, as letters have it. Who reads
-    is recorded for each agent who is found, or who is known and was looked for in vain; what was typed is
-    not kept.
+    Where nobody has this identifier, it may be a reference as letters have it: of an enrolment, of a bespoke
+    request or of the letter. Who reads is recorded for each agent who is found, or who is known and was
+    looked for in vain; what was typed is not kept.
     """
     meant = [] if agent_id is None else await people.agents_by_identifier_or_reference(tx, agent_id, issuer)
+    is_identifier = any(agent.agent_id == agent_id for agent in meant)
     found = await mails.find(
         tx,
         issuer=issuer,
         agent_id=agent_id,
         or_agents=[agent for agent in meant if agent.agent_id != agent_id],
+        or_between=None if agent_id is None or is_identifier else ids_of(agent_id),
         state=state,
         after=after,
         before=before,

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from services.notifier.store.events import PUBLISHED, PublishedMail, sent
-from services.notifier.store.queue import MAIL_COLUMNS, ONCE
+from services.notifier.store.queue import MAIL_COLUMNS, OFFICER, ONCE
 from services.notifier.tables import MailAuditRow, MailRow, MailState
 from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events import Event
@@ -26,6 +26,7 @@ async def find(
     issuer: str | None = None,
     agent_id: str | None = None,
     or_agents: Sequence[AgentKey] = (),
+    or_between: tuple[UUID, UUID] | None = None,
     state: MailState | None = None,
     after: MailPlace | None = None,
     before: MailPlace | None = None,
@@ -33,10 +34,20 @@ async def find(
 ) -> list[MailRow]:
     """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
 
-    ``or_agents`` are looked for beside ``agent_id``. Without ``issuer``, an ``agent_id`` that several have
-    given finds the mails of each of these agents.
+    ``or_agents`` are looked for beside ``agent_id``; so are letters whose own id, or that of the bespoke
+    request that they are about, is ``or_between`` these two. Without ``issuer``, an ``agent_id`` that several
+    have given finds the mails of each of these agents.
     """
-    query = listing(issuer, agent_id, state, limit, after=after, before=before, or_agents=or_agents)
+    query = listing(
+        issuer,
+        agent_id,
+        state,
+        limit,
+        after=after,
+        before=before,
+        or_agents=or_agents,
+        or_between=or_between,
+    )
     return in_order(await tx.scalars(query), before)
 
 
@@ -49,6 +60,7 @@ def listing(
     after: MailPlace | None = None,
     before: MailPlace | None = None,
     or_agents: Sequence[AgentKey] = (),
+    or_between: tuple[UUID, UUID] | None = None,
 ) -> SelectOfScalar[MailRow]:
     """The query of :func:`find`."""
     query = select(MailRow)
@@ -59,6 +71,10 @@ def listing(
             and_(col(MailRow.issuer) == agent.issuer, col(MailRow.recipient) == agent.agent_id)
             for agent in or_agents
         ]
+        if or_between is not None:
+            first, last = or_between
+            of_request = col(MailRow.recipient).between(OFFICER.format(first), OFFICER.format(last))
+            is_whose += [col(MailRow.mail_id).between(first, last), of_request]
         query = query.where(or_(col(MailRow.recipient) == agent_id, *is_whose))
     if state is not None:
         query = query.where(col(MailRow.state) == state.value)

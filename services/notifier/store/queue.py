@@ -27,6 +27,8 @@ MAIL_COLUMNS = (
     "event_id, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
     "version, details, needs_session, priority, called_for_at"
 )
+OFFICER = "demandeur-{}"
+"""The recipient of letters about a bespoke request, by its id."""
 ONCE_KEY = "(event_id, template, issuer, recipient)"
 ONCE = f"ON CONFLICT {ONCE_KEY} DO NOTHING"
 

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -21,7 +22,12 @@ from services.notifier.tables import MailState
 from shared import clock, security_log
 from shared.auth import Tokens
 from shared.database import Database
-from shared.events.catalogue import SessionScheduled
+from shared.events.catalogue import (
+    BespokeRequestAnswered,
+    SessionChanged,
+    SessionScheduled,
+    SessionTrainersChanged,
+)
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.events.erasure import AgentErased
 from shared.events.portal import AgentErasureRequested
@@ -38,7 +44,8 @@ from tests.support.consuming import a_record
 from tests.support.guards import a_guard
 from tests.support.processes import run_cli
 from tests.support.smtp import Drop
-from tests.unit.notifier.builders import SENDER, a_decision, a_session, an_agent, at
+from tests.unit.notifier.builders import SENDER, SESSION_ID, a_decision, a_session, an_agent, at
+from tests.unit.notifier.reading import body
 
 OPERATIONS_OF = {service: f"http://{service}{path}" for service, path in OPERATIONS.items()}
 NOWHERE = Links(["nothing else knows it"], dict.fromkeys(Purpose, "https://nowhere.invalid"))
@@ -297,6 +304,48 @@ async def test_the_mails_of_an_agent_are_found_by_the_reference_that_a_letter_na
         "/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": typed[:-1] + last}
     )
     assert "Aucun courriel ne correspond" in other.text
+
+
+async def test_each_reference_that_a_letter_asks_to_quote_leads_to_that_letter(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    trainer = {"trainer_id": uuid4(), "name": "Léo Petit", "email": "leo@ville.example"}
+    of_session = {"session_id": SESSION_ID, "session_version": 2}
+    start = clock.now() + timedelta(days=30)
+    when = {"starts_at": start, "ends_at": start + timedelta(hours=7)}
+    led_by = a_session(version=2, trainer_ids=[trainer["trainer_id"]], **when).model_dump()
+    await sent.hear(SessionChanged.model_validate(led_by))
+    await sent.hear(SessionTrainersChanged.model_validate(of_session | {"trainers": [trainer]}))
+    await sent.hear(
+        BespokeRequestAnswered.model_validate(
+            {
+                "request_id": uuid4(),
+                "siret": "21350238800019",
+                "answer": "proposed",
+                "requested_by": {"name": "Anne Le Bris", "email": "anne.lebris@ville.example"},
+                "advisor": {"name": "Yann Le Goff", "email": "yann.legoff@cnfpt.example"},
+                "message": "Deux journées à Rennes.",
+            }
+        )
+    )
+    await sent.deliver()
+    key = await log_in(browser)
+    issuers = set()
+    for taken in sent.relay.taken:
+        (reference,) = set(
+            re.findall("référence ([0-9A-Z]{4}-[0-9A-Z]{4})", body(taken.message, "text/plain"))
+        )
+        (row,) = await sent.rows(where=f"message_id = '{taken.message['Message-ID']}'")
+        issuers.add(row.issuer)
+        searched_for = {"cle": key, "motif": PURPOSE, "agent": reference}
+        found = await browser.post("/courriels/suivi", data=searched_for)
+        assert f'href="/courriels/suivi/{row.mail_id}"' in found.text, row.template
+        people = await browser.post(
+            "/courriels/suivi/personnes", data={"cle": key, "motif": PURPOSE, "cherche": reference}
+        )
+        leads_on = "Chercher cette référence parmi les courriels" in people.text
+        assert leads_on is (row.issuer == ""), row.template
+    assert issuers == {"iel", ""}
 
 
 async def test_an_identifier_that_looks_like_a_reference_leads_to_no_other_agent(
