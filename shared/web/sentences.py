@@ -1,4 +1,4 @@
-"""Sentences of problems in French: all of them, by the English ones that the code says.
+"""Sentences in French: of all problems, and why letters are not sent, by the English ones of the code.
 
 The code says a sentence once, in English, which is also what is kept and sent by Kafka. Where HTTP answers
 somebody who prefers French, it is looked up in :data:`CATALOGUE`, a file of gettext. A test fails for a

@@ -85,7 +85,8 @@ async def test_every_answer_of_the_relay_is_shown(notifier: Notifier, browser: h
     (row,) = await notifier.rows()
     await log_in(browser)
     page = (await browser.get(f"{LOG}/{row.mail_id}")).text
-    assert "451 4.7.1 come back later" in page
+    assert '451 <span lang="en">4.7.1 come back later</span>' in page
+    assert "aucune réponse après l’envoi du message" in page, "what no server said is in French"
     assert "Tel qu’il a été envoyé" in page, "the relay may have it"
 
 
