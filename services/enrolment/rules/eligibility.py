@@ -76,16 +76,14 @@ def judge(
     agent, which a bespoke session needs (rule 14). ``by_hand``: the organiser enrols the agent, which is
     possible until the session is over (rule 22).
     """
-    if session.status is Status.CANCELLED:
-        return Refused(Reason.SESSION_CANCELLED)
-    if session.status is Status.DRAFT:
-        return Refused(Reason.NOT_OPEN_YET)
+    refused = _judge_status(session)
+    if refused is not None:
+        return refused
     if availability.is_live:
         return Refused(Reason.ALREADY_ENROLLED)
-    if received_at < session.enrolment_opens_at:
-        return Refused(Reason.NOT_OPEN_YET)
-    if received_at >= (session.ends_at if by_hand else session.enrolment_closes_at):
-        return Refused(Reason.DEADLINE_PASSED)
+    refused = _judge_moment(session, received_at, by_hand=by_hand)
+    if refused is not None:
+        return refused
     if not is_in_audience(session.audience, agent):
         return Refused(Reason.NOT_ELIGIBLE)
     if session.format is Format.BESPOKE and not by_officer:
@@ -99,6 +97,27 @@ def judge(
     if session.approval.by_selection:
         return Granted.AWAITS_SELECTION
     return judge_place(session, availability)
+
+
+def judge_by_hand(session: SessionState, now: datetime) -> Refused | None:
+    """Why an organiser can enrol nobody in the session now, or None; `judge` says whom they can (rule 22)."""
+    refused = _judge_status(session) or _judge_moment(session, now, by_hand=True)
+    if refused is None and session.format is Format.BESPOKE:
+        return Refused(Reason.NOT_NOMINATED)
+    return refused
+
+
+def _judge_status(session: SessionState) -> Refused | None:
+    if session.status is Status.CANCELLED:
+        return Refused(Reason.SESSION_CANCELLED)
+    return Refused(Reason.NOT_OPEN_YET) if session.status is Status.DRAFT else None
+
+
+def _judge_moment(session: SessionState, received_at: datetime, *, by_hand: bool) -> Refused | None:
+    if received_at < session.enrolment_opens_at:
+        return Refused(Reason.NOT_OPEN_YET)
+    ends_at = session.ends_at if by_hand else session.enrolment_closes_at
+    return Refused(Reason.DEADLINE_PASSED) if received_at >= ends_at else None
 
 
 def judge_place(session: SessionState, availability: Availability) -> Granted | Refused:

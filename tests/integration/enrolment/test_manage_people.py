@@ -5,7 +5,7 @@ import base64
 import itertools
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -676,6 +676,42 @@ async def test_who_walks_in_is_enrolled_from_the_door_and_there_again_has_arrive
         await organiser.get(door + "&fait=sans-place")
     ).replace("\u00a0", " ")
     assert len(await rows("SELECT 1 FROM arrival")) == 1
+
+
+def from_now(**delta: int) -> datetime:
+    return clock.now() + timedelta(**delta)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "bespoke"}, "La collectivité nomme les stagiaires, de son portail, jusqu’au"),
+        ({"enrolment_opens_at": from_now(days=5)}, "Les inscriptions ouvrent le"),
+        (
+            {
+                "enrolment_closes_at": from_now(days=-5),
+                "starts_at": from_now(days=-2),
+                "ends_at": from_now(days=-1),
+            },
+            "La session est terminée.",
+        ),
+        ({"status": "cancelled"}, "La session est annulée."),
+    ],
+)
+async def test_where_nobody_can_be_added_no_page_offers_it_and_the_form_says_why(
+    front: Front, organiser: OrganiserClient, changes: dict[str, Any], said: str
+) -> None:
+    session, open_to_all = open_now(**changes), open_now()
+    await front.publish(session, open_to_all)
+    for page in ("", "/groupes", "/pointage"):
+        assert page_of(open_to_all, "/ajout") in (await organiser.get(page_of(open_to_all, page))).text
+        assert page_of(session, "/ajout") not in (await organiser.get(page_of(session, page))).text, page
+    path = page_of(session, "/ajout")
+    form = await organiser.get(path)
+    assert said in text_of(form).replace("\u00a0", " ")
+    assert 'name="email"' not in form.text
+    refused = await send(organiser, page_of(session), path, **PERSON)
+    assert "Les règles de la session ne le permettent pas" in text_of(refused, 422)
 
 
 async def test_somebody_gets_a_seat_above_capacity_with_a_reason(

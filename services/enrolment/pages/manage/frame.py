@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS
+from services.enrolment.rules.eligibility import judge_by_hand
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
@@ -146,7 +147,11 @@ def page(
     errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
-    """A page of a session. ``tab`` is the one of its pages that is current, ``errors`` are by field."""
+    """A page of a session. ``tab`` is the one of its pages that is current, ``errors`` are by field.
+
+    ``not_by_hand``: why nobody can be enrolled by hand there, None where somebody can.
+    """
+    refused = judge_by_hand(numbers.session, clock.now())
     return visit.page(
         f"manage/{template}",
         status=status,
@@ -154,6 +159,7 @@ def page(
         session=numbers.session,
         tab=tab,
         done=visit.done,
+        not_by_hand=None if refused is None else refused.reason,
         **shown_errors(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
         **values,
     )
