@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.groups import EnrolledTogether, ReceivedList, enrolled_together
+from services.enrolment.rules.links import has_seat_for
 from services.enrolment.rules.organising import judge_destination
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
@@ -43,7 +45,8 @@ class PersonInSession:
 
     ``began_as``: how the request that began it was answered; None: that is not known any more.
     ``twins``: the lines of who may be the same person by another issuer. ``destinations``: the organiser's
-    other sessions of the offer, in which the agent is not.
+    other sessions of the offer that have a seat for the agent, where they may give up theirs.
+    ``may_leave``: they may withdraw, or be withdrawn.
     """
 
     line: RosterLine
@@ -53,6 +56,7 @@ class PersonInSession:
     notes: Sequence[NoteRow]
     twins: Sequence[RosterLine]
     destinations: Sequence[SessionState]
+    may_leave: bool
 
 
 async def show(
@@ -68,7 +72,9 @@ async def show(
     session, agent = found.session, found.enrolment.agent.key
     await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent], session_id=session.session_id)
     line = await roster_lines.line_of(tx, session.session_id, enrolment_id)
-    others = await sessions.others_of_offer(tx, session, agent, now)
+    may_leave = judge_withdrawal(session, found.enrolment, now) is None
+    may_move = may_leave and found.enrolment.state.has_seat
+    others = await sessions.others_of_offer(tx, session, agent, now) if may_move else []
     past = await changes.of_enrolment(tx, enrolment_id)
     return PersonInSession(
         line=line,
@@ -78,8 +84,12 @@ async def show(
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
         twins=await roster_lines.lines_of(tx, session.session_id, line.same_person),
         destinations=[
-            there for there, _ in others if judge_destination(session, there, organiser.delegation) is None
+            there
+            for there, seats in others
+            if judge_destination(session, there, organiser.delegation) is None
+            and has_seat_for(there, seats, found.enrolment.agent, now)
         ],
+        may_leave=may_leave,
     )
 
 

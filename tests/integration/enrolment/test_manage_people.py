@@ -349,6 +349,8 @@ async def test_what_the_first_answer_was_is_not_said_where_it_is_not_known(
     assert "Demande reçue :" not in page
 
 
+FOLDED = ("correction", "desistement", "deplacement")
+"""The parts of a page that are folded at first."""
 HEARD = {"answer": "yes", "heard": "Au téléphone"}
 
 
@@ -384,8 +386,12 @@ async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
     written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
     before = await rows(written)
 
-    said = text_of(await organiser.post(f"{path}/{action}", data=form | fields), 409)
+    answer = await organiser.post(f"{path}/{action}", data=form | fields)
+    said = text_of(answer, 409)
 
+    if action in FOLDED:  # what was typed is in sight
+        panels = re.findall(r'<details class="part" open>.*?</details>', answer.text, re.DOTALL)
+        assert any(f'/{action}"' in panel for panel in panels)
     assert "Rien n’a été enregistré." in said
     assert ("Priorité changée" if action == "priorite" else "Place libérée") in said.partition("Situation")[0]
     assert await rows(written) == before
@@ -461,6 +467,37 @@ async def test_somebody_is_moved_to_another_session_of_the_offer(
     done = await send(organiser, path, f"{path}/deplacement", to_session_id=str(there.session_id))
     assert done.headers["location"] == f"{await person_page(front, there, agents[0])}?fait=deplacee"
     assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
+
+
+async def test_where_somebody_may_not_leave_any_more_the_page_offers_neither_that_nor_another_session(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    running, to_come = open_now(starts_at=from_now(hours=-1)), open_now()
+    agent = an_agent()
+    await front.publish(running, to_come, open_now(venue="Brest"))
+    await front.enrol(running, agent)
+    await front.enrol(to_come, agent)
+    for session, offers in ((to_come, True), (running, False)):
+        page = (await organiser.get(await person_page(front, session, agent))).text
+        assert ['/desistement"' in page, '/deplacement"' in page] == [offers, offers]
+
+
+async def test_the_sessions_to_move_to_are_those_that_have_a_seat(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    await front.publish(
+        open_now(venue="Brest"),
+        open_now(venue="Quimper", capacity=0),
+        open_now(venue="Vannes", status="cancelled"),
+        open_now(venue="Lorient", enrolment_opens_at=from_now(days=2)),
+        open_now(venue="Dinan", approval="employer"),
+        open_now(venue="Ajaccio", organiser="corse"),
+    )
+    has_seat, waits = [await person_page(front, session, agent) for agent in (agents[0], agents[3])]
+    choices = (await organiser.get(has_seat)).text.partition('name="to_session_id"')[2].partition("</select>")
+    assert re.findall(r"<option[^>]*>([^,<]+)", choices[0]) == ["Choisissez", "Brest"]
+    assert 'name="to_session_id"' not in (await organiser.get(waits)).text
 
 
 async def test_a_move_to_a_session_that_asks_questions_asks_them_first(

@@ -265,6 +265,7 @@ async def _page(
         found=found,
         stored=stored,
         values=blank | stored | typed,
+        opened=visit.request.url.path.rpartition("/")[2],
         errors=errors,
         has_changed=bool(since) or (status == 409 and not other_changed),
         other_changed=other_changed,
