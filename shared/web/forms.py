@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -17,6 +18,9 @@ LARGEST_FORM = 256 * 1024
 """Bytes."""
 MAX_FIELDS = 1_000
 """Those of a session with a hundred séances and a hundred reservations."""
+
+_WALL_CLOCK = "%Y-%m-%dT%H:%M"
+"""How browsers send a date and time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,8 +127,13 @@ def moment_in(typed: str, timezone: str) -> datetime:
     zone = zone_named(timezone)
     if zone is None:
         raise ValueError(f"there is no time zone {timezone[:40]!r}")
-    on_the_wall = datetime.strptime(typed.strip()[:16], "%Y-%m-%dT%H:%M")  # noqa: DTZ007 a wall clock's
+    on_the_wall = datetime.strptime(typed.strip()[:16], _WALL_CLOCK)  # noqa: DTZ007 a wall clock's
     moment = on_the_wall.replace(tzinfo=zone)
     if not EARLIEST <= moment < LATEST:
         raise ValueError("is not a moment between 2000 and 2100")
     return moment.astimezone(UTC)
+
+
+def typed_moment(moment: datetime, timezone: str) -> str:
+    """Return a moment as one types it in a form, by the clocks of ``timezone``."""
+    return moment.astimezone(ZoneInfo(timezone)).strftime(_WALL_CLOCK)

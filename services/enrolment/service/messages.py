@@ -65,14 +65,15 @@ async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) ->
     return await messages.of_session(tx, session_id, most=SHOWN)
 
 
-async def take_back(tx: Transaction, by: ByOrganiser, message_id: UUID) -> None:
-    """Have a message not leave. Raises ``NotFound``, ``MessageHasLeft``."""
+async def take_back(tx: Transaction, by: ByOrganiser, message_id: UUID) -> MessageRow:
+    """Have a message not leave. Returns what it was. Raises ``NotFound``, ``MessageHasLeft``."""
     row = await messages.lock(tx, message_id)
     if row is None or await find_own(tx, row.session_id, by.organiser) is None:
         raise NotFound(f"message {message_id}")
     if row.published_at is not None:
         raise MessageHasLeft
     await messages.remove(tx, row)
+    return row
 
 
 async def send_due(tx: Transaction, now: datetime) -> int:

@@ -85,7 +85,7 @@ async def test_a_session_that_is_cancelled_takes_nobody_and_nobody_leaves_it(
     session = open_now()
     await front.publish(session)
     await front.enrol(session, an_agent())
-    offered = ("Ajouter une personne", "Changer la priorité", "Enregistrer leur désistement")
+    offered = ("Ajouter une personne", "Écrire", "Changer la priorité", "Enregistrer leur désistement")
     page = text_of(await organiser.get(page_of(session)))
     assert [each for each in offered if each in page] == [*offered]
     await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
@@ -93,7 +93,9 @@ async def test_a_session_that_is_cancelled_takes_nobody_and_nobody_leaves_it(
     assert "Annulée" in page
     assert "Inscriptions jusqu’au" not in page
     assert [each for each in offered if each in page] == []
-    assert "Écrire" in page
+    messages = await organiser.get(page_of(session, "/messages"))
+    assert "Le courriel de l’annulation prévient chaque personne." in text_of(messages)
+    assert 'name="texte"' not in messages.text
 
 
 async def test_what_waits_for_the_organiser_comes_first(

@@ -167,6 +167,10 @@ async def test_a_message_goes_to_those_who_are_chosen_alone(
     tried = await organiser.post(page_of(session, "/messages"), data=form)
     assert "à 2 personnes." in text_of(tried)
     assert re.findall(r'name="pour" value="([^"]+)"', tried.text) == ids * 2
+    to_all = await organiser.post(page_of(session, "/messages"), data=form | {"toutes": "oui"})
+    assert form["texte"] in to_all.text
+    assert 'name="pour"' not in to_all.text
+    assert to_all.text.count('type="checkbox"') == to_all.text.count(" checked>") == 4
     await organiser.post(page_of(session, "/messages"), data=form | {"envoyer": "oui"})
     [row] = await rows("SELECT enrolment_ids FROM message")
     assert row.enrolment_ids == ids

@@ -1,5 +1,6 @@
 """Messages of organisers, on a page: tried, kept, taken back."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,9 +29,11 @@ async def test_a_message_is_tried_before_it_is_kept(
 ) -> None:
     session = await a_session(front)
     path = page_of(session, "/messages")
+    first = (await organiser.get(path)).text
+    assert re.findall(r'value="(\w+)" checked', first) == ["enrolled"]  # who waits is written to on purpose
     tried = await send(organiser, path, **MESSAGE)
     said = text_of(tried).replace("\u00a0", " ")
-    assert "à 2 personnes." in said
+    assert "à 2 personnes. À qui : Avec une place." in said
     assert "Rendez-vous au 2e étage. À bientôt." in said
     assert await rows("SELECT 1 FROM message") == []
     done = await send(organiser, path, **MESSAGE, envoyer="oui")
@@ -40,15 +43,26 @@ async def test_a_message_is_tried_before_it_is_kept(
     assert "À venir" in text_of(await organiser.get(path))
 
 
-async def test_a_message_that_has_not_left_is_taken_back(
-    front: Front, organiser: OrganiserClient, rows: SelectRows
+@pytest.mark.parametrize("planned", ["", "2099-07-14T18:05"])
+async def test_a_message_that_has_not_left_is_taken_back_and_is_in_the_form_again(
+    *,
+    front: Front,
+    organiser: OrganiserClient,
+    rows: SelectRows,
+    monkeypatch: pytest.MonkeyPatch,
+    planned: str,
 ) -> None:
     session = await a_session(front)
-    path = page_of(session, "/messages")
-    await send(organiser, path, **MESSAGE, envoyer="oui")
+    monkeypatch.setattr("services.enrolment.rules.messages.LONGEST", timedelta(days=36500))
+    path, link = page_of(session, "/messages"), "https://exemple.fr/plan"
+    await send(organiser, path, **MESSAGE, lien=link, envoi=planned, envoyer="oui")
     page = (await organiser.get(path)).text
     form = {"cle": hidden(page, "cle"), "message": hidden(page, "message")}
-    assert (await organiser.post(f"{path}/retrait", data=form)).headers["location"] == f"{path}?fait=retire"
+    answer = await organiser.post(f"{path}/retrait", data=form)
+    assert "Le message est retiré" in text_of(answer)
+    assert f">\n{MESSAGE['texte']}</textarea>" in answer.text
+    assert re.findall(r'type="(?:url|datetime-local)" value="([^"]*)"', answer.text) == [link, planned]
+    assert re.findall(r'value="(\w+)" checked', answer.text) == ["enrolled"]
     assert await rows("SELECT 1 FROM message") == []
     assert (await organiser.post(f"{path}/retrait", data=form)).status_code == 404
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,16 +11,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.messages import MessageFault, OrganiserMessage
+from services.enrolment.rules.messages import PAUSE, MessageFault, OrganiserMessage
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import messages
 from services.enrolment.service.failures import EnrolmentFailure, MessageNotTaken
 from services.enrolment.service.messages import PlannedMessage
+from services.enrolment.tables import MessageRow
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import MessageText, Url
 from shared.web.form_errors import FormError, FormErrors
-from shared.web.forms import Form, moment_in
+from shared.web.forms import Form, moment_in, typed_moment
 from shared.web.logins import StaffVisit
 
 _TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
@@ -76,7 +78,7 @@ class MessagePages:
 
     async def show(self, visit: StaffVisit) -> Response:
         """The messages and the form; on POST it is tried, or kept where it is sent."""
-        if visit.request.method != "POST":
+        if visit.request.method != "POST" or "toutes" in visit.form:
             return await _page(visit, self.policy)
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
@@ -97,14 +99,34 @@ class MessagePages:
         return await _page(visit, self.policy, planned=planned)
 
     async def take_back(self, visit: StaffVisit) -> Response:
-        """Have a message not leave."""
+        """Have a message not leave; what it said is in the form again."""
         message_id = frame.id_in(visit.form.typed("message"))
         try:
             async with visit.database.transaction() as tx:
-                await messages.take_back(tx, frame.acting(visit, self.policy), message_id)
+                row = await messages.take_back(tx, frame.acting(visit, self.policy), message_id)
         except EnrolmentFailure as failure:
             return await _page(visit, self.policy, errors={"": frame.why_not(failure)}, status=409)
-        return frame.to_session(frame.session_id_of(visit), "/messages", done="retire")
+        return await _page(visit, self.policy, taken_back=row)
+
+
+def _typed(form: Form) -> dict[str, Any]:
+    """What a form of a message has, or has at first."""
+    return {
+        "values": {name: form.get(name, "") for name in ("texte", "lien", "envoi")},
+        "audience": form.every("audience") if "texte" in form else [MessageAudience.ENROLLED],
+        "chosen": [] if "toutes" in form else form.every("pour"),
+    }
+
+
+def _as_typed(row: MessageRow, timezone: str) -> dict[str, Any]:
+    """What the form had in which a message was written."""
+    at_once = row.send_at - row.created_at <= PAUSE
+    send_at = "" if at_once else typed_moment(row.send_at, timezone)
+    return {
+        "values": {"texte": row.text, "lien": row.link or "", "envoi": send_at},
+        "audience": row.audience,
+        "chosen": row.enrolment_ids or [],
+    }
 
 
 async def _page(
@@ -115,13 +137,18 @@ async def _page(
     planned: PlannedMessage | None = None,
     status: int | None = None,
     chosen: Sequence[str] = (),
+    taken_back: MessageRow | None = None,
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         rows = await messages.of_session(tx, frame.session_id_of(visit), visit.who)
     if rows is None:
         raise HTTPException(404)
-    form = visit.form
+    fields = _typed(visit.form)
+    if taken_back is not None:
+        fields = _as_typed(taken_back, numbers.session.timezone)
+    elif chosen:
+        fields["chosen"] = chosen
     return frame.page(
         visit,
         "messages.html",
@@ -131,8 +158,7 @@ async def _page(
         errors=errors,
         messages=rows,
         planned=planned,
-        chosen=chosen or form.every("pour"),
+        taken_back=taken_back is not None,
         a_day=policy.messages_a_day,
-        values={name: form.get(name, "") for name in ("texte", "lien", "envoi")},
-        audience=form.every("audience") if "texte" in form else [group.value for group in MessageAudience],
+        **fields,
     )
