@@ -244,6 +244,26 @@ def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolm
     expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
 
 
+def test_who_is_looked_for_at_the_door_stands_below_the_field(
+    tab: Page, served_enrolment: ServedEnrolment
+) -> None:
+    tab.set_viewport_size({"width": 360, "height": 640})
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    field, letters = tab.get_by_label("Chercher un nom"), tab.locator("#arrivees h3:visible")
+    expect(letters).not_to_have_count(1)
+    field.fill("morvan")
+    expect(letters).to_have_text(["M"])
+    expect(tab.locator("ul.arrivals:visible")).to_have_count(1)
+    field.fill("personne de ce nom")
+    expect(tab.get_by_text("Personne de ce nom ici.")).to_be_visible()
+    expect(letters).to_have_count(0)
+    field.blur()
+    field.focus()
+    tab.keyboard.type("nguyen")  # takes the place of what was typed
+    expect(letters).to_have_text(["N"])
+    expect(tab.get_by_text("Personne de ce nom ici.")).to_be_hidden()
+
+
 def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}?etat=place")
     tab.locator("tbody th a").first.click()

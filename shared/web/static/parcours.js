@@ -51,15 +51,22 @@ for (const form of document.querySelectorAll("form[data-live]")) {
   });
 }
 
-// What is in data-search of a field is searched in the rows that are on the page already.
+// What is in data-search of a field is searched in the rows that are on the page already; data-none is shown where none is left.
 for (const field of document.querySelectorAll("input[data-search]")) {
+  const none = document.getElementById(field.dataset.none);
+  const box = field.closest("[hidden]"); // of a field that does nothing without a script
+  if (box) box.hidden = false;
+  field.addEventListener("focus", () => field.select()); // the next name takes the place of the last
   const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   field.addEventListener("input", () => {
     const words = plain(field.value).split(/\s+/);
+    let found = 0;
     for (const row of document.querySelectorAll(field.dataset.search)) {
       const text = plain(row.textContent);
       row.hidden = !words.every((word) => text.includes(word));
+      found += !row.hidden;
     }
+    none.hidden = Boolean(found);
   });
 }
 

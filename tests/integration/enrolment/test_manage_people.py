@@ -146,6 +146,16 @@ async def test_a_person_is_found_by_name_address_or_employer_however_it_is_writt
     assert typed not in str(answer.url)
 
 
+async def test_a_search_finds_in_the_whole_session_whatever_the_list_is_filtered_by(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    page = (await organiser.get(page_of(session, "?etat=attente"))).text
+    (path,) = re.findall(r'<form class="search" action="([^"]+)"', page)
+    assert "Durand Zoé" not in page
+    assert "Durand Zoé" in text_of(await send(organiser, path, recherche="durand"))
+
+
 @pytest.mark.parametrize("order", ["", "&tri=nom", "&tri=nom&sens=inverse", "&tri=employeur", "&tri=depuis"])
 @pytest.mark.parametrize(
     ("group", "states"),
