@@ -58,7 +58,8 @@ class Record:
     """A Kafka record as it came, or what came by HTTP in the same form, and when it was received.
 
     ``received_at`` is the broker's word where it stamps (LogAppendTime); else the time of reading, since
-    the sender's clock is not to be trusted. ``unread`` says why the client could read nothing of it.
+    the sender's clock is not to be trusted. Of what a service signed, as of all that comes by HTTP, it is the
+    signed ``ce_time``: when it was accepted. ``unread`` says why the client could read nothing of it.
     """
 
     topic: str
@@ -113,8 +114,8 @@ class Received(Generic[E_co]):
     """An event that was read from a record.
 
     ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
-    people to read; nothing is decided by it. ``traceparent`` is the W3C trace context, where it is valid.
-    ``sender`` is the portal that sent it, None where a service of ours did.
+    people to read; deadlines are judged by ``received_at``. ``traceparent`` is the W3C trace context, where
+    it is valid. ``sender`` is the portal that sent it, None where a service of ours did.
     """
 
     event: E_co

@@ -21,7 +21,9 @@ class RejectionCode(StrEnum):
     """Why a record of a portal has no effect."""
 
     UNREADABLE = "unreadable"
+    """It is no CloudEvent: an attribute is missing, or a structured one is no JSON."""
     INVALID = "invalid"
+    """It is one, and its data are not as its type says, or are no JSON."""
     UNKNOWN_TYPE = "unknown_type"
     NOT_AUTHENTICATED = "not_authenticated"
     UNKNOWN_PORTAL = "unknown_portal"

@@ -192,9 +192,9 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         finally:  # where it failed, the client goes back to before the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
-        await self._commit(msg)
+        await self._commit_offset(msg)
 
-    async def _commit(self, msg: StreamMessage[Any]) -> None:
+    async def _commit_offset(self, msg: StreamMessage[Any]) -> None:
         """Have Kafka know that the batch was taken in; where others read its partitions by now, it cannot."""
         try:
             await msg.ack()

@@ -71,10 +71,10 @@ def judge(
 ) -> Granted | Refused:
     """Grant a request for a seat, or refuse it.
 
-    ``received_at``: when the broker received the request; the deadline is judged by it, not by when we read
-    it. ``approved``: the employer has agreed. ``by_officer``: the authority's training officer named the
-    agent, which a bespoke session needs (rule 14). ``by_hand``: the organiser enrols the agent, which is
-    possible until the session is over (rule 22).
+    ``received_at``: when the broker received the request, or our API where it came by HTTP; the deadline is
+    judged by it, not by when we read it. ``approved``: the employer has agreed. ``by_officer``: the
+    authority's training officer named the agent, which a bespoke session needs (rule 14). ``by_hand``: the
+    organiser enrols the agent, which is possible until the session is over (rule 22).
     """
     refused = _judge_status(session)
     if refused is not None:

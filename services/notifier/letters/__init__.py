@@ -3,28 +3,22 @@
 No address is looked up here, no text is written (``templates``), nothing is sent.
 """
 
-from services.notifier.letters.context import LetterContext
-from services.notifier.letters.decisions import (
+from services.notifier.letters.authorities import (
     bespoke_letter,
     bespoke_receipt,
-    change_for_trainers,
-    change_of,
-    modules_after,
-    modules_in,
     nomination_letter,
-    read_decisions,
-    replay_letter,
-    to_trainer,
     trainees_of,
-    trainer_letter,
-    trainer_of,
 )
+from services.notifier.letters.changes import change_of, modules_after, modules_in
+from services.notifier.letters.context import LetterContext
+from services.notifier.letters.decisions import read_decisions
 from services.notifier.letters.fan_outs import (
     TASK_OF,
     TEMPLATE_OF,
     FanOut,
     FanOutTask,
     message_fan_out,
+    replay_letter,
     scheduled_fan_outs,
 )
 from services.notifier.letters.kinds import (
@@ -84,6 +78,7 @@ from services.notifier.letters.timing import (
     schedule,
     scheduled_letters,
 )
+from services.notifier.letters.trainers import change_for_trainers, to_trainer, trainer_letter, trainer_of
 from shared.events.seances import NumberedModule, NumberedSession, numbered
 
 __all__ = [

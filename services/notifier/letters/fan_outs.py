@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from services.notifier.letters.kinds import LetterDetails, LetterType
+from services.notifier.letters.kinds import Letter, LetterDetails, LetterType
 from services.notifier.letters.timing import schedule
-from shared.events.catalogue import SessionState
+from shared.events.catalogue import ReplayPublished, SessionState
 from shared.events.enrolment import ParticipantsMessaged
 
 
@@ -88,3 +88,10 @@ def scheduled_fan_outs(
             task = TASK_OF[planned.template]
             found.append(FanOut(event_id, task, session.session_id, details, before, planned.due_at))
     return found
+
+
+def replay_letter(replay: ReplayPublished) -> Letter | None:
+    """The letter to everyone enrolled in the session that was recorded; None where there was none here."""
+    if replay.session_id is None:
+        return None
+    return Letter(LetterType.REPLAY_AVAILABLE, {"replay_title": replay.title, "replay_url": replay.url})

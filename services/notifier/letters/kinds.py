@@ -286,6 +286,11 @@ def items_of(mail: Mail) -> tuple[UUID, ...]:
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
+def quoted_reason(reason: str | None) -> LetterDetails:
+    """What a letter quotes of why a session was cancelled."""
+    return {} if reason is None else {"said": reason}
+
+
 def rows_of(details: LetterDetails, name: str) -> tuple[DetailRow, ...]:
     """A detail that is a list of rows; none where the letter has no such detail."""
     rows = details.get(name)

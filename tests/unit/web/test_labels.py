@@ -55,7 +55,7 @@ def test_a_refusal_says_why_to_the_agent_the_organiser_and_the_operator(reason: 
     refusal = REFUSALS[reason]
     assert refusal.label
     assert refusal.explained
-    for letter in filter(None, (refusal.letter, refusal.withdrawal, refusal.offer)):
+    for letter in filter(None, (refusal.letter, refusal.withdrawal, refusal.offer, refusal.swap)):
         assert letter.sentence.endswith(".")
         assert letter.advice.endswith(".")
 
