@@ -6,7 +6,7 @@ from uuid import UUID
 from services.enrolment.rules.roster_lines import LineKey, RosterLine, RosterOrder, SortedKey
 from services.enrolment.rules.states import State
 from services.enrolment.service import sessions
-from services.enrolment.store import question_answers, roster_lines
+from services.enrolment.store import addresses, question_answers, roster_lines
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
@@ -60,6 +60,20 @@ async def sorted_page(
     return session, await roster_lines.sorted_page(
         tx, session_id, order, after, limit, before=before, states=states, descending=descending
     )
+
+
+async def with_bad_address(
+    tx: Transaction, session_id: UUID, organiser: Principal, *, reading: Reading, limit: int
+) -> tuple[SessionState, list[RosterLine]] | None:
+    """Return the session and the lines of ``limit`` who are live in it and get no mail; None as above.
+
+    Who reads is recorded.
+    """
+    session = await sessions.read_own(tx, session_id, organiser, reading)
+    if session is None:
+        return None
+    bad = await addresses.bad_in_session(tx, session_id, limit)
+    return session, await roster_lines.lines_of(tx, session_id, bad)
 
 
 async def chosen(

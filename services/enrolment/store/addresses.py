@@ -36,8 +36,18 @@ async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) ->
         await tx.execute(_DELETE, parameters)
 
 
+async def bad_in_session(tx: Transaction, session_id: UUID, most: int) -> list[UUID]:
+    """Return the enrolments of a session, still live, whose agents get no mail."""
+    parameters = {"session": session_id, "live": LIVE, "most": most}
+    return list(await tx.scalars(_BAD_IN_SESSION, parameters))
+
+
 # Almost every mail arrives, and almost no address is bad: enrolments are only read for those that are.
 _BAD = text("SELECT issuer, agent_id FROM bad_address WHERE agent_id = ANY(CAST(:agents AS text[]))")
+_BAD_IN_SESSION = text(
+    "SELECT enrolment_id FROM bad_address JOIN enrolment USING (issuer, agent_id) "
+    "WHERE session_id = :session AND state = ANY(CAST(:live AS text[])) ORDER BY enrolment_id LIMIT :most"
+)
 _DELETE = text(
     "DELETE FROM bad_address "
     "USING unnest(CAST(:issuers AS text[]), CAST(:agents AS text[]), CAST(:enrolments AS uuid[])) "

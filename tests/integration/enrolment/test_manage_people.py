@@ -192,6 +192,30 @@ async def test_the_roster_is_filtered_by_state_in_each_order(
         assert found == sorted(found, reverse="inverse" in order)
 
 
+async def test_whose_mails_come_back_are_a_list_of_their_own(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session, agents = await full(front)
+    label = "Courriel à vérifier"
+    assert label not in text_of(await organiser.get(page_of(session)))
+    async with database.transaction() as tx:
+        for agent in (agents[3], agents[1]):
+            await tx.execute(
+                text("INSERT INTO bad_address VALUES (:issuer, :agent_id, now())"), agent.key._asdict()
+            )
+    (path,) = re.findall(rf'href="([^"]+)">{label}<', (await organiser.get(page_of(session))).text)
+    assert f'href="{path}">Corriger' in (await organiser.get(MANAGE)).text
+    page = text_of(await organiser.get(path))
+    assert [
+        name for name in ("Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann") if name in page
+    ] == [
+        "Le Goff Loïc",
+        "Bernard Yann",
+    ]
+    await front.withdraw(session, agents[1])
+    assert "Le Goff Loïc" not in text_of(await organiser.get(path))
+
+
 async def test_the_roster_is_read_page_by_page(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,8 @@ GROUPS: Mapping[str, Sequence[State]] = {
 }
 """The states that a roster is filtered by, as its address has them."""
 
+BAD_ADDRESSES = "courriel"
+"""As one of the groups: those whose mails come back."""
 
 ORDERS: Mapping[str, RosterOrder] = {
     "nom": RosterOrder.NAME,
@@ -78,7 +80,10 @@ async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> R
     search, states = visit.form.typed("recherche")[:200], GROUPS.get(group, ())
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-        if order in ORDERS and not search:
+        if group == BAD_ADDRESSES and not search:
+            order, descending = "", False
+            part = await _bad_addresses(tx, visit)
+        elif order in ORDERS and not search:
             part = await _sorted_part(tx, visit, ORDERS[order], states, descending=descending)
         else:
             order, descending = "", False
@@ -97,7 +102,7 @@ async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> R
         descending=descending,
         all_chosen="tous" in query,
         this_page={name: query.get(name, "") for name in ("apres", "avant")},
-        group=group if group in GROUPS else "",
+        group=group if group in (*GROUPS, BAD_ADDRESSES) else "",
         search=search,
     )
 
@@ -128,6 +133,14 @@ async def _part(
         load=load,
         position=lambda line: cursor_of(frame.LINE_KEY.dump_python(line.key, mode="json")),
     )
+
+
+async def _bad_addresses(tx: Transaction, visit: StaffVisit) -> Part[RosterLine]:
+    """The first whose mails come back: they are not among these any more once they are corrected."""
+    found = await roster.with_bad_address(
+        tx, frame.session_id_of(visit), visit.who, reading=frame.reading(visit), limit=FOUND
+    )
+    return Part(_lines(found), first=True, previous={}, following={})
 
 
 async def _sorted_part(
