@@ -32,7 +32,7 @@ async def full(front: Front) -> tuple[SessionState, list[Agent]]:
 
 
 def names_in(page: str) -> list[str]:
-    return re.findall(r'inscriptions/[0-9a-f-]{36}">([^<]+)</a>', page)
+    return re.findall(r'inscriptions/[0-9a-f-]{36}[^"]*">([^<]+)</a>', page)
 
 
 async def choose(
@@ -139,6 +139,10 @@ async def test_a_choice_leads_back_to_the_list_as_it_was(front: Front, organiser
     found = await organiser.post(page_of(session), data=form | {"recherche": "durand"})
     refused = (await organiser.post(action, data=form | {"recherche": hidden(found.text, "recherche")})).text
     assert "pour «\u00a0durand\u00a0»" in refused
+    asked = await organiser.post(action, data=form | {"recherche": "durand", "choix": waiting})
+    (back,) = re.findall(r'<form id="trouvees".*?</form>', asked.text)
+    assert hidden(back, "recherche") == "durand"
+    assert 'form="trouvees">Ne rien changer' in asked.text
 
 
 async def test_several_who_wait_are_served_sooner(

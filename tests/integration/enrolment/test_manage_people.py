@@ -8,13 +8,14 @@ import re
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from starlette.routing import Route
 
 from services.enrolment.rules.policy import Policy
+from services.enrolment.rules.requests import GroupRequest
 from services.enrolment.rules.states import State
 from services.enrolment.service import corrections, people
 from services.enrolment.service.by_organiser import ByOrganiser
@@ -345,6 +346,29 @@ async def test_the_history_tells_the_last_changes_and_who_made_them(
 
 
 # ------------------------------------------------------------------------------------------- one person
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["?etat=attente&tri=nom", "/attente", "/candidatures", "/groupes", "/presence?seance=1", "/historique"],
+)
+async def test_the_page_of_a_person_leads_back_to_the_list_one_came_from_also_after_an_action(
+    front: Front, organiser: OrganiserClient, path: str
+) -> None:
+    session, (agent, *_) = await full(front, approval="employer" if path == "/candidatures" else "none")
+    together = GroupRequest(uuid4(), clock.now(), session.session_id, (an_agent(),), all_or_nothing=False)
+    await front.answer(together)
+    await front.withdraw(session, agent)
+    listed = page_of(session, path)
+    link = unescape(
+        re.findall(rf'href="({MANAGE}/inscriptions/[^"#]+)"', (await organiser.get(listed)).text)[0]
+    )
+    page = (await organiser.get(link)).text
+    note = unescape(re.findall(r'action="([^"]+/note[^"]*)"', page)[0])
+    done = await send(organiser, link, note, note="À rappeler")
+    for each in (page, (await organiser.get(done.headers["location"])).text):
+        trail = each.partition('aria-label="Fil d’Ariane"')[2].partition("</nav>")[0]
+        assert f'href="{listed}"' in unescape(trail)
 
 
 async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organiser: OrganiserClient) -> None:

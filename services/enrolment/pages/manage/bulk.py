@@ -113,7 +113,7 @@ async def _page(
         lines=lines,
         follows=consequences(numbers.session, lines, action, numbers.waiting, clock.now()),
         results=None if results is None else _sentences(visit, results),
-        listed_by=roster_pages.listed_by(visit),
+        search=visit.form.typed("recherche"),
         values={name: visit.form.get(name, "") for name in fields},
     )
 

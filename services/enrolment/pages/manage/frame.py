@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -137,6 +138,16 @@ _LARGEST_VERSION = 2**31 - 1
 """What Postgres keeps as one."""
 
 
+def listed_by(visit: StaffVisit) -> dict[str, str]:
+    """Return the list that the address names, its filter, order and page: where one came from."""
+    query = visit.request.query_params
+    return {
+        name: query[name]
+        for name in ("de", "etat", "tri", "sens", "apres", "avant", "seance")
+        if name in query
+    }
+
+
 def page(
     visit: StaffVisit,
     template: str,
@@ -159,6 +170,7 @@ def page(
         session=numbers.session,
         tab=tab,
         done=visit.done,
+        listed_by=listed_by(visit),
         not_by_hand=None if refused is None else refused.reason,
         **shown_errors(visit.rendering, errors or {}, [*labels.ENROLMENT_FIELDS]),
         **values,
@@ -175,9 +187,9 @@ def to_session(
     return see_other(f"{SESSIONS}/{session_id}{rest}{query}{f'#{at}' if at else ''}")
 
 
-def to_person(enrolment_id: UUID, done: str) -> Response:
-    """Lead to the page of a person, which says what was done."""
-    return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({'fait': done})}")
+def to_person(enrolment_id: UUID, done: str, came_from: Mapping[str, str] = MappingProxyType({})) -> Response:
+    """Lead to the page of a person, which says what was done, and leads back to the list one came from."""
+    return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({**came_from, 'fait': done})}")
 
 
 def file_name(what: str, session: SessionState, ending: str) -> str:

@@ -187,7 +187,7 @@ class PersonPages:
                 await people.add_note(tx, frame.acting(visit, self.policy), enrolment_id, text)
         except NotFound as failure:
             raise HTTPException(404) from failure
-        return frame.to_person(enrolment_id, "notee")
+        return frame.to_person(enrolment_id, "notee", frame.listed_by(visit))
 
     async def _do(
         self, visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], to_say: str
@@ -205,7 +205,8 @@ class PersonPages:
             return await _page(visit, status=409, seen=None if other else version, other_changed=other)
         except EnrolmentFailure as failure:
             return await _page(visit, status=422, errors={"": frame.why_not(failure)})
-        return frame.to_person(line.enrolment.enrolment_id, to_say)
+        stays = line.enrolment.enrolment_id == enrolment_id
+        return frame.to_person(line.enrolment.enrolment_id, to_say, frame.listed_by(visit) if stays else {})
 
 
 async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping[str, str]) -> Response:

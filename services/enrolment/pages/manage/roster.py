@@ -67,12 +67,6 @@ ORDERS: Mapping[str, RosterOrder] = {
 """What a roster is sorted by, as its address has it; without, by how people stand."""
 
 
-def listed_by(visit: StaffVisit) -> dict[str, str]:
-    """Return the filter, the order and the page of the roster that the address has."""
-    query = visit.request.query_params
-    return {name: query.get(name, "") for name in ("etat", "tri", "sens", "apres", "avant")}
-
-
 async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
     """The roster, a page at a time, or all that is found by what was searched."""
     query = visit.request.query_params
