@@ -478,6 +478,7 @@ def test_a_person_is_enrolled_by_hand_joined_noted_corrected_moved_and_withdrawn
     tab.get_by_role("button", name="Ajouter").click()
     is_said(tab, "La personne est ajoutée")
     tab.get_by_role("button", name="Garder celle-ci, mettre fin à l’autre").click()
+    tab.get_by_role("button", name="Mettre fin à la seconde").click()
     is_said(tab, "Cette inscription est gardée, l’autre a pris fin.")
     tab.get_by_label("Nouvelle note").fill("Vient en train.")
     tab.get_by_role("button", name="Ajouter la note").click()

@@ -9,7 +9,7 @@ from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.groups import EnrolledTogether, ReceivedList, enrolled_together
 from services.enrolment.rules.links import has_seat_for
-from services.enrolment.rules.organising import judge_destination
+from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
 from services.enrolment.rules.states import State
@@ -44,7 +44,8 @@ class PersonInSession:
     """An enrolment with its session, its history and its notes, the oldest first.
 
     ``began_as``: how the request that began it was answered; None: that is not known any more.
-    ``twins``: the lines of who may be the same person by another issuer. ``destinations``: the organiser's
+    ``twins``: the lines of who may be the same person by another issuer, and why this enrolment cannot take
+    the place of theirs, if it cannot. ``destinations``: the organiser's
     other sessions of the offer that have a seat for the agent, where they may give up theirs.
     ``may_leave``: they may withdraw, or be withdrawn.
     """
@@ -54,7 +55,7 @@ class PersonInSession:
     began_as: State | None
     changes: Sequence[EnrolmentChangeRow]
     notes: Sequence[NoteRow]
-    twins: Sequence[RosterLine]
+    twins: Sequence[tuple[RosterLine, OrganisingFault | None]]
     destinations: Sequence[SessionState]
     may_leave: bool
 
@@ -82,7 +83,10 @@ async def show(
         began_as=await _first_state(tx, found.enrolment) if past else found.enrolment.state,
         changes=past,
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
-        twins=await roster_lines.lines_of(tx, session.session_id, line.same_person),
+        twins=[
+            (twin, judge_join(session, found.enrolment, twin.enrolment, now))
+            for twin in await roster_lines.lines_of(tx, session.session_id, line.same_person)
+        ],
         destinations=[
             there
             for there, seats in others

@@ -434,7 +434,8 @@ async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
     await front.enrol(session, twin)
     path = await person_page(front, session, agent)
     page = (await organiser.get(path)).text
-    form = {name: hidden(page, name) for name in ("cle", "version", "autre", "version-autre")}
+    form = {name: hidden(page, name) for name in ("cle", "version", "autre")} | {"confirmer": "oui"}
+    form["version-autre"] = str((await front.of(session, twin)).version)
     form |= {f"avant-{field}": getattr(agent, field) for field in ("given_name", "family_name", "email")}
     form |= {"email": agent.email, "to_session_id": str(there.session_id)}
     if action == "priorite":  # who has a seat has none
@@ -641,10 +642,26 @@ async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: O
     path = await person_page(front, session, first)
     page = (await organiser.get(path)).text
     assert "Peut-être la même personne" in page
-    pair = {name: hidden(page, name) for name in ("autre", "version-autre")}
+    asked = await send(organiser, path, f"{path}/reunion", autre=hidden(page, "autre"))
+    assert "La seconde inscription prend fin" in text_of(asked)
+    assert await front.states(session, first, second) == ["enrolled", "enrolled"]
+    pair = {name: hidden(asked.text, name) for name in ("autre", "version-autre", "confirmer")}
     done = await send(organiser, path, f"{path}/reunion", **pair)
     assert done.headers["location"] == f"{path}?fait=reunie"
     assert await front.states(session, first, second) == ["enrolled", "withdrawn"]
+
+
+async def test_two_enrolments_are_joined_only_from_the_page_of_the_one_that_can_stay(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    twin = an_agent(issuer="portail-deux", given_name="Zoé", family_name="Durand")
+    await front.enrol(session, twin)
+    seated, waiting = [await person_page(front, session, agent) for agent in (agents[0], twin)]
+    assert f"{seated}/reunion" in (await organiser.get(seated)).text
+    page = await organiser.get(waiting)
+    assert "L’autre inscription a une place, celle-ci n’en a pas" in text_of(page)
+    assert f"{waiting}/reunion" not in page.text
 
 
 async def test_an_enrolment_that_changed_meanwhile_does_not_end_for_another(
@@ -655,7 +672,8 @@ async def test_an_enrolment_that_changed_meanwhile_does_not_end_for_another(
     await front.enrol(session, twin)
     path = await person_page(front, session, agents[0])
     page = (await organiser.get(path)).text
-    pair = {name: hidden(page, name) for name in ("autre", "version-autre")}
+    asked = await send(organiser, path, f"{path}/reunion", autre=hidden(page, "autre"))
+    pair = {name: hidden(asked.text, name) for name in ("autre", "version-autre", "confirmer")}
     other = await person_page(front, session, twin)
     await send(organiser, other, f"{other}/priorite", priority="9", reason="Urgence")
     late = await send(organiser, path, f"{path}/reunion", **pair)

@@ -17,17 +17,18 @@ from starlette.responses import Response
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.staff_area import ENROLMENTS
 from services.enrolment.pages.questions import answers_of, field_of
+from services.enrolment.rules.overview import SessionNumbers
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import corrections, enrolments, people
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailure, NotFound
-from services.enrolment.service.people import Destination
+from services.enrolment.service.people import Destination, PersonInSession
 from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Email, Line, Name, Paragraph
-from shared.web.form_errors import FormError, FormErrors
+from shared.web.form_errors import FormError, FormErrors, sentence
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
@@ -172,7 +173,9 @@ class PersonPages:
         return await self._do(visit, priority_in, "priorite")
 
     async def join(self, visit: StaffVisit) -> Response:
-        """Keep this one of two enrolments of one person."""
+        """Keep this one of two enrolments of one person, once both were seen side by side."""
+        if "confirmer" not in visit.form:
+            return await _join_page(visit)
         return await self._do(visit, _join_in, "reunie")
 
     async def note(self, visit: StaffVisit) -> Response:
@@ -227,6 +230,27 @@ async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping
     )
 
 
+async def _join_page(visit: StaffVisit) -> Response:
+    """Two enrolments of one person side by side, and what follows when one ends."""
+    found, numbers = await _found(visit)
+    other_id = frame.id_in(visit.form.typed("autre"))
+    ends = next((twin for twin, _ in found.twins if twin.enrolment.enrolment_id == other_id), None)
+    if ends is None:
+        return await _page(visit, status=409, other_changed=True)
+    return frame.page(visit, "join.html", numbers, "participants", stays=found.line, ends=ends)
+
+
+async def _found(visit: StaffVisit) -> tuple[PersonInSession, SessionNumbers]:
+    """Return who is at the address, and the session. Raises a 404."""
+    async with visit.database.quiet_transaction() as tx:
+        found = await people.show(
+            tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit), clock.now()
+        )
+        if found is None:
+            raise HTTPException(404)
+        return found, await frame.own_session(tx, visit, found.session.session_id)
+
+
 async def _page(
     visit: StaffVisit,
     *,
@@ -235,13 +259,7 @@ async def _page(
     seen: int | None = None,
     other_changed: bool = False,
 ) -> Response:
-    async with visit.database.quiet_transaction() as tx:
-        found = await people.show(
-            tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit), clock.now()
-        )
-        if found is None:
-            raise HTTPException(404)
-        numbers = await frame.own_session(tx, visit, found.session.session_id)
+    found, numbers = await _found(visit)
     agent = found.line.enrolment.agent
     since = [] if seen is None else [change for change in found.changes if change.version > seen]
     stored = {field: getattr(agent, field) for field in CORRECTABLE}
@@ -264,6 +282,11 @@ async def _page(
         "participants",
         status=status,
         found=found,
+        obstacles={
+            twin.enrolment.enrolment_id: sentence(visit.rendering, FormError(fault))
+            for twin, fault in found.twins
+            if fault is not None
+        },
         stored=stored,
         values=blank | stored | typed,
         opened=visit.request.url.path.rpartition("/")[2],
