@@ -38,7 +38,7 @@ _UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND, _TEACHING))
 
 
 class ReadKind(StrEnum):
-    """What was read, or asked for at the command line."""
+    """What was read, or asked for."""
 
     PERSON = "person"
     MAILS = "mails"
@@ -57,6 +57,7 @@ class ReadKind(StrEnum):
     DEAD_LETTER = "dead_letter"
     EVENT = "event"
     CORRECTION = "correction"
+    WRITTEN_AGAIN = "written_again"
     ERASURE = "erasure"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -119,7 +120,7 @@ class MailLogPages:
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
             to = await _decide(visit, mail_id, decision, after)
             if to is not None:
-                return see_other(f"{MAIL_LOG}/{to}")
+                return see_other(f"{MAIL_LOG}/{to}?{urlencode({'fait': decision})}")
             is_late = True
         if visit.reading is None:
             return see_other(MAIL_LOG)
@@ -138,7 +139,10 @@ class MailLogPages:
             written=found.written,
             is_same=found.written is not None and found.written.by == WRITTEN_BY,
             attempts=found.attempts,
-            can_be_sent_again=found.row.state in mails.ENDED,
+            is_on_its_way=found.row.state not in mails.ENDED,
+            address=found.address,
+            suppressed_since=found.suppressed_since,
+            done=visit.done,
             audit=found.audit_log,
             purpose=visit.reading.purpose,
             people=PEOPLE,

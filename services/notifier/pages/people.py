@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.staff_area import CORRECTION, PEOPLE
-from services.notifier.service import corrections, people, timeline
+from services.notifier.pages.staff_area import CORRECTION, PEOPLE, WRITTEN_AGAIN
+from services.notifier.service import bounces, corrections, people, timeline
 from services.notifier.service.people import KnownPerson
 from services.notifier.service.timeline import Story
 from shared.events.fields import is_address, is_agent_id, is_issuer
@@ -69,6 +69,10 @@ class PeoplePages:
         reading = await visit.read_for(purpose)
         typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
         errors, request_id = _errors(typed), None
+        if not errors:
+            async with visit.database.quiet_transaction() as tx:
+                if await corrections.is_everywhere(tx, chosen, typed["nouvelle"]):
+                    errors = {"nouvelle": FormError("same_address")}
         can_be_asked = self.is_believed and not errors
         if can_be_asked:
             await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
@@ -83,6 +87,26 @@ class PeoplePages:
         who = visit.who.in_security_log
         self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
         return self._page(visit, story, reading, is_requested=True)
+
+    async def write_again(self, visit: StaffVisit) -> Response:
+        """Write to an agent's address again, from which mails came back; then their story again.
+
+        Where they have another address by now than the page showed, nothing is done.
+        """
+        chosen, purpose = _chosen(visit), _purpose(visit)
+        if visit.request.method != "POST" or chosen is None or purpose is None:
+            return see_other(PEOPLE)
+        reading = await visit.read_for(purpose)
+        await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
+        async with visit.database.transaction() as tx:
+            is_lifted = await bounces.lift_of(tx, chosen, reading, seen=visit.form.get("avant", ""))
+        async with visit.database.quiet_transaction() as tx:
+            story = await timeline.story(tx, chosen, reading)
+        if not is_lifted:
+            return self._page(visit, story, reading, status=409)
+        who = visit.who.in_security_log
+        self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
+        return self._page(visit, story, reading, is_lifted=True)
 
     def _search(
         self,
@@ -120,6 +144,7 @@ class PeoplePages:
         errors: FormErrors = NOTHING_WRONG,
         status: int = 200,
         is_requested: bool = False,
+        is_lifted: bool = False,
     ) -> Response:
         return visit.page(
             "person.html",
@@ -131,10 +156,12 @@ class PeoplePages:
             typed=typed,
             errors=sentences(visit.rendering, errors),
             is_requested=is_requested,
+            is_lifted=is_lifted,
             is_stale=status == 409,
             is_believed=self.is_believed,
             people=PEOPLE,
             correction=CORRECTION,
+            written_again=WRITTEN_AGAIN,
             log=MAIL_LOG,
         )
 

@@ -14,6 +14,7 @@ from services.notifier.pages.staff_area import (
     FIGURES_AREA,
     PEOPLE,
     SUPPORT_AREA,
+    WRITTEN_AGAIN,
 )
 from services.notifier.render import Renderer
 from shared.auth import Tokens
@@ -51,6 +52,7 @@ def add_to(
         (SUPPORT_AREA, MAIL_LOG, log.search, write),
         (SUPPORT_AREA, PEOPLE, people.show, write),
         (SUPPORT_AREA, CORRECTION, people.correct, write),
+        (SUPPORT_AREA, WRITTEN_AGAIN, people.write_again, write),
         (SUPPORT_AREA, FIGURES, figures.show, read),
         (SUPPORT_AREA, f"{FIGURES}.csv", figures.sheet, read),
         (SUPPORT_AREA, ERASURE, erasure.show, write),

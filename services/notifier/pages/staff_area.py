@@ -8,6 +8,7 @@ from shared.web.logins.staff_area import organiser_area
 
 PEOPLE = f"{MAIL_LOG}/personnes"
 CORRECTION = f"{PEOPLE}/correction"
+WRITTEN_AGAIN = f"{PEOPLE}/ecrire-de-nouveau"
 FIGURES = f"{MAIL_LOG}/chiffres"
 ERASURE = f"{MAIL_LOG}/effacement"
 

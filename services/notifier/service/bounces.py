@@ -5,9 +5,12 @@ import asyncio
 from services.notifier.letters import bounces as reports
 from services.notifier.letters.addresses import canonical
 from services.notifier.letters.bounces import ReturnPath, Suppression
-from services.notifier.store import bounces
+from services.notifier.store import bounces, people
 from services.notifier.store.events import outbox
+from shared import read_log
 from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+from shared.read_log import Reading, ReadKind
 
 
 async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
@@ -35,3 +38,13 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 async def lift(tx: Transaction, address: str) -> bool:
     """Write to an address again, as if nothing had come back from it. Whether it was on the list."""
     return await bounces.lift(tx, address)
+
+
+async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:
+    """Write to an agent's address again, if it still is the one that was ``seen``. Who asks is recorded."""
+    (person,) = await people.known(tx, [agent])
+    if not seen or person.address != seen:
+        return False
+    await lift(tx, seen)
+    await read_log.record(tx, reading, ReadKind.WRITTEN_AGAIN, agents=[agent])
+    return True

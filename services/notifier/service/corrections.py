@@ -16,7 +16,7 @@ from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 
 CORRECTIONS = Rate(100, 3600)
-"""Addresses that one person of the staff corrects. For more at once there is a command."""
+"""Addresses that one person of the staff corrects, or has written to again. For more there is a command."""
 
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
@@ -36,6 +36,12 @@ async def request(
     [request_id] = await outbox.publish(tx, [corrected])
     await read_log.record(tx, reading, ReadKind.CORRECTION, agents=[agent], about=[request_id])
     return request_id
+
+
+async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
+    """Whether an agent has this address, and no other with any enrolment or subscription."""
+    (person,) = await people.known(tx, [agent])
+    return person.address == address and await people.addresses(tx, agent) <= {address}
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4, uuid5
 
 from pydantic import BeforeValidator, StringConstraints
 
-from services.notifier.letters import LetterContext, Mail
+from services.notifier.letters import LetterContext, LetterType, Mail
 from services.notifier.service import people
-from services.notifier.store import attempts, claims, enrolments, mails
+from services.notifier.store import attempts, bounces, claims, enrolments, mails
 from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.context import contexts
 from services.notifier.store.events import outbox
@@ -121,7 +122,8 @@ class MailDetails:
     """A mail, what was decided about it, the attempts to send it, and what its letter is written from.
 
     ``context`` is that of when it was sent, where that is kept: then ``written`` says when, and by what; else
-    that of now, and None where nothing is known yet of the session that it is about.
+    that of now, and None where nothing is known yet of the session that it is about. ``address``: where it
+    would be sent now; ``suppressed_since``: since when nothing is sent there.
     """
 
     row: MailRow
@@ -130,6 +132,8 @@ class MailDetails:
     letter: Mail
     context: LetterContext | None
     written: WrittenLetter | None
+    address: str
+    suppressed_since: datetime | None
 
 
 async def show(
@@ -149,7 +153,17 @@ async def show(
     if written is not None:
         # Names of others are those of now: who was forgotten meanwhile is named no more.
         shown_context = replace(written.context, people=context.people, trainers=context.trainers)
-    return MailDetails(row, await mails.audit_log(tx, mail_id), kept, letter, shown_context, written)
+    address, is_new = await claims.address_now(tx, mail_id), letter.template is LetterType.CONFIRM_ADDRESS
+    return MailDetails(
+        row,
+        await mails.audit_log(tx, mail_id),
+        kept,
+        letter,
+        shown_context,
+        written,
+        address,
+        None if is_new else await bounces.suppressed_since(tx, address),
+    )
 
 
 async def is_known(tx: Transaction, mail_id: UUID) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.notifier.letters import NumberedSession
 from services.notifier.letters.happenings import happening_of
 from services.notifier.service.mails import SENT_AGAIN_AFTER
-from services.notifier.store import mails, people, sessions, timeline
+from services.notifier.store import bounces, mails, people, sessions, timeline
 from services.notifier.store.people import KnownPerson
 from services.notifier.tables import EnrolmentRow, MailAuditRow, MailRow, TimelineRow
 from shared import read_log
@@ -40,13 +40,17 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A person, where they stand, and what happened, the newest first; ``is_whole``: since it is kept."""
+    """A person, where they stand, and what happened, the newest first; ``is_whole``: since it is kept.
+
+    ``suppressed_since``: since when nothing is sent to their address, from which mails came back.
+    """
 
     person: KnownPerson
     enrolments: Sequence[EnrolmentRow]
     lines: Sequence[StoryLine]
     sessions: Mapping[UUID, NumberedSession]
     is_whole: bool
+    suppressed_since: datetime | None
 
 
 async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
@@ -82,4 +86,5 @@ async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
         sorted(lines, key=lambda line: line.at, reverse=True),
         await sessions.find(tx, [session_id for session_id in about if session_id is not None]),
         is_whole=len(happened) < LONGEST_STORY and len(letters) < LONGEST_STORY,
+        suppressed_since=await bounces.suppressed_since(tx, person.address),
     )

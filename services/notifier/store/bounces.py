@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -84,6 +84,12 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
         Suppression(row.mail_id, row.issuer, row.recipient, BounceKind(row.kind), row.since)
         for row in await tx.execute(_LIST, {"limit": limit})
     ]
+
+
+async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
+    """Since when an address has been suppressed; None: it is not."""
+    since = select(col(SuppressionRow.since)).where(col(SuppressionRow.address) == digest_of(tx, address))
+    return await tx.scalar(since)
 
 
 async def lift(tx: Transaction, address: str) -> bool:

@@ -230,6 +230,11 @@ def _columns(claims: Sequence[Claim]) -> dict[str, Sequence[UUID | int]]:
     return {"ids": [claim.mail_id for claim in claims], "numbers": [claim.number for claim in claims]}
 
 
+async def address_now(tx: Transaction, mail_id: UUID) -> str:
+    """Return the address that a mail would be sent to now."""
+    return str(await tx.scalar(_ADDRESS_OF, {"mail_id": mail_id}))
+
+
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
     """End leases that have run out: not begun goes back to the queue and was no attempt, begun is ambiguous.
 
@@ -263,6 +268,7 @@ _READER = """
            LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)"""
 """Whom a mail is to, as they are now; nobody where that is not known."""
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
+_ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
 """The version of its session that a notice speaks of, without which it waits, and is given up in the end."""
 _CLAIM = text(

@@ -54,6 +54,11 @@ async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson
     return [KnownPerson(agent, *found.get(agent, ())) for agent in agents]
 
 
+async def addresses(tx: Transaction, agent: AgentKey) -> set[str]:
+    """Return the addresses that an agent has with enrolments and subscriptions."""
+    return set(await tx.scalars(_ADDRESSES, agent._asdict()))
+
+
 async def enrolments_of(tx: Transaction, agent: AgentKey) -> list[EnrolmentRow]:
     """Return where an agent stands in each session, the newest first."""
     found = select(EnrolmentRow).where(
@@ -63,6 +68,10 @@ async def enrolments_of(tx: Transaction, agent: AgentKey) -> list[EnrolmentRow]:
     return list(await tx.scalars(newest_first))
 
 
+_ADDRESSES = text(
+    "SELECT address FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "
+    "UNION SELECT address FROM subscriber WHERE issuer = :issuer AND agent_id = :agent_id"
+)
 _NAMES = "given_name || ' ' || family_name"
 _BY_ADDRESS = text(
     "SELECT issuer, agent_id FROM enrolment WHERE lower(address) = lower(:address) "

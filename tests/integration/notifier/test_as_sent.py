@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,11 +22,12 @@ from tests.integration.notifier.test_mail_log import PURPOSE, application, brows
 from tests.integration.notifier.test_people import PEOPLE
 from tests.integration.notifier.test_read_log import ZOE
 from tests.support.smtp import Drop, Reply
-from tests.unit.notifier.builders import a_decision, a_session
+from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session
 
 __all__ = ["browser", "sent", "tokens"]
 LOG = "/courriels/suivi"
 CORRECTION = f"{PEOPLE}/correction"
+WRITTEN_AGAIN = f"{PEOPLE}/ecrire-de-nouveau"
 
 
 async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
@@ -177,6 +179,58 @@ async def test_no_address_is_corrected_of_whom_no_service_would_know(
         assert refused.status_code == 422
         assert why in refused.text
     assert await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'") == []
+
+
+async def test_support_hears_that_an_address_is_written_to_no_more_and_has_it_written_to_again(
+    sent: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = await sent.rows()
+    sent.relay.script("RCPT", Reply("550 5.1.1 unknown"))
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
+    await sent.deliver()
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
+    await sent.deliver()
+    (untried,) = await sent.rows(where="state = 'failed' AND smtp_code IS NULL")
+    key = await log_in(browser)
+    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    shown = (await browser.post(PEOPLE, data=form)).text
+    assert "Plus rien n’est envoyé à cette adresse" in shown
+    assert "(des courriels à cette adresse sont revenus\u00a0: plus rien ne lui est envoyé)" in shown
+    for mail in (first, untried):
+        page = (await browser.get(f"{LOG}/{mail.mail_id}")).text
+        assert "Plus rien n’est envoyé à zoe.durand@ville-exemple.fr" in page
+        assert "Envoyer de nouveau" not in page
+
+    stale = await browser.post(WRITTEN_AGAIN, data=form | {"avant": "zoe@ville.example"})
+    assert stale.status_code == 409
+    assert "Rien n’a été fait" in stale.text
+    assert len(await sent.query("SELECT 1 FROM suppression")) == 1
+    assert (await browser.post(WRITTEN_AGAIN, data=form | {"cle": "another"})).status_code == 403
+    (form["avant"],) = set(re.findall(r'name="avant" value="([^"]+)"', shown))
+    with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
+        lifted = await browser.post(WRITTEN_AGAIN, data=form)
+    assert "Les courriels vont de nouveau à cette adresse" in lifted.text
+    assert await sent.query("SELECT 1 FROM suppression") == []
+    (line,) = await sent.query("SELECT actor, agent_id, purpose FROM read_log WHERE kind = 'written_again'")
+    assert tuple(line) == ("support-name", ZOE.agent_id, PURPOSE)
+    [logged] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
+    assert logged.startswith("correction ok who=support:")
+    assert "Envoyer de nouveau" in (await browser.get(f"{LOG}/{untried.mail_id}")).text
+
+
+async def test_an_address_that_the_agent_has_everywhere_is_not_corrected_to_itself(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key, own = await log_in(browser), "zoe.durand@ville-exemple.fr"
+    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
+    form |= {"avant": own, "nouvelle": own, "encore": own}
+    refused = await browser.post(CORRECTION, data=form)
+    assert refused.status_code == 422
+    assert "C’est déjà son adresse" in refused.text
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4()))
+    older = "UPDATE enrolment SET address = 'z@ville.example', since = since - interval '1 day' "
+    await sent.change(f"{older} WHERE enrolment_id <> :first", first=ENROLMENT_ID)
+    assert "La correction est demandée" in (await browser.post(CORRECTION, data=form)).text
 
 
 async def test_how_many_addresses_one_person_corrects_has_a_limit(

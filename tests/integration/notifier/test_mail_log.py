@@ -377,6 +377,8 @@ async def test_a_letter_is_sent_again_on_purpose_as_a_new_mail_with_an_audit_lin
     assert len(await sent.rows()) == 1
     page = await browser.post(f"/courriels/suivi/{first.mail_id}", data={"cle": key, "decision": "renvoyer"})
     assert "support-name\u00a0: envoyé à la demande, après le courriel" in page.text
+    assert "Ce nouvel envoi est en file, à zoe.durand@ville-exemple.fr, inscrit à votre nom" in page.text
+    assert "Ce nouvel envoi" not in (await browser.get(page.url.path)).text
     assert f'href="/courriels/suivi/{first.mail_id}">' in page.text
     before = await browser.get(f"/courriels/suivi/{first.mail_id}")
     assert "support-name\u00a0: envoyé de nouveau, sous le numéro" in before.text
@@ -468,11 +470,27 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     assert "Il est arrivé" in page.text
     page = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
     assert "support-name\u00a0: déclaré arrivé" in page.text
+    assert "Ce courriel est déclaré arrivé, à votre nom" in page.text
     assert set(await sent.states()) == {MailState.SENT}
     late = await browser.post(f"/courriels/suivi/{row.mail_id}", data={"cle": key, "decision": "arrive"})
     assert late.status_code == 409
     assert "quelqu’un l’a prise entre-temps" in late.text
     assert late.text.count("déclaré arrivé") == 1
+
+
+async def test_the_page_of_a_mail_names_the_address_that_it_would_be_sent_again_to(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    path = f"/courriels/suivi/{(await sent.row()).mail_id}"
+    await log_in(browser)
+    shown = (await browser.get(path)).text
+    assert "à l’adresse d’aujourd’hui\u00a0: zoe.durand@ville-exemple.fr." in shown
+    assert '<button class="second" name="decision" value="renvoyer">' in shown, "it has arrived"
+    moved = {"issuer": "iel", "agent_id": "IEL-0048151", "email": "zoe@ville.example"}
+    await sent.hear(AgentDetailsCorrected.model_validate(moved | {"corrected_at": clock.now()}))
+    assert "à l’adresse d’aujourd’hui\u00a0: zoe@ville.example." in (await browser.get(path)).text
+    await sent.change("UPDATE mail SET state = 'failed'")
+    assert '<button name="decision" value="renvoyer">' in (await browser.get(path)).text
 
 
 async def test_what_waits_for_support_stands_first_with_the_way_to_it(

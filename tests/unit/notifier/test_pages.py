@@ -67,6 +67,7 @@ LOG: dict[str, Any] = {
     "log": "/courriels/suivi",
     "people": "/courriels/suivi/personnes",
     "correction": "/courriels/suivi/personnes/correction",
+    "written_again": "/courriels/suivi/personnes/ecrire-de-nouveau",
     "purpose": EVIL,
 }
 HAPPENED: dict[str, Any] = {"kind": EVIL, "reason": EVIL, "session_id": UUID(int=3)}
@@ -82,6 +83,7 @@ STORY = Story(
     ],
     {},
     is_whole=False,
+    suppressed_since=NOW,
 )
 STORY_PAGE: dict[str, Any] = {
     "story": STORY,
@@ -90,6 +92,7 @@ STORY_PAGE: dict[str, Any] = {
     "typed": {"nouvelle": EVIL, "encore": EVIL},
     "errors": {},
     "is_requested": False,
+    "is_lifted": False,
     "is_stale": True,
     "is_believed": True,
 }
@@ -173,7 +176,10 @@ PAGES += [
             "mail": MAIL,
             "to": EVIL,
             "text": EVIL,
-            "can_be_sent_again": True,
+            "is_on_its_way": False,
+            "address": EVIL,
+            "suppressed_since": NOW if is_same else None,
+            "done": "renvoyer",
             "audit": [LINE],
             "written": WrittenLetter(NOW, EVIL, LetterContext()),
             "is_same": is_same,
@@ -289,8 +295,9 @@ def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
 
 def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:
     row = MailRow(**ROW | {"template": "of-a-newer-version"})
-    values = LOG | {"mail": row, "to": "Zoé", "text": "", "can_be_sent_again": True}
-    values |= {"written": None, "attempts": [], "is_late": False}
+    values = LOG | {"mail": row, "to": "Zoé", "text": "", "is_on_its_way": False}
+    values |= {"written": None, "attempts": [], "is_late": False, "done": None}
+    values |= {"address": "zoe@ville.example", "suppressed_since": None}
     line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
     html = bytes(RENDERING.page("mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html
