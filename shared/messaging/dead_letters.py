@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, func, insert, text, update
+from sqlalchemy import Row, String, TextClause, cast, func, insert, or_, text, update
 from sqlmodel import col, select
 
-from shared.database import Transaction, insert_many
+from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
 from shared.messaging.mentions import (
@@ -231,6 +231,31 @@ async def find(
         col(DeadLetterRow.id),
     )
     return [dead_letter_of(row) for row in await tx.scalars(in_order.limit(limit))]
+
+
+async def listed(
+    tx: Transaction,
+    state: str,
+    searched: str = "",
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[DeadLetter]:
+    """Return dead letters in a state, next after ``after``, or last before ``before``.
+
+    What waits for a decision is listed from the oldest on, everything else from the newest on. ``searched``
+    is the ``ce_id`` of one, or the portal, topic, type or code of some; empty: all.
+    """
+    query = select(DeadLetterRow).where(col(DeadLetterRow.state) == state)
+    if searched:
+        named = (DeadLetterRow.portal, DeadLetterRow.topic, DeadLetterRow.event_type, DeadLetterRow.code)
+        is_named = [col(column) == searched for column in named]
+        is_event = cast(col(DeadLetterRow.event_id), String) == searched.lower()
+        query = query.where(or_(is_event, *is_named))
+    begins, ends = (None if edge is None else (edge,) for edge in (after, before))
+    page = next_to(query, (col(DeadLetterRow.id),), begins, ends, descending=state != "parked")
+    return in_order([dead_letter_of(row) for row in await tx.scalars(page.limit(limit))], before)
 
 
 async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -> DeadLetterRow | None:

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -33,6 +35,7 @@ from shared.web import labels
 from shared.web.forms import number_in
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
+from shared.web.paging import part_around
 from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
@@ -210,7 +213,7 @@ class _OperationsPages:
 
     async def listing(self, visit: StaffVisit) -> Response:
         """What is parked, or is in another state; on POST those that were chosen are handled again."""
-        state = visit.request.query_params.get("etat", STATES[0])
+        state = visit.request.query_params.get("etat", "")
         state = state if state in STATES else STATES[0]
         failed: dict[int, str] = {}
         done: int | None = None
@@ -223,12 +226,24 @@ class _OperationsPages:
             letters = parked if chosen else []
             failed = dict(await self._decisions.redrive(letters, actor=visit.who.name))
             done, gone = len(letters) - len(failed), len(set(chosen)) - len(letters)
+        query = visit.request.query_params
+        searched = " ".join(query.get("cherche", "").split())[:100]
+        place = {name: query[name] for name in ("apres", "avant") if name in query}
+        after, before = (number_in(place.get(name, ""), MOST_NUMBER) for name in ("apres", "avant"))
         async with visit.database.quiet_transaction() as tx:
-            found = await dead_letters.find(tx, state=state, limit=LISTED + 1)
+            part = await part_around(
+                after,
+                before,
+                LISTED,
+                load=partial(dead_letters.listed, tx, state, searched),
+                position=lambda letter: str(letter.id),
+            )
         return visit.page(
             "incidents.html",
-            letters=found[:LISTED],
-            is_cut=len(found) > LISTED,
+            part=part,
+            used={"etat": state, "cherche": searched},
+            place=place,
+            is_whole_page_chosen="tous" in query,
             why=why,
             reason_of=reason_of,
             titles=self._titles,
@@ -262,12 +277,17 @@ class _OperationsPages:
             return await self._page(visit, number, is_late=True, status=409)
         if decision == "reprendre":
             failed = await self._decisions.redrive(parked, actor=visit.who.name)
-            return await self._page(visit, number, failed=failed.get(number))
+            if failed:
+                return await self._page(visit, number, failed=failed[number])
+            return self._done(number, decision)
         reason = purpose_in(visit.form.get("raison", ""))
         if reason is None:
             return await self._page(visit, number, wrong=["raison"], status=422)
         await self._decisions.discard(parked, actor=visit.who.name, reason=reason)
-        return see_other(f"{self._incidents}/{number}")
+        return self._done(number, decision)
+
+    def _done(self, number: int, decision: str) -> Response:
+        return see_other(f"{self._incidents}/{number}?{urlencode({'fait': decision})}")
 
     async def _read(self, visit: StaffVisit, number: int) -> Response:
         """Show what it says; who reads is recorded, with whom it names."""
@@ -304,6 +324,7 @@ class _OperationsPages:
             reason_of=reason_of,
             titles=self._titles,
             decided=decided,
+            done=visit.done,
             typed={"motif": "", "raison": visit.form.typed("raison")},
             incidents=self._incidents,
             **shown,

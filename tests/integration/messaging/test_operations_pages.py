@@ -25,6 +25,7 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.watchdog import Behind
 from shared.process import Process
+from shared.web import operations
 from shared.web.links import OPERATIONS
 from tests.conftest import settings_of
 from tests.support.consuming import a_record
@@ -267,6 +268,16 @@ async def test_what_can_be_handled_now_is_handled_again_as_it_is(notifying: Proc
     assert actors == {"support-name"}
 
 
+async def test_who_has_one_handled_again_hears_that_it_was(notifying: Process) -> None:
+    (number,) = await park(notifying, a_seat())
+    path = f"{OPERATIONS['notifier']}/incidents/{number}"
+    async with a_browser(notifying) as browser:
+        key = await log_in(browser, notifying, SUPPORT)
+        done = await browser.post(path, data={"cle": key, "decision": "reprendre"})
+        assert "Cet incident est repris, à votre nom" in done.text
+        assert "Cet incident est repris" not in (await browser.get(path)).text
+
+
 async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) -> None:
     (number,) = await park(process, Parked(a_record(a_scheduled()), None, "no JSON"))
     path = f"{OPERATIONS[process.name]}/incidents/{number}"
@@ -277,12 +288,62 @@ async def test_what_is_given_up_needs_a_reason_that_is_kept(process: Process) ->
         given_up = {"cle": key, "decision": "abandonner", "raison": "essai sans suite"}
         done = await browser.post(path, data=given_up)
         assert "support-name · essai sans suite" in done.text
+        assert "Cet incident est abandonné, à votre nom" in done.text
+        assert "heure de Paris" in done.text
         assert "Abandonné</dd>" in done.text
         assert "Reprendre</button>" not in done.text
         listed = await browser.get(f"{OPERATIONS[process.name]}/incidents?etat=discarded")
         assert "Enregistrement illisible" in listed.text
         assert (await browser.get(path.replace(str(number), "999999"))).status_code == 404
         assert (await browser.post(path, data={"cle": key, "decision": "x"})).status_code == 400
+
+
+async def test_all_incidents_are_reached_page_by_page_and_by_what_they_are_about(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "LISTED", 2)
+    home, asked = f"{OPERATIONS[process.name]}/incidents", uuid4()
+    records = [replace(a_record(a_scheduled()), offset=offset) for offset in (5, 4, 3, 2, 1)]
+    for record in records[:3]:
+        await park(process, Parked(record, None, "no JSON"))
+    problem = FieldProblem(pointer="/agent/email", message="Field required")
+    rejected = [
+        Rejected(records[3], RejectionCode.INVALID, (problem,), portal="iel", request_id=asked),
+        Rejected(records[4], RejectionCode.INVALID, (problem,), portal="martinique"),
+    ]
+    for rejection in rejected:
+        async with process.database.transaction() as tx:
+            await dead_letters.keep_rejected(tx, [rejection])
+    async with a_browser(process) as browser:
+        key = await log_in(browser, process, SUPPORT)
+
+        def numbers(page: httpx.Response) -> list[int]:
+            return [int(number) for number in re.findall(rf'href="{home}/(\d+)"', page.text)]
+
+        first = await browser.get(home)
+        (following,) = re.findall('rel="next" href="([^"]+)"', first.text)
+        second = await browser.get(following.replace("&amp;", "&"))
+        (previous,) = re.findall('rel="prev" href="([^"]+)"', second.text)
+        parked = [*numbers(first), *numbers(second)]
+        assert (len(numbers(first)), parked) == (2, sorted(parked)), "those that wait longest first"
+        assert len(parked) == 3
+        assert numbers(await browser.get(previous.replace("&amp;", "&"))) == numbers(first)
+        newest_first = numbers(await browser.get(f"{home}?etat=rejected"))
+        assert newest_first == sorted(newest_first, reverse=True)
+        for searched, found in (
+            (str(asked).upper(), newest_first[1:]),
+            ("martinique", newest_first[:1]),
+            ("catalogue.sessions", newest_first),
+            ("invalid", newest_first),
+        ):
+            page = await browser.get(home, params={"etat": "rejected", "cherche": searched})
+            assert numbers(page) == found, searched
+        assert "Aucun incident ne correspond" in (await browser.get(f"{home}?cherche=ouest")).text
+        whole = (await browser.get(f"{home}?tous=oui")).text
+        assert (whole.count(" checked>"), first.text.count(" checked>")) == (2, 0)
+        assert "heure de Paris" in whole
+        again = await browser.post(f"{home}?cherche=ouest", data={"cle": key})
+        assert 'value="ouest"' in again.text, "what was looked for is still there"
 
 
 async def test_who_decides_after_somebody_else_hears_that_nothing_is_done(process: Process) -> None:
