@@ -11,7 +11,9 @@ from shared.auth import Principal
 from shared.database import Transaction
 
 STAYS = timedelta(days=14)
-"""How long a session is shown after its end: until then attendance is to be recorded."""
+"""How long a session is shown after its end."""
+UNRECORDED_STAYS = timedelta(days=90)
+"""How long after its end attendance is asked for: until then nobody has a certificate of it."""
 MOST = 200
 """Sessions at once, and requests."""
 
@@ -19,9 +21,18 @@ MOST = 200
 async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionNumbers]:
     """Return the sessions of an organiser that are not over for long, the first to start first.
 
+    After them those that are, where attendance is to be recorded still.
+
     There is one more than :data:`MOST` where some are left out.
     """
-    return await overview.list_numbers(tx, organiser.delegation, now - STAYS, MOST + 1, now)
+    return await overview.list_numbers(
+        tx,
+        organiser.delegation,
+        MOST + 1,
+        since=now - STAYS,
+        unrecorded_since=now - UNRECORDED_STAYS,
+        now=now,
+    )
 
 
 async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[BespokeTask]:

@@ -14,10 +14,25 @@ from shared.database import Transaction
 
 
 async def list_numbers(
-    tx: Transaction, organiser: str | None, since: datetime, limit: int, now: datetime
+    tx: Transaction,
+    organiser: str | None,
+    limit: int,
+    *,
+    since: datetime,
+    unrecorded_since: datetime,
+    now: datetime,
 ) -> Sequence[SessionNumbers]:
-    """Return sessions that end after a moment, the first to start first; of one organiser, or of all."""
-    parameters = {"organiser": organiser, "since": since, "limit": limit, "now": now}
+    """Return sessions that end after a moment, the first to start first; of one organiser, or of all.
+
+    After them those that ended before, after ``unrecorded_since``, where somebody's attendance is not known.
+    """
+    parameters = {
+        "organiser": organiser,
+        "since": since,
+        "unrecorded_since": unrecorded_since,
+        "limit": limit,
+        "now": now,
+    }
     return [_numbers(row) for row in await tx.execute(_LIST, parameters)]
 
 
@@ -41,6 +56,14 @@ def _numbers(row: Row[Any]) -> SessionNumbers:
     )
 
 
+# Who has come to some of the modules is 'attended' until the others are known. In the order of the index
+# of each state: where nobody is left, the whole table would be read.
+_UNRECORDED = (
+    "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM "  # noqa: S608 our own words
+    "unnest(ARRAY['enrolled', 'attended']) AS of_state, LATERAL (SELECT FROM enrolment "
+    "WHERE enrolment.session_id = session.session_id AND enrolment.state = of_state "
+    f"ORDER BY {BEFORE_SQL}, coalesce(ticket, 0) LIMIT 1) AS line)"
+)
 # Each count is served by an index of few rows; who has a seat is looked for only once a session has begun.
 _NUMBERS = (
     "SELECT session.session_id, session.version, session.state, enrolled, offered, waiting, "  # noqa: S608 our own words
@@ -53,18 +76,15 @@ _NUMBERS = (
     f"AND enrolment.state IN ({LIVE_SQL})) AS bad_addresses, "
     "CASE WHEN offered > 0 THEN (SELECT min(hold_until) FROM enrolment "
     "WHERE enrolment.session_id = session.session_id AND enrolment.state = 'offered') END AS next_lapse, "
-    # Who has come to some of the modules is 'attended' until the others are known. In the order of the index
-    # of each state: where nobody is left, the whole table would be read.
-    "CAST(session.state->>'starts_at' AS timestamptz) <= :now AND EXISTS (SELECT FROM "
-    "unnest(ARRAY['enrolled', 'attended']) AS of_state, LATERAL (SELECT FROM enrolment "
-    "WHERE enrolment.session_id = session.session_id AND enrolment.state = of_state "
-    f"ORDER BY {BEFORE_SQL}, coalesce(ticket, 0) LIMIT 1) AS line) AS unrecorded "
+    f"{_UNRECORDED} AS unrecorded "
     "FROM session "
 )
 _LIST = text(
     f"{_NUMBERS} WHERE (CAST(:organiser AS text) IS NULL OR session.state->>'organiser' = :organiser) "
     "AND session.state->>'status' <> 'cancelled' "
-    "AND CAST(session.state->>'ends_at' AS timestamptz) > :since "
-    "ORDER BY CAST(session.state->>'starts_at' AS timestamptz), session.session_id LIMIT :limit"
+    "AND (CAST(session.state->>'ends_at' AS timestamptz) > :since "
+    f"OR CAST(session.state->>'ends_at' AS timestamptz) > :unrecorded_since AND {_UNRECORDED}) "
+    "ORDER BY CAST(session.state->>'ends_at' AS timestamptz) <= :since, "
+    "CAST(session.state->>'starts_at' AS timestamptz), session.session_id LIMIT :limit"
 )
 _SINGLE = text(f"{_NUMBERS} WHERE session.session_id = :id")

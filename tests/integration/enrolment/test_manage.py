@@ -144,14 +144,16 @@ async def test_what_waits_for_the_organiser_comes_first(
     assert "Clôture des inscriptions" in week
 
 
-async def over(database: Database) -> None:
+async def over(database: Database, days: int = 1) -> None:
     async with database.transaction() as tx:
         await tx.execute(
             text(
                 "UPDATE session SET version = version + 1, state = state || jsonb_build_object("
-                "'enrolment_closes_at', now() - interval '3 days', 'starts_at', now() - interval '2 days', "
-                "'ends_at', now() - interval '1 day')"
-            )
+                "'enrolment_closes_at', CAST(:end AS timestamptz) - interval '2 days', "
+                "'starts_at', CAST(:end AS timestamptz) - interval '1 day', "
+                "'ends_at', CAST(:end AS timestamptz))"
+            ),
+            {"end": soon(days=-days)},
         )
 
 
@@ -229,10 +231,11 @@ async def test_attendance_is_asked_for_once_a_session_is_over(
     session = open_now()
     await front.publish(session)
     await front.enrol(session, an_agent())
-    await over(database)
-    page = text_of(await organiser.get(MANAGE))
-    assert "Des présences ne sont pas encore enregistrées." in page
-    assert "Terminées depuis peu" in page
+    for days, is_asked, is_shown in ((1, True, True), (60, True, False), (120, False, False)):
+        await over(database, days)
+        page = text_of(await organiser.get(MANAGE))
+        assert ("Des présences ne sont pas encore enregistrées." in page) == is_asked, days
+        assert ("Terminées depuis peu" in page) == is_shown, days
 
 
 async def test_the_numbers_of_a_session_are_a_part_of_their_own_that_is_not_sent_twice(

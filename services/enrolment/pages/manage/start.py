@@ -43,7 +43,7 @@ async def today(visit: StaffVisit) -> Response:
     """Show what waits for who visits, in their sessions and in what authorities asked them for: the first."""
     found, now = await _found(visit), clock.now()
     coming = [numbers for numbers in found.sessions if numbers.session.ends_at > now]
-    past = [numbers for numbers in found.sessions if numbers.session.ends_at <= now]
+    past = [numbers for numbers in found.sessions if now - overview.STAYS < numbers.session.ends_at <= now]
     return visit.page("manage/start.html", found=found, coming=coming, past=past, most=SHOWN)
 
 
