@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
@@ -13,6 +14,7 @@ from services.enrolment.store import attendance as store
 from services.enrolment.store import enrolments, rosters
 from services.enrolment.store.load_plans import LoadPlan
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 
 
@@ -56,6 +58,12 @@ class AttendanceAsSeen:
     module: int
     before: Attendance | None
     after: Attendance
+
+
+async def incomplete_modules(tx: Transaction, session: SessionState, now: datetime) -> set[int]:
+    """Return which modules of an organiser's session have begun, and lack the attendance of somebody."""
+    begun = sum(module.starts_at <= now for module in session.modules)
+    return await store.incomplete_modules(tx, session.session_id, begun)
 
 
 async def record_as_seen(

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from services.enrolment.tables import AttendanceRow, ErasedAttendanceRow
+from services.enrolment.tables import BEFORE_SQL, AttendanceRow, ErasedAttendanceRow
 from shared.database import Transaction, insert_many
 from shared.events.vocabulary import AgentKey
 
@@ -46,6 +46,15 @@ async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: d
         )
 
 
+async def incomplete_modules(tx: Transaction, session_id: UUID, modules: int) -> set[int]:
+    """Return at which of its first modules the attendance of somebody is not known.
+
+    Among the first of those who are not through: what others lack is told once these are.
+    """
+    parameters = {"session": session_id, "last": modules - 1}
+    return set(await tx.scalars(_INCOMPLETE, parameters))
+
+
 async def count_erased(tx: Transaction, agent: AgentKey, until: datetime) -> None:
     """Add the attendance of an agent who is forgotten to the numbers that are kept."""
     await tx.execute(_COUNT_ERASED, {**agent._asdict(), "until": until})
@@ -58,6 +67,14 @@ async def erased(tx: Transaction, session_id: UUID) -> Sequence[ErasedAttendance
     return (await tx.scalars(in_order)).all()
 
 
+# In the order of the index of each state, as all of a large session is not read.
+_INCOMPLETE = text(
+    "SELECT DISTINCT number FROM unnest(ARRAY['enrolled', 'attended']) AS of_state, "  # noqa: S608 our own words
+    "LATERAL (SELECT enrolment_id FROM enrolment WHERE session_id = :session AND state = of_state "
+    f"ORDER BY {BEFORE_SQL}, coalesce(ticket, 0) LIMIT 300) AS line, "
+    "generate_series(0, :last) AS modules (number) WHERE NOT EXISTS ("
+    "SELECT FROM attendance WHERE attendance.enrolment_id = line.enrolment_id AND module = number)"
+)
 _COUNT_ERASED = text(
     """
     INSERT INTO erased_attendance (session_id, module, attendance, number)

@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -90,6 +91,46 @@ async def test_who_has_lost_their_seat_meanwhile_is_told_and_nothing_is_recorded
     assert "Entre-temps une personne a perdu sa place" in text_of(said, 409)
     assert f'name="p-{second}" value="attended" checked' in said.text
     assert await front.states(session, agents[1]) == ["enrolled"]
+
+
+@pytest.mark.parametrize(("rest", "label"), [("attended", "présence"), ("absent", "absence")])
+async def test_one_link_chooses_for_all_who_are_neither_recorded_nor_noted_at_the_door(
+    front: Front, organiser: OrganiserClient, rest: str, label: str
+) -> None:
+    session, _, (recorded, noted) = await running(front)
+    others = an_agent(family_name="Caro"), an_agent(family_name="Dréau")
+    await front.enrol(session, *others)
+    path = page_of(session, "/presence")
+    mark = {f"avant-{recorded}": "", f"p-{recorded}": "absent_justified"}
+    await send(organiser, path, **mark)
+    await send(organiser, page_of(session, "/pointage"), present=noted)
+    links = re.findall(r'href="([^"]+reste=[^"]+)">([^<]+)<', (await organiser.get(path)).text)
+    (link,) = [unescape(address) for address, text in links if text == label]
+    page = await organiser.get(link)
+    chosen = dict(re.findall(r'name="p-([^"]+)" value="(\w+)" checked', page.text))
+    assert chosen.pop(recorded) == "absent_justified"
+    assert chosen.pop(noted) == "attended"
+    assert [*chosen.values()] == [rest, rest]
+    assert f"« {label} » est choisi pour toutes les autres" in text_of(page).replace("\u00a0", " ")
+    assert await front.states(session, *others) == ["enrolled", "enrolled"]  # nothing is recorded yet
+
+
+async def test_each_seance_that_lacks_somebodys_attendance_is_marked(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, ids = await running(front, modules=MODULES)
+    path = page_of(session, "/presence")
+
+    async def marked() -> list[str]:
+        page = (await organiser.get(f"{path}?seance=1")).text
+        return re.findall(r"\?seance=\d+\"[^>]*>(\d)\.[^<]* · à compléter<", page)
+
+    assert await marked() == ["1", "2"]
+    everybody = {f"p-{each}": "absent" for each in ids} | {f"avant-{each}": "" for each in ids}
+    await send(organiser, f"{path}?seance=2", **everybody)
+    assert await marked() == ["1"]
+    await send(organiser, f"{path}?seance=1", **everybody)
+    assert await marked() == []
 
 
 async def test_an_attendance_of_nobody_is_no_form_of_ours(front: Front, organiser: OrganiserClient) -> None:

@@ -116,6 +116,8 @@ class PresencePages:
         numbers, found, module = await _arrivals(visit, SHOWN)
         async with visit.database.quiet_transaction() as tx:
             files = await _certificate_files(tx, numbers.session.session_id)
+            incomplete = await attendance.incomplete_modules(tx, numbers.session, clock.now())
+        rest = visit.request.query_params.get("reste", "")
         return frame.page(
             visit,
             "presence.html",
@@ -129,6 +131,8 @@ class PresencePages:
             begins_at=begins_at(found.session, module),
             since=since,
             typed=visit.form,
+            incomplete=incomplete,
+            rest=_mark(rest) or "",
         )
 
     # ----------------------------------------------------------------------------------- at the door
