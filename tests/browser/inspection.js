@@ -22,14 +22,22 @@ window.inspection = (() => {
     return found;
   };
 
+  // What is said at a field: its name, and what describes it.
+  const about = (field) => {
+    const ids = (field.getAttribute("aria-describedby") || "").split(" ");
+    return [field.labels?.[0], ...ids.map((id) => document.getElementById(id))].filter((part) => part);
+  };
+  const isSaidToBeRequired = (field) =>
+    about(field).some((part) => !part.matches(".error") && /obligatoire/i.test(part.textContent));
+
   // Who made a mistake hears it in the title, at the field, and first of all (RGAA 11.10, 7.5).
   const mistakes = () => {
     const found = [], wrong = all("[aria-invalid=true]");
+    const empty = wrong.filter((field) => field.value === "");
+    found.push(...say("not said before that it is required", empty.filter((field) => !isSaidToBeRequired(field))));
     if (wrong.length && !document.title.startsWith("Erreur – ")) found.push(`title: ${document.title}`);
     for (const field of wrong) {
-      const ids = (field.getAttribute("aria-describedby") || "").split(" ");
-      const errors = ids.map((id) => document.getElementById(id)).filter((part) => part?.matches(".error"));
-      if (!errors.some(lines)) found.push(`no error beside it: ${outline(field)}`);
+      if (!about(field).some((part) => part.matches(".error") && lines(part))) found.push(`no error beside it: ${outline(field)}`);
     }
     const first = all("[role=alert]").find(seen);
     if (wrong.length && !first) found.push("no summary of errors");
@@ -44,10 +52,8 @@ window.inspection = (() => {
     found.push(...say("no name", all("table").filter((table) => !table.caption && !table.closest(named))));
     const pictures = all("svg").filter((svg) => !svg.matches('[aria-hidden=true], [role=img][aria-labelledby], [role=img] svg'));
     found.push(...say("neither a picture nor hidden", pictures));
-    found.push(...say("not said to be required", all("[required]").filter((field) => {
-      const about = [field.labels[0], ...(field.getAttribute("aria-describedby") || "").split(" ").map((id) => document.getElementById(id))];
-      return all("[required]", field.form).length > 1 && !about.some((part) => /obligatoire/i.test(part?.textContent));
-    })));
+    const several = all("[required]").filter((field) => all("[required]", field.form).length > 1);
+    found.push(...say("not said to be required", several.filter((field) => !isSaidToBeRequired(field))));
     found.push(...say("twice", all("[id]").filter((part) => all(`[id="${CSS.escape(part.id)}"]`).length > 1)));
     const within = all('a[href^="#"]');
     found.push(...say("leads nowhere", within.filter((link) => !document.querySelector(link.hash))));
