@@ -267,7 +267,9 @@ async def test_who_waits_for_a_session_is_led_to_be_told_when_one_of_the_offer_o
 async def test_the_home_shows_what_is_near_and_keeps_the_choice_in_the_address(visitor: HttpBrowser) -> None:
     home = await visitor.get("/?delegation=mayotte")
     assert '<option value="mayotte" selected>' in home.text
-    assert "/sessions?delegation=mayotte" in LinkedPage(home.text).links
+    kept = {f"/sessions{query}delegation=mayotte" for query in ("?", "?ouvertes=oui&", "?vue=carte&")}
+    assert kept <= set(LinkedPage(home.text).links)
+    assert '<input type="hidden" name="delegation" value="mayotte">' in home.text
     assert "set-cookie" not in home.headers
     assert "Mamoudzou" in home.text
 

@@ -92,7 +92,8 @@ async def test_the_end_of_a_list_leads_to_no_offer_whose_sessions_came_before(
 
 async def test_where_nothing_is_found_there_is_something_else_to_see(visitor: HttpBrowser) -> None:
     page = await read(visitor, "/sessions?recherche=zzz")
-    assert {"/sessions?format=bespoke", "/ressources", "/sessions"} <= set(page.links)
+    assert {"/sessions?format=bespoke", "/ressources", "/sessions", "/sessions?vue=carte"} <= set(page.links)
+    assert "cherchez le département" in page.text
     assert "terminée" not in page.text.replace("Thème, dates, sessions terminées", "").replace(
         "Avec les sessions terminées", ""
     )
