@@ -160,7 +160,7 @@ _EXAMPLES: dict[str, Any] = {
         "reader": "enrolled",
     },
     "LetterPreview": {
-        "subject": "Message de l’organisation : « IA et territoires »",
+        "subject": "Message de l’organisateur : « IA et territoires »",
         "text": "Bonjour Prénom Nom,\n\n…",
         "html": "<!doctype html>…",
     },

@@ -44,6 +44,12 @@ def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
     return str(local.day), month, weekday
 
 
+def short_day(instant: datetime, timezone: str) -> str:
+    """``17 mars``, by the clocks of ``timezone``, where the year is clear."""
+    local = instant.astimezone(ZoneInfo(timezone)).date()
+    return format_date(local, "'1er' MMMM" if local.day == 1 else "d MMMM", locale=_FRENCH)
+
+
 def short_month(day: date) -> str:
     """``févr.``: the month of a day, short."""
     return format_date(day, "MMM", locale=_FRENCH)

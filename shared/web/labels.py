@@ -218,7 +218,7 @@ LETTERS: Mapping[str, str] = {
     "my-enrolments": "Le lien vers vos inscriptions",
     "confirm-address": "Confirmez votre adresse électronique",
     "address-given": "Une autre adresse électronique a été indiquée",
-    "minimum-missed": "Trop peu de participants, à décider",
+    "minimum-missed": "Minimum non atteint, à décider",
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",
     "mails-returned": "Des courriels n’arrivent pas",
@@ -226,14 +226,14 @@ LETTERS: Mapping[str, str] = {
     "trainer-named": "Vous intervenez dans une session",
     "trainer-session-changed": "La session où vous intervenez a changé",
     "trainer-session-cancelled": "La session où vous deviez intervenir est annulée",
-    "organiser-message": "Message de l’organisation",
+    "organiser-message": "Message de l’organisateur",
 }
 """What each letter is called in the mail log, and its subject where its template has no other."""
 MAIL_STATES: Mapping[str, str] = {
     "pending": "en attente",
     "claimed": "en cours d’envoi",
     "data_started": "en cours d’envoi",
-    "sent": "remis au serveur de courrier",
+    "sent": "remis au serveur de messagerie",
     "retry": "à réessayer",
     "failed": "échec",
     "ambiguous": "incertain\u00a0: peut-être parti",
@@ -368,7 +368,7 @@ STAFF_PAGES: Mapping[str, str] = {
     "figures": "Chiffres",
     "people": "Personnes",
     "mails": "Courriels",
-    "erasure": "Effacer une personne",
+    "erasure": "Effacer des données",
     "status": "État",
     "incidents": "Incidents",
 }
@@ -443,8 +443,8 @@ CHOICES: Mapping[str, str] = {
     "title": "le titre",
     "summary": "la présentation",
     "themes": "les thèmes",
-    "experts": "les intervenants",
-    "trainers": "les formateurs",
+    "experts": "les intervenantes et intervenants",
+    "trainers": "les formatrices et formateurs",
     "terms": "les conditions d’inscription",
     "starts_at": "les dates de la session",
     "ends_at": "les dates de la session",
@@ -476,8 +476,8 @@ FIELDS: Mapping[str, str] = {
     "reference": "référence",
     "title": "titre",
     "summary": "présentation",
-    "experts": "intervenants",
-    "trainers": "formateurs",
+    "experts": "intervenantes et intervenants",
+    "trainers": "formatrices et formateurs",
     "starts_at": "début",
     "ends_at": "fin",
     "enrolment_opens_at": "ouverture des inscriptions",
@@ -499,7 +499,7 @@ FIELDS: Mapping[str, str] = {
     "venue": "lieu",
     "join_url": "adresse de connexion",
     "url": "adresse",
-    "kind": "type",
+    "kind": "nature",
     "themes": "thèmes",
     "organiser": "délégation",
     "session_id": "session enregistrée",
@@ -518,6 +518,7 @@ FORM_FIELDS: Mapping[str, str] = {
     "release_at": "réservées jusqu’au",
     **{function.value: audience for function, audience in AUDIENCES.items()},
     "question_id": "question",
+    "kind": "ce qui est attendu",
     "label": "question",
     "choices": "réponses proposées",
     "required": "réponse obligatoire",
@@ -597,10 +598,10 @@ ORGANISERS: Mapping[Delegation, str] = {
     Delegation.MARTINIQUE: "la délégation Martinique du CNFPT",
     Delegation.MAYOTTE: "la délégation Mayotte du CNFPT",
     Delegation.INET: "l’Inet, école du CNFPT",
-    Delegation.INSET_ANGERS: "l’INSET d’Angers, école du CNFPT",
-    Delegation.INSET_DUNKERQUE: "l’INSET de Dunkerque, école du CNFPT",
-    Delegation.INSET_MONTPELLIER: "l’INSET de Montpellier, école du CNFPT",
-    Delegation.INSET_NANCY: "l’INSET de Nancy, école du CNFPT",
+    Delegation.INSET_ANGERS: "l’Inset d’Angers, école du CNFPT",
+    Delegation.INSET_DUNKERQUE: "l’Inset de Dunkerque, école du CNFPT",
+    Delegation.INSET_MONTPELLIER: "l’Inset de Montpellier, école du CNFPT",
+    Delegation.INSET_NANCY: "l’Inset de Nancy, école du CNFPT",
 }
 """Who organises, with its article."""
 
@@ -619,7 +620,7 @@ def organisation(code: str) -> str:
 
 
 def delegation(code: str) -> str:
-    """A delegation in a list: ``Bretagne``, ``INSET d’Angers``."""
+    """A delegation in a list: ``Bretagne``, ``Inset d’Angers``."""
     name = organiser(code).removesuffix(", école du CNFPT").removesuffix(" du CNFPT")
     return name.removeprefix("la délégation ").removeprefix("l’")
 

@@ -75,8 +75,9 @@ class LetterVariables:
             variables["until"] = french.moment(_to_the_minute(until), _zone(view))
         if "reason" in details:
             variables["explanation"] = self._explanation(mail, context, variables)
-        headline, title = headline_of(mail.template, variables), _title(variables)
-        subject = f"{headline} : {quoted(title)}" if title else headline
+        headline = headline_of(mail.template, variables)
+        about = _about(variables, headline)
+        subject = f"{headline} : {about}" if about else headline
         return variables | {"headline": headline, "subject": subject}
 
     def _explanation(
@@ -280,18 +281,20 @@ def _days_before(session: letters.NumberedSession, now: datetime) -> int:
     return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
 
 
-def _title(variables: Mapping[str, Any]) -> str | None:
-    """The title of what a letter is about: the recording, the session, or the only item of news."""
-    recording, session, items = (
-        variables["details"].get("replay_title"),
-        variables["session"],
-        variables.get("items", ()),
-    )
+def _about(variables: Mapping[str, Any], headline: str) -> str | None:
+    """What a subject says that a letter is about: the recording, the session, or the only item of news.
+
+    A session with its day, where the headline does not say it.
+    """
+    recording, items = variables["details"].get("replay_title"), variables.get("items", ())
+    item = items[0] if len(items) == 1 else None
+    session = variables["session"] if item is None else item.session
     if recording:
-        return str(recording)
-    if session is not None:
-        return str(session.title)
-    return str(items[0].title) if len(items) == 1 else None
+        return quoted(str(recording))
+    if session is None:
+        return None if item is None else quoted(str(item.title))
+    says_day = not session.day or f" {session.day} " in headline
+    return str(session.named) if says_day else f"{session.named}, {session.day}"
 
 
 def _zone(view: SessionView | None) -> str:

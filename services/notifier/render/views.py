@@ -22,6 +22,10 @@ class SessionView:
 
     session_id: UUID
     title: str
+    named: str
+    """In a subject: what stands before the subtitle, and the town."""
+    day: str
+    """Of its beginning, in a subject; empty for a MOOC, which is open for weeks."""
     tile: tuple[str, str, str] | None
     """Day, month and day of the week of its beginning; None for a MOOC, which is open for weeks."""
     when: str
@@ -51,9 +55,13 @@ class SessionView:
     @classmethod
     def of(cls, session: letters.NumberedSession) -> "SessionView":
         zone = session.timezone
+        town = french.town(session.venue) if session.venue else ""
+        name = quoted(typeset(french.short_title(session.title, town)))
         return cls(
             session_id=session.session_id,
             title=typeset(session.title),
+            named=f"{name}, {town}" if town else name,
+            day="" if session.format is Format.MOOC else french.short_day(session.starts_at, zone),
             tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone),
             when=french.period(session.starts_at, session.ends_at, zone),
             has_several_dates=len(session.modules) > 1 or _lasts_days(session),

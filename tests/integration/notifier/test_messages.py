@@ -163,5 +163,5 @@ async def test_organisers_see_the_letter_as_it_will_read_and_others_do_not(
         assert "Venez avec un ordinateur." in shown[part]
         assert "https://exemple.fr/a" in shown[part]
         assert "liste d’attente" in shown[part]
-    assert shown["subject"].startswith("Message de l’organisation")
+    assert shown["subject"].startswith("Message de l’organisateur")
     assert bad.status_code == 422

@@ -242,7 +242,7 @@ def test_a_delegation_overseas_has_its_own_hours() -> None:
 
 def test_every_code_has_a_name() -> None:
     assert len(set(labels.DELEGATIONS.values())) == len(Delegation)
-    assert labels.DELEGATIONS["inset-angers"] == "INSET d’Angers"
+    assert labels.DELEGATIONS["inset-angers"] == "Inset d’Angers"
     assert labels.DELEGATIONS["bretagne"] == "Bretagne"
     assert set(labels.PUBLISHED) == set(labels.RESOURCES) == set(labels.RESOURCES_PLURAL) == set(Kind)
     assert set(labels.BESPOKE_STATES) == set(BespokeState)

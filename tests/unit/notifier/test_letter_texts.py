@@ -240,7 +240,7 @@ def test_who_organises_is_named_without_an_article() -> None:
 def test_a_subject_has_the_title_between_guillemets() -> None:
     title = "L’IA : « du cap au cadre »"
     subject = str(rendered(LetterType.CONFIRMED, a_session(title=title))["Subject"]).replace("\u00a0", " ")
-    assert subject == "Votre inscription est confirmée : « L’IA : “du cap au cadre” »"
+    assert subject == "Votre inscription est confirmée : « L’IA : “du cap au cadre” », Rennes, 3 avril"
 
 
 # ------------------------------------------------------------------- training of one's own

@@ -93,7 +93,7 @@ def test_every_organiser_has_a_name(code: Delegation) -> None:
     [
         ("bretagne", "Délégation Bretagne du CNFPT"),
         ("inet", "Inet, école du CNFPT"),
-        ("inset-angers", "INSET d’Angers, école du CNFPT"),
+        ("inset-angers", "Inset d’Angers, école du CNFPT"),
         ("antarctique", "CNFPT"),
     ],
 )
