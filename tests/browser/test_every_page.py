@@ -155,8 +155,8 @@ MANAGED: States = {
             find_postponable,
             press("Reporter", "link"),
             come_later,
-            press("Voir ce qui suit"),
-            see("Ce qui suit"),
+            press("Voir les conséquences"),
+            see("Conséquences"),
         ],
     ),
     "another number of seats": (
@@ -165,8 +165,8 @@ MANAGED: States = {
             change_seats,
             fill("Nombre de places", "500"),
             lambda page: page.get_by_label("Sans limite de places").uncheck(),
-            press("Voir ce qui suit"),
-            see("Ce qui suit"),
+            press("Voir les conséquences"),
+            see("Conséquences"),
         ],
     ),
     "series": ("/gestion/sessions/serie", [unfold]),
@@ -380,7 +380,7 @@ def before_a_session(served: ServedEnrolment) -> States:
         "candidates, nobody": (f"{at['empty']}/candidatures", []),
         "candidates, tried": (
             f"{at['ranking']}/candidatures",
-            [rank_all, press("Enregistrer et voir ce qui suit"), see("Ce classement donnerait")],
+            [rank_all, press("Enregistrer et voir le résultat"), see("Ce classement donnerait")],
         ),
         "agreements": (f"{at['approval']}/candidatures", []),
     }
@@ -522,7 +522,7 @@ SUPPORT: States = {
     ),
     "persons, nobody": (f"{LOG}/personnes", search("nobody")),
     "persons, some": (None, [*search("dur"), see("2 personnes")]),
-    "a person": (None, [press("Voir le parcours de Yann Durand")]),
+    "a person": (None, [press("Voir l’historique de Yann Durand")]),
     "a person, mistakes": (
         None,
         [
@@ -555,13 +555,13 @@ SUPPORT: States = {
         [fill("Motif de la consultation", "demande 4711"), press("Chercher")],
     ),
     "figures": (f"{LOG}/chiffres", [unfold]),
-    "figures of one offer": (None, [choose("Offre", "ia-et-territoires"), press("Choisir")]),
+    "figures of one offer": (None, [choose("Offre", "ia-et-territoires"), press("Filtrer")]),
     "erasing": (f"{LOG}/effacement", []),
     "erasing, mistakes": (
         None,
         [
             lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
-            press("Effacer cette personne"),
+            press("Effacer ses données"),
         ],
     ),
     "log-ins": (f"{LOG}/connexions", []),

@@ -112,7 +112,7 @@ def test_an_organiser_confirms_a_ranking(chromium: Browser, served_enrolment: Se
             expect(page.get_by_role("button", name="Classer ensuite")).to_have_count(left)
             press(page, re.compile("^Classer ensuite"))
         expect(page.get_by_role("button", name="Classer ensuite")).to_have_count(0)
-        press(page, "Enregistrer et voir ce qui suit")
+        press(page, "Enregistrer et voir le résultat")
         expect(page.get_by_text("Ce classement donnerait")).to_be_visible()
         press(page, "Décider ainsi")
         expect(page.get_by_role("status")).to_contain_text("La sélection est décidée")

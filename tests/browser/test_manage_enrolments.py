@@ -198,7 +198,7 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
         tab.locator("ol.candidates li").nth(0), target_position={"x": 9, "y": 4}
     )
     expect(tab.locator("ol.candidates li strong").first).to_have_text(first)
-    tab.get_by_role("button", name="Enregistrer et voir ce qui suit").click()
+    tab.get_by_role("button", name="Enregistrer et voir le résultat").click()
     expect(tab.get_by_text("Ce classement donnerait")).to_be_visible()
     tab.get_by_role("link", name="Revenir au brouillon").click()
     expect(tab.locator("ol.candidates li strong").first).to_have_text(first)  # as it was saved

@@ -36,7 +36,7 @@ def test_a_person_is_found_their_letter_read_and_their_address_corrected(
         expect(page.get_by_role("status")).to_contain_text("La correction est demandée à tous les services.")
         page.goto(f"{LOG}/chiffres")
         page.get_by_label("Offre", exact=True).select_option(value="ia-et-territoires")
-        page.get_by_role("button", name="Choisir").click()
+        page.get_by_role("button", name="Filtrer").click()
         with page.expect_download() as found:
             page.get_by_role("link", name="Télécharger ces chiffres (CSV)").click()
         assert "ia-et-territoires" in found.value.path().read_text("utf-8-sig")

@@ -217,7 +217,7 @@ async def test_what_cannot_be_undone_is_asked_again_by_its_page_when_the_login_e
     page = await sent_late("places", capacity="14", confirmer="oui")
     assert f'<form class="form" action="{path}/places"' in page
     asked = await organiser.post(f"{path}/places", data=every_hidden(page))
-    assert "<h2>Ce qui suit</h2>" in asked.text
+    assert "<h2>Conséquences</h2>" in asked.text
     shown = (await ask("GET", f"/sessions/{session_id}")).json()
     assert (shown["status"], shown["capacity"] == 14) == ("published", False)
 

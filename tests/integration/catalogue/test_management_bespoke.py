@@ -35,7 +35,7 @@ async def test_a_delegation_answers_an_authority_by_forms(
     assert unanswered.status_code == 422
     assert "<li>Choisissez une réponse.</li>" in unanswered.text
     wrong = await send(organiser, path, answer="proposed", advisor_name="Paul Petit", advisor_email="paul")
-    assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse de courriel")
+    assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse électronique")
     done = await send(organiser, path, answer="proposed", message="Une journée en mars.", **ADVISOR)
     assert done.headers["location"] == f"{path}?fait=oui"
 

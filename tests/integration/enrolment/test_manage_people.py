@@ -842,7 +842,7 @@ async def test_somebody_gets_a_seat_above_capacity_with_a_reason(
     [
         ("email", "anne", "Indiquez une adresse électronique."),
         ("email", "", "Ce champ est obligatoire."),
-        ("siret", "12345678901234", "Un SIRET a 14 chiffres"),
+        ("siret", "12345678901234", "Ce n’est pas un SIRET"),
         ("function", "roi", "Choisissez une fonction."),
         ("family_name", "", "Ce champ est obligatoire."),
         ("family_name", "a" * 500, "Ce texte est trop long"),

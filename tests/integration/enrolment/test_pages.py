@@ -65,7 +65,7 @@ async def test_no_leaves_the_seat_to_the_next(front: Front, ask: Ask) -> None:
     session, agent, link = await an_offer(front)
     third = an_agent()
     await front.enrol(session, third)
-    page(await ask("POST", link, data={"reponse": "non"}), 200, "Vous avez laissé la place")
+    page(await ask("POST", link, data={"reponse": "non"}), 200, "Vous avez refusé la place")
     assert await front.states(session, agent, third) == ["lapsed", "offered"]
 
 

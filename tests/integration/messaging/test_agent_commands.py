@@ -107,7 +107,7 @@ async def test_what_is_kept_of_an_agent_is_printed_from_all_services_and_written
     assert "<dt>reçu le</dt>" in html
     assert f"<dt>session</dt><dd>{open_now().title}</dd>" in html
     assert "heure de Paris" in html
-    assert "en donnant votre adresse de courriel" in html
+    assert "en donnant votre adresse électronique" in html
     assert printed.endswith("}\n" + OF_OWNERS)
 
 

@@ -171,7 +171,7 @@ async def test_no_address_is_corrected_of_whom_no_service_would_know(
     address = {"nouvelle": "zoe@ville.example", "encore": "zoe@ville.example"}
     for issuer, agent, why in (
         ("", ZOE.agent_id, "On ne sait pas qui a donné cet identifiant"),
-        ("iel", "IEL-UNKNOWN", "Aucune adresse n’est gardée"),
+        ("iel", "IEL-UNKNOWN", "Aucune adresse n’est conservée"),
     ):
         form = {"cle": key, "motif": PURPOSE, "agent": agent, "emetteur": issuer}
         assert 'name="nouvelle"' not in (await browser.post(PEOPLE, data=form)).text

@@ -239,7 +239,7 @@ async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
         "/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "IEL-0048151", "etat": "sent"}
     )
     assert "Votre inscription est confirmée" in found.text
-    assert "Remis au serveur de courrier" in found.text
+    assert "Remis au serveur de messagerie" in found.text
     nobody = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "OTHER"})
     assert "Aucun courriel ne correspond" in nobody.text
     wrong = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "é à"})

@@ -118,4 +118,4 @@ def test_one_day_is_singular_in_a_history(number: int, kept: str) -> None:
         label="Repas", kind="yes_no", required=False, choices=[], functions=[], kept_days=number
     )
     said = phrases("catalogue", "gestion-changements.html").question_text(question)
-    assert spaced(said).endswith(f"réponse gardée {kept}")
+    assert spaced(said).endswith(f"réponse conservée {kept}")
