@@ -231,7 +231,7 @@ def resend(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """Queue a copy with a key and a Message-ID of its own."""
+    """Queue a copy with a key and a Message-ID of its own; an ambiguous mail is sent again itself."""
 
     async def again(process: Process) -> UUID | None:
         async with process.database.transaction() as tx:

@@ -247,7 +247,7 @@ async def mail(
     summary="Send a letter once more on purpose, as a new mail",
 )
 async def resend(database: NotifierDatabase, staff: Staff, request: Request, mail_id: UUID) -> MailResent:
-    """Only a mail that has come to an end."""
+    """Only a mail that has come to an end. An ambiguous one is sent again itself, under its own id."""
     guard: Guard = request.app.state.guard
     await guard.take(request, "resend", mails_service.RESENDS, staff.name)
     async with database.transaction() as tx:

@@ -178,10 +178,14 @@ RESENDS = Rate(100, 3600)
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
     """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
 
-    The first one stays as it is. A letter that is not true any more is not sent again either: the new mail is
-    superseded. ``after`` is how many decisions the operator had seen: two requests from a page send it once.
-    Returns its id, None where there is no such mail or where it is still on its way.
+    The first one stays as it is, but an ambiguous one: that is resolved, and sent again itself. A letter that
+    is not true any more is not sent again either: the new mail is superseded. ``after`` is how many decisions
+    the operator had seen: two requests from a page send it once. Returns the id of the mail that is sent,
+    None where there is no such mail or where it is still on its way.
     """
+    if await mails.lock(tx, mail_id) is MailState.AMBIGUOUS:
+        await resolve(tx, mail_id, sent=False, actor=actor)
+        return mail_id
     key = uuid4() if after is None else uuid5(mail_id, f"after {after} decisions")
     new = await mails.copy(tx, mail_id, key, states=ENDED)
     if new is None:

@@ -478,6 +478,25 @@ async def test_staff_may_say_that_an_ambiguous_mail_arrived(
     assert late.text.count("déclaré arrivé") == 1
 
 
+async def test_an_ambiguous_mail_that_is_sent_again_is_resolved_and_goes_once_however_often_one_clicks(
+    sent: Notifier, browser: httpx.AsyncClient
+) -> None:
+    sent.relay.script("DOT", Drop())
+    await sent.hear(a_decision(EnrolmentWithdrawn, version=2))
+    await sent.deliver()
+    (row,) = await sent.rows(where="state = 'ambiguous'")
+    key = await log_in(browser)
+    again = {"cle": key, "decision": "renvoyer", "vues": "0"}
+    page = await browser.post(f"/courriels/suivi/{row.mail_id}", data=again)
+    assert page.url.path == f"/courriels/suivi/{row.mail_id}"
+    assert "support-name\u00a0: remis en file d’envoi" in page.text
+    assert "Le premier courriel reste" not in page.text
+    late = await browser.post(f"/courriels/suivi/{row.mail_id}", data=again)
+    assert late.status_code == 409
+    assert await sent.deliver() == 1
+    assert await sent.states() == [MailState.SENT] * 2
+
+
 async def test_the_page_of_a_mail_names_the_address_that_it_would_be_sent_again_to(
     sent: Notifier, browser: httpx.AsyncClient
 ) -> None:
