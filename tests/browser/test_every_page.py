@@ -201,7 +201,13 @@ MANAGED: States = {
     "a draft, to be deleted": (None, [show_again, within("supprimer")]),
     "published": (
         None,
-        [press("Garder le brouillon", "link"), press("Publier"), see("La session est publiée"), unfold],
+        [
+            press("Garder le brouillon", "link"),
+            press("Publier"),
+            press("Publier la session"),
+            see("La session est publiée"),
+            unfold,
+        ],
     ),
     "to be cancelled": (None, [show_again, within("annuler")]),
     "to be cancelled, mistakes": (

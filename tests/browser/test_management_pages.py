@@ -98,6 +98,7 @@ def test_a_session_lives_from_draft_to_cancellation(organiser: Page) -> None:
     expect(organiser.get_by_role("status")).to_contain_text("Le brouillon est enregistré")
 
     organiser.get_by_role("button", name="Publier").click()
+    organiser.get_by_role("button", name="Publier la session").click()
     expect(organiser.get_by_role("status")).to_contain_text("La session est publiée")
     organiser.get_by_label("Nombre de places").fill("20")
     organiser.get_by_role("button", name="Enregistrer les modifications").click()
@@ -253,6 +254,7 @@ def test_a_draft_is_deleted_and_a_replay_corrected_by_clicks(organiser: Page) ->
 
     drafted(organiser, "Rencontre de Vannes", now - timedelta(hours=3))
     organiser.get_by_role("button", name="Publier").click()
+    organiser.get_by_role("button", name="Publier la session").click()
     organiser.get_by_label("Titre du replay").fill("Replay : Vanes")
     organiser.get_by_label("Adresse du replay").fill("https://replays.example.org/vannes")
     organiser.get_by_role("button", name="Mettre en ligne le replay").click()
@@ -315,6 +317,7 @@ def test_a_published_session_has_other_seats_is_postponed_and_copied(organiser: 
     start = datetime.now(UTC) + timedelta(days=60)
     drafted(organiser, "Rencontre de Concarneau", start)
     organiser.get_by_role("button", name="Publier").click()
+    organiser.get_by_role("button", name="Publier la session").click()
     expect(organiser.get_by_role("status")).to_contain_text("La session est publiée")
     address = organiser.url.partition("?")[0]
     organiser.get_by_role("link", name="Changer le nombre de places").click()

@@ -7,6 +7,6 @@ STAFF_AREA = organiser_area(
     "/gestion",
     "gestion",
     labels.form_field,
-    only_posted=("/publier", "/copier", "/modele", "/replay"),
-    shows_what_follows=("/annuler", "/supprimer", "/retirer", "/demandes/"),
+    only_posted=("/copier", "/modele", "/replay"),
+    shows_what_follows=("/publier", "/annuler", "/supprimer", "/retirer", "/demandes/"),
 )

@@ -166,10 +166,20 @@ def reference_taken(field: str = "reference") -> Violation:
 
 
 async def publish(
-    tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None
+    tx: Transaction,
+    who: Principal,
+    session_id: UUID,
+    *,
+    tags: frozenset[str] | None,
+    dry_run: bool = False,
 ) -> ListedSession:
-    """Publish the session, for good: a published session can only be cancelled."""
-    return await _decide(tx, who, session_id, action=Action.PUBLISHED, rule=changes.publish, tags=tags)
+    """Publish the session, for good: a published session can only be cancelled.
+
+    ``dry_run``: it is only tried, and returned as it is.
+    """
+    return await _decide(
+        tx, who, session_id, action=Action.PUBLISHED, rule=changes.publish, tags=tags, dry_run=dry_run
+    )
 
 
 async def cancel(

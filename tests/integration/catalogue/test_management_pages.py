@@ -298,12 +298,14 @@ def way(page: str, rel: str) -> str:
 
 async def test_to_look_is_not_to_do(organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf) -> None:
     path = await created(organiser, an_empty_offer)
+    for method in ("HEAD", "GET"):
+        assert (await organiser.request(method, f"{path}/publier")).status_code == 200
+    assert await events_of() == []
     await send(organiser, path, f"{path}/publier")
     before = await events_of()
     for method in ("HEAD", "GET"):
         for address in (path, f"{path}/annuler", "/gestion/sessions/nouvelle", "/gestion/connexion"):
             assert (await organiser.request(method, address)).status_code == 200, (method, address)
-    assert (await organiser.get(f"{path}/publier")).status_code == 405
     assert await events_of() == before
 
 
@@ -480,3 +482,30 @@ async def test_what_went_away_between_the_look_and_the_act_is_a_page_and_no_faul
     )
     assert answer.status_code == status
     assert "<h1>" in answer.text
+
+
+async def test_publishing_says_what_follows_and_saves_what_was_typed_first(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, events_of: EventsOf
+) -> None:
+    path = await created(organiser, an_empty_offer)
+    page = (await organiser.get(path)).text
+    form = re.search(r'<form id="session" [^>]*action="([^"]+)"', page)
+    assert form
+    assert form[1] == path
+    first, *_ = re.findall(r'<button[^>]* form="session"[^>]*>', page)
+    assert 'name="publier"' not in first, "Enter saves, and publishes nothing"
+    assert '<button form="session" name="publier" value="oui">' in page
+    wrong = await send(organiser, path, publier="oui", venue="Quimper", capacity="x")
+    assert (wrong.status_code, 'value="Quimper"' in wrong.text) == (422, True)
+    answer = await send(organiser, path, publier="oui", venue="Hôtel de ville, Quimper", capacity="12")
+    assert answer.headers["location"].partition("?")[0] == f"{path}/publier"
+    asked = (await organiser.get(answer.headers["location"])).text
+    for said in ("Hôtel de ville, Quimper", "12\u00a0places", "C’est définitif", "abonnées aux nouveautés"):
+        assert said in asked
+    assert await events_of() == []
+    assert (await send(organiser, f"{path}/publier")).headers["location"] == f"{path}?fait=publiee"
+    scheduled, *_ = await events_of()
+    assert isinstance(scheduled, SessionScheduled)
+    assert (scheduled.venue, scheduled.capacity) == ("Hôtel de ville, Quimper", 12)
+    again = await organiser.get(f"{path}/publier")
+    assert (again.status_code, "La session est déjà publiée." in again.text) == (422, True)

@@ -116,3 +116,46 @@ async def test_an_empty_list_says_what_to_do(organiser: HttpBrowser) -> None:
     assert 'href="/gestion/sessions/serie"' in page
     await log_in(organiser, ADMIN)
     assert "Aucune session à venir." in (await organiser.get("/gestion")).text
+
+
+async def test_drafts_that_are_chosen_are_published_once_it_was_confirmed(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    good, without_place, changed, theirs = [
+        (await drafted(ask, an_empty_offer, by=by, **changes))["session_id"]
+        for by, changes in ((BRETAGNE, {}), (BRETAGNE, {"venue": None}), (BRETAGNE, {}), (CORSE, {}))
+    ]
+    listed = (await organiser.get("/gestion?etat=draft&tous=oui")).text
+    chosen = re.findall(r'name="choisi" value="([^"]+)" checked', listed)
+    assert sorted(chosen) == sorted([good, without_place, changed])
+    assert 'name="choisi"' not in (await organiser.get("/gestion")).text
+    asked = await organiser.get("/gestion/sessions/publier", params={"choisi": [*chosen, theirs]})
+    assert "C’est définitif" in asked.text
+    assert "Publier 2 sessions" in asked.text
+    assert "Indiquez un lieu ou une adresse de connexion" in asked.text
+    assert theirs not in asked.text
+    assert await statuses(ask) == {"draft"}
+    form = [(name, unescape(value)) for name, value in re.findall(HIDDEN, asked.text)]
+    assert (await ask("PATCH", f"/sessions/{changed}", by=BRETAGNE, venue="Vannes")).status_code == 200
+    done = await organiser.post("/gestion/sessions/publier", data=sent([*form, ("choisi", theirs)]))
+    assert "1 session publiée, 1 refusée. 1 brouillon n’existe plus." in done.text
+    assert "Cette session a changé entre-temps" in done.text
+    assert await statuses(ask) == {"draft", "published"}
+    assert (await ask("GET", f"/sessions/{good}")).json()["status"] == "published"
+    nothing = await organiser.get("/gestion/sessions/publier")
+    assert "Aucun brouillon n’est choisi." in nothing.text
+    assert (await organiser.get("/gestion/sessions/publier?choisi=rien")).status_code == 400
+
+
+HIDDEN = r'<input type="hidden" name="([^"]+)" value="([^"]*)">'
+
+
+def sent(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """What a form sends, a field with several values too."""
+    return {name: [value for named, value in pairs if named == name] for name, _ in pairs}
+
+
+async def statuses(ask: Ask) -> set[str]:
+    """How the sessions of Bretagne and of Corse stand."""
+    lists = [(await ask("GET", "/sessions", by=by)).json()["items"] for by in (BRETAGNE, CORSE)]
+    return {str(session["status"]) for found in lists for session in found}

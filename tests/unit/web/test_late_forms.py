@@ -42,7 +42,6 @@ NOT_FINAL = {
     SESSION,
     f"{CATALOGUE.home}/sessions/nouvelle",
     f"{CATALOGUE.home}/sessions/importer",
-    f"{SESSION}/publier",
     f"{SESSION}/copier",
     f"{SESSION}/modele",
     f"{SESSION}/replay",

@@ -2,13 +2,14 @@
 
 from starlette.routing import Route
 
-from services.catalogue.pages.manage.actions import cancel, copy, delete, name_template, publish, replay
+from services.catalogue.pages.manage.actions import cancel, copy, delete, name_template, replay
 from services.catalogue.pages.manage.bespoke import answer_request, list_requests, show_board
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.history import session_history
 from services.catalogue.pages.manage.listing import own_sessions
 from services.catalogue.pages.manage.offers import all_offers, new_offer, offer_history, show_offer
 from services.catalogue.pages.manage.planning import change_capacity, postpone
+from services.catalogue.pages.manage.publishing import publish, publish_chosen
 from services.catalogue.pages.manage.resources import (
     new_resource,
     own_resources,
@@ -29,9 +30,10 @@ def routes(logins: Logins) -> list[Route]:
         Route("/gestion", logins.guarded(own_sessions)),
         Route("/gestion/sessions/nouvelle", logins.guarded(new_session), methods=["GET", "POST"]),
         Route("/gestion/sessions/serie", logins.guarded(new_series), methods=["GET", "POST"]),
+        Route("/gestion/sessions/publier", logins.guarded(publish_chosen), methods=["GET", "POST"]),
         Route(session, logins.guarded(show_session), methods=["GET", "POST"]),
         Route(f"{session}/historique", logins.guarded(session_history)),
-        Route(f"{session}/publier", logins.guarded(publish), methods=["POST"]),
+        Route(f"{session}/publier", logins.guarded(publish), methods=["GET", "POST"]),
         Route(f"{session}/annuler", logins.guarded(cancel), methods=["GET", "POST"]),
         Route(f"{session}/places", logins.guarded(change_capacity), methods=["GET", "POST"]),
         Route(f"{session}/reporter", logins.guarded(postpone), methods=["GET", "POST"]),

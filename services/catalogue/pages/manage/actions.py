@@ -1,4 +1,4 @@
-"""What is done with a session by a button: publish, cancel, copy, delete, open its replay."""
+"""What is done with a session by a button: cancel, copy, delete, open its replay."""
 
 from typing import Any
 
@@ -17,18 +17,6 @@ from shared import clock
 from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import moment_in
 from shared.web.logins import StaffVisit
-
-
-async def publish(visit: StaffVisit) -> Response:
-    """Publish a draft."""
-    listed = await session_page.own(visit)
-
-    async def action() -> None:
-        session_id = listed.session.session_id
-        async with visit.database.transaction() as tx:
-            await sessions.publish(tx, visit.who, session_id, tags=session_page.tags(visit))
-
-    return await session_page.page_after(visit, listed, action, "publiee")
 
 
 async def cancel(visit: StaffVisit) -> Response:

@@ -113,4 +113,8 @@ async def show_session(visit: StaffVisit) -> Response:
         async with visit.database.transaction() as tx:
             await sessions.change(tx, visit.who, session_id, change, tags=session_page.tags(visit))
 
+    if "publier" in visit.form:  # saved as it was typed, then it is asked whether it is meant
+        return await session_page.page_after(
+            visit, listed, action, "modifiee", leads_to=f"{visit.request.url.path}/publier"
+        )
     return await session_page.page_after(visit, listed, action, "modifiee")

@@ -8,11 +8,13 @@ from starlette.responses import Response
 from services.catalogue.pages import filters
 from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
+from services.catalogue.rules.series import MOST
 from services.catalogue.service import offers, session_lists
 from services.catalogue.service.access import viewer_of
 from shared import clock
 from shared.events.vocabulary import Status
 from shared.web.form_errors import sentences
+from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
 
 PAGE = 30
@@ -72,6 +74,10 @@ async def own_sessions(visit: StaffVisit) -> Response:
         total=total,
         part=found,
         done=visit.done,
+        number=number_in(query.get("nombre", ""), MOST) or 0,
+        choosing=status is Status.DRAFT,
+        all_chosen="tous" in query,
+        this_page={name: query[name] for name in ("apres", "avant") if name in query},
     )
 
 

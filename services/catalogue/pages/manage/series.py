@@ -8,8 +8,10 @@ from services.catalogue.pages import form_rows, series_form, session_form
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.manage.editing import beginning
 from services.catalogue.rules.offers import Offer
+from services.catalogue.rules.searching import SessionOrder
 from services.catalogue.service import offers, series, templates
 from services.catalogue.service.series import Series
+from shared.events.vocabulary import Status
 from shared.web.form_errors import FormError, shown_errors
 from shared.web.logins import StaffVisit
 
@@ -36,7 +38,9 @@ async def new_series(visit: StaffVisit) -> Response:
     async with visit.database.transaction() as tx:
         planned = await act(tx, visit.who, typed.rows, key=session_page.form_name(visit), published=published)
     if planned.made:
-        return session_page.lead("/gestion", "serie-publiee" if published else "serie")
+        done, state = ("serie-publiee", Status.PUBLISHED) if published else ("serie", Status.DRAFT)
+        listed = {"etat": state, "tri": SessionOrder.CHANGED, "nombre": str(len(planned.sessions))}
+        return session_page.lead("/gestion", done, **listed)
     errors = series_form.refused(values, planned.sessions)
     return await _page(visit, every, values, errors=errors, planned=planned, changed=confirmed and not seen)
 

@@ -117,6 +117,6 @@ def to(session_id: UUID, done: str) -> Response:
     return lead(f"/gestion/sessions/{session_id}", done)
 
 
-def lead(address: str, done: str) -> Response:
+def lead(address: str, done: str, **more: str) -> Response:
     """Lead to a page of these, which says what was done."""
-    return responses.see_other(f"{address}?{urlencode({'fait': done})}")
+    return responses.see_other(f"{address}?{urlencode({**more, 'fait': done})}")
