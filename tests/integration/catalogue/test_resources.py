@@ -27,6 +27,7 @@ from tests.integration.catalogue.conftest import (
     in_days,
     problem,
     published,
+    time_is,
 )
 from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
@@ -605,3 +606,13 @@ async def test_the_resources_of_others_are_neither_listed_nor_shown(
     shown = (await visit.get(f"/gestion/ressources/{dossier}")).text
     assert "se corrige dans les fichiers" in shown
     assert "Enregistrer les corrections" not in shown
+
+
+async def test_a_new_replay_is_led_to_the_sessions_that_are_over(
+    organiser: HttpBrowser, recorded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (await organiser.get("/gestion/ressources/nouvelle")).text
+    way = re.search(r'href="([^"]+)">depuis la page de la session', page)
+    assert way
+    async with time_is(monkeypatch, in_days(0.3)):
+        assert recorded in (await organiser.get(unescape(way[1]))).text
