@@ -169,7 +169,7 @@ def answer(
             state=BespokeState(given.value),
             answered_at=now,
             advisor=advisor,
-            answer=message,
+            answer=message or request.answer,
             session_id=session_id,
         ),
         BespokeRequestAnswered(

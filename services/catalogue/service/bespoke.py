@@ -101,13 +101,26 @@ async def page(
     reading: Reading | None,
     before: Position | None = None,
     state: BespokeState | None = None,
+    delegation: str | None = None,
+    sought: str = "",
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests for them, the newest first: next after ``after``, or last before ``before``.
+
+    Those that are ``sought`` by an authority's name or SIRET, or by the reference that letters name.
 
     ``reading`` is None where none of their persons is shown. All count as read, the last one too, by which
     callers know that there are more.
     """
-    requests = await bespoke.page(tx, viewer_of(who), after, limit, before=before, state=state)
+    requests = await bespoke.page(
+        tx,
+        viewer_of(who),
+        after,
+        limit,
+        before=before,
+        state=state,
+        delegation=delegation,
+        sought=sought,
+    )
     if reading and requests:
         read = [request.bespoke_id for request in requests]
         await read_log.record(tx, reading, ReadKind.BESPOKE, about=read)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, false, func, select, true, update
+from sqlalchemy import ColumnElement, false, func, or_, select, true, update
 from sqlmodel import col
 
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
@@ -18,6 +18,7 @@ from services.catalogue.tables import BespokeRequestRow
 from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.vocabulary import Contact
+from shared.references import ids_of
 
 _SAME = tuple(
     field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")
@@ -58,15 +59,22 @@ async def page(
     *,
     before: Position | None = None,
     state: BespokeState | None = None,
+    delegation: str | None = None,
+    sought: str = "",
 ) -> list[BespokeRequest]:
     """At most ``limit`` requests that ``viewer`` may see, the newest first.
 
-    Next after ``after``, or last before ``before``.
+    Next after ``after``, or last before ``before``; ``sought`` is a part of an authority's name, a SIRET or
+    the reference that the letters about a request name.
     """
     place = (col(BespokeRequestRow.received_at), col(BespokeRequestRow.bespoke_id))
     query = select(BespokeRequestRow).where(_visible_to(viewer))
     if state is not None:
         query = query.where(col(BespokeRequestRow.state) == state.value)
+    if delegation is not None:
+        query = query.where(col(BespokeRequestRow.delegation) == delegation)
+    if sought:
+        query = query.where(_found_by(sought))
     rows = await tx.scalars(next_to(query, place, after, before, descending=True).limit(limit))
     return in_order([_request(row) for row in rows], before)
 
@@ -127,6 +135,18 @@ async def save(
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]
     await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.bespoke_id, after.version, changes)])
+
+
+def _found_by(sought: str) -> ColumnElement[bool]:
+    name = func.french_words(col(BespokeRequestRow.authority))
+    found = [
+        func.strpos(name, func.french_words(sought)) > 0,
+        col(BespokeRequestRow.siret) == "".join(sought.split()),
+    ]
+    ids = ids_of(sought)
+    if ids is not None:
+        found.append(col(BespokeRequestRow.request_id).between(*ids))
+    return or_(*found)
 
 
 def _visible_to(viewer: Viewer) -> ColumnElement[bool]:

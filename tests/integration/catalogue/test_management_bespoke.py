@@ -2,19 +2,25 @@
 
 import re
 from datetime import timedelta
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
 
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
+from shared.references import reference_of
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
     a_form,
     error_of,
     hidden,
+    log_in,
     organiser,
     send,
     unseen_fields,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days
+from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, EventsOf, in_days
 from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 
 __all__ = ["organiser"]
@@ -188,3 +194,56 @@ async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_e
     assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
     seen = await organiser.post(path, data=form | {"version": hidden(mended.text, "version")})
     assert seen.status_code == 303
+
+
+@pytest.mark.parametrize("answer", ["qualified", "declined"])
+async def test_what_was_typed_for_an_answer_that_was_given_meanwhile_is_sent_as_no_other(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, answer: str
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    page = (await organiser.get(path)).text
+    assert (await send(organiser, path, answer=answer, **ADVISOR)).status_code == 303
+    typed = {"answer": answer, "message": "Nous revenons vers vous."} | ADVISOR
+    stale = await organiser.post(path, data=unseen_fields(page) | typed)
+    assert stale.status_code == 412
+    assert 'name="answer"' not in stale.text
+    assert "Nous revenons vers vous.</textarea>" in stale.text
+    assert ("?reponse=proposed" in stale.text) is (answer == "qualified")
+
+
+async def test_an_answer_without_a_message_leaves_the_last_one_to_be_read(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    await send(organiser, path, answer="proposed", message="Deux jours à Rennes.", **ADVISOR)
+    await send(organiser, path, answer="declined", **ADVISOR)
+    page = (await organiser.get(path)).text
+    assert "Refusée" in page
+    assert "Deux jours à Rennes." in page
+
+
+@pytest.mark.parametrize("sought", ["metropole", "2435 0013 900189", "reference"])
+async def test_a_request_is_found_by_its_authority_its_siret_and_the_reference_of_its_letters(
+    organiser: HttpBrowser, database: Database, sought: str
+) -> None:
+    asked = await hear(database, a_bespoke_request(authority="Rennes Métropole", siret="24350013900189"))
+    other = await hear(database, a_bespoke_request())
+    typed = reference_of(asked).lower() if sought == "reference" else sought
+    page = (await organiser.get("/gestion/demandes/liste", params={"recherche": typed})).text
+    assert (str(asked) in page, str(other) in page) == (True, False)
+    assert (
+        f'href="/gestion/demandes/liste?{urlencode({"etat": "proposed", "recherche": typed})}"'
+        in unescape(page)
+    )
+    nothing = await organiser.get("/gestion/demandes/liste?recherche=Brest")
+    assert "Aucune demande ne correspond à cette recherche." in nothing.text
+
+
+async def test_who_acts_for_all_looks_for_the_requests_of_a_delegation(
+    visit: HttpBrowser, database: Database
+) -> None:
+    await log_in(visit, ADMIN)
+    here = await hear(database, a_bespoke_request())
+    there = await hear(database, a_bespoke_request(delegation="corse"))
+    page = (await visit.get("/gestion/demandes/liste?delegation=corse")).text
+    assert (str(there) in page, str(here) in page) == (True, False)

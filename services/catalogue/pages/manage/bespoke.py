@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages import filters, form_errors, session_form
 from services.catalogue.rules.bespoke import (
     BespokeRequest,
     BespokeState,
@@ -64,18 +64,28 @@ async def show_board(visit: StaffVisit) -> Response:
 
 
 async def list_requests(visit: StaffVisit) -> Response:
-    """The delegation's requests, the newest first; of one state, if so wanted."""
+    """The delegation's requests, the newest first; of one state, or those that are looked for."""
     query = visit.request.query_params
-    state = query.get("etat")
+    state, chosen = query.get("etat"), filters.read(query)
     wanted = BespokeState(state) if state in set(BespokeState) else None
+    delegation = None if visit.who.delegation else chosen.delegation
     async with visit.database.quiet_transaction() as tx:
         part = await part_around(
             *edges(query),
             PAGE,
-            load=partial(bespoke.page, tx, visit.who, reading=None, state=wanted),
+            load=partial(
+                bespoke.page,
+                tx,
+                visit.who,
+                reading=None,
+                state=wanted,
+                delegation=delegation,
+                sought=chosen.text,
+            ),
             position=lambda request: written((request.received_at, request.bespoke_id)),
         )
-    return visit.page("gestion-demandes.html", part=part, state=wanted)
+    used = {"etat": wanted, "recherche": chosen.text or None, "delegation": delegation}
+    return visit.page("gestion-demandes.html", part=part, state=wanted, used=used)
 
 
 async def answer_request(visit: StaffVisit) -> Response:
@@ -153,6 +163,9 @@ async def _page(
         history = await bespoke.history(tx, request.bespoke_id, HISTORY)
     possible, values = possible_answers(request), {name: visit.form.get(name, "") for name in _FIELDS}
     chosen = values["answer"] or visit.request.query_params.get("reponse")
+    if chosen not in possible:
+        # What was typed for an answer that somebody else's has made impossible is sent as no other.
+        chosen = None if visit.form else next_answer(request)
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
@@ -162,7 +175,7 @@ async def _page(
         "gestion-demande.html",
         status=412 if stale else 422 if errors else 200,
         request=request,
-        answer=chosen if chosen in possible else next_answer(request),
+        answer=chosen,
         possible=possible,
         history=history,
         agreed=agreed,
