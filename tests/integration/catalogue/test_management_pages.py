@@ -509,3 +509,19 @@ async def test_publishing_says_what_follows_and_saves_what_was_typed_first(
     assert (scheduled.venue, scheduled.capacity) == ("Hôtel de ville, Quimper", 12)
     again = await organiser.get(f"{path}/publier")
     assert (again.status_code, "La session est déjà publiée." in again.text) == (422, True)
+
+
+async def test_the_reason_of_a_cancellation_stays_when_a_colleague_has_just_changed_the_session(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer)
+    path = f"/gestion/sessions/{session_id}"
+    form = unseen_fields((await organiser.get(f"{path}/annuler")).text) | {"reason": "La salle est inondée."}
+    await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue="Morlaix")
+    late = await organiser.post(f"{path}/annuler", data=form)
+    assert (late.status_code, "Morlaix" in late.text) == (412, True)
+    assert "La salle est inondée.</textarea>" in late.text
+    again = await organiser.post(
+        f"{path}/annuler", data=form | {"version": hidden(late.text, "version"), "cle": form["cle"]}
+    )
+    assert again.headers["location"] == f"{path}?fait=annulee"

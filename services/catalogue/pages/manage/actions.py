@@ -31,12 +31,18 @@ async def cancel(visit: StaffVisit) -> Response:
     except ValidationError:
         return _asked(visit, listed, template, {"reason": FormError("cancellation_reason")})
 
-    async def action() -> None:
-        session_id = listed.session.session_id
+    session_id = listed.session.session_id
+    try:
         async with visit.database.transaction() as tx:
             await sessions.cancel(tx, visit.who, session_id, cancellation, tags=session_page.tags(visit))
-
-    return await session_page.page_after(visit, listed, action, "annulee")
+    except Impossible as error:
+        return await session_page.page(visit, listed, errors=form_errors.of_rules(error.violations))
+    except Stale:
+        newest = await session_page.own(visit)
+        if changes.uncancellable(newest.session, clock.now()) is not None:
+            return await session_page.page(visit, newest, stale=True)
+        return _asked(visit, newest, template, {}, stale=True)
+    return session_page.to(session_id, "annulee")
 
 
 async def delete(visit: StaffVisit) -> Response:
@@ -63,12 +69,16 @@ async def _confirmation(
     return _asked(visit, listed, template, {})
 
 
-def _asked(visit: StaffVisit, listed: ListedSession, template: str, errors: FormErrors) -> Response:
+def _asked(
+    visit: StaffVisit, listed: ListedSession, template: str, errors: FormErrors, *, stale: bool = False
+) -> Response:
+    tag = session_page.tag(listed)
     return visit.page(
         template,
-        status=422 if errors else 200,
+        status=412 if stale else 422 if errors else 200,
         listed=listed,
-        tag=visit.form.get("version", session_page.tag(listed)),
+        stale=stale,
+        tag=tag if stale else visit.form.get("version", tag),
         typed={"reason": visit.form.get("reason", "")},
         **shown_errors(visit.rendering, errors, ("reason",)),
     )
