@@ -25,7 +25,7 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
     assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
     drafted = await upload(organiser, content)
     assert "1 session en brouillon" in drafted.text
-    for page in (await organiser.get("/gestion/sessions/importer"), tried, drafted):
+    for page in (await organiser.get("/gestion/sessions/importer"), drafted):
         # The next file is tried first too, whatever became of this one.
         assert 'name="essai" type="checkbox" value="oui" checked>' in page.text
     (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
@@ -35,6 +35,27 @@ async def test_a_sheet_is_tried_then_drafted_and_comes_out_again(
         assert exported.headers["content-disposition"] == f'attachment; filename="sessions.{form}"'
         assert item["session_id"] in _sheet(form, exported)
         assert "Rien n’a changé" in (await upload(organiser, exported.content)).text
+
+
+async def test_a_file_that_was_tried_is_saved_by_the_next_button_and_another_one_is_tried_first(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    def of(town: str) -> bytes:
+        return (
+            "Offre;Début;Fin;Ouverture des inscriptions;Lieu\r\n"
+            f"{an_empty_offer};30/03/2027 09:30;30/03/2027 17:00;01/03/2027 09:00;{town}\r\n"
+        ).encode()
+
+    tried = await upload(organiser, of("Rennes"), essai="oui")
+    assert 'name="essai" type="checkbox" value="oui">' in tried.text
+    assert "<button>Enregistrer le fichier</button>" in tried.text
+    seen = {"empreinte": hidden(tried.text, "empreinte")}
+    other = await upload(organiser, of("Vannes"), **seen)
+    assert "Ce n’est pas le fichier qui avait été essayé" in other.text
+    assert (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"] == []
+    await upload(organiser, of("Rennes"), **seen)
+    (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
+    assert item["venue"] == "Rennes"
 
 
 def _sheet(form: str, exported: httpx.Response) -> str:

@@ -1,6 +1,7 @@
 """Sessions out and in, as CSV or as a workbook: tried first, every fault by its line; what became of each."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
@@ -72,6 +73,9 @@ async def import_sheet(visit: StaffVisit) -> Response:
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, sheet_queue.in_thread, dry_run=tried)
     except LimitMet as error:
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    is_other = visit.form.get("empreinte", digest) != digest  # than the file that was tried
+    tried = visit.form.get("essai") == "oui" or is_other
         response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
         response.headers["Retry-After"] = str(error.seconds)
         return response
@@ -87,6 +91,8 @@ async def import_sheet(visit: StaffVisit) -> Response:
         ],
         lines=[
             (line, session_changes(line.before, line.session, line.fields) if line.before else [])
+        is_other=is_other,
+        digest=digest,
             for line in imported.lines[:SHOWN]
         ],
         announced=sum(line.is_announced for line in imported.lines),
@@ -104,3 +110,4 @@ def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
         "columns": sheets.COLUMNS,
     }
     return visit.page("gestion-importer.html", status=status, **(known | values))
+        "is_other": False,
