@@ -162,13 +162,22 @@ async def page_of_own(
     *,
     before: Position | None,
     kind: Kind | None,
+    organiser: str | None = None,
+    text: str | None = None,
 ) -> list[Resource]:
     """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn.
 
-    Next after ``after``, or last before ``before``.
+    Next after ``after``, or last before ``before``. ``organiser``: of who acts for all, those of one.
     """
     return await resources.page(
-        tx, after, limit, before=before, kind=kind, organiser=who.delegation, withdrawn_too=True
+        tx,
+        after,
+        limit,
+        before=before,
+        kind=kind,
+        organiser=who.delegation or organiser,
+        text=text,
+        withdrawn_too=True,
     )
 
 

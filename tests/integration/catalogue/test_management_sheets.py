@@ -1,6 +1,7 @@
 """Sessions in and out by the pages of a delegation."""
 
 import re
+from html import unescape
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shared.web import workbooks
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser, hidden, organiser, upload
-from tests.integration.catalogue.conftest import BRETAGNE, CORSE, EventsOf, published
+from tests.integration.catalogue.conftest import BRETAGNE, CORSE, EventsOf, drafted, published
 
 __all__ = ["organiser"]
 
@@ -56,6 +57,19 @@ async def test_a_file_that_was_tried_is_saved_by_the_next_button_and_another_one
     await upload(organiser, of("Rennes"), **seen)
     (item,) = (await ask("GET", "/sessions", by=BRETAGNE)).json()["items"]
     assert item["venue"] == "Rennes"
+
+
+async def test_an_export_has_what_the_list_shows_or_all(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    draft = (await drafted(ask, an_empty_offer))["session_id"]
+    announced = await published(ask, an_empty_offer)
+    page = (await organiser.get("/gestion?etat=draft&tri=modifiees")).text
+    (address,) = re.findall(r'href="(/gestion/sessions\.csv[^"]*)"', page)
+    exported = (await organiser.get(unescape(address))).text
+    assert (draft in exported, announced in exported) == (True, False)
+    everything = (await organiser.get("/gestion/sessions.csv")).text
+    assert (draft in everything, announced in everything) == (True, True)
 
 
 def _sheet(form: str, exported: httpx.Response) -> str:

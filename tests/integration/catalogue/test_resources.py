@@ -614,5 +614,23 @@ async def test_a_new_replay_is_led_to_the_sessions_that_are_over(
     page = (await organiser.get("/gestion/ressources/nouvelle")).text
     way = re.search(r'href="([^"]+)">depuis la page de la session', page)
     assert way
-    async with time_is(monkeypatch, in_days(0.3)):
+    async with time_is(monkeypatch, in_days(1)):
+        await log_in(organiser)
         assert recorded in (await organiser.get(unescape(way[1]))).text
+
+
+async def test_who_acts_for_all_looks_for_a_resource_by_its_words_and_its_delegation(
+    visit: HttpBrowser, recorded: str, ask: Ask
+) -> None:
+    found = await published_replay(ask, session_id=recorded)
+    await log_in(visit, ADMIN)
+    listed = "/gestion/ressources"
+    for query, is_there in (
+        ("recherche=rennes&delegation=bretagne", True),
+        ("recherche=Mayotte", False),
+        ("delegation=corse", False),
+    ):
+        page = (await visit.get(f"{listed}?{query}")).text
+        assert (f'href="{listed}/{found}"' in page) is is_there, query
+    assert "Aucune ressource ne correspond à cette recherche." in page
+    assert f'href="{listed}?type=dossier&amp;delegation=corse"' in page

@@ -1,11 +1,12 @@
 """The list of a delegation's sessions."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
 from services.catalogue.pages import filters
+from services.catalogue.pages.filters import Filters
 from services.catalogue.pages.paging import session_part
 from services.catalogue.rules.searching import SessionOrder, SessionSearch
 from services.catalogue.rules.series import MOST
@@ -25,20 +26,9 @@ SOON = timedelta(days=30)
 async def own_sessions(visit: StaffVisit) -> Response:
     """The delegation's sessions by start, filtered; those that are over only with their filter."""
     query, now = visit.request.query_params, clock.now()
-    chosen, status, order = filters.read(query), _status(query.get("etat", "")), _order(query.get("tri", ""))
-    offer_id = query.get("offre", "")
-    search = SessionSearch(
-        now=now,
-        viewer=viewer_of(visit.who),
-        own=True,
-        text=chosen.text or None,
-        format=chosen.format,
-        organiser=None if visit.who.delegation else chosen.delegation,
-        offer_id=offer_id if filters.is_slug(offer_id) else None,
-        status=status,
-        order=order,
-        ends_after=None if chosen.past_too else now,
-    )
+    chosen = filters.read(query)
+    search = search_in(visit, chosen, now)
+    status, order = search.status, search.order
     late = SessionSearch(
         now=now,
         viewer=search.viewer,
@@ -78,6 +68,24 @@ async def own_sessions(visit: StaffVisit) -> Response:
         choosing=status is Status.DRAFT,
         all_chosen="tous" in query,
         this_page={name: query[name] for name in ("apres", "avant") if name in query},
+    )
+
+
+def search_in(visit: StaffVisit, chosen: Filters, now: datetime) -> SessionSearch:
+    """The search of the list of a delegation's sessions, as its address and the filters of it say."""
+    query = visit.request.query_params
+    offer_id = query.get("offre", "")
+    return SessionSearch(
+        now=now,
+        viewer=viewer_of(visit.who),
+        own=True,
+        text=chosen.text or None,
+        format=chosen.format,
+        organiser=None if visit.who.delegation else chosen.delegation,
+        offer_id=offer_id if filters.is_slug(offer_id) else None,
+        status=_status(query.get("etat", "")),
+        order=_order(query.get("tri", "")),
+        ends_after=None if chosen.past_too else now,
     )
 
 

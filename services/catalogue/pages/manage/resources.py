@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors
+from services.catalogue.pages import filters, form_errors
 from services.catalogue.pages.manage import session_page
 from services.catalogue.pages.paging import resource_position
 from services.catalogue.rules.history import field_changes
@@ -29,14 +29,24 @@ _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
 
 async def own_resources(visit: StaffVisit) -> Response:
-    """What the delegation has put online, the newest first; of one kind, if so wanted."""
+    """What the delegation has put online, the newest first; of one kind, or as it is looked for."""
     query = visit.request.query_params
+    chosen = filters.read(query)
     named = query.get("type")
     kind = Kind(named) if named in set(Kind) else None
     async with visit.database.quiet_transaction() as tx:
-        load = partial(resources.page_of_own, tx, visit.who, kind=kind)
+        load = partial(
+            resources.page_of_own,
+            tx,
+            visit.who,
+            kind=kind,
+            organiser=chosen.delegation,
+            text=chosen.text or None,
+        )
         part = await part_around(*edges(query), PAGE, load=load, position=resource_position)
-    return visit.page("gestion-ressources.html", part=part, kind=kind)
+    delegation = None if visit.who.delegation else chosen.delegation
+    used = {"type": kind, "recherche": chosen.text or None, "delegation": delegation}
+    return visit.page("gestion-ressources.html", part=part, kind=kind, used=used)
 
 
 async def new_resource(visit: StaffVisit) -> Response:

@@ -3,18 +3,20 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from services.catalogue.pages import filters
 from services.catalogue.pages.form_errors import of_sheet
+from services.catalogue.pages.manage.listing import search_in
 from services.catalogue.pages.site import site_of
 from services.catalogue.rules.history import session_changes
-from services.catalogue.rules.searching import Position, SessionSearch
+from services.catalogue.rules.searching import Position, SessionOrder
 from services.catalogue.service import imports, sheets
-from services.catalogue.service.access import viewer_of
 from services.catalogue.service.sheet_lines import Outcome
 from shared import clock
 from shared.guard import LimitMet
@@ -30,14 +32,14 @@ TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLU
 
 
 async def export(visit: StaffVisit) -> Response:
-    """The delegation's sessions, as CSV."""
+    """The delegation's sessions, or those of the list's filters, as CSV."""
     return StreamingResponse(
         _parts(visit), media_type=spreadsheets.MEDIA_TYPE, headers=_download("sessions.csv")
     )
 
 
 async def export_workbook(visit: StaffVisit) -> Response:
-    """The delegation's sessions, as a workbook."""
+    """The delegation's sessions, or those of the list's filters, as a workbook."""
     parts = [part async for part in _parts(visit)]
     content = await asyncio.to_thread(workbooks.of_csv, b"".join(parts))
     return Response(content, media_type=workbooks.MEDIA_TYPE, headers=_download("sessions.xlsx"))
@@ -48,7 +50,12 @@ def _download(name: str) -> dict[str, str]:
 
 
 async def _parts(visit: StaffVisit) -> AsyncIterator[bytes]:
-    search = SessionSearch(now=clock.now(), viewer=viewer_of(visit.who), own=True)
+    now, query = clock.now(), visit.request.query_params
+    search = replace(
+        search_in(visit, filters.read(query), now),
+        order=SessionOrder.FIRST,
+        ends_after=now if query.get("passees") == "non" else None,
+    )
     after: Position | None = None
     while True:
         async with visit.database.quiet_transaction() as tx:
@@ -64,18 +71,17 @@ async def import_sheet(visit: StaffVisit) -> Response:
         return _page(visit)
     if visit.form.file is None:
         raise HTTPException(400)
-    tried = visit.form.get("essai") == "oui"
     queue: SheetQueue = visit.request.app.state.imports
     guard, content = site_of(visit.request).guard, visit.form.file
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    is_other = visit.form.get("empreinte", digest) != digest  # than the file that was tried
+    tried = visit.form.get("essai") == "oui" or is_other
     try:
         async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
             sheet = await sheet_queue.in_thread(partial(imports.read, content, may_be_workbook=True))
             async with visit.database.transaction() as tx:
                 imported = await imports.apply(tx, visit.who, sheet, sheet_queue.in_thread, dry_run=tried)
     except LimitMet as error:
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    is_other = visit.form.get("empreinte", digest) != digest  # than the file that was tried
-    tried = visit.form.get("essai") == "oui" or is_other
         response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
         response.headers["Retry-After"] = str(error.seconds)
         return response
@@ -85,14 +91,14 @@ async def import_sheet(visit: StaffVisit) -> Response:
         imported=imported,
         counts={outcome.value: imported.count(outcome) for outcome in Outcome},
         tried=tried,
+        is_other=is_other,
+        digest=digest,
         faults=[
             (fault.line, TITLES.get(fault.column or ""), sentence(visit.rendering, of_sheet(fault)))
             for fault in imported.faults[:SHOWN]
         ],
         lines=[
             (line, session_changes(line.before, line.session, line.fields) if line.before else [])
-        is_other=is_other,
-        digest=digest,
             for line in imported.lines[:SHOWN]
         ],
         announced=sum(line.is_announced for line in imported.lines),
@@ -106,8 +112,8 @@ def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
         "imported": None,
         "faults": [],
         "tried": True,
+        "is_other": False,
         "not_now": None,
         "columns": sheets.COLUMNS,
     }
     return visit.page("gestion-importer.html", status=status, **(known | values))
-        "is_other": False,
