@@ -1,11 +1,15 @@
 """What follows for people from another number of seats, or from other dates: shown before it is done."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import shifted
-from services.catalogue.rules.sessions import Occupancy, Plan
-from shared.events.vocabulary import WaitingList
+from services.catalogue.rules.sessions import ListedSession, Occupancy, Plan
+from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
+
+TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue", "join_url"))
+"""What of a session is told to who is in it when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,16 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
         above=0 if capacity is None else max(0, taken - capacity),
         still_waiting=waiting - to_seat,
     )
+
+
+def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
+    """Whether a change of these fields would reach anybody, by a letter or in their seats."""
+    session, occupancy = listed.session, listed.occupancy
+    if session.status is not Status.PUBLISHED or not (TOLD | {"capacity"}) & set(changed):
+        return False
+    counted = occupancy is not None and occupancy.enrolled + occupancy.waiting + occupancy.offered > 0
+    undecided = session.plan.approval is not ApprovalPolicy.NONE
+    return counted or undecided or any(trainer.email for trainer in session.plan.trainers)
 
 
 def postponed(plan: Plan, starts_at: datetime, now: datetime) -> Plan:

@@ -1,5 +1,6 @@
 """Another number of seats, and other dates, on pages that show what follows before it is done."""
 
+import re
 from uuid import UUID
 
 import pytest
@@ -50,6 +51,35 @@ async def test_more_seats_are_tried_then_given(
     changed = (await events_of())[-1]
     assert isinstance(changed, SessionChanged)
     assert changed.capacity == 14
+
+
+async def test_the_large_form_shows_what_reaches_people_before_it_is_done_as_well(
+    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf, catalogue_database: Database
+) -> None:
+    path = await published_session(organiser, an_empty_offer, waiting_list="automatic")
+    await fill(catalogue_database, path, 10, 7)
+    typed = {"venue": "Mairie, Quimper", "capacity": "14", "minimum": "3"}
+    tried = await send(organiser, path, **typed)
+    said = tried.text.replace("\u00a0", " ")
+    assert "10 personnes inscrites, 7 personnes en attente" in said
+    assert "4 personnes en attente, au plus, recevront une place" in said
+    named = re.search(r"Changent : ([^.]+)\.", said)
+    assert named
+    assert set(re.split(", | et ", named[1])) == {"lieu", "places", "minimum"}
+    assert 'value="Mairie, Quimper"' in said
+    assert [type(event) for event in await events_of()][-1] is not SessionChanged
+    marks = {name: hidden(tried.text, name) for name in ("cle", "version")}
+    seen = re.search(r'form="session" name="apercu" value="([^"]+)"', tried.text)
+    assert seen
+    marks |= {"apercu": seen[1], "confirmer": "oui"}
+    other = await organiser.post(path, data=marks | typed | {"capacity": "15"})
+    assert "5 personnes en attente" in other.text.replace("\u00a0", " "), "it is not what was seen"
+    done = await organiser.post(path, data=marks | typed)
+    assert done.headers["location"] == f"{path}?fait=modifiee"
+    changed = (await events_of())[-1]
+    assert isinstance(changed, SessionChanged)
+    assert (changed.venue, changed.capacity, changed.minimum) == ("Mairie, Quimper", 14, 3)
+    assert (await send(organiser, path, summary="Une journée.")).status_code == 303, "nobody is told of it"
 
 
 async def test_what_is_only_tried_is_not_counted_as_a_change(

@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, form_rows, session_form
+from services.catalogue.pages import form_errors, form_rows, series_form, session_form
 from services.catalogue.pages.manage import session_page
+from services.catalogue.rules.consequences import reaches_people
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
@@ -108,11 +109,18 @@ async def show_session(visit: StaffVisit) -> Response:
     if typed.errors:
         return await session_page.page(visit, listed, errors=typed.errors)
 
-    async def action() -> None:
-        session_id = listed.session.session_id
-        async with visit.database.transaction() as tx:
-            await sessions.change(tx, visit.who, session_id, change, tags=session_page.tags(visit))
+    digest = series_form.digest(session_form.kept(visit.form, before))
+    is_confirmed = "confirmer" in visit.form and visit.form.get("apercu") == digest
+    dry_run = reaches_people(listed, change.model_fields_set) and not is_confirmed
 
+    async def action() -> None:
+        tags, session_id = session_page.tags(visit), listed.session.session_id
+        async with visit.database.transaction() as tx:
+            await sessions.change(tx, visit.who, session_id, change, tags=tags, dry_run=dry_run)
+
+    if dry_run:
+        tried = session_page.TriedChange(digest, change)
+        return await session_page.page_after(visit, listed, action, "modifiee", tried=tried)
     if "publier" in visit.form:  # saved as it was typed, then it is asked whether it is meant
         return await session_page.page_after(
             visit, listed, action, "modifiee", leads_to=f"{visit.request.url.path}/publier"

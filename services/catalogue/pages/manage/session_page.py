@@ -1,6 +1,7 @@
 """The page of one session: its form, and what may be done with it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
@@ -8,8 +9,10 @@ from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.rules.changes import unchangeable
+from services.catalogue.rules.consequences import TOLD, SeatConsequences, of_capacity
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import overviews, session_lists, sessions
+from services.catalogue.service.commands import SessionChange
 from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
 from shared.web import responses
@@ -27,6 +30,25 @@ REPLAY_FIELDS = {
 _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 
+@dataclass(frozen=True, slots=True)
+class TriedChange:
+    """A change that reaches people, shown before it is made; ``digest`` is that of its form."""
+
+    digest: str
+    change: SessionChange
+
+    @property
+    def is_told(self) -> bool:
+        """Whether who is in the session gets a letter."""
+        return bool(TOLD & self.change.model_fields_set)
+
+    def seats(self, listed: ListedSession) -> SeatConsequences | None:
+        """What follows for the seats; None where their number stays."""
+        if "capacity" not in self.change.model_fields_set:
+            return None
+        return of_capacity(listed.session.plan, listed.occupancy, self.change.capacity)
+
+
 async def own(visit: StaffVisit) -> ListedSession:
     """The session of the address. Raises Missing: what belongs to others does not exist."""
     session_id: UUID = visit.request.path_params["session_id"]
@@ -41,10 +63,11 @@ async def page_after(
     done: str,
     *,
     leads_to: str | None = None,
+    tried: TriedChange | None = None,
 ) -> Response:
     """The session's page, or the one of ``leads_to``, after an action; or why not, with what was typed.
 
-    ``done`` names the action for the page that says it was done.
+    ``done`` names the action for the page that says it was done; what was only ``tried`` is shown instead.
     """
     try:
         await action()
@@ -52,6 +75,8 @@ async def page_after(
         return await page(visit, listed, errors=form_errors.of_rules(error.violations))
     except Stale:
         return await page(visit, await own(visit), stale=True)
+    if tried is not None:
+        return await page(visit, listed, tried=tried)
     return to(listed.session.session_id, done) if leads_to is None else lead(leads_to, done)
 
 
@@ -62,8 +87,9 @@ async def page(
     errors: FormErrors | None = None,
     stale: bool = False,
     keep: bool = True,
+    tried: TriedChange | None = None,
 ) -> Response:
-    """The page of a session. ``keep``: what was typed stays in its form."""
+    """The page of a session. ``keep``: what was typed stays in its form; ``tried``: what follows from it."""
     errors = errors or {}
     stored = session_form.shown(listed.session)
     typed = visit.form if keep else {}
@@ -86,6 +112,8 @@ async def page(
         differing=session_form.differing(values, stored),
         tag=tag(listed) if stale else typed.get("version", tag(listed)),
         done=visit.done,
+        tried=tried,
+        seats=tried and tried.seats(listed),
         replays=shown.replays,
         themes=shown.themes,
         requirable=shown.requirable,
