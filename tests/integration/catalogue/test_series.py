@@ -269,7 +269,9 @@ async def test_a_template_fills_the_form_of_a_new_session_and_of_a_series(
     assert named.headers["location"] == f"{path}?fait=modele"
     assert "Journée type" in (await organiser.get(path)).text
     for page in ("/gestion/sessions/nouvelle", PAGE):
-        assert ">Journée type</option>" in (await organiser.get(page)).text
+        begun = (await organiser.get(page)).text
+        assert ">Journée type</option>" in begun
+        assert f'<a href="{path}#modele">Journée type</a>' in begun
         query = {"depuis": path.rsplit("/", 1)[1], "debut": "2027-05-10T09:30"}
         filled = (await organiser.get(page, params=query)).text
         assert 'value="2027-05-10T09:30"' in filled
