@@ -551,6 +551,15 @@ FORM_ROWS: Mapping[str, str] = {
 """What a form has several rows of."""
 ONLINE = "En ligne"
 """The place of a session without a venue."""
+SESSION_TABS = (
+    ("participants", "", "Participants"),
+    ("attente", "/attente", "Attente"),
+    ("candidatures", "/candidatures", "Candidatures"),
+    ("presence", "/presence", "Présence"),
+    ("messages", "/messages", "Messages"),
+    ("historique", "/historique", "Historique"),
+)
+"""The pages of a session in the enrolment service: code, end of the address, and what they are called."""
 THEMES: Mapping[str, str] = {
     "enjeux-ia": "Enjeux de l’intelligence artificielle",
     "usages-service-public": "Usages de l’IA dans les services publics",

@@ -147,7 +147,11 @@ MANAGED: States = {
     ),
     "history": (
         "/gestion?passees=oui",
-        [lambda page: page.locator("tbody th a").first.click(), press("Historique", "link"), unfold],
+        [
+            lambda page: page.locator("tbody th a").first.click(),
+            press("Historique des réglages", "link"),
+            unfold,
+        ],
     ),
     "postponed": (
         None,

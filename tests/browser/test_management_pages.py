@@ -117,7 +117,7 @@ def test_the_history_of_a_session_tells_each_change(organiser: Page) -> None:
     organiser.locator("tbody th a").last.click()
     organiser.get_by_label("Intervenantes et intervenants").fill("Une juriste\nUn élu")
     organiser.get_by_role("button", name="Enregistrer les modifications").click()
-    organiser.get_by_role("link", name="Historique").click()
+    organiser.get_by_role("link", name="Historique des réglages").click()
     expect(organiser.get_by_role("heading", name="Historique")).to_be_visible()
     expect(organiser.get_by_role("definition").filter(has_text="Une juriste").first).to_be_visible()
     organiser.get_by_text("Ce qui a été enregistré").click()
@@ -250,7 +250,7 @@ def test_a_draft_is_deleted_and_a_replay_corrected_by_clicks(organiser: Page) ->
     organiser.get_by_role("link", name="Supprimer le brouillon").click()
     organiser.get_by_role("button", name="Supprimer le brouillon").click()
     expect(organiser.get_by_role("status")).to_contain_text("Le brouillon est supprimé")
-    expect(organiser.get_by_role("link", name="Un essai")).to_have_count(0)
+    expect(organiser.get_by_role("rowheader").filter(has_text="Un essai")).to_have_count(0)
 
     drafted(organiser, "Rencontre de Vannes", now - timedelta(hours=3))
     organiser.get_by_role("button", name="Publier").click()

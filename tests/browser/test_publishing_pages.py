@@ -85,7 +85,7 @@ def test_a_series_is_filled_in_row_by_row_seen_and_made(page: Page) -> None:
     expect(page.get_by_role("region", name="Sessions de la série").get_by_role("row")).to_have_count(5)
     page.get_by_role("button", name="Créer 4 sessions").click()
     expect(page.get_by_role("status")).to_contain_text(re.compile(r"4\ssessions sont publiées"))
-    expect(page.get_by_role("link", name="L’IA à Auray")).to_be_visible()
+    expect(page.get_by_role("rowheader").filter(has_text="L’IA à Auray")).to_be_visible()
 
 
 def test_a_session_becomes_a_template_that_fills_the_form(page: Page) -> None:

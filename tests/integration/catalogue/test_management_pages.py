@@ -18,6 +18,7 @@ from shared.events.catalogue import (
     SessionScheduled,
 )
 from shared.events.enrolment import SessionOccupancyChanged
+from shared.web import french
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -30,7 +31,15 @@ from tests.integration.catalogue.browsing import (
     send,
     unseen_fields,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
+from tests.integration.catalogue.conftest import (
+    BRETAGNE,
+    SITES,
+    EventsOf,
+    drafted,
+    in_days,
+    published,
+    time_is,
+)
 from tests.support.consuming import received, take
 
 __all__ = ["organiser"]
@@ -525,3 +534,23 @@ async def test_the_reason_of_a_cancellation_stays_when_a_colleague_has_just_chan
         f"{path}/annuler", data=form | {"version": hidden(late.text, "version"), "cle": form["cle"]}
     )
     assert again.headers["location"] == f"{path}?fait=annulee"
+
+
+async def test_a_session_is_called_by_what_tells_it_from_the_others_and_leads_to_its_people(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    session_id = await published(ask, an_empty_offer, title="L’IA", venue="Mairie, 35000 Rennes")
+    draft = (await drafted(ask, an_empty_offer, title="L’IA", venue=None))["session_id"]
+    roster = f"{SITES['enrolment']}/inscriptions/gestion/sessions/"
+    day = french.local_day(in_days(40), "Europe/Paris")
+    listed = (await organiser.get("/gestion")).text
+    assert f'<a href="/gestion/sessions/{session_id}">Rennes · {day}</a>' in listed
+    assert f'<a href="/gestion/sessions/{draft}">En ligne · {day}</a>' in listed
+    assert f'<a href="{roster}{session_id}">' in listed
+    assert f"{roster}{draft}" not in listed
+    page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
+    assert f"<h1>Rennes · {day}</h1>" in page
+    assert f"<title>Rennes · {day} · L’IA" in page
+    assert f'<a href="{roster}{session_id}/presence">Présence</a>' in page
+    assert f'href="/gestion/sessions/{session_id}/historique"' in page
+    assert f"{roster}{draft}" not in (await organiser.get(f"/gestion/sessions/{draft}")).text

@@ -18,7 +18,8 @@ __all__ = ["organiser"]
 
 def titles(page: str) -> list[str]:
     return [
-        unescape(title) for title in re.findall(r'href="/gestion/sessions/[0-9a-f-]{36}">([^<]+)</a>', page)
+        unescape(title)
+        for title in re.findall(r'<span class="plain">([^<]+)</span><br><a href="/gestion/sessions/', page)
     ]
 
 
