@@ -632,5 +632,6 @@ async def test_who_acts_for_all_looks_for_a_resource_by_its_words_and_its_delega
     ):
         page = (await visit.get(f"{listed}?{query}")).text
         assert (f'href="{listed}/{found}"' in page) is is_there, query
+    page = (await visit.get(f"{listed}?delegation=corse")).text
     assert "Aucune ressource ne correspond à cette recherche." in page
     assert f'href="{listed}?type=dossier&amp;delegation=corse"' in page

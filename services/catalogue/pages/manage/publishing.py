@@ -70,6 +70,9 @@ async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> C
     try:
         async with visit.database.quiet_transaction() as tx:
             listed = await session_lists.show_own(tx, session_id, visit.who)
+    except Missing:
+        return None
+    try:
         async with visit.database.transaction() as tx:
             listed = await sessions.publish(tx, visit.who, session_id, tags=tags, dry_run=dry_run)
     except Missing:
