@@ -18,6 +18,7 @@ from services.enrolment.store import ranking_drafts, roster_lines
 from services.enrolment.store.ranking_drafts import draft_of
 from shared.auth import Principal
 from shared.database import Transaction
+from shared.events.catalogue import SessionState
 from shared.read_log import Reading
 
 
@@ -47,6 +48,11 @@ async def show(
         author=None if row is None else row.author,
         saved_at=None if row is None else row.saved_at,
     )
+
+
+async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDraft:
+    """Return the draft of an organiser's session, empty where none was saved."""
+    return draft_of(await ranking_drafts.find(tx, session.session_id))
 
 
 async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: DraftChange) -> int:

@@ -13,7 +13,8 @@ _OTHER_SPELLINGS = {
     "excuse": Attendance.ABSENT_JUSTIFIED,
     "excusee": Attendance.ABSENT_JUSTIFIED,
 }
-_NOT_SELECTED = frozenset({"non", "non retenu", "non retenue", "non retenus", "not selected"})
+NOT_SELECTED = "non retenu"
+_NOT_SELECTED = frozenset({"non", NOT_SELECTED, "non retenue", "non retenus", "not selected"})
 
 
 def attendance_of(cell: str) -> Attendance | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from services.enrolment.rules.named_agents import NamedAgent
+from services.enrolment.rules.ranking import RankingDraft
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import sheet_cells as cells
@@ -51,15 +52,20 @@ def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> by
     ``asked_before``: those that the session asks no more, by their ids.
     """
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
-    questions = [
-        Column(f"question_{question.question_id}", f"Question : {question.label}")
-        for question in session.questions
-    ]
     removed = [
         Column(f"question_{question_id}", f"Question retirée : {label}")
         for question_id, label in asked_before.items()
     ]
-    return spreadsheets.heading([*_roster(session), *(modules or [ATTENDANCE]), *questions, *removed])
+    return spreadsheets.heading(
+        [*_roster(session), *(modules or [ATTENDANCE]), *_questions(session), *removed]
+    )
+
+
+def _questions(session: SessionState) -> list[Column]:
+    return [
+        Column(f"question_{question.question_id}", f"Question : {question.label}")
+        for question in session.questions
+    ]
 
 
 def _roster(session: SessionState) -> list[Column]:
@@ -116,16 +122,31 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
     ]
 
 
-def ranking_form(candidates: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Return a sheet of the candidates, with a column in which to write ranks."""
-    columns = (RANK, *_WHO, *_PLACE, _moments("received_at", "Candidature reçue le", session))
+def ranking_form(
+    candidates: Sequence[RosterLine], session: SessionState, draft: RankingDraft | None = None
+) -> bytes:
+    """Return a sheet of the candidates and their answers, with a column for ranks: those of the draft."""
+    received = _moments("received_at", "Candidature reçue le", session)
     return spreadsheets.write(
-        columns,
+        (RANK, *_WHO, *_PLACE, received, *_questions(session)),
         (
-            [None, *_who(line), *_place(line), _local(line.enrolment.received_at, session)]
+            [
+                _rank(line, draft),
+                *_who(line),
+                *_place(line),
+                _local(line.enrolment.received_at, session),
+                *(_answer(line, question.question_id) for question in session.questions),
+            ]
             for line in candidates
         ),
     )
+
+
+def _rank(line: RosterLine, draft: RankingDraft | None) -> Cell:
+    enrolment_id = line.enrolment.enrolment_id
+    if draft is None:
+        return None
+    return cells.NOT_SELECTED if enrolment_id in draft.not_selected else draft.ranks.get(enrolment_id)
 
 
 def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:

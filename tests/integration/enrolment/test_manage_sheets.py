@@ -1,6 +1,8 @@
 """Sheets on pages: exported as CSV and workbooks, imported once each change was shown."""
 
 import asyncio
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.ranking import DraftChange
-from services.enrolment.rules.requests import Withdrawal
+from services.enrolment.rules.requests import SeatRequest, Withdrawal
 from services.enrolment.service import ranking_drafts
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.sessions import lock_own
@@ -19,6 +21,7 @@ from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.portal import QuestionAnswer
 from shared.events.vocabulary import Agent
 from shared.limits import Rate
 from shared.web import sheet_queue, workbooks
@@ -26,7 +29,7 @@ from tests.conftest import Ask, Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.integration.enrolment.organising import BRETAGNE, CSV
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import a_question, an_agent, open_now
 
 
 async def running(front: Front) -> tuple[SessionState, list[Agent]]:
@@ -284,6 +287,31 @@ async def test_candidates_are_exported_alone_with_times_by_the_sessions_clocks(
     assert done.headers["location"] == page_of(session, "/candidatures?fait=brouillon")
     empty = await organiser.get(page_of(session, "/fichiers/presences.csv"))
     assert len(empty.content.decode().splitlines()) == 1
+
+
+async def test_candidates_are_exported_with_their_answers_and_the_draft_which_is_unchanged_by_its_own_sheet(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(approval="selection", questions=[a_question("projet", "text", label="Votre projet ?")])
+    agents = [an_agent(f"A-{number}") for number in range(3)]
+    await front.publish(session)
+    answers = (QuestionAnswer(question_id="projet", value="Une carte"),)
+    await front.answer(
+        *(
+            SeatRequest(uuid4(), clock.now(), session.session_id, agent, approved=False, answers=answers)
+            for agent in agents
+        )
+    )
+    first, second, third = [(await front.of(session, agent)).enrolment_id for agent in agents]
+    draft = {f"rang-{first}": "2", f"rang-{second}": "1", f"rang-{third}": "", f"non-{third}": "oui"}
+    await send(organiser, page_of(session, "/candidatures"), **draft, brouillon="")
+    exported = (await organiser.get(page_of(session, "/fichiers/candidatures.csv"))).content
+    heading, *lines = list(csv.reader(io.StringIO(exported.decode("utf-8-sig"), ""), delimiter=";"))
+    assert [line[0] for line in lines] == ["2", "1", "non retenu"]
+    assert heading[-1].startswith("Question")
+    assert {line[-1] for line in lines} == {"Une carte"}
+    tried = await upload(organiser, session, exported, "classement")
+    assert "Le fichier dit ce qui est déjà dans le brouillon" in text_of(tried)
 
 
 @pytest.mark.parametrize("name", ["autre.csv", "participants.pdf", "participants"])

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.presence import seated_in
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.ranking import DraftChange, differing
+from services.enrolment.rules.ranking import DraftChange, RankingDraft, differing
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import (
@@ -84,7 +84,8 @@ class SheetPages:
             session, stream = streamed
             asked_before = await roster.asked_before(tx, session)
             lines = [line async for line in stream]
-        content = _sheet(kind, session, lines, asked_before)
+            draft = await ranking_drafts.draft_of_session(tx, session)
+        content = _sheet(kind, session, lines, asked_before, draft)
         if form == "xlsx":
             content = await asyncio.to_thread(workbooks.of_csv, content)
         media_type = workbooks.MEDIA_TYPE if form == "xlsx" else spreadsheets.MEDIA_TYPE
@@ -184,13 +185,17 @@ async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
 
 
 def _sheet(
-    kind: str, session: SessionState, lines: Sequence[RosterLine], asked_before: Mapping[str, str]
+    kind: str,
+    session: SessionState,
+    lines: Sequence[RosterLine],
+    asked_before: Mapping[str, str],
+    draft: RankingDraft,
 ) -> bytes:
     match kind:
         case "presences":
             return sheet_lines.attendance_form(lines, session)
         case "candidatures":
-            return sheet_lines.ranking_form(lines, session)
+            return sheet_lines.ranking_form(lines, session, draft)
         case _:
             heading = sheet_lines.roster_heading(session, asked_before)
             return heading + sheet_lines.roster_lines(lines, session, asked_before)
