@@ -187,6 +187,13 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
     tab.set_viewport_size(DESK)  # where one drags
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['ranking']}/candidatures")
     unranked = tab.get_by_role("button", name="Classer ensuite")
+    unranked_row = tab.locator("ul.candidates li").first
+    name = unranked_row.locator("strong").inner_text()
+    expect(tab.get_by_text("Personne n’est encore classé.")).to_be_visible()
+    unranked_row.drag_to(tab.locator("ol.candidates"))
+    is_said(tab, "L’ordre est changé dans cette page")
+    tab.get_by_role("button", name="Enregistrer le brouillon").last.click()
+    expect(tab.locator("ol.candidates li strong")).to_have_text([name])
     for left in range(unranked.count(), 0, -1):
         expect(unranked).to_have_count(left)
         unranked.first.click()

@@ -169,28 +169,34 @@ document.addEventListener("click", async (event) => {
   else link.textContent = retry;
 });
 
-// Rows of a list with data-drag can be dragged: the numbers in their fields follow.
-for (const list of document.querySelectorAll("[data-drag]")) {
+// Rows can be dragged in the lists of a part with data-drag, and from one to another: those of the ordered list are numbered, others
+// have no number, those of a list with data-ticked a tick. What data-drag names is shown then: nothing is saved yet.
+for (const part of document.querySelectorAll("[data-drag]")) {
   let dragged = null;
-  const number = () => {
-    [...list.children].forEach((row, at) => (row.querySelector("input").value = at + 1));
-  };
-  for (const row of list.children) row.draggable = true;
-  list.addEventListener("dragstart", (event) => {
+  for (const row of part.querySelectorAll("[data-rank]")) row.draggable = true;
+  part.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("[data-rank]");
     dragged?.classList.add("dragged");
   });
-  list.addEventListener("dragover", (event) => {
-    const over = event.target.closest("[data-rank]");
-    if (!dragged || !over || over.parentElement !== list) return;
+  part.addEventListener("dragover", (event) => {
+    const list = event.target.closest("ol, ul");
+    if (!dragged || !list) return;
     event.preventDefault();
+    const over = event.target.closest("[data-rank]");
+    if (!over && !list.children.length) list.append(dragged);
+    if (!over || over === dragged) return;
     const box = over.getBoundingClientRect();
-    if (over !== dragged) list.insertBefore(dragged, event.clientY > box.top + box.height / 2 ? over.nextSibling : over);
+    list.insertBefore(dragged, event.clientY > box.top + box.height / 2 ? over.nextSibling : over);
   });
-  list.addEventListener("dragend", () => {
-    dragged?.classList.remove("dragged");
+  part.addEventListener("dragend", () => {
+    if (!dragged) return;
+    const list = dragged.parentElement;
+    dragged.classList.remove("dragged");
+    dragged.querySelector(".rank input").value = "";
+    dragged.querySelector("[type=checkbox]").checked = "ticked" in list.dataset;
     dragged = null;
-    number();
+    part.querySelectorAll("ol > [data-rank]").forEach((row, at) => (row.querySelector(".rank input").value = at + 1));
+    document.getElementById(part.dataset.drag).hidden = false;
   });
 }
 
