@@ -159,6 +159,27 @@ async def test_several_who_wait_are_served_sooner(
     assert [row.priority for row in found] == [5, 5]
 
 
+async def test_what_an_employer_said_of_several_is_noted_at_once(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(approval="employer", capacity=2)
+    agents = [an_agent(family_name=name) for name in ("Durand", "Le Goff", "Évrard")]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    awaited = await organiser.get(page_of(session, "/candidatures"))
+    assert page_of(session, "?etat=accord") in awaited.text
+    assert 'value="approve"' in (await organiser.get(page_of(session))).text
+    ids = await ids_of(front, session, *agents[:2])
+    page = await choose(organiser, session, ids, action="approve")
+    assert "2 personnes : la même réponse" in text_of(page).replace("\u00a0", " ")
+    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids}
+    said = {"action": "approve", "confirmer": "oui", **versions}
+    assert "Choisissez la réponse." in text_of(await choose(organiser, session, ids, **said), 422)
+    done = await choose(organiser, session, ids, **said, answer="yes", heard="La DRH, par courrier")
+    assert "Fait pour 2 personnes." in text_of(done)
+    assert await front.states(session, *agents) == ["enrolled", "enrolled", "pending_approval"]
+
+
 async def test_a_message_goes_to_those_who_are_chosen_alone(
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:

@@ -53,6 +53,15 @@ def test_what_has_ended_or_begun_is_not_withdrawn() -> None:
     assert [line.enrolment.state for line in found.possible] == [State.WAITLISTED]
 
 
+def test_the_answer_of_an_employer_is_noted_where_it_is_awaited_and_not_too_late() -> None:
+    states = (State.ENROLLED, State.PENDING_APPROVAL)
+    found = follows(*states, action=BulkAction.APPROVE, approval="employer")
+    assert [why for _, why in found.impossible] == [Obstacle.AWAITS_NO_APPROVAL]
+    assert (len(found.possible), found.seats_freed) == (1, 0)
+    late = follows(*states, action=BulkAction.APPROVE, approval="employer", now=STARTS)
+    assert [why for _, why in late.impossible] == [Obstacle.AWAITS_NO_APPROVAL, Obstacle.IS_LATE]
+
+
 def test_only_who_waits_has_a_priority() -> None:
     found = follows(State.ENROLLED, State.WAITLISTED, action=BulkAction.PRIORITISE, waiting=1)
     assert [why for _, why in found.impossible] == [Obstacle.NOT_IN_LINE]

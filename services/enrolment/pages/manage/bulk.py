@@ -3,7 +3,7 @@
 Each form brings the version of each enrolment that it showed: who has changed meanwhile is left as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +12,13 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame, messages
 from services.enrolment.pages.manage import roster as roster_pages
-from services.enrolment.pages.manage.person import InvalidForm, priority_in, withdrawal_in
+from services.enrolment.pages.manage.person import (
+    InvalidForm,
+    OrganiserAction,
+    approval_in,
+    priority_in,
+    withdrawal_in,
+)
 from services.enrolment.rules.bulk import BulkAction, consequences
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
@@ -35,6 +41,11 @@ def chosen_in(form: Form) -> list[UUID]:
         raise HTTPException(400) from None
 
 
+_ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
+    BulkAction.WITHDRAW: withdrawal_in,
+    BulkAction.PRIORITISE: priority_in,
+    BulkAction.APPROVE: approval_in,
+}
 BulkResults = dict[UUID, FormError | None]
 """Why something was not done, by enrolment; None where it was."""
 
@@ -64,7 +75,7 @@ class BulkPages:
 
     async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
         """Do it with each, in a transaction of its own. Returns why not, by enrolment; None where it is."""
-        act = withdrawal_in(visit.form) if action is BulkAction.WITHDRAW else priority_in(visit.form)
+        act = _ACTIONS[action](visit.form)
         results: BulkResults = {}
         for line in await _lines(visit, chosen):
             enrolment_id = line.enrolment.enrolment_id
@@ -101,7 +112,7 @@ async def _page(
     lines = await _lines(visit, chosen)
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-    fields = ("by", "reason", "priority")
+    fields = ("by", "reason", "priority", "answer", "heard")
     return frame.page(
         visit,
         "bulk.html",

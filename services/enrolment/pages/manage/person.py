@@ -106,7 +106,8 @@ def _answer_in(form: Form) -> OrganiserAction:
     return partial(enrolments.answer_offer, accepted=accepted, reason=reason)
 
 
-def _approval_in(form: Form) -> OrganiserAction:
+def approval_in(form: Form) -> OrganiserAction:
+    """What the employer said, and how that was heard. Raises ``InvalidForm``."""
     granted, reason = _heard_in(form)
     return partial(enrolments.decide_approval, granted=granted, reason=reason)
 
@@ -150,7 +151,7 @@ class PersonPages:
 
     async def decide_approval(self, visit: StaffVisit) -> Response:
         """Note that the employer agrees, or does not, as it has told the organiser."""
-        return await self._do(visit, _approval_in, "accord")
+        return await self._do(visit, approval_in, "accord")
 
     async def move(self, visit: StaffVisit) -> Response:
         """Move the person to another session of the offer; one that asks questions asks them first."""
