@@ -11,8 +11,8 @@ from shared.events.vocabulary import Format, Status
 
 AHEAD = timedelta(days=7)
 """How far the week ahead goes."""
-APPROVALS_BEFORE = timedelta(days=7)
-"""From how long before the close of enrolment on missing approvals are shown as something to do."""
+MISSING_BEFORE = timedelta(days=7)
+"""From how long before the close on missing approvals, or lists of trainees, are something to do."""
 
 
 class OrganiserTask(StrEnum):
@@ -23,6 +23,7 @@ class OrganiserTask(StrEnum):
     ATTENDANCE_DUE = "attendance_due"
     BESPOKE_NEW = "bespoke_new"
     BESPOKE_PROPOSAL_DUE = "bespoke_proposal_due"
+    NOMINATIONS_MISSING = "nominations_missing"
     APPROVALS_MISSING = "approvals_missing"
     OFFERS_OUT = "offers_out"
     ADDRESSES_BAD = "addresses_bad"
@@ -74,14 +75,18 @@ class SessionNumbers:
         if session.status is Status.CANCELLED:
             return []
         is_closed, is_over = session.enrolment_closes_at <= now, session.ends_at <= now
+        is_closing = session.enrolment_closes_at - MISSING_BEFORE <= now
+        is_empty = not (self.taken or self.waiting)
         misses = session.minimum is not None and self.taken < session.minimum
         due = {
             OrganiserTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,
             OrganiserTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
             OrganiserTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
-            OrganiserTask.APPROVALS_MISSING: self.pending_approval
-            and not is_closed
-            and session.enrolment_closes_at - APPROVALS_BEFORE <= now,
+            OrganiserTask.NOMINATIONS_MISSING: session.format is Format.BESPOKE
+            and is_empty
+            and is_closing
+            and now < session.starts_at,
+            OrganiserTask.APPROVALS_MISSING: self.pending_approval and is_closing and not is_closed,
             OrganiserTask.OFFERS_OUT: self.offered,
             OrganiserTask.ADDRESSES_BAD: self.bad_addresses and not is_over,
         }

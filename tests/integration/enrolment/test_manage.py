@@ -47,7 +47,11 @@ async def test_a_session_is_shown_with_its_seats_and_who_waits(
     session = open_now(capacity=2)
     await front.publish(session)
     await front.enrol(session, *(an_agent() for _ in range(5)))
-    page = text_of(await organiser.get(MANAGE))
+    start = await organiser.get(MANAGE)
+    for shown in (start, await organiser.get(page_of(session))):
+        assert shown.text.count('<svg class="meter"') == 1
+    assert "/gestion?etat=draft" in start.text
+    page = text_of(start)
     assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
     assert "Vous n’avez rien à faire" in page
     assert "Inscriptions ouvertes" in page

@@ -60,6 +60,7 @@ def test_no_more_seats_are_kept_than_are_free_and_none_once_they_are_released(
         ({}, {"minimum": 1}, CLOSES, STARTS, OrganiserTask.MINIMUM_MISSED),
         ({"pending_selection": 1}, {}, CLOSES, ENDS, OrganiserTask.RANKING_DUE),
         ({"unrecorded": True}, {}, ENDS, None, OrganiserTask.ATTENDANCE_DUE),
+        ({}, {"format": "bespoke"}, CLOSES - 7 * DAY, STARTS, OrganiserTask.NOMINATIONS_MISSING),
         ({"pending_approval": 1}, {}, CLOSES - 7 * DAY, CLOSES, OrganiserTask.APPROVALS_MISSING),
         ({"offered": 1}, {}, OPENS, None, OrganiserTask.OFFERS_OUT),
         ({"bad_addresses": 1}, {}, OPENS, ENDS, OrganiserTask.ADDRESSES_BAD),
