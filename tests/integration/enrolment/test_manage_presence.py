@@ -180,6 +180,8 @@ async def test_each_seance_has_its_own_attendance(
     (event,) = await published_events(rows, "AttendanceRecorded")
     assert event["module"] == "Pratiquer"
     assert await front.states(session, *agents) == ["attended", "enrolled"]
+    past = text_of(await organiser.get(page_of(session, "/historique"))).replace("\u00a0", " ")
+    assert "Présence, séance 2 : présence" in past
 
 
 async def test_nothing_is_recorded_before_the_beginning(front: Front, organiser: OrganiserClient) -> None:
