@@ -307,7 +307,7 @@ for (const door of document.querySelectorAll("[data-queue]")) {
       }
       if (!answer.ok && answer.status !== 422) continue;
       keep(kept().filter((other) => !isSelf(tap)(other)));
-      if (answer.ok) shown = tap.field === "present" ? `pointee-${tap.value}` : "";
+      if (answer.ok) shown = `pointee-${tap.value}`;
       else refusedTaps.push(tap);
       sent ||= answer.ok;
     }

@@ -190,6 +190,7 @@ async def test_nothing_is_recorded_before_the_beginning(front: Front, organiser:
     assert "les présences s’enregistrent à partir de là" in text_of(await organiser.get(path))
     early = await send(organiser, path, **{f"avant-{first}": "", f"p-{first}": "attended"})
     assert "La séance n’a pas commencé" in text_of(early, 409)
+    assert "vous pointez d’avance" in text_of(await organiser.get(page_of(session, "/pointage")))
     assert await front.states(session, *agents) == ["enrolled", "enrolled"]
 
 
@@ -211,8 +212,11 @@ async def test_who_comes_is_noted_by_a_tap_and_it_can_be_undone(
     page = text_of(await organiser.get(done.headers["location"]))
     assert "Pointage : 2 sur 2" in page
     assert "Riou Zoé est là." in page
-    await send(organiser, path, annuler=first)
-    assert "Pointage : 1 sur 2" in text_of(await organiser.get(path))
+    undone = await send(organiser, path, annuler=first)
+    page = text_of(await organiser.get(undone.headers["location"]))
+    assert "Pointage : 1 sur 2" in page
+    assert "L’arrivée de Riou Zoé est annulée." in page
+    assert "vous pointez d’avance" not in page
     # Noted, not recorded: nobody is certified at the door.
     assert await front.states(session, *agents) == ["enrolled", "enrolled"]
     assert await published_events(rows, "AttendanceRecorded") == []

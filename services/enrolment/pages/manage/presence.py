@@ -165,7 +165,7 @@ class PresencePages:
         return frame.to_session(
             session_id,
             "/pointage",
-            done="" if undone else f"pointee-{enrolment_id}",
+            done=f"pointee-{enrolment_id}",
             at=f"p-{enrolment_id}",
             seance=module + 1,
         )
@@ -302,6 +302,7 @@ async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) ->
         is_cut=numbers.enrolled > len(found.people),
         module=module,
         last=by_id.get(last),
+        begins_at=begins_at(numbers.session, module),
         owner=visit.owner_mark,
     )
 
