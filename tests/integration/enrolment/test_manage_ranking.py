@@ -75,11 +75,12 @@ async def test_a_draft_over_a_newer_one_is_not_saved_and_shows_both(
     session, _, ids = await applied(front)
     path = page_of(session, "/candidatures")
     page = (await organiser.get(path)).text
-    await send(organiser, path, **ranks(ids, 2, 1))
+    await send(organiser, path, **ranks(ids, 2, 1, 0))
     answer = await organiser.post(path, data={"cle": hidden(page, "cle"), "version": "0", **ranks(ids, 1, 2)})
     said = text_of(answer, 409)
     assert "Rien n’a été enregistré." in said
-    assert "1. Le Goff Loïc, 2. Durand Zoé" in said
+    refused = f"{NAMES[2][1]} {NAMES[2][0]}"
+    assert f"1. Le Goff Loïc, 2. Durand Zoé ; non retenues : {refused}." in said.replace("\u00a0", " ")
     assert hidden(answer.text, "version") == "1"  # sent again, it replaces
 
 
