@@ -16,7 +16,7 @@ from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front, SelectRows
-from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, text_of
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of, text_of
 from tests.support.builders import an_agent, open_now
 
 NAMES = [("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Évrard"), ("Yann", "Bernard")]
@@ -199,6 +199,21 @@ async def test_a_message_goes_to_those_who_are_chosen_alone(
     await organiser.post(page_of(session, "/messages"), data=form | {"envoyer": "oui"})
     [row] = await rows("SELECT enrolment_ids FROM message")
     assert row.enrolment_ids == ids
+
+
+async def test_the_page_of_a_person_leads_to_a_message_to_them_alone(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    [chosen] = await ids_of(front, session, agents[0])
+    page = (await organiser.get(f"{MANAGE}/inscriptions/{chosen}")).text
+    (form,) = re.findall(rf'<form action="{page_of(session, "/choix")}".*?</form>', page)
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]+)"', form))
+    assert "À 1 personne, choisie dans la liste." in text_of(
+        await organiser.post(page_of(session, "/choix"), data=fields)
+    ).replace("\u00a0", " ")
+    await front.withdraw(session, agents[0])
+    assert page_of(session, "/choix") not in (await organiser.get(f"{MANAGE}/inscriptions/{chosen}")).text
 
 
 async def test_who_chooses_nobody_or_somebody_of_another_session_changes_nothing(
