@@ -3,6 +3,7 @@
 Who acts for a delegation sees what it organises alone.
 """
 
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
@@ -10,7 +11,8 @@ from starlette.responses import Response
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
 from shared import clock
-from shared.web import labels, spreadsheets
+from shared.events.vocabulary import Reason
+from shared.web import french, labels, spreadsheets
 from shared.web.logins import StaffVisit
 from shared.web.refusals import REFUSALS
 from shared.web.responses import PRIVATE
@@ -19,11 +21,14 @@ PARIS = ZoneInfo("Europe/Paris")
 COLUMNS = [
     spreadsheets.Column(heading, heading)
     for heading in ("mois", "offre", "organisateur", "compte", "motif", "nombre")
+] + [
+    spreadsheets.Column(heading, heading)
+    for heading in ("code_offre", "code_organisateur", "code_compte", "code_motif")
 ]
 
 
 async def show(visit: StaffVisit) -> Response:
-    """The last twelve months, of all or of an offer or an organiser."""
+    """The last twelve months, or a year or a month, of all or of an offer or an organiser."""
     found, offer_id, organiser = await _find(visit)
     return visit.page(
         "figures.html",
@@ -33,18 +38,44 @@ async def show(visit: StaffVisit) -> Response:
         organiser=organiser or "",
         refusals=REFUSALS,
         headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
-        offers_named={
-            offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers
-        },
+        offers_named=_offers(found),
         organisers_named={organiser: labels.delegation(organiser) for organiser in found.organisers},
+        periods_named={period: _period(period) for period in found.periods},
     )
 
 
+def _offers(found: figures.OfferFigures) -> dict[str, str]:
+    return {offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers}
+
+
+def _reason(code: str) -> str:
+    """Return why something was refused; the code where only a newer version knows it."""
+    return REFUSALS[Reason(code)].label if code in set(Reason) else code
+
+
+def _period(period: str) -> str:
+    """Return ``année 2026`` or ``novembre 2026``."""
+    year, _, month = period.partition("-")
+    return french.month(date(int(year), int(month), 1)) if month else f"année {year}"
+
+
 async def sheet(visit: StaffVisit) -> Response:
-    """The same as a sheet, a line for each number."""
+    """The same as a sheet, a line for each number: in words, and for programs by codes."""
     found, _, _ = await _find(visit)
+    offers = _offers(found)
     rows = [
-        (row.month.isoformat(), row.offer_id, row.organiser, row.kind, row.reason, str(row.number))
+        (
+            row.month.isoformat(),
+            offers.get(row.offer_id, ""),
+            labels.delegation(row.organiser) if row.organiser else "",
+            labels.COUNTED[row.kind],
+            _reason(row.reason),
+            str(row.number),
+            row.offer_id,
+            row.organiser,
+            row.kind,
+            row.reason,
+        )
         for row in found.rows
     ]
     return Response(
@@ -61,4 +92,7 @@ async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, st
     organiser = None if own else query.get("delegation", "")[:100] or None
     today = clock.now().astimezone(PARIS).date()
     async with visit.database.quiet_transaction() as tx:
-        return await figures.find(tx, today, offer_id, own or organiser), offer_id, organiser
+        found = await figures.find(
+            tx, today, period=query.get("periode", ""), offer_id=offer_id, organiser=organiser, own=own
+        )
+    return found, offer_id, organiser

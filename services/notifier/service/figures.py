@@ -38,10 +38,12 @@ class FigureKind(StrEnum):
 
 @dataclass(frozen=True)
 class OfferFigures:
-    """Figures from ``since`` on, and sums of them."""
+    """Figures of ``months``, and sums of them; ``period`` is that which was chosen of ``periods``, if any."""
 
     rows: Sequence[CountedFigure]
     months: Sequence[date]
+    period: str
+    periods: Sequence[str]
     offers: Sequence[str]
     organisers: Sequence[str]
     counted_until: datetime | None
@@ -64,6 +66,10 @@ class OfferFigures:
     def of_month(self, month: date, kind: str) -> int:
         """How often something happened in a month."""
         return self._by_month[month, kind]
+
+    def total(self, kind: str) -> int:
+        """How often something happened in all these months."""
+        return sum(self.of_month(month, kind) for month in self.months)
 
     def has(self, month: date) -> bool:
         """Whether anything is counted in a month."""
@@ -102,13 +108,46 @@ async def count(tx: Transaction) -> None:
     await figures.count(tx, SETTLED)
 
 
-async def find(tx: Transaction, today: date, offer_id: str | None, organiser: str | None) -> OfferFigures:
-    """Return the figures of the last twelve months; of all offers, or organisers, where none is named."""
-    months = last_months(today)
-    offers, organisers = await figures.offers_and_organisers(tx)
-    rows = await figures.find(tx, months[0], offer_id, organiser)
-    titles = await sessions.offer_titles(tx, offers)
-    return OfferFigures(rows, months, offers, organisers, await figures.counted_until(tx), titles)
+async def find(
+    tx: Transaction,
+    today: date,
+    *,
+    period: str = "",
+    offer_id: str | None = None,
+    organiser: str | None = None,
+    own: str | None = None,
+) -> OfferFigures:
+    """Return the figures of a year or a month, else of the last twelve months.
+
+    They are of all offers, or organisers, where none is named; ``own`` is the one beyond whose figures
+    nothing is shown.
+    """
+    counted = await figures.counted(tx, own)
+    known = periods(counted.since or today, today)
+    months = known.get(period) or last_months(today)
+    return OfferFigures(
+        await figures.find(tx, months[0], months[-1], offer_id, own or organiser),
+        months,
+        period if period in known else "",
+        list(known),
+        counted.offers,
+        counted.organisers,
+        await figures.counted_until(tx),
+        await sessions.offer_titles(tx, counted.offers),
+    )
+
+
+def periods(since: date, today: date) -> dict[str, list[date]]:
+    """Return the months of each year (``2026``) and month (``2026-11``) up to today, the newest first."""
+    number, last = since.year * 12 + since.month - 1, today.year * 12 + today.month - 1
+    months = [date(month // 12, month % 12 + 1, 1) for month in range(number, last + 1)]
+    years = {
+        str(year): [month for month in months if month.year == year]
+        for year in {month.year for month in months}
+    }
+    return dict(sorted(years.items(), reverse=True)) | {
+        f"{month:%Y-%m}": [month] for month in reversed(months)
+    }
 
 
 def last_months(today: date) -> list[date]:

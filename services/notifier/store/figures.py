@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import inspect, select, text
+from sqlalchemy import func, inspect, select, text
 from sqlmodel import col
 
 from services.notifier.tables import FigureProgressRow, FigureRow
@@ -34,11 +34,12 @@ class CountedFigure(NamedTuple):
 
 
 async def find(
-    tx: Transaction, since: date, offer_id: str | None, organiser: str | None
+    tx: Transaction, since: date, until: date, offer_id: str | None, organiser: str | None
 ) -> Sequence[CountedFigure]:
-    """Return the figures from a month on; of all offers, or organisers, where none is named."""
+    """Return the figures of these months and between; of all offers, or organisers, where none is named."""
     table = inspect(FigureRow).local_table
-    query = select(*(table.c[name] for name in CountedFigure._fields)).where(col(FigureRow.month) >= since)
+    query = select(*(table.c[name] for name in CountedFigure._fields))
+    query = query.where(col(FigureRow.month).between(since, until))
     if offer_id is not None:
         query = query.where(col(FigureRow.offer_id) == offer_id)
     if organiser is not None:
@@ -53,12 +54,25 @@ async def find(
     return [CountedFigure(*row) for row in await tx.execute(in_order)]
 
 
-async def offers_and_organisers(tx: Transaction) -> tuple[list[str], list[str]]:
-    """Return the offers and the organisers of whom there are figures."""
-    offer_id, organiser = col(FigureRow.offer_id), col(FigureRow.organiser)
-    offers = await tx.scalars(select(offer_id).distinct().order_by(offer_id))
-    organisers = await tx.scalars(select(organiser).distinct().order_by(organiser))
-    return [offer for offer in offers if offer], [organiser for organiser in organisers if organiser]
+class CountedRange(NamedTuple):
+    """Of what there are figures, and from when on."""
+
+    since: date | None
+    offers: Sequence[str]
+    organisers: Sequence[str]
+
+
+async def counted(tx: Transaction, organiser: str | None) -> CountedRange:
+    """Return of what there are figures; of an organiser alone, where one is named."""
+    seen = (
+        func.array_agg(col(FigureRow.offer_id).distinct()),
+        func.array_agg(col(FigureRow.organiser).distinct()),
+    )
+    query = select(func.min(col(FigureRow.month)), *seen)
+    if organiser is not None:
+        query = query.where(col(FigureRow.organiser) == organiser)
+    since, offers, organisers = (await tx.execute(query)).one()
+    return CountedRange(since, sorted(filter(None, offers or ())), sorted(filter(None, organisers or ())))
 
 
 async def counted_until(tx: Transaction) -> datetime | None:

@@ -27,10 +27,13 @@ from shared.events.enrolment import (
     EnrolmentWithdrawn,
     SeatLeft,
 )
+from shared.events.vocabulary import Reason
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.web import labels
+from shared.web.french import capitalised
 from shared.web.links import DELEGATION_FIGURES
+from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
 from tests.integration.notifier.conftest import Notifier
@@ -41,6 +44,7 @@ from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_a
 
 __all__ = ["browser", "tokens"]
 FIGURES = "/courriels/suivi/chiffres"
+DEADLINE_PASSED = capitalised(REFUSALS[Reason.DEADLINE_PASSED].label)
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +166,8 @@ async def test_figures_are_shown_filtered_and_exported(
     sheet = await browser.get(f"{FIGURES}.csv?delegation=bretagne")
     assert sheet.headers["content-type"].startswith("text/csv")
     month = clock.now().astimezone(PARIS).strftime("%Y-%m-")
-    assert f"{month}01;ia-et-territoires;bretagne;refused;session_full;1" in sheet.text
+    assert f"{month}01;{labels.OFFERS['ia-et-territoires']};Bretagne;Refus;session complète;1;" in sheet.text
+    assert ";1;ia-et-territoires;bretagne;refused;session_full" in sheet.text, "and by codes"
     assert "Durand" not in page + sheet.text
 
 
@@ -209,6 +214,10 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     asked, seats = bars(by_month, "first", "height"), bars(by_month, "second", "height")
     assert (asked, seats) == ([0.0] * 11 + [160.0], [0.0] * 11 + [80.0]), "6 and 3: this month is the last"
     assert bars(refusals, "wrong", "width") == [700.0, 350.0]
+    named = re.findall(r"<text [^>]*>([^<]*)</text>", refusals)
+    assert named == ["Session complète\u00a0: 2", f"{DEADLINE_PASSED}\u00a0: 1"], "which bar is which"
+    assert "La plus haute vaut 6." in page
+    assert "Demandes (barre de gauche)" in page, "not by its colour alone"
     (month,) = cells(page, "Ce qui a été compté, mois par mois").values()
     assert (month["Demandes"], month["Places obtenues"], month["Refus"]) == ("6", "3", "3")
     numbers = [row["Nombre"] for row in cells(page, "Refus par motif").values()]
@@ -228,9 +237,45 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     assert row["Organisateur"] == "Corse"
 
 
+async def test_figures_of_a_year_or_a_month_are_chosen_also_of_long_ago(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await lived(notifier)
+    await jobs.count_figures(notifier.database)
+    today = clock.now().astimezone(PARIS).date()
+    two_years_ago = today.year - 2
+    for month, number in ((3, 4), (5, 1200)):
+        await notifier.change(
+            "INSERT INTO figure VALUES (:month, 'ia-et-territoires', 'corse', 'asked', '', :number)",
+            month=date(two_years_ago, month, 1),
+            number=number,
+        )
+    await log_in(browser)
+    page = (await browser.get(FIGURES)).text
+    assert "Demandes ce mois" in page
+    assert "mois précédent\u00a0: 0" in page
+    assert "1\u202f200" not in page
+    for period, asked, months in (
+        (f"{two_years_ago}", "1\u202f204", ["Mai", "Mars"]),
+        (f"{two_years_ago}-05", "1\u202f200", ["Mai"]),
+    ):
+        assert f'<option value="{period}">' in page
+        chosen = (await browser.get(FIGURES, params={"periode": period})).text
+        assert f"<dt>Demandes</dt><dd>{asked}</dd>" in chosen
+        rows = cells(chosen, "Ce qui a été compté, mois par mois")
+        assert list(rows) == [f"{month} {two_years_ago}" for month in months]
+        (row,) = cells(chosen, "Par offre et organisateur").values()
+        assert (row["Organisateur"], row["Demandes"]) == ("Corse", asked)
+        sheet = (await browser.get(f"{FIGURES}.csv", params={"periode": period})).text
+        assert len(sheet.splitlines()) == 1 + len(months)
+    none = (await browser.get(FIGURES, params={"periode": f"{two_years_ago}-04"})).text
+    assert "Rien n’est compté pour ce choix" in none
+    assert "Les douze derniers mois, comptés" in (await browser.get(FIGURES, params={"periode": "x"})).text
+
+
 async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_path: Path) -> None:
     await lived(notifier)
-    corse = a_session(session_id=uuid4(), organiser="corse")
+    corse = a_session(session_id=uuid4(), organiser="corse", offer_id="autre")
     await notifier.hear(SessionScheduled.model_validate(corse.model_dump()))
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), session_id=corse.session_id))
     await jobs.count_figures(notifier.database)
@@ -271,7 +316,8 @@ async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_p
             rows = cells(page, "Par offre et organisateur").values()
             assert [row["Organisateur"] for row in rows] == ["Bretagne"]
             sheet = (await browser.get(f"{of}.csv{choice}")).text
-            assert {line.split(";")[2] for line in sheet.splitlines()[1:]} == {"bretagne"}
+            assert {line.split(";")[2] for line in sheet.splitlines()[1:]} == {"Bretagne"}
+            assert 'value="autre"' not in page, "nor the offers of others"
         assert f'<a href="{address}{of}" aria-current="page">Chiffres</a>' in (await browser.get(of)).text
         await browser.post(f"{of}/connexion", data={"jeton": "siege"})
         rows = cells((await browser.get(f"{of}?delegation=corse")).text, "Par offre et organisateur").values()
@@ -282,3 +328,6 @@ def test_the_months_are_the_last_twelve() -> None:
     months = figures.last_months(date(2026, 2, 28))
     assert (months[0], months[-1], len(months)) == (date(2025, 3, 1), date(2026, 2, 1), 12)
     assert set(labels.COUNTED) == set(FigureKind)
+    known = figures.periods(date(2025, 11, 1), date(2026, 2, 28))
+    assert list(known) == ["2026", "2025", "2026-02", "2026-01", "2025-12", "2025-11"]
+    assert known["2025"] == [date(2025, 11, 1), date(2025, 12, 1)]
