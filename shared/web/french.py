@@ -74,6 +74,11 @@ def hours(length: timedelta) -> str:
     return f"{whole}{NBSP}h{NBSP}{minutes:02}" if minutes else f"{whole}{NBSP}h"
 
 
+def age(seconds: float) -> str:
+    """``45 s``, and from two minutes on as :func:`hours`: how long something has waited."""
+    return hours(timedelta(seconds=seconds)) if seconds >= 120 else f"{seconds:.0f}{NBSP}s"
+
+
 @functools.lru_cache(maxsize=10_000)
 def moment(instant: datetime, timezone: str) -> str:
     """``lundi 17 mars 2025 à 9 h 30, heure de Paris``."""

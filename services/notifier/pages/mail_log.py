@@ -15,9 +15,10 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from starlette.responses import HTMLResponse, Response
 
+from services.notifier.letters import NumberedSession
 from services.notifier.pages.staff_area import PEOPLE
 from services.notifier.render import WRITTEN_BY, Renderer
-from services.notifier.service import mails, queue
+from services.notifier.service import mails, queue, sessions
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
@@ -67,6 +68,7 @@ class MailLogPages:
         if not is_issuer(issuer):
             errors["emetteur"] = FormError("issuer")
         part: Part[MailRow] = Part([], True, {}, {})
+        about: dict[UUID, NumberedSession] = {}
         if purpose is not None and not errors:
             reading = await visit.read_for(purpose)
             async with visit.database.quiet_transaction() as tx:
@@ -83,6 +85,8 @@ class MailLogPages:
                     ),
                     position=lambda mail: written((mail.created_at, mail.mail_id)),
                 )
+                ids = {mail.session_id for mail in part.shown if mail.session_id is not None}
+                about = await sessions.find(tx, ids)
         return self._page(
             visit,
             state,
@@ -93,6 +97,7 @@ class MailLogPages:
             is_search=True,
             errors=sentences(visit.rendering, errors),
             part=part,
+            sessions=about,
         )
 
     async def _first_page(self, visit: StaffVisit) -> Response:
@@ -104,7 +109,7 @@ class MailLogPages:
     @staticmethod
     def _page(visit: StaffVisit, state: MailState | None, *, status: int = 200, **values: Any) -> Response:
         shown: dict[str, Any] = {"lines": (), "agent": "", "issuer": "", "purpose": "", "is_search": False}
-        shown |= {"errors": {}, "part": Part([], True, {}, {}), **values}
+        shown |= {"errors": {}, "part": Part([], True, {}, {}), "sessions": {}, **values}
         shown |= {"state": state or "", "log": MAIL_LOG, "people": PEOPLE}
         return visit.page("mail-log.html", status=status, **shown)
 
@@ -128,14 +133,16 @@ class MailLogPages:
             found = await mails.show(tx, mail_id, visit.reading)
         if found is None:
             return visit.rendering.notice(MailLogMessage.NO_MAIL, log=MAIL_LOG)
-        letter, context = found.letter, found.context
+        letter, context, renderer = found.letter, found.context, self._as_written(found)
         return visit.page(
             "mail.html",
             status=409 if is_late else 200,
             is_late=is_late,
             mail=found.row,
             to=f"{letter.given_name} {letter.family_name}".strip(),
-            text="" if context is None else self._as_written(found).text(letter, context),
+            subject="" if context is None else renderer.subject(letter, context),
+            text="" if context is None else renderer.text(letter, context),
+            attached=() if context is None else renderer.attachments(letter, context),
             written=found.written,
             is_same=found.written is not None and found.written.by == WRITTEN_BY,
             attempts=found.attempts,

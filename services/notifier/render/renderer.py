@@ -103,6 +103,11 @@ class Renderer:
         """What the letter is about, to be shown."""
         return str(self._variables.of(mail, context)["subject"])
 
+    def attachments(self, mail: letters.Mail, context: letters.LetterContext) -> list[str]:
+        """The names of the files that go with the letter, to be shown."""
+        calendars = self._calendar.of_letter(mail, context, Person(mail.name, mail.address), self._now())
+        return [_FILES[part.method] for part in calendars]
+
     def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
         """The letter as HTML alone, to be shown."""
         return templates_of(mail.template)[1].render(self._variables.of(mail, context))

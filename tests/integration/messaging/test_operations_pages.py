@@ -194,7 +194,7 @@ async def test_a_letter_to_many_that_is_late_is_said_though_no_mail_of_it_is_in_
     async with a_browser(notifying) as browser:
         await log_in(browser, notifying, ADMIN)
         page = (await browser.get(OPERATIONS["notifier"])).text
-    assert "un courriel à de nombreuses personnes, depuis 36" in page
+    assert "un courriel à de nombreuses personnes, depuis 1\u00a0h" in page
     assert "À surveiller" in page
 
 

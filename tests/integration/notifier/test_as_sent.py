@@ -1,5 +1,6 @@
 """A letter is shown as it was sent, with the relay's answers; and the address that it should have gone to."""
 
+import html
 import json
 import logging
 import re
@@ -40,6 +41,10 @@ async def test_a_letter_is_shown_as_it_was_sent_whatever_has_changed_since(
     await log_in(browser)
     page = (await browser.get(f"{LOG}/{row.mail_id}")).text
     assert "Tel qu’il a été envoyé" in page
+    (subject,) = re.findall("<dt>Objet</dt><dd>([^<]*)</dd>", page)
+    sent_with = str(sent.relay.taken[0].message["Subject"])
+    assert html.unescape(subject).replace("\u00a0", " ") == sent_with
+    assert "<dt>Joint</dt><dd>inscription.ics</dd>" in page
     assert "Couvent des Jacobins" in page
     assert "Saint-Brieuc" not in page
     assert "Couvent des Jacobins" in (await browser.get(f"{LOG}/{row.mail_id}/lettre")).text

@@ -240,8 +240,10 @@ async def test_an_agents_mails_are_found_and_shown_without_links_that_work(
     )
     assert "Votre inscription est confirmée" in found.text
     assert "Remis au serveur de messagerie" in found.text
+    assert '<span class="quiet">Rennes, jeudi 3 avril 2025 (IA et territoires)</span>' in found.text
     nobody = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "OTHER"})
     assert "Aucun courriel ne correspond" in nobody.text
+    assert f'name="motif" type="text" value="{PURPOSE}"' in nobody.text, "who found nobody looks again"
     wrong = await browser.post("/courriels/suivi", data={"cle": key, "motif": PURPOSE, "agent": "é à"})
     assert wrong.status_code == 422
     page = await browser.get(f"/courriels/suivi/{row.mail_id}")

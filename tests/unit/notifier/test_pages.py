@@ -145,6 +145,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
             "part": Part([MAIL, RETURNED], first=False, previous={"avant": "1"}, following={"apres": "2"}),
             "purpose": EVIL,
             "is_search": True,
+            "sessions": {},
         },
     ),
     (
@@ -175,7 +176,9 @@ PAGES += [
         | {
             "mail": MAIL,
             "to": EVIL,
+            "subject": EVIL,
             "text": EVIL,
+            "attached": [EVIL],
             "is_on_its_way": False,
             "address": EVIL,
             "suppressed_since": NOW if is_same else None,
@@ -295,9 +298,9 @@ def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
 
 def test_a_letter_and_a_decision_that_only_a_newer_version_knows_are_shown_by_their_codes() -> None:
     row = MailRow(**ROW | {"template": "of-a-newer-version"})
-    values = LOG | {"mail": row, "to": "Zoé", "text": "", "is_on_its_way": False}
+    values = LOG | {"mail": row, "to": "Zoé", "text": "", "subject": "", "attached": ()}
     values |= {"written": None, "attempts": [], "is_late": False, "done": None}
-    values |= {"address": "zoe@ville.example", "suppressed_since": None}
+    values |= {"is_on_its_way": False, "address": "zoe@ville.example", "suppressed_since": None}
     line = MailAuditRow(mail_id=UUID(int=1), at=NOW, actor="ops", action="done otherwise")
     html = bytes(RENDERING.page("mail.html", **values, audit=[line]).body).decode()
     assert "<h1>of-a-newer-version</h1>" in html

@@ -135,6 +135,11 @@ def test_a_title_beside_its_town_does_not_say_it_again() -> None:
     assert french.short_title("IA : quels enjeux ?", "Rennes") == "IA : quels enjeux ?"
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(45.4, "45 s"), (120, "2 min"), (7385, "2 h 03")])
+def test_what_waits_for_long_waits_minutes_and_hours(seconds: float, said: str) -> None:
+    assert spaced(french.age(seconds)) == said
+
+
 @pytest.mark.parametrize(
     ("start", "end", "timezone", "said"),
     [
