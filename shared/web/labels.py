@@ -337,8 +337,9 @@ READS: Mapping[str, str] = {
     "event": "événement",
     "correction": "rectification demandée",
     "erasure": "effacement demandé",
+    "written_again": "adresse à laquelle on écrit de nouveau",
 }
-"""What somebody of the staff read, or asked for at the command line."""
+"""What somebody of the staff read, or asked for."""
 SUPPORT_FIELDS: Mapping[str, str] = {
     "cherche": "Personne cherchée",
     "motif": "Motif de la consultation",

@@ -222,8 +222,8 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     assert (month["Demandes"], month["Places obtenues"], month["Refus"]) == ("6", "3", "3")
     numbers = [row["Nombre"] for row in cells(page, "Refus par motif").values()]
     assert numbers == ["2", "1"]
-    of_offers = cells(page, "Par offre et organisateur").values()
-    assert sorted((row["Organisateur"], row["Demandes"]) for row in of_offers) == [
+    of_offers = cells(page, "Par offre et délégation").values()
+    assert sorted((row["Délégation"], row["Demandes"]) for row in of_offers) == [
         ("Bretagne", "5"),
         ("Corse", "1"),
     ]
@@ -233,8 +233,8 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     assert (bars(chart, "first", "height")[-1], bars(chart, "second", "height")[-1]) == (160.0, 160.0)
     (month,) = cells(filtered, "Ce qui a été compté, mois par mois").values()
     assert (month["Demandes"], month["Refus"]) == ("1", "0")
-    (row,) = cells(filtered, "Par offre et organisateur").values()
-    assert row["Organisateur"] == "Corse"
+    (row,) = cells(filtered, "Par offre et délégation").values()
+    assert row["Délégation"] == "Corse"
 
 
 async def test_figures_of_a_year_or_a_month_are_chosen_also_of_long_ago(
@@ -264,8 +264,8 @@ async def test_figures_of_a_year_or_a_month_are_chosen_also_of_long_ago(
         assert f"<dt>Demandes</dt><dd>{asked}</dd>" in chosen
         rows = cells(chosen, "Ce qui a été compté, mois par mois")
         assert list(rows) == [f"{month} {two_years_ago}" for month in months]
-        (row,) = cells(chosen, "Par offre et organisateur").values()
-        assert (row["Organisateur"], row["Demandes"]) == ("Corse", asked)
+        (row,) = cells(chosen, "Par offre et délégation").values()
+        assert (row["Délégation"], row["Demandes"]) == ("Corse", asked)
         sheet = (await browser.get(f"{FIGURES}.csv", params={"periode": period})).text
         assert len(sheet.splitlines()) == 1 + len(months)
     none = (await browser.get(FIGURES, params={"periode": f"{two_years_ago}-04"})).text
@@ -313,15 +313,15 @@ async def test_a_delegation_sees_its_own_figures_alone(notifier: Notifier, tmp_p
             page = (await browser.get(f"{of}{choice}")).text
             assert "<h1>Chiffres · Bretagne</h1>" in page
             assert 'name="delegation"' not in page
-            rows = cells(page, "Par offre et organisateur").values()
-            assert [row["Organisateur"] for row in rows] == ["Bretagne"]
+            rows = cells(page, "Par offre et délégation").values()
+            assert [row["Délégation"] for row in rows] == ["Bretagne"]
             sheet = (await browser.get(f"{of}.csv{choice}")).text
             assert {line.split(";")[2] for line in sheet.splitlines()[1:]} == {"Bretagne"}
             assert 'value="autre"' not in page, "nor the offers of others"
         assert f'<a href="{address}{of}" aria-current="page">Chiffres</a>' in (await browser.get(of)).text
         await browser.post(f"{of}/connexion", data={"jeton": "siege"})
-        rows = cells((await browser.get(f"{of}?delegation=corse")).text, "Par offre et organisateur").values()
-        assert [row["Organisateur"] for row in rows] == ["Corse"]
+        rows = cells((await browser.get(f"{of}?delegation=corse")).text, "Par offre et délégation").values()
+        assert [row["Délégation"] for row in rows] == ["Corse"]
 
 
 def test_the_months_are_the_last_twelve() -> None:

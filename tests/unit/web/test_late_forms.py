@@ -62,6 +62,7 @@ NOT_FINAL = {
     f"{SUPPORT_AREA.home}/x",
     f"{SUPPORT_AREA.home}/personnes",
     f"{SUPPORT_AREA.home}/personnes/correction",
+    f"{SUPPORT_AREA.home}/personnes/ecrire-de-nouveau",
     *(f"{operations.area_of(service).home}/incidents" for service in SERVICES),
 }
 """What can be changed back or answered anew, or has nothing that is typed: no form without it is brought."""
