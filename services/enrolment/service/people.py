@@ -32,7 +32,7 @@ from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
-from shared.events.vocabulary import Agent
+from shared.events.vocabulary import Agent, Employer
 from shared.read_log import Reading, ReadKind
 
 _STATES = frozenset(State)
@@ -125,6 +125,11 @@ async def destination(
         return None
     agent = found.enrolment.agent
     return Destination(agent, found.session, there, asked_of(there.questions, agent.function))
+
+
+async def employers(tx: Transaction, session_id: UUID) -> Sequence[Employer]:
+    """Return the employers of who is in a session of an organiser, by name."""
+    return await enrolments.employers(tx, session_id)
 
 
 async def add_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, text: str) -> None:

@@ -11,13 +11,13 @@ from sqlmodel import col
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.links import EnrolmentNow
 from services.enrolment.rules.requests import RequestKey
-from services.enrolment.rules.roster_lines import sought_of
+from services.enrolment.rules.roster_lines import plain, sought_of
 from services.enrolment.rules.states import State
 from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
-from shared.events.vocabulary import LATEST, Agent, AgentKey, Reason
+from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer, Reason
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
 
 LIVE = [state.value for state in State if state.is_live]
@@ -49,6 +49,13 @@ async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
     """Return the agent of an enrolment, also of one in a session that is unknown; None: there is none."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
+
+
+async def employers(tx: Transaction, session_id: UUID) -> list[Employer]:
+    """Return the employers of who is live in a session, each SIRET once, by name; of the first 1,000."""
+    rows = await tx.scalars(_EMPLOYERS, {"session": session_id, "live": LIVE})
+    found = [Employer.model_validate(employer) for employer in rows]
+    return sorted(found, key=lambda employer: plain(employer.name))
 
 
 async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
@@ -227,6 +234,11 @@ async def read(tx: Transaction, statement: TextClause, **parameters: Any) -> Ite
     return map(enrolment_of, await tx.execute(statement, parameters))
 
 
+_EMPLOYERS = text(
+    "SELECT DISTINCT ON (employer ->> 'siret') employer FROM (SELECT agent -> 'employer' AS employer "
+    "FROM enrolment WHERE session_id = :session AND state = ANY(CAST(:live AS text[])) LIMIT 1000) AS live "
+    "ORDER BY employer ->> 'siret', employer ->> 'name'"
+)
 _LOCK_SESSION_OF = text(
     "SELECT session_id FROM session "
     "WHERE session_id = (SELECT session_id FROM enrolment WHERE enrolment_id = :id) "

@@ -766,6 +766,21 @@ async def test_somebody_is_enrolled_by_hand_or_waits_by_the_rules(
     assert "Les règles de la session ne le permettent pas" in text_of(again, 422)
 
 
+async def test_an_employer_who_is_in_the_session_already_is_chosen_not_typed(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    path, employer = page_of(session, "/ajout"), agents[0].employer
+    assert (await organiser.get(path)).text.count(f'<option value="{employer.siret}">') == 1
+    person = {
+        name: typed for name, typed in PERSON.items() if name not in ("employer", "siret", "delegation")
+    }
+    assert text_of(await send(organiser, path, **person), 422).count("Ce champ est obligatoire.") > 0
+    assert (await send(organiser, path, **person, known="21350238800099")).status_code == 422
+    done = await send(organiser, path, **person, known=employer.siret)
+    assert f"{employer.name} ({employer.siret})" in text_of(await organiser.get(done.headers["location"]))
+
+
 async def test_who_walks_in_is_enrolled_from_the_door_and_there_again_has_arrived(
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:

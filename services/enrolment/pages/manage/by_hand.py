@@ -14,28 +14,34 @@ from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.service import arrivals, enrolments
+from services.enrolment.service import arrivals, enrolments, people
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import EnrolmentFailure
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Function
+from shared.events.vocabulary import Agent, Employer, Function
 from shared.messaging.portals.registry import OWN_ISSUER
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
+EMPLOYER_FIELDS = ("employer", "siret", "delegation")
 WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
 """Fields whose sentence says what they take."""
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 
 
-def agent_in(form: Form) -> tuple[Agent | None, dict[str, FormError]]:
-    """Return the agent that a form describes, with a new identifier of ours, or what is wrong, by field."""
-    errors = {name: FormError("required") for name in FIELDS if not form.typed(name)}
+def agent_in(form: Form, known: Sequence[Employer] = ()) -> tuple[Agent | None, dict[str, FormError]]:
+    """Return the agent that a form describes, with a new identifier of ours, or what is wrong, by field.
+
+    ``known``: the employers of which one may be chosen, by its SIRET, instead of being typed.
+    """
+    chosen = next((employer for employer in known if employer.siret == form.typed("known")), None)
+    typed_here = [name for name in FIELDS if chosen is None or name not in EMPLOYER_FIELDS]
+    errors = {name: FormError("required") for name in typed_here if not form.typed(name)}
     described = {
         "agent_id": uuid4().hex,
         "issuer": OWN_ISSUER,
@@ -43,7 +49,8 @@ def agent_in(form: Form) -> tuple[Agent | None, dict[str, FormError]]:
         "given_name": form.typed("given_name"),
         "family_name": form.typed("family_name"),
         "function": form.typed("function"),
-        "employer": {
+        "employer": chosen
+        or {
             "name": form.typed("employer"),
             "siret": form.typed("siret").replace(" ", "").replace("\u00a0", ""),
             "delegation": form.typed("delegation"),
@@ -56,7 +63,7 @@ def agent_in(form: Form) -> tuple[Agent | None, dict[str, FormError]]:
             name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
             errors.setdefault(name, FormError(name) if name in WITH_OWN_ERROR else FormError("invalid"))
         return None, errors
-    if not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
+    if chosen is None and not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
         errors.setdefault("siret", FormError("siret"))
     return (None if errors else agent), errors
 
@@ -82,9 +89,10 @@ class ByHandPage:
         """
         if visit.request.method != "POST":
             return await _page(visit)
-        agent, errors = agent_in(visit.form)
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
+            known = await people.employers(tx, session.session_id)
+        agent, errors = agent_in(visit.form, known)
         answers, faults = answers_in(visit.form, session.questions)
         reason = visit.form.typed("above_capacity")
         if len(reason) > LONGEST_REASON:
@@ -136,8 +144,9 @@ async def _page(
 ) -> Response:
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
+        known = await people.employers(tx, numbers.session.session_id)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
-    names = (*FIELDS, "above_capacity")
+    names = (*FIELDS, "known", "above_capacity")
     return frame.page(
         visit,
         "by-hand.html",
@@ -146,6 +155,7 @@ async def _page(
         status=422 if errors or faults else 200,
         values={name: visit.form.get(name, "") for name in names},
         approved="approved" in visit.form,
+        known={employer.siret: employer.name for employer in known},
         errors={**(errors or {}), **wrong_answers},
         faults=faults or {},
         form=visit.form,
