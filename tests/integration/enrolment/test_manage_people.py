@@ -726,15 +726,20 @@ async def test_the_history_of_a_session_is_read_page_by_page(
     session, agents = await full(front)
     for agent in agents:
         await front.withdraw(session, agent)
-    path, entry = page_of(session, "/historique"), re.compile(r"<li><p><strong>.*?</li>")
-    whole = entry.findall((await organiser.get(path)).text)
+    path = page_of(session, "/historique")
+
+    def entries_of(page: str) -> list[str]:
+        """What is told, without the page that each person leads back to."""
+        return [re.sub(r'\?[^"]*"', '"', found) for found in re.findall(r"<li><p><strong>.*?</li>", page)]
+
+    whole = entries_of((await organiser.get(path)).text)
     assert len(whole) > len(agents)
     monkeypatch.setattr("services.enrolment.pages.manage.roster.HISTORY", 2)
     parts, page = [whole[first : first + 2] for first in range(0, len(whole), 2)], ""
     for way, expected in (("next", parts), ("prev", parts[-2::-1])):
         for part in expected:
             page = (await organiser.get(path)).text
-            assert entry.findall(page) == part
+            assert entries_of(page) == part
             path = unescape("".join(re.findall(rf'rel="{way}" href="([^"]+)"', page)))
         assert path == ""
         path = unescape("".join(re.findall(r'rel="prev" href="([^"]+)"', page)))
