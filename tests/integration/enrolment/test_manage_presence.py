@@ -239,7 +239,9 @@ async def test_who_comes_is_noted_by_the_reference_in_their_letter(
     assert "Pointage : 1 sur 2" in text_of(await organiser.get(path))
     other, _, (stranger, _) = await running(front)
     for wrong in ("", "ZZZZ-ZZZZ", "x", stranger):
-        assert "n’est celui de personne" in text_of(await send(organiser, path, code=wrong), 422)
+        refused = await send(organiser, path, code=wrong)
+        assert "Cette référence n’est celle d’aucune personne" in text_of(refused, 422)
+        assert re.search(rf'name="code"[^>]* value="{wrong}"', refused.text)  # to be corrected
     assert "Pointage : 0 sur 2" in text_of(await organiser.get(page_of(other, "/pointage")))
 
 

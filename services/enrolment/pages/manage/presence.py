@@ -302,6 +302,7 @@ async def _check_in_page(visit: StaffVisit, errors: FormErrors | None = None) ->
         is_cut=numbers.enrolled > len(found.people),
         module=module,
         last=by_id.get(last),
+        code=visit.form.typed("code"),
         begins_at=begins_at(numbers.session, module),
         owner=visit.owner_mark,
     )
