@@ -181,15 +181,19 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
     The first one stays as it is, but an ambiguous one: that is resolved, and sent again itself. A letter that
     is not true any more is not sent again either: the new mail is superseded. ``after`` is how many decisions
     the operator had seen: two requests from a page send it once. Returns the id of the mail that is sent,
-    None where there is no such mail or where it is still on its way.
+    None where there is no such mail, where it is still on its way, or where it was decided about meanwhile.
     """
-    if await mails.lock(tx, mail_id) is MailState.AMBIGUOUS:
+    state, key = await mails.lock(tx, mail_id), uuid4()
+    if after is not None:
+        key = uuid5(mail_id, f"after {after} decisions")
+        if len(await mails.audit_log(tx, mail_id)) != after:
+            return await mails.with_key(tx, key)
+    if state is MailState.AMBIGUOUS:
         await resolve(tx, mail_id, sent=False, actor=actor)
         return mail_id
-    key = uuid4() if after is None else uuid5(mail_id, f"after {after} decisions")
     new = await mails.copy(tx, mail_id, key, states=ENDED)
     if new is None:
-        return await mails.with_key(tx, key)
+        return None
     await mails.add_to_audit_log(
         tx, actor, {mail_id: f"{SENT_AGAIN_AS} {new}", new: f"{SENT_AGAIN_AFTER} {mail_id}"}
     )

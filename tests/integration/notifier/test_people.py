@@ -158,7 +158,7 @@ async def test_where_nobody_is_found_it_says_what_a_story_holds_and_leads_to_wha
         page = (await looked_for(browser, key, typed)).text
         kept = f'name="motif" type="text" value="{PURPOSE}"' in page
         assert kept is ("Personne ne correspond" in page), "who found nobody looks again"
-        assert "Un parcours réunit" in page, typed
+        assert "Un historique réunit" in page, typed
         for address in OPERATIONS_OF.values():
             assert f'<a href="{address}/incidents">' in page, typed
 
