@@ -24,7 +24,8 @@ async def list_numbers(
 ) -> Sequence[SessionNumbers]:
     """Return sessions that end after a moment, the first to start first; of one organiser, or of all.
 
-    After them those that ended before, after ``unrecorded_since``, where somebody's attendance is not known.
+    After them those that ended before, after ``unrecorded_since``, where somebody's attendance is not known;
+    no MOOC, as nobody records it there.
     """
     parameters = {
         "organiser": organiser,
@@ -83,7 +84,8 @@ _LIST = text(
     f"{_NUMBERS} WHERE (CAST(:organiser AS text) IS NULL OR session.state->>'organiser' = :organiser) "
     "AND session.state->>'status' <> 'cancelled' "
     "AND (CAST(session.state->>'ends_at' AS timestamptz) > :since "
-    f"OR CAST(session.state->>'ends_at' AS timestamptz) > :unrecorded_since AND {_UNRECORDED}) "
+    "OR CAST(session.state->>'ends_at' AS timestamptz) > :unrecorded_since "
+    f"AND session.state->>'format' <> 'mooc' AND {_UNRECORDED}) "
     "ORDER BY CAST(session.state->>'ends_at' AS timestamptz) <= :since, "
     "CAST(session.state->>'starts_at' AS timestamptz), session.session_id LIMIT :limit"
 )

@@ -189,6 +189,20 @@ async def test_as_many_sessions_as_fit_are_not_told_as_cut(
         assert ("Voici les deux cents premières" in page) == is_cut
 
 
+async def test_a_mooc_that_is_over_takes_no_place_among_the_sessions(
+    front: Front, organiser: OrganiserClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mooc, session = open_now(format="mooc"), open_now()
+    await front.publish(mooc)
+    await front.enrol(mooc, an_agent())
+    await over(database, 60)
+    await front.publish(session)
+    monkeypatch.setattr("services.enrolment.service.overview.MOST", 1)
+    page = text_of(await organiser.get(MANAGE))
+    assert page.count("Inscriptions ouvertes") == 1
+    assert "Voici les deux cents premières" not in page
+
+
 async def test_the_first_page_shows_the_first_of_each_kind_and_leads_to_all(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
