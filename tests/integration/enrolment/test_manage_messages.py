@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.enrolment.service import messages
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Status
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import OrganiserClient, hidden, page_of, send, text_of
 from tests.support.builders import an_agent, open_now
@@ -43,17 +45,17 @@ async def test_a_message_is_tried_before_it_is_kept(
     assert "À venir" in text_of(await organiser.get(path))
 
 
-@pytest.mark.parametrize("planned", ["", "2099-07-14T18:05"])
+@pytest.mark.parametrize("is_planned", [False, True])
 async def test_a_message_that_has_not_left_is_taken_back_and_is_in_the_form_again(
     *,
     front: Front,
     organiser: OrganiserClient,
     rows: SelectRows,
-    monkeypatch: pytest.MonkeyPatch,
-    planned: str,
+    is_planned: bool,
 ) -> None:
     session = await a_session(front)
-    monkeypatch.setattr("services.enrolment.rules.messages.LONGEST", timedelta(days=36500))
+    tomorrow = clock.now().astimezone(ZoneInfo(session.timezone)) + timedelta(days=1)
+    planned = f"{tomorrow:%Y-%m-%d}T18:05" if is_planned else ""
     path, link = page_of(session, "/messages"), "https://exemple.fr/plan"
     await send(organiser, path, **MESSAGE, lien=link, envoi=planned, envoyer="oui")
     page = (await organiser.get(path)).text
@@ -79,6 +81,21 @@ async def test_a_message_that_has_left_is_not_taken_back(
         assert await messages.send_due(tx, clock.now() + timedelta(hours=1)) == 1
     assert "Ce message est déjà parti." in text_of(await organiser.post(f"{path}/retrait", data=form), 409)
     assert len(await rows("SELECT 1 FROM message")) == 1
+
+
+async def test_on_a_session_that_is_cancelled_no_message_is_to_come_or_to_be_taken_back(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = await a_session(front)
+    path = page_of(session, "/messages")
+    await send(organiser, path, **MESSAGE, envoyer="oui")
+    offered = ("À venir", "Retirer")
+    assert [each for each in offered if each in text_of(await organiser.get(path))] == [*offered]
+    await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
+    page = text_of(await organiser.get(path))
+    assert "plus aucun message ne part d’ici" in page.replace("\u00a0", " ")
+    assert "Rendez-vous au 2e étage." in page
+    assert [each for each in offered if each in page] == []
 
 
 async def test_what_is_wrong_stands_beside_its_field(
