@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.enrolment.rules.eligibility import judge_approval, judge_withdrawal
+from services.enrolment.rules.eligibility import judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
@@ -28,7 +28,6 @@ class Obstacle(StrEnum):
     HAS_STARTED = "has_started"
     NOT_IN_LINE = "not_in_line"
     AWAITS_NO_APPROVAL = "awaits_no_approval"
-    IS_LATE = "is_late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,7 @@ def _obstacle(
     if action is BulkAction.PRIORITISE:
         return None if enrolment.state is State.WAITLISTED else Obstacle.NOT_IN_LINE
     if action is BulkAction.APPROVE:
-        if enrolment.state is not State.PENDING_APPROVAL:
-            return Obstacle.AWAITS_NO_APPROVAL
-        return None if judge_approval(session, enrolment, now, granted=True) is None else Obstacle.IS_LATE
+        return None if enrolment.state is State.PENDING_APPROVAL else Obstacle.AWAITS_NO_APPROVAL
     if not enrolment.state.is_live:
         return Obstacle.HAS_ENDED
     return None if judge_withdrawal(session, enrolment, now) is None else Obstacle.HAS_STARTED

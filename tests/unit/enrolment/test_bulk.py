@@ -53,13 +53,13 @@ def test_what_has_ended_or_begun_is_not_withdrawn() -> None:
     assert [line.enrolment.state for line in found.possible] == [State.WAITLISTED]
 
 
-def test_the_answer_of_an_employer_is_noted_where_it_is_awaited_and_not_too_late() -> None:
+def test_the_answer_of_an_employer_is_noted_where_it_is_awaited_though_only_no_is_in_time() -> None:
     states = (State.ENROLLED, State.PENDING_APPROVAL)
     found = follows(*states, action=BulkAction.APPROVE, approval="employer")
     assert [why for _, why in found.impossible] == [Obstacle.AWAITS_NO_APPROVAL]
     assert (len(found.possible), found.seats_freed) == (1, 0)
     late = follows(*states, action=BulkAction.APPROVE, approval="employer", now=STARTS)
-    assert [why for _, why in late.impossible] == [Obstacle.AWAITS_NO_APPROVAL, Obstacle.IS_LATE]
+    assert [line.enrolment.state for line in late.possible] == [State.PENDING_APPROVAL]
 
 
 def test_only_who_waits_has_a_priority() -> None:
