@@ -193,8 +193,8 @@ async def test_the_roster_is_filtered_by_state_in_each_order(
         assert found == sorted(found, reverse="inverse" in order)
 
 
-async def test_whose_mails_come_back_are_a_list_of_their_own(
-    front: Front, organiser: OrganiserClient, database: Database
+async def test_whose_mails_come_back_are_a_list_of_their_own_that_says_where_it_is_cut(
+    front: Front, organiser: OrganiserClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, agents = await full(front)
     label = "Courriel à vérifier"
@@ -213,6 +213,10 @@ async def test_whose_mails_come_back_are_a_list_of_their_own(
         "Le Goff Loïc",
         "Bernard Yann",
     ]
+    assert "de plus" not in page
+    with monkeypatch.context() as patched:
+        patched.setattr("services.enrolment.pages.manage.roster.FOUND", 1)
+        assert "1 personne de plus" in text_of(await organiser.get(path)).replace("\u00a0", " ")
     await front.withdraw(session, agents[1])
     assert "Le Goff Loïc" not in text_of(await organiser.get(path))
 
