@@ -203,15 +203,18 @@ MANAGED: States = {
         [show_again, make_old, press("Enregistrer les modifications"), see("a changé depuis"), unfold],
     ),
     "a draft, to be deleted": (None, [show_again, within("supprimer")]),
-    "published": (
+    "a draft, to be published": (
         None,
-        [
-            press("Garder le brouillon", "link"),
-            press("Publier"),
-            press("Publier la session"),
-            see("La session est publiée"),
-            unfold,
-        ],
+        [press("Garder le brouillon", "link"), press("Publier"), see("C’est définitif")],
+    ),
+    "drafts, to be published": (
+        "/gestion?etat=draft&tous=oui",
+        [lambda page: page.locator("main button", has_text="Publier").last.click(), see("C’est définitif")],
+    ),
+    "drafts, published": (None, [press("Publier"), see("publiée")]),
+    "published": (
+        "/gestion?etat=published&tri=modifiees",
+        [lambda page: page.locator("tbody th a").first.click(), unfold],
     ),
     "to be cancelled": (None, [show_again, within("annuler")]),
     "to be cancelled, mistakes": (
