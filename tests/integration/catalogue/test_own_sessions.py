@@ -148,6 +148,31 @@ async def test_drafts_that_are_chosen_are_published_once_it_was_confirmed(
     assert (await organiser.get("/gestion/sessions/publier?choisi=rien")).status_code == 400
 
 
+async def test_what_a_draft_that_is_published_with_others_has_sent_is_said_of_each(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    chosen = [
+        (await drafted(ask, an_empty_offer, **changes))["session_id"]
+        for changes in (
+            {"title": "Ouverte", "trainers": [{"name": "Ada", "email": "ada@example.org"}]},
+            {"title": "Réservée", "audience": {"sirets": ["21350238800019"]}},
+            {"title": "Close", "enrolment_closes_at": in_days(-0.5).isoformat()},
+        )
+    ]
+    page = (await organiser.get("/gestion/sessions/publier", params={"choisi": chosen})).text
+    said = {
+        title: tuple(promise in item for promise in ("la délégation", "suivent l’offre", "doivent intervenir"))
+        for item in page.split('<li class="item">')[1:]
+        for title in re.findall('<p class="quiet">([^<]+)', item)
+    }
+    assert said == {
+        "Ouverte": (True, True, True),
+        "Réservée": (True, False, False),
+        "Close": (False, False, False),
+    }
+    assert "la délégation" not in page.partition('<ul class="items">')[0]
+
+
 HIDDEN = r'<input type="hidden" name="([^"]+)" value="([^"]*)">'
 
 
