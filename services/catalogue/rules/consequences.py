@@ -8,8 +8,10 @@ from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.sessions import ListedSession, Occupancy, Plan
 from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 
-TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue", "join_url"))
-"""What of a session is told to who is in it when it changes."""
+TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
+"""What of a session is told to all who are in it when it changes."""
+TOLD_TO_ENROLLED = TOLD | {"join_url"}
+"""What of it is told to who has a seat: nobody else has the link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
 def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
     """Whether a change of these fields would reach anybody, by a letter or in their seats."""
     session, occupancy = listed.session, listed.occupancy
-    if session.status is not Status.PUBLISHED or not (TOLD | {"capacity"}) & set(changed):
+    if session.status is not Status.PUBLISHED or not (TOLD_TO_ENROLLED | {"capacity"}) & set(changed):
         return False
     counted = occupancy is not None and occupancy.enrolled + occupancy.waiting + occupancy.offered > 0
     undecided = session.plan.approval is not ApprovalPolicy.NONE

@@ -82,6 +82,21 @@ async def test_the_large_form_shows_what_reaches_people_before_it_is_done_as_wel
     assert (await send(organiser, path, summary="Une journée.")).status_code == 303, "nobody is told of it"
 
 
+async def test_another_link_is_told_to_who_is_enrolled_and_to_nobody_who_waits(
+    organiser: HttpBrowser, an_empty_offer: str, catalogue_database: Database
+) -> None:
+    path = await published_session(organiser, an_empty_offer, waiting_list="automatic", approval="employer")
+    await fill(catalogue_database, path, 10, 7)
+    link = {"join_url": "https://visio.example.org/brest"}
+    said = (await send(organiser, path, **link)).text.replace("\u00a0", " ")
+    assert "est annoncé par courriel aux personnes inscrites : 10 personnes." in said
+    assert "10 personnes inscrites, 7 personnes en attente" not in said
+    assert "dont la demande attend un accord" not in said
+    with_place = (await send(organiser, path, **link, venue="Mairie, Quimper")).text.replace("\u00a0", " ")
+    assert "10 personnes inscrites, 7 personnes en attente" in with_place
+    assert "dont la demande attend un accord" in with_place
+
+
 async def test_what_is_only_tried_is_not_counted_as_a_change(
     organiser: HttpBrowser, an_empty_offer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

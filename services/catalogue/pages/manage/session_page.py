@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, session_form
 from services.catalogue.rules.changes import unchangeable
-from services.catalogue.rules.consequences import TOLD, SeatConsequences, of_capacity
+from services.catalogue.rules.consequences import TOLD, TOLD_TO_ENROLLED, SeatConsequences, of_capacity
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import overviews, session_lists, sessions
 from services.catalogue.service.commands import SessionChange
@@ -39,8 +39,13 @@ class TriedChange:
 
     @property
     def is_told(self) -> bool:
-        """Whether who is in the session gets a letter."""
+        """Whether all who are in the session get a letter."""
         return bool(TOLD & self.change.model_fields_set)
+
+    @property
+    def is_told_to_enrolled(self) -> bool:
+        """Whether those who have a seat get a letter."""
+        return bool(TOLD_TO_ENROLLED & self.change.model_fields_set)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
         """What follows for the seats; None where their number stays."""
