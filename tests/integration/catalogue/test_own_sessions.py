@@ -143,6 +143,8 @@ async def test_drafts_that_are_chosen_are_published_once_it_was_confirmed(
     assert "Cette session a changé entre-temps" in done.text
     assert await statuses(ask) == {"draft", "published"}
     assert (await ask("GET", f"/sessions/{good}")).json()["status"] == "published"
+    again = await organiser.post("/gestion/sessions/publier", data=sent([*form, ("choisi", theirs)]))
+    assert "1 session publiée, 1 refusée. 1 brouillon n’existe plus." in again.text, "a double click"
     nothing = await organiser.get("/gestion/sessions/publier")
     assert "Aucun brouillon n’est choisi." in nothing.text
     assert (await organiser.get("/gestion/sessions/publier?choisi=rien")).status_code == 400
@@ -161,7 +163,9 @@ async def test_what_a_draft_that_is_published_with_others_has_sent_is_said_of_ea
     ]
     page = (await organiser.get("/gestion/sessions/publier", params={"choisi": chosen})).text
     said = {
-        title: tuple(promise in item for promise in ("la délégation", "suivent l’offre", "doivent intervenir"))
+        title: tuple(
+            promise in item for promise in ("la délégation", "suivent l’offre", "doivent intervenir")
+        )
         for item in page.split('<li class="item">')[1:]
         for title in re.findall('<p class="quiet">([^<]+)', item)
     }

@@ -12,6 +12,7 @@ from services.catalogue.rules.series import MOST
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import session_lists, sessions
 from services.catalogue.service.failures import Impossible, Missing, Stale
+from shared.events.vocabulary import Status
 from shared.web.form_errors import FormError, sentence
 from shared.web.logins import StaffVisit
 
@@ -64,7 +65,10 @@ async def publish_chosen(visit: StaffVisit) -> Response:
 
 
 async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> ChosenDraft | None:
-    """Publish the draft in a transaction of its own, or only try. None: they have no such session."""
+    """Publish the draft in a transaction of its own, or only try. None: they have no such session.
+
+    Sent twice, a form says twice that it is published.
+    """
     tags = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
     errors: list[FormError] = []
     try:
@@ -72,6 +76,8 @@ async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> C
             listed = await session_lists.show_own(tx, session_id, visit.who)
     except Missing:
         return None
+    if not dry_run and listed.session.status is Status.PUBLISHED:
+        return ChosenDraft(listed, session_page.tag(listed))
     try:
         async with visit.database.transaction() as tx:
             listed = await sessions.publish(tx, visit.who, session_id, tags=tags, dry_run=dry_run)
