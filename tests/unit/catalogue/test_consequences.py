@@ -1,14 +1,27 @@
 """What follows for people from another number of seats, and from other dates."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from services.catalogue.rules.consequences import SeatConsequences, of_capacity, postponed
-from services.catalogue.rules.sessions import Occupancy
+from services.catalogue.rules.consequences import SeatConsequences, of_capacity, postponed, reaches_people
+from services.catalogue.rules.sessions import ListedSession, Occupancy, Trainer
 from shared.events.catalogue import ReservedSeats
-from shared.events.vocabulary import WaitingList
-from tests.unit.catalogue.builders import CLOSES, ENDS, OPENS, STARTS, WHILE_OPEN, a_module, a_plan
+from shared.events.vocabulary import ApprovalPolicy, WaitingList
+from tests.unit.catalogue.builders import (
+    CLOSES,
+    ENDS,
+    OPENS,
+    STARTS,
+    WHILE_OPEN,
+    a_draft,
+    a_module,
+    a_plan,
+    a_published_session,
+)
 
 LATER = timedelta(days=14)
 
@@ -59,3 +72,30 @@ def test_what_is_to_come_moves_as_far_as_the_start_and_what_has_passed_stays() -
     assert moved.enrolment_closes_at == CLOSES + LATER
     assert [module.starts_at for module in moved.modules] == [STARTS + LATER]
     assert [each.release_at for each in moved.reserved_seats] == [released, kept + LATER]
+
+
+NOBODY = taken(0, 0, 0)
+ADA = Trainer(UUID(int=1), "Ada", "ada@example.org")
+
+
+@pytest.mark.parametrize(
+    ("occupancy", "given", "changed", "reaches"),
+    [
+        (taken(1, 0, 0), {}, "venue", True),
+        (taken(0, 1, 0), {}, "modules", True),
+        (taken(0, 0, 1), {}, "capacity", True),
+        (taken(1, 0, 0), {}, "join_url", True),
+        (taken(1, 0, 0), {}, "summary", False),
+        (NOBODY, {}, "venue", False),
+        (None, {}, "venue", False),
+        (NOBODY, {"approval": ApprovalPolicy.SELECTION}, "venue", True),
+        (NOBODY, {"trainers": (ADA,)}, "venue", True),
+        (NOBODY, {"trainers": (replace(ADA, email=None),)}, "venue", False),
+    ],
+)
+def test_a_change_reaches_who_is_in_the_session_asks_to_be_or_teaches(
+    occupancy: Occupancy | None, given: dict[str, Any], changed: str, *, reaches: bool
+) -> None:
+    published = ListedSession(a_published_session(**given), occupancy, changed_at=WHILE_OPEN)
+    assert reaches_people(published, {"title", changed}) is reaches
+    assert not reaches_people(replace(published, session=a_draft(**given)), {changed})
