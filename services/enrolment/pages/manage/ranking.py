@@ -132,6 +132,7 @@ class RankingPages:
             lines=lines,
             order=order.first(SHOWN),
             draft=draft,
+            typed=visit.form,
             is_cut=len(found.lines) > SHOWN,
             is_saved=is_saved,
             stale=stale,
