@@ -84,7 +84,8 @@ class SheetPages:
             session, stream = streamed
             asked_before = await roster.asked_before(tx, session)
             lines = [line async for line in stream]
-            draft = await ranking_drafts.draft_of_session(tx, session)
+            is_ranking = kind == "candidatures"
+            draft = await ranking_drafts.draft_of_session(tx, session) if is_ranking else None
         content = _sheet(kind, session, lines, asked_before, draft)
         if form == "xlsx":
             content = await asyncio.to_thread(workbooks.of_csv, content)
@@ -189,7 +190,7 @@ def _sheet(
     session: SessionState,
     lines: Sequence[RosterLine],
     asked_before: Mapping[str, str],
-    draft: RankingDraft,
+    draft: RankingDraft | None,
 ) -> bytes:
     match kind:
         case "presences":
