@@ -44,7 +44,7 @@ def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
     return str(local.day), month, weekday
 
 
-def short_day(instant: datetime, timezone: str) -> str:
+def day_and_month(instant: datetime, timezone: str) -> str:
     """``17 mars``, by the clocks of ``timezone``, where the year is clear."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     return format_date(local, "'1er' MMMM" if local.day == 1 else "d MMMM", locale=_FRENCH)

@@ -61,7 +61,7 @@ class SessionView:
             session_id=session.session_id,
             title=typeset(session.title),
             named=f"{name}, {town}" if town else name,
-            day="" if session.format is Format.MOOC else french.short_day(session.starts_at, zone),
+            day="" if session.format is Format.MOOC else french.day_and_month(session.starts_at, zone),
             tile=None if session.format is Format.MOOC else french.tile(session.starts_at, zone),
             when=french.period(session.starts_at, session.ends_at, zone),
             has_several_dates=len(session.modules) > 1 or _lasts_days(session),
