@@ -143,7 +143,7 @@ async def test_a_session_cancelled_under_way_is_past_and_in_no_agenda(front: Fro
     assert ">Interrompue<" in text.split("Inscriptions passées", 1)[1]
     assert "La session a été annulée&nbsp;; votre présence reste enregistrée." in under(text, "Interrompue")
     assert "L’organisateur écrit&nbsp;:" in under(text, "Interrompue")
-    assert "Salle &lt;fermée&gt;." in under(text, "Interrompue")
+    assert "<blockquote>\n<p>Salle &lt;fermée&gt;.</p>" in under(text, "Interrompue")
     page(
         await ask("GET", await letter(front, Purpose.CALENDAR, session, agent)),
         410,
