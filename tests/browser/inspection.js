@@ -33,7 +33,8 @@ window.inspection = (() => {
   // Who made a mistake hears it in the title, at the field, and first of all (RGAA 11.10, 7.5).
   const mistakes = () => {
     const found = [], wrong = all("[aria-invalid=true]");
-    const empty = wrong.filter((field) => field.value === "");
+    const alone = (field) => all("input:not([type=hidden]), select, textarea", field.form).length === 1;
+    const empty = wrong.filter((field) => field.value === "" && !alone(field));
     found.push(...say("not said before that it is required", empty.filter((field) => !isSaidToBeRequired(field))));
     if (wrong.length && !document.title.startsWith("Erreur – ")) found.push(`title: ${document.title}`);
     for (const field of wrong) {

@@ -173,6 +173,10 @@ MANAGED: States = {
             see("Conséquences"),
         ],
     ),
+    "another number of seats, changed meanwhile": (
+        None,
+        [make_old, lambda page: page.locator("[name=confirmer]").click(), see("a changé depuis")],
+    ),
     "series": ("/gestion/sessions/serie", [unfold]),
     "series, mistakes": (
         None,
@@ -239,6 +243,16 @@ MANAGED: States = {
     "requests": ("/gestion/demandes", []),
     "a request": (None, [press("Ville de Rennes", "link")]),
     "a request, mistakes": (None, [press("Envoyer la réponse"), see("Rien n’a été enregistré")]),
+    "a request, answered meanwhile": (
+        None,
+        [
+            make_old,
+            fill("Votre nom", "Yann Le Goff"),
+            fill("Votre courriel", "yann.legoff@cnfpt.example"),
+            press("Envoyer la réponse"),
+            see("Quelqu’un a répondu depuis"),
+        ],
+    ),
     "requests, listed": ("/gestion/demandes/liste", []),
     "requests, listed, none": ("/gestion/demandes/liste?etat=declined", []),
     "resources": ("/gestion/ressources", []),
@@ -306,6 +320,21 @@ def rank_all(page: Page) -> None:
     expect(buttons).to_have_count(0)
 
 
+def rank_two_first(page: Page) -> None:
+    for which in (0, 1):
+        page.locator(".rank input").nth(which).fill("1")
+
+
+def save_draft(page: Page) -> None:
+    page.get_by_role("button", name="Enregistrer le brouillon").last.click()
+
+
+def see_others_first(page: Page) -> None:
+    """Have somebody else have recorded another attendance of the first person since the page was opened."""
+    page.evaluate("document.querySelector('[name^=avant-]').value = 'absent'")
+    page.locator("fieldset.segments label").first.click()
+
+
 def read_code(page: Page) -> None:
     """Go where the code of the first person of a roster leads."""
     person = page.locator("tbody th a").first.get_attribute("href") or ""
@@ -344,6 +373,17 @@ def before_a_session(served: ServedEnrolment) -> States:
         ),
         "a person": (at["full"], [open_person(0), unfold]),
         "a person, mistakes": (None, [press("Enregistrer le désistement"), see("Rien n’a été enregistré")]),
+        "a person, changed meanwhile": (
+            at["full"],
+            [
+                open_person(0),
+                unfold,
+                make_old,
+                fill("Prénom", "Zoë"),
+                press("Enregistrer la correction"),
+                see("a changé depuis"),
+            ],
+        ),
         "a person, a move asks": (
             f"{at['full']}?etat=place",
             [
@@ -386,7 +426,7 @@ def before_a_session(served: ServedEnrolment) -> States:
             None,
             [
                 lambda page: page.locator(".rank input").first.fill("zéro"),
-                lambda page: page.get_by_role("button", name="Enregistrer le brouillon").last.click(),
+                save_draft,
                 see("Rien n’a été enregistré"),
             ],
         ),
@@ -395,24 +435,51 @@ def before_a_session(served: ServedEnrolment) -> States:
             f"{at['ranking']}/candidatures",
             [rank_all, press("Enregistrer et voir le résultat"), see("Ce classement donnerait")],
         ),
+        "candidates, one rank twice": (
+            f"{at['ranking']}/candidatures",
+            [rank_two_first, save_draft, see("Rangs donnés plusieurs fois")],
+        ),
+        "candidates, ranked meanwhile": (
+            None,
+            [make_old, save_draft, see("a enregistré un autre brouillon")],
+        ),
         "agreements": (f"{at['approval']}/candidatures", []),
     }
 
 
 def choose_ranking(page: Page) -> None:
     """Fill in the sheet of candidates, otherwise than any draft of before, and choose it."""
-    exported = page.request.get(page.url.split("?")[0] + "/candidatures.csv").text()
-    heading, *lines = exported.splitlines()
-    sheet = "\n".join([heading, *(f"{rank}{line}" for rank, line in enumerate(reversed(lines), 1))])
+    heading, *lines = exported(page, "candidatures")
     page.get_by_label("Contenu du fichier").select_option("classement")
-    file = FilePayload(name="classement.csv", mimeType="text/csv", buffer=sheet.encode())
-    page.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(file)
+    ranked = [f"{rank}{line}" for rank, line in enumerate(reversed(lines), 1)]
+    choose_sheet("\n".join([heading, *ranked]))(page)
+
+
+def choose_attendance(page: Page) -> None:
+    """Fill in the sheet of attendance, the last line as nobody can read it, and choose it."""
+    heading, *lines, last = exported(page, "presences")
+    choose_sheet("\n".join([heading, *(f"absence{line}" for line in lines), f"peut-être{last}"]))(page)
+
+
+def leave_no_message(page: Page) -> None:
+    """Take back the only one: other tests write to the same people."""
+    page.get_by_role("button", name="Retirer").click()
+    expect(page.get_by_text("Aucun message").first).to_be_visible()
+    page.goto(f"{page.url.partition('/messages')[0]}/fichiers")
+
+
+def exported(page: Page, sheet: str) -> list[str]:
+    return page.request.get(f"{page.url.split('?')[0]}/{sheet}.csv").text().splitlines()
 
 
 def from_its_day_on(served: ServedEnrolment) -> States:
     at = {name: f"{MANAGE}/sessions/{session_id}" for name, session_id in served.sessions.items()}
     return {
         "attendance": (f"{at['past']}/presence", []),
+        "attendance, recorded meanwhile": (
+            None,
+            [see_others_first, press("Enregistrer les présences"), see("Entre-temps quelqu’un")],
+        ),
         "attendance, long names": (f"{at['long']}/presence", []),
         "attendance, nobody": (f"{at['empty']}/presence", []),
         "check-in": (f"{at['past']}/pointage", []),
@@ -447,8 +514,22 @@ def from_its_day_on(served: ServedEnrolment) -> States:
             None,
             [fill("Message", "Au 2e étage."), press("Relire avant l’envoi"), see("Ce message partirait")],
         ),
-        "files": (f"{at['full']}/fichiers", []),
+        "messages, one to leave": (
+            f"{at['full']}/messages",
+            [
+                fill("Message", "Au 2e étage.\n\nApportez de quoi écrire."),
+                fill("Envoi", (NOW + timedelta(days=9)).strftime("%Y-%m-%dT10:00")),
+                press("Relire avant l’envoi"),
+                press("Envoyer à ce moment"),
+                see("À venir"),
+            ],
+        ),
+        "files": (None, [leave_no_message]),
         "files, mistake": (None, [press("Voir les changements"), see("Rien n’a été enregistré")]),
+        "files, attendance tried": (
+            f"{at['past']}/fichiers",
+            [choose_attendance, press("Voir les changements"), see("Ces lignes ne changent rien")],
+        ),
         "files, a ranking tried": (
             f"{at['ranking']}/fichiers",
             [choose_ranking, press("Voir les changements"), see("Ce classement remplacerait")],

@@ -213,6 +213,30 @@ def test_a_page_is_heard_in_the_order_in_which_it_is_read(
         in_order(page, *FRAME, *HEARD[path])
 
 
+def test_a_roster_is_heard_in_the_order_in_which_it_is_read(
+    chromium: Browser, served_enrolment: ServedEnrolment
+) -> None:
+    with new_tab(chromium, base_url=served_enrolment.url) as page:
+        log_in(page, "/inscriptions/gestion", enrolment.TOKEN)
+        page.goto(f"/inscriptions/gestion/sessions/{served_enrolment.sessions['full']}")
+        in_order(
+            page,
+            'link "Aller au contenu"',
+            "banner",
+            'navigation "Pages publiques"',
+            'navigation "Principale"',
+            "main",
+            'navigation "Fil d’Ariane"',
+            'heading "Rennes',
+            'navigation "Pages de la session"',
+            'searchbox "Nom, courriel ou employeur"',
+            'navigation "Filtrer par situation"',
+            'button "Enregistrer leur désistement"',
+            'link "Durand Zoé"',
+            "contentinfo",
+        )
+
+
 def test_the_focus_comes_out_of_every_page(page: Page) -> None:
     log_in(page, "/gestion", TOKEN)
     page.add_init_script(FOCUS_WATCHED)
