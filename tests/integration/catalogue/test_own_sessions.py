@@ -147,6 +147,8 @@ async def test_drafts_that_are_chosen_are_published_once_it_was_confirmed(
     assert "1 session publiée, 1 refusée. 1 brouillon n’existe plus." in again.text, "a double click"
     nothing = await organiser.get("/gestion/sessions/publier")
     assert "Aucun brouillon n’est choisi." in nothing.text
+    only_gone = await organiser.get("/gestion/sessions/publier", params={"choisi": theirs})
+    assert "1 brouillon n’existe plus." in only_gone.text
     assert (await organiser.get("/gestion/sessions/publier?choisi=rien")).status_code == 400
 
 
