@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
@@ -18,9 +17,8 @@ from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
 from shared.events.zones import zone_named
 from shared.web.form_errors import FormError
-from shared.web.forms import moment_in
+from shared.web.forms import moment_in, typed_moment
 
-_WALL_CLOCK = "%Y-%m-%dT%H:%M"
 DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
 _MOMENTS = frozenset((*DATES, "release_at"))
 _WHOLE = ("capacity", "minimum", "quota_per_authority", "offer_hold_hours")
@@ -92,10 +90,9 @@ class Typed:
 def shown(session: ShownSession) -> dict[str, str]:
     """What a form shows of a session."""
     plan, presentation = session.plan, session.presentation
-    zone = ZoneInfo(plan.timezone)
 
     def wall_clock(moment: datetime) -> str:
-        return moment.astimezone(zone).strftime(_WALL_CLOCK)
+        return typed_moment(moment, plan.timezone)
 
     modules: list[form_rows.FormRow] = [
         {

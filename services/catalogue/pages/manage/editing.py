@@ -118,11 +118,7 @@ async def show_session(visit: StaffVisit) -> Response:
         async with visit.database.transaction() as tx:
             await sessions.change(tx, visit.who, session_id, change, tags=tags, dry_run=dry_run)
 
-    if dry_run:
-        tried = session_page.TriedChange(digest, change)
-        return await session_page.page_after(visit, listed, action, "modifiee", tried=tried)
-    if "publier" in visit.form:  # saved as it was typed, then it is asked whether it is meant
-        return await session_page.page_after(
-            visit, listed, action, "modifiee", leads_to=f"{visit.request.url.path}/publier"
-        )
-    return await session_page.page_after(visit, listed, action, "modifiee")
+    tried = session_page.TriedChange(digest, change) if dry_run else None
+    # To publish: saved as it was typed, then it is asked whether it is meant.
+    leads_to = f"{visit.request.url.path}/publier" if "publier" in visit.form else None
+    return await session_page.page_after(visit, listed, action, "modifiee", leads_to=leads_to, tried=tried)
