@@ -30,7 +30,7 @@ async def test_each_change_is_told_with_who_made_it_and_what_was_there_before(
     assert f'href="{path}/historique"' in (await organiser.get(path)).text
     page = text_of((await organiser.get(f"{path}/historique")).text)
     assert f"par {BRETAGNE} Lieu Avant : Quimper → ; après : Lannion" in page
-    assert "Formateurs Retiré une personne qui n’est plus nommée" in page
+    assert "Formatrices et formateurs Retiré une personne qui n’est plus nommée" in page
     assert "Lieu Avant : Brest → ; après : Quimper" in page
     assert "Places Avant : 30 → ; après : 12" in page
     assert (
@@ -46,7 +46,7 @@ async def test_a_trainer_who_is_still_named_is_told_by_name(
     path = await created(organiser, an_empty_offer)
     await send(organiser, path, trainers="Zoé Durand <zoe.durand@exemple.fr>")
     page = text_of((await organiser.get(f"{path}/historique")).text)
-    assert "Formateurs Ajouté Zoé Durand" in page
+    assert "Formatrices et formateurs Ajouté Zoé Durand" in page
     assert "exemple.fr" not in page
 
 

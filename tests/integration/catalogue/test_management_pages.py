@@ -195,7 +195,7 @@ async def test_the_past_stays_and_the_page_says_so(
     await send(organiser, path, f"{path}/publier")
     before = await events_of()
     answer = await send(organiser, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
-    assert error_of(answer, "enrolment_opens_at").startswith("Ce moment est passé")
+    assert error_of(answer, "enrolment_opens_at").startswith("Cette date est passée")
     assert (await send(organiser, path, f"{path}/publier", version="x")).status_code == 412
     twice = await organiser.get(path)
     published_again = await organiser.post(f"{path}/publier", data=unseen_fields(twice.text))

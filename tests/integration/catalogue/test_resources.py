@@ -312,7 +312,7 @@ async def test_whatever_a_load_changes_of_a_resource_is_in_its_history(
     assert history.startswith("Modifiée")
     assert "par load-offer" in history
     assert "Thèmes Ajouté Usages de l’IA dans les services publics" in history
-    assert f"Session enregistrée Avant : {session_id} → ; après : rien" in history
+    assert f"Session enregistrée Avant : {session_id} → ; après : non renseigné" in history
 
 
 def _history(page: str) -> str:

@@ -314,7 +314,7 @@ async def test_an_example_is_said_wherever_it_is_counted_or_is_another_date(
     assert "Exemple" not in (await visit.get(f"/sessions/{ours}")).text
     async with database.transaction() as tx:
         await tx.execute(MAKE_EXAMPLE, {"id": other})
-    assert "intervenants de cette liste" in (await visit.get(f"/sessions/{ours}")).text
+    assert "Des dates, des lieux et des noms de cette liste" in (await visit.get(f"/sessions/{ours}")).text
     of_examples = (await visit.get(f"/sessions/{example}")).text
     assert of_examples.count("Exemple") == 1
     assert "illustre le format, comme d’autres dates de cette page" in of_examples

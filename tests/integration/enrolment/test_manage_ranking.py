@@ -198,11 +198,13 @@ async def test_that_more_wait_for_their_employer_is_said_with_where_all_are(
     await front.publish(session)
     await front.enrol(session, an_agent(), an_agent(family_name="Riou"))
     path, everybody = page_of(session, "/candidatures"), page_of(session, "?etat=accord")
-    assert everybody not in (await organiser.get(path)).text
+    whole = await organiser.get(path)
+    assert "toutes ces personnes" not in whole.text
+    assert f'href="{everybody}">Noter la même réponse pour plusieurs' in whole.text
     monkeypatch.setattr("services.enrolment.pages.manage.ranking.PENDING", 1)
     cut = await organiser.get(path)
     assert "Voici 1 des 2 personnes dont l’accord est attendu" in text_of(cut).replace("\u00a0", " ")
-    assert f'href="{everybody}"' in cut.text
+    assert f'href="{everybody}">toutes ces personnes' in cut.text
     assert "Riou" in text_of(await organiser.get(everybody))
 
 
