@@ -34,7 +34,7 @@ window.inspection = (() => {
   const mistakes = () => {
     const found = [], wrong = all("[aria-invalid=true]");
     const alone = (field) => all("input:not([type=hidden]), select, textarea", field.form).length === 1;
-    const empty = wrong.filter((field) => field.value === "" && !alone(field));
+    const empty = wrong.filter((field) => field.value === "" && field.form?.method === "post" && !alone(field));
     found.push(...say("not said before that it is required", empty.filter((field) => !isSaidToBeRequired(field))));
     if (wrong.length && !document.title.startsWith("Erreur – ")) found.push(`title: ${document.title}`);
     for (const field of wrong) {

@@ -74,7 +74,7 @@ def inspect(page: Page, states: States, *, is_compressed: bool = True) -> list[s
             found.append(f"{name}: the service failed")
         place, title = page.url.split("?")[0].split("#")[0], page.title().removeprefix("Erreur – ")
         # Who made a mistake, or logged in too late, is still at the address of the form.
-        is_answer = page.locator("[aria-invalid=true], #jeton").count()
+        is_answer = page.title() != title or page.locator("#jeton").count()
         if not is_answer and titles.setdefault(title, place) != place:
             found.append(f"{name}: the title of another page: {title}")
     return found
