@@ -24,11 +24,19 @@ def is_free(port: int) -> bool:
         return client.connect_ex((LOOPBACK, port)) != 0
 
 
+_given: set[int] = set()
+"""What this process has given: nothing may listen there yet."""
+
+
 def free_port() -> int:
-    """Return a port that is free at this moment, chosen at random so that parallel test runs rarely meet."""
+    """Return a port that is free at this moment, and was not returned before.
+
+    Chosen at random so that parallel test runs rarely meet.
+    """
     for _ in range(500):
         port = random.randint(FIRST, LAST)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise OSError(f"no free TCP port between {FIRST} and {LAST} on {LOOPBACK}")
 

@@ -145,7 +145,7 @@ async def test_what_waits_for_a_minute_is_late_as_for_parcours_status_and_the_al
             pages.append((await browser.get(OPERATIONS["notifier"])).text)
     assert [page.count("À surveiller") for page in pages] == [1, 2]
     assert re.search("catalogue.sessions.+À surveiller", pages[0])
-    assert re.search("enrolment.occupancy.+Bien", pages[0])
+    assert re.search("enrolment.occupancy.+Normal", pages[0])
 
 
 AREAS = {"catalogue": "/gestion", "enrolment": "/inscriptions/gestion", "notifier": "/courriels/suivi"}
