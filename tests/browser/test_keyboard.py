@@ -90,7 +90,7 @@ def test_an_agent_finds_an_event_and_asks_for_a_seat(
         expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}$"))
         press(page, re.compile("S’inscrire|Rejoindre la liste d’attente"), "link")
         expect(page).to_have_url(re.compile(rf"^{served_portal.url}"))
-        type_into(page, "Pour qui ?", "Karim")
+        type_into(page, "Pour qui ? (obligatoire)", "Karim")
         press(page, "Envoyer la demande")
         expect(page.get_by_role("heading", level=1)).to_have_text("Bonjour Karim Béranger")
 
