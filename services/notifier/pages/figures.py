@@ -3,10 +3,12 @@
 Who acts for a delegation sees what it organises alone.
 """
 
+from collections.abc import Iterator
 from datetime import date
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
@@ -39,13 +41,17 @@ async def show(visit: StaffVisit) -> Response:
         refusals=REFUSALS,
         headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
         offers_named=_offers(found),
-        organisers_named={organiser: labels.delegation(organiser) for organiser in found.organisers},
+        organisers_named=_organisers(found),
         periods_named={period: _period(period) for period in found.periods},
     )
 
 
 def _offers(found: figures.OfferFigures) -> dict[str, str]:
     return {offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers}
+
+
+def _organisers(found: figures.OfferFigures) -> dict[str, str]:
+    return {organiser: labels.delegation(organiser) for organiser in found.organisers}
 
 
 def _reason(code: str) -> str:
@@ -62,27 +68,34 @@ def _period(period: str) -> str:
 async def sheet(visit: StaffVisit) -> Response:
     """The same as a sheet, a line for each number: in words, and for programs by codes."""
     found, _, _ = await _find(visit)
-    offers = _offers(found)
-    rows = [
-        (
-            row.month.isoformat(),
-            offers.get(row.offer_id, ""),
-            labels.delegation(row.organiser) if row.organiser else "",
-            labels.COUNTED[row.kind],
-            _reason(row.reason),
-            str(row.number),
-            row.offer_id,
-            row.organiser,
-            row.kind,
-            row.reason,
-        )
-        for row in found.rows
-    ]
-    return Response(
-        spreadsheets.write(COLUMNS, rows),
+    return StreamingResponse(
+        _parts(found),
         media_type=spreadsheets.MEDIA_TYPE,
         headers={**PRIVATE, "Content-Disposition": 'attachment; filename="chiffres.csv"'},
     )
+
+
+def _parts(found: figures.OfferFigures) -> Iterator[bytes]:
+    """Yield the sheet, month by month."""
+    offers, organisers = _offers(found), _organisers(found)
+    reasons = {code: _reason(code) for code in {row.reason for row in found.rows}}
+    yield spreadsheets.heading(COLUMNS)
+    for month, rows in groupby(found.rows, lambda row: row.month):
+        yield spreadsheets.lines(
+            (
+                month.isoformat(),
+                offers.get(row.offer_id, ""),
+                organisers.get(row.organiser, ""),
+                labels.COUNTED[row.kind],
+                reasons[row.reason],
+                row.number,
+                row.offer_id,
+                row.organiser,
+                row.kind,
+                row.reason,
+            )
+            for row in rows
+        )
 
 
 async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
