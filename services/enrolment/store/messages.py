@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlmodel import col, select, update
 
 from services.enrolment.rules.messages import PAUSE, OrganiserMessage
-from services.enrolment.tables import MessageRow
+from services.enrolment.tables import MessageRow, SessionRow
 from shared.database import Transaction
 
 
@@ -111,10 +111,18 @@ async def remove(tx: Transaction, message: MessageRow) -> None:
 
 
 async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
-    """Return the first hundred messages whose time has come, of those that no other process sends."""
-    due = select(MessageRow).where(col(MessageRow.published_at).is_(None), col(MessageRow.send_at) <= now)
+    """Return the first hundred messages whose time has come, of those that no other process sends.
+
+    Those of a cancelled session never leave.
+    """
+    due = select(MessageRow).join(SessionRow, col(SessionRow.session_id) == col(MessageRow.session_id))
+    due = due.where(
+        col(MessageRow.published_at).is_(None),
+        col(MessageRow.send_at) <= now,
+        col(SessionRow.cancelled_at).is_(None),
+    )
     order = due.order_by(col(MessageRow.send_at)).limit(100)
-    return (await tx.scalars(order.with_for_update(skip_locked=True))).all()
+    return (await tx.scalars(order.with_for_update(skip_locked=True, of=MessageRow))).all()
 
 
 async def mark_published(tx: Transaction, due: Sequence[MessageRow], now: datetime) -> None:

@@ -94,6 +94,7 @@ async def test_on_a_session_that_is_cancelled_no_message_is_to_come_or_to_be_tak
     await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
     page = text_of(await organiser.get(path))
     assert "plus aucun message ne part d’ici" in page.replace("\u00a0", " ")
+    assert "Non envoyé" in page
     assert "Rendez-vous au 2e étage." in page
     assert [each for each in offered if each in page] == []
 

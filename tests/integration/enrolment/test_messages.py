@@ -164,6 +164,17 @@ async def test_nobody_is_written_to_of_a_session_that_is_cancelled(front: Front,
     problem(await write(ask, session), 409)
 
 
+async def test_a_message_that_was_to_come_does_not_leave_once_its_session_is_cancelled(
+    front: Front, ask: Ask, database: Database
+) -> None:
+    session, other = await full(front), await full(front)
+    assert (await write(ask, session)).status_code == (await write(ask, other)).status_code == 201
+    await front.publish(session.model_copy(update={"status": Status.CANCELLED, "version": 9}))
+    later = clock.now() + timedelta(minutes=2)
+    assert await send(database, later) == 1
+    assert await send(database, later) == 0
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
