@@ -655,8 +655,12 @@ SUPPORT: States = {
         None,
         [
             lambda page: page.evaluate("for (const form of document.forms) form.noValidate = true"),
-            press("Effacer ses données"),
+            press("Voir ce qui sera effacé"),
         ],
+    ),
+    "erasing, asked": (
+        f"{LOG}/personnes",
+        [*search("maxence@ville.example"), press("Effacer ses données"), see("sans retour possible")],
     ),
     "log-ins": (f"{LOG}/connexions", []),
     "missing": (f"{LOG}/{SESSION}", []),

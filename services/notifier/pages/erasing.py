@@ -1,18 +1,18 @@
-"""Support's page to forget an agent: the request, typed twice, and which services have done it."""
+"""Support's page to forget an agent: who it is and what follows, then the request, and who has done it."""
 
 from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.staff_area import ERASURE
+from services.notifier.pages.staff_area import ERASURE, PEOPLE
 from services.notifier.service import erasures
 from shared import clock
 from shared.events.fields import is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
 from shared.guard import Guard
+from shared.read_log import purpose_in
 from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, FormErrors, sentences
-from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
 
@@ -25,16 +25,12 @@ class ErasurePage:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form, and the last hundred requests; on POST an agent is to be forgotten."""
-        typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "encore")}
+        """The form, and the last hundred requests; on POST who is meant, or their erasure."""
+        typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "motif")}
         sends = visit.request.method == "POST"
         errors = _errors(typed) if sends else {}
         if sends and not errors and self.is_believed:
-            async with visit.database.transaction() as tx:
-                await erasures.request(tx, AgentKey(typed["emetteur"], typed["agent"]), clock.now())
-            who = visit.who.in_security_log
-            self.guard.record(visit.request, SecurityEvent.ERASURE, SecurityOutcome.OK, who)
-            return see_other(ERASURE)
+            return await self._meant(visit, typed)
         async with visit.database.quiet_transaction() as tx:
             states = await erasures.states(tx)
         return visit.page(
@@ -45,8 +41,21 @@ class ErasurePage:
             states=states,
             services=sorted(erasures.SERVICES),
             is_believed=self.is_believed,
-            log=MAIL_LOG,
+            requested=next((state for state in states if str(state.request_id) == visit.done), None),
+            people=PEOPLE,
         )
+
+    async def _meant(self, visit: StaffVisit, typed: dict[str, str]) -> Response:
+        """Who is meant and what follows; what was confirmed is requested."""
+        agent, reading = AgentKey(typed["emetteur"], typed["agent"]), await visit.read_for(typed["motif"])
+        async with visit.database.transaction() as tx:
+            if "confirmer" not in visit.form:
+                person, others = await erasures.meant(tx, agent, reading)
+                return visit.page("erasure-question.html", person=person, others=others, typed=typed)
+            request_id = await erasures.request(tx, agent, clock.now(), reading)
+        who = visit.who.in_security_log
+        self.guard.record(visit.request, SecurityEvent.ERASURE, SecurityOutcome.OK, who)
+        return see_other(f"{ERASURE}?fait={request_id}")
 
 
 def _errors(typed: dict[str, str]) -> FormErrors:
@@ -55,6 +64,6 @@ def _errors(typed: dict[str, str]) -> FormErrors:
         errors["emetteur"] = FormError("issuer")
     if not is_agent_id(typed["agent"]):
         errors["agent"] = FormError("agent_id")
-    if typed["encore"] != typed["agent"]:
-        errors["encore"] = FormError("other_agent_id")
+    if purpose_in(typed["motif"]) is None:
+        errors["motif"] = FormError("purpose")
     return errors

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from services.notifier.pages.staff_area import CORRECTION, PEOPLE, WRITTEN_AGAIN
+from services.notifier.pages.staff_area import CORRECTION, ERASURE, PEOPLE, WRITTEN_AGAIN
 from services.notifier.service import bounces, corrections, people, timeline
 from services.notifier.service.people import KnownPerson
 from services.notifier.service.timeline import Story
@@ -162,6 +162,7 @@ class PeoplePages:
             people=PEOPLE,
             correction=CORRECTION,
             written_again=WRITTEN_AGAIN,
+            erasure=ERASURE,
             log=MAIL_LOG,
         )
 

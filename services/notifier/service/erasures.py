@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.notifier.store import erasures, fan_outs
+from services.notifier.store import erasures, fan_outs, people
 from services.notifier.store.events import outbox
-from shared import clock
+from services.notifier.store.people import KnownPerson
+from shared import clock, read_log
 from shared.database import Transaction
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
@@ -15,18 +16,35 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging import erasure, progress
 from shared.messaging.erasure import Erasure
 from shared.personal_data import Subject
+from shared.read_log import Reading, ReadKind
 
 ENROLMENT = "enrolment"
 """The service that has to forget an agent first: what it decides calls for letters."""
 SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
 """Who answers each request."""
+MOST_OTHERS = 20
+"""Agents with the same address who are named beside one who is to be forgotten."""
 LETTERS_WAIT = timedelta(hours=1)
 """How long letters that are due may still leave, such as that of a seat given up [choice]."""
 
 
-async def request(tx: Transaction, agent: AgentKey, now: datetime) -> UUID:
-    """Ask all services, this one too, to forget an agent. Returns the id of the request."""
-    return await erasure.request(tx, outbox, agent, now)
+async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[KnownPerson, list[AgentKey]]:
+    """Return who an agent is, and the other agents with the same address. Who reads is recorded."""
+    (person,) = await people.known(tx, [agent])
+    same = await people.with_address(tx, person.address, most=MOST_OTHERS + 1) if person.address else []
+    others = [other for other in same if other != agent][:MOST_OTHERS]
+    await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
+    return person, others
+
+
+async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Reading) -> UUID:
+    """Ask all services, this one too, to forget an agent. Returns the id of the request.
+
+    Who asks is recorded.
+    """
+    request_id = await erasure.request(tx, outbox, agent, now)
+    await read_log.record(tx, reading, ReadKind.ERASURE, agents=[agent], about=[request_id])
+    return request_id
 
 
 async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:

@@ -568,30 +568,59 @@ async def test_somebody_sends_letters_again_up_to_a_limit(
     assert len(await sent.rows()) == 3
 
 
-async def test_support_has_a_person_forgotten_whose_identifier_is_typed_twice(
-    notifier: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+ERASURE = "/courriels/suivi/effacement"
+
+
+async def test_support_sees_who_is_to_be_forgotten_before_it_is_asked(
+    sent: Notifier, browser: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = "/courriels/suivi/effacement"
-    assert "Jeton d’accès" in (await browser.get(path)).text
+    assert "Jeton d’accès" in (await browser.get(ERASURE)).text
     key = await log_in(browser)
-    typed = {"cle": key, "emetteur": "iel", "agent": "IEL-1", "encore": "IEL-1"}
-    for wrong in ({"encore": "IEL-2"}, {"emetteur": ""}, {"emetteur": "Iel"}, {"agent": "", "encore": ""}):
-        refused = await browser.post(path, data=typed | wrong)
+    mail = await sent.row()
+    typed = {"cle": key, "emetteur": "iel", "agent": "IEL-0048151", "motif": PURPOSE}
+    for wrong in ({"motif": ""}, {"emetteur": ""}, {"emetteur": "Iel"}, {"agent": ""}):
+        refused = await browser.post(ERASURE, data=typed | wrong)
         assert refused.status_code == 422
         assert 'aria-invalid="true"' in refused.text
-    assert await notifier.query("SELECT 1 FROM outbox") == []
+    await sent.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=an_agent(agent_id="A-2")))
+    before = await sent.query("SELECT 1 FROM outbox")
 
+    asked = await browser.post(ERASURE, data=typed)
+
+    assert "<h1>Effacer les données de Zoé Durand ?</h1>" in asked.text
+    assert mail.address in asked.text
+    assert "A-2, donné par iel" in asked.text
+    assert await sent.query("SELECT 1 FROM outbox") == before
     with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
-        done = await browser.post(path, data=typed)
-
-    assert done.status_code == 200
+        await browser.post(ERASURE, data=typed | {"confirmer": "oui"})
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert re.fullmatch(
-        rf"erasure ok who=support:[0-9a-f]{{12}} where={path} address=[0-9a-f]{{16}} times=1", line
+        rf"erasure ok who=support:[0-9a-f]{{12}} where={ERASURE} address=[0-9a-f]{{16}} times=1", line
     )
-    [event] = await notifier.query("SELECT topic, key, source, data FROM outbox")
-    assert (event.topic, event.key, event.source) == ("portal.agents", "IEL-1", "/services/notifier")
+    [event] = await sent.query("SELECT event_id, key, source, data FROM outbox WHERE topic = 'portal.agents'")
+    assert (event.key, event.source) == ("IEL-0048151", "/services/notifier")
     assert json.loads(event.data)["issuer"] == "iel"
+    [read] = await sent.query("SELECT actor, agent_id, purpose FROM read_log WHERE kind = 'erasure'")
+    assert tuple(read) == ("support-name", "IEL-0048151", PURPOSE)
+
+
+async def test_who_is_nobody_here_is_said_before_they_are_forgotten(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    key = await log_in(browser)
+    typed = {"cle": key, "emetteur": "iel", "agent": "IEL-0", "motif": PURPOSE}
+    assert "Aucun courriel n’a de destinataire" in (await browser.post(ERASURE, data=typed)).text
+    assert await notifier.query("SELECT 1 FROM outbox") == []
+
+
+async def test_the_number_of_what_was_asked_is_said_to_be_noted(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await log_in(browser)
+    [request_id] = await notifier.take(AgentErasureRequested(agent_id="IEL-1", requested_at=clock.now()))
+    page = (await browser.get(f"{ERASURE}?fait={request_id}")).text
+    assert f"sous le numéro <strong>{request_id}</strong>" in page
+    assert "sous le numéro" not in (await browser.get(f"{ERASURE}?fait={uuid4()}")).text
 
 
 async def test_who_is_to_be_forgotten_and_which_services_have_done_it_stands_on_the_page_without_a_name(
@@ -608,7 +637,6 @@ async def test_who_is_to_be_forgotten_and_which_services_have_done_it_stands_on_
     assert str(request_id) in page
     assert page.count("pas encore") == 2
     assert "IEL-0048151" not in page
-    assert "<code>parcours person erase</code>" in page
 
 
 async def test_without_a_key_to_sign_with_nothing_can_be_requested(
@@ -619,6 +647,6 @@ async def test_without_a_key_to_sign_with_nothing_can_be_requested(
         transport=httpx.ASGITransport(app=app), base_url="http://test", follow_redirects=True
     ) as browser:
         key = await log_in(browser)
-        typed = {"cle": key, "emetteur": "iel", "agent": "IEL-1", "encore": "IEL-1"}
+        typed = {"cle": key, "emetteur": "iel", "agent": "IEL-1", "motif": PURPOSE, "confirmer": "oui"}
         assert "INTAKE_SIGNING_KEY" in (await browser.post("/courriels/suivi/effacement", data=typed)).text
     assert await notifier.query("SELECT 1 FROM outbox") == []

@@ -86,6 +86,18 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     assert [line for line in titles if line.startswith("Courriel")], "letters stand in the same story"
 
 
+async def test_the_page_of_a_person_leads_to_their_erasure(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await hear_story(notifier)
+    page = (await looked_for(browser, await log_in(browser), "durand")).text
+    form = page[page.index('action="/courriels/suivi/effacement"') :]
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[: form.index("</form>")]))
+    asked = await browser.post("/courriels/suivi/effacement", data=fields)
+    assert "<h1>Effacer les données de Zoé Durand ?</h1>" in asked.text
+    assert "parcours agent export iel IEL-0048151" in page
+
+
 async def test_a_letter_that_was_sent_again_is_two_mails_and_one_decision(
     sent: Notifier, browser: httpx.AsyncClient
 ) -> None:
