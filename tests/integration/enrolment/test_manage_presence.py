@@ -4,7 +4,6 @@ import io
 import re
 import zipfile
 from datetime import UTC, datetime, timedelta
-from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -94,25 +93,37 @@ async def test_who_has_lost_their_seat_meanwhile_is_told_and_nothing_is_recorded
 
 
 @pytest.mark.parametrize(("rest", "label"), [("attended", "présence"), ("absent", "absence")])
-async def test_one_link_chooses_for_all_who_are_neither_recorded_nor_noted_at_the_door(
+async def test_one_button_chooses_for_all_for_whom_nothing_is_recorded_noted_or_chosen(
     front: Front, organiser: OrganiserClient, rest: str, label: str
 ) -> None:
     session, _, (recorded, noted) = await running(front)
-    others = an_agent(family_name="Caro"), an_agent(family_name="Dréau")
+    others = an_agent(family_name="Caro"), an_agent(family_name="Dréau"), an_agent(family_name="Even")
     await front.enrol(session, *others)
+    by_hand = str((await front.of(session, others[2])).enrolment_id)
     path = page_of(session, "/presence")
     mark = {f"avant-{recorded}": "", f"p-{recorded}": "absent_justified"}
     await send(organiser, path, **mark)
     await send(organiser, page_of(session, "/pointage"), present=noted)
-    links = re.findall(r'href="([^"]+reste=[^"]+)">([^<]+)<', (await organiser.get(path)).text)
-    (link,) = [unescape(address) for address, text in links if text == label]
-    page = await organiser.get(link)
+    buttons = re.findall(r'name="reste" value="(\w+)">([^<]+)<', (await organiser.get(path)).text)
+    assert (rest, label.capitalize()) in buttons
+    page = await send(organiser, path, **{f"p-{by_hand}": "absent_justified", "reste": rest})
     chosen = dict(re.findall(r'name="p-([^"]+)" value="(\w+)" checked', page.text))
     assert chosen.pop(recorded) == "absent_justified"
     assert chosen.pop(noted) == "attended"
+    assert chosen.pop(by_hand) == "absent_justified"  # what was chosen by hand stays
     assert [*chosen.values()] == [rest, rest]
     assert f"« {label} » est choisi pour toutes les autres" in text_of(page).replace("\u00a0", " ")
-    assert await front.states(session, *others) == ["enrolled", "enrolled"]  # nothing is recorded yet
+    assert await front.states(session, *others) == ["enrolled"] * 3  # nothing is recorded yet
+
+
+async def test_before_its_start_a_seance_leaves_nothing_to_choose(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _, _ = await running(front, starts_at=datetime.now(UTC) + timedelta(hours=1))
+    page = await organiser.get(page_of(session, "/presence"))
+    assert "Les arrivées se pointent avant." in text_of(page)
+    assert page.text.count('<fieldset class="segments" disabled>') == 2
+    assert "<p><button>Enregistrer les présences</button></p>" not in page.text
 
 
 async def test_each_seance_that_lacks_somebodys_attendance_is_marked(

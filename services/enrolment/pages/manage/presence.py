@@ -87,7 +87,7 @@ class PresencePages:
 
     async def record(self, visit: StaffVisit) -> Response:
         """Attendance at a module; on POST what has changed in the form is recorded, all or nothing."""
-        if visit.request.method != "POST":
+        if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
             return await self._sheet(visit)
         session_id = frame.session_id_of(visit)
         async with visit.database.quiet_transaction() as tx:
@@ -117,7 +117,6 @@ class PresencePages:
         async with visit.database.quiet_transaction() as tx:
             files = await _certificate_files(tx, numbers.session.session_id)
             incomplete = await attendance.incomplete_modules(tx, numbers.session, clock.now())
-        rest = visit.request.query_params.get("reste", "")
         return frame.page(
             visit,
             "presence.html",
@@ -132,7 +131,7 @@ class PresencePages:
             since=since,
             typed=visit.form,
             incomplete=incomplete,
-            rest=_mark(rest) or "",
+            rest=_mark(visit.form.get("reste")) or "",
         )
 
     # ----------------------------------------------------------------------------------- at the door
