@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from services.notifier.pages.mail_log import INCIDENTS
+from shared.web.links import OPERATIONS
 from tests.browser import served_notifier as notifier
 from tests.browser.conftest import new_tab
 from tests.browser.served_notifier import LOG, ServedNotifier
@@ -18,6 +20,24 @@ def find(page: Page, person: str) -> None:
     page.get_by_label("Personne", exact=True).fill(person)
     page.get_by_label("Motif de la consultation").fill("demande 4712")
     page.get_by_role("button", name="Chercher").click()
+
+
+def bottom(part: Locator) -> float:
+    box = part.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
+
+
+def test_the_button_of_a_search_stands_on_the_line_of_its_fields(
+    chromium: Browser, served_notifier: ServedNotifier
+) -> None:
+    with new_tab(chromium, base_url=served_notifier.url, viewport={"width": 1280, "height": 900}) as page:
+        for area, path in ((LOG, f"{LOG}/chiffres"), (OPERATIONS["notifier"], INCIDENTS)):
+            log_in(page, area, notifier.ADMIN_TOKEN)
+            page.goto(path)
+            bar = page.get_by_role("search")
+            field = bar.locator("select, input:not([type=hidden])").first
+            assert abs(bottom(bar.get_by_role("button")) - bottom(field)) <= 2
 
 
 def test_a_person_is_found_their_letter_read_and_their_address_corrected(

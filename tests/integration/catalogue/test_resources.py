@@ -446,7 +446,7 @@ async def test_when_a_resource_was_put_online_and_withdrawn_is_told_by_its_organ
     page = text_of((await visit.get(path)).text)
     assert "Mise en ligne le mercredi 4 mars 2026, retirée le lundi 9 mars 2026." in page
     listed = text_of((await visit.get("/gestion/ressources")).text)
-    assert "Mise en ligne le mercredi 4 mars 2026" in listed
+    assert "mercredi 4 mars 2026 Guyane" in listed
 
 
 # --------------------------------------------------------------------------------------------- by a form
