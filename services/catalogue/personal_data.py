@@ -12,7 +12,15 @@ BESPOKE = Retention(
     days="catalogue_bespoke_kept_days",
     since="la dernière réponse à la demande",
     over="requester_email IS NOT NULL AND coalesce(answered_at, received_at) < :before",
-    emptied=("requester_name", "requester_email", "message", "advisor_name", "advisor_email", "answer"),
+    emptied=(
+        "requester_name",
+        "requester_email",
+        "message",
+        "advisor_name",
+        "advisor_email",
+        "answer",
+        "messages",
+    ),
 )
 """The request itself stays, for the figures; it names nobody then."""
 AUDIT = Retention(
@@ -29,7 +37,7 @@ TRAINERS = Retention(
 
 _TO_ANSWER = "Répondre aux demandes de formation sur mesure."
 _OF_REQUESTER = BY_ADDRESS.format("requester_email") + " AND received_at <= :until"
-_OF_ADVISOR = BY_ADDRESS.format("advisor_email") + " AND answered_at <= :until"
+_OF_ADVISOR = BY_ADDRESS.format("advisor_email") + " AND coalesce(answered_at, received_at) <= :until"
 _BESPOKE_READ = (
     f"kind = '{ReadKind.BESPOKE}' AND about IN (SELECT CAST(bespoke_id AS text) FROM bespoke_request "  # noqa: S608 our own
     f"WHERE ({_OF_REQUESTER}) OR ({_OF_ADVISOR}))"
@@ -62,12 +70,13 @@ REGISTER = (
                 columns={
                     "advisor_name": "nom de la personne qui répond",
                     "advisor_email": "son courriel",
-                    "answer": "sa réponse",
+                    "answer": "sa dernière réponse",
+                    "messages": "toutes les réponses",
                 },
                 purpose=_TO_ANSWER,
                 ends=(BESPOKE,),
                 of_address=_OF_ADVISOR,
-                emptied=dict.fromkeys(("advisor_name", "advisor_email", "answer"), "NULL"),
+                emptied=dict.fromkeys(("advisor_name", "advisor_email", "answer", "messages"), "NULL"),
                 of_others=("requester_name", "requester_email", "message"),
             ),
             PersonalData(

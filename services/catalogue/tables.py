@@ -264,6 +264,7 @@ class BespokeRequestRow(_Row, table=True):
     advisor_name: str | None
     advisor_email: str | None
     answer: str | None
+    messages: dict[str, str] | None = Field(default=None, sa_type=JSONB(none_as_null=True))
     session_id: UUID | None = Field(foreign_key="session.session_id")
 
 

@@ -437,6 +437,7 @@ ACTIONS: Mapping[str, str] = {
     "deleted": "supprimée",
     "agreed": "créée en réponse à une collectivité",
     "answered": "réponse donnée",
+    "handed_over": "confiée à une autre personne",
 }
 """What somebody did to a session, a resource or a bespoke request, as its history has it."""
 CHOICES: Mapping[str, str] = {
@@ -530,8 +531,8 @@ FORM_FIELDS: Mapping[str, str] = {
     "answer": "réponse",
     "message": "message",
     "reason": "motif",
-    "advisor_name": "votre nom",
-    "advisor_email": "votre courriel",
+    "advisor_name": "nom",
+    "advisor_email": "courriel",
     "resource_kind": "nature",
     "copie": "début de la copie",
     "modele": "nom du modèle",

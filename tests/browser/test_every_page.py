@@ -253,6 +253,14 @@ MANAGED: States = {
             see("Quelqu’un a répondu depuis"),
         ],
     ),
+    "a request, to hand over": (
+        "/gestion/demandes",
+        [press("Ville de Rennes", "link"), press("La confier à quelqu’un", "link")],
+    ),
+    "a request, to hand over, mistakes": (
+        None,
+        [press("Confier la demande"), see("Rien n’a été enregistré")],
+    ),
     "requests, listed": ("/gestion/demandes/liste", []),
     "requests, listed, none": ("/gestion/demandes/liste?etat=declined", []),
     "resources": ("/gestion/ressources", []),

@@ -1,5 +1,6 @@
 """Bespoke requests: what may be answered to an authority, and the private session that follows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -39,7 +40,8 @@ class BespokeRequest:
 
     ``request_id`` and ``source`` are the ``ce_id`` and the ``ce_source`` of its event; ``bespoke_id`` is the
     ``request_id`` too, unless another portal's request has it. ``requester`` and ``message`` are None once
-    they have been forgotten: then nobody can be answered.
+    they have been forgotten: then nobody can be answered. ``answer`` is the last message to the authority,
+    ``messages`` are all, by the version that the request had from then on.
     """
 
     bespoke_id: UUID
@@ -61,6 +63,7 @@ class BespokeRequest:
     answered_at: datetime | None = None
     advisor: Contact | None = None
     answer: str | None = None
+    messages: Mapping[str, str] | None = None
     session_id: UUID | None = None
 
     @property
@@ -170,6 +173,7 @@ def answer(
             answered_at=now,
             advisor=advisor,
             answer=message or request.answer,
+            messages={**(request.messages or {}), **({str(request.version + 1): message} if message else {})},
             session_id=session_id,
         ),
         BespokeRequestAnswered(
@@ -184,6 +188,14 @@ def answer(
         ),
         done,
     )
+
+
+def handed_over(request: BespokeRequest, advisor: Contact) -> BespokeRequest | RefusedByRule:
+    """The request as somebody else's, to whom the authority answers from the next answer on."""
+    if request.requester is None or not request.state.is_open:
+        detail = f"a request that is {request.state} is answered for good, or nobody can be answered"
+        return RefusedByRule((Violation(RefusalCode.NOT_ANSWERABLE, "advisor", detail),))
+    return replace(request, version=request.version + 1, advisor=advisor)
 
 
 def _of_the_session(violation: Violation) -> Violation:

@@ -21,7 +21,7 @@ from services.catalogue.tables import AuditLogRow
 from shared import clock, read_log
 from shared.auth import Principal
 from shared.database import Transaction
-from shared.events.vocabulary import Format
+from shared.events.vocabulary import Contact, Format
 from shared.read_log import Reading, ReadKind
 
 
@@ -64,6 +64,23 @@ async def answer(
         await sessions.save(tx, [(None, answered.session)], actor=who.name, action=Action.AGREED)
     await bespoke.save(tx, before, answered.request, answered.event, actor=who.name)
     return answered.request
+
+
+async def hand_over(
+    tx: Transaction,
+    who: Principal,
+    bespoke_id: UUID,
+    advisor: Contact,
+    reading: Reading,
+    *,
+    tags: frozenset[str] | None,
+) -> BespokeRequest:
+    """Have somebody else follow a request; the authority hears who with the next answer."""
+    before = await show(tx, who, bespoke_id, reading, lock=True)
+    require_tag(tags, tag_of(before), "bespoke request")
+    after = unless_refused(rules.handed_over(before, advisor))
+    await bespoke.save(tx, before, after, None, actor=who.name)
+    return after
 
 
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:

@@ -28,6 +28,7 @@ class Action(StrEnum):
     WITHDRAWN = "withdrawn"
     AGREED = "agreed"
     ANSWERED = "answered"
+    HANDED_OVER = "handed_over"
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,21 +120,22 @@ async def save(
     tx: Transaction,
     before: BespokeRequest,
     after: BespokeRequest,
-    event: BespokeRequestAnswered,
+    event: BespokeRequestAnswered | None,
     *,
     actor: str,
 ) -> None:
-    """Store an answer, its event, and the audit entry, which names nobody outside."""
+    """Store an answer or, without an event, a hand-over; and the audit entry, which names nobody outside."""
     columns = _columns(after)
     statement = update(BespokeRequestRow).where(
         col(BespokeRequestRow.bespoke_id) == columns.pop("bespoke_id")
     )
     await tx.execute(statement.values(**columns))
-    await outbox.publish(tx, [event])
+    await outbox.publish(tx, [] if event is None else [event])
     changes: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]
-    await audit_log.record(tx, [AuditEntry(actor, Action.ANSWERED, after.bespoke_id, after.version, changes)])
+    action = Action.HANDED_OVER if event is None else Action.ANSWERED
+    await audit_log.record(tx, [AuditEntry(actor, action, after.bespoke_id, after.version, changes)])
 
 
 def _found_by(sought: str) -> ColumnElement[bool]:

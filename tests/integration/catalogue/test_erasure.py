@@ -132,6 +132,19 @@ async def test_an_officer_is_forgotten_with_the_request_and_an_advisor_without(
         assert await persons() == {rest}
 
 
+async def test_who_was_handed_a_request_and_has_not_answered_yet_is_forgotten(
+    database: Database, portals: PortalsFile
+) -> None:
+    await hear(database, a_bespoke_request())
+    handed_over = text("UPDATE bespoke_request SET advisor_name = 'Paul', advisor_email = :address")
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE outbox SET sent_at = now()"))
+        await tx.execute(handed_over, {"address": ADVISOR["email"]})
+    assert await eraser(database, portals).forget(ADVISOR["email"], uuid4())
+    async with database.quiet_transaction() as tx:
+        assert (await tx.scalars(text("SELECT advisor_email FROM bespoke_request"))).one() is None
+
+
 async def test_who_is_forgotten_waits_for_no_answer_any_more_and_who_answered_goes_on(
     a_bespoke_offer: str, ask: Ask, database: Database, portals: PortalsFile
 ) -> None:

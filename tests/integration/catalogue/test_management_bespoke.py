@@ -6,7 +6,10 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
 
+from services.catalogue.tables import OfferRow
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
 from shared.references import reference_of
@@ -26,6 +29,7 @@ from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 __all__ = ["organiser"]
 
 ADVISOR = {"advisor_name": "Paul Petit", "advisor_email": "paul.petit@delegation.example"}
+DECLINED = ADVISOR | {"answer": "declined", "message": "Faute de formateur."}
 
 
 async def test_a_delegation_answers_an_authority_by_forms(
@@ -146,7 +150,7 @@ async def test_the_page_of_a_request_has_its_next_answer_or_the_chosen_one_and_i
     await send(organiser, path, answer="qualified", **ADVISOR)
     await send(organiser, path, answer="proposed", **ADVISOR)
     assert await answer_of(path) == "agreed"
-    await send(organiser, path, answer="declined", **ADVISOR)
+    await send(organiser, path, **DECLINED)
     page = (await organiser.get(path)).text
     assert 'name="answer"' not in page
     (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
@@ -175,7 +179,7 @@ async def test_an_answer_over_somebody_elses_is_not_given(
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     page = (await organiser.get(path)).text
     assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
-    stale = unseen_fields(page) | {"answer": "declined"} | ADVISOR
+    stale = unseen_fields(page) | DECLINED
     assert (await organiser.post(path, data=stale)).status_code == 412
     assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
 
@@ -186,7 +190,7 @@ async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_e
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     page = (await organiser.get(path)).text
     assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
-    form = unseen_fields(page) | {"answer": "declined"} | ADVISOR
+    form = unseen_fields(page) | DECLINED
     faulty = await organiser.post(path, data=form | {"advisor_email": ""})
     assert faulty.status_code == 422
     mended = await organiser.post(path, data=form | {"version": hidden(faulty.text, "version")})
@@ -202,7 +206,7 @@ async def test_what_was_typed_for_an_answer_that_was_given_meanwhile_is_sent_as_
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     page = (await organiser.get(path)).text
-    assert (await send(organiser, path, answer=answer, **ADVISOR)).status_code == 303
+    assert (await send(organiser, path, **DECLINED | {"answer": answer})).status_code == 303
     typed = {"answer": answer, "message": "Nous revenons vers vous."} | ADVISOR
     stale = await organiser.post(path, data=unseen_fields(page) | typed)
     assert stale.status_code == 412
@@ -211,15 +215,70 @@ async def test_what_was_typed_for_an_answer_that_was_given_meanwhile_is_sent_as_
     assert ("?reponse=proposed" in stale.text) is (answer == "qualified")
 
 
-async def test_an_answer_without_a_message_leaves_the_last_one_to_be_read(
+async def test_the_history_has_every_message_with_the_answer_that_it_came_with(
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
     await send(organiser, path, answer="proposed", message="Deux jours à Rennes.", **ADVISOR)
-    await send(organiser, path, answer="declined", **ADVISOR)
+    await send(organiser, path, answer="proposed", **ADVISOR)
+    await send(organiser, path, answer="proposed", message="Ou un jour à Brest.", **ADVISOR)
+    lines = _history((await organiser.get(path)).text)
+    said = [re.findall(r"<blockquote>\s*<p>(.*?)</p>", line) for line in lines]
+    assert said == [["Ou un jour à Brest."], [], ["Deux jours à Rennes."], ["Plutôt au printemps."]]
+
+
+async def test_a_refusal_says_why(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    unsaid = await send(organiser, path, **DECLINED | {"message": " "})
+    assert error_of(unsaid, "message") == "Ce champ est obligatoire."
+    assert not [event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]
+
+
+async def test_an_agreement_begins_with_the_offer_of_its_theme_and_the_places_that_were_asked_for(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
+) -> None:
+    asked = a_bespoke_request(trainees=12)
+    async with database.transaction() as tx:
+        await tx.execute(
+            update(OfferRow).where(col(OfferRow.offer_id) == a_bespoke_offer).values(themes=[asked.theme])
+        )
+    path = f"/gestion/demandes/{await hear(database, asked)}"
+    await send(organiser, path, answer="proposed", **ADVISOR)
     page = (await organiser.get(path)).text
-    assert "Refusée" in page
-    assert "Deux jours à Rennes." in page
+    assert f'<option value="{a_bespoke_offer}" selected>' in page
+    assert re.search('name="capacity" type="number" value="12"', page)
+
+
+async def test_a_request_is_handed_over_to_somebody_else_whom_the_next_answer_names(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    await send(organiser, path, answer="qualified", message="Bien reçu.", **ADVISOR)
+    seen = (await organiser.get(path)).text
+    confided = f"{path}/confier"
+    assert confided in seen
+    new = {"advisor_name": "Léa Martin", "advisor_email": "lea.martin@delegation.example"}
+    wrong = await send(organiser, confided, **new | {"advisor_email": "lea"})
+    assert error_of(wrong, "advisor_email").startswith("Indiquez une adresse électronique")
+    assert (await send(organiser, confided, **new)).headers["location"] == f"{path}?fait=confiee"
+    page = (await organiser.get(f"{path}?fait=confiee")).text
+    assert "La demande est confiée à Léa Martin." in page
+    assert 'value="lea.martin@delegation.example"' in page
+    assert "Confiée à une autre personne" in _history(page)[0]
+    assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
+    late = await organiser.post(path, data=unseen_fields(seen) | {"answer": "proposed"} | ADVISOR)
+    assert late.status_code == 412, "who answers sees first that it is somebody else's"
+    late = await organiser.post(confided, data=unseen_fields(seen) | ADVISOR)
+    assert late.status_code == 412
+    await send(organiser, path, **DECLINED | new)
+    assert (await organiser.get(confided)).text.count("Confier la demande</button>") == 0
+
+
+def _history(page: str) -> list[str]:
+    (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
+    return re.findall(r"<li.*?</li>", history, re.DOTALL)
 
 
 @pytest.mark.parametrize("sought", ["metropole", "2435 0013 900189", "reference"])

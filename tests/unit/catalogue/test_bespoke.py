@@ -49,6 +49,16 @@ def a_session(**plan: Any) -> Session:
     return replace(a_draft(), format=Format.BESPOKE, plan=private, version=0)
 
 
+@pytest.mark.parametrize("state", BespokeState)
+def test_a_request_is_handed_over_as_long_as_it_is_answered(state: BespokeState) -> None:
+    handed = bespoke.handed_over(a_request(state), ADVISOR)
+    if state.is_open:
+        assert handed == a_request(state, advisor=ADVISOR, version=2)
+    else:
+        assert isinstance(handed, RefusedByRule)
+    assert isinstance(bespoke.handed_over(a_request(state, requester=None), ADVISOR), RefusedByRule)
+
+
 def test_what_is_next_can_always_be_answered_and_nothing_can_once_it_is_forgotten_who_asked() -> None:
     steps = [(state, bespoke.next_answer(a_request(state))) for state in BespokeState if state.is_open]
     assert [answer for _, answer in steps] == [QUALIFIED, PROPOSED, AGREED]

@@ -3,7 +3,7 @@
 from starlette.routing import Route
 
 from services.catalogue.pages.manage.actions import cancel, copy, delete, name_template, replay
-from services.catalogue.pages.manage.bespoke import answer_request, list_requests, show_board
+from services.catalogue.pages.manage.bespoke import answer_request, hand_over, list_requests, show_board
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.history import session_history
 from services.catalogue.pages.manage.listing import own_sessions
@@ -65,4 +65,7 @@ def routes(logins: Logins) -> list[Route]:
         Route("/gestion/demandes", logins.guarded(show_board)),
         Route("/gestion/demandes/liste", logins.guarded(list_requests)),
         Route("/gestion/demandes/{bespoke_id:uuid}", logins.guarded(answer_request), methods=["GET", "POST"]),
+        Route(
+            "/gestion/demandes/{bespoke_id:uuid}/confier", logins.guarded(hand_over), methods=["GET", "POST"]
+        ),
     ]

@@ -20,7 +20,7 @@ from services.catalogue.service import bespoke, offers
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
-from shared.events.vocabulary import Format
+from shared.events.vocabulary import Contact, Format
 from shared.events.zones import PARIS, zone_of
 from shared.read_log import reading_of
 from shared.web import responses
@@ -48,7 +48,8 @@ HISTORY = 50
 """Answers that the page of a request shows: nearly always all."""
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 """The name of who logged in with an address that the issuer verified: any other has its subject behind it."""
-_FIELDS = ("answer", "message", "advisor_name", "advisor_email", *_SESSION)
+_ADVISOR = ("advisor_name", "advisor_email")
+_FIELDS = ("answer", "message", *_ADVISOR, *_SESSION)
 
 
 async def show_board(visit: StaffVisit) -> Response:
@@ -110,14 +111,53 @@ async def answer_request(visit: StaffVisit) -> Response:
     return responses.see_other(address)
 
 
+async def hand_over(visit: StaffVisit) -> Response:
+    """Who is to follow a request from now on, and that they do."""
+    request, stale = await _own(visit), False
+    errors: FormErrors = {}
+    if not possible_answers(request):
+        return responses.see_other(f"/gestion/demandes/{request.bespoke_id}")  # which says why
+    if visit.request.method == "POST":
+        tags = frozenset((visit.form.get("version", ""),))
+        try:
+            advisor = Contact.model_validate(_advisor(visit.form))
+            async with visit.database.transaction() as tx:
+                await bespoke.hand_over(
+                    tx, visit.who, request.bespoke_id, advisor, reading_of(visit.who, None), tags=tags
+                )
+        except ValidationError as error:
+            fields = {f"advisor_{problem['loc'][0]}" for problem in error.errors(include_url=False)}
+            errors = {field: form_errors.unreadable(field) for field in fields}
+        except (Impossible, Stale):
+            request, stale = await _own(visit), True
+        else:
+            return responses.see_other(f"/gestion/demandes/{request.bespoke_id}?fait=confiee")
+    tag = bespoke.tag_of(request)
+    return visit.page(
+        "gestion-demande-confier.html",
+        status=412 if stale else 422 if errors else 200,
+        request=request,
+        values={name: visit.form.get(name, "") for name in _ADVISOR},
+        **shown_errors(visit.rendering, errors, _ADVISOR),
+        stale=stale,
+        tag=tag if stale else visit.form.get("version", tag),
+    )
+
+
+def _advisor(form: Form) -> dict[str, str]:
+    return {"name": form.get("advisor_name", ""), "email": form.get("advisor_email", "")}
+
+
 def _read(form: Form) -> BespokeAnswerRequest | dict[str, FormError]:
     """The answer that a form gives, or by field what of it makes no sense."""
     fields: dict[str, Any] = {
         "answer": form.get("answer", ""),
-        "advisor": {"name": form.get("advisor_name", ""), "email": form.get("advisor_email", "")},
+        "advisor": _advisor(form),
         "message": form.typed("message") or None,
     }
     errors: dict[str, FormError] = {}
+    if fields["answer"] == BespokeAnswer.DECLINED and not fields["message"]:
+        errors["message"] = form_errors.REQUIRED
     if fields["answer"] == BespokeAnswer.AGREED:
         typed = session_form.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=PARIS)
         fields["session"], errors = typed.fields, typed.errors
@@ -167,6 +207,9 @@ async def _page(
         # What was typed for an answer that somebody else's has made impossible is sent as no other.
         chosen = None if visit.form else next_answer(request)
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
+    if not visit.form and chosen == BespokeAnswer.AGREED:
+        fitting = [offer.offer_id for offer in every if request.theme in offer.themes]
+        values |= {"capacity": str(request.trainees), "offer_id": fitting[0] if len(fitting) == 1 else ""}
     if not visit.form and request.advisor is not None:
         values |= {"advisor_name": request.advisor.name, "advisor_email": request.advisor.email}
     elif not visit.form and _ADDRESS.fullmatch(visit.who.name):
@@ -184,6 +227,6 @@ async def _page(
         values=values,
         **shown_errors(visit.rendering, errors, _FIELDS),
         stale=stale,
-        done=visit.done == "oui",
+        done=visit.done,
         tag=tag if stale else visit.form.get("version", tag),
     )
