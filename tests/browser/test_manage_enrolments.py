@@ -565,7 +565,7 @@ def test_attendance_is_recorded_by_the_form_and_corrected_by_a_file(
     rows = tab.locator("tbody tr")
     for row, mark in enumerate(("Présence", "Absence", "Absence")):
         rows.nth(row).get_by_role("radio", name=mark, exact=True).check(force=True)
-    tab.get_by_role("button", name="Enregistrer les présences").click()
+    tab.get_by_role("button", name="Enregistrer les présences").last.click()
     is_said(tab, "Les présences sont enregistrées.")
     assert downloaded(tab, "Attestations (ZIP)").startswith(b"PK")
     tab.goto(in_session(served_enrolment, "held", "/fichiers"))
