@@ -122,8 +122,9 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
     zone = common.form.get("timezone", "").strip() or common.zone
     own = {"title": titled if title else "", "organiser": common.organiser, "timezone": zone}
     whole = {**common.form, **own}
-    if row["venue"]:
-        whole["venue"] = row["venue"]
+    in_common = whole.get("venue", "").strip() or whole.get("join_url", "").strip()
+    if row["venue"] or not in_common:  # without a place the town is one
+        whole["venue"] = row["venue"] or town
     if row["capacity"]:
         whole["capacity"] = row["capacity"]
         whole.pop(session_form.UNLIMITED, None)

@@ -281,6 +281,20 @@ async def test_a_template_fills_the_form_of_a_new_session_and_of_a_series(
         assert "BRE-1" not in filled
 
 
+async def test_no_town_of_a_series_takes_the_place_of_the_session_that_it_begins_with(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    path = await created(organiser, an_empty_offer, venue="Salle des fêtes, Quimper", summary="Une journée.")
+    begun = (await organiser.get(PAGE, params={"depuis": path.rsplit("/", 1)[1]})).text
+    assert "Une journée." in begun
+    assert "Salle des fêtes" not in begun
+    form = a_series(an_empty_offer, "Brest", "Lorient", **{"towns-1-venue": "Mairie, Lorient", "venue": ""})
+    _, confirmed = await seen(organiser, form)
+    await organiser.post(PAGE, data=confirmed)
+    places = sorted(str(item["venue"]) for item in await sessions_of(ask))
+    assert places == ["Brest", "Mairie, Lorient", "Salle des fêtes, Quimper"]
+
+
 async def test_a_name_is_of_one_template_and_ends_when_it_is_emptied(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:

@@ -24,7 +24,8 @@ async def new_series(visit: StaffVisit) -> Response:
     """The form, then what would be made of it, then what was made."""
     async with visit.database.quiet_transaction() as tx:
         every = await offers.every(tx)
-    values = series_form.kept(visit.form, await beginning(visit))
+    # The place of the session that it begins with is in one town: it is none of the others'.
+    values = series_form.kept(visit.form, await beginning(visit) | {"venue": ""})
     button = visit.form.get(form_rows.BUTTON, "")
     if visit.request.method != "POST" or button:
         return await _page(visit, every, values, button=button)
