@@ -112,7 +112,10 @@ window.inspection = (() => {
   // Nothing is pushed aside or cut off by its own box (RGAA 10.4, 10.11, 10.12).
   const room = () => {
     const needed = document.documentElement.scrollWidth, found = [];
-    if (needed > innerWidth) found.push(`needs ${needed} px`);
+    if (needed > innerWidth) {
+      const beyond = all("*").filter((part) => !part.closest("nav") && seen(part) && part.getBoundingClientRect().right > innerWidth + 1);
+      found.push(`needs ${needed} px: ${beyond.slice(0, 8).map(outline)}`);
+    }
     const cut = all("main *").filter((part) => part.childElementCount === 0 && lines(part) && seen(part));
     const elsewhere = ".hidden, .hidden *, svg *, thead *, option, textarea";
     return [...found, ...say("cut off", cut.filter((part) => !part.matches(elsewhere) &&
@@ -130,14 +133,17 @@ window.inspection = (() => {
     return found.map((fault) => `spread out: ${fault}`);
   };
 
-  // The same with text twice as large (RGAA 10.4): the style sheet has 106.25 %.
-  const enlarged = () => {
-    document.documentElement.style.fontSize = "212.5%";
-    const found = room();
+  // The same with larger text (RGAA 10.4): the style sheet has 106.25 %. No word is written one letter below the other.
+  const grow = (percent) => () => {
+    document.documentElement.style.fontSize = `${1.0625 * percent}%`;
+    const narrow = (part) => part.clientWidth < 4 * parseFloat(getComputedStyle(part).fontSize);
+    const words = all("main :is(h1, h2, h3, h4)").filter((part) => lines(part).length > 9 && !part.closest(".hidden") && seen(part));
+    const found = [...room(), ...say("squeezed", words.filter(narrow))];
     document.documentElement.removeAttribute("style");
-    return found.map((fault) => `text of 200 %: ${fault}`);
+    return found.map((fault) => `text of ${percent} %: ${fault}`);
   };
+  const enlarged = grow(200), larger = grow(150);
 
   const markup = () => [...frame(), ...mistakes(), ...names(), ...never()];
-  return { markup, focus, edges, motion, room, spread, enlarged };
+  return { markup, focus, edges, motion, room, spread, larger, enlarged };
 })();

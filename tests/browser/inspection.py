@@ -13,7 +13,7 @@ def faults(page: Page) -> list[str]:
     page.wait_for_load_state("load")
     page.evaluate("() => new Promise(requestAnimationFrame)")  # by then autofocus has had its effect
     found, before = _ask(page, "markup"), page.viewport_size
-    found += _at(page, 360, "room") + [f"360 px: {fault}" for fault in violations(page)]
+    found += _at(page, 360, "room", "larger") + [f"360 px: {fault}" for fault in violations(page)]
     found += _at(page, 320, "room", "spread")  # a window of 1280 at 400 %
     found += _at(page, 768, "room") + _at(page, 1440, "room") + _at(page, 1280, "room", "enlarged")
     page.emulate_media(color_scheme="dark")
