@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.notifier.pages.staff_area import CORRECTION, ERASURE, PEOPLE, WRITTEN_AGAIN
 from services.notifier.service import bounces, corrections, people, timeline
-from services.notifier.service.people import KnownPerson
+from services.notifier.service.people import Found
 from services.notifier.service.timeline import Story
 from shared.events.fields import is_address, is_agent_id, is_issuer
 from shared.events.vocabulary import AgentKey
@@ -54,8 +54,8 @@ class PeoplePages:
             return await self._story(visit, chosen, reading)
         async with visit.database.quiet_transaction() as tx:
             found = await people.find(tx, typed, reading)
-        if len(found) == 1:
-            return await self._story(visit, found[0].agent, reading)
+        if len(found.persons) == 1 and not found.is_near:
+            return await self._story(visit, found.persons[0].agent, reading)
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
@@ -113,7 +113,7 @@ class PeoplePages:
         visit: StaffVisit,
         typed: str = "",
         *,
-        found: list[KnownPerson] | None = None,
+        found: Found | None = None,
         errors: FormErrors = NOTHING_WRONG,
     ) -> Response:
         """The form; ``found`` are those of a search, None before it."""
@@ -123,8 +123,9 @@ class PeoplePages:
             typed=typed,
             purpose=visit.form.get("motif", ""),
             errors=sentences(visit.rendering, errors),
-            found=None if found is None else found[: people.MOST],
-            is_cut=found is not None and len(found) > people.MOST,
+            found=None if found is None else found.persons[: people.MOST],
+            is_cut=found is not None and len(found.persons) > people.MOST,
+            is_near=found is not None and found.is_near,
             is_reference=ids_of(typed) is not None,
             log=MAIL_LOG,
         )

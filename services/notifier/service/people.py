@@ -1,7 +1,9 @@
 """Persons as support looks for them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from services.notifier.service import near_names
 from services.notifier.store import enrolments, mails, people
 from services.notifier.store.people import KnownPerson
 from shared import read_log
@@ -12,6 +14,7 @@ from shared.references import ids_of
 
 __all__ = [
     "MOST",
+    "Found",
     "KnownPerson",
     "agents_by_identifier_or_reference",
     "find",
@@ -21,13 +24,20 @@ MOST = 50
 """Persons of a search, and so lines of the log of reads."""
 
 
-async def find(tx: Transaction, typed: str, reading: Reading) -> list[KnownPerson]:
+class Found(NamedTuple):
+    """Whom a search leads to; ``is_near``: nobody has the name that was typed, they have one like it."""
+
+    persons: list[KnownPerson]
+    is_near: bool
+
+
+async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
     """Return whom an address, an identifier, a reference of an enrolment or a name leads to.
 
     One more than :data:`MOST` at most. Who reads is recorded for each who is found, or that nobody was; what
     was typed is not kept.
     """
-    by_name = False
+    by_name = is_near = False
     if "@" in typed:
         found = await people.with_address(tx, typed, most=MOST + 1)
     else:
@@ -35,8 +45,11 @@ async def find(tx: Transaction, typed: str, reading: Reading) -> list[KnownPerso
         if not found:
             by_name = True
             found = await people.with_name(tx, typed, most=MOST + 1)
+            if not found:
+                found = await near_names.agents_nearly_called(tx, typed, most=MOST + 1)
+                is_near = bool(found)
     await read_log.record(tx, reading, ReadKind.PERSON, agents=found[:MOST], of_a_list=by_name)
-    return await people.known(tx, found)
+    return Found(await people.known(tx, found), is_near)
 
 
 async def agents_by_identifier_or_reference(

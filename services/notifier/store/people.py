@@ -1,6 +1,6 @@
 """Agents as support looks for them: by an address, or by the beginning of a name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -38,6 +38,24 @@ async def with_name(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]
     Every word that was typed begins a word of their names. Accents, capitals and hyphens do not matter.
     """
     return [AgentKey(*row) for row in await tx.execute(_BY_NAME, {"typed": typed, "most": most})]
+
+
+async def folded(tx: Transaction, typed: str) -> str:
+    """Return a name as names are compared: in small letters, without accents, hyphens or apostrophes."""
+    return str(await tx.scalar(_FOLDED, {"typed": typed}))
+
+
+async def family_names(tx: Transaction, beginnings: Collection[str], *, most: int) -> list[str]:
+    """Return the folded family names with an enrolment that begin with one of these, each once."""
+    return list(await tx.scalars(_FAMILY_NAMES, {"beginnings": sorted(beginnings), "most": most}))
+
+
+async def of_family_names(
+    tx: Transaction, names: Collection[str], *, most: int
+) -> list[tuple[AgentKey, str, str]]:
+    """Return the agents with an enrolment under these folded family names, with both their folded names."""
+    rows = await tx.execute(_OF_FAMILY_NAMES, {"names": sorted(names), "most": most})
+    return [(AgentKey(row.issuer, row.agent_id), row.given_name, row.family_name) for row in rows]
 
 
 async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson]:
@@ -98,6 +116,32 @@ _BY_NAME = text(
                   SELECT FROM word
                    WHERE position(' ' || word.word IN ' ' || {FOLDED.format(_NAMES)}) = 0)
             LIMIT 1000) AS found
+     ORDER BY issuer, agent_id LIMIT :most"""  # noqa: S608 our own words
+)
+_FOLDED = text(f"SELECT {FOLDED.format('CAST(:typed AS text)')}")
+_FAMILY_NAME = FOLDED.format("family_name")
+# From name to name along the index: there are far fewer names than enrolments.
+_FAMILY_NAMES = text(
+    f"""
+    WITH RECURSIVE name (beginning, value) AS (
+         SELECT beginning, first.value
+           FROM unnest(CAST(:beginnings AS text[])) AS beginning CROSS JOIN LATERAL (
+                SELECT {_FAMILY_NAME} AS value FROM enrolment
+                 WHERE {_FAMILY_NAME} ~>=~ beginning AND {_FAMILY_NAME} ~<~ (beginning || U&'\\+10FFFD')
+                 ORDER BY {_FAMILY_NAME} USING ~<~ LIMIT 1) AS first
+          UNION ALL
+         SELECT beginning, next.value
+           FROM name CROSS JOIN LATERAL (
+                SELECT {_FAMILY_NAME} AS value FROM enrolment
+                 WHERE {_FAMILY_NAME} ~>~ name.value AND {_FAMILY_NAME} ~<~ (beginning || U&'\\+10FFFD')
+                 ORDER BY {_FAMILY_NAME} USING ~<~ LIMIT 1) AS next)
+    SELECT value FROM name LIMIT :most"""  # noqa: S608 our own words
+)
+_OF_FAMILY_NAMES = text(
+    f"""
+    SELECT DISTINCT issuer, agent_id, {FOLDED.format("given_name")} AS given_name,
+           {_FAMILY_NAME} AS family_name
+      FROM enrolment WHERE {_FAMILY_NAME} = ANY (CAST(:names AS text[]))
      ORDER BY issuer, agent_id LIMIT :most"""  # noqa: S608 our own words
 )
 _KNOWN = text(

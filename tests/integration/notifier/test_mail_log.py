@@ -587,7 +587,7 @@ async def test_support_sees_who_is_to_be_forgotten_before_it_is_asked(
 
     asked = await browser.post(ERASURE, data=typed)
 
-    assert "<h1>Effacer les données de Zoé Durand ?</h1>" in asked.text
+    assert "<h1>Effacer les données de Zoé Durand\u00a0?</h1>" in asked.text
     assert mail.address in asked.text
     assert "A-2, donné par iel" in asked.text
     assert await sent.query("SELECT 1 FROM outbox") == before

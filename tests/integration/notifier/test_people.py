@@ -94,7 +94,7 @@ async def test_the_page_of_a_person_leads_to_their_erasure(
     form = page[page.index('action="/courriels/suivi/effacement"') :]
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[: form.index("</form>")]))
     asked = await browser.post("/courriels/suivi/effacement", data=fields)
-    assert "<h1>Effacer les données de Zoé Durand ?</h1>" in asked.text
+    assert "<h1>Effacer les données de Zoé Durand\u00a0?</h1>" in asked.text
     assert "parcours agent export iel IEL-0048151" in page
 
 
@@ -136,6 +136,38 @@ async def test_a_name_is_found_however_its_apostrophe_and_its_letters_are_typed(
         await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
     key = await log_in(browser)
     assert "<h2>2 personnes</h2>" in (await looked_for(browser, key, typed)).text
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("zoe durant", {"Durand"}),
+        ("Durent", {"Durand"}),
+        ("legoff", {"Le Goff"}),
+        ("anne sofie le gauff", {"Le Goff"}),
+        ("Jean-François Lefebvre", {"Lefèvre"}),
+        ("le fèvre", {"Lefèvre"}),
+        ("yann lefebvre", set()),
+        ("durazzo", set()),
+        ("dur", {"Durand"}),
+    ],
+)
+async def test_a_name_that_was_misheard_leads_to_those_like_it(
+    notifier: Notifier, browser: httpx.AsyncClient, typed: str, expected: set[str]
+) -> None:
+    for number, names in enumerate(
+        (("Zoé", "Durand"), ("Anne-Sophie", "Le Goff"), ("Jean-François", "Lefèvre"))
+    ):
+        agent = an_agent(agent_id=f"A-{number}", given_name=names[0], family_name=names[1])
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent))
+    key = await log_in(browser)
+    page = (await looked_for(browser, key, typed)).text
+    assert {name for name in ("Durand", "Le Goff", "Lefèvre") if f" {name}</" in page} == expected
+    assert ("au nom proche" in page) == bool(expected and typed != "dur")
+    reads = await notifier.query(
+        "SELECT agent_id FROM read_log WHERE kind = 'person' AND agent_id IS NOT NULL"
+    )
+    assert bool(list(reads)) == bool(expected)
 
 
 async def test_each_look_at_a_person_is_a_line_and_says_why(

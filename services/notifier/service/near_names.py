@@ -1,0 +1,82 @@
+"""Names as they are heard: ``durant`` is ``durand``, and ``legoff`` is ``le goff``. Compared folded."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+
+from services.notifier.store import people
+from shared.database import Transaction
+from shared.events.vocabulary import AgentKey
+
+MOST_WORDS = 6
+"""Of a name that are looked at."""
+LONGEST_RUN = 3
+"""Words that may be one family name."""
+SHORTEST = 4
+"""Letters of a family name that may be misspelt: a shorter one is near too many others."""
+NEAREST = 0.78
+"""How much of two names is the same, as `difflib` has it, so that one may be the other."""
+SAME_BEGINNING = 2
+"""Letters that are heard right."""
+MOST_NAMES = 2000
+"""Family names with these beginnings that are compared."""
+_SOUNDS = [
+    (re.compile(letters), sound)
+    for letters, sound in (
+        ("e?au", "o"),
+        ("ph", "f"),
+        ("qu|ck|k", "c"),
+        ("y", "i"),
+        ("h", ""),
+        ("[ae][nm](?![aeiou])", "an"),
+        (r"(.)\1", r"\1"),
+        ("[dtsxzpe]+$", ""),
+    )
+]
+"""Letters that sound alike in French."""
+
+
+async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
+    """Return the agents with an enrolment whose names are nearly those that were typed, in any order."""
+    heard = list(_family_names((await people.folded(tx, typed)).split()[:MOST_WORDS]))
+    known = await people.family_names(
+        tx, {family_name[:SAME_BEGINNING] for family_name, _ in heard}, most=MOST_NAMES
+    )
+    near = {
+        name: [others for family_name, others in heard if is_near(family_name, name.replace(" ", ""))]
+        for name in known
+    }
+    found = await people.of_family_names(tx, [name for name, ways in near.items() if ways], most=MOST_NAMES)
+    agents = [
+        agent
+        for agent, given_name, family_name in found
+        if any(_is_called(given_name, others) for others in near[family_name])
+    ]
+    return list(dict.fromkeys(agents))[:most]
+
+
+def is_near(heard: str, name: str) -> bool:
+    """Whether somebody of this name may have been heard so, or their name mistyped so."""
+    if _sound(heard) == _sound(name):
+        return True
+    return abs(len(heard) - len(name)) <= 2 and bool(difflib.get_close_matches(heard, [name], 1, NEAREST))
+
+
+def _sound(name: str) -> str:
+    for letters, sound in _SOUNDS:
+        name = letters.sub(sound, name)
+    return name
+
+
+def _family_names(names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each run of words, as one, that may be the family name, with the others."""
+    for first in range(len(names)):
+        for end in range(first + 1, min(first + LONGEST_RUN, len(names)) + 1):
+            family_name = "".join(names[first:end])
+            if len(family_name) >= SHORTEST:
+                yield family_name, names[:first] + names[end:]
+
+
+def _is_called(given_name: str, names: Iterable[str]) -> bool:
+    given = [*given_name.split(), given_name.replace(" ", "")]
+    return all(any(name.startswith(heard) or is_near(heard, name) for name in given) for heard in names)
