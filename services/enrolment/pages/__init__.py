@@ -1,5 +1,8 @@
-"""HTTP in (HTML): what links open, what problems mean, which certificates are valid, what organisers do."""
+"""HTTP in (HTML): what links open, what problems mean, which certificates are valid, what organisers do.
 
-from services.enrolment.pages import links, manage, trainer_roster, verification
+And what operators see of this service alone.
+"""
 
-__all__ = ["links", "manage", "trainer_roster", "verification"]
+from services.enrolment.pages import links, manage, status, trainer_roster, verification
+
+__all__ = ["links", "manage", "status", "trainer_roster", "verification"]
