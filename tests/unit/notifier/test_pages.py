@@ -95,6 +95,7 @@ STORY_PAGE: dict[str, Any] = {
     "is_lifted": False,
     "is_stale": True,
     "is_believed": True,
+    "erasure": "/courriels/effacement",
 }
 ATTEMPT = MailAttemptRow(mail_id=UUID(int=1), **TRIED)
 LOG_IN: dict[str, Any] = {
@@ -152,17 +153,25 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
         "erasure.html",
         LOG
         | {
-            "typed": {"agent": EVIL, "emetteur": EVIL, "encore": ""},
-            "errors": {"agent": EVIL, "emetteur": EVIL, "encore": EVIL},
+            "requested": None,
+            "typed": {"agent": EVIL, "emetteur": EVIL, "motif": EVIL},
+            "errors": {"agent": EVIL, "emetteur": EVIL, "motif": EVIL},
             "states": [ErasureState(UUID(int=1), EVIL, NOW, {"catalogue": NOW})],
             "services": ["catalogue", "notifier"],
             "is_believed": True,
         },
     ),
-    ("people.html", LOG | {"typed": EVIL, "errors": {}, "found": [PERSON], "is_cut": True}),
+    ("people.html", LOG | {"typed": EVIL, "errors": {}, "found": [PERSON], "is_cut": True, "is_near": True}),
     (
         "people.html",
-        LOG | {"typed": EVIL, "errors": {"cherche": EVIL, "motif": EVIL}, "found": None, "is_cut": False},
+        LOG
+        | {
+            "typed": EVIL,
+            "errors": {"cherche": EVIL, "motif": EVIL},
+            "found": None,
+            "is_cut": False,
+            "is_near": False,
+        },
     ),
     ("person.html", LOG | STORY_PAGE | {"errors": {"nouvelle": EVIL, "encore": EVIL}}),
     ("person.html", LOG | STORY_PAGE | {"is_requested": True}),
