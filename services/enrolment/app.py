@@ -97,7 +97,6 @@ def compose(settings: Settings) -> Process:
         guard=guard,
         address=settings.public_url("enrolment"),
         provider=provider_of(settings),
-        lines=pages.status.lines,
     )
     process.api.router.routes.append(rendering.unknown_below("/inscriptions"))
     return process

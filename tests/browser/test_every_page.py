@@ -587,7 +587,7 @@ def search(text: str) -> list[Step]:
 def of_notifier(served: ServedNotifier) -> States:
     link = served.links
     return {
-        "news": ("/courriels/abonnement", []),
+        "news": ("/courriels/abonnement?offre=ia-et-territoires&delegation=bretagne", [unfold]),
         "news, mistakes": (None, [press("M’abonner")]),
         "news, asked": (
             None,
@@ -602,7 +602,7 @@ def of_notifier(served: ServedNotifier) -> States:
         "lost link, mistake": (None, [press("Recevoir le lien")]),
         "confirm": (link[Purpose.CONFIRM], []),
         "confirmed": (None, [press("Confirmer mon abonnement")]),
-        "preferences": (link[Purpose.PREFERENCES], []),
+        "preferences": (link[Purpose.PREFERENCES], [unfold]),
         "unsubscribe": (link[Purpose.UNSUBSCRIBE], []),
         "digest": (link[Purpose.DIGEST], []),
         "forged": (f"{Purpose.DIGEST.value}/x", []),

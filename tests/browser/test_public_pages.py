@@ -258,6 +258,9 @@ def test_who_wants_to_be_told_when_a_session_opens_finds_the_offer_chosen(
     chosen = page.get_by_role("checkbox").and_(page.locator(":checked"))
     expect(chosen).to_have_count(1)
     expect(chosen).to_have_accessible_name(re.compile("IA et territoires"))
+    button = page.get_by_role("button", name="M’abonner").bounding_box()
+    assert button is not None
+    assert button["y"] < 2 * 740, "what one came for is on two screens of a phone"
     page.get_by_label("Votre adresse électronique").fill("lea@ville.example")
     page.get_by_role("button", name="M’abonner").click()
     expect(page.get_by_text("Il reste à confirmer").first).to_be_visible()

@@ -111,20 +111,6 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingRequests:
-    """How many requests wait for a session that is unknown, and for how many seconds the oldest has."""
-
-    number: int
-    seconds: float
-
-
-async def waiting(tx: Transaction, now: datetime) -> WaitingRequests:
-    """Return how many requests wait for their session."""
-    number, oldest = await store.count_undecided(tx)
-    return WaitingRequests(number, (now - oldest).total_seconds() if oldest else 0)
-
-
-@dataclass(frozen=True, slots=True)
 class RequestStatus:
     """What is known of a request.
 

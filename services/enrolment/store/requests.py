@@ -103,12 +103,6 @@ async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
-async def count_undecided(tx: Transaction) -> tuple[int, datetime | None]:
-    """Return how many requests wait for their session, and since when the oldest."""
-    number, oldest = (await tx.execute(_COUNT_UNDECIDED)).one()
-    return number, oldest
-
-
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
     """Return whether a request of the agent or of a group with them, received by then, is undecided."""
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
@@ -197,7 +191,6 @@ _WAITS = text(
     "AND ((issuer = :issuer AND agent_id = :agent_id) OR (agent_id IS NULL AND body @> jsonb_build_object("
     "'agents', jsonb_build_array(jsonb_build_object('agent_id', CAST(:agent_id AS text)))))))"
 )
-_COUNT_UNDECIDED = text("SELECT count(*), min(created_at) FROM request WHERE decided_at IS NULL")
 _UNDECIDED_SINCE = text(
     "SELECT kind, body FROM request WHERE decided_at IS NULL AND created_at < :moment "
     "AND (NOT EXISTS (SELECT FROM session WHERE session.session_id = request.session_id) "

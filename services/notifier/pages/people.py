@@ -61,25 +61,22 @@ class PeoplePages:
     async def correct(self, visit: StaffVisit) -> Response:
         """Ask all services to correct the address of an agent, typed twice; then their story again.
 
-        Where another address is right by now than the form showed, nothing is asked; where it is the one that
-        was typed, as when the page is loaded again, that is said.
+        Where another address is right by now than the form showed, nothing is asked.
         """
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
             return see_other(PEOPLE)
         reading = await visit.read_for(purpose)
         typed = {name: visit.form.typed(name) for name in ("nouvelle", "encore")}
-        errors, request_id, seen = _errors(typed), None, visit.form.get("avant", "")
+        errors, request_id = _errors(typed), None
         if not errors:
             async with visit.database.quiet_transaction() as tx:
                 if await corrections.is_everywhere(tx, chosen, typed["nouvelle"]):
-                    if seen != typed["nouvelle"]:
-                        story = await timeline.story(tx, chosen, reading)
-                        return self._page(visit, story, reading, is_corrected=True)
                     errors = {"nouvelle": FormError("same_address")}
         can_be_asked = self.is_believed and not errors
         if can_be_asked:
             await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
+            seen = visit.form.get("avant", "")
             async with visit.database.transaction() as tx:
                 request_id = await corrections.request(tx, chosen, typed["nouvelle"], reading, seen=seen)
         async with visit.database.quiet_transaction() as tx:
@@ -89,7 +86,7 @@ class PeoplePages:
             return self._page(visit, story, reading, typed=typed, errors=errors, status=status)
         who = visit.who.in_security_log
         self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
-        return self._page(visit, story, reading, corrected_to=typed["nouvelle"])
+        return self._page(visit, story, reading, is_requested=True)
 
     async def write_again(self, visit: StaffVisit) -> Response:
         """Write to an agent's address again, from which mails came back; then their story again.
@@ -147,8 +144,7 @@ class PeoplePages:
         typed: Mapping[str, str] = NOTHING_TYPED,
         errors: FormErrors = NOTHING_WRONG,
         status: int = 200,
-        corrected_to: str = "",
-        is_corrected: bool = False,
+        is_requested: bool = False,
         is_lifted: bool = False,
     ) -> Response:
         return visit.page(
@@ -160,8 +156,7 @@ class PeoplePages:
             seen=visit.form.get("avant", "") if errors else story.person.address,
             typed=typed,
             errors=sentences(visit.rendering, errors),
-            corrected_to=corrected_to,
-            is_corrected=is_corrected,
+            is_requested=is_requested,
             is_lifted=is_lifted,
             is_stale=status == 409,
             is_believed=self.is_believed,

@@ -26,6 +26,7 @@ from shared.database import Database, Transaction
 from shared.events.fields import is_address
 from shared.guard import Guard, LimitMet
 from shared.limits import Rate
+from shared.web import labels
 from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.forms import read_form
 from shared.web.links import NEWS, Links, Purpose
@@ -247,27 +248,34 @@ class _Choice:
 def _groups(
     chosen: frozenset[str], names: Names = interests.NO_NAMES, offer_id: str = ""
 ) -> list[tuple[str, list[_Choice]]]:
-    """The list as a form shows it: what opens, themes, delegations, communities, what a portal named beside.
+    """The list as a form shows it: themes, communities, delegations, what opens, what a portal named beside.
 
-    Of the offer that somebody came for, each delegation too, and before all else.
+    Before all else, of the offer that somebody came for: what they came for, then each other delegation.
     """
-    offered = {str(interest): interest for interest in interests.listed(names, offer_id)}
-    openings = [value for value, interest in offered.items() if interest.kind is InterestKind.OFFER]
-    of_offer = str(Interest.of_offer(offer_id))
-    openings.sort(key=lambda value: not value.startswith(of_offer))
-    groups = [
-        *([("offer", openings)] if offer_id else []),
-        ("theme", [value for value, interest in offered.items() if interest.kind is InterestKind.THEME]),
-        ("community", sorted(names.keys() - offered.keys(), key=lambda value: names[value])),
-        (
-            "delegation",
-            [value for value, interest in offered.items() if interest.kind is InterestKind.DELEGATION],
-        ),
-        *([] if offer_id else [("offer", openings)]),
-        ("other", sorted(chosen - offered.keys() - names.keys())),
-    ]
-    return [
-        (group, [_Choice(v, interests.title(Interest.parse(v), names), v in chosen) for v in values])
-        for group, values in groups
-        if values
-    ]
+    listed = interests.listed(names, offer_id)
+    of_offer = [interest for interest in listed if offer_id and interest.offer_id == offer_id]
+    everywhere = Interest.of_offer(offer_id)
+    here = [interest for interest in of_offer if interest == everywhere or str(interest) in chosen]
+    of_kind = {kind: [i for i in listed if i.kind is kind and i not in of_offer] for kind in InterestKind}
+    communities = sorted(names.keys() - set(map(str, listed)), key=lambda value: names[value])
+    others = sorted(chosen - set(map(str, listed)) - names.keys())
+    groups = {
+        "here": here,
+        "elsewhere": [interest for interest in of_offer if interest not in here],
+        "theme": of_kind[InterestKind.THEME],
+        "community": map(Interest.parse, communities),
+        "delegation": of_kind[InterestKind.DELEGATION],
+        "offer": of_kind[InterestKind.OFFER],
+        "other": map(Interest.parse, others),
+    }
+    shown = [(group, _choices(group, found, chosen, names)) for group, found in groups.items()]
+    return [(group, choices) for group, choices in shown if choices]
+
+
+def _choices(group: str, found: Iterable[Interest], chosen: frozenset[str], names: Names) -> list[_Choice]:
+    """The boxes of a group. Where each is a delegation, its name is enough."""
+    if group in ("delegation", "elsewhere"):
+        titles = {i: labels.delegation(i.value.rpartition("/")[2]) for i in found}
+    else:
+        titles = {i: interests.title(i, names) for i in found}
+    return [_Choice(str(i), title, str(i) in chosen) for i, title in titles.items()]

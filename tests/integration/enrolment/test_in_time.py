@@ -15,9 +15,7 @@ from services.enrolment.service import sessions
 from shared import clock
 from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
-from shared.web.links import OPERATIONS
 from tests.conftest import Broker, RunService
-from tests.integration.enrolment.conftest import Front
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal, collect
 
@@ -106,17 +104,3 @@ async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_sessi
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{service.url}/api/v1/requests/{request_id}")
     assert answer.json()["reason"] == "unknown_session"
-
-
-async def test_operators_see_how_many_requests_wait_for_a_session_that_nobody_knows(
-    visitor: httpx.AsyncClient, front: Front
-) -> None:
-    path = OPERATIONS["enrolment"]
-    answer = await visitor.post(f"{path}/connexion", data={"jeton": "siege"})
-    assert answer.status_code == 303
-    assert "aucune n’attend" in (await visitor.get(path)).text
-    session = open_now()
-    await front.enrol(session, an_agent("A"), an_agent("B"))
-    assert "2, la plus ancienne depuis " in (await visitor.get(path)).text
-    await front.publish(session)
-    assert "aucune n’attend" in (await visitor.get(path)).text

@@ -134,23 +134,6 @@ async def test_support_has_an_address_corrected_that_is_typed_twice(
     assert "zoe@ville" not in logged
 
 
-async def test_the_page_of_a_correction_is_loaded_again_once_it_is_done_and_says_so(
-    sent: Notifier, browser: httpx.AsyncClient
-) -> None:
-    key = await log_in(browser)
-    form = {"cle": key, "motif": PURPOSE, "agent": ZOE.agent_id, "emetteur": ZOE.issuer}
-    form |= {"avant": "zoe.durand@ville-exemple.fr", "nouvelle": "zoe@ville.example"}
-    form["encore"] = form["nouvelle"]
-    asked = (await browser.post(CORRECTION, data=form)).text
-    assert "iront à zoe@ville.example" in asked[: asked.index('class="facts"')], "before all else"
-    own = {"issuer": ZOE.issuer, "agent_id": ZOE.agent_id, "email": "zoe@ville.example"}
-    await sent.hear(AgentDetailsCorrected.model_validate(own | {"corrected_at": clock.now()}))
-    again = await browser.post(CORRECTION, data=form)
-    assert again.status_code == 200
-    assert "L’adresse est corrigée" in again.text
-    assert len(await sent.query("SELECT id FROM outbox WHERE topic = 'portal.agents'")) == 1
-
-
 async def test_an_address_that_changed_since_the_form_was_shown_is_not_written_over(
     sent: Notifier, browser: httpx.AsyncClient
 ) -> None:
