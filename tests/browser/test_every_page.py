@@ -510,7 +510,7 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         "a code, undone": (None, [press("Annuler"), see("Pointer l’arrivée")]),
         "check-in, mistake": (
             f"{at['past']}/pointage",
-            [fill("Référence de l’inscription", "K"), press("Pointer")],
+            [unfold, fill("Référence de l’inscription", "K"), press("Pointer")],
         ),
         "check-in, by hand": (f"{at['full']}/pointage", [press("Ajouter une personne", "link"), unfold]),
         "by hand, once it is over": (f"{at['past']}/ajout", []),

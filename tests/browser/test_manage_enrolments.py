@@ -225,6 +225,7 @@ READS = "window.BarcodeDetector = class {{ async detect() {{ return [{{ rawValue
 def test_the_camera_is_off_once_codes_cannot_be_read(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.add_init_script(CAMERA + READS_NOTHING)
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.get_by_text("Par la référence ou le code").click()
     tab.get_by_role("button", name="Lire un code par la caméra").click()
     expect(tab.get_by_role("button", name="La caméra n’est pas disponible")).to_be_visible()
     assert tab.evaluate("stream.getTracks().map((track) => track.readyState)") == ["ended"]
@@ -236,6 +237,7 @@ def test_who_shows_a_code_to_the_camera_is_noted(door: Page, served_enrolment: S
     enrolment_id = (row.get_attribute("id") or "").removeprefix("p-")
     door.add_init_script(CAMERA + READS.format(code=f"{served_enrolment.url}{ARRIVAL}/{enrolment_id}"))
     door.goto(at_the_door(served_enrolment))
+    door.get_by_text("Par la référence ou le code").click()
     door.get_by_role("button", name="Lire un code par la caméra").click()
     expect(door.get_by_role("status").filter(has_text="est là")).to_contain_text(name)
     has_come(door, 1)
@@ -247,6 +249,7 @@ def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolm
     expect(tab.locator(".arrivals li:visible")).to_have_count(1)
     tab.locator(".arrivals li:visible").get_by_role("button", name="Pointer").click()
     expect(tab.get_by_role("status")).to_contain_text("Kerdoncuff Anne-Marie est là.")
+    expect(tab.get_by_role("status")).to_be_in_viewport()  # whoever is tapped next stays in their place
     tab.get_by_role("status").get_by_role("button", name="Annuler").click()
     expect(tab.get_by_role("heading", name="Pointage : 0 sur 9")).to_be_visible()
 
@@ -261,6 +264,8 @@ def test_who_is_looked_for_at_the_door_stands_below_the_field(
     field.fill("morvan")
     expect(letters).to_have_text(["M"])
     expect(tab.locator("ul.arrivals:visible")).to_have_count(1)
+    expect(tab.get_by_role("button", name="Pointer : Morvan")).to_be_in_viewport(ratio=1)
+    expect(tab.get_by_role("navigation", name="Par lettre")).to_be_hidden()
     field.fill("personne de ce nom")
     expect(tab.get_by_text("Personne de ce nom ici.")).to_be_visible()
     expect(letters).to_have_count(0)
@@ -565,7 +570,7 @@ def test_attendance_is_recorded_by_the_form_and_corrected_by_a_file(
     rows = tab.locator("tbody tr")
     for row, mark in enumerate(("Présence", "Absence", "Absence")):
         rows.nth(row).get_by_role("radio", name=mark, exact=True).check(force=True)
-    tab.get_by_role("button", name="Enregistrer les présences").last.click()
+    tab.get_by_role("button", name="Enregistrer les présences").click()
     is_said(tab, "Les présences sont enregistrées.")
     assert downloaded(tab, "Attestations (ZIP)").startswith(b"PK")
     tab.goto(in_session(served_enrolment, "held", "/fichiers"))
