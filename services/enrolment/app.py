@@ -98,7 +98,7 @@ def compose(settings: Settings) -> Process:
         address=settings.public_url("enrolment"),
         provider=provider_of(settings),
     )
-    process.api.router.routes.append(rendering.unknown_below("/inscriptions"))
+    process.api.router.routes.extend(rendering.ways_back("/inscriptions"))
     return process
 
 

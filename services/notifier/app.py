@@ -121,7 +121,7 @@ def compose(settings: Settings) -> Process:
         provider=provider_of(settings),
         lines=pages.mail_log.status_of_mails,
     )
-    process.api.router.routes.append(rendering.unknown_below("/courriels"))
+    process.api.router.routes.extend(rendering.ways_back("/courriels"))
     return process
 
 

@@ -30,7 +30,7 @@ from shared.references import reference_of
 from shared.web import assets, french, labels
 from shared.web.links import DELEGATION_FIGURES, LOST_LINK, MAIL_LOG, NEWS, OPERATIONS, ORGANISING
 from shared.web.notices import Closed, Error, Notice
-from shared.web.responses import HTML, PRIVATE
+from shared.web.responses import HTML, PRIVATE, see_other
 from shared.web.sentences import translated
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,7 @@ class Rendering:
     ) -> None:
         self._notice_template = notice
         self._headers = headers
+        self._catalogue = sites.catalogue
         self._environment = Environment(
             loader=FileSystemLoader([templates, TEMPLATES]),
             autoescape=True,
@@ -194,13 +195,19 @@ class Rendering:
     def _say(self, notice: Notice, **values: Any) -> Response:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
 
-    def unknown_below(self, place: str) -> Route:
-        """The last route of a service that has its pages below ``place``: who gets lost there gets a page."""
+    def ways_back(self, place: str) -> list[Route]:
+        """The last routes of a service that has its pages below ``place``: who gets lost there gets a page.
+
+        Who typed the name of the service alone comes to the first page of all.
+        """
 
         async def unknown(_request: Request) -> Response:
             raise HTTPException(404)
 
-        return Route(f"{place}/{{rest:path}}", self.guarded(unknown))
+        async def first(_request: Request) -> Response:
+            return see_other(f"{self._catalogue}/")
+
+        return [Route("/", first), Route(f"{place}/{{rest:path}}", self.guarded(unknown))]
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint, with a page for errors of HTTP, closed forms, and a database that is away."""

@@ -1,5 +1,6 @@
 """Who follows half a link gets a page that leads on, and a program what it can read."""
 
+import re
 from typing import Any
 
 import httpx
@@ -9,15 +10,21 @@ from services.enrolment import app as enrolment
 from services.enrolment.settings import Settings as EnrolmentSettings
 from services.notifier import app as notifier
 from services.notifier.settings import Settings as NotifierSettings
+from shared.web.links import LOST_LINK
 from tests.conftest import settings_of
+
+SEARCH = "Chercher une session"
+SETTINGS: dict[str, Any] = {"enrolment": EnrolmentSettings, "notifier": NotifierSettings}
+
+
+def settings(service: str) -> Any:
+    given = settings_of(service, "postgresql://x@localhost/x", "x:1")
+    return SETTINGS[service].model_validate({name.lower(): value for name, value in given.items()})
 
 
 def application(service: str) -> Any:
-    given = settings_of(service, "postgresql://x@localhost/x", "x:1")
-    values = {name.lower(): value for name, value in given.items()}
-    if service == "enrolment":
-        return enrolment.compose(EnrolmentSettings.model_validate(values)).api
-    return notifier.compose(NotifierSettings.model_validate(values)).api
+    compose: Any = enrolment.compose if service == "enrolment" else notifier.compose
+    return compose(settings(service)).api
 
 
 @pytest.mark.parametrize(
@@ -36,3 +43,18 @@ async def test_an_address_that_is_no_page_is_answered_by_one(service: str, path:
     assert (lost.status_code, lost.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "Page introuvable" in lost.text
     assert program.json()["code"] == "not_found"
+    main = lost.text.partition("<main")[2].partition("</main>")[0]
+    ways = dict(re.findall('<a href="([^"]+)">([^<]+)</a>', main))
+    assert list(ways.values())[:2] == ["Recevoir un nouveau lien vers mes inscriptions", SEARCH]
+    assert next(iter(ways)).endswith(LOST_LINK)
+
+
+@pytest.mark.parametrize("service", ["enrolment", "notifier"])
+async def test_who_typed_the_name_of_a_service_alone_comes_to_the_first_page_of_all(service: str) -> None:
+    transport = httpx.ASGITransport(application(service))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as visitor:
+        answer = await visitor.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"{settings(service).public_url('catalogue')}/",
+    )
