@@ -70,8 +70,8 @@ for (const field of document.querySelectorAll("input[data-search]")) {
   });
 }
 
-// A link with data-choose ticks the boxes of that name in its form, or takes the ticks off where all have one.
-for (const link of document.querySelectorAll("a[data-choose]")) {
+// What has data-choose ticks the boxes of that name in its form, or takes the ticks off where all have one.
+for (const link of document.querySelectorAll("[data-choose]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();
     const boxes = [...link.closest("form").querySelectorAll(`[name=${link.dataset.choose}]`)].filter((box) => !box.closest("[hidden]"));

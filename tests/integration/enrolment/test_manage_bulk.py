@@ -77,6 +77,18 @@ async def test_a_whole_page_is_chosen_by_a_link(front: Front, organiser: Organis
     assert (await organiser.get(page_of(session), params={"tous": "oui"})).text.count(" checked>") == 4
 
 
+async def test_all_who_are_found_are_chosen_by_a_button(front: Front, organiser: OrganiserClient) -> None:
+    session, _ = await full(front)
+    key = hidden((await organiser.get(page_of(session))).text, "cle")
+    found = {"cle": key, "recherche": "durand"}
+    page = (await organiser.post(page_of(session), data=found)).text
+    assert f'name="tous" value="oui" formaction="{page_of(session)}"' in page
+    assert page.count(" checked>") == 0
+    chosen = (await organiser.post(page_of(session), data=found | {"tous": "oui"})).text
+    assert names_in(chosen) == ["Durand Zoé"]
+    assert chosen.count(" checked>") == 1
+
+
 async def test_several_are_withdrawn_once_it_is_said_what_follows(
     front: Front, organiser: OrganiserClient
 ) -> None:
@@ -171,7 +183,10 @@ async def test_what_an_employer_said_of_several_is_noted_at_once(
     assert 'value="approve"' in (await organiser.get(page_of(session))).text
     ids = await ids_of(front, session, *agents[:2])
     page = await choose(organiser, session, ids, action="approve")
-    assert "2 personnes : la même réponse" in text_of(page).replace("\u00a0", " ")
+    follows = text_of(page).replace("\u00a0", " ")
+    assert "2 personnes : la même réponse" in follows
+    assert "une place tant qu’il y en a (2 libres), puis la liste d’attente ; sans lui, un refus." in follows
+    assert follows.count(agents[0].employer.name) == 2
     versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids}
     said = {"action": "approve", "confirmer": "oui", **versions}
     assert "Choisissez la réponse." in text_of(await choose(organiser, session, ids, **said), 422)
