@@ -70,6 +70,7 @@ class OfferRow(_Row, table=True):
     choices: list[str] = _json()
     loaded: dict[str, Any] | None = Field(sa_type=JSONB)
     changed_at: datetime = _changed_at()
+    withdrawn_at: datetime | None = Field(default=None, sa_type=Timestamp)
 
 
 class ThemeRow(_Row, table=True):

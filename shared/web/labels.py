@@ -434,6 +434,7 @@ ACTIONS: Mapping[str, str] = {
     "published": "publiée",
     "cancelled": "annulée",
     "withdrawn": "retirée",
+    "restored": "remise",
     "deleted": "supprimée",
     "agreed": "créée en réponse à une collectivité",
     "answered": "réponse donnée",

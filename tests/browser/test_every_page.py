@@ -236,6 +236,8 @@ MANAGED: States = {
     "offers": ("/gestion/offres", []),
     "offers, none found": ("/gestion/offres?recherche=zzz", []),
     "an offer": ("/gestion/offres/ia-et-territoires", []),
+    "an offer, to take back": ("/gestion/offres/ia-et-territoires/retirer", []),
+    "an offer, in use": (None, [press("Retirer l’offre"), see("une session qui n’est pas terminée")]),
     "an offer, history": ("/gestion/offres/ia-et-territoires/historique", [unfold]),
     "import": ("/gestion/sessions/importer", []),
     "import, mistakes": (None, [choose_sheet(WRONG_SHEET), press("Envoyer le fichier"), see("à corriger")]),

@@ -84,7 +84,7 @@ async def show_offer(
 ) -> OfferBody | Response:
     """What its sessions have in common, with the tag that `If-Match` takes."""
     async with database.quiet_transaction() as tx:
-        offer = await offers.show(tx, offer_id)
+        offer = await offers.show_open(tx, offer_id)
     return tags.unless_matched(tags.offer(offer, response), response, if_none_match)
 
 

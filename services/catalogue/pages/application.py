@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from services.catalogue.pages import browse, feeds, manage
 from services.catalogue.pages.site import FILES, Site, rendering_in, rendering_of
 from services.catalogue.pages.staff_area import STAFF_AREA
-from services.catalogue.service.failures import Missing, NotYours
+from services.catalogue.service.failures import Missing, NotYours, Withdrawn
 from shared.guard import Guard
 from shared.web import assets, responses
 from shared.web.logins import Logins
@@ -46,6 +46,7 @@ def build(site: Site) -> Starlette:
             HTTPException: _on_http_exception,
             Missing: _on_missing,
             NotYours: _on_not_yours,
+            Withdrawn: _on_withdrawn,
             Exception: _on_error,
         },
     )
@@ -106,6 +107,10 @@ async def _on_missing(request: Request, _error: Exception) -> Response:
 
 async def _on_not_yours(request: Request, _error: Exception) -> Response:
     return _failure(request, 403)
+
+
+async def _on_withdrawn(request: Request, _error: Exception) -> Response:
+    return _failure(request, 410)
 
 
 async def _on_error(request: Request, _error: Exception) -> Response:

@@ -62,7 +62,8 @@ class Offer:
     """An offer, without its sessions. ``choices`` names what of it the announcement does not state.
 
     ``loaded`` is what the offer's files last gave of it; None: it is not of the files, or was loaded before
-    that was kept. ``changed_at`` is when it was stored, which makes no difference between two offers.
+    that was kept. ``changed_at`` is when it was stored, ``withdrawn_at`` since when nobody makes sessions of
+    it or finds it: they make no difference between two offers.
     """
 
     offer_id: str
@@ -75,6 +76,7 @@ class Offer:
     choices: tuple[str, ...]
     loaded: "Offer | None" = None
     changed_at: datetime = field(default=NEVER, compare=False)
+    withdrawn_at: datetime | None = field(default=None, compare=False)
 
 
 def impossible(offer: Offer, themes: Collection[str]) -> tuple[Violation, ...]:
@@ -98,6 +100,18 @@ def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Vi
         return ()
     detail = "the offer has sessions, and theirs never changes: make another offer"
     return (Violation(RefusalCode.FORMAT_FIXED, "format", detail),)
+
+
+def withdrawal(offer: Offer, *, is_in_use: bool) -> tuple[Violation, ...]:
+    """What is wrong with taking an offer back: it is already, or is of use to a session that goes on."""
+    if offer.withdrawn_at is not None:
+        return (Violation(RefusalCode.OFFER_WITHDRAWN, None, "the offer is withdrawn already"),)
+    if is_in_use:
+        detail = (
+            "it has a draft or a session that is not over, or one requires its certificate: end these first"
+        )
+        return (Violation(RefusalCode.OFFER_IN_USE, None, detail),)
+    return ()
 
 
 def loaded_session_id(offer_id: str, key: str) -> UUID:

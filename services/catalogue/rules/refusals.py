@@ -37,6 +37,8 @@ class RefusalCode(StrEnum):
     CHANGED_TOO_OFTEN = "changed_too_often"
     OFFER_EXISTS = "offer_exists"
     FORMAT_FIXED = "format_fixed"
+    OFFER_IN_USE = "offer_in_use"
+    OFFER_WITHDRAWN = "offer_withdrawn"
     TWICE_IN_SERIES = "twice_in_series"
     TEMPLATE_NAME_TAKEN = "template_name_taken"
     TOO_MANY_TEMPLATES = "too_many_templates"

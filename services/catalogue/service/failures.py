@@ -83,6 +83,8 @@ _OF_THE_MOMENT = frozenset(
         RefusalCode.CHANGED_TOO_OFTEN,
         RefusalCode.OFFER_EXISTS,
         RefusalCode.FORMAT_FIXED,
+        RefusalCode.OFFER_IN_USE,
+        RefusalCode.OFFER_WITHDRAWN,
         RefusalCode.TEMPLATE_NAME_TAKEN,
         RefusalCode.TOO_MANY_TEMPLATES,
     )

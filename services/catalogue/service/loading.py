@@ -60,10 +60,12 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
     Loading the same files again changes nothing and publishes nothing. Raises
     :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
     """
-    differing = _differing(files.offers, await offers.all_locked(tx))
+    known_offers = await offers.all_locked(tx)
+    differing = _differing(files.offers, known_offers)
     await _require_formats(tx, differing)
     await offers.save(tx, differing, actor=ACTOR, action=Action.LOADED)
     known = await sessions.lock(tx, [planned.session.session_id for planned in files.sessions])
+    _require_offers(files.sessions, known_offers, known)
     await offers.save_themes(tx, files.themes)
     now = clock.now()  # once the sessions are locked: the clock's own announcements wait for us from here
     changes = _changes(files.sessions, known, now)
@@ -104,6 +106,18 @@ def _differing(given: Sequence[Offer], known: dict[str, Offer]) -> list[tuple[Of
         if after != before:
             found.append((before, after))
     return found
+
+
+def _require_offers(
+    sessions: Sequence[PlannedSession], offers: dict[str, Offer], known: dict[UUID, Session]
+) -> None:
+    """Raise OfferError where a new session is of an offer that somebody has taken back."""
+    for planned in sessions:
+        offer = offers.get(planned.session.offer_id)
+        if offer and offer.withdrawn_at is not None and planned.session.session_id not in known:
+            raise OfferError(
+                f"{planned.where}: the offer {offer.offer_id} was taken back: have it again first"
+            )
 
 
 async def _require_formats(tx: Transaction, differing: Sequence[tuple[Offer | None, Offer]]) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from services.catalogue.rules.loads import with_choices
-from services.catalogue.rules.offers import MADE_HERE, NEVER, Offer, fixed_format, impossible
+from services.catalogue.rules.offers import MADE_HERE, NEVER, Offer, fixed_format, impossible, withdrawal
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service.commands import OfferChange, OfferRequest
-from services.catalogue.service.failures import Impossible, Missing, NotYours, require_tag
+from services.catalogue.service.failures import Impossible, Missing, NotYours, Withdrawn, require_tag
 from services.catalogue.store import offers, session_lists
 from services.catalogue.store.audit_log import Action
 from services.catalogue.tables import AuditLogRow
+from shared import clock
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Format
@@ -70,6 +71,36 @@ async def change(
     return await show(tx, offer_id)
 
 
+async def withdraw(tx: Transaction, who: Principal, offer_id: str, *, tags: frozenset[str] | None) -> None:
+    """Take the offer back: nobody finds it or makes sessions of it; those that are over stay.
+
+    ``tags``: only as one of these; None as whatever it is.
+    """
+    before = await _locked(tx, who, offer_id, tags)
+    violations = withdrawal(before, is_in_use=await offers.is_in_use(tx, offer_id, clock.now()))
+    if violations:
+        raise Impossible(*violations)
+    await offers.withdraw(tx, before, clock.now(), actor=who.name)
+
+
+async def restore(tx: Transaction, who: Principal, offer_id: str, *, tags: frozenset[str] | None) -> None:
+    """Have an offer that was taken back again, as it was."""
+    before = await _locked(tx, who, offer_id, tags)
+    if before.withdrawn_at is not None:
+        await offers.withdraw(tx, before, None, actor=who.name)
+
+
+async def _locked(tx: Transaction, who: Principal, offer_id: str, tags: frozenset[str] | None) -> Offer:
+    """The offer, of which nobody makes a session until the transaction ends."""
+    require_all(who)
+    offer = (await offers.all_locked(tx)).get(offer_id)
+    if offer is None:
+        raise Missing(f"offer {offer_id}")
+    require_tag(tags, tag_of(offer), "offer")
+    await offers.lock_format(tx, offer_id)
+    return offer
+
+
 async def _check(tx: Transaction, offer: Offer) -> None:
     violations = impossible(offer, await offers.themes(tx))
     if violations:
@@ -101,16 +132,25 @@ async def page(
     text: str | None = None,
     session_format: Format | None = None,
     before: str | None = None,
+    withdrawn_too: bool = False,
 ) -> list[Offer]:
     """At most ``limit`` offers by id that meet what is given; None: any.
 
-    Next after ``after``, or last before ``before``.
+    Next after ``after``, or last before ``before``. ``withdrawn_too``: those that were taken back as well.
     """
-    return await offers.page(tx, after, limit, before=before, text=text, session_format=session_format)
+    return await offers.page(
+        tx,
+        after,
+        limit,
+        before=before,
+        text=text,
+        session_format=session_format,
+        withdrawn_too=withdrawn_too,
+    )
 
 
 async def every(tx: Transaction) -> list[Offer]:
-    """All offers by id."""
+    """All offers by id, but for those that were taken back."""
     return await offers.page(tx, None, _MOST)
 
 
@@ -119,8 +159,16 @@ async def find(tx: Transaction, offer_id: str) -> Offer | None:
     return await offers.by_id(tx, offer_id)
 
 
+async def show_open(tx: Transaction, offer_id: str) -> Offer:
+    """The offer. Raises :class:`Missing`, and :class:`Withdrawn` for one that was taken back."""
+    offer = await show(tx, offer_id)
+    if offer.withdrawn_at is not None:
+        raise Withdrawn(f"offer {offer_id}", offer.withdrawn_at)
+    return offer
+
+
 async def show(tx: Transaction, offer_id: str) -> Offer:
-    """The offer. Raises :class:`Missing`."""
+    """The offer, be it withdrawn. Raises :class:`Missing`."""
     offer = await offers.by_id(tx, offer_id)
     if offer is None:
         raise Missing(f"offer {offer_id}")
@@ -133,7 +181,7 @@ async def themes(tx: Transaction) -> dict[str, str]:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Those of the offers that exist, to make sessions of them: their formats stay meanwhile."""
+    """Those of the offers that exist, to make sessions of them: they stay as they are meanwhile."""
     return await offers.hold(tx, ids)
 
 

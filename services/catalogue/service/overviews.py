@@ -96,8 +96,8 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
 
 
 async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> PublicOffer:
-    """An offer with at most ``most`` sessions. Raises :class:`Missing`."""
-    shown = await offers.show(tx, offer_id)
+    """An offer with at most ``most`` sessions. Raises :class:`Missing` and :class:`Withdrawn`."""
+    shown = await offers.show_open(tx, offer_id)
     search = SessionSearch(now=now, offer_id=offer_id, ends_after=now)
     return PublicOffer(shown, await session_lists.page(tx, search, None, most), await _themes(tx, shown))
 

@@ -135,7 +135,8 @@ async def with_prerequisite(
     """
     if change.prerequisite is None:
         return change
-    required = await offers.by_id(tx, change.prerequisite.offer_id)
+    held = await offers.hold(tx, [change.prerequisite.offer_id])
+    required = held.get(change.prerequisite.offer_id)
     if required is None:
         detail = f"there is no offer {change.prerequisite.offer_id}"
         raise Impossible(Violation(None, field, detail))
@@ -217,6 +218,8 @@ async def duplicate(
     copy_id = uuid4() if key is None else id_from_form(key, str(session_id), copy.model_dump_json())
     if await sessions.existing(tx, [copy_id]):
         return await show(tx, copy_id, viewer_of(who))
+    if not await offers.hold(tx, [original.offer_id]):
+        raise Impossible(_OFFER_WITHDRAWN)
     plan = shifted(original.plan, copy.starts_at)
     # They are of one session each: by their ids they are written to, and read its roster.
     trainers = tuple(replace(trainer, trainer_id=uuid4()) for trainer in plan.trainers)
@@ -325,6 +328,9 @@ async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_r
     return too_often
 
 
+_OFFER_WITHDRAWN = Violation(
+    RefusalCode.OFFER_WITHDRAWN, None, "its offer was taken back: have that again, or make another session"
+)
 CHANGED_TOO_OFTEN = Violation(
     RefusalCode.CHANGED_TOO_OFTEN,
     None,

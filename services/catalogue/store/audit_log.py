@@ -26,6 +26,7 @@ class Action(StrEnum):
     CANCELLED = "cancelled"
     DELETED = "deleted"
     WITHDRAWN = "withdrawn"
+    RESTORED = "restored"
     AGREED = "agreed"
     ANSWERED = "answered"
     HANDED_OVER = "handed_over"

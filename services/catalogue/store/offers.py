@@ -3,10 +3,11 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import and_, exists, or_, select, text, update
 from sqlmodel import col
 
 from services.catalogue.rules.offers import Offer, Terms
@@ -15,7 +16,7 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from services.catalogue.store.search import matches
 from services.catalogue.tables import AuditLogRow, OfferRow, SessionRow, ThemeRow
 from shared.database import Transaction, in_order, insert_many, next_to
-from shared.events.vocabulary import Format
+from shared.events.vocabulary import Format, Status
 
 _LOCK_LOADS = text("SELECT pg_advisory_xact_lock(hashtextextended('load-offer', 0))")
 _REPLACE = (
@@ -35,13 +36,16 @@ async def page(
     session_format: Format | None = None,
     theme: str | None = None,
     before: str | None = None,
+    withdrawn_too: bool = False,
 ) -> list[Offer]:
     """At most ``limit`` offers by id that meet what is given; None: any.
 
-    Next after ``after``, or last before ``before``.
+    Next after ``after``, or last before ``before``. ``withdrawn_too``: those that were taken back as well.
     """
     edges = [None if edge is None else (edge,) for edge in (after, before)]
     query = next_to(select(OfferRow), [col(OfferRow.offer_id)], *edges).limit(limit)
+    if not withdrawn_too:
+        query = query.where(col(OfferRow.withdrawn_at).is_(None))
     if text is not None:
         query = query.where(matches(OfferRow, text))
     if session_format is not None:
@@ -58,14 +62,37 @@ async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Those of the offers that exist. Their formats stay until the transaction ends.
+    """Those of the offers that exist and are not withdrawn. They stay so until the transaction ends.
 
     For who makes sessions of them, which have their format for ever.
     """
-    query = select(OfferRow).where(col(OfferRow.offer_id).in_(ids)).order_by(col(OfferRow.offer_id))
+    query = select(OfferRow).where(col(OfferRow.offer_id).in_(ids), col(OfferRow.withdrawn_at).is_(None))
+    query = query.order_by(col(OfferRow.offer_id))
     query = query.with_for_update(read=True, key_share=True)
     found = await tx.scalars(query.execution_options(populate_existing=True))
     return {row.offer_id: _offer(row) for row in found}
+
+
+async def is_in_use(tx: Transaction, offer_id: str, now: datetime) -> bool:
+    """Whether the offer has a draft or a session that is not over, or such a one requires its certificate."""
+    is_its = or_(
+        col(SessionRow.offer_id) == offer_id,
+        col(SessionRow.prerequisite).contains({"offer_id": offer_id}),
+    )
+    goes_on = or_(
+        col(SessionRow.status) == Status.DRAFT.value,
+        and_(col(SessionRow.status) == Status.PUBLISHED.value, col(SessionRow.ends_at) > now),
+    )
+    return bool(await tx.scalar(select(exists(select(SessionRow).where(is_its, goes_on)))))
+
+
+async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor: str) -> None:
+    """Take an offer back, or None: have it again; with its audit entry."""
+    statement = update(OfferRow).where(col(OfferRow.offer_id) == offer.offer_id)
+    await tx.execute(statement.values(withdrawn_at=at))
+    changes = {"offer_id": [offer.offer_id, offer.offer_id]}
+    action = Action.RESTORED if at is None else Action.WITHDRAWN
+    await audit_log.record(tx, [AuditEntry(actor, action, uuid5(_SUBJECTS, offer.offer_id), 0, changes)])
 
 
 async def lock_format(tx: Transaction, offer_id: str) -> None:
@@ -145,7 +172,7 @@ def _audited(offer: Offer) -> dict[str, Any]:
 def _offer(row: OfferRow) -> Offer:
     loaded = None if row.loaded is None else _read(row.loaded)
     content = _read({name: getattr(row, name) for name in _CONTENT})
-    return replace(content, loaded=loaded, changed_at=row.changed_at)
+    return replace(content, loaded=loaded, changed_at=row.changed_at, withdrawn_at=row.withdrawn_at)
 
 
 def _read(content: Mapping[str, Any]) -> Offer:
@@ -162,4 +189,4 @@ def _columns(offer: Offer) -> dict[str, Any]:
     return content | texts | {"loaded": given}
 
 
-_CONTENT = tuple(field.name for field in fields(Offer) if field.name not in ("loaded", "changed_at"))
+_CONTENT = tuple(field.name for field in fields(Offer) if field.compare and field.name != "loaded")

@@ -296,3 +296,101 @@ async def test_offers_are_found_by_their_text_and_format(
     page = (await visitor.get(f"/gestion/offres?{query}")).text
     assert expected in page
     assert "Retirer le filtre" in page
+
+
+async def withdrawn(visit: HttpBrowser, offer_id: str) -> None:
+    path = f"/gestion/offres/{offer_id}"
+    answer = await send(visit, f"{path}/retirer")
+    assert answer.headers["location"] == f"{path}?fait=offre-retiree", answer.text
+
+
+async def test_an_offer_that_should_not_be_there_is_taken_back_and_had_again(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask
+) -> None:
+    await log_in(visit, ADMIN)
+    path, public = f"/gestion/offres/{an_empty_offer}", f"/offres/{an_empty_offer}"
+    session_form = f'value="{an_empty_offer}"'
+    assert "Retirer l’offre" in (await visit.get(f"{path}/retirer")).text
+    assert (await visit.get(public)).status_code == 200
+
+    await withdrawn(visit, an_empty_offer)
+
+    assert (await visit.get(public)).status_code == 410
+    gone = await ask("GET", f"/offers/{an_empty_offer}")
+    assert gone.status_code == 410, gone.text
+    assert an_empty_offer not in [
+        offer["offer_id"] for offer in (await ask("GET", "/offers")).json()["items"]
+    ]
+    assert public not in (await visit.get("/sitemap.xml")).text
+    assert session_form not in (await visit.get("/gestion/sessions/nouvelle")).text
+    assert (await ask("POST", "/sessions", by=ADMIN, **a_draft_of(an_empty_offer))).status_code == 422
+    page = (await visit.get(path)).text
+    assert ">Retirée<" in page
+    assert ">Retirée<" in (await visit.get("/gestion/offres")).text
+    assert "Retirée" in text_of((await visit.get(f"{path}/historique")).text)
+
+    key, tag = hidden(page, "cle"), hidden(page, "version")
+    assert (await visit.post(f"{path}/remettre", data={"cle": key, "version": "x"})).status_code == 412
+    await visit.post(f"{path}/remettre", data={"cle": key, "version": tag})
+    assert (await visit.get(public)).status_code == 200
+    assert session_form in (await visit.get("/gestion/sessions/nouvelle")).text
+
+
+async def test_an_offer_stays_as_long_as_a_session_of_it_or_one_that_requires_it_goes_on(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    async def over() -> None:
+        past = "starts_at = now() - interval '2 days', ends_at = now() - interval '1 day'"
+        async with database.transaction() as tx:
+            await tx.execute(text(f"UPDATE session SET status = 'published', {past}"))
+
+    async def refused() -> bool:
+        answer = await send(visit, f"/gestion/offres/{an_empty_offer}/retirer")
+        return "Cette offre a un brouillon ou une session" in answer.text
+
+    await log_in(visit, ADMIN)
+    draft = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of(an_empty_offer))
+    assert draft.status_code == 201, draft.text
+    session_id = draft.json()["session_id"]
+    assert await refused(), "of a draft"
+    assert (await ask("POST", f"/sessions/{session_id}/publish", by=BRETAGNE)).status_code == 200
+    assert await refused(), "of a session that is to come"
+    await over()
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    requires = {"prerequisite": {"offer_id": an_empty_offer}}
+    other = await ask("POST", "/sessions", by=BRETAGNE, **a_draft_of("ia-et-finances") | requires)
+    assert other.status_code == 201, other.text
+    assert await refused(), "of a session that requires its certificate"
+    await over()
+    await withdrawn(visit, an_empty_offer)
+    assert (await visit.get(f"/sessions/{session_id}")).status_code == 200, "what is over stays"
+    copied = await ask(
+        "POST", f"/sessions/{session_id}/duplicate", by=BRETAGNE, starts_at=in_days(9).isoformat()
+    )
+    assert copied.status_code == 409, copied.text
+
+
+async def test_an_organiser_takes_back_no_offer(organiser: HttpBrowser, an_empty_offer: str) -> None:
+    path = f"/gestion/offres/{an_empty_offer}"
+    page = (await organiser.get(path)).text
+    assert "Retirer" not in page
+    for way in ("retirer", "remettre"):
+        sent = await organiser.post(f"{path}/{way}", data={"cle": hidden(page, "cle"), "version": ""})
+        assert sent.status_code == 403
+    assert (await organiser.get(f"/offres/{an_empty_offer}")).status_code == 200
+
+
+async def test_a_load_leaves_an_offer_withdrawn_and_makes_no_new_session_of_it(
+    database: Database, tmp_path: Path
+) -> None:
+    await load(database, as_of=AS_OF)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE offer SET withdrawn_at = now() WHERE offer_id = 'ia-et-territoires'"))
+    files = edited(tmp_path, "local_events.yaml", "themes: [usages", "themes: [transition-numerique, usages")
+    assert (await load(database, files, as_of=AS_OF)).offers_changed == 1
+    async with database.quiet_transaction() as tx:
+        assert (await offers.show(tx, "ia-et-territoires")).withdrawn_at is not None
+    async with database.transaction() as tx:
+        await tx.execute(text("DELETE FROM session WHERE offer_id = 'ia-et-territoires'"))
+    with pytest.raises(OfferError, match="was taken back"):
+        await load(database, as_of=AS_OF)

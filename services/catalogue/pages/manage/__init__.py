@@ -7,7 +7,14 @@ from services.catalogue.pages.manage.bespoke import answer_request, hand_over, l
 from services.catalogue.pages.manage.editing import new_session, show_session
 from services.catalogue.pages.manage.history import session_history
 from services.catalogue.pages.manage.listing import own_sessions
-from services.catalogue.pages.manage.offers import all_offers, new_offer, offer_history, show_offer
+from services.catalogue.pages.manage.offers import (
+    all_offers,
+    new_offer,
+    offer_history,
+    restore_offer,
+    show_offer,
+    withdraw_offer,
+)
 from services.catalogue.pages.manage.planning import change_capacity, postpone
 from services.catalogue.pages.manage.publishing import publish, publish_chosen
 from services.catalogue.pages.manage.resources import (
@@ -45,6 +52,8 @@ def routes(logins: Logins) -> list[Route]:
         Route("/gestion/offres/nouvelle", logins.guarded(new_offer), methods=["GET", "POST"]),
         Route("/gestion/offres/{offer_id}", logins.guarded(show_offer), methods=["GET", "POST"]),
         Route("/gestion/offres/{offer_id}/historique", logins.guarded(offer_history)),
+        Route("/gestion/offres/{offer_id}/retirer", logins.guarded(withdraw_offer), methods=["GET", "POST"]),
+        Route("/gestion/offres/{offer_id}/remettre", logins.guarded(restore_offer), methods=["POST"]),
         Route("/gestion/ressources", logins.guarded(own_resources)),
         Route("/gestion/ressources/nouvelle", logins.guarded(new_resource), methods=["GET", "POST"]),
         Route(

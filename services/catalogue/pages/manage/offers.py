@@ -32,7 +32,9 @@ async def all_offers(visit: StaffVisit) -> Response:
     )
     ahead = SessionSearch(now=now, viewer=viewer_of(visit.who), own=True, ends_after=now)
     async with visit.database.quiet_transaction() as tx:
-        load = partial(offers.page, tx, text=chosen.text or None, session_format=chosen.format)
+        load = partial(
+            offers.page, tx, text=chosen.text or None, session_format=chosen.format, withdrawn_too=True
+        )
         part = await part_around(after, before, PAGE, load=load, position=lambda offer: offer.offer_id)
         counts = await session_lists.groups(tx, ahead, "offer_id")
     return visit.page(
@@ -81,6 +83,38 @@ async def show_offer(visit: StaffVisit) -> Response:
     except Stale:
         return await _page(visit, await _offer(visit), stale=True)
     return session_page.lead(f"/gestion/offres/{offer.offer_id}", "offre-modifiee")
+
+
+async def withdraw_offer(visit: StaffVisit) -> Response:
+    """Ask for confirmation, then take an offer back that should not be there."""
+    offers.require_all(visit.who)
+    offer, stale = await _offer(visit), False
+    if visit.request.method == "POST":
+        try:
+            async with visit.database.transaction() as tx:
+                await offers.withdraw(tx, visit.who, offer.offer_id, tags=session_page.tags(visit))
+        except Impossible as error:
+            errors = offer_form.of_rules(form_errors.of_rules(error.violations))
+            return await _page(visit, await _offer(visit), errors=errors)
+        except Stale:
+            offer, stale = await _offer(visit), True
+        else:
+            return session_page.lead(f"/gestion/offres/{offer.offer_id}", "offre-retiree")
+    tag = offers.tag_of(offer)
+    return visit.page(
+        "gestion-offre-retirer.html", status=412 if stale else 200, offer=offer, stale=stale, tag=tag
+    )
+
+
+async def restore_offer(visit: StaffVisit) -> Response:
+    """Have an offer again that was taken back."""
+    offer = await _offer(visit)
+    try:
+        async with visit.database.transaction() as tx:
+            await offers.restore(tx, visit.who, offer.offer_id, tags=session_page.tags(visit))
+    except Stale:
+        return await _page(visit, await _offer(visit), stale=True)
+    return session_page.lead(f"/gestion/offres/{offer.offer_id}", "offre-remise")
 
 
 async def offer_history(visit: StaffVisit) -> Response:
