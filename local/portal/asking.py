@@ -9,7 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from local.portal import questions, requests
-from local.portal.forms import NO_ADDRESS, Errors, Form, is_address, new_agent, sent_form, whole_number
+from local.portal.forms import (
+    NO_ADDRESS,
+    Errors,
+    Form,
+    is_about_somebody_new,
+    is_address,
+    new_agent,
+    sent_form,
+    whole_number,
+)
 from local.portal.people import Authority, PortalAgent, invented
 from local.portal.site import Site, authority_of, elsewhere, offers_of, place_of, redirect_to
 
@@ -36,7 +45,7 @@ class Asking:
         form = await sent_form(request)
         session_id = request.path_params["session_id"]
         errors: Errors = {}
-        is_new = form["agent_id"] == "nouvelle"
+        is_new = is_about_somebody_new(form)
         if is_new:
             agent, errors = new_agent(form)
         else:

@@ -45,6 +45,13 @@ async def sent_form(request: Request) -> Form:
     return Form(await request.form(max_files=0))
 
 
+def is_about_somebody_new(form: Mapping[str, str]) -> bool:
+    """Say whether a form is about a person that it describes, also where they were not chosen in the list."""
+    described = any(form.get(name) for name in ("prenom", "nom", "courriel"))
+    chosen = form.get("agent_id") or ("nouvelle" if described else "")
+    return chosen == "nouvelle"
+
+
 def new_agent(form: Form) -> tuple[PortalAgent | None, Errors]:
     """Return the person that a form describes, or what is wrong with it."""
     given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from local.portal import french, questions
 from local.portal.exchange import Exchange
-from local.portal.forms import Errors
+from local.portal.forms import Errors, is_about_somebody_new
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, Session
 from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Authority, PortalAgent
@@ -127,6 +127,7 @@ class Site:
             form=form or {},
             session=session,
             agent_id=(form or request.query_params).get("agent_id", ""),
+            is_new=is_about_somebody_new(form or {}),
             here=[standing for standing in self.standings().all() if standing.session_id == session_id],
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from starlette.requests import Request
 
@@ -79,6 +80,11 @@ class Site:
             return None
         address = self.portal.replace("%7Bsession_id%7D", "{session_id}")  # as RFC 3986 has the braces
         return address.replace("{session_id}", str(session.session_id))
+
+    @property
+    def portal_home(self) -> str | None:
+        """The first page of the portal, which alone knows where an authority asks; None: none is known."""
+        return None if self.portal is None else urljoin(self.portal, "/")
 
 
 def site_of(request: Request) -> Site:

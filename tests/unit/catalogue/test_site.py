@@ -30,4 +30,5 @@ def test_the_address_of_the_portal_may_have_its_braces_as_a_url_has_them(placeho
         portal=f"https://portail.example/sessions/{placeholder}",
     )
     session = a_draft()
+    assert site.portal_home == "https://portail.example/"
     assert site.enrol_at(session) == f"https://portail.example/sessions/{session.session_id}"

@@ -131,7 +131,7 @@ async def portal(tmp_path: Path) -> AsyncIterator[PortalServer]:
 async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: PortalServer) -> None:
     page = await portal.get(f"/sessions/{SESSION}?agent_id=EX-101")
     assert "IA et territoires à Rennes : le CNFPT s’engage &lt;vraiment&gt;" in page
-    assert "1 place sur 120" in page
+    assert "1 place libre sur 120" in page
     assert "jusqu’au jeudi 17 décembre 2026 inclus" in page
     assert re.search(r'value="EX-101" selected', page)
 
@@ -151,10 +151,11 @@ async def test_a_person_asks_for_a_seat_and_sees_the_request_travel(portal: Port
     assert "répondu en" in page
 
 
-async def test_a_new_person_asks_for_a_seat(portal: PortalServer) -> None:
+@pytest.mark.parametrize("chosen", ["nouvelle", ""])
+async def test_a_new_person_asks_for_a_seat(portal: PortalServer, chosen: str) -> None:
     address = await portal.post(
         f"/sessions/{SESSION}/inscription",
-        agent_id="nouvelle",
+        agent_id=chosen,
         prenom="Léa",
         nom="Martin",
         courriel="lea.martin@ville.example",
@@ -163,6 +164,15 @@ async def test_a_new_person_asks_for_a_seat(portal: PortalServer) -> None:
     )
     assert portal.asked().data["agent"]["family_name"] == "Martin"
     assert "Bonjour Léa Martin" in await portal.get(address)
+
+
+async def test_who_described_somebody_and_made_a_mistake_sees_it_beside_the_field(
+    portal: PortalServer,
+) -> None:
+    form = {"agent_id": "", "prenom": "Léa", "nom": "Martin", "courriel": "lea"}
+    answer = await portal.browser.post(f"/sessions/{SESSION}/inscription", data=form)
+    assert '<details id="nouvelle-personne" open>' in answer.text
+    assert 'id="courriel-faute"' in answer.text
 
 
 async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: PortalServer) -> None:
