@@ -107,7 +107,10 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
 async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
-    """Return whether one may give up the seat for another, and the sessions of the offer that have one."""
+    """Return whether one may give up the seat for another, and the sessions of the offer that have one.
+
+    Those of the same organiser come first: they are near.
+    """
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return found, None, ()
@@ -116,7 +119,8 @@ async def move(
         return state, found, ()
     agent = found.enrolment.agent
     others = await sessions.others_of_offer(tx, found.session, agent.key, now)
-    return state, found, [session for session, seats in others if has_seat_for(session, seats, agent, now)]
+    free = [session for session, seats in others if has_seat_for(session, seats, agent, now)]
+    return state, found, sorted(free, key=lambda there: there.organiser != found.session.organiser)
 
 
 async def questions_of(

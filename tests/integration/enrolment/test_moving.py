@@ -181,18 +181,26 @@ async def no_letter(rows: SelectRows) -> bool:
 
 async def test_an_agent_moves_by_the_page_that_shows_where_there_is_a_seat(front: Front, visit: Ask) -> None:
     [agent, other] = agents(2)
-    here, there = open_now(title="Ici"), open_now(title="Ailleurs")
+    here = open_now(title="Ici")
+    there = open_now(title="Ailleurs", venue="Cité des congrès, Nantes", organiser="pays-de-la-loire")
     full, foreign = open_now(title="Complète", capacity=1), open_now(title="Autre", offer_id="autre-offre")
     private = open_now(title="Privée", format="bespoke", audience={"sirets": ["21350238800019"]})
     closed = open_now(title="Close", enrolment_closes_at=clock.now() - timedelta(hours=1))
-    mine, asking = open_now(title="Déjà"), open_now(title="Questions", questions=[a_question(required=True)])
+    mine = open_now(title="Déjà")
+    asking = open_now(
+        venue="Mairie, Brest",
+        questions=[a_question(required=True)],
+        starts_at=there.starts_at + timedelta(days=1),
+        ends_at=there.ends_at + timedelta(days=1),
+    )
     await front.publish(here, there, full, foreign, private, closed, mine, asking)
     await front.enrol(here, agent)
     await front.enrol(mine, agent)
     await front.enrol(full, other)
     link = await page_to_move(front, visit, here, agent)
     text = page(await visit("GET", link), 200, "Changer de session")
-    assert sorted(re.findall(r"</h3>\s*<p>(.*?)</p>", text)) == ["Ailleurs", "Questions"]
+    towns = re.findall(r"<h3>([^<]*)<", text)
+    assert towns == ["Brest", "Nantes"], "that of the same delegation first"
     assert f'<button class="second" name="session" value="{there.session_id}">' in text
     assert await front.states(here, agent) == ["enrolled"], "to open the page changes nothing"
     done = await visit("POST", link, data={"session": str(there.session_id)})
