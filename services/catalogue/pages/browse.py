@@ -159,7 +159,7 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
             first = chosen.month or await _first_month(tx, search, now)
             in_month = replace(chosen, month=first).search(now)
             found = await session_lists.in_calendar(tx, in_month, MAX_IN_A_MONTH + 1)
-            shown["month"] = month_of(first, found[:MAX_IN_A_MONTH])
+            shown["month"] = month_of(first, found[:MAX_IN_A_MONTH], now)
             shown["cut_at"] = MAX_IN_A_MONTH if len(found) > MAX_IN_A_MONTH else None
         case View.LIST:
             part = await session_part(tx, search, request.query_params, PAGE)

@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.offers import Source
 from services.catalogue.rules.sessions import CalendarSession
+from shared.events.vocabulary import Status
+from shared.events.zones import PARIS
 
 LONGEST_ENTRY = timedelta(days=3)
 """What lasts longer is not written into each of its days."""
@@ -15,12 +18,24 @@ SHOWN = 3
 """Sessions of a day that its cell has; the others are in the list of that day."""
 
 
+class Unavailable(StrEnum):
+    """Why nobody can take part in a session, or in its part of a day, as a calendar says it."""
+
+    CANCELLED = "cancelled"
+    OVER = "over"
+    FULL = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class DayEntry:
-    """A session on one of its days: ``module`` is the title of what takes place then, if it has several."""
+    """A session on one of its days: ``module`` is the title of what takes place then, if it has several.
+
+    ``unavailable``: why one cannot take part, if so.
+    """
 
     session: CalendarSession
     starts_at: datetime
+    unavailable: Unavailable | None
     module: str | None = None
 
 
@@ -30,6 +45,7 @@ class CalendarDay:
 
     day: date
     is_of_month: bool
+    is_today: bool
     entries: Sequence[DayEntry]
     others: int
 
@@ -43,7 +59,7 @@ class CalendarMonth:
 
     first: date
     weeks: Sequence[Sequence[CalendarDay]]
-    long: Sequence[CalendarSession]
+    long: Sequence[DayEntry]
     has_examples: bool
 
     @property
@@ -57,31 +73,32 @@ class CalendarMonth:
         return (self.first + timedelta(days=31)).replace(day=1)
 
 
-def month_of(first: date, found: Sequence[CalendarSession]) -> CalendarMonth:
+def month_of(first: date, found: Sequence[CalendarSession], now: datetime) -> CalendarMonth:
     """The month that begins at ``first``, with the sessions of it that were ``found``, by start."""
+    today = now.astimezone(ZoneInfo(PARIS)).date()
     entries: dict[date, list[DayEntry]] = defaultdict(list)
-    long: list[CalendarSession] = []
+    long: list[DayEntry] = []
     for session in found:
-        own = _entries(session)
+        own = _entries(session, now)
         if not own:
-            long.append(session)
+            long.append(DayEntry(session, session.starts_at, _unavailable(session, session.ends_at, now)))
         for day, entry in own:
             entries[day].append(entry)
     start = first - timedelta(days=first.weekday())
     weeks = []
     while start.replace(day=1) <= first:
-        weeks.append([_day(start + timedelta(days=number), first, entries) for number in range(7)])
+        weeks.append([_day(start + timedelta(days=number), first, today, entries) for number in range(7)])
         start += timedelta(days=7)
     return CalendarMonth(first, weeks, long, any(session.source == Source.ILLUSTRATIVE for session in found))
 
 
-def _day(day: date, first: date, entries: Mapping[date, Sequence[DayEntry]]) -> CalendarDay:
+def _day(day: date, first: date, today: date, entries: Mapping[date, Sequence[DayEntry]]) -> CalendarDay:
     is_of_month = (day.year, day.month) == (first.year, first.month)
     own = sorted(entries.get(day, ()), key=lambda entry: entry.starts_at) if is_of_month else []
-    return CalendarDay(day, is_of_month, own[:SHOWN], max(0, len(own) - SHOWN))
+    return CalendarDay(day, is_of_month, day == today, own[:SHOWN], max(0, len(own) - SHOWN))
 
 
-def _entries(session: CalendarSession) -> list[tuple[date, DayEntry]]:
+def _entries(session: CalendarSession, now: datetime) -> list[tuple[date, DayEntry]]:
     zone = ZoneInfo(session.timezone)
     parts = [(module.starts_at, module.ends_at, module.title) for module in session.modules]
     parts = parts or [(session.starts_at, session.ends_at, "")]
@@ -93,7 +110,16 @@ def _entries(session: CalendarSession) -> list[tuple[date, DayEntry]]:
             starts_at.astimezone(zone).date(),
             (ends_at - timedelta(seconds=1)).astimezone(zone).date(),
         )
+        unavailable = _unavailable(session, ends_at, now)
         while day <= last:
-            found.append((day, DayEntry(session, starts_at, title or None)))
+            found.append((day, DayEntry(session, starts_at, unavailable, title or None)))
             day += timedelta(days=1)
     return found
+
+
+def _unavailable(session: CalendarSession, ends_at: datetime, now: datetime) -> Unavailable | None:
+    if session.status is Status.CANCELLED:
+        return Unavailable.CANCELLED
+    if ends_at <= now:
+        return Unavailable.OVER
+    return Unavailable.FULL if session.is_full else None

@@ -163,7 +163,7 @@ class Occupancy:
 
 @dataclass(frozen=True, slots=True)
 class CalendarSession:
-    """A session as a calendar has it, which may show hundreds: when and where."""
+    """A session as a calendar has it, which may show hundreds: when, where, and whether a seat is left."""
 
     session_id: UUID
     format: Format
@@ -174,6 +174,8 @@ class CalendarSession:
     ends_at: datetime
     modules: Sequence[Module]
     source: str | None
+    status: Status
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ from shared.events.vocabulary import EnrolmentWindow, Format, Status
 _SESSION_ID: Mapped[UUID] = col(SessionRow.session_id)
 _STARTS_AT: Mapped[datetime] = col(SessionRow.starts_at)
 _OCCUPANCY = inspect(OccupancyRow).local_table
+_IS_FULL = func.coalesce(
+    _OCCUPANCY.c.enrolled + _OCCUPANCY.c.offered >= col(SessionRow.capacity), false()
+).label("is_full")
 # Columns rather than instances, which take half as long again: a calendar has a thousand sessions.
 _LISTING = select(
     *(
@@ -88,10 +91,19 @@ async def page(
 
 async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
     """At most ``limit`` of the sessions that :func:`page` would give in all, by start."""
-    columns = (col(getattr(SessionRow, field.name)) for field in fields(CalendarSession))
-    query = next_to(select(*columns).where(*_conditions(search)), (_STARTS_AT, _SESSION_ID), None)
+    names = (field.name for field in fields(CalendarSession))
+    columns = (_IS_FULL if name == "is_full" else col(getattr(SessionRow, name)) for name in names)
+    shown = select(*columns).outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
+    query = next_to(shown.where(*_conditions(search)), (_STARTS_AT, _SESSION_ID), None)
     return [
-        CalendarSession(**row._asdict() | {"format": Format(row.format), "modules": modules_of(row.modules)})
+        CalendarSession(
+            **row._asdict()
+            | {
+                "format": Format(row.format),
+                "modules": modules_of(row.modules),
+                "status": Status(row.status),
+            }
+        )
         for row in await tx.execute(query.limit(limit))
     ]
 

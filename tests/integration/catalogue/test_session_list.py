@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue.pages import browse
+from services.catalogue.service import occupancy
 from shared.database import Database
+from shared.events.enrolment import SessionOccupancyChanged
 from shared.web import labels
 from shared.web.paging import read_position, written
 from tests.conftest import Ask
@@ -256,6 +258,19 @@ async def test_a_busy_day_of_the_calendar_leads_to_all_its_sessions(
     assert of_day == f"/sessions?delegation=bretagne&du={day}&au={day}"
     assert "2 autres sessions, " in page.text
     assert set(session_links(await read(visit, of_day))) == every
+
+
+async def test_the_calendar_says_where_no_seat_is_left(
+    visit: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
+) -> None:
+    sessions = [await published(ask, an_empty_offer, capacity=20) for _ in range(2)]
+    async with database.transaction() as tx:
+        for session_id, enrolled in zip(sessions, (20, 19), strict=True):
+            counted = {"version": 1, "capacity": 20, "enrolled": enrolled, "waiting": 0, "offered": 0}
+            await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **counted)])
+    page = await read(visit, "/sessions?vue=calendrier&delegation=bretagne")
+    assert set(sessions) <= set(session_links(page))
+    assert page.text.count("· Complet") == 1
 
 
 async def test_each_filter_in_use_is_taken_off_by_its_own_link(visitor: HttpBrowser) -> None:
