@@ -350,6 +350,15 @@ SUPPORT_FIELDS: Mapping[str, str] = {
     "raison": "Pourquoi rien n’est perdu",
 }
 """What the forms of support and operators call their fields."""
+RECIPIENTS: Mapping[str, str] = {
+    "demandeur": "collectivité",
+    "designation": "collectivité",
+    "organisation": "délégation",
+    "adresse": "nouvelle adresse",
+    "abonnement": "abonnement",
+    "formateur": "formatrice ou formateur",
+}
+"""Who a letter is to that is to no agent, by how the notifier calls them."""
 SUBSCRIBER_FIELDS: Mapping[str, str] = {"adresse": "Adresse", "interet": "Abonnements"}
 """What the forms of who subscribes, or has lost a link, call their fields."""
 ROLES: Mapping[str, str] = {"admin": "exploitation", "organiser": "organisation", "support": "assistance"}

@@ -231,7 +231,9 @@ async def test_why_a_record_is_there_is_said_in_french_but_for_what_only_a_progr
         await dead_letters.keep_rejected(tx, [rejection])
     missing, failing = replace(record, offset=1), replace(record, offset=2)
     unread = "the CloudEvents attribute 'id' is missing (header ce_id)"
-    await park(process, Parked(missing, None, unread), Parked(failing, None, "KeyError: x", "Traceback"))
+    no_json = f"{SessionScheduled.TYPE}: value: Invalid JSON: EOF at line 1"
+    rubbish = Parked(replace(record, offset=3), SessionScheduled.TYPE, no_json)
+    await park(process, Parked(missing, None, unread), Parked(failing, None, "KeyError: x", "Tb"), rubbish)
     async with a_browser(process) as browser:
         await log_in(browser, process, SUPPORT)
         rejected, parked = [
@@ -243,6 +245,7 @@ async def test_why_a_record_is_there_is_said_in_french_but_for_what_only_a_progr
         assert "La demande n’est pas valable\u00a0: <code>/agent/email</code> champ obligatoire" in page
     assert "l’attribut CloudEvents &#39;id&#39; manque (en-tête ce_id)" in parked
     assert '<span lang="en">KeyError: x</span>' in parked
+    assert 'v1\u00a0: n’est pas du JSON (<span lang="en">EOF at line 1</span>)' in parked
 
 
 async def test_what_can_be_handled_now_is_handled_again_as_it_is(notifying: Process) -> None:

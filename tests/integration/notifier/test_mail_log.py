@@ -342,6 +342,9 @@ async def test_each_reference_that_a_letter_asks_to_quote_leads_to_that_letter(
         searched_for = {"cle": key, "motif": PURPOSE, "agent": reference}
         found = await browser.post("/courriels/suivi", data=searched_for)
         assert f'href="/courriels/suivi/{row.mail_id}"' in found.text, row.template
+        of_whom = re.search('data-label="Agent">([^<]*)<', found.text)
+        assert of_whom is not None
+        assert of_whom[1].split()[0] in {"IEL-0048151,", "collectivité", "formatrice"}
         people = await browser.post(
             "/courriels/suivi/personnes", data={"cle": key, "motif": PURPOSE, "cherche": reference}
         )
