@@ -189,10 +189,13 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest) -> Resource:
     await _require_themes(tx, request.themes)
     session_id: UUID | None = None
+    organiser: str | None
     if isinstance(request, ReplayRequest) and request.session_id is not None:
         session = await lock_own(tx, request.session_id, who)
         unless_refused(changes.without_recording(session, clock.now()))
         session_id, organiser = session.session_id, session.organiser
+    elif isinstance(request, ResourceRequest) and request.organiser is None and who.delegation is None:
+        organiser = None  # of no delegation more than of another
     else:
         organiser = acting_for(who, request.organiser)
     kind = Kind.REPLAY if isinstance(request, ReplayRequest) else Kind(request.kind)

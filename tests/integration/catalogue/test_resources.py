@@ -635,3 +635,22 @@ async def test_who_acts_for_all_looks_for_a_resource_by_its_words_and_its_delega
     page = (await visit.get(f"{listed}?delegation=corse")).text
     assert "Aucune ressource ne correspond à cette recherche." in page
     assert f'href="{listed}?type=dossier&amp;delegation=corse"' in page
+
+
+async def test_who_acts_for_all_puts_a_dossier_online_that_is_of_no_delegation(
+    visit: HttpBrowser, ask: Ask, events_of: EventsOf
+) -> None:
+    await log_in(visit, ADMIN)
+    new = "/gestion/ressources/nouvelle"
+    fields = {"title": "L’IA à l’accueil", "url": "https://ressources.example.org/accueil"}
+    replay = await send(visit, new, resource_kind="replay", **fields)
+    assert error_of(replay, "organiser")
+    made = await send(visit, new, resource_kind="dossier", **fields)
+    assert made.status_code == 303, made.text
+    page = (await visit.get(made.headers["location"])).text
+    assert "toutes les délégations" in page
+    (event,) = [event for event in await events_of() if isinstance(event, ResourcePublished)]
+    again = await ask("POST", "/resources", by=ADMIN, kind="dossier", **fields)
+    assert again.status_code == 200, "it is known by its address"
+    assert str(event.resource_id) in (await visit.get("/gestion/ressources")).text
+    assert "L’IA à l’accueil" in (await visit.get("/ressources?recherche=accueil")).text

@@ -26,7 +26,7 @@ from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_mail_log import OPERATIONS_OF, PURPOSE, browser, log_in, sent, tokens
 from tests.integration.notifier.test_read_log import ZOE, reads
-from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session, an_agent
+from tests.unit.notifier.builders import ENROLMENT_ID, SESSION_ID, a_decision, a_session, an_agent
 
 __all__ = ["browser", "sent", "tokens"]
 
@@ -84,6 +84,7 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     ]
     assert "depuis la liste d’attente · Rennes, jeudi 3 avril 2025 (IA et territoires)" in story
     assert [line for line in titles if line.startswith("Courriel")], "letters stand in the same story"
+    assert f'<a href="http://catalogue/sessions/{SESSION_ID}">Rennes' in page
 
 
 async def test_the_page_of_a_person_leads_to_their_erasure(

@@ -47,6 +47,9 @@ class ReplayRequest(_ResourceRequest):
 
 
 class ResourceRequest(_ResourceRequest):
-    """A dossier documentaire or an e-communauté to open to everyone."""
+    """A dossier documentaire or an e-communauté to open to everyone.
+
+    Of no delegation where who acts everywhere names none.
+    """
 
     kind: ResourceKind
