@@ -246,7 +246,7 @@ _FIELDS: Mapping[str, str] = {
     "moment": "moment",
     "name": "nom",
     "offered": "places proposées",
-    "place_in_line": "rang dans la liste d’attente",
+    "place_in_line": "place dans la liste d’attente",
     "reason": "raison",
     "session_version": "version de la session",
     "siret": "SIRET",

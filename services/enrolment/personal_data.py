@@ -235,7 +235,7 @@ REGISTER = (
                 columns={
                     **_AGENT,
                     "state": "où en était l’inscription",
-                    "facts": "places et rang au moment de la décision, qui l’a prise et pourquoi",
+                    "facts": "places et position au moment de la décision, qui l’a prise et pourquoi",
                 },
                 purpose=_TO_DECIDE,
                 ends=(ENDED, ATTENDANCE),

@@ -84,8 +84,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
         offer=Explanation(
             "Votre réponse est arrivée après l’échéance : la place n’est plus réservée pour vous.",
             "Pour participer malgré tout, refaites une demande sur votre portail tant que les "
-            "inscriptions sont ouvertes (jusqu’au {closes}). Si la session est complète, vous prendrez "
-            "rang à la fin de la liste d’attente.",
+            "inscriptions sont ouvertes (jusqu’au {closes}). Si la session est complète, vous serez "
+            "à la fin de la liste d’attente.",
             once_closed=_CLOSED,
         ),
     ),
@@ -97,7 +97,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
             _OTHER_SESSIONS,
         ),
         swap=Explanation(
-            "Aucune place n’y est libre : s’il y a une liste d’attente, un changement n’y donne pas de rang.",
+            "Aucune place n’y est libre : s’il y a une liste d’attente, changer de "
+            "session n’y donne pas de place.",
             _OTHER_SESSIONS,
         ),
     ),
@@ -242,7 +243,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
         offer=Explanation(
             "Aucune place ne vous est proposée en ce moment : vous avez déjà répondu, l’échéance est "
             "passée, ou votre demande a pris fin.",
-            "Si vous êtes sur la liste d’attente, vous y gardez votre rang.",
+            "Si vous êtes sur la liste d’attente, vous y gardez votre place.",
         ),
     ),
 }

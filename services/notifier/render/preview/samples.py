@@ -106,6 +106,7 @@ def _moves() -> list[Sample]:
         "left_enrolment": "0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c02",
         "left_version": 2,
     }
+    at_the_same_time = event(venue="Maison du peuple, Brest", session_id=_LATER.session_id)
     refused = [
         (f"changement-refuse-{_slug(reason)}", reason, _LATER, NOW)
         for reason in (
@@ -118,6 +119,7 @@ def _moves() -> list[Sample]:
     too_late = "changement-refuse-trop-tard", Reason.DEADLINE_PASSED, _LATER, _during(_EVENT)
     return [
         Sample("changement-de-session", LetterType.MOVED, left, _LATER, other=_EVENT, version=1),
+        Sample("changement-le-meme-jour", LetterType.MOVED, left, at_the_same_time, other=_EVENT, version=1),
         Sample(
             "changement-et-convocation",
             LetterType.MOVED,
