@@ -28,24 +28,39 @@ BEFORE_SQL = "(\nCASE\nWHEN state = 'waitlisted' THEN -priority\nELSE 0\nEND)"
 It has the lines that Postgres gives it: Alembic compares the index with this text.
 """
 
-EMPLOYER = "(agent -> 'employer') ->> 'name'"
-"""The name of an agent's employer, as SQL."""
-
 
 def plain_sql(first: str, *others: str) -> str:
     """Return, as SQL, what :func:`services.enrolment.rules.roster_lines.plain` makes of texts in a row.
 
-    In the order of its signs, as Python sorts it. It has the brackets that Postgres gives it, as above.
+    In the order of its signs, as Python sorts it. It has the brackets that Postgres gives it, as above; each
+    text that is not plainly one has its own.
     """
-    joined = f"({first})"
+    joined = first
     for other in others:
-        joined = f"(({joined} || ' ') || ({other}))"
+        joined = f"({joined} || {other})"
     letters = f'normalize(lower({joined[1:-1]}), NFD) COLLATE "C"'
     return f"regexp_replace({letters}, '[\u0300-\u036f]', '', 'g')"
 
 
-NAME_SQL = plain_sql("agent ->> 'family_name'", "agent ->> 'given_name'")
+_FAMILY, _GIVEN, _EMAIL = "(agent ->> 'family_name')", "(agent ->> 'given_name')", "(agent ->> 'email')"
+EMPLOYER = "((agent -> 'employer') ->> 'name')"
+"""The name of an agent's employer, as SQL."""
+
+NAME_SQL = plain_sql(_FAMILY, "' '", _GIVEN)
 """What a roster is sorted by name by, as SQL."""
+
+SOUGHT_SQL = "coalesce(sought, {})".format(
+    plain_sql(EMPLOYER, "' '", _FAMILY, "' '", _GIVEN, "chr(10)", _EMAIL, "' '", "agent_id")
+)
+"""What somebody is searched by, as SQL: made here of whom no version that knows the column has written."""
+
+PARTS_WORDS = "@.,;:/_’'-"
+"""What parts words where a person is looked for in all sessions; so do spaces and lines."""
+
+WORDS_SQL = "array_to_tsvector(array_remove(string_to_array(translate({}, {}, {}), ' '), ''))".format(
+    SOUGHT_SQL, "'@.,;:/_’''-' || chr(10)", f"'{' ' * 11}'"
+)
+"""The words that somebody is searched by, as SQL."""
 
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""
@@ -172,6 +187,8 @@ class EnrolmentRow(EnrolmentTable, table=True):
         Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
         # Serves rosters by name, a state at a time as well. By employer all are sorted, by what is in sought.
         Index("ix_enrolment_name", "session_id", "state", text(NAME_SQL), "enrolment_id"),
+        # Serves who looks for a person in all sessions.
+        Index("ix_enrolment_words", text(WORDS_SQL), postgresql_using="gin"),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
             "ix_enrolment_pending",

@@ -316,6 +316,7 @@ def test_every_page_of_the_catalogue(page: Page) -> None:
 
 
 MANAGE = "/inscriptions/gestion"
+SOMEBODY = "Trouver une personne par son nom, son courriel ou son employeur"
 
 
 def open_person(which: int) -> Step:
@@ -373,6 +374,12 @@ def before_a_session(served: ServedEnrolment) -> States:
         "tasks": (f"{MANAGE}/a-faire", []),
         "tasks, none": (f"{MANAGE}/a-faire?quoi=x", []),
         "the week": (f"{MANAGE}/semaine", []),
+        "find a person": (f"{MANAGE}/personnes", []),
+        "find a person, found": (
+            None,
+            [fill(SOMEBODY, "durand"), press("Chercher"), see("Durand Zoé")],
+        ),
+        "find a person, nobody": (None, [fill(SOMEBODY, "zzz"), press("Chercher"), see("Personne ne")]),
         "log-ins": (f"{MANAGE}/connexions", []),
         "roster": (at["full"], []),
         "roster, long names": (at["long"], []),

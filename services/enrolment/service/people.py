@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.eligibility import judge_withdrawal
-from services.enrolment.rules.enrolments import Enrolment
+from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.groups import EnrolledTogether, ReceivedList, enrolled_together
 from services.enrolment.rules.links import has_seat_for
 from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join
@@ -27,6 +27,8 @@ from services.enrolment.store import (
     sessions,
 )
 from services.enrolment.store import groups as groups_store
+from services.enrolment.store import people as people_store
+from services.enrolment.store.people import FoundPeople
 from services.enrolment.tables import EnrolmentChangeRow, NoteRow
 from shared import read_log
 from shared.auth import Principal
@@ -35,6 +37,10 @@ from shared.events.catalogue import Question, SessionState
 from shared.events.vocabulary import Agent, Employer
 from shared.read_log import Reading, ReadKind
 
+ELSEWHERE = 20
+"""Enrolments of a person in other sessions, on the page of one."""
+FOUND = 50
+"""Enrolments that a search in all sessions shows, and so lines of the log of reads at most."""
 _STATES = frozenset(State)
 """The outcome of a request for several people may be another word."""
 
@@ -47,7 +53,8 @@ class PersonInSession:
     ``twins``: the lines of who may be the same person by another issuer, and why this enrolment cannot take
     the place of theirs, if it cannot. ``destinations``: the organiser's
     other sessions of the offer that have a seat for the agent, where they may give up theirs.
-    ``may_leave``: they may withdraw, or be withdrawn.
+    ``may_leave``: they may withdraw, or be withdrawn. ``elsewhere``: the agent's enrolments in other sessions
+    of the organiser, the last :data:`ELSEWHERE`.
     """
 
     line: RosterLine
@@ -58,6 +65,18 @@ class PersonInSession:
     twins: Sequence[tuple[RosterLine, OrganisingFault | None]]
     destinations: Sequence[SessionState]
     may_leave: bool
+    elsewhere: Sequence[EnrolmentInSession]
+
+
+async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
+    """Return who has these words in the sessions of an organiser, in the last of them first.
+
+    Who reads is recorded for each who is found, or that nobody was; what was typed is not kept.
+    """
+    people = await people_store.with_words(tx, typed, organiser.delegation, FOUND)
+    agents = [found.enrolment.agent.key for found in people.found]
+    await read_log.record(tx, reading, ReadKind.PERSON, agents=agents, of_a_list=True)
+    return people
 
 
 async def show(
@@ -94,6 +113,7 @@ async def show(
             and has_seat_for(there, seats, found.enrolment.agent, now)
         ],
         may_leave=may_leave,
+        elsewhere=await people_store.others_of(tx, found.enrolment, organiser.delegation, ELSEWHERE),
     )
 
 

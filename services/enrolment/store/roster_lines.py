@@ -20,7 +20,7 @@ from services.enrolment.rules.roster_lines import (
 )
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.store.enrolments import enrolment_of
-from services.enrolment.tables import BEFORE_SQL, EMPLOYER, LIVE_SQL, NAME_SQL, plain_sql
+from services.enrolment.tables import BEFORE_SQL, LIVE_SQL, NAME_SQL, SOUGHT_SQL
 from shared.database import Transaction, in_order
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import EARLIEST, LATEST
@@ -173,15 +173,6 @@ _ENDS_OF_PARTS = text(
     "FROM enrolment WHERE session_id = :session AND state = :state) AS line "
     "WHERE number % CAST(:size AS integer) = 0 ORDER BY number"
 )
-# Made here of whom no version that knows the column has written.
-_SOUGHT = "coalesce(sought, {})".format(
-    plain_sql(
-        EMPLOYER,
-        "agent ->> 'family_name'",
-        "(agent ->> 'given_name') || chr(10) || (agent ->> 'email')",
-        "agent_id",
-    )
-)
 _PLACE_COLUMNS = (BEFORE_SQL, "coalesce(ticket, 0)", "received_at", "enrolment_id")
 _PLACE = ", ".join(_PLACE_COLUMNS)
 # What is looked up for each entry, only for those of the page. A group is one place in line, and places come
@@ -243,7 +234,7 @@ def _own_page(*, backwards: bool) -> TextClause:
            SELECT * FROM enrolment
             WHERE session_id = :id AND state = of_state
               AND ({_PLACE}) {beyond} (after_before, after_ticket, after_receipt, after_id)
-              AND (CAST(:patterns AS text[]) IS NULL OR {_SOUGHT} LIKE ALL(CAST(:patterns AS text[])))
+              AND (CAST(:patterns AS text[]) IS NULL OR {SOUGHT_SQL} LIKE ALL(CAST(:patterns AS text[])))
             ORDER BY {place} LIMIT :limit) AS found
      ORDER BY {part}, {place} LIMIT :limit"""  # noqa: S608 our own words
     return text(f"WITH page AS MATERIALIZED ({found}), {_DETAILS} ORDER BY {part}, {place}")
@@ -258,7 +249,7 @@ _LINES = text(
 )
 _SORTED_BY = {
     RosterOrder.NAME: NAME_SQL,
-    RosterOrder.EMPLOYER: f'split_part({_SOUGHT} COLLATE "C", chr(10), 1)',
+    RosterOrder.EMPLOYER: f'split_part({SOUGHT_SQL} COLLATE "C", chr(10), 1)',
     RosterOrder.SINCE: "updated_at",
 }
 _KEY_TYPES = {RosterOrder.NAME: "text", RosterOrder.EMPLOYER: "text", RosterOrder.SINCE: "timestamptz"}

@@ -58,6 +58,7 @@ def add_to(
         (STAFF_AREA.home, start.today, ["GET"]),
         (f"{STAFF_AREA.home}/a-faire", start.tasks, ["GET"]),
         (f"{STAFF_AREA.home}/semaine", start.week, ["GET"]),
+        (f"{STAFF_AREA.home}/personnes", start.find, ["GET", "POST"]),
         (session, roster.participants, ["GET", "POST"]),
         (f"{session}/choix", BulkPages(policy).show, ["POST"]),
         (f"{session}/attente", roster.waiting_list, ["GET"]),

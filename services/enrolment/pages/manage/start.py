@@ -1,4 +1,4 @@
-"""Where organisers begin: what waits for them today, their sessions, the week ahead; and all of it."""
+"""Where organisers begin: what waits for them today, their sessions, the week ahead; anybody in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from services.enrolment.rules.overview import (
     week_ahead,
 )
 from services.enrolment.service import overview
+from services.enrolment.service import people as people_service
 from shared import clock
+from shared.read_log import reading_of
 from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
 from shared.web.paging import Part
@@ -23,6 +25,7 @@ from shared.web.paging import Part
 SHOWN = 12
 """Of each kind on the first page."""
 PAGE = 50
+LONGEST_SEARCH = 200
 _LAST_START = 10_000
 """Where the last page that is shown of a list of tasks or dates may begin."""
 Listed = TypeVar("Listed")
@@ -59,6 +62,15 @@ async def week(visit: StaffVisit) -> Response:
     """Show all that happens within a week, a page at a time."""
     found = await _found(visit)
     return visit.page("manage/week.html", found=found, part=_part(visit, found.week))
+
+
+async def find(visit: StaffVisit) -> Response:
+    """Find a person in all sessions; what is searched for travels in the body of a POST."""
+    typed, people = visit.form.typed("recherche")[:LONGEST_SEARCH], None
+    if typed:
+        async with visit.database.quiet_transaction() as tx:
+            people = await people_service.find(tx, typed, visit.who, reading_of(visit.who, None))
+    return visit.page("manage/people.html", typed=typed, people=people)
 
 
 async def _found(visit: StaffVisit) -> OrganiserOverview:
