@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlmodel import col
 
 from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
@@ -88,16 +88,17 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
 
 
 async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` at this address. Until the transaction ends, no other one looks for it.
+    """The resource of ``organiser`` at this address; "": that of no delegation.
 
-    The address is locked, not the row: an address that is free is to stay so for who is about to take it, and
-    two that want each other's address do not wait for each other.
+    Until the transaction ends, no other one looks for it. The address is locked, not the row: an address that
+    is free is to stay so for who is about to take it, and two that want each other's address do not wait for
+    each other.
     """
     await tx.execute(_LOCK_ADDRESS, {"address": f"{kind}/{organiser}/{url}"})
     query = select(ResourceRow).where(
         col(ResourceRow.url) == url,
         col(ResourceRow.kind) == kind.value,
-        col(ResourceRow.organiser) == organiser,
+        func.coalesce(col(ResourceRow.organiser), "") == organiser,
         _OPEN,
     )
     row = (await tx.scalars(query.order_by(col(ResourceRow.published_at)).limit(1))).one_or_none()
