@@ -211,7 +211,7 @@ def show_seats(page: Page) -> Locator:
     page.clock.install()
     page.goto("/sessions?format=local_event&ouvertes=oui")
     page.locator(".session h3 a").first.click()
-    stop = page.get_by_role("button", name="Ne plus actualiser")
+    stop = page.get_by_role("button", name="Arrêter la mise à jour automatique")
     expect(stop).to_be_visible()
     return stop
 

@@ -143,7 +143,7 @@ for (const part of document.querySelectorAll("[data-again]")) {
   const stop = document.createElement("button");
   stop.type = "button";
   stop.className = "stop";
-  stop.textContent = "Ne plus actualiser";
+  stop.textContent = "Arrêter la mise à jour automatique";
   stop.addEventListener("click", () => {
     end = 0;
     clearTimeout(timer);
