@@ -422,6 +422,24 @@ def before_a_session(served: ServedEnrolment) -> States:
             f"{at['full']}?etat=place&tri=nom",
             [press("Choisir toute la page", "link"), press("Enregistrer leur désistement"), see("recevront")],
         ),
+        "several persons, moved": (
+            None,
+            [
+                press("Ne rien changer", "link"),
+                press("Choisir toute la page", "link"),
+                press("Changer de session"),
+                see("Nouvelle session"),
+            ],
+        ),
+        "several persons, withdrawn": (
+            None,
+            [
+                press("Ne rien changer", "link"),
+                press("Choisir toute la page", "link"),
+                press("Enregistrer leur désistement"),
+                see("recevront"),
+            ],
+        ),
         "several persons, done": (
             f"{at['full']}?etat=attente",
             [

@@ -19,6 +19,7 @@ class BulkAction(StrEnum):
     WITHDRAW = "withdraw"
     PRIORITISE = "prioritise"
     APPROVE = "approve"
+    MOVE = "move"
 
 
 class Obstacle(StrEnum):
@@ -28,6 +29,7 @@ class Obstacle(StrEnum):
     HAS_STARTED = "has_started"
     NOT_IN_LINE = "not_in_line"
     AWAITS_NO_APPROVAL = "awaits_no_approval"
+    HAS_NO_SEAT = "has_no_seat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def consequences(
     """Return what an action on these lines would come to; ``waiting`` counts all who wait."""
     obstacles = [(line, _obstacle(session, line.enrolment, action, now)) for line in lines]
     possible = [line for line, obstacle in obstacles if obstacle is None]
-    leave = possible if action is BulkAction.WITHDRAW else []
+    leave = possible if action in (BulkAction.WITHDRAW, BulkAction.MOVE) else []
     freed = sum(line.enrolment.state.holds_seat for line in leave)
     stay = waiting - sum(line.enrolment.state is State.WAITLISTED for line in leave)
     serves = session.waiting_list is not WaitingList.NONE
@@ -71,4 +73,6 @@ def _obstacle(
         return None if enrolment.state is State.PENDING_APPROVAL else Obstacle.AWAITS_NO_APPROVAL
     if not enrolment.state.is_live:
         return Obstacle.HAS_ENDED
+    if action is BulkAction.MOVE and not enrolment.state.has_seat:
+        return Obstacle.HAS_NO_SEAT
     return None if judge_withdrawal(session, enrolment, now) is None else Obstacle.HAS_STARTED

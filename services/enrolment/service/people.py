@@ -46,6 +46,14 @@ _STATES = frozenset(State)
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that takes people still, and how many seats are free in it; None: no limit."""
+
+    session: SessionState
+    free: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonInSession:
     """An enrolment with its session, its history and its notes, the oldest first.
 
@@ -63,7 +71,7 @@ class PersonInSession:
     changes: Sequence[EnrolmentChangeRow]
     notes: Sequence[NoteRow]
     twins: Sequence[tuple[RosterLine, OrganisingFault | None]]
-    destinations: Sequence[SessionState]
+    destinations: Sequence[OpenSession]
     may_leave: bool
     elsewhere: Sequence[EnrolmentInSession]
 
@@ -94,7 +102,6 @@ async def show(
     line = await roster_lines.line_of(tx, session.session_id, enrolment_id)
     may_leave = judge_withdrawal(session, found.enrolment, now) is None
     may_move = may_leave and found.enrolment.state.has_seat
-    others = await sessions.others_of_offer(tx, session, agent, now) if may_move else []
     past = await changes.of_enrolment(tx, enrolment_id)
     return PersonInSession(
         line=line,
@@ -106,15 +113,38 @@ async def show(
             (twin, judge_join(session, found.enrolment, twin.enrolment, now))
             for twin in await roster_lines.lines_of(tx, session.session_id, line.same_person)
         ],
-        destinations=[
-            there
-            for there, seats in others
-            if judge_destination(session, there, organiser.delegation) is None
-            and has_seat_for(there, seats, found.enrolment.agent, now)
-        ],
+        destinations=await _destinations(tx, session, [found.enrolment.agent], organiser, now)
+        if may_move
+        else [],
         may_leave=may_leave,
         elsewhere=await people_store.others_of(tx, found.enrolment, organiser.delegation, ELSEWHERE),
     )
+
+
+async def destinations_of_several(
+    tx: Transaction, session_id: UUID, agents: Sequence[Agent], organiser: Principal, now: datetime
+) -> Sequence[OpenSession]:
+    """Return the organiser's other sessions of the offer that would seat one of these agents at least.
+
+    Not those that ask what has to be answered: each agent answers for themselves.
+    """
+    session = await sessions.find(tx, session_id)
+    if session is None:
+        return []
+    found = await _destinations(tx, session, agents, organiser, now)
+    return [there for there in found if not any(question.required for question in there.session.questions)]
+
+
+async def _destinations(
+    tx: Transaction, session: SessionState, agents: Sequence[Agent], organiser: Principal, now: datetime
+) -> list[OpenSession]:
+    only = agents[0].key if len(agents) == 1 else None
+    return [
+        OpenSession(there, None if there.capacity is None else max(0, there.capacity - seats.taken))
+        for there, seats in await sessions.others_of_offer(tx, session, only, now)
+        if judge_destination(session, there, organiser.delegation) is None
+        and any(has_seat_for(there, seats, agent, now) for agent in agents)
+    ]
 
 
 async def _first_state(tx: Transaction, enrolment: Enrolment) -> State | None:

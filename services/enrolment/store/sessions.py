@@ -107,14 +107,15 @@ def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
 
 
 async def others_of_offer(
-    tx: Transaction, session: SessionState, agent: AgentKey, now: datetime
+    tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
     """Return the other sessions of an offer that one may still enrol in, and their seats.
 
-    Not those where the agent has an enrolment; the next to begin first.
+    Not those where the agent, if any, has an enrolment; the next to begin first.
     """
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
-    rows = await tx.execute(_OTHERS_OF_OFFER, parameters | agent._asdict())
+    who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
+    rows = await tx.execute(_OTHERS_OF_OFFER, parameters | who)
     found = [(session_of(row), seats_of(row)) for row in rows]
     return sorted(found, key=lambda other: (other[0].starts_at, other[0].session_id))
 

@@ -17,7 +17,7 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of, text_of
-from tests.support.builders import an_agent, open_now
+from tests.support.builders import a_question, an_agent, open_now
 
 NAMES = [("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Évrard"), ("Yann", "Bernard")]
 
@@ -244,3 +244,40 @@ async def test_who_chooses_nobody_or_somebody_of_another_session_changes_nothing
     assert await front.states(other, stranger) == ["enrolled"]
     assert (await choose(organiser, session, ids, action="couronner")).status_code == 400
     assert (await choose(organiser, session, ["x"], action="withdraw")).status_code == 400
+
+
+async def test_several_are_moved_to_another_session_as_long_as_it_has_seats(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    there = open_now(capacity=1, waiting_list="none", venue="Mairie, 22100 Dinan")
+    asks = open_now(
+        questions=[a_question("repas", "text", required=True)], venue="Mairie, 22000 Saint-Brieuc"
+    )
+    await front.publish(there, asks)
+    ids = await ids_of(front, session, *agents[:3])
+    page = await choose(organiser, session, ids, action="move")
+    follows = text_of(page).replace("\u00a0", " ")
+    assert "2 personnes : une place dans la nouvelle session tant qu’il y en a" in follows
+    assert "2 personnes en attente, au plus, recevront une place." in follows
+    assert "Elle n’a pas de place ici à échanger." in follows
+    assert "Dinan, " in follows
+    assert "(1 place libre)" in follows
+    assert "Saint-Brieuc" not in follows  # it asks what they alone can answer
+    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids[:2]}
+    move = {"action": "move", "confirmer": "oui", **versions}
+    nowhere = await choose(organiser, session, ids[:2], **move)
+    assert "Choisissez une session." in text_of(nowhere, 422)
+    done = await choose(organiser, session, ids[:2], **move, to_session_id=str(there.session_id))
+    said = text_of(done).replace("\u00a0", " ")
+    assert "Fait pour 1 personne, pas fait pour 1 personne." in said
+    assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
+    assert await front.states(there, agents[0]) == ["enrolled"]
+    assert f'href="{page_of(there)}">Voir la nouvelle session</a>' in done.text
+
+
+async def test_who_cannot_be_moved_anywhere_is_told_before(front: Front, organiser: OrganiserClient) -> None:
+    session, agents = await full(front)
+    page = await choose(organiser, session, await ids_of(front, session, agents[0]), action="move")
+    assert "Aucune autre de vos sessions de cette offre n’a de place" in text_of(page)
+    assert 'name="confirmer"' not in page.text

@@ -66,3 +66,10 @@ def test_only_who_waits_has_a_priority() -> None:
     found = follows(State.ENROLLED, State.WAITLISTED, action=BulkAction.PRIORITISE, waiting=1)
     assert [why for _, why in found.impossible] == [Obstacle.NOT_IN_LINE]
     assert (len(found.possible), found.seats_freed, found.to_serve) == (1, 0, 0)
+
+
+def test_only_who_has_a_seat_moves_and_leaves_it_to_who_waits() -> None:
+    states = (State.ENROLLED, State.WAITLISTED, State.WITHDRAWN)
+    found = follows(*states, action=BulkAction.MOVE, waiting=1, waiting_list="automatic")
+    assert [why for _, why in found.impossible] == [Obstacle.HAS_NO_SEAT, Obstacle.HAS_ENDED]
+    assert (len(found.possible), found.seats_freed, found.to_serve) == (1, 1, 1)

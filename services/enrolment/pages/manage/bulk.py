@@ -16,13 +16,14 @@ from services.enrolment.pages.manage.person import (
     InvalidForm,
     OrganiserAction,
     approval_in,
+    move_in,
     priority_in,
     withdrawal_in,
 )
 from services.enrolment.rules.bulk import BulkAction, consequences
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.service import roster
+from services.enrolment.service import people, roster
 from services.enrolment.service.failures import EnrolmentFailure, NotFound
 from shared import clock
 from shared.web.form_errors import FormError, FormErrors, sentence
@@ -45,6 +46,7 @@ _ACTIONS: Mapping[BulkAction, Callable[[Form], OrganiserAction]] = {
     BulkAction.WITHDRAW: withdrawal_in,
     BulkAction.PRIORITISE: priority_in,
     BulkAction.APPROVE: approval_in,
+    BulkAction.MOVE: move_in,
 }
 BulkResults = dict[UUID, FormError | None]
 """Why something was not done, by enrolment; None where it was."""
@@ -112,7 +114,12 @@ async def _page(
     lines = await _lines(visit, chosen)
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
-    fields = ("by", "reason", "priority", "answer", "heard")
+        follows = consequences(numbers.session, lines, action, numbers.waiting, clock.now())
+        agents = [line.enrolment.agent for line in follows.possible] if action is BulkAction.MOVE else []
+        there = await people.destinations_of_several(
+            tx, numbers.session.session_id, agents, visit.who, clock.now()
+        )
+    fields = ("by", "reason", "priority", "answer", "heard", "to_session_id")
     return frame.page(
         visit,
         "bulk.html",
@@ -122,7 +129,8 @@ async def _page(
         errors=errors,
         action=action,
         lines=lines,
-        follows=consequences(numbers.session, lines, action, numbers.waiting, clock.now()),
+        follows=follows,
+        destinations=there,
         results=None if results is None else _sentences(visit, results),
         search=visit.form.typed("recherche"),
         values={name: visit.form.get(name, "") for name in fields},

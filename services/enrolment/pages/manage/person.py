@@ -112,6 +112,15 @@ def approval_in(form: Form) -> OrganiserAction:
     return partial(enrolments.decide_approval, granted=granted, reason=reason)
 
 
+def move_in(form: Form) -> OrganiserAction:
+    """The move to another session, of who is asked nothing there. Raises ``InvalidForm``."""
+    try:
+        to_session_id = UUID(form.typed("to_session_id"))
+    except ValueError:
+        raise InvalidForm({"to_session_id": FormError("to_session_id")}) from None
+    return partial(enrolments.move, to_session_id=to_session_id, answers=())
+
+
 def _heard_in(form: Form) -> tuple[bool, str]:
     """Whether the answer that was heard is yes, and how it was heard. Raises ``InvalidForm``."""
     answer = form.typed("answer")
