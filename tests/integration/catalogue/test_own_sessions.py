@@ -1,5 +1,6 @@
 """The list of a delegation's sessions: sorted, filtered, a page at a time."""
 
+import asyncio
 import re
 from datetime import timedelta
 from html import unescape
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from services.catalogue.pages.manage import listing
 from shared.database import Database
-from tests.conftest import Ask
+from tests.conftest import Ask, Eventually
 from tests.integration.catalogue.browsing import HttpBrowser, log_in, organiser
 from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, CORSE, a_draft_of, drafted, in_days
 
@@ -150,6 +151,33 @@ async def test_drafts_that_are_chosen_are_published_once_it_was_confirmed(
     only_gone = await organiser.get("/gestion/sessions/publier", params={"choisi": theirs})
     assert "1 brouillon n’existe plus." in only_gone.text
     assert (await organiser.get("/gestion/sessions/publier?choisi=rien")).status_code == 400
+
+
+async def test_drafts_that_are_published_twice_at_one_moment_are_published_for_both(
+    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database, eventually: Eventually
+) -> None:
+    chosen = (await drafted(ask, an_empty_offer))["session_id"]
+    asked = await organiser.get("/gestion/sessions/publier", params={"choisi": chosen})
+    form = [(name, unescape(value)) for name, value in re.findall(HIDDEN, asked.text)]
+
+    async def both_wait() -> bool:
+        async with database.quiet_transaction() as other:
+            return bool(await other.scalar(_WAITING) == 2)
+
+    async with database.transaction() as tx:
+        await tx.execute(text("SELECT FROM session FOR UPDATE"))
+        clicks = [
+            asyncio.ensure_future(organiser.post("/gestion/sessions/publier", data=sent(form)))
+            for _ in range(2)
+        ]
+        await eventually(both_wait, "two clicks wait")
+    for done in await asyncio.gather(*clicks):
+        assert "1 session publiée." in done.text
+
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def test_what_a_draft_that_is_published_with_others_has_sent_is_said_of_each(

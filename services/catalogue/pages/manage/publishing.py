@@ -67,25 +67,25 @@ async def publish_chosen(visit: StaffVisit) -> Response:
 async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> ChosenDraft | None:
     """Publish the draft in a transaction of its own, or only try. None: they have no such session.
 
-    Sent twice, a form says twice that it is published.
+    Sent twice, a form says twice that it is published, at the same moment too.
     """
     tags = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
     errors: list[FormError] = []
-    try:
-        async with visit.database.quiet_transaction() as tx:
-            listed = await session_lists.show_own(tx, session_id, visit.who)
-    except Missing:
-        return None
-    if not dry_run and listed.session.status is Status.PUBLISHED:
-        return ChosenDraft(listed, session_page.tag(listed))
     try:
         async with visit.database.transaction() as tx:
             listed = await sessions.publish(tx, visit.who, session_id, tags=tags, dry_run=dry_run)
     except Missing:
         return None
-    except Impossible as error:
-        errors = list(form_errors.of_rules(error.violations).values())
-    except Stale:
-        errors = [FormError("session_has_changed")]
+    except (Impossible, Stale) as error:
+        async with visit.database.quiet_transaction() as tx:
+            listed = await session_lists.show_own(tx, session_id, visit.who)
+        if dry_run or listed.session.status is not Status.PUBLISHED:
+            errors = _errors(error)
     why_not = tuple(sentence(visit.rendering, error) for error in errors)
     return ChosenDraft(listed, session_page.tag(listed), why_not)
+
+
+def _errors(error: Impossible | Stale) -> list[FormError]:
+    if isinstance(error, Stale):
+        return [FormError("session_has_changed")]
+    return list(form_errors.of_rules(error.violations).values())
