@@ -18,13 +18,14 @@ from starlette.responses import HTMLResponse, Response
 from services.notifier.letters import NumberedSession
 from services.notifier.pages.staff_area import PEOPLE
 from services.notifier.render import WRITTEN_BY, Renderer
-from services.notifier.service import mails, queue, sessions
+from services.notifier.service import bounces, corrections, mails, queue, sessions
 from services.notifier.service.mails import MailDetails
 from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
 from shared.events.fields import is_issuer, is_valid
 from shared.guard import Guard
 from shared.read_log import ReadKind, purpose_in
+from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, sentences
 from shared.web.links import MAIL_LOG, OPERATIONS
 from shared.web.logins import StaffVisit
@@ -123,8 +124,13 @@ class MailLogPages:
             decision = visit.form.typed("decision")
             if decision == "renvoyer":
                 await self.guard.take(visit.request, "resend", mails.RESENDS, visit.who.name)
+            elif decision == "ecrire":
+                await self.guard.take(visit.request, "correction", corrections.CORRECTIONS, visit.who.name)
             to = await _decide(visit, mail_id, decision, after)
             if to is not None:
+                if decision == "ecrire":
+                    who = visit.who.in_security_log
+                    self.guard.record(visit.request, SecurityEvent.CORRECTION, SecurityOutcome.OK, who)
                 return see_other(f"{MAIL_LOG}/{to}?{urlencode({'fait': decision})}")
             is_late = True
         if visit.reading is None:
@@ -185,6 +191,11 @@ async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -
             case "arrive":
                 _, is_done = await mails.resolve(tx, mail_id, sent=True, actor=visit.who.name)
                 return mail_id if is_done else None
+            case "ecrire":
+                seen = visit.form.get("avant", "")
+                if visit.reading and await bounces.lift_for(tx, mail_id, visit.reading, seen=seen):
+                    return mail_id
+                return None
             case _:
                 return mail_id
 

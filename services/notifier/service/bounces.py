@@ -1,11 +1,12 @@
 """Mails that come back: their reports are kept and published, bad addresses suppressed."""
 
 import asyncio
+from uuid import UUID
 
 from services.notifier.letters import bounces as reports
 from services.notifier.letters.addresses import canonical
 from services.notifier.letters.bounces import ReturnPath, Suppression
-from services.notifier.store import bounces, people
+from services.notifier.store import bounces, claims, mails, people
 from services.notifier.store.events import outbox
 from shared import read_log
 from shared.database import Transaction
@@ -47,4 +48,17 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
         return False
     await lift(tx, seen)
     await read_log.record(tx, reading, ReadKind.WRITTEN_AGAIN, agents=[agent])
+    return True
+
+
+async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
+    """Write to the address of a mail again, if it still is the one that was ``seen``. Who asks is recorded.
+
+    Of an agent's mail nothing is done: that is for who has their story before them.
+    """
+    mail = await mails.get(tx, mail_id)
+    if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:
+        return False
+    await lift(tx, seen)
+    await read_log.record(tx, reading, ReadKind.WRITTEN_AGAIN, agents=[AgentKey("", mail.recipient)])
     return True

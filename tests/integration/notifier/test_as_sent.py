@@ -13,7 +13,7 @@ from services.notifier.app import eraser
 from services.notifier.service import corrections
 from shared import clock, security_log
 from shared.auth import Tokens
-from shared.events.catalogue import SessionChanged, SessionScheduled
+from shared.events.catalogue import BespokeRequestAnswered, SessionChanged, SessionScheduled
 from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
 from shared.limits import Rate
 from shared.messaging.portals.registry import PortalsFile
@@ -221,6 +221,39 @@ async def test_support_hears_that_an_address_is_written_to_no_more_and_has_it_wr
     [logged] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert logged.startswith("correction ok who=support:")
     assert "Envoyer de nouveau" in (await browser.get(f"{LOG}/{untried.mail_id}")).text
+
+
+async def test_support_has_the_address_of_who_is_no_agent_written_to_again_from_a_mail(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    notifier.relay.script("RCPT", Reply("550 5.1.1 unknown"))
+    officer = "anne.lebris@ville.example"
+    answered = {
+        "request_id": uuid4(),
+        "siret": "21350238800019",
+        "answer": "proposed",
+        "requested_by": {"name": "Anne Le Bris", "email": officer},
+        "advisor": {"name": "Yann Le Goff", "email": "yann.legoff@cnfpt.example"},
+        "message": "Deux journées à Rennes.",
+    }
+    await notifier.hear(BespokeRequestAnswered.model_validate(answered))
+    await notifier.deliver()
+    mail = await notifier.row()
+    key, path = await log_in(browser), f"{LOG}/{mail.mail_id}"
+    await browser.post(LOG, data={"cle": key, "motif": PURPOSE})
+    page = (await browser.get(path)).text
+    assert f"Plus rien n’est envoyé à {officer}" in page
+    assert f'name="avant" value="{officer}"' in page
+    form = {"cle": key, "decision": "ecrire", "avant": officer}
+    stale = await browser.post(path, data=form | {"avant": "another@ville.example"})
+    assert stale.status_code == 409
+    assert len(await notifier.query("SELECT 1 FROM suppression")) == 1
+    lifted = await browser.post(path, data=form)
+    assert f"Les courriels vont de nouveau à {officer}" in lifted.text
+    assert "Envoyer de nouveau" in lifted.text
+    assert await notifier.query("SELECT 1 FROM suppression") == []
+    (line,) = await notifier.query("SELECT actor, agent_id FROM read_log WHERE kind = 'written_again'")
+    assert tuple(line) == ("support-name", mail.recipient)
 
 
 async def test_an_address_that_the_agent_has_everywhere_is_not_corrected_to_itself(
