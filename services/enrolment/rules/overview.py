@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format, Status
@@ -18,6 +19,7 @@ MISSING_BEFORE = timedelta(days=7)
 class OrganiserTask(StrEnum):
     """Something that waits for an organiser, the most urgent first."""
 
+    HELD_TODAY = "held_today"
     MINIMUM_MISSED = "minimum_missed"
     RANKING_DUE = "ranking_due"
     ATTENDANCE_DUE = "attendance_due"
@@ -69,6 +71,20 @@ class SessionNumbers:
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
+    def held_today(self, now: datetime) -> datetime | None:
+        """Return when the séance of this day begins that is not over, or the session that has none."""
+        today = self._day(now)
+        return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
+
+    def _held(self) -> list[tuple[datetime, datetime]]:
+        session = self.session
+        return [(module.starts_at, module.ends_at) for module in session.modules] or [
+            (session.starts_at, session.ends_at)
+        ]
+
+    def _day(self, moment: datetime) -> date:
+        return moment.astimezone(ZoneInfo(self.session.timezone)).date()
+
     def tasks(self, now: datetime) -> list[OrganiserTask]:
         """Return what waits for the organiser, the most urgent first."""
         session = self.session
@@ -79,6 +95,9 @@ class SessionNumbers:
         is_empty = not (self.taken or self.waiting)
         misses = session.minimum is not None and self.taken < session.minimum
         due = {
+            OrganiserTask.HELD_TODAY: self.enrolled
+            and session.format is not Format.MOOC
+            and self.held_today(now),
             OrganiserTask.MINIMUM_MISSED: misses and is_closed and now < session.starts_at,
             OrganiserTask.RANKING_DUE: self.pending_selection and is_closed and not is_over,
             OrganiserTask.ATTENDANCE_DUE: self.unrecorded and is_over and session.format is not Format.MOOC,
@@ -102,11 +121,12 @@ class SessionNumbers:
         fixed = [
             (session.enrolment_opens_at, OrganiserDate.OPENS),
             (session.enrolment_closes_at, OrganiserDate.CLOSES),
-            (session.ends_at, OrganiserDate.ENDS),
         ]
-        starts = [(module.starts_at, OrganiserDate.STARTS) for module in session.modules] or [
-            (session.starts_at, OrganiserDate.STARTS)
-        ]
+        # Of a day the first séance is enough, and its end goes without saying.
+        first = {self._day(at): (at, OrganiserDate.STARTS) for at, _ in sorted(self._held(), reverse=True)}
+        starts = [*first.values()]
+        if self._day(session.ends_at) not in first:
+            fixed.append((session.ends_at, OrganiserDate.ENDS))
         yield from (date for date in {*fixed, *starts, *releases, *lapse} if since <= date[0] < until)
 
 

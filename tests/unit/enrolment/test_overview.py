@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.builders import CLOSES, ENDS, OPENS, STARTS, a_session
 
 TICK = timedelta(seconds=1)
 DAY = timedelta(days=1)
+DAY_OF_START = STARTS.astimezone(ZoneInfo("Europe/Paris")).replace(hour=0, minute=0)
 
 
 def numbers_of(session: dict[str, Any] | None = None, **numbers: Any) -> SessionNumbers:
@@ -57,6 +59,7 @@ def test_no_more_seats_are_kept_than_are_free_and_none_once_they_are_released(
 @pytest.mark.parametrize(
     ("numbers", "session", "begins", "ends", "task"),
     [
+        ({"enrolled": 1}, {}, DAY_OF_START, ENDS, OrganiserTask.HELD_TODAY),
         ({}, {"minimum": 1}, CLOSES, STARTS, OrganiserTask.MINIMUM_MISSED),
         ({"pending_selection": 1}, {}, CLOSES, ENDS, OrganiserTask.RANKING_DUE),
         ({"unrecorded": True}, {}, ENDS, None, OrganiserTask.ATTENDANCE_DUE),
@@ -101,7 +104,11 @@ def test_the_week_ahead_has_what_begins_now_and_not_what_comes_at_its_end() -> N
 def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
     modules = [
         {"title": title, "starts_at": start, "ends_at": start + timedelta(hours=2)}
-        for title, start in (("Comprendre", STARTS), ("Pratiquer", STARTS + 2 * DAY))
+        for title, start in (
+            ("Comprendre", STARTS),
+            ("Discuter", STARTS + timedelta(hours=4)),  # on the same day: not said
+            ("Pratiquer", STARTS + 2 * DAY),
+        )
     ]
     session_numbers = numbers_of({"modules": modules, "ends_at": STARTS + 3 * DAY})
     week = week_ahead([session_numbers], STARTS)
@@ -110,6 +117,22 @@ def test_each_seance_begins_on_its_day_and_the_session_ends_once() -> None:
         (STARTS + 2 * DAY, OrganiserDate.STARTS),
         (STARTS + 3 * DAY, OrganiserDate.ENDS),
     ]
+
+
+def test_of_a_session_of_one_day_the_start_is_enough() -> None:
+    week = week_ahead([numbers_of({"ends_at": STARTS + timedelta(hours=6)})], STARTS)
+    assert [(date.at, date.what) for date in week] == [(STARTS, OrganiserDate.STARTS)]
+
+
+def test_of_several_seances_the_one_of_this_day_is_told() -> None:
+    modules = [
+        {"title": title, "starts_at": start, "ends_at": start + timedelta(hours=2)}
+        for title, start in (("Comprendre", STARTS), ("Pratiquer", STARTS + 2 * DAY))
+    ]
+    several = numbers_of({"modules": modules, "ends_at": STARTS + 3 * DAY}, enrolled=1)
+    assert several.held_today(STARTS - timedelta(minutes=1)) == STARTS
+    assert several.held_today(STARTS + DAY) is None
+    assert several.held_today(STARTS + 2 * DAY) == STARTS + 2 * DAY
 
 
 NEW, TAKEN_ON = (
