@@ -230,6 +230,17 @@ REGISTER = (
                 of_address=BY_ADDRESS.format("author"),
             ),
             PersonalData(
+                table=NoteRow,
+                whose=Whose.STAFF,
+                columns={"removed_by": "nom du jeton, ou courriel, de qui a retiré la note"},
+                purpose="Savoir qui a retiré une note sur une inscription.",
+                ends=(ENDED, ATTENDANCE),
+                of_address=BY_ADDRESS.format("removed_by"),
+                proof=True,
+                at="removed_at",
+                actor="removed_by",
+            ),
+            PersonalData(
                 table=EnrolmentChangeRow,
                 whose=Whose.AGENTS,
                 columns={

@@ -478,7 +478,10 @@ class RankingDraftRow(EnrolmentTable, table=True):
 
 
 class NoteRow(EnrolmentTable, table=True):
-    """What an organiser has noted beside an enrolment, for their delegation alone; never changed."""
+    """What an organiser has noted beside an enrolment, for their delegation alone; never changed.
+
+    Of a note that was taken away, who did it and when is kept, and no text.
+    """
 
     __tablename__ = "note"
 
@@ -487,6 +490,8 @@ class NoteRow(EnrolmentTable, table=True):
     author: str
     text: str
     written_at: datetime = Field(sa_type=Timestamp)
+    removed_by: str | None = None
+    removed_at: datetime | None = Field(default=None, sa_type=Timestamp)
 
 
 class CertificateRow(EnrolmentTable, table=True):

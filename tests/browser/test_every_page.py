@@ -390,6 +390,11 @@ def before_a_session(served: ServedEnrolment) -> States:
         ),
         "a person": (at["full"], [open_person(0), unfold]),
         "a person, mistakes": (None, [press("Enregistrer le désistement"), see("Rien n’a été enregistré")]),
+        "a person, a note": (
+            at["full"],
+            [open_person(0), fill("Nouvelle note", "À rappeler"), press("Ajouter la note"), unfold],
+        ),
+        "a person, a note taken away": (None, [press("Retirer la note du"), see("Note retirée")]),
         "a person, changed meanwhile": (
             at["full"],
             [

@@ -132,7 +132,7 @@ async def withdraw(
     by_employer: bool,
     version: int | None = None,
 ) -> tuple[RosterLine, SessionState]:
-    """Withdraw somebody for the organiser, whom the agent or employer asked; the author is kept."""
+    """Withdraw somebody for the organiser, whom the agent or employer asked; author and reason are kept."""
     found = await own_as_seen(tx, by, enrolment_id, version)
     enrolment, session = found.enrolment, found.session
     if not enrolment.state.is_live:
@@ -141,7 +141,7 @@ async def withdraw(
         raise HasStarted
     # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
     request = Withdrawal(uuid4(), by.now, session.session_id, enrolment.agent.key, reason, by_employer)
-    return await _answered(tx, by, request, found)
+    return await _answered(tx, by, request, found, reason=reason)
 
 
 async def answer_offer(

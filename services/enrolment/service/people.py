@@ -11,8 +11,9 @@ from services.enrolment.rules.groups import EnrolledTogether, ReceivedList, enro
 from services.enrolment.rules.links import has_seat_for
 from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join
 from services.enrolment.rules.questions import asked_of
+from services.enrolment.rules.requests import Swap
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
-from services.enrolment.rules.states import State
+from services.enrolment.rules.states import Cause, State
 from services.enrolment.service import sessions as sessions_service
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.enrolments import find_own
@@ -42,7 +43,20 @@ ELSEWHERE = 20
 FOUND = 50
 """Enrolments that a search in all sessions shows, and so lines of the log of reads at most."""
 _STATES = frozenset(State)
-"""The outcome of a request for several people may be another word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How an enrolment began: with which state, by whom and why.
+
+    ``state`` is None where that is not known any more, ``author`` where no organiser did it.
+    ``reason``: of a seat above capacity. ``left``: the session that the person has left for this one.
+    """
+
+    state: State | None
+    author: str | None
+    reason: str | None
+    left: SessionState | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +71,32 @@ class OpenSession:
 class PersonInSession:
     """An enrolment with its session, its history and its notes, the oldest first.
 
-    ``began_as``: how the request that began it was answered; None: that is not known any more.
+    ``moves``: where the person went who left for another session, by the request of that change.
     ``twins``: the lines of who may be the same person by another issuer, and why this enrolment cannot take
-    the place of theirs, if it cannot. ``destinations``: the organiser's
-    other sessions of the offer that have a seat for the agent, where they may give up theirs.
+    the place of theirs, if it cannot. ``destinations``: the organiser's other sessions of the offer that have
+    a seat for the agent, where they may give up theirs.
     ``may_leave``: they may withdraw, or be withdrawn. ``elsewhere``: the agent's enrolments in other sessions
     of the organiser, the last :data:`ELSEWHERE`.
     """
 
     line: RosterLine
     session: SessionState
-    began_as: State | None
+    began: Beginning
     changes: Sequence[EnrolmentChangeRow]
+    moves: Mapping[UUID, SessionState]
     notes: Sequence[NoteRow]
     twins: Sequence[tuple[RosterLine, OrganisingFault | None]]
     destinations: Sequence[OpenSession]
     may_leave: bool
     elsewhere: Sequence[EnrolmentInSession]
+
+    @property
+    def history(self) -> Sequence[EnrolmentChangeRow | NoteRow]:
+        """Return the changes and the notes that were taken away, the newest first."""
+        events: list[tuple[datetime, EnrolmentChangeRow | NoteRow]] = []
+        events += ((change.at, change) for change in self.changes)
+        events += ((note.removed_at, note) for note in self.notes if note.removed_at is not None)
+        return [event for _, event in sorted(events, key=lambda event: event[0])][::-1]
 
 
 async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
@@ -106,8 +129,9 @@ async def show(
     return PersonInSession(
         line=line,
         session=session,
-        began_as=await _first_state(tx, found.enrolment) if past else found.enrolment.state,
+        began=await _beginning(tx, found.enrolment, has_changed=bool(past)),
         changes=past,
+        moves=await _moves(tx, past),
         notes=(await notes.of_enrolments(tx, [enrolment_id])).get(enrolment_id, []),
         twins=[
             (twin, judge_join(session, found.enrolment, twin.enrolment, now))
@@ -147,10 +171,25 @@ async def _destinations(
     ]
 
 
-async def _first_state(tx: Transaction, enrolment: Enrolment) -> State | None:
-    """Return what the request came to; None where it is forgotten, or several got different answers."""
+async def _beginning(tx: Transaction, enrolment: Enrolment, *, has_changed: bool) -> Beginning:
     request = await requests.find(tx, enrolment.request_key)
-    return State(request.outcome) if request is not None and request.outcome in _STATES else None
+    if request is None:
+        return Beginning(None if has_changed else enrolment.state, None, None, None)
+    # What came to several may be another word, and got them different answers.
+    answered = State(request.outcome) if request.outcome in _STATES else None
+    state, made_by, left = answered if has_changed else enrolment.state, request.facts or {}, None
+    if request.session_id != enrolment.session_id and request.kind == Swap.__name__:
+        left = await sessions.find(tx, request.session_id)
+        made_by = next((change.facts for change in await changes.of_request(tx, request)), {})
+    return Beginning(state, made_by.get("author"), made_by.get("above_capacity"), left)
+
+
+async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping[UUID, SessionState]:
+    """Return where those went who left for another session, by the requests of these changes."""
+    moved = [change.request_id for change in past if change.cause == Cause.MOVED and change.request_id]
+    to = await requests.destinations(tx, moved) if moved else {}
+    known = await sessions.states(tx, set(to.values()))
+    return {request_id: known[session_id] for request_id, session_id in to.items() if session_id in known}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +228,13 @@ async def add_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, text: s
     await notes.add(tx, enrolment_id, text, by.organiser.name, by.now)
 
 
+async def remove_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, note_id: UUID) -> None:
+    """Take away a note, whoever of the organisers wrote it; that it was is kept. Raises ``NotFound``."""
+    if await find_own(tx, enrolment_id, by.organiser) is None:
+        raise NotFound(f"enrolment {enrolment_id}")
+    await notes.remove(tx, enrolment_id, note_id, by.organiser.name, by.now)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupsOfSession:
     """Who was enrolled together in a session, the newest first; ``is_cut``: some are left out."""
@@ -199,10 +245,14 @@ class GroupsOfSession:
 
 @dataclass(frozen=True, slots=True)
 class PastOfSession:
-    """The last changes in a session, the newest first, and the agents of their enrolments that are kept."""
+    """The last changes in a session, the newest first, and the agents of their enrolments that are kept.
+
+    ``moves``: where those went who left for another session, by the request of that change.
+    """
 
     changes: Sequence[EnrolmentChangeRow]
     agents: Mapping[UUID, Agent]
+    moves: Mapping[UUID, SessionState]
 
 
 async def history(
@@ -223,7 +273,7 @@ async def history(
         return None
     last = await changes.last_of_session(tx, session_id, most, after=after, before=before)
     agents = await enrolments.agents(tx, session_id, {change.enrolment_id for change in last})
-    return PastOfSession(last, agents)
+    return PastOfSession(last, agents, await _moves(tx, last))
 
 
 async def nominations(tx: Transaction, session_id: UUID) -> Sequence[ReceivedList]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from services.enrolment.tables import NoteRow
@@ -12,7 +12,10 @@ from shared.database import Transaction, insert_many
 
 
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
-    """Keep a note; the same of one author on one day (UTC) is kept once, however often it is sent."""
+    """Keep a note; the same of one author on one day (UTC) is kept once, however often it is sent.
+
+    One that was taken away since is there again.
+    """
     note_id = uuid5(enrolment_id, f"{now.date().isoformat()} {author}\n{text}")
     row = {
         "note_id": note_id,
@@ -21,23 +24,43 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
         "text": text,
         "written_at": now,
     }
-    await insert_many(tx, NoteRow, [row], then="ON CONFLICT (note_id) DO NOTHING")
+    await insert_many(tx, NoteRow, [row], then=_AGAIN)
+
+
+async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
+    """Take away a note beside an enrolment: its text is gone, who took it away and when is kept."""
+    removed = (
+        update(NoteRow)
+        .where(
+            col(NoteRow.note_id) == note_id,
+            col(NoteRow.enrolment_id) == enrolment_id,
+            col(NoteRow.removed_at).is_(None),
+        )
+        .values(text="", removed_by=author, removed_at=now)
+    )
+    await tx.execute(removed)
 
 
 async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return how many notes there are beside those of these enrolments that have some."""
     counted = (
         select(col(NoteRow.enrolment_id), func.count())
-        .where(col(NoteRow.enrolment_id).in_(enrolment_ids))
+        .where(col(NoteRow.enrolment_id).in_(enrolment_ids), col(NoteRow.removed_at).is_(None))
         .group_by(col(NoteRow.enrolment_id))
     )
     return {row[0]: row[1] for row in await tx.execute(counted)}
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
-    """Return the notes beside these enrolments, the oldest first."""
+    """Return the notes beside these enrolments, the oldest first, with those that were taken away."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):
         found.setdefault(row.enrolment_id, []).append(row)
     return found
+
+
+_AGAIN = (
+    "ON CONFLICT (note_id) DO UPDATE SET text = excluded.text, written_at = excluded.written_at, "
+    "removed_by = NULL, removed_at = NULL WHERE note.removed_at IS NOT NULL"
+)

@@ -145,6 +145,15 @@ async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
     return await tx.get(RequestRow, (request.request_id, request.source))
 
 
+async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return to which session those of these requests led that were moves."""
+    to = col(RequestRow.facts)["to_session_id"].astext
+    found = select(col(RequestRow.request_id), to).where(
+        col(RequestRow.request_id).in_(request_ids), to.is_not(None)
+    )
+    return {request_id: UUID(session_id) for request_id, session_id in await tx.execute(found)}
+
+
 async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
     """Return the requests with this ``ce_id``: several where several portals used it and none is given.
 

@@ -104,7 +104,11 @@ async def test_a_session_of_others_does_not_exist(
     await log_in(visitor, CORSE)
     key = hidden((await visitor.get(MANAGE)).text, "cle")
     form = EVERY_FIELD | {"cle": key, "message": enrolment_id, "choix": enrolment_id, "autre": enrolment_id}
-    form |= {"to_session_id": str(session.session_id), f"p-{enrolment_id}": "attended"}
+    form |= {
+        "to_session_id": str(session.session_id),
+        f"p-{enrolment_id}": "attended",
+        "laquelle": enrolment_id,
+    }
     form |= {"change": f"{enrolment_id} 0 - attended"}
     before = await rows("SELECT count(*) AS number FROM outbox")
     pages = [

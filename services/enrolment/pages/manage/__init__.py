@@ -86,6 +86,7 @@ def add_to(
         (f"{enrolment}/priorite", person.prioritise, ["POST"]),
         (f"{enrolment}/reunion", person.join, ["POST"]),
         (f"{enrolment}/note", person.note, ["POST"]),
+        (f"{enrolment}/note/retrait", person.remove_note, ["POST"]),
     )
     for route in (
         *logins.routes(),

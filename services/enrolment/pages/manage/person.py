@@ -4,7 +4,7 @@ Each form brings the version of the enrolment that it showed: where that is not 
 done and the page shows what has changed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -190,17 +190,25 @@ class PersonPages:
 
     async def note(self, visit: StaffVisit) -> Response:
         """Note something beside the enrolment."""
-        enrolment_id = frame.enrolment_id_of(visit)
         try:
             text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
         except InvalidForm as error:
             return await _page(visit, status=422, errors=error.errors)
+        return await self._keep(visit, partial(people.add_note, text=text), "notee")
+
+    async def remove_note(self, visit: StaffVisit) -> Response:
+        """Take away a note, whose text is gone then."""
+        note_id = frame.id_in(visit.form.typed("laquelle"))
+        return await self._keep(visit, partial(people.remove_note, note_id=note_id), "note-retiree")
+
+    async def _keep(self, visit: StaffVisit, act: Callable[..., Awaitable[None]], to_say: str) -> Response:
+        enrolment_id = frame.enrolment_id_of(visit)
         try:
             async with visit.database.transaction() as tx:
-                await people.add_note(tx, frame.acting(visit, self.policy), enrolment_id, text)
+                await act(tx, frame.acting(visit, self.policy), enrolment_id)
         except NotFound as failure:
             raise HTTPException(404) from failure
-        return frame.to_person(enrolment_id, "notee", frame.listed_by(visit))
+        return frame.to_person(enrolment_id, to_say, frame.listed_by(visit))
 
     async def _do(
         self, visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], to_say: str

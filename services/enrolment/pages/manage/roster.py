@@ -209,7 +209,7 @@ async def groups(visit: StaffVisit) -> Response:
 
 async def history(visit: StaffVisit) -> Response:
     """The changes in the session, whoever made them, the newest first."""
-    agents: dict[UUID, Agent] = {}
+    agents, moves = dict[UUID, Agent](), dict[UUID, SessionState]()
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
 
@@ -228,6 +228,7 @@ async def history(visit: StaffVisit) -> Response:
             if past is None:
                 raise HTTPException(404)
             agents.update(past.agents)
+            moves.update(past.moves)
             return past.changes
 
         part = await part_around(
@@ -239,4 +240,4 @@ async def history(visit: StaffVisit) -> Response:
                 [change.at.isoformat(), change.version, str(change.enrolment_id)]
             ),
         )
-    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=agents)
+    return frame.page(visit, "history.html", numbers, "historique", part=part, agents=agents, moves=moves)
