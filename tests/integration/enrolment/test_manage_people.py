@@ -197,6 +197,17 @@ async def test_the_roster_is_filtered_by_state_in_each_order(
         assert found == sorted(found, reverse="inverse" in order)
 
 
+async def test_the_ways_to_a_part_of_the_roster_say_how_many_are_there_and_lead_nowhere_in_vain(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, _ = await full(front)
+    page = (await organiser.get(page_of(session))).text
+    ways = re.findall(r"<a href=\"[^\"]*\?etat=\w+\">([^<]+)</a>", page.replace("\u00a0", " "))
+    assert ways == ["Avec une place (2)", "En attente (2)", "Terminées"]
+    empty_part = (await organiser.get(page_of(session, "?etat=accord"))).text.replace("\u00a0", " ")
+    assert "Accord attendu (0)</a>" in empty_part  # where one is
+
+
 async def test_whose_mails_come_back_are_a_list_of_their_own_that_says_where_it_is_cut(
     front: Front, organiser: OrganiserClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -773,8 +784,11 @@ async def test_somebody_is_enrolled_by_hand_or_waits_by_the_rules(
     path = page_of(session, "/ajout")
     done = await send(organiser, path, **PERSON)
     assert done.status_code == 303, done.text
-    assert re.fullmatch(rf"{MANAGE}/inscriptions/[0-9a-f-]+\?fait=ajoutee", done.headers["location"])
-    assert "3e de la liste" in text_of(await organiser.get(done.headers["location"]))
+    assert re.fullmatch(rf"{MANAGE}/inscriptions/[0-9a-f-]+\?fait=ajoutee-attente", done.headers["location"])
+    added = await organiser.get(done.headers["location"])
+    assert "La personne est ajoutée à la liste d’attente" in text_of(added)
+    assert f'href="{path}">Ajouter une autre personne</a>' in added.text
+    assert "3e de la liste" in text_of(added)
     again = await send(organiser, path, **PERSON)
     assert "Les règles de la session ne le permettent pas" in text_of(again, 422)
 

@@ -96,6 +96,7 @@ async def test_ties_are_told_and_a_trial_counts_without_deciding(
     assert "2 personnes avec une place" in said
     assert "1 personne sur la liste d’attente" in said
     assert "1 personne sans suite" in said
+    assert "Les candidatures sont ouvertes jusqu’au" in said
     assert "Rang 1 donné 2 fois : entre Durand Zoé, Le Goff Loïc, l’ordre de réception décide." in said
     assert set(await front.states(session, *agents)) == {"pending_selection"}
     assert await rows("SELECT count(*) AS number FROM outbox") == before

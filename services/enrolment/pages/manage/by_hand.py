@@ -14,6 +14,7 @@ from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
+from services.enrolment.rules.states import State
 from services.enrolment.service import arrivals, enrolments, people
 from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import EnrolmentFailure
@@ -76,6 +77,14 @@ def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswe
     return answers_of(asked_of(questions, Function(function)), form)
 
 
+_ADDED: Mapping[State, str] = {
+    State.WAITLISTED: "ajoutee-attente",
+    State.PENDING_APPROVAL: "ajoutee-decision",
+    State.PENDING_SELECTION: "ajoutee-decision",
+}
+"""What was done, of who has no seat yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class ByHandPage:
     """The form, and what comes of it by the rules of ``policy``."""
@@ -115,7 +124,7 @@ class ByHandPage:
                     return await _note_arrival(tx, visit, by, session, line)
         except EnrolmentFailure as failure:
             return await _page(visit, errors={"": frame.why_not(failure)})
-        return frame.to_person(line.enrolment.enrolment_id, "ajoutee")
+        return frame.to_person(line.enrolment.enrolment_id, _ADDED.get(line.enrolment.state, "ajoutee"))
 
 
 def _at_door(visit: StaffVisit) -> bool:
