@@ -32,14 +32,17 @@ async def test_a_message_is_tried_before_it_is_kept(
     session = await a_session(front)
     path = page_of(session, "/messages")
     first = (await organiser.get(path)).text
+    assert all(f"{group} ({number})" in first for group, number in (("Avec une place", 2), ("En attente", 1)))
     assert re.findall(r'value="(\w+)" checked', first) == ["enrolled"]  # who waits is written to on purpose
     tried = await send(organiser, path, **MESSAGE)
     said = text_of(tried).replace("\u00a0", " ")
     assert "à 2 personnes. À qui : Avec une place." in said
-    assert "Rendez-vous au 2e étage. À bientôt." in said
+    letter = "vous écrit au sujet de la session « IA et territoires ». Rendez-vous au 2e étage. À bientôt."
+    assert f"Bonjour Prénom Nom, La délégation Bretagne du CNFPT {letter}" in said
     assert await rows("SELECT 1 FROM message") == []
     done = await send(organiser, path, **MESSAGE, envoyer="oui")
-    assert done.headers["location"] == f"{path}?fait=message"
+    assert done.headers["location"] == f"{path}?fait=message-part"
+    assert "Le message part dans une minute" in text_of(await organiser.get(done.headers["location"]))
     (kept,) = await rows("SELECT text, author, audience FROM message")
     assert tuple(kept) == (MESSAGE["texte"], "advisor-bretagne", ["enrolled"])
     assert "À venir" in text_of(await organiser.get(path))
