@@ -105,19 +105,23 @@ def rank_named(
 
 
 def prioritise(
-    roster: SessionRoster, agent: AgentKey, priority: int, author: str, reason: str
+    roster: SessionRoster, agent: AgentKey, priority: int | None, author: str, reason: str
 ) -> OrganisingFault | None:
     """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
 
-    Needs all places in line. Author and reason are kept. No event is published about the new place. A
-    seat that time has freed and nobody was given yet goes by the new order. Who waits with others goes there
-    with all of them, who must be loaded.
+    ``priority``: None puts them before all. Needs all places in line. Author and reason are kept. No event is
+    published about the new place. A seat that time has freed and nobody was given yet goes by the new order.
+    Who waits with others goes there with all of them, who must be loaded.
     """
-    if priority < 0:  # a new request must be last: the places behind it are not loaded
+    if (
+        priority is not None and priority < 0
+    ):  # a new request must be last: the places behind it are not loaded
         return OrganisingFault.PRIORITY_BELOW_0
     waiting = roster.latest.get(agent)
     if waiting is None or waiting.state is not State.WAITLISTED:
         return OrganisingFault.NOT_IN_LINE
+    if priority is None:
+        priority = roster.waiting_list.priority_before_all(waiting)
     together = roster.waiting_list.group_of(waiting) if waiting.waits_together else [waiting]
     for enrolment in together:
         roster.move(enrolment, State.WAITLISTED, Cause.PRIORITY, priority=priority)

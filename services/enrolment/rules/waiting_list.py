@@ -99,6 +99,13 @@ class SessionWaitingList:
         )
         return before_known + bisect_left(self._places, enrolment.place) - companions + 1
 
+    def priority_before_all(self, enrolment: Enrolment) -> int:
+        """Return the priority by which who was added is before all others. Needs all places."""
+        other = next((place for place in self._places if place != enrolment.place), None)
+        if other is None or enrolment.place < other:
+            return enrolment.priority
+        return 1 - other[0]
+
     def remove(self, enrolment: Enrolment) -> None:
         """Remove an enrolment, whether it is loaded or not."""
         self._waiting -= 1

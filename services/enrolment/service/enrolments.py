@@ -104,11 +104,11 @@ async def change_priority(
     by: ByOrganiser,
     enrolment_id: UUID,
     *,
-    priority: int,
+    priority: int | None,
     reason: str,
     version: int | None = None,
 ) -> tuple[RosterLine, SessionState]:
-    """Give an agent who waits another priority. Author and reason are kept."""
+    """Give an agent who waits another priority; None: that before all. Author and reason are kept."""
     found = await own_as_seen(tx, by, enrolment_id, version)
     session_id, agent = found.session.session_id, found.enrolment.agent.key
     plan = LoadPlan(places_from=FIRST_PLACE)

@@ -652,6 +652,22 @@ async def test_a_name_that_is_corrected_while_a_form_waits_stays(
     assert "Durand Zoë" in text_of(await organiser.get(path))
 
 
+async def test_who_waits_is_put_before_all_others_without_a_number_to_guess(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents = await full(front)
+    first, last = [await person_page(front, session, agent) for agent in agents[2:]]
+    await send(organiser, first, f"{first}/priorite", priority="7", reason="Urgence")
+    page = text_of(await send(organiser, last, f"{last}/priorite", premier="oui", priority="0"), 422)
+    assert "motif" in page.partition("Situation")[0].lower()
+    for path in (last, first, first):
+        done = await send(organiser, path, f"{path}/priorite", premier="oui", priority="0", reason="Oubli")
+        assert "1re de la liste" in text_of(await organiser.get(done.headers["location"]))
+    roster = text_of(await organiser.get(page_of(session, "?etat=attente")))
+    assert "1re de la liste, priorité 9" in roster
+    assert "2e de la liste, priorité 8" in roster
+
+
 async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: OrganiserClient) -> None:
     session = open_now()
     first = an_agent(issuer="portail-bretagne", email="zoe@ville.fr")

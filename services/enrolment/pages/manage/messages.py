@@ -95,7 +95,9 @@ class MessagePages:
             field = "envoi" if is_of_moment else ""
             return await _page(visit, self.policy, errors={field: frame.why_not(failure)})
         if sends:
-            return frame.to_session(session.session_id, "/messages", done="message" if send_at else "message-part")
+            return frame.to_session(
+                session.session_id, "/messages", done="message" if send_at else "message-part"
+            )
         return await _page(visit, self.policy, planned=planned)
 
     async def take_back(self, visit: StaffVisit) -> Response:

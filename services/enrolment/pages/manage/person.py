@@ -79,9 +79,10 @@ def withdrawal_in(form: Form) -> OrganiserAction:
 
 
 def priority_in(form: Form) -> OrganiserAction:
-    """The priority that somebody who waits is to have. Raises ``InvalidForm``."""
-    priority = form.number("priority", MAX_PRIORITY)
-    if priority is None:
+    """The priority that somebody who waits is to have, or that before all. Raises ``InvalidForm``."""
+    is_first = "premier" in form
+    priority = None if is_first else form.number("priority", MAX_PRIORITY)
+    if priority is None and not is_first:
         raise InvalidForm({"priority": FormError("priority", MAX_PRIORITY)})
     reason = _parsed(_LINE, "reason", form.typed("reason"), FormError("reason"))
     return partial(enrolments.change_priority, priority=priority, reason=reason)
