@@ -236,8 +236,6 @@ MANAGED: States = {
     "offers": ("/gestion/offres", []),
     "offers, none found": ("/gestion/offres?recherche=zzz", []),
     "an offer": ("/gestion/offres/ia-et-territoires", []),
-    "an offer, to take back": ("/gestion/offres/ia-et-territoires/retirer", []),
-    "an offer, in use": (None, [press("Retirer l’offre"), see("une session qui n’est pas terminée")]),
     "an offer, history": ("/gestion/offres/ia-et-territoires/historique", [unfold]),
     "import": ("/gestion/sessions/importer", []),
     "import, mistakes": (None, [choose_sheet(WRONG_SHEET), press("Envoyer le fichier"), see("à corriger")]),
@@ -305,6 +303,17 @@ MANAGED: States = {
     "an offer of mine, changed meanwhile": (
         None,
         [make_old, press("Enregistrer les modifications"), see("a changé depuis"), unfold],
+    ),
+    "an offer, to take back": ("/gestion/offres/ia-et-territoires/retirer", []),
+    "an offer, in use": (None, [press("Retirer l’offre"), see("une session qui n’est pas terminée")]),
+    "an offer, taken back": (
+        "/gestion/offres/sur-mesure-transition-numerique/retirer",
+        [press("Retirer l’offre"), see("Remettre l’offre")],
+    ),
+    "a withdrawn page": ("/offres/sur-mesure-transition-numerique", []),
+    "an offer, had again": (
+        "/gestion/offres/sur-mesure-transition-numerique",
+        [press("Remettre l’offre"), see("de nouveau sur les pages publiques")],
     ),
 }
 

@@ -305,7 +305,7 @@ def test_a_dossier_is_put_online_by_clicks(organiser: Page) -> None:
     expect(organiser.get_by_role("status")).to_contain_text("La ressource est retirée")
     organiser.goto("/gestion/ressources")
     expect(
-        organiser.get_by_role("listitem").filter(has_text="https://ressources.example.org/ecole")
+        organiser.get_by_role("row").filter(has_text="https://ressources.example.org/ecole")
     ).to_contain_text("Retirée")
     looks_right(organiser)
     organiser.goto("/ressources")
