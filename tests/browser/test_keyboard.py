@@ -84,7 +84,7 @@ def test_an_agent_finds_an_event_and_asks_for_a_seat(
     with new_tab(chromium, base_url=served.url) as page:
         page.route("https://portail.example.org/**", to_the_portal)
         page.goto("/")
-        type_into(page, "Un sujet, une ville, un format", "Rennes")
+        type_into(page, "Un sujet, une ville, un département", "Rennes")
         page.keyboard.press("Enter")
         press(page, re.compile("^Rennes"), "link")
         expect(page).to_have_url(re.compile(rf"/sessions/{RENNES}$"))
@@ -179,16 +179,17 @@ HEARD: dict[str, tuple[str, ...]] = {
         "search",
         'searchbox "Un sujet',
         'button "Chercher"',
-        'heading "Prochaines sessions ouvertes"',
-        'heading "Six formats"',
         'heading "Près de chez vous"',
         'combobox "Votre délégation"',
+        'heading "Prochaines sessions ouvertes"',
+        'heading "Six formats"',
         "contentinfo",
     ),
     "/sessions": (
         'heading "Sessions"',
         'search "Filtrer les sessions"',
-        'searchbox "Mots cherchés"',
+        'searchbox "Un sujet',
+        'button "Chercher"',
         'button "Filtrer"',
         'heading "[0-9]+ sessions"',
         'navigation "Présentation"',

@@ -73,9 +73,9 @@ def test_results_change_in_place_as_one_chooses_and_are_announced(page: Page) ->
     expect(page).to_have_url(re.compile(r"/sessions\?format=webinar$"))
     expect(page.get_by_role("status")).to_have_text(page.get_by_role("heading", level=2).inner_text())
     expect(page.get_by_role("radio", name="Webinaire")).to_be_focused()
-    page.get_by_label("Mots cherchés").fill("sobre")
+    page.get_by_label("Un sujet, une ville").fill("sobre")
     expect(page.get_by_role("heading", name="1 session", exact=True)).to_be_visible()
-    expect(page.get_by_label("Mots cherchés")).to_be_focused()
+    expect(page.get_by_label("Un sujet, une ville")).to_be_focused()
     assert page.evaluate("window.stayed"), "no page was loaded"
     assert violations(page) == []
     page.reload()
@@ -86,17 +86,18 @@ def test_the_filters_are_one_button_on_a_phone_that_says_how_many_are_in_use(pag
     page.goto("/sessions?format=webinar&ouvertes=oui")
     button = page.get_by_text("Filtres (2)")
     expect(button).to_be_visible()
-    expect(page.get_by_label("Mots cherchés")).to_be_hidden()
+    expect(page.get_by_label("Un sujet, une ville")).to_be_visible()
+    expect(page.get_by_label("Mois")).to_be_hidden()
     top = page.locator(".session").first.bounding_box()
     assert top is not None
     assert top["y"] < 740, "the first session is on the first screen"
     button.click()
-    expect(page.get_by_label("Mots cherchés")).to_be_visible()
+    expect(page.get_by_label("Mois")).to_be_visible()
     page.get_by_role("radio", name="Mooc").check(force=True)
     expect(page).to_have_url(re.compile("format=mooc"))
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("/sessions")
-    expect(page.get_by_label("Mots cherchés")).to_be_visible()
+    expect(page.get_by_label("Mois")).to_be_visible()
     expect(page.get_by_text("Filtres", exact=True)).to_be_hidden()
 
 

@@ -84,7 +84,7 @@ def routes() -> list[Route]:
 async def home(request: Request) -> Response:
     """The six formats, what comes next, what is near, and the last replays."""
     now = clock.now()
-    delegation = filters.read(request.query_params).delegation
+    delegation = filters.read(request.query_params, now).delegation
     async with site_of(request).database.quiet_transaction() as tx:
         shown = await overviews.home(tx, now, delegation, SOON)
     by_format: dict[Format, list[Offer]] = {}
@@ -97,7 +97,7 @@ async def home(request: Request) -> Response:
 async def session_list(request: Request) -> Response:
     """Sessions as the address filters them: a list by start, a month, or the delegations that have some."""
     now = clock.now()
-    chosen = filters.read(request.query_params)
+    chosen = filters.read(request.query_params, now)
     typed = chosen.text
     async with site_of(request).database.quiet_transaction() as tx:
         themes = await offers.themes(tx)

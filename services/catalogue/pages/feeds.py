@@ -42,10 +42,10 @@ def routes() -> list[Route]:
 
 async def calendar(request: Request) -> Response:
     """The sessions of a delegation, a format, a theme, or all: to subscribe to."""
-    chosen = filters.read(request.query_params)
+    now = clock.now()
+    chosen = filters.read(request.query_params, now)
     if chosen.errors:
         raise HTTPException(404)
-    now = clock.now()
     search = SessionSearch(
         now=now,
         format=chosen.format,

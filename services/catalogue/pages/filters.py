@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.lifecycle import instant
 from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.rules.synonyms import plain
 from shared.events.vocabulary import CONTROL, Delegation, EnrolmentWindow, Format, Slug
 from shared.events.zones import PARIS
 from shared.web import french
@@ -19,6 +20,9 @@ LONGEST_SEARCH = 200
 """Characters that are searched; what follows is left out, and the page says so."""
 
 _CONTROLS = re.compile(f"[{CONTROL}]+")
+_MONTHS = {plain(french.month(date(2000, number, 1)).split()[0]): number for number in range(1, 13)}
+_YEAR = re.compile("20[0-9]{2}")
+_BEFORE_A_MONTH = re.compile("en|de|du|le|au|mois|fin|début|mi|[0-9]{1,2}|1er")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Choice = TypeVar("Choice", Format, Delegation)
 
@@ -95,8 +99,11 @@ class Filters:
         return any(value for name, value in self.address().items() if name != "vue")
 
 
-def read(given: Mapping[str, str]) -> Filters:
-    """The filters of an address."""
+def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
+    """The filters of an address.
+
+    With ``now``, a month that is named among the words is the one that comes, unless a time is chosen.
+    """
     errors: dict[str, FormError] = {}
     since, until = _date(given, "du", errors), _date(given, "au", errors)
     if since is not None and until is not None and until < since:
@@ -109,12 +116,15 @@ def read(given: Mapping[str, str]) -> Filters:
     text = given.get("recherche", "")
     if len(" ".join(text.split())) > LONGEST_SEARCH:
         errors["recherche"] = FormError("search_cut", LONGEST_SEARCH)
+    text, month = searched(text), _month(given, errors)
+    if now is not None and month is since is until is None and "mois" not in errors:
+        text, month = _month_named(text, now)
     return Filters(
-        text=searched(text),
+        text=text,
         format=_code(given, "format", Format, errors),
         delegation=_code(given, "delegation", Delegation, errors),
         theme=theme,
-        month=_month(given, errors),
+        month=month,
         view=next((view for view in View if view == given.get("vue")), View.LIST),
         since=since,
         until=until,
@@ -142,6 +152,23 @@ def searched(text: str) -> str:
 
 def _midnight(day: date) -> datetime:
     return instant(datetime(day.year, day.month, day.day), PARIS)  # noqa: DTZ001 a wall clock's
+
+
+def _month_named(text: str, now: datetime) -> tuple[str, date | None]:
+    """The words without the month that they name, and its first day: ``nantes en décembre`` is Nantes."""
+    typed = text.split()
+    for place, word in enumerate(typed):
+        if (number := _MONTHS.get(plain(word))) is None:
+            continue
+        today = now.astimezone(ZoneInfo(PARIS)).date()
+        year, rest = today.year + (number < today.month), typed[place + 1 :]
+        if rest and _YEAR.fullmatch(rest[0]):
+            year, rest = int(rest[0]), rest[1:]
+        before = typed[:place]
+        while before and _BEFORE_A_MONTH.fullmatch(before[-1].lower()):
+            before.pop()
+        return " ".join(before + rest), date(year, number, 1)
+    return text, None
 
 
 def _date(given: Mapping[str, str], name: str, errors: dict[str, FormError]) -> date | None:

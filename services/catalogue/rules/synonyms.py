@@ -11,7 +11,10 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
         "ia gen", "genai", "intelligence artificielle generative", "prompt", "prompts",
     ),
     "ia": ("ai", "artificial intelligence", "machine learning", "apprentissage automatique", "algorithme"),
-    "mooc": ("cours en ligne", "formation en ligne", "e-learning", "elearning", "autoformation"),
+    "mooc": (
+        "cours en ligne", "formation en ligne", "e-learning", "elearning", "autoformation", "debutant",
+        "debutants", "debuter", "initiation",
+    ),
     "webinaire": ("visio", "visioconference", "webconference", "conference en ligne", "live"),
     "rendez-vous local": ("presentiel", "rencontre", "evenement", "reunion", "pres de chez moi"),
     "sur mesure": ("intra", "formation interne", "pour ma collectivite", "formation de groupe"),
@@ -61,6 +64,28 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
 """By what the offer says, in small letters without accents, all that stands for it: for a delegation, its
 departments. Last, what it never says."""
 
+DEPARTMENTS: Mapping[str, str] = {
+    "auvergne rhone alpes": "01 03 07 15 26 38 42 43 63 69 73 74",
+    "bourgogne franche comte": "21 25 39 58 70 71 89 90",
+    "bretagne": "22 29 35 56",
+    "centre val de loire": "18 28 36 37 41 45",
+    "corse": "20 2a 2b",
+    "grand est": "08 10 51 52 54 55 57 67 68 88",
+    "hauts de france": "02 59 60 62 80",
+    "ile de france": "75 77 78 91 92 93 94 95",
+    "normandie": "14 27 50 61 76",
+    "nouvelle aquitaine": "16 17 19 23 24 33 40 47 64 79 86 87",
+    "occitanie": "09 11 12 30 31 32 34 46 48 65 66 81 82",
+    "pays de la loire": "44 49 53 72 85",
+    "provence alpes cote d azur": "04 05 06 13 83 84",
+    "guadeloupe": "971",
+    "martinique": "972",
+    "guyane": "973",
+    "la reunion": "974",
+    "mayotte": "976",
+}  # fmt: skip
+"""The numbers of the departments of each delegation; a postal code begins with one."""
+
 MOST_READINGS = 4
 """In how many ways a search is read, besides as it was typed."""
 
@@ -69,7 +94,8 @@ _MEANT = {
     for said, names in SYNONYMS.items()
     for written in names
     for name in (written, written.replace("-", " "))
-}
+} | {number: said for said, numbers in DEPARTMENTS.items() for number in numbers.split()}
+_POSTAL_CODE = re.compile(r"(?<!\d)(?:(97\d)\d\d|(\d\d) ?\d{3})(?!\d)")
 _NAMES = re.compile(
     rf"(?<![\w-])({'|'.join(map(re.escape, sorted(_MEANT, key=len, reverse=True)))})(?![\w-])"
 )
@@ -86,7 +112,7 @@ def readings(text: str) -> list[str]:
 
     What is excluded (``-rgpd``) or a quoted phrase stays as it was typed.
     """
-    typed = plain(text)
+    typed = _POSTAL_CODE.sub(lambda code: code[1] or code[2], plain(text))
     if '"' in typed:
         return [text]
     found = list(itertools.islice(_NAMES.finditer(typed), MOST_READINGS))

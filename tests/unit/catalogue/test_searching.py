@@ -1,9 +1,12 @@
 """What a search reads of what was typed: other names of the same thing, and words that are nearly right."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 
+from services.catalogue.pages import filters
 from services.catalogue.rules.spelling import corrected
-from services.catalogue.rules.synonyms import SYNONYMS, plain, readings
+from services.catalogue.rules.synonyms import DEPARTMENTS, SYNONYMS, plain, readings
 
 VOCABULARY = {"rennes", "strasbourg", "webinaire", "intelligence", "artificielle", "territoires", "lille"}
 
@@ -17,6 +20,10 @@ VOCABULARY = {"rennes", "strasbourg", "webinaire", "intelligence", "artificielle
         ("formations pour dirigeants", "formations pour inet"),
         ("Loire-Atlantique", "pays de la loire"),
         ("Côtes d’Armor", "bretagne"),
+        ("44", "pays de la loire"),
+        ("44000", "pays de la loire"),
+        ("97400 Saint-Denis", "la reunion saint-denis"),
+        ("débutant", "mooc"),
         ("près de Nantes", " nantes"),
     ],
 )
@@ -31,6 +38,30 @@ def test_several_names_are_each_read_both_ways() -> None:
         "visio ia generative",
         "webinaire ia generative",
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "left", "month"),
+    [
+        ("Nantes en décembre", "Nantes", date(2026, 12, 1)),
+        ("FEVRIER", "", date(2027, 2, 1)),
+        ("le 16 décembre 2027 à Brest", "à Brest", date(2027, 12, 1)),
+        ("novembre", "", date(2026, 11, 1)),
+        ("maire", "maire", None),
+    ],
+)
+def test_a_month_that_is_named_is_the_month_that_comes(typed: str, left: str, month: date | None) -> None:
+    now = datetime(2026, 11, 28, 6, tzinfo=UTC)
+    found = filters.read({"recherche": typed}, now)
+    assert (found.text, found.month) == (left, month)
+    chosen = filters.read({"recherche": typed, "mois": "2027-05"}, now)
+    assert (chosen.text, chosen.month) == (typed, date(2027, 5, 1))
+
+
+def test_every_department_is_of_a_delegation() -> None:
+    numbers = [number for of_one in DEPARTMENTS.values() for number in of_one.split()]
+    mainland = {f"{number:02}" for number in range(1, 96)} | {"2a", "2b"}
+    assert sorted(numbers) == sorted(mainland | {"971", "972", "973", "974", "976"})
 
 
 @pytest.mark.parametrize("typed", ["IA générative", "anticiper -rgpd", '"chatgpt"', "maigrgpd", ""])
