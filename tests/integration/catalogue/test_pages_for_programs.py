@@ -151,7 +151,7 @@ async def test_search_engines_are_told_what_the_page_says_of_a_session_and_never
 
 
 async def test_a_replay_is_shown_with_the_session_that_it_recorded(
-    an_empty_offer: str, ask: Ask, visit: HttpBrowser
+    an_empty_offer: str, ask: Ask, visit: HttpBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = {"enrolment_opens_at": in_days(-9), "starts_at": in_days(-0.1), "ends_at": in_days(0.2)}
     session_id = await published(
@@ -162,6 +162,11 @@ async def test_a_replay_is_shown_with_the_session_that_it_recorded(
     page = await read(visit, f"/sessions/{session_id}")
     assert replay["url"] in page.links
     assert "Revoir Rennes" in page.text
+    assert (f"/sessions/{session_id}.ics" in page.links, "Voir le replay" in page.text) == (True, False)
+    async with time_is(monkeypatch, clock.now() + timedelta(days=1)):
+        over = await read(visit, f"/sessions/{session_id}")
+    assert (f"/sessions/{session_id}.ics" in over.links, "Voir le replay" in over.text) == (False, True)
+    assert "liste d’attente" not in over.text
     assert f"/sessions/{session_id}" in (await read(visit, "/ressources?type=replay")).links
 
 
