@@ -45,6 +45,14 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
     )
 
 
+def without_new_names(before: Plan, after: Plan, changed: Collection[str]) -> frozenset[str]:
+    """Return the fields that changed, but for séances that are only called otherwise: no letter says it."""
+    first, second = (
+        [(module.starts_at, module.ends_at) for module in plan.modules] for plan in (before, after)
+    )
+    return frozenset(changed) - ({"modules"} if first == second else frozenset())
+
+
 def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
     """Whether a change of these fields would reach anybody, by a letter or in their seats."""
     session, occupancy = listed.session, listed.occupancy

@@ -10,7 +10,15 @@ from shared.database import Database
 from shared.events.catalogue import SessionChanged, SessionState
 from shared.events.enrolment import SessionOccupancyChanged
 from shared.limits import Rate
-from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, hidden, organiser, send
+from tests.integration.catalogue.browsing import (
+    HttpBrowser,
+    a_form,
+    created,
+    error_of,
+    hidden,
+    organiser,
+    send,
+)
 from tests.integration.catalogue.conftest import EventsOf, in_days
 from tests.support.consuming import received, take
 
@@ -95,6 +103,19 @@ async def test_another_link_is_told_to_who_is_enrolled_and_to_nobody_who_waits(
     with_place = (await send(organiser, path, **link, venue="Mairie, Quimper")).text.replace("\u00a0", " ")
     assert "10 personnes inscrites, 7 personnes en attente" in with_place
     assert "dont la demande attend un accord" in with_place
+
+
+async def test_a_seance_that_is_only_renamed_is_told_to_nobody(
+    organiser: HttpBrowser, an_empty_offer: str, catalogue_database: Database
+) -> None:
+    form = a_form(an_empty_offer)
+    dates = {f"modules-0-{name}": form[name] for name in ("starts_at", "ends_at")}
+    path = await published_session(organiser, an_empty_offer, **dates | {"modules-0-title": "Le matin"})
+    await fill(catalogue_database, path, 10, 7)
+    renamed = await send(organiser, path, **{"modules-0-title": "Une matinée"})
+    assert renamed.headers.get("location") == f"{path}?fait=modifiee", "it is not asked whether to tell it"
+    moved = await send(organiser, path, **{"modules-0-starts_at": form["starts_at"][:-2] + "59"})
+    assert "10 personnes inscrites" in moved.text.replace("\u00a0", " ")
 
 
 async def test_what_is_only_tried_is_not_counted_as_a_change(

@@ -7,7 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from services.catalogue.rules.consequences import SeatConsequences, of_capacity, postponed, reaches_people
+from services.catalogue.rules.consequences import (
+    SeatConsequences,
+    of_capacity,
+    postponed,
+    reaches_people,
+    without_new_names,
+)
 from services.catalogue.rules.sessions import ListedSession, Occupancy, Trainer
 from shared.events.catalogue import ReservedSeats
 from shared.events.vocabulary import ApprovalPolicy, WaitingList
@@ -99,3 +105,13 @@ def test_a_change_reaches_who_is_in_the_session_asks_to_be_or_teaches(
     published = ListedSession(a_published_session(**given), occupancy, changed_at=WHILE_OPEN)
     assert reaches_people(published, {"title", changed}) is reaches
     assert not reaches_people(replace(published, session=a_draft(**given)), {changed})
+
+
+def test_a_seance_that_is_only_renamed_reaches_nobody() -> None:
+    module = a_module("Séance", STARTS, ENDS)
+    before = a_plan(modules=(module,))
+    renamed = replace(before, modules=(module.model_copy(update={"title": "Autrement"}),))
+    moved = replace(before, modules=(module.model_copy(update={"ends_at": module.ends_at + LATER}),))
+    assert without_new_names(before, renamed, {"modules", "title"}) == {"title"}
+    assert without_new_names(before, moved, {"modules"}) == {"modules"}
+    assert without_new_names(before, replace(before, modules=()), {"modules"}) == {"modules"}

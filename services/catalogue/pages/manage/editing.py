@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.catalogue.pages import form_errors, form_rows, series_form, session_form
 from services.catalogue.pages.manage import session_page
-from services.catalogue.rules.consequences import reaches_people
+from services.catalogue.rules.consequences import reaches_people, without_new_names
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.sessions import ListedSession
@@ -111,14 +111,15 @@ async def show_session(visit: StaffVisit) -> Response:
 
     digest = series_form.digest(session_form.kept(visit.form, before))
     is_confirmed = "confirmer" in visit.form and visit.form.get("apercu") == digest
-    dry_run = reaches_people(listed, change.model_fields_set) and not is_confirmed
+    changed = without_new_names(plan, change.apply_to(plan), change.model_fields_set)
+    dry_run = reaches_people(listed, changed) and not is_confirmed
 
     async def action() -> None:
         tags, session_id = session_page.tags(visit), listed.session.session_id
         async with visit.database.transaction() as tx:
             await sessions.change(tx, visit.who, session_id, change, tags=tags, dry_run=dry_run)
 
-    tried = session_page.TriedChange(digest, change) if dry_run else None
+    tried = session_page.TriedChange(digest, change, changed) if dry_run else None
     # To publish: saved as it was typed, then it is asked whether it is meant.
     leads_to = f"{visit.request.url.path}/publier" if "publier" in visit.form else None
     return await session_page.page_after(visit, listed, action, "modifiee", leads_to=leads_to, tried=tried)

@@ -32,20 +32,21 @@ _ORDER = (*session_form.ORDER, "copie", "modele", *REPLAY_FIELDS.values())
 
 @dataclass(frozen=True, slots=True)
 class TriedChange:
-    """A change that reaches people, shown before it is made; ``digest`` is that of its form."""
+    """A change that reaches people by what it ``changed``, shown first; ``digest`` is that of its form."""
 
     digest: str
     change: SessionChange
+    changed: frozenset[str]
 
     @property
     def is_told(self) -> bool:
         """Whether all who are in the session get a letter."""
-        return bool(TOLD & self.change.model_fields_set)
+        return bool(TOLD & self.changed)
 
     @property
     def is_told_to_enrolled(self) -> bool:
         """Whether those who have a seat get a letter."""
-        return bool(TOLD_TO_ENROLLED & self.change.model_fields_set)
+        return bool(TOLD_TO_ENROLLED & self.changed)
 
     def seats(self, listed: ListedSession) -> SeatConsequences | None:
         """What follows for the seats; None where their number stays."""
