@@ -42,21 +42,29 @@ def days_before(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def shifted(plan: Plan, starts_at: datetime) -> Plan:
-    """The plan with another start: all its moments move as far, on the clocks of its zone."""
+    """The plan with another start: all its moments move as far, on the clocks of its zone.
+
+    What enrolment has on a day before the start moves by whole days, and keeps its time of day.
+    """
     zone = ZoneInfo(plan.timezone)
 
     def on_the_wall(moment: datetime) -> datetime:
         return moment.astimezone(zone).replace(tzinfo=None)
 
-    by = on_the_wall(starts_at) - on_the_wall(plan.starts_at)
+    before, after = on_the_wall(plan.starts_at), on_the_wall(starts_at)
+    by, days = after - before, after.date() - before.date()
 
     def moved(moment: datetime) -> datetime:
         return instant(on_the_wall(moment) + by, plan.timezone)
 
+    def moved_by_days(moment: datetime) -> datetime:
+        is_earlier = on_the_wall(moment).date() < before.date()
+        return instant(on_the_wall(moment) + (days if is_earlier else by), plan.timezone)
+
     return replace(
         plan,
-        enrolment_opens_at=moved(plan.enrolment_opens_at),
-        enrolment_closes_at=moved(plan.enrolment_closes_at),
+        enrolment_opens_at=moved_by_days(plan.enrolment_opens_at),
+        enrolment_closes_at=moved_by_days(plan.enrolment_closes_at),
         starts_at=moved(plan.starts_at),
         ends_at=moved(plan.ends_at),
         modules=tuple(
@@ -64,7 +72,7 @@ def shifted(plan: Plan, starts_at: datetime) -> Plan:
             for module in plan.modules
         ),
         reserved_seats=tuple(
-            reserved.model_copy(update={"release_at": moved(reserved.release_at)})
+            reserved.model_copy(update={"release_at": moved_by_days(reserved.release_at)})
             for reserved in plan.reserved_seats
         ),
     )

@@ -521,6 +521,28 @@ def test_a_copy_keeps_every_distance_on_the_clocks_of_its_zone(zone: str, days: 
     assert replace(copy, **{field: getattr(plan, field) for field in changes.differences(plan, copy)}) == plan
 
 
+def test_enrolment_opens_and_closes_at_its_time_of_day_where_a_copy_begins_at_another() -> None:
+    at = datetime(2027, 3, 8, 9, tzinfo=ZoneInfo("Europe/Paris"))  # a Monday; the clocks change on the 28th
+    kept = ReservedSeats(delegation="corse", seats=5, release_at=at - timedelta(days=7))
+    plan = a_plan(
+        timezone="Europe/Paris",
+        enrolment_opens_at=at - timedelta(days=30),
+        enrolment_closes_at=at - timedelta(minutes=30),
+        starts_at=at,
+        ends_at=at + timedelta(hours=7),
+        reserved_seats=(kept,),
+    )
+    copy = lifecycle.shifted(plan, datetime(2027, 3, 29, 8, 30, tzinfo=ZoneInfo("Europe/Paris")))
+    moments = (copy.enrolment_opens_at, copy.reserved_seats[0].release_at, copy.enrolment_closes_at)
+    walls = [moment.astimezone(ZoneInfo("Europe/Paris")) for moment in (*moments, copy.ends_at)]
+    assert [f"{wall:%d/%m %H:%M}" for wall in walls] == [
+        "27/02 09:00",
+        "22/03 09:00",
+        "29/03 08:00",
+        "29/03 15:30",
+    ]
+
+
 def test_a_quota_may_come_go_and_shrink_while_enrolment_is_open() -> None:
     session = a_published_session(at=WHILE_OPEN, quota_per_authority=5)
     for quota in (None, 1, 50):
