@@ -21,6 +21,8 @@ _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _LARGEST = 10 * 1024 * 1024
 """Bytes of a part, once it is unpacked, and characters of all cells together."""
 _MOST_COLUMNS = 200
+_NARROWEST, _WIDEST = 8, 60
+"""Characters of a column that is written."""
 _MARK = b"PK\x03\x04"
 _KNOWN = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 _UNREADABLE = (
@@ -144,14 +146,31 @@ def _value(cell: ET.Element, texts: list[str]) -> str:
 
 
 def of_csv(content: bytes) -> bytes:
-    """Return CSV as :func:`shared.web.spreadsheets.write` makes it as a workbook with one sheet of texts."""
-    rows = csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")
-    sheet = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
+    """Return CSV as :func:`shared.web.spreadsheets.write` makes it as a workbook with one sheet of texts.
+
+    Each column is as wide as what it has, and the head stays in sight.
+    """
+    cells: list[str] = []
+    widths: list[int] = []
+    for row in csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"):
+        cells.append(f"<row>{''.join(map(_cell, row))}</row>")
+        widths += [_NARROWEST] * (len(row) - len(widths))
+        widths[: len(row)] = map(max, widths, map(_width, row))
+    columns = "".join(
+        f'<col min="{number}" max="{number}" width="{width + 2}" customWidth="1"/>'
+        for number, width in enumerate(widths, 1)
+    )
+    sheet = _SHEET.format(f"<cols>{columns}</cols>" if columns else "", "".join(cells))
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in {**_PARTS, "xl/worksheets/sheet1.xml": _SHEET.format(sheet)}.items():
+        for name, part in {**_PARTS, "xl/worksheets/sheet1.xml": sheet}.items():
             archive.writestr(zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
     return written.getvalue()
+
+
+def _width(text: str) -> int:
+    """Characters of the longest line of a cell, no more than a screen has room for."""
+    return min(_WIDEST, max(map(len, text.split("\n"))))
 
 
 def _cell(text: str) -> str:
@@ -164,7 +183,11 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OF_MAIN = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-_SHEET = f'{_HEAD}<worksheet xmlns="{_SPREADSHEET}"><sheetData>{{}}</sheetData></worksheet>'
+_SHEET = (
+    f'{_HEAD}<worksheet xmlns="{_SPREADSHEET}"><sheetViews><sheetView workbookViewId="0">'
+    '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
+    "{}<sheetData>{}</sheetData></worksheet>"
+)
 _PARTS = {
     "[Content_Types].xml": f'{_HEAD}<Types xmlns="{_PACKAGE}/content-types">'
     '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
@@ -172,7 +195,8 @@ _PARTS = {
     f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_OF_MAIN}.worksheet+xml"/></Types>',
     "_rels/.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
     f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": f'{_HEAD}<workbook xmlns="{_SPREADSHEET}" xmlns:r="{_OFFICE}"><sheets>'
+    "xl/workbook.xml": f'{_HEAD}<workbook xmlns="{_SPREADSHEET}" xmlns:r="{_OFFICE}">'
+    "<bookViews><workbookView/></bookViews><sheets>"
     '<sheet name="Parcours" sheetId="1" r:id="rId1"/></sheets></workbook>',
     "xl/_rels/workbook.xml.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
     f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',

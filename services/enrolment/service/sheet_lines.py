@@ -23,7 +23,10 @@ RANK = Column("rank", "Rang")
 MODULE = Column("module", "Numéro de séance", required=False)
 ATTENDANCE = Column("attendance", "Présence")
 
-_WHO = (AGENT, ISSUER, Column("family_name", "Nom"), Column("given_name", "Prénom"))
+FAMILY_NAME = Column("family_name", "Nom", required=False)
+GIVEN_NAME = Column("given_name", "Prénom", required=False)
+
+_WHO = (AGENT, ISSUER, FAMILY_NAME, GIVEN_NAME)
 _PLACE = (
     Column("function", "Fonction"),
     Column("employer", "Employeur"),

@@ -122,9 +122,11 @@ async def test_every_line_that_is_wrong_is_told_in_french(
         organiser, ("Offre;Début;Fin;Ouverture des inscriptions;Lieu\n" + "".join(lines)).encode()
     )
     assert answer.status_code == 422
-    rows = re.findall(r"</span>(\d+)</th><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", answer.text)
-    assert [(line, column) for line, column, _ in rows] == [("3", "Fin"), ("4", "Offre"), ("5", "Début")]
-    assert rows[1][2] == "Cette offre n’existe pas."
+    cells = r"<td[^>]*>(.*?)</td>"
+    rows = re.findall(rf"</span>(\d+)</th>{cells}{cells}{cells}", answer.text.replace("\u00a0", " "))
+    columns = [(line, " ".join(re.sub("<.*?>", " ", column).split())) for line, _, column, _ in rows]
+    assert columns == [("3", "Fin « 2027-03-30 08:00 »"), ("4", "Offre « rien »"), ("5", "Début « x:30 »")]
+    assert rows[1][3] == "Cette offre n’existe pas."
     assert "<b>Rennes" not in answer.text
     assert "Ce fichier est un classeur" in (await upload(organiser, b"PK\x03\x04...")).text
     assert await events_of() == []

@@ -88,11 +88,12 @@ async def test_what_is_wrong_is_said_by_line_and_the_rest_can_be_taken(
     front: Front, organiser: OrganiserClient
 ) -> None:
     session, _ = await running(front)
-    sheet = "Identifiant;Présence\nA-1;absence\nA-9;présence\nA-2;peut-être\n"
-    said = text_of(await upload(organiser, session, sheet.encode()))
+    sheet = "Identifiant;Présence;Prénom;Nom\nA-1;absence;;\nA-9;présence;;\nA-2;peut-être;Zoé;Riou\n"
+    said = text_of(await upload(organiser, session, sheet.encode())).replace("\u00a0", " ")
     assert "1 changement" in said
-    assert "Ligne 3 : L’identifiant n’est celui de personne qui a une place" in said
-    assert "Ligne 4, Présence : Écrivez présence, absence ou absence justifiée." in said
+    assert "Ligne 3 « A-9 » : L’identifiant n’est celui de personne qui a une place" in said
+    wrong = "Ligne 4, Présence « peut-être » (Riou Zoé) : Écrivez présence, absence ou absence justifiée."
+    assert wrong in said
     for nonsense, why in (
         (b"PK\x03\x04", "Ligne 1 : Ce fichier est un classeur"),
         (b"Nom;Rang\n", "Ligne 1, Identifiant : Cette colonne manque."),
@@ -214,10 +215,10 @@ async def test_what_is_wrong_with_a_ranking_is_said_by_line(front: Front, organi
     await front.publish(session)
     await front.enrol(session, *twins, an_agent("A-2", issuer="portail-deux"))
     sheet = "Identifiant;Émetteur;Rang\nA-1;;1\nA-9;;2\nA-2;;3\nA-2;portail-deux;4\n"
-    said = text_of(await upload(organiser, session, sheet.encode(), "classement"), 422)
-    assert "Ligne 2 : L’identifiant est celui de deux personnes : indiquez aussi l’émetteur." in said
-    assert "Ligne 3 : L’identifiant n’est celui de personne dont la candidature attend une décision." in said
-    assert "Ligne 5 : Une ligne précédente porte déjà sur cette personne." in said
+    said = text_of(await upload(organiser, session, sheet.encode(), "classement"), 422).replace("\u00a0", " ")
+    assert "Ligne 2 « A-1 » : L’identifiant est celui de deux personnes : indiquez aussi l’émetteur." in said
+    assert "Ligne 3 « A-9 » : L’identifiant n’est celui de personne dont la candidature attend" in said
+    assert "Ligne 5 « A-2 » : Une ligne précédente porte déjà sur cette personne." in said
     named = "Identifiant;Émetteur;Rang\nA-1;portail-deux;1\nA-1;portail-bretagne;2\nA-2;;non\n"
     tried = await upload(organiser, session, named.encode(), "classement")
     assert (await confirm_ranking(organiser, session, tried)).status_code == 303

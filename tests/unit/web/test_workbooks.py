@@ -1,6 +1,7 @@
 """Workbooks: what is written is read again, what programs write is read, and what is none is refused."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -46,6 +47,19 @@ def test_what_is_written_is_read_again() -> None:
         {"agent_id": "A-1", "rank": "a;b\n<c> & é"},
         {"agent_id": "A-2", "rank": "\ufffd"},
     ]
+
+
+def test_what_is_written_is_as_wide_as_its_texts_and_its_head_stays_in_sight() -> None:
+    content = f'Rang;Courriel;Motif\r\n1;maximilienne@brest.example;"{"x" * 90}\nb"\r\n2\r\n'.encode()
+    with zipfile.ZipFile(io.BytesIO(workbooks.of_csv(content))) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert re.findall(r'<col min="(\d)" max="\d" width="(\d+)"', sheet) == [
+        ("1", "10"),
+        ("2", "28"),
+        ("3", "62"),
+    ]
+    assert '<pane ySplit="1"' in sheet
+    assert sheet.index("<sheetViews>") < sheet.index("<cols>") < sheet.index("<sheetData>")
 
 
 def test_what_excel_writes_is_read_with_gaps_shared_texts_and_numbers() -> None:

@@ -27,6 +27,8 @@ from shared.web.sheet_queue import Busy, SheetQueue
 
 SHOWN = 200
 """Faults, or lines, that a page lists."""
+LONGEST_SHOWN = 80
+"""Characters of what is written in a cell."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
@@ -85,6 +87,7 @@ async def import_sheet(visit: StaffVisit) -> Response:
         response = _page(visit, status=429, not_now="busy" if isinstance(error, Busy) else "too_much")
         response.headers["Retry-After"] = str(error.seconds)
         return response
+    cells = {row.line: row.cells for row in sheet.lines}
     return _page(
         visit,
         status=422 if imported.faults and not tried else 200,
@@ -94,7 +97,13 @@ async def import_sheet(visit: StaffVisit) -> Response:
         is_other=is_other,
         digest=digest,
         faults=[
-            (fault.line, TITLES.get(fault.column or ""), sentence(visit.rendering, of_sheet(fault)))
+            (
+                fault.line,
+                cells.get(fault.line, {}).get("title", "")[:LONGEST_SHOWN],
+                TITLES.get(fault.column or ""),
+                cells.get(fault.line, {}).get(fault.column or "", "")[:LONGEST_SHOWN],
+                sentence(visit.rendering, of_sheet(fault)),
+            )
             for fault in imported.faults[:SHOWN]
         ],
         lines=[

@@ -35,13 +35,15 @@ from shared.web.form_errors import FormError
 from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
 from shared.web.sheet_queue import Busy, SheetQueue
-from shared.web.spreadsheets import Fault, UnreadableSheet
+from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 MOST_CHANGES = 900
 """Of one sheet of attendance: each is a field of the form that confirms it."""
 MOST_RANKED = 5000
 """Of one ranking: all of it is in the form that confirms it, which has a bound."""
 SHOWN_FAULTS = 100
+LONGEST_SHOWN = 80
+"""Characters of what is written in a cell."""
 _LARGEST_MODULE = 100
 """A session has no more."""
 _TITLES: Mapping[str, str] = {
@@ -54,6 +56,15 @@ _TITLES: Mapping[str, str] = {
         sheet_lines.ATTENDANCE,
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyLine:
+    """What is wrong with a line of a sheet; what is written there, and whose line it is, where it says so."""
+
+    fault: Fault
+    written: str = ""
+    person: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class SheetPages:
                     return await _show_ranking(visit, content)
                 return await self._show_changes(visit, content)
         except UnreadableSheet as error:
-            return await _page(visit, faults=error.faults, status=422)
+            return await _page(visit, faults=_faulty_lines(error.faults, ()), status=422)
         except LimitMet as error:
             response = await _page(
                 visit, not_now="busy" if isinstance(error, Busy) else "too_much", status=429
@@ -172,7 +183,7 @@ async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
     sheet = await sheet_queue.in_thread(partial(workbooks.read, content, _OF_RANKING))
     draft, others = ranking_sheets.draft_of(sheet.rows, found.lines, found.draft.version)
     if faults := [*sheet.faults, *others]:
-        return await _page(visit, faults=faults, status=422)
+        return await _page(visit, faults=_faulty_lines(faults, sheet.rows), status=422)
     if len(draft.ranks) + len(draft.not_selected) > MOST_RANKED:
         many = {"fichier": FormError("too_many_ranked", MOST_RANKED)}
         return await _page(visit, errors=many, status=422)
@@ -202,19 +213,31 @@ def _sheet(
             return heading + sheet_lines.roster_lines(lines, session, asked_before)
 
 
-_OF_RANKING = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
-_OF_ATTENDANCE = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
+_WHO = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.FAMILY_NAME, sheet_lines.GIVEN_NAME)
+_OF_RANKING = (*_WHO, sheet_lines.RANK)
+_OF_ATTENDANCE = (*_WHO, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
 
 
 def _changes_in(
     content: bytes, session: SessionState, seated: Sequence[RosterLine]
-) -> tuple[list[AttendanceChange], list[Fault]]:
+) -> tuple[list[AttendanceChange], list[FaultyLine]]:
     """Return what a sheet of attendance would change, and what is wrong with its other lines."""
     sheet = workbooks.read(content, _OF_ATTENDANCE)
     faults = list(sheet.faults)
     lines = sheet_lines.records_of(sheet.rows, faults)
     changes, others = attendance_sheets.compared(session, seated, lines)
-    return changes, [*faults, *others]
+    return changes, _faulty_lines([*faults, *others], sheet.rows)
+
+
+def _faulty_lines(faults: Sequence[Fault], rows: Sequence[SheetRow]) -> list[FaultyLine]:
+    cells = {row.line: row.cells for row in rows}
+    return [_faulty_line(fault, cells.get(fault.line, {})) for fault in faults]
+
+
+def _faulty_line(fault: Fault, cells: Mapping[str, str]) -> FaultyLine:
+    written = cells.get(fault.column or sheet_lines.AGENT.name, "")[:LONGEST_SHOWN]
+    names = [cells.get(column.name, "") for column in (sheet_lines.FAMILY_NAME, sheet_lines.GIVEN_NAME)]
+    return FaultyLine(fault, written, " ".join(filter(None, names))[:LONGEST_SHOWN])
 
 
 def _change_in(typed: str) -> AttendanceAsSeen:
@@ -235,7 +258,7 @@ async def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Respo
         numbers = await frame.own_session(tx, visit)
     known: dict[str, Any] = {"changes": [], "faults": [], "tried": False, "not_now": "", "draft": None}
     known |= values
-    faults: list[Fault] = known.pop("faults")
+    faults: list[FaultyLine] = known.pop("faults")
     return frame.page(
         visit,
         "sheets.html",
