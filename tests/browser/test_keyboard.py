@@ -232,8 +232,8 @@ def test_a_roster_is_heard_in_the_order_in_which_it_is_read(
             'navigation "Pages de la session"',
             'searchbox "Nom, courriel ou employeur"',
             'navigation "Filtrer par situation"',
-            'button "Enregistrer leur désistement"',
             'link "Durand Zoé"',
+            'button "Enregistrer leur désistement"',
             "contentinfo",
         )
 

@@ -219,7 +219,7 @@ async def test_whose_mails_come_back_are_a_list_of_their_own_that_says_where_it_
             await tx.execute(
                 text("INSERT INTO bad_address VALUES (:issuer, :agent_id, now())"), agent.key._asdict()
             )
-    (path,) = re.findall(rf'href="([^"]+)">{label}<', (await organiser.get(page_of(session))).text)
+    (path,) = re.findall(rf'href="([^"]+)">{label}\W', (await organiser.get(page_of(session))).text)
     assert f'href="{path}">Corriger' in (await organiser.get(MANAGE)).text
     page = text_of(await organiser.get(path))
     assert [
