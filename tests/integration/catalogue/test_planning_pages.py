@@ -112,9 +112,10 @@ async def test_a_seance_that_is_only_renamed_is_told_to_nobody(
     dates = {f"modules-0-{name}": form[name] for name in ("starts_at", "ends_at")}
     path = await published_session(organiser, an_empty_offer, **dates | {"modules-0-title": "Le matin"})
     await fill(catalogue_database, path, 10, 7)
-    renamed = await send(organiser, path, **{"modules-0-title": "Une matinée"})
+    renamed = await send(organiser, path, **dates | {"modules-0-title": "Une matinée"})
     assert renamed.headers.get("location") == f"{path}?fait=modifiee", "it is not asked whether to tell it"
-    moved = await send(organiser, path, **{"modules-0-starts_at": form["starts_at"][:-2] + "59"})
+    dates["modules-0-ends_at"] = in_days(40.1).strftime("%Y-%m-%dT%H:%M")
+    moved = await send(organiser, path, **dates | {"modules-0-title": "Une matinée"})
     assert "10 personnes inscrites" in moved.text.replace("\u00a0", " ")
 
 
