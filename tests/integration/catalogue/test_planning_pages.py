@@ -71,7 +71,7 @@ async def test_the_large_form_shows_what_reaches_people_before_it_is_done_as_wel
     said = tried.text.replace("\u00a0", " ")
     assert "10 personnes inscrites, 7 personnes en attente" in said
     assert "4 personnes en attente, au plus, recevront une place" in said
-    named = re.search(r"Changent : ([^.]+)\.", said)
+    named = re.search(r"Ce qui change : ([^.]+)\.", said)
     assert named
     assert set(re.split(", | et ", named[1])) == {"lieu", "places", "minimum"}
     assert 'value="Mairie, Quimper"' in said
