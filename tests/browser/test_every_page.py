@@ -465,6 +465,10 @@ def before_a_session(served: ServedEnrolment) -> States:
                 see("Fait pour"),
             ],
         ),
+        "a person, to be enrolled again": (
+            f"{at['full']}?etat=fin",
+            [open_person(0), press("Inscrire de nouveau", "link"), unfold],
+        ),
         "a long person": (at["long"], [open_person(0), unfold]),
         "who waits": (f"{at['full']}/attente", []),
         "who waits, nobody": (f"{at['empty']}/attente", []),

@@ -271,20 +271,32 @@ async def enrol_by_hand(
     approved: bool,
     above_capacity: str | None,
     answers: QuestionAnswers,
+    before: Agent | None = None,
 ) -> tuple[RosterLine, SessionState]:
     """Enrol somebody for whom an organiser asks, who is kept as the author (rule 22).
 
     ``agent`` has a new identifier, and keeps it unless they are known already: the same address and the same
-    names, as they are now. ``above_capacity``: why they get a seat where none is free.
+    names, as they are now; or as they were in the enrolment that was theirs ``before``, by whatever portal.
+    ``above_capacity``: why they get a seat where none is free.
     """
     # Locked first, or two at once would make two agents of one person.
     session = await lock_own(tx, session_id, by.organiser)
-    known = await enrolments.known_by_hand(tx, agent)
-    agent = agent if known is None else agent.model_copy(update={"agent_id": known})
+    if before is not None and _is_same_person(agent, before):
+        agent = agent.model_copy(update=before.key._asdict())
+    elif (known := await enrolments.known_by_hand(tx, agent)) is not None:
+        agent = agent.model_copy(update={"agent_id": known})
     by_hand = ByHand(by.organiser.name, above_capacity)
     request = SeatRequest(uuid4(), by.now, session_id, agent, approved, by_hand, answers)
     await requests.grant(tx, request, by.policy, by.now)
     return await _newest_line(tx, session_id, agent.key), session
+
+
+def _is_same_person(agent: Agent, before: Agent) -> bool:
+    return (agent.email.lower(), agent.given_name, agent.family_name) == (
+        before.email.lower(),
+        before.given_name,
+        before.family_name,
+    )
 
 
 async def _newest_line(tx: Transaction, session_id: UUID, agent: AgentKey) -> RosterLine:

@@ -216,6 +216,21 @@ async def destination(
     return Destination(agent, found.session, there, asked_of(there.questions, agent.function))
 
 
+async def agent_before(
+    tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
+) -> Agent | None:
+    """Return the agent of an enrolment of an organiser, to enrol them again; None: it is not theirs.
+
+    Who reads is recorded.
+    """
+    found = await find_own(tx, enrolment_id, organiser)
+    if found is None:
+        return None
+    agent, session_id = found.enrolment.agent, found.session.session_id
+    await read_log.record(tx, reading, ReadKind.ENROLMENTS, agents=[agent.key], session_id=session_id)
+    return agent
+
+
 async def employers(tx: Transaction, session_id: UUID) -> Sequence[Employer]:
     """Return the employers of who is in a session of an organiser, by name."""
     return await enrolments.employers(tx, session_id)

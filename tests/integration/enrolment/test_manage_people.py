@@ -849,6 +849,42 @@ async def test_who_walks_in_is_enrolled_from_the_door_and_there_again_has_arrive
     assert len(await rows("SELECT 1 FROM arrival")) == 1
 
 
+async def test_who_was_withdrawn_by_mistake_is_enrolled_again_as_the_same_agent_with_nothing_to_type(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session = open_now(capacity=5)
+    agent = an_agent(issuer="portail-bretagne", given_name="Zoé", family_name="Durand")
+    await front.publish(session)
+    await front.enrol(session, agent)
+    path = await person_page(front, session, agent)
+    assert "Inscrire de nouveau" not in text_of(await organiser.get(path))
+    await send(organiser, path, f"{path}/desistement", by="agent")
+    (form,) = re.findall(r'href="([^"]+/ajout\?depuis=[^"]+)"', (await organiser.get(path)).text)
+    page = (await organiser.get(form)).text
+    filled = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page))
+    chosen = r'<select[^>]* name="(\w+)".*?<option value="([^"]*)" selected'
+    filled |= dict(re.findall(chosen, page, re.DOTALL))
+    assert filled["email"] == agent.email
+    done = await organiser.post(form, data={name: unescape(value) for name, value in filled.items()})
+    assert done.status_code == 303, text_of(done, done.status_code)
+    assert await front.states(session, agent) == ["enrolled"]
+    again = text_of(await organiser.get(done.headers["location"]))
+    assert "Ajout à la main" in again
+    assert "Ses autres inscriptions" in again
+    assert "Inscrire de nouveau" not in text_of(await organiser.get(path))
+
+
+async def test_who_is_not_the_same_person_gets_no_identifier_of_another(
+    front: Front, organiser: OrganiserClient, rows: SelectRows
+) -> None:
+    session, agents = await full(front)
+    which = (await front.of(session, agents[3])).enrolment_id
+    await send(organiser, page_of(session, f"/ajout?depuis={which}"), **PERSON)
+    [row] = await rows("SELECT issuer FROM enrolment WHERE agent ->> 'family_name' = 'Riou'")
+    assert row.issuer == "cnfpt"
+    assert (await organiser.get(page_of(session, f"/ajout?depuis={uuid4()}"))).status_code == 404
+
+
 def from_now(**delta: int) -> datetime:
     return clock.now() + timedelta(**delta)
 

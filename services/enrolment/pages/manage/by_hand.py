@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from stdnum.fr import siret
 
@@ -33,6 +34,8 @@ WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
 """Fields whose sentence says what they take."""
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
+AGAIN = "depuis"
+"""The enrolment of who is enrolled again, in the address."""
 
 
 def agent_in(form: Form, known: Sequence[Employer] = ()) -> tuple[Agent | None, dict[str, FormError]]:
@@ -101,6 +104,7 @@ class ByHandPage:
         async with visit.database.quiet_transaction() as tx:
             session = (await frame.own_session(tx, visit)).session
             known = await people.employers(tx, session.session_id)
+            before = await _before(tx, visit)
         agent, errors = agent_in(visit.form, known)
         answers, faults = answers_in(visit.form, session.questions)
         reason = visit.form.typed("above_capacity")
@@ -119,12 +123,34 @@ class ByHandPage:
                     approved="approved" in visit.form,
                     above_capacity=reason or None,
                     answers=answers,
+                    before=before,
                 )
                 if _at_door(visit):
                     return await _note_arrival(tx, visit, by, session, line)
         except EnrolmentFailure as failure:
             return await _page(visit, errors={"": frame.why_not(failure)})
         return frame.to_person(line.enrolment.enrolment_id, _ADDED.get(line.enrolment.state, "ajoutee"))
+
+
+async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
+    """Who is enrolled again, as the address says. Raises a 404 for whom an enrolment of others is."""
+    if AGAIN not in visit.request.query_params:
+        return None
+    enrolment_id = frame.id_in(visit.request.query_params[AGAIN])
+    before = await people.agent_before(tx, enrolment_id, visit.who, frame.reading(visit))
+    if before is None:
+        raise HTTPException(404)
+    return before
+
+
+def _values(visit: StaffVisit, before: Agent | None) -> dict[str, str]:
+    """What the form has: what was typed, or first what is known of who is enrolled again."""
+    if before is None or visit.request.method == "POST":
+        return {name: visit.form.get(name, "") for name in (*FIELDS, "known", "above_capacity")}
+    employer = before.employer
+    names = {name: getattr(before, name) for name in ("given_name", "family_name", "email", "function")}
+    work = {"employer": employer.name, "siret": employer.siret, "delegation": employer.delegation}
+    return {**names, **work, "known": "", "above_capacity": ""}
 
 
 def _at_door(visit: StaffVisit) -> bool:
@@ -154,15 +180,16 @@ async def _page(
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         known = await people.employers(tx, numbers.session.session_id)
+        before = await _before(tx, visit)
     wrong_answers = {field: FormError(code) for field, code in (faults or {}).items()}
-    names = (*FIELDS, "known", "above_capacity")
     return frame.page(
         visit,
         "by-hand.html",
         numbers,
         "participants",
         status=422 if errors or faults else 200,
-        values={name: visit.form.get(name, "") for name in names},
+        values=_values(visit, before),
+        again=visit.request.query_params.get(AGAIN, ""),
         approved="approved" in visit.form,
         known={employer.siret: employer.name for employer in known},
         errors={**(errors or {}), **wrong_answers},

@@ -231,7 +231,10 @@ def _changes_in(
 
 def _faulty_lines(faults: Sequence[Fault], rows: Sequence[SheetRow]) -> list[FaultyLine]:
     cells = {row.line: row.cells for row in rows}
-    return [_faulty_line(fault, cells.get(fault.line, {})) for fault in faults]
+    return [
+        _faulty_line(fault, cells.get(fault.line, {}))
+        for fault in sorted(faults, key=lambda fault: fault.line)
+    ]
 
 
 def _faulty_line(fault: Fault, cells: Mapping[str, str]) -> FaultyLine:
