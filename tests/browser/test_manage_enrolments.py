@@ -542,7 +542,7 @@ def test_a_message_is_tried_sent_and_taken_back(tab: Page, served_enrolment: Ser
     tab.get_by_role("button", name="Relire avant l’envoi").click()
     is_said(tab, "Ce message partirait")
     tab.get_by_role("button", name="Envoyer").click()
-    is_said(tab, "Le message est enregistré")
+    is_said(tab, "Le message part dans une minute")
     tab.get_by_role("button", name="Retirer").click()
     is_said(tab, "Le message est retiré")
     expect(tab.get_by_text("Aucun message n’a encore été écrit.")).to_be_visible()
