@@ -208,6 +208,16 @@ def test_who_cancels_is_told_for_whom_the_reason_is(organiser: Page) -> None:
     expect(reason).to_have_accessible_description(re.compile("au plus 500 caractères"))
 
 
+def test_the_trail_leads_back_to_the_list_as_it_was_filtered(organiser: Page) -> None:
+    organiser.goto("/gestion/offres?format=mooc&fait=rien")
+    organiser.get_by_role("link", name="Les fondamentaux de l’IA").click()
+    trail = organiser.get_by_role("navigation", name="Fil d’Ariane").get_by_role("link", name="Offres")
+    trail.click()
+    expect(organiser).to_have_url(re.compile(r"/gestion/offres\?format=mooc$"))
+    organiser.goto("/gestion/offres/mooc-fondamentaux-ia")
+    expect(trail).to_have_attribute("href", "/gestion/offres")
+
+
 def test_an_authority_is_answered_by_clicks(organiser: Page) -> None:
     organiser.get_by_role("link", name="Demandes").click()
     organiser.get_by_role("link", name="Ville de Rennes").click()

@@ -339,6 +339,15 @@ for (const door of document.querySelectorAll("[data-queue]")) {
   send();
 }
 
+// The trail leads back to a list with the filters, and to the part of it, that one came from.
+if (document.referrer) {
+  const left = new URL(document.referrer);
+  left.searchParams.delete("fait");
+  for (const link of document.querySelectorAll(".trail a:not([href*='?'])")) {
+    if (link.origin === left.origin && link.pathname === left.pathname) link.href = left.href;
+  }
+}
+
 // Where the browser reads codes, the camera fills the field of a form with data-scan and sends it.
 for (const form of "BarcodeDetector" in window ? document.querySelectorAll("form[data-scan]") : []) {
   const button = document.createElement("button");
