@@ -70,6 +70,23 @@ async def test_a_button_moves_a_candidate_by_a_step(front: Front, organiser: Org
     assert order_in(page.partition("Classées")[2]) == ["Martin", "Durand", "Le Goff", "Bernard"]
 
 
+async def test_one_button_selects_nobody_of_those_without_a_rank(
+    front: Front, organiser: OrganiserClient
+) -> None:
+    session, agents, ids = await applied(front)
+    path = page_of(session, "/candidatures")
+    assert 'name="reste"' not in (await organiser.get(path)).text  # nobody has a rank yet
+    await send(organiser, path, **{f"rang-{ids[1]}": "1"}, brouillon="")
+    assert 'name="reste" value="oui">N’en retenir aucune<' in (await organiser.get(path)).text
+    typed = {f"rang-{each}": "" for each in ids} | {f"rang-{ids[1]}": "1"}
+    done = await send(organiser, path, **typed, reste="oui")
+    assert done.headers["location"] == f"{path}?fait=brouillon"
+    page = (await organiser.get(path)).text
+    assert page.count('value="oui" checked') == 3
+    assert "Sans rang" not in page
+    assert set(await front.states(session, *agents)) == {"pending_selection"}
+
+
 async def test_a_draft_over_a_newer_one_is_not_saved_and_shows_both(
     front: Front, organiser: OrganiserClient
 ) -> None:

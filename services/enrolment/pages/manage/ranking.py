@@ -40,6 +40,8 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
             ranks[candidate] = rank
         elif form.typed(field) and candidate not in not_selected:
             errors[field] = FormError("not_a_rank")
+    if "reste" in form:  # whoever has no rank
+        not_selected |= {candidate for candidate in shown if candidate not in ranks}
     change = DraftChange(frame.version_in(form), frozenset(shown), ranks, not_selected)
     for button, step in (("monter", -1), ("descendre", 1)):
         if form.typed(button) and not errors:
