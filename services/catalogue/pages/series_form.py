@@ -124,12 +124,19 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
     whole = {**common.form, **own}
     in_common = whole.get("venue", "").strip() or whole.get("join_url", "").strip()
     if row["venue"] or not in_common:  # without a place the town is one
-        whole["venue"] = row["venue"] or town
+        whole["venue"] = _place(row["venue"], town)
     if row["capacity"]:
         whole["capacity"] = row["capacity"]
         whole.pop(session_form.UNLIMITED, None)
     whole.pop("reference", None)
     return whole
+
+
+def _place(venue: str, town: str) -> str:
+    """The place with its town behind it, which pages and letters take from there."""
+    if not venue or town.casefold() in venue.casefold():
+        return venue or town
+    return f"{venue}, {town}"
 
 
 def of_row(name: str, row: form_rows.FormRow, errors: Mapping[str, FormError]) -> dict[str, FormError]:

@@ -85,7 +85,11 @@ async def test_a_series_is_seen_then_made_as_drafts(
     assert all(title in unescape(listed) for title in ("L’IA à Brest", "L’IA à Quimper"))
     brest, quimper = sorted(await sessions_of(ask), key=lambda session: str(session["title"]))
     assert (brest["title"], brest["capacity"], brest["venue"]) == ("L’IA à Brest", 30, "Brest")
-    assert (quimper["title"], quimper["capacity"], quimper["venue"]) == ("L’IA à Quimper", 12, "Mairie")
+    assert (quimper["title"], quimper["capacity"], quimper["venue"]) == (
+        "L’IA à Quimper",
+        12,
+        "Mairie, Quimper",
+    )
     assert {brest["status"], quimper["status"], brest["organiser"]} == {"draft", "bretagne"}
     assert await events_of() == []
     history = (await ask("GET", f"/sessions/{brest['session_id']}/history", by=BRETAGNE)).json()["items"]

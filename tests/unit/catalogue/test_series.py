@@ -105,7 +105,7 @@ def test_a_row_has_what_is_in_common_but_for_what_it_says_itself() -> None:
     assert (brest.draft.title, brest.draft.venue, brest.draft.capacity) == ("L’IA à Brest", "Délégation", 30)
     assert (quimper.draft.title, quimper.draft.venue, quimper.draft.capacity) == (
         "L’IA à Quimper",
-        "Mairie",
+        "Mairie, Quimper",
         12,
     )
     assert brest.draft.organiser == quimper.draft.organiser == "bretagne"
