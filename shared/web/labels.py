@@ -589,6 +589,12 @@ OFFERS: Mapping[str, str] = {
     "inet-conduire-transition-numerique": "Conduire la transition numérique de sa collectivité",
 }
 """The offers whose sessions the public enrols in, whose events name them by slug alone, likewise."""
+BESPOKE_OFFERS: Mapping[str, str] = {
+    "sur-mesure-enjeux-ia": "S’approprier les enjeux de l’IA",
+    "sur-mesure-transition-numerique": "Manager la transition numérique",
+    "sur-mesure-evolution-des-metiers": "Faire évoluer les pratiques professionnelles avec l’IA",
+}
+"""Those whose sessions are of one authority each, which is why their titles are shown to nobody else."""
 ZONES: Mapping[str, str] = {
     "Europe/Paris": "Paris",
     "America/Guadeloupe": "la Guadeloupe",

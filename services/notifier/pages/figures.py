@@ -47,7 +47,8 @@ async def show(visit: StaffVisit) -> Response:
 
 
 def _offers(found: figures.OfferFigures) -> dict[str, str]:
-    return {offer: labels.OFFERS.get(offer) or found.titles.get(offer, offer) for offer in found.offers}
+    known = {**labels.OFFERS, **labels.BESPOKE_OFFERS}
+    return {offer: known.get(offer) or found.titles.get(offer, offer) for offer in found.offers}
 
 
 def _organisers(found: figures.OfferFigures) -> dict[str, str]:

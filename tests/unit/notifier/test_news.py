@@ -87,13 +87,15 @@ def test_every_theme_of_the_offer_has_its_title() -> None:
     assert {entry["theme"] for entry in yaml.safe_load(offer.read_text())["themes"]} == set(labels.THEMES)
 
 
-def test_every_offer_with_public_sessions_has_its_title() -> None:
+def test_every_offer_has_its_title_those_with_public_sessions_apart() -> None:
     folder = Path(__file__).parents[3] / "services/catalogue/offer"
     files = [yaml.safe_load(path.read_text()) for path in folder.glob("*.yaml")]
     offers = [offer for file in files for offer in file.get("offers", ())]
-    assert {
-        offer["offer_id"]: offer["title"] for offer in offers if offer["format"] != "bespoke"
-    } == labels.OFFERS
+    bespoke, public = (
+        {offer["offer_id"]: offer["title"] for offer in offers if (offer["format"] == "bespoke") is private}
+        for private in (True, False)
+    )
+    assert (public, bespoke) == (labels.OFFERS, labels.BESPOKE_OFFERS)
 
 
 def test_an_opening_is_news_for_who_follows_the_offer_or_the_offer_of_its_delegation() -> None:
