@@ -194,8 +194,8 @@ async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | Re
         session = await lock_own(tx, request.session_id, who)
         unless_refused(changes.without_recording(session, clock.now()))
         session_id, organiser = session.session_id, session.organiser
-    elif isinstance(request, ResourceRequest) and request.organiser is None and who.delegation is None:
-        organiser = None  # of no delegation more than of another
+    elif isinstance(request, ResourceRequest) and who.delegation is None and _is_of_none(request):
+        organiser = None
     else:
         organiser = acting_for(who, request.organiser)
     kind = Kind.REPLAY if isinstance(request, ReplayRequest) else Kind(request.kind)
@@ -210,6 +210,11 @@ async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | Re
         organiser=organiser,
         session_id=session_id,
     )
+
+
+def _is_of_none(request: ResourceRequest) -> bool:
+    """Return whether it is said to be of no delegation, rather than left out of which."""
+    return request.organiser is None and "organiser" in request.model_fields_set
 
 
 async def _require_themes(tx: Transaction, themes: Sequence[str]) -> None:

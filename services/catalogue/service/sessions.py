@@ -218,7 +218,9 @@ async def duplicate(
     copy_id = uuid4() if key is None else id_from_form(key, str(session_id), copy.model_dump_json())
     if await sessions.existing(tx, [copy_id]):
         return await show(tx, copy_id, viewer_of(who))
-    if not await offers.hold(tx, [original.offer_id]):
+    prerequisite = original.plan.prerequisite
+    needed = {original.offer_id} | ({prerequisite.offer_id} if prerequisite else set())
+    if len(await offers.hold(tx, needed)) < len(needed):
         raise Impossible(_OFFER_WITHDRAWN)
     plan = shifted(original.plan, copy.starts_at)
     # They are of one session each: by their ids they are written to, and read its roster.
@@ -329,7 +331,9 @@ async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_r
 
 
 _OFFER_WITHDRAWN = Violation(
-    RefusalCode.OFFER_WITHDRAWN, None, "its offer was taken back: have that again, or make another session"
+    RefusalCode.OFFER_WITHDRAWN,
+    None,
+    "its offer, or that which it requires, was taken back: have that again, or make another session",
 )
 CHANGED_TOO_OFTEN = Violation(
     RefusalCode.CHANGED_TOO_OFTEN,

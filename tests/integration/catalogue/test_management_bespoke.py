@@ -6,7 +6,7 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
 from services.catalogue.tables import OfferRow
@@ -255,6 +255,7 @@ async def test_a_request_is_handed_over_to_somebody_else_whom_the_next_answer_na
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
     path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    assert "La demande est confiée" not in (await organiser.get(f"{path}?fait=confiee")).text
     await send(organiser, path, answer="qualified", message="Bien reçu.", **ADVISOR)
     seen = (await organiser.get(path)).text
     confided = f"{path}/confier"
@@ -274,6 +275,19 @@ async def test_a_request_is_handed_over_to_somebody_else_whom_the_next_answer_na
     assert late.status_code == 412
     await send(organiser, path, **DECLINED | new)
     assert (await organiser.get(confided)).text.count("Confier la demande</button>") == 0
+
+
+async def test_an_answer_that_the_version_before_wrote_is_shown_beside_those_of_the_history(
+    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
+) -> None:
+    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
+    await send(organiser, path, answer="qualified", message="Bien reçu.", **ADVISOR)
+    assert (await organiser.get(path)).text.count("Bien reçu.") == 1
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE bespoke_request SET answer = 'Voici une date.'"))
+    page = (await organiser.get(path)).text
+    assert "Voici une date." in page
+    assert "Bien reçu." in page
 
 
 def _history(page: str) -> list[str]:

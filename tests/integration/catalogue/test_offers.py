@@ -363,11 +363,36 @@ async def test_an_offer_stays_as_long_as_a_session_of_it_or_one_that_requires_it
     assert await refused(), "of a session that requires its certificate"
     await over()
     await withdrawn(visit, an_empty_offer)
-    assert (await visit.get(f"/sessions/{session_id}")).status_code == 200, "what is over stays"
+    stays = await visit.get(f"/sessions/{session_id}")
+    assert stays.status_code == 200, "what is over stays"
+    assert f"/offres/{an_empty_offer}" not in stays.text
     copied = await ask(
         "POST", f"/sessions/{session_id}/duplicate", by=BRETAGNE, starts_at=in_days(9).isoformat()
     )
     assert copied.status_code == 409, copied.text
+    required = await ask(
+        "POST",
+        f"/sessions/{other.json()['session_id']}/duplicate",
+        by=BRETAGNE,
+        starts_at=in_days(9).isoformat(),
+    )
+    assert required.status_code == 409, "it requires the certificate of what was taken back"
+
+
+async def test_an_offer_is_taken_back_after_the_sessions_that_are_being_drafted_and_that_is_refused(
+    visit: HttpBrowser, ask: Ask, database: Database, until_somebody_waits: Callable[[], Awaitable[None]]
+) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    await log_in(visit, ADMIN)
+    who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
+    path = f"/gestion{PATH}".replace("/offers/", "/offres/")
+    async with database.transaction() as tx:
+        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT))
+        taking_back = asyncio.ensure_future(send(visit, f"{path}/retirer"))
+        await until_somebody_waits()
+        assert not taking_back.done()
+    assert "Cette offre a un brouillon ou une session" in (await taking_back).text
+    assert (await ask("GET", PATH)).status_code == 200
 
 
 async def test_an_organiser_takes_back_no_offer(organiser: HttpBrowser, an_empty_offer: str) -> None:

@@ -643,14 +643,16 @@ async def test_who_acts_for_all_puts_a_dossier_online_that_is_of_no_delegation(
     await log_in(visit, ADMIN)
     new = "/gestion/ressources/nouvelle"
     fields = {"title": "L’IA à l’accueil", "url": "https://ressources.example.org/accueil"}
-    replay = await send(visit, new, resource_kind="replay", **fields)
+    replay = await send(visit, new, resource_kind="replay", organiser="nationale", **fields)
     assert error_of(replay, "organiser")
-    made = await send(visit, new, resource_kind="dossier", **fields)
+    assert error_of(await send(visit, new, resource_kind="dossier", **fields), "organiser"), "not by default"
+    problem(await ask("POST", "/resources", by=ADMIN, kind="dossier", **fields), 422)
+    made = await send(visit, new, resource_kind="dossier", organiser="nationale", **fields)
     assert made.status_code == 303, made.text
     page = (await visit.get(made.headers["location"])).text
     assert "toutes les délégations" in page
     (event,) = [event for event in await events_of() if isinstance(event, ResourcePublished)]
-    again = await ask("POST", "/resources", by=ADMIN, kind="dossier", **fields)
+    again = await ask("POST", "/resources", by=ADMIN, kind="dossier", organiser=None, **fields)
     assert again.status_code == 200, "it is known by its address"
     assert str(event.resource_id) in (await visit.get("/gestion/ressources")).text
     assert "L’IA à l’accueil" in (await visit.get("/ressources?recherche=accueil")).text

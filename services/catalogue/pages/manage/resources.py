@@ -25,6 +25,8 @@ PAGE = 30
 HISTORY = 50
 """Changes that a resource's page shows: nearly always all."""
 FIELDS = ("title", "url", "summary")
+NATIONAL = "nationale"
+"""What the form sends where a resource is of no delegation."""
 _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
 
@@ -64,6 +66,7 @@ async def new_resource(visit: StaffVisit) -> Response:
         "gestion-ressource-nouvelle.html",
         status=422 if errors else 200,
         themes=themes,
+        national=NATIONAL,
         values={name: visit.form.get(name, "") for name in names},
         **shown_errors(visit.rendering, errors, _ORDER),
     )
@@ -73,7 +76,9 @@ async def _publish(visit: StaffVisit, themes: Iterable[str]) -> Response | dict[
     """Lead to the page of what is online now; or by field why it is not."""
     kind = visit.form.get("resource_kind", "")
     fields: dict[str, Any] = {name: _typed(visit, name) for name in FIELDS}
-    fields |= {"themes": _themes(visit, themes), "organiser": visit.form.get("organiser") or None}
+    fields["themes"] = _themes(visit, themes)
+    if organiser := visit.form.get("organiser"):
+        fields["organiser"] = None if organiser == NATIONAL else organiser
     try:
         request: ReplayRequest | ResourceRequest
         if kind == Kind.REPLAY:

@@ -49,7 +49,7 @@ class ReplayRequest(_ResourceRequest):
 class ResourceRequest(_ResourceRequest):
     """A dossier documentaire or an e-communauté to open to everyone.
 
-    Of no delegation where who acts everywhere names none.
+    Of no delegation where who acts everywhere says so: ``organiser`` is there, and null.
     """
 
     kind: ResourceKind
