@@ -33,6 +33,9 @@ class ErasurePage:
             return await self._meant(visit, typed)
         async with visit.database.quiet_transaction() as tx:
             states = await erasures.states(tx)
+            is_asked = visit.done in {str(state.request_id) for state in states}
+            if visit.done and not is_asked:
+                is_asked = await erasures.is_asked_here(tx, visit.done)
         return visit.page(
             "erasure.html",
             status=422 if errors else 200,
@@ -41,7 +44,7 @@ class ErasurePage:
             states=states,
             services=sorted(erasures.SERVICES),
             is_believed=self.is_believed,
-            requested=next((state for state in states if str(state.request_id) == visit.done), None),
+            requested=visit.done if is_asked else None,
             people=PEOPLE,
         )
 

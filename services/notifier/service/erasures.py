@@ -47,6 +47,11 @@ async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Read
     return request_id
 
 
+async def is_asked_here(tx: Transaction, request_id: str) -> bool:
+    """Return whether support asked for this, also while the request has not come back to this service."""
+    return await erasures.is_asked_here(tx, request_id)
+
+
 async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:
     """Keep what services answered."""
     await erasures.save(tx, answers)

@@ -11,6 +11,7 @@ from shared.database import Transaction, insert_many
 from shared.events.erasure import AgentErased
 from shared.events.vocabulary import AgentKey
 from shared.messaging.tables import ErasureRow
+from shared.read_log import ReadKind
 
 
 async def save(tx: Transaction, answers: Sequence[AgentErased]) -> None:
@@ -44,6 +45,11 @@ async def requests(tx: Transaction, request_id: UUID | None) -> Sequence[Erasure
     return (await tx.scalars(newest_first.limit(100))).all()
 
 
+async def is_asked_here(tx: Transaction, request_id: str) -> bool:
+    """Return whether somebody of support asked for what has this id."""
+    return bool(await tx.scalar(_ASKED_HERE, {"kind": ReadKind.ERASURE, "about": request_id}))
+
+
 async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[ErasureAnswerRow]:
     """Return what services answered to requests with these ids."""
     return (
@@ -73,6 +79,7 @@ _WRITES_TO = text(
     "WHERE issuer = '' AND lower(address) = ANY(CAST(:addresses AS text[])) "
     "ORDER BY mail_id FOR UPDATE) AS letters"
 )
+_ASKED_HERE = text("SELECT EXISTS (SELECT 1 FROM read_log WHERE kind = :kind AND about = :about)")
 # Before the letters, as decisions lock them.
 _HOLD = text(
     "SELECT FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id ORDER BY enrolment_id FOR UPDATE"

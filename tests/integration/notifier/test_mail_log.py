@@ -595,7 +595,8 @@ async def test_support_sees_who_is_to_be_forgotten_before_it_is_asked(
     assert "A-2, donné par iel" in asked.text
     assert await sent.query("SELECT 1 FROM outbox") == before
     with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
-        await browser.post(ERASURE, data=typed | {"confirmer": "oui"})
+        done = await browser.post(ERASURE, data=typed | {"confirmer": "oui"})
+    assert "L’effacement est demandé à tous les services, sous le numéro" in done.text
     [line] = [record.getMessage() for record in caplog.records if record.name == security_log.LOGGER]
     assert re.fullmatch(
         rf"erasure ok who=support:[0-9a-f]{{12}} where={ERASURE} address=[0-9a-f]{{16}} times=1", line
