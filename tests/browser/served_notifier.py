@@ -112,6 +112,10 @@ async def fill(notifier: Notifier) -> None:
     )
     await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=long))
     await notifier.change("UPDATE mail SET state = 'sent', settled_at = now() WHERE recipient = '1003'")
+    rose = an_agent(agent_id="1004", given_name="Rose", family_name="Martin", email=ADDRESS)
+    await notifier.hear(a_decision(EnrolmentRefused, enrolment_id=uuid4(), agent=rose, reason="session_full"))
+    ambiguous = "UPDATE mail SET state = 'ambiguous', message_id = '<1@parcours.example>'"
+    await notifier.change(f"{ambiguous} WHERE recipient = '1004'")
     await notifier.hear(
         SubscriptionChanged(agent_id="A-1", email=ADDRESS, subscribed=True, community="evolution-des-metiers")
     )

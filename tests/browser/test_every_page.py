@@ -80,6 +80,19 @@ def inspect(page: Page, states: States, *, is_compressed: bool = True) -> list[s
     return found
 
 
+def meanwhile(*steps: Step) -> Step:
+    """Do this in another tab, as somebody else does while one looks at a page."""
+
+    def step(page: Page) -> None:
+        other = page.context.new_page()
+        other.goto(page.url)
+        for act in steps:
+            act(other)
+        other.close()
+
+    return step
+
+
 def within(part: str) -> Step:
     """Go to this part of what is shown, as without a script."""
 
@@ -701,6 +714,23 @@ SUPPORT: States = {
         LOG,
         [fill("Motif de la consultation", "demande 4711"), press("Chercher")],
     ),
+    "a mail of which nobody knows": (
+        f"{LOG}?etat=ambiguous",
+        [
+            fill("Motif de la consultation", "demande 4711"),
+            press("Chercher"),
+            lambda page: page.locator("tbody a").first.click(),
+            see("Personne ne sait si"),
+        ],
+    ),
+    "a mail, decided meanwhile": (
+        None,
+        [
+            meanwhile(press("Il est arrivé"), see("déclaré arrivé")),
+            press("Il est arrivé"),
+            see("Rien n’a été fait"),
+        ],
+    ),
     "figures": (f"{LOG}/chiffres", [unfold]),
     "figures of one offer": (None, [choose("Offre", "ia-et-territoires"), press("Filtrer")]),
     "erasing": (f"{LOG}/effacement", []),
@@ -715,9 +745,11 @@ SUPPORT: States = {
         f"{LOG}/personnes",
         [*search("maxence@ville.example"), press("Effacer ses données"), see("sans retour possible")],
     ),
+    "erased": (None, [press("Effacer toutes ses données"), see("est demandé à tous les services")]),
     "log-ins": (f"{LOG}/connexions", []),
     "missing": (f"{LOG}/{SESSION}", []),
 }
+GIVE_UP = [fill("Pourquoi rien n’est perdu", "Écrit deux fois."), press("Abandonner")]
 OPERATIONS: States = {
     "status": ("/courriels/exploitation", []),
     "incidents": (None, [press("Incidents à décider", "link")]),
@@ -726,6 +758,10 @@ OPERATIONS: States = {
     "an incident, read": (
         None,
         [fill("Motif de la consultation", "ticket 12"), press("Voir le contenu"), see("zoe.durand@")],
+    ),
+    "an incident, given up": (
+        None,
+        [meanwhile(*GIVE_UP, see("abandonné, à votre nom")), *GIVE_UP, see("Rien n’a été fait")],
     ),
 }
 

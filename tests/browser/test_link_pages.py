@@ -111,6 +111,8 @@ PAGES: dict[str, dict[str, Any]] = {
 def test_nothing_is_wrong_with_a_page_behind_a_link(chromium: Browser) -> None:
     rendering = rendering_for(Sites.by("https://{}.example".format))
     pages = {template: rendering.page(template, **values) for template, values in PAGES.items()}
+    withdrawn = PAGES["verified.html"] | {"found": Verified(False, SESSION, None, None), "typed": ""}
+    pages["a certificate that was withdrawn"] = rendering.page("verified.html", **withdrawn)
     pages["message.html"] = rendering.notice(LinkNotice.SEAT_TAKEN, session=SESSION)
     explained = rendering.module("problems.html", refusals=REFUSALS).problems
     for code in ("wrong_partition", Reason.DEADLINE_PASSED.value):
