@@ -7,6 +7,6 @@ STAFF_AREA = organiser_area(
     "/gestion",
     "gestion",
     labels.form_field,
-    only_posted=("/copier", "/modele", "/replay"),
+    only_posted=("/copier", "/modele", "/replay", "/remettre"),
     shows_what_follows=("/publier", "/annuler", "/supprimer", "/retirer", "/demandes/"),
 )

@@ -47,6 +47,7 @@ NOT_FINAL = {
     f"{SESSION}/replay",
     f"{CATALOGUE.home}/offres/nouvelle",
     f"{CATALOGUE.home}/offres/x",
+    f"{CATALOGUE.home}/offres/x/remettre",
     f"{CATALOGUE.home}/ressources/nouvelle",
     f"{CATALOGUE.home}/ressources/x",
     ROSTER,
