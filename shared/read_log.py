@@ -1,6 +1,6 @@
 """The log of reads: who of the staff, or of a session's trainers, has read what is kept of whom, and why.
 
-So is who has asked, at the command line, that it be corrected or erased.
+So is who has asked that it be corrected or erased.
 
 A line is written in the transaction that reads. The database says when; it takes no line away within
 :data:`KEPT_AT_LEAST` and changes none, but for what says whom it is about, when that person is forgotten.

@@ -64,7 +64,7 @@ def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
 
 
 def postponed(plan: Plan, starts_at: datetime, now: datetime) -> Plan:
-    """Return the plan with another start: what is to come moves as far, what has passed stays."""
+    """Return the plan with another start: what is to come moves with it, what has passed stays."""
     moved = shifted(plan, starts_at)
     return replace(
         moved,

@@ -33,7 +33,7 @@ async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[Kno
     (person,) = await people.known(tx, [agent])
     same = await people.with_address(tx, person.address, most=MOST_OTHERS + 1) if person.address else []
     others = [other for other in same if other != agent][:MOST_OTHERS]
-    await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
+    await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent, *others])
     return person, others
 
 

@@ -43,7 +43,11 @@ async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> lis
         tx, {family_name[:SAME_BEGINNING] for family_name, _ in heard}, most=MOST_NAMES
     )
     near = {
-        name: [others for family_name, others in heard if is_near(family_name, name.replace(" ", ""))]
+        name: [
+            others
+            for family_name, others in heard
+            if name.startswith(family_name[:SAME_BEGINNING]) and is_near(family_name, name.replace(" ", ""))
+        ]
         for name in known
     }
     found = await people.of_family_names(tx, [name for name, ways in near.items() if ways], most=MOST_NAMES)

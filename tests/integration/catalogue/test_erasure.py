@@ -174,5 +174,5 @@ async def test_an_advisor_reads_of_the_request_that_they_answered_and_not_of_who
         kept = await eraser(database, portals).export(tx, ADVISOR["email"])
     [request] = kept["bespoke_request"]
     assert request["advisor_name"] == ADVISOR["name"]
-    assert request.keys().isdisjoint({"requester_name", "requester_email", "message"})
+    assert request.keys().isdisjoint({"requester_name", "requester_email", "message", "messages"})
     assert OFFICER["email"] not in str(kept)

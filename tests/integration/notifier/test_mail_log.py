@@ -594,6 +594,8 @@ async def test_support_sees_who_is_to_be_forgotten_before_it_is_asked(
     assert mail.address in asked.text
     assert "A-2, donné par iel" in asked.text
     assert await sent.query("SELECT 1 FROM outbox") == before
+    shown = await sent.query("SELECT agent_id FROM read_log WHERE kind = 'person'")
+    assert {line.agent_id for line in shown} == {"IEL-0048151", "A-2"}
     with caplog.at_level(logging.INFO, logger=security_log.LOGGER):
         done = await browser.post(ERASURE, data=typed | {"confirmer": "oui"})
     assert "L’effacement est demandé à tous les services, sous le numéro" in done.text

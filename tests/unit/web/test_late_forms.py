@@ -56,6 +56,7 @@ NOT_FINAL = {
     f"{ROSTER}/pointage",
     f"{ROSTER}/candidatures",
     f"{ENROLMENT.home}/arrivee/x",
+    f"{ENROLMENT.home}/personnes",
     f"{ENROLLED}/correction",
     f"{ENROLLED}/priorite",
     f"{ENROLLED}/note",
