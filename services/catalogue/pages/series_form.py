@@ -4,6 +4,7 @@ Each row, laid over what is in common, is the form of a session.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -134,7 +135,7 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
 
 def _place(venue: str, town: str) -> str:
     """The place with its town behind it, which pages and letters take from there."""
-    if not venue or town.casefold() in venue.casefold():
+    if not venue or re.search(rf"\b{re.escape(town)}\b", venue, re.IGNORECASE):
         return venue or town
     return f"{venue}, {town}"
 

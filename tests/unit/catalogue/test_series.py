@@ -121,6 +121,19 @@ def test_the_town_follows_a_title_that_has_no_place_for_it(title: str, expected:
     assert row.draft.title == expected
 
 
+@pytest.mark.parametrize(
+    ("venue", "town", "expected"),
+    [
+        ("Hôtel de ville, Eu", "Eu", "Hôtel de ville, Eu"),
+        ("Rue de Bordeaux", "Eu", "Rue de Bordeaux, Eu"),
+        ("MAIRIE DE BREST", "Brest", "MAIRIE DE BREST"),
+    ],
+)
+def test_the_town_stands_behind_a_place_that_does_not_name_it(venue: str, town: str, expected: str) -> None:
+    (row,) = series_form.read(a_series({"town": town, "venue": venue}), OFFERS, "bretagne").rows
+    assert row.draft.venue == expected
+
+
 def test_the_times_are_on_the_clocks_of_each_delegation_unless_the_form_says_whose() -> None:
     towns = ({"town": "Rennes", "delegation": "bretagne"}, {"town": "Cayenne", "delegation": "guyane"})
     rennes, cayenne = series_form.read(a_series(*towns), OFFERS, None).rows
