@@ -62,7 +62,20 @@ def test_comments_stay_here(name: str) -> None:
 def test_what_stands_beside_a_comment_is_sent(tmp_path: Path) -> None:
     file = tmp_path / "some.css"
     file.write_text("/* a part */\n  /* another */\n/* a */ .x { top: 0; } /* b */\n.y { left: 0; }\n")
-    assert assets.read_asset(file).content.decode() == "/* a */ .x { top: 0; } /* b */\n.y { left: 0; }\n"
+    assert assets.read_asset(file).content.decode() == "/* a */ .x{top:0}/* b */\n.y{left:0}"
+
+
+def test_a_style_sheet_is_sent_without_the_blanks_that_say_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "some.css"
+    file.write_text(
+        'a:not(.b) + p, .c > :is(d, e)::before {\n  content: attr(f) "\\00a0: " / "";'
+        " top: calc(1em + 2px); }\n"
+        "@media (max-width: 9rem) and (hover) { g { color: var(--h, red); } }\n"
+    )
+    assert assets.read_asset(file, "first").content.decode() == (
+        'firsta:not(.b) + p,.c>:is(d,e)::before{content:attr(f) "\\00a0: " / "";top:calc(1em + 2px)}'
+        "@media (max-width:9rem) and (hover){g{color:var(--h,red)}}"
+    )
 
 
 def test_what_the_style_sheet_names_is_there_and_nothing_is_from_elsewhere() -> None:
