@@ -240,7 +240,7 @@ for (const door of document.querySelectorAll("[data-queue]")) {
     row.classList.add(state);
     const words = document.createElement("span");
     words.className = "quiet state";
-    words.textContent = ` · ${text}`;
+    words.textContent = text.charAt(0).toUpperCase() + text.slice(1);
     row.querySelector("p").append(words);
   };
   const tell = () => {
