@@ -544,13 +544,13 @@ async def test_a_session_is_called_by_what_tells_it_from_the_others_and_leads_to
     roster = f"{SITES['enrolment']}/inscriptions/gestion/sessions/"
     day = french.local_day(in_days(40), "Europe/Paris")
     listed = (await organiser.get("/gestion")).text
-    assert f'<a href="/gestion/sessions/{session_id}">Rennes · {day}</a>' in listed
-    assert f'<a href="/gestion/sessions/{draft}">En ligne · {day}</a>' in listed
+    assert f'<a href="/gestion/sessions/{session_id}">Rennes&nbsp;· {day}</a>' in listed
+    assert f'<a href="/gestion/sessions/{draft}">En ligne&nbsp;· {day}</a>' in listed
     assert f'<a href="{roster}{session_id}">' in listed
     assert f"{roster}{draft}" not in listed
     page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
-    assert f"<h1>Rennes · {day}</h1>" in page
-    assert f"<title>Rennes · {day} · L’IA" in page
+    assert f"<h1>Rennes&nbsp;· {day}</h1>" in page
+    assert f"<title>Rennes&nbsp;· {day} · L’IA" in page
     assert f'<a href="{roster}{session_id}/presence">Présence</a>' in page
     assert f'href="/gestion/sessions/{session_id}/historique"' in page
     assert f"{roster}{draft}" not in (await organiser.get(f"/gestion/sessions/{draft}")).text

@@ -380,7 +380,7 @@ async def test_a_rejection_names_what_is_wrong(portal: PortalServer) -> None:
     page = await portal.get("/agents/EX-101")
     assert "Demande rejetée" in page
     assert page.count("Zoé Durand</p>") == 2, "the request and its rejection say whom they are about"
-    assert "/agent/email : is no address" in page
+    assert "/agent/email\u00a0: is no address" in page
 
 
 async def test_a_session_that_changed_is_told_beside_the_seat(portal: PortalServer) -> None:
