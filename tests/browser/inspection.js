@@ -144,6 +144,55 @@ window.inspection = (() => {
   };
   const enlarged = grow(200), larger = grow(150);
 
+  // Fields side by side stand on one line, whatever is said above and below them.
+  const level = () => {
+    const found = [], top = (part) => part.getBoundingClientRect().top;
+    for (const row of all(".pair, .grid")) {
+      const fields = [...row.children].filter((part) => part.matches(".field") && seen(part));
+      const control = (field) => field.querySelector("input:not([type=hidden]), select, textarea");
+      for (const [at, field] of fields.slice(1).entries()) {
+        const box = field.getBoundingClientRect(), before = fields[at].getBoundingClientRect();
+        const isBeside = box.left >= before.right && box.top < before.bottom && before.top < box.bottom;
+        if (isBeside && Math.abs(top(control(field)) - top(control(fields[at]))) > 2) found.push(control(field));
+      }
+    }
+    return say("not on one line with the field before it", found);
+  };
+
+  // No column is so narrow that one reads downwards, no ordinary word is broken in two; on a desk no table is pushed aside.
+  const columns = () => {
+    const rows = (range) => new Set([...range.getClientRects()].map((box) => Math.round(box.bottom))).size;
+    const found = [], range = document.createRange(), walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const part = node.parentElement;
+      if (!node.data.trim() || !seen(part) || part.closest(".hidden, svg, pre, code, option, textarea, thead")) continue;
+      range.selectNodeContents(node);
+      const box = range.getBoundingClientRect();
+      if (rows(range) > 4 && box.width < 5.5 * parseFloat(getComputedStyle(part).fontSize)) found.push(`a narrow column: ${outline(part)}`);
+      for (const word of rows(range) > 1 ? node.data.matchAll(/(?<=^|\s)[\p{L}\d’]{2,14}(?=[\s.,;:!?…)]|$)/gu) : []) {
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        if (rows(range) > 1) found.push(`a broken word, ${word[0]}: ${outline(part)}`);
+      }
+    }
+    const aside = all(".table").filter((part) => seen(part) && part.scrollWidth > part.clientWidth + 1);
+    return [...found, ...say("pushed aside", innerWidth > 1400 ? aside : [])];
+  };
+
+  // There is air between the parts of a page.
+  const air = () => {
+    const parts = ".table, .panel, .notice, .filters, .empty, .form, .items, .split, .meter, main h2:not(.card *, .session *), h2 ~ h3";
+    const inFlow = (part) => part && seen(part) && !["absolute", "fixed"].includes(getComputedStyle(part).position);
+    return say("no air", all(parts).filter(inFlow).filter((part) => {
+      const box = part.getBoundingClientRect(), least = part.matches(".meter") ? 4 : 8;
+      const isBelow = (other) => other.left < box.right && box.left < other.right;
+      const [before, after] = [part.previousElementSibling, part.nextElementSibling].map((other) => (
+        inFlow(other) && other.getBoundingClientRect().height ? other.getBoundingClientRect() : null));
+      return (before && isBelow(before) && box.top >= before.top && box.top - before.bottom < least)
+        || (after && !part.matches("h2, h3") && isBelow(after) && after.top >= box.top && after.top - box.bottom < least);
+    }));
+  };
+
   const markup = () => [...frame(), ...mistakes(), ...names(), ...never()];
-  return { markup, focus, edges, motion, room, spread, larger, enlarged };
+  return { markup, focus, edges, motion, room, spread, larger, enlarged, level, columns, air };
 })();

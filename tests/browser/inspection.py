@@ -4,6 +4,9 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import violations
 
+LOOKS = ("level", "columns", "air")
+"""What is asked of how it is laid out, as on a phone, a tablet and a desk."""
+
 
 def faults(page: Page) -> list[str]:
     """Say what is wrong with the page as it stands: in each width, as a phone by day and a desk by night.
@@ -13,9 +16,10 @@ def faults(page: Page) -> list[str]:
     page.wait_for_load_state("load")
     page.evaluate("() => new Promise(requestAnimationFrame)")  # by then autofocus has had its effect
     found, before = _ask(page, "markup"), page.viewport_size
-    found += _at(page, 360, "room", "larger") + [f"360 px: {fault}" for fault in violations(page)]
+    found += _at(page, 360, "room", "larger", *LOOKS) + [f"360 px: {fault}" for fault in violations(page)]
     found += _at(page, 320, "room", "spread")  # a window of 1280 at 400 %
-    found += _at(page, 768, "room") + _at(page, 1440, "room") + _at(page, 1280, "room", "enlarged")
+    found += _at(page, 768, "room", *LOOKS) + _at(page, 1440, "room", *LOOKS)
+    found += _at(page, 1280, "room", "enlarged")
     page.emulate_media(color_scheme="dark")
     found += [f"1280 px, dark: {fault}" for fault in violations(page)]
     page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")

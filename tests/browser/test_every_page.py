@@ -34,6 +34,11 @@ def press(name: str, role: Any = "button") -> Step:
     return lambda page: page.get_by_role(role, name=name).first.click()
 
 
+def press_last(name: str) -> Step:
+    """Press the button that one sees, below the one that Enter in a field presses."""
+    return lambda page: page.get_by_role("button", name=name).last.click()
+
+
 def fill(label: str, text: str) -> Step:
     return lambda page: page.get_by_label(label, exact=True).first.fill(text)
 
@@ -544,7 +549,7 @@ def from_its_day_on(served: ServedEnrolment) -> States:
         "attendance": (f"{at['past']}/presence", []),
         "attendance, recorded meanwhile": (
             None,
-            [see_others_first, press("Enregistrer les présences"), see("Entre-temps quelqu’un")],
+            [see_others_first, press_last("Enregistrer les présences"), see("Entre-temps quelqu’un")],
         ),
         "attendance, long names": (f"{at['long']}/presence", []),
         "attendance, nobody": (f"{at['empty']}/presence", []),
