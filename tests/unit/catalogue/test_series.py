@@ -125,7 +125,7 @@ def test_the_town_follows_a_title_that_has_no_place_for_it(title: str, expected:
     ("venue", "town", "expected"),
     [
         ("Hôtel de ville, Eu", "Eu", "Hôtel de ville, Eu"),
-        ("Rue de Bordeaux", "Eu", "Rue de Bordeaux, Eu"),
+        ("Lieu-dit du Moulin", "Eu", "Lieu-dit du Moulin, Eu"),
         ("MAIRIE DE BREST", "Brest", "MAIRIE DE BREST"),
     ],
 )
