@@ -102,7 +102,7 @@ ENROLMENT_CAUSES: Mapping[str, str] = {
     "replaced": "Votre employeur a mis fin à l’inscription",
     "moved": "Vous avez changé de session",
     "joined": "Une autre de vos inscriptions à cette session est gardée",
-    "priority": "Place dans la file changée par l’organisateur",
+    "priority": "Place sur la liste d’attente changée par l’organisateur",
     "offer_shortened": "Délai de réponse raccourci, la session ayant été avancée",
     "session_cancelled": "Session annulée",
 }

@@ -22,7 +22,8 @@ LONGEST_SEARCH = 200
 _CONTROLS = re.compile(f"[{CONTROL}]+")
 _MONTHS = {plain(french.month(date(2000, number, 1)).split()[0]): number for number in range(1, 13)}
 _YEAR = re.compile("20[0-9]{2}")
-_BEFORE_A_MONTH = re.compile("en|de|du|le|au|mois|fin|début|mi|[0-9]{1,2}|1er")
+_BEFORE_A_MONTH = re.compile("en|de|du|le|au|mois|fin|début|mi")
+_DAY = re.compile("[1-9]|[12][0-9]|3[01]|1er")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Choice = TypeVar("Choice", Format, Delegation)
 
@@ -165,6 +166,8 @@ def _month_named(text: str, now: datetime) -> tuple[str, date | None]:
         if rest and _YEAR.fullmatch(rest[0]):
             year, rest = int(rest[0]), rest[1:]
         before = typed[:place]
+        if before and _DAY.fullmatch(before[-1].lower()):
+            before.pop()
         while before and _BEFORE_A_MONTH.fullmatch(before[-1].lower()):
             before.pop()
         return " ".join(before + rest), date(year, number, 1)

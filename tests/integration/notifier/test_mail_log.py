@@ -615,7 +615,7 @@ async def test_who_is_nobody_here_is_said_before_they_are_forgotten(
 ) -> None:
     key = await log_in(browser)
     typed = {"cle": key, "emetteur": "iel", "agent": "IEL-0", "motif": PURPOSE}
-    assert "Aucun courriel n’a de destinataire" in (await browser.post(ERASURE, data=typed)).text
+    assert "Nous n’avons écrit à personne" in (await browser.post(ERASURE, data=typed)).text
     assert await notifier.query("SELECT 1 FROM outbox") == []
 
 

@@ -44,6 +44,8 @@ def test_several_names_are_each_read_both_ways() -> None:
     ("typed", "left", "month"),
     [
         ("Nantes en décembre", "Nantes", date(2026, 12, 1)),
+        ("75 en décembre", "75", date(2026, 12, 1)),
+        ("Rennes 35 décembre", "Rennes 35", date(2026, 12, 1)),
         ("FEVRIER", "", date(2027, 2, 1)),
         ("le 16 décembre 2027 à Brest", "à Brest", date(2027, 12, 1)),
         ("novembre", "", date(2026, 11, 1)),
