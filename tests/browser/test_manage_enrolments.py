@@ -296,10 +296,10 @@ def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
     rows.nth(0).get_by_role("button", name="Pointer").click()
     rows.nth(1).get_by_role("button", name="Pointer").click()
     expect(status).to_have_text("2 en attente d’envoi.")
-    expect(rows.nth(0)).to_contain_text("en attente d’envoi")
+    expect(rows.nth(0)).to_contain_text("En attente d’envoi")
     rows.nth(1).get_by_role("button", name="Pointer").click()  # taken back
     expect(status).to_have_text("1 en attente d’envoi.")
-    expect(rows.nth(1)).not_to_contain_text("en attente d’envoi")
+    expect(rows.nth(1)).not_to_contain_text("En attente d’envoi")
     tab.context.set_offline(False)
     expect(tab.get_by_role("heading", name="Pointage : 1 sur 9")).to_be_visible()
     expect(status).to_be_hidden()
@@ -311,7 +311,7 @@ def test_who_is_refused_when_it_is_sent_is_told(tab: Page, served_enrolment: Ser
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
     answer_taps(tab, refuse)
     tap(tab, 0)
-    expect(tab.locator(".arrivals li").first).to_contain_text("refusé")
+    expect(tab.locator(".arrivals li").first).to_contain_text("Refusé")
     expect(tab.locator("#envois")).to_have_text("1 refus.")
 
 
@@ -322,7 +322,7 @@ def test_who_is_refused_is_still_told_once_others_were_sent(door: Page) -> None:
     answer_taps(door, refuse, let_through)
     send_again(door)
     has_come(door, 1)
-    expect(door.locator(".arrivals li").first).to_contain_text("refusé")
+    expect(door.locator(".arrivals li").first).to_contain_text("Refusé")
     expect(door.locator("#envois")).to_have_text("1 refus.")
 
 
@@ -332,7 +332,7 @@ def test_who_cannot_be_sent_for_another_reason_waits_and_holds_up_nobody(door: P
     answer_taps(door, lambda route: route.fulfill(status=404), let_through)
     send_again(door)
     has_come(door, 1)
-    expect(door.locator(".arrivals li").first).to_contain_text("en attente d’envoi")
+    expect(door.locator(".arrivals li").first).to_contain_text("En attente d’envoi")
     expect(door.locator("#envois")).to_have_text("1 en attente d’envoi.")
 
 

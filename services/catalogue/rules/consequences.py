@@ -1,11 +1,12 @@
 """What follows for people from another number of seats, or from other dates: shown before it is done."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import shifted
 from services.catalogue.rules.sessions import ListedSession, Occupancy, Plan
+from shared.events.catalogue import Module
 from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 
 TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
@@ -45,10 +46,12 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
     )
 
 
-def without_new_names(before: Plan, after: Plan, changed: Collection[str]) -> frozenset[str]:
+def without_new_names(
+    before: Sequence[Module], after: Sequence[Module], changed: Collection[str]
+) -> frozenset[str]:
     """Return the fields that changed, but for séances that are only called otherwise: no letter says it."""
     first, second = (
-        [(module.starts_at, module.ends_at) for module in plan.modules] for plan in (before, after)
+        [(module.starts_at, module.ends_at) for module in modules] for modules in (before, after)
     )
     return frozenset(changed) - ({"modules"} if first == second else frozenset())
 

@@ -109,9 +109,8 @@ def test_a_change_reaches_who_is_in_the_session_asks_to_be_or_teaches(
 
 def test_a_seance_that_is_only_renamed_reaches_nobody() -> None:
     module = a_module("Séance", STARTS, ENDS)
-    before = a_plan(modules=(module,))
-    renamed = replace(before, modules=(module.model_copy(update={"title": "Autrement"}),))
-    moved = replace(before, modules=(module.model_copy(update={"ends_at": module.ends_at + LATER}),))
-    assert without_new_names(before, renamed, {"modules", "title"}) == {"title"}
-    assert without_new_names(before, moved, {"modules"}) == {"modules"}
-    assert without_new_names(before, replace(before, modules=()), {"modules"}) == {"modules"}
+    renamed = module.model_copy(update={"title": "Autrement"})
+    moved = module.model_copy(update={"ends_at": module.ends_at + LATER})
+    assert without_new_names([module], [renamed], {"modules", "title"}) == {"title"}
+    assert without_new_names([module], [moved], {"modules"}) == {"modules"}
+    assert without_new_names([module], [], {"modules"}) == {"modules"}

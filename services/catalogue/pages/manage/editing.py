@@ -16,6 +16,7 @@ from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import offers, session_lists, sessions, templates
 from services.catalogue.service.commands import SessionChange, SessionDraft
 from services.catalogue.service.failures import Impossible
+from shared.events.catalogue import Module
 from shared.events.zones import PARIS
 from shared.web.form_errors import FormError, shown_errors
 from shared.web.forms import moment_in
@@ -111,7 +112,8 @@ async def show_session(visit: StaffVisit) -> Response:
 
     digest = series_form.digest(session_form.kept(visit.form, before))
     is_confirmed = "confirmer" in visit.form and visit.form.get("apercu") == digest
-    changed = without_new_names(plan, change.apply_to(plan), change.model_fields_set)
+    modules = [Module(**module.model_dump()) for module in change.modules or ()]
+    changed = without_new_names(plan.modules, modules, change.model_fields_set)
     dry_run = reaches_people(listed, changed) and not is_confirmed
 
     async def action() -> None:
