@@ -14,9 +14,12 @@ from shared.database import Transaction, insert_many
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
     """Keep a note; the same of one author on one day (UTC) is kept once, however often it is sent.
 
-    One that was taken away since is there again.
+    Where one was taken away since, another is kept beside what is known of it.
     """
     note_id = uuid5(enrolment_id, f"{now.date().isoformat()} {author}\n{text}")
+    removed = select(NoteRow.removed_at)
+    while await tx.scalar(removed.where(col(NoteRow.note_id) == note_id)):
+        note_id = uuid5(note_id, "again")
     row = {
         "note_id": note_id,
         "enrolment_id": enrolment_id,
@@ -24,7 +27,7 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
         "text": text,
         "written_at": now,
     }
-    await insert_many(tx, NoteRow, [row], then=_AGAIN)
+    await insert_many(tx, NoteRow, [row], then="ON CONFLICT DO NOTHING")
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
@@ -58,9 +61,3 @@ async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):
         found.setdefault(row.enrolment_id, []).append(row)
     return found
-
-
-_AGAIN = (
-    "ON CONFLICT (note_id) DO UPDATE SET text = excluded.text, written_at = excluded.written_at, "
-    "removed_by = NULL, removed_at = NULL WHERE note.removed_at IS NOT NULL"
-)
