@@ -69,6 +69,16 @@ async def test_a_person_is_found_by_the_beginning_of_each_word_of_names_address_
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.usefixtures("filled")
+async def test_one_letter_is_not_looked_for(organiser: OrganiserClient, rows: SelectRows) -> None:
+    for typed in ("d", "é ", "d l"):
+        answer = await send(organiser, PEOPLE, recherche=typed)
+        assert "Tapez deux lettres au moins d’un mot." in text_of(answer, 422)
+        assert f'value="{typed.strip()}" autocomplete="off" aria-invalid="true"' in answer.text
+    assert await rows("SELECT 1 FROM read_log") == []
+    assert NAMES[0] in text_of(await send(organiser, PEOPLE, recherche="d zo"))
+
+
 async def test_who_is_found_is_told_with_session_and_state_and_the_way_to_their_page(
     front: Front, organiser: OrganiserClient, filled: tuple[list[SessionState], list[Agent]], rows: SelectRows
 ) -> None:

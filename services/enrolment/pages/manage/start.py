@@ -1,5 +1,6 @@
 """Where organisers begin: what waits for them today, their sessions, the week ahead; anybody in them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +19,7 @@ from services.enrolment.service import overview
 from services.enrolment.service import people as people_service
 from shared import clock
 from shared.read_log import reading_of
+from shared.web.form_errors import FormError, sentences
 from shared.web.forms import number_in
 from shared.web.logins import StaffVisit
 from shared.web.paging import Part
@@ -26,6 +28,8 @@ SHOWN = 12
 """Of each kind on the first page."""
 PAGE = 50
 LONGEST_SEARCH = 200
+SHORTEST_WORD = 2
+"""Letters of the longest word of a search: most people have a name that begins with any of one."""
 _LAST_START = 10_000
 """Where the last page that is shown of a list of tasks or dates may begin."""
 Listed = TypeVar("Listed")
@@ -66,11 +70,19 @@ async def week(visit: StaffVisit) -> Response:
 
 async def find(visit: StaffVisit) -> Response:
     """Find a person in all sessions; what is searched for travels in the body of a POST."""
-    typed, people = visit.form.typed("recherche")[:LONGEST_SEARCH], None
-    if typed:
+    typed, people, errors = visit.form.typed("recherche")[:LONGEST_SEARCH], None, {}
+    if max(map(len, re.findall(r"\w+", typed)), default=SHORTEST_WORD) < SHORTEST_WORD:
+        errors["recherche"] = FormError("search_too_short")
+    elif typed:
         async with visit.database.quiet_transaction() as tx:
             people = await people_service.find(tx, typed, visit.who, reading_of(visit.who, None))
-    return visit.page("manage/people.html", typed=typed, people=people)
+    return visit.page(
+        "manage/people.html",
+        status=422 if errors else 200,
+        typed=typed,
+        people=people,
+        errors=sentences(visit.rendering, errors),
+    )
 
 
 async def _found(visit: StaffVisit) -> OrganiserOverview:
