@@ -292,11 +292,10 @@ async def enrol_by_hand(
 
 
 def _is_same_person(agent: Agent, before: Agent) -> bool:
-    return (agent.email.lower(), agent.given_name, agent.family_name) == (
-        before.email.lower(),
-        before.given_name,
-        before.family_name,
+    known, typed = (
+        [text.lower() for text in (each.email, each.given_name, each.family_name)] for each in (before, agent)
     )
+    return known == typed
 
 
 async def _newest_line(tx: Transaction, session_id: UUID, agent: AgentKey) -> RosterLine:

@@ -24,6 +24,7 @@ from services.enrolment.store import (
     last_nominations,
     notes,
     requests,
+    roster_enrolments,
     roster_lines,
     sessions,
 )
@@ -39,7 +40,7 @@ from shared.events.vocabulary import Agent, Employer
 from shared.read_log import Reading, ReadKind
 
 ELSEWHERE = 20
-"""Enrolments of a person in other sessions, on the page of one."""
+"""Other enrolments of a person, on the page of one."""
 FOUND = 50
 """Enrolments that a search in all sessions shows, and so lines of the log of reads at most."""
 _STATES = frozenset(State)
@@ -75,8 +76,9 @@ class PersonInSession:
     ``twins``: the lines of who may be the same person by another issuer, and why this enrolment cannot take
     the place of theirs, if it cannot. ``destinations``: the organiser's other sessions of the offer that have
     a seat for the agent, where they may give up theirs.
-    ``may_leave``: they may withdraw, or be withdrawn. ``elsewhere``: the agent's enrolments in other sessions
-    of the organiser, the last :data:`ELSEWHERE`.
+    ``may_leave``: they may withdraw, or be withdrawn. ``elsewhere``: the agent's other enrolments, in this
+    and other sessions of the organiser, the last :data:`ELSEWHERE`. ``is_back``: they have another enrolment
+    in this session, a live one.
     """
 
     line: RosterLine
@@ -89,6 +91,7 @@ class PersonInSession:
     destinations: Sequence[OpenSession]
     may_leave: bool
     elsewhere: Sequence[EnrolmentInSession]
+    is_back: bool
 
     @property
     def history(self) -> Sequence[EnrolmentChangeRow | NoteRow]:
@@ -126,6 +129,7 @@ async def show(
     may_leave = judge_withdrawal(session, found.enrolment, now) is None
     may_move = may_leave and found.enrolment.state.has_seat
     past = await changes.of_enrolment(tx, enrolment_id)
+    [latest] = await roster_enrolments.latest(tx, [(session.session_id, agent)])
     return PersonInSession(
         line=line,
         session=session,
@@ -142,19 +146,17 @@ async def show(
         else [],
         may_leave=may_leave,
         elsewhere=await people_store.others_of(tx, found.enrolment, organiser.delegation, ELSEWHERE),
+        is_back=latest.state.is_live and latest.enrolment_id != enrolment_id,
     )
 
 
 async def destinations_of_several(
-    tx: Transaction, session_id: UUID, agents: Sequence[Agent], organiser: Principal, now: datetime
+    tx: Transaction, session: SessionState, agents: Sequence[Agent], organiser: Principal, now: datetime
 ) -> Sequence[OpenSession]:
     """Return the organiser's other sessions of the offer that would seat one of these agents at least.
 
     Not those that ask what has to be answered: each agent answers for themselves.
     """
-    session = await sessions.find(tx, session_id)
-    if session is None:
-        return []
     found = await _destinations(tx, session, agents, organiser, now)
     return [there for there in found if not any(question.required for question in there.session.questions)]
 

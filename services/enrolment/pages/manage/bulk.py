@@ -25,6 +25,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import people, roster
 from services.enrolment.service.failures import EnrolmentFailure, NotFound
+from services.enrolment.service.people import OpenSession
 from shared import clock
 from shared.web.form_errors import FormError, FormErrors, sentence
 from shared.web.forms import Form
@@ -115,10 +116,10 @@ async def _page(
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         follows = consequences(numbers.session, lines, action, numbers.waiting, clock.now())
-        agents = [line.enrolment.agent for line in follows.possible] if action is BulkAction.MOVE else []
-        there = await people.destinations_of_several(
-            tx, numbers.session.session_id, agents, visit.who, clock.now()
-        )
+        there: Sequence[OpenSession] = []
+        if action is BulkAction.MOVE:
+            agents = [line.enrolment.agent for line in follows.possible]
+            there = await people.destinations_of_several(tx, numbers.session, agents, visit.who, clock.now())
     fields = ("by", "reason", "priority", "answer", "heard", "to_session_id")
     return frame.page(
         visit,
