@@ -190,6 +190,7 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
     unranked_row = tab.locator("ul.candidates li").first
     name = unranked_row.locator("strong").inner_text()
     expect(tab.get_by_text("Personne n’est encore classé.")).to_be_visible()
+    expect(tab.get_by_text("faites glisser")).to_be_visible()
     unranked_row.drag_to(tab.locator("ol.candidates"))
     is_said(tab, "L’ordre est changé dans cette page")
     tab.get_by_role("button", name="Enregistrer le brouillon").last.click()

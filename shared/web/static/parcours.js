@@ -171,9 +171,11 @@ document.addEventListener("click", async (event) => {
 
 // Rows can be dragged in the lists of a part with data-drag, and from one to another: those of the ordered list are numbered, others
 // have no number, those of a list with data-ticked a tick. What data-drag names is shown then: nothing is saved yet.
+// What is said of dragging (data-by-hand) is shown where one can.
 for (const part of document.querySelectorAll("[data-drag]")) {
   let dragged = null;
   for (const row of part.querySelectorAll("[data-rank]")) row.draggable = true;
+  for (const hint of part.querySelectorAll("[data-by-hand]")) hint.hidden = false;
   part.addEventListener("dragstart", (event) => {
     dragged = event.target.closest("[data-rank]");
     dragged?.classList.add("dragged");

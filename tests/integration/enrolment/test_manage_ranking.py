@@ -50,7 +50,9 @@ async def test_a_draft_is_kept_and_seen_by_colleagues_and_decides_nothing(
 ) -> None:
     session, agents, ids = await applied(front)
     path = page_of(session, "/candidatures")
-    assert "Sans rang" in text_of(await organiser.get(path))
+    first = await organiser.get(path)
+    assert "Sans rang" in text_of(first)
+    assert "<span data-by-hand hidden>, ou faites glisser" in first.text  # the script shows it
     done = await send(organiser, path, **ranks(ids, 3, 1, 2), brouillon="")
     assert done.headers["location"] == f"{path}?fait=brouillon"
     page = text_of(await organiser.get(path))
