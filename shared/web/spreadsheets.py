@@ -23,6 +23,8 @@ Cell = str | int | None
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ";,\t"
 _LINES_OF_A_ROW = 10
+LONGEST_SHOWN = 80
+"""Characters of what is written in a cell, where a page says what is wrong with it."""
 _LONGEST_HEADING = 200
 _LONGEST_HEADER = 64 * 1024
 """Characters of the first line that are looked at."""

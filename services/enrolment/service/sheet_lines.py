@@ -26,7 +26,7 @@ ATTENDANCE = Column("attendance", "Présence")
 FAMILY_NAME = Column("family_name", "Nom", required=False)
 GIVEN_NAME = Column("given_name", "Prénom", required=False)
 
-_WHO = (AGENT, ISSUER, FAMILY_NAME, GIVEN_NAME)
+WHO = (AGENT, ISSUER, FAMILY_NAME, GIVEN_NAME)
 _PLACE = (
     Column("function", "Fonction"),
     Column("employer", "Employeur"),
@@ -76,7 +76,7 @@ def _roster(session: SessionState) -> list[Column]:
         Column("state", "Situation"),
         Column("position", "Place dans la liste d’attente"),
         Column("reason", "Motif du refus"),
-        *_WHO,
+        *WHO,
         Column("email", "Courriel"),
         Column("address_is_bad", "Courriel à vérifier"),
         *_PLACE,
@@ -131,7 +131,7 @@ def ranking_form(
     """Return a sheet of the candidates and their answers, with a column for ranks: those of the draft."""
     received = _moments("received_at", "Candidature reçue le", session)
     return spreadsheets.write(
-        (RANK, *_WHO, *_PLACE, received, *_questions(session)),
+        (RANK, *WHO, *_PLACE, received, *_questions(session)),
         (
             [
                 _rank(line, draft),
@@ -154,7 +154,7 @@ def _rank(line: RosterLine, draft: RankingDraft | None) -> Cell:
 
 def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:
     """Return a sheet with a line for each agent and module, and a cell for the attendance."""
-    columns = (ATTENDANCE, MODULE, Column("title", "Séance"), *_WHO)
+    columns = (ATTENDANCE, MODULE, Column("title", "Séance"), *WHO)
     return spreadsheets.write(
         columns,
         (

@@ -27,8 +27,6 @@ from shared.web.sheet_queue import Busy, SheetQueue
 
 SHOWN = 200
 """Faults, or lines, that a page lists."""
-LONGEST_SHOWN = 80
-"""Characters of what is written in a cell."""
 
 TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLUMNS}
 
@@ -99,9 +97,9 @@ async def import_sheet(visit: StaffVisit) -> Response:
         faults=[
             (
                 fault.line,
-                cells.get(fault.line, {}).get("title", "")[:LONGEST_SHOWN],
+                cells.get(fault.line, {}).get("title", "")[: spreadsheets.LONGEST_SHOWN],
                 TITLES.get(fault.column or ""),
-                cells.get(fault.line, {}).get(fault.column or "", "")[:LONGEST_SHOWN],
+                cells.get(fault.line, {}).get(fault.column or "", "")[: spreadsheets.LONGEST_SHOWN],
                 sentence(visit.rendering, of_sheet(fault)),
             )
             for fault in imported.faults[:SHOWN]

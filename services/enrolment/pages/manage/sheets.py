@@ -42,8 +42,6 @@ MOST_CHANGES = 900
 MOST_RANKED = 5000
 """Of one ranking: all of it is in the form that confirms it, which has a bound."""
 SHOWN_FAULTS = 100
-LONGEST_SHOWN = 80
-"""Characters of what is written in a cell."""
 _LARGEST_MODULE = 100
 """A session has no more."""
 _TITLES: Mapping[str, str] = {
@@ -213,9 +211,8 @@ def _sheet(
             return heading + sheet_lines.roster_lines(lines, session, asked_before)
 
 
-_WHO = (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.FAMILY_NAME, sheet_lines.GIVEN_NAME)
-_OF_RANKING = (*_WHO, sheet_lines.RANK)
-_OF_ATTENDANCE = (*_WHO, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
+_OF_RANKING = (*sheet_lines.WHO, sheet_lines.RANK)
+_OF_ATTENDANCE = (*sheet_lines.WHO, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
 
 
 def _changes_in(
@@ -238,9 +235,9 @@ def _faulty_lines(faults: Sequence[Fault], rows: Sequence[SheetRow]) -> list[Fau
 
 
 def _faulty_line(fault: Fault, cells: Mapping[str, str]) -> FaultyLine:
-    written = cells.get(fault.column or sheet_lines.AGENT.name, "")[:LONGEST_SHOWN]
+    written = cells.get(fault.column or sheet_lines.AGENT.name, "")[: spreadsheets.LONGEST_SHOWN]
     names = [cells.get(column.name, "") for column in (sheet_lines.FAMILY_NAME, sheet_lines.GIVEN_NAME)]
-    return FaultyLine(fault, written, " ".join(filter(None, names))[:LONGEST_SHOWN])
+    return FaultyLine(fault, written, " ".join(filter(None, names))[: spreadsheets.LONGEST_SHOWN])
 
 
 def _change_in(typed: str) -> AttendanceAsSeen:
