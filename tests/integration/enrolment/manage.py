@@ -1,12 +1,18 @@
 """Somebody of a delegation at the pages about enrolments: logs in, reads, fills in forms."""
 
 import re
+from datetime import datetime, timedelta
 from html import unescape
+from typing import Any
 
 import httpx
 
+from shared import clock
 from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from tests.integration.enrolment.conftest import Front
 from tests.integration.enrolment.organising import BRETAGNE
+from tests.support.builders import an_agent, open_now
 
 MANAGE = "/inscriptions/gestion"
 OrganiserClient = httpx.AsyncClient
@@ -39,3 +45,32 @@ async def send(organiser: OrganiserClient, page: str, to: str = "", **fields: st
     body = (await organiser.get(page)).text
     form = {name: hidden(body, name) for name in ("cle", "version") if f'name="{name}"' in body}
     return await organiser.post(to or page, data=form | fields)
+
+
+PERSON = {
+    "given_name": "Anne",
+    "family_name": "Riou",
+    "email": "anne.riou@ville-exemple.fr",
+    "function": "agent",
+    "employer": "Ville de Rennes",
+    "siret": "213 502 388 00019",
+    "delegation": "bretagne",
+}
+
+
+async def person_page(front: Front, session: SessionState, agent: Agent) -> str:
+    return f"{MANAGE}/inscriptions/{(await front.of(session, agent)).enrolment_id}"
+
+
+async def full(front: Front, **changes: Any) -> tuple[SessionState, list[Agent]]:
+    """Two seats, two agents who have one, two who wait."""
+    session = open_now(capacity=2, **changes)
+    names = (("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Élise", "Martin"), ("Yann", "Bernard"))
+    agents = [an_agent(given_name=given, family_name=family) for given, family in names]
+    await front.publish(session)
+    await front.enrol(session, *agents)
+    return session, agents
+
+
+def from_now(**delta: int) -> datetime:
+    return clock.now() + timedelta(**delta)

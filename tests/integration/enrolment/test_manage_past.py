@@ -3,15 +3,17 @@
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
     MANAGE,
+    PERSON,
     OrganiserClient,
+    full,
     hidden,
     log_in,
     page_of,
+    person_page,
     send,
     text_of,
 )
 from tests.integration.enrolment.organising import CORSE
-from tests.integration.enrolment.test_manage_people import PERSON, full, person_page
 from tests.support.builders import open_now
 
 
