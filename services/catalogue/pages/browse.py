@@ -84,7 +84,7 @@ def routes() -> list[Route]:
 async def home(request: Request) -> Response:
     """The six formats, what comes next, what is near, and the last replays."""
     now = clock.now()
-    delegation = filters.read(request.query_params, now).delegation
+    delegation = filters.read(request.query_params).delegation
     async with site_of(request).database.quiet_transaction() as tx:
         shown = await overviews.home(tx, now, delegation, SOON)
     by_format: dict[Format, list[Offer]] = {}

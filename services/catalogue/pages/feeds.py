@@ -43,7 +43,7 @@ def routes() -> list[Route]:
 async def calendar(request: Request) -> Response:
     """The sessions of a delegation, a format, a theme, or all: to subscribe to."""
     now = clock.now()
-    chosen = filters.read(request.query_params, now)
+    chosen = filters.read(request.query_params)
     if chosen.errors:
         raise HTTPException(404)
     search = SessionSearch(
