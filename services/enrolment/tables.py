@@ -54,14 +54,6 @@ SOUGHT_SQL = "coalesce(sought, {})".format(
 )
 """What somebody is searched by, as SQL: made here of whom no version that knows the column has written."""
 
-PARTS_WORDS = "@.,;:/_’'-"
-"""What parts words where a person is looked for in all sessions; so do spaces and lines."""
-
-WORDS_SQL = "array_to_tsvector(array_remove(string_to_array(translate({}, {}, {}), ' '), ''))".format(
-    SOUGHT_SQL, "'@.,;:/_’''-' || chr(10)", f"'{' ' * 11}'"
-)
-"""The words that somebody is searched by, as SQL."""
-
 ERASED = "erased"
 """The kind of a request whose agent is forgotten: its source and id alone are kept."""
 
@@ -187,8 +179,6 @@ class EnrolmentRow(EnrolmentTable, table=True):
         Index("ix_enrolment_address", "session_id", text("lower(agent ->> 'email')")),
         # Serves rosters by name, a state at a time as well. By employer all are sorted, by what is in sought.
         Index("ix_enrolment_name", "session_id", "state", text(NAME_SQL), "enrolment_id"),
-        # Serves who looks for a person in all sessions.
-        Index("ix_enrolment_words", text(WORDS_SQL), postgresql_using="gin"),
         Index("ix_enrolment_offered", "hold_until", postgresql_where=text("state = 'offered'")),
         Index(
             "ix_enrolment_pending",

@@ -35,7 +35,6 @@ def build_index(
     columns: Sequence[str | TextClause | ColumnElement[Any]],
     *,
     where: TextClause | None = None,
-    using: str | None = None,
 ) -> None:
     """Build an index in a migration while everybody reads and writes the table.
 
@@ -45,14 +44,7 @@ def build_index(
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
         op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
-        op.create_index(
-            name,
-            table,
-            columns,
-            postgresql_concurrently=True,
-            postgresql_where=where,
-            postgresql_using=using,
-        )
+        op.create_index(name, table, columns, postgresql_concurrently=True, postgresql_where=where)
         op.execute(f"SET lock_timeout = {LOCK_TIMEOUT}")
 
 

@@ -347,7 +347,7 @@ def test_every_page_of_the_catalogue_for_organisers(page: Page) -> None:
 
 
 MANAGE = "/inscriptions/gestion"
-SOMEBODY = "Trouver une personne par son nom, son courriel ou son employeur"
+SOMEBODY = "Trouver une personne par son nom, son courriel ou son identifiant"
 
 
 def open_person(which: int) -> Step:

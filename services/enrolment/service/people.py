@@ -103,11 +103,11 @@ class PersonInSession:
 
 
 async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
-    """Return who has these words in the sessions of an organiser, in the last of them first.
+    """Return who is meant by what was typed, in the sessions of an organiser, in the last of them first.
 
     Who reads is recorded for each who is found, or that nobody was; what was typed is not kept.
     """
-    people = await people_store.with_words(tx, typed, organiser.delegation, FOUND)
+    people = await people_store.find(tx, typed, organiser.delegation, FOUND)
     agents = [found.enrolment.agent.key for found in people.found]
     await read_log.record(tx, reading, ReadKind.PERSON, agents=agents, of_a_list=True)
     return people

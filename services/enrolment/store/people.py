@@ -8,13 +8,14 @@ from sqlalchemy import Row, text
 
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.roster_lines import plain
+from services.enrolment.rules.states import State
 from services.enrolment.store import sessions
 from services.enrolment.store.enrolments import enrolment_of
-from services.enrolment.tables import PARTS_WORDS, WORDS_SQL
+from services.enrolment.tables import NAME_SQL, SOUGHT_SQL
 from shared.database import Transaction
 
-LOOKED_AT = 2000
-"""Enrolments that have the words, in the sessions of whomever, of which those of one organiser are found."""
+LOOKED_AT = 1000
+"""The last sessions of an organiser, or of all, in which people are found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,25 @@ class FoundPeople:
     is_cut: bool
 
 
-async def with_words(tx: Transaction, typed: str, organiser: str | None, most: int) -> FoundPeople:
-    """Return the enrolments in sessions of an organiser, or of all, whose people have all words typed.
+async def find(tx: Transaction, typed: str, organiser: str | None, most: int) -> FoundPeople:
+    """Return the enrolments in the last sessions of an organiser, or of all, of the people who are meant.
 
-    The last session first. A word may be the beginning of one, of names, address, employer or identifier.
+    The last session first. What was typed is their address, their identifier, or begins their family name in
+    one of its words; each word begins a word of their names, address, employer or identifier.
     """
-    if not (query := _query(typed)):
-        return FoundPeople([], is_cut=False)
-    parameters = {"query": query, "organiser": organiser, "most": most + 1, "looked_at": LOOKED_AT}
-    rows = (await tx.execute(WITH_WORDS, parameters)).all()
-    found = [row for row in rows if row.enrolment_id is not None]
-    is_cut = len(found) > most or rows[0].looked_at == LOOKED_AT
-    return FoundPeople(await _in_sessions(tx, found[:most]), is_cut)
+    sought = plain(typed).translate(_SPACES).split()
+    parameters = {
+        "organiser": organiser,
+        "looked_at": LOOKED_AT,
+        "states": [state.value for state in State],
+        "beginnings": _beginnings(plain(typed), sought),
+        "words": [f"% {word}%" for word in sought],
+        "address": typed.strip().lower(),
+        "agent": typed.strip(),
+        "most": most + 1,
+    }
+    rows = (await tx.execute(FIND, parameters)).all() if sought else ()
+    return FoundPeople(await _in_sessions(tx, rows[:most]), len(rows) > most)
 
 
 async def others_of(
@@ -52,22 +60,14 @@ async def others_of(
     return await _in_sessions(tx, (await tx.execute(_OTHERS, parameters)).all())
 
 
-def _query(typed: str) -> str:
-    """Return what is looked for as Postgres reads it: words, the last of what has no space may go on."""
-    sought = []
-    for typed_word in plain(typed).split():
-        *whole, last = typed_word.translate(_SPACES).split() or [""]
-        sought += [_quoted(word) for word in whole]
-        if last:
-            sought.append(f"{_quoted(last)}:*")
-    return " & ".join(sought)
+_PARTS_WORDS = "@.,;:/_\\%’'-"
+_SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
-_SPACES = str.maketrans(PARTS_WORDS, " " * len(PARTS_WORDS))
-
-
-def _quoted(word: str) -> str:
-    return "'{}'".format(word.replace("\\", "\\\\").replace("'", "''"))
+def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
+    """Return how a family name may begin: with a word, or all that was typed, whichever apostrophe it has."""
+    variants = {typed.replace("’", "'"), typed.replace("'", "’")}
+    return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 
 
 async def _in_sessions(tx: Transaction, rows: Sequence[Row[Any]]) -> list[EnrolmentInSession]:
@@ -77,18 +77,31 @@ async def _in_sessions(tx: Transaction, rows: Sequence[Row[Any]]) -> list[Enrolm
 
 _OWN = "(CAST(:organiser AS text) IS NULL OR session.state ->> 'organiser' = :organiser)"
 _LAST_FIRST = "CAST(session.state ->> 'starts_at' AS timestamptz) DESC, enrolment_id"
-# Of words that most have, as the name of a city, not all who have them are read, whosever they are. Words
-# first: who is in the sessions of an organiser may be many more.
-WITH_WORDS = text(f"""
-    WITH likely AS MATERIALIZED (
-        SELECT enrolment_id, session_id FROM enrolment
-         WHERE {WORDS_SQL} @@ CAST(:query AS tsquery) LIMIT :looked_at),
-    place AS (
-        SELECT enrolment_id, row_number() OVER (ORDER BY {_LAST_FIRST}) AS place
-          FROM likely JOIN session USING (session_id) WHERE {_OWN} ORDER BY place LIMIT :most)
-    SELECT enrolment.*, looked_at
-      FROM (SELECT count(*) AS looked_at FROM likely) AS counted
-           LEFT JOIN place JOIN enrolment USING (enrolment_id) ON true ORDER BY place""")  # noqa: S608 our own words
+_WORDS = f"' ' || translate({SOUGHT_SQL}, '@.,;:/_’''-' || chr(10), '{' ' * 11}')"
+# By the indexes of each session that it has for its roster, for what decides writes no other.
+FIND = text(f"""
+    WITH own AS MATERIALIZED (
+        SELECT session_id, CAST(session.state ->> 'starts_at' AS timestamptz) AS starts_at
+          FROM session WHERE {_OWN} ORDER BY starts_at DESC LIMIT :looked_at),
+    found AS (
+        SELECT DISTINCT person.enrolment_id, starts_at
+          FROM own CROSS JOIN LATERAL (
+               SELECT named.enrolment_id
+                 FROM unnest(CAST(:states AS text[])) AS of_state,
+                      unnest(CAST(:beginnings AS text[])) AS beginning, LATERAL (
+                      SELECT enrolment_id FROM enrolment
+                       WHERE session_id = own.session_id AND state = of_state
+                         AND {NAME_SQL} >= beginning AND {NAME_SQL} < beginning || U&'\\+10FFFD'
+                         AND {_WORDS} LIKE ALL(CAST(:words AS text[])) LIMIT :most) AS named
+                UNION ALL
+               SELECT enrolment_id FROM enrolment
+                WHERE session_id = own.session_id AND lower(agent ->> 'email') = :address
+                UNION ALL
+               SELECT enrolment_id FROM enrolment
+                WHERE session_id = own.session_id AND agent_id = :agent) AS person
+         ORDER BY starts_at DESC, enrolment_id LIMIT :most)
+    SELECT enrolment.* FROM found JOIN enrolment USING (enrolment_id)
+     ORDER BY found.starts_at DESC, enrolment_id""")  # noqa: S608 our own words
 _OTHERS = text(
     "SELECT enrolment.* FROM enrolment JOIN session USING (session_id) "  # noqa: S608 our own words
     f"WHERE agent_id = :agent_id AND issuer = :issuer AND enrolment_id <> :enrolment AND {_OWN} "
