@@ -423,7 +423,13 @@ def before_a_session(served: ServedEnrolment) -> States:
         "a person, mistakes": (None, [press("Enregistrer le désistement"), see("Rien n’a été enregistré")]),
         "a person, a note": (
             at["full"],
-            [open_person(0), fill("Nouvelle note", "À rappeler"), press("Ajouter la note"), unfold],
+            [
+                open_person(0),
+                fill("Nouvelle note", "À rappeler"),
+                press("Ajouter la note"),
+                see("La note est enregistrée"),
+                unfold,
+            ],
         ),
         "a person, a note taken away": (None, [press("Retirer la note du"), see("Note retirée")]),
         "a person, changed meanwhile": (
