@@ -239,6 +239,7 @@ NOT_COMPRESSED = ("text/*", "image/*", "application/pdf")
 class _BoundedBodies:
     """Refuses what is too large, a body before it is read or as soon as it is, and what is not in UTF-8.
 
+    A request with two ``Host`` headers is refused too (RFC 9112, section 3.2): a proxy may believe the other.
     Starlette's own bound answers in plain text; ours is a problem, as every error is. It would also decode a
     form by whatever codec its sender names, and some of Python's take minutes for what fits in the bound.
     """
@@ -253,6 +254,9 @@ class _BoundedBodies:
         headers = Headers(scope=scope)
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
             await _LONG_HEAD.response(Request(scope))(scope, receive, send)
+            return
+        if len(headers.getlist("host")) > 1:
+            await _TWO_HOSTS.response(Request(scope))(scope, receive, send)
             return
         kind, options = parse_options_header(headers.get("content-type"))
         if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:
@@ -289,6 +293,7 @@ def _most_bytes(kind: bytes) -> int:
 _CHARSETS = {b"utf-8", b"utf8", b"us-ascii"}
 _OTHER_CHARSET = Problem(415, HTTPStatus(415).phrase, "Send the body in UTF-8.")
 _LONG_HEAD = Problem(431, HTTPStatus(431).phrase, f"Its headers have more than {MAX_HEAD_BYTES // 1024} KiB.")
+_TWO_HOSTS = Problem(400, HTTPStatus(400).phrase, "Send one Host header.")
 _CUT_SHORT = "The body did not come to its end."
 _TOO_LARGE = "The body is larger than {} KiB. Send it in parts."
 

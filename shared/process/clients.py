@@ -1,6 +1,7 @@
-"""HTTP as clients send it: whoever takes too long, or sends a head that is too long, is cut off.
+"""The bounds of a connection: how long a client may take, and how many bytes its head and trailers may have.
 
-uvicorn waits for both without end, so that a few hundred clients who send half a request hold a process.
+uvicorn has neither bound, so a few hundred clients that send half a request hold a process. uvicorn also adds
+the trailers of a chunked request to its headers, so a client could forge what a proxy writes there.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 class Patience:
     """How long a client may take, in seconds, and how many bytes the head of its request may have.
 
+    Trailers and the line of a chunk's size may have as many bytes as a head.
     An answer of which nothing is taken for ``answer_seconds`` is given up. A body has ``body_seconds``, and a
     second more for each ``bytes_per_second`` that have come: a slow line is no attack, one byte now and then
     is.
@@ -38,6 +40,8 @@ class ImpatientProtocol(HttpToolsProtocol):
     _writing: asyncio.TimerHandle | None = None
     _in_head = False
     _received = 0
+    _since_body = 0
+    """Bytes since the last byte of a body: of a head, of trailers, of the line with a chunk's size."""
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as h11 has it
@@ -61,8 +65,9 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
+        self._since_body += len(data)
         super().data_received(data)
-        if self._in_head and self._received > self.patience.head_bytes:
+        if self._since_body > self.patience.head_bytes:
             self._cut_off(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._timer is None and self.timeout_keep_alive_task is None and self._is_answered():
             # Line ends before a head begin no message, and have ended uvicorn's own wait for one.
@@ -73,15 +78,24 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._in_head = True
         self._wait(self.patience.head_seconds, self._head_is_late)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header of the head; the parser reports trailers here too, and they are dropped."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._in_head, self._received = False, 0
+        self._in_head, self._received, self._since_body = False, 0, 0
         self._since = self.loop.time()
         self._wait(self.patience.body_seconds, self._body_is_late)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._since_body = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._stop_waiting()
-        self._received = 0
+        self._received, self._since_body = 0, 0
         super().on_message_complete()
 
     def _wait(self, seconds: float, late: Callable[[], None]) -> None:

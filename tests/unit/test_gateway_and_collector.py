@@ -24,6 +24,12 @@ def test_haproxy_takes_the_gateways_settings() -> None:
     assert "[WARNING]" not in done.stderr
 
 
+def test_the_gateway_of_compose_drops_trailers() -> None:
+    since = ".if version_atleast(3.2)\n    # "
+    assert re.search(re.escape(since) + r".*\n    option http-drop-request-trailers\n", GATEWAY.read_text())
+    assert COMPOSE["gateway"]["image"] == "haproxy:3.2"
+
+
 def test_the_gateway_leads_each_address_to_the_containers_of_a_service_that_are_ready() -> None:
     text = GATEWAY.read_text()
     found = re.findall(

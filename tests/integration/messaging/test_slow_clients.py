@@ -1,7 +1,8 @@
-"""Clients that send half a request, or one without an end, are cut off by the process itself."""
+"""The bounds of a connection, tried with sockets: slow clients, long heads, trailers, unclear lengths."""
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator
 
@@ -9,7 +10,10 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
+from shared import security_log
+from shared.auth import bearer_token
 from shared.http import new_api
+from shared.limits import Rate
 from shared.process.clients import ImpatientProtocol, Patience
 from shared.process.server import Server
 from tests.conftest import Eventually
@@ -28,7 +32,8 @@ class Hasty(ImpatientProtocol):
 
 
 def an_api() -> FastAPI:
-    api = new_api("test", "Tests.", a_guard())
+    guard = a_guard()
+    api = new_api("test", "Tests.", guard)
 
     @api.post("/body")
     async def body(request: Request) -> int:
@@ -37,6 +42,12 @@ def an_api() -> FastAPI:
     @api.post("/answered-before")
     async def answered_before() -> PlainTextResponse:
         return PlainTextResponse("no")
+
+    @api.post("/limited")
+    async def limited(request: Request) -> str | None:
+        await request.body()
+        guard.take_here(request, "read", Rate.parse("2/day"))
+        return bearer_token(request)
 
     @api.get("/large")
     async def large() -> PlainTextResponse:
@@ -49,7 +60,7 @@ def an_api() -> FastAPI:
 async def served() -> AsyncIterator[tuple[Server, int]]:
     """A server and its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(an_api(), proxies="", protocol=Hasty)
+    server = Server(an_api(), proxies="127.0.0.1", protocol=Hasty)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     yield server, listener.getsockname()[1]
     server.should_exit = True
@@ -99,6 +110,51 @@ async def test_who_sends_half_a_request_is_cut_off(
 ) -> None:
     answer = await sent(port, *pieces)
     assert answer[9:12] == status, answer
+
+
+CHUNKED = HEAD.replace(b"content-length: 10", b"transfer-encoding: chunked")
+BODY = b"5\r\n12345\r\n0\r\n"
+
+
+async def test_a_trailer_names_neither_the_visitor_nor_a_token(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=security_log.LOGGER)
+    head = CHUNKED.replace(b"/body", b"/limited")
+    forged = b"x-forwarded-for: 198.51.%d.1\r\nauthorization: Bearer secret\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.writelines(head + BODY + forged % number for number in range(3))
+    assert (await reader.readuntil(b"HTTP/1.1 429 ")).count(b"\r\n\r\nnull") == 2
+    writer.close()
+    [line] = [vars(record) for record in caplog.records if record.name == security_log.LOGGER]
+    assert line["address"] == a_guard().digest("network", "127.0.0.0/24").hex()[:16]
+
+
+@pytest.mark.parametrize(
+    "beside", [b"0\r\n" + b"x: y\r\n" * 200, b"0\r\nx: " + b"y" * 1000, b"1;" + b"y" * 1000]
+)
+async def test_trailers_and_sizes_of_chunks_have_as_many_bytes_as_a_head(port: int, beside: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED.replace(b"host: x", b"host: x\r\nexpect: 100-continue"))
+    await reader.readuntil(b"100 Continue\r\n\r\n")
+    writer.write(beside)
+    assert (await reader.read())[9:12] == b"431"
+    writer.close()
+
+
+async def test_a_connection_stays_open_after_trailers(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = CHUNKED + BODY + b"x-digest: y\r\n\r\n"
+    for requests in (1, 2):
+        writer.write(request * requests)
+        for _ in range(requests):
+            assert (await reader.readuntil(b"\r\n\r\n5")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_a_request_with_two_hosts_is_refused(port: int) -> None:
+    two = HEAD.replace(b"host: x", b"host: x\r\nhost: y\r\nconnection: close")
+    assert (await sent(port, two + b"1234567890"))[9:12] == b"400"
 
 
 async def test_no_answer_says_which_program_serves(port: int) -> None:
