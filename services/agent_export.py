@@ -14,7 +14,6 @@ from shared.events.vocabulary import AgentKey
 from shared.events.zones import PARIS
 from shared.personal_data import PersonalData, Register
 from shared.web import french, labels
-from shared.web.refusals import REFUSALS
 
 ExportedRow = Mapping[str, Any]
 ExportedRows = Mapping[str, Sequence[ExportedRow]]
@@ -253,7 +252,6 @@ _FIELDS: Mapping[str, str] = {
     "waiting": "personnes en attente",
 }
 """Fields of events, as the page names them; others keep their names."""
-_REASONS = {reason.value: refusal.label for reason, refusal in REFUSALS.items()}
 _INTERESTS: Mapping[str, Mapping[str, str]] = {
     "theme": labels.THEMES,
     "delegation": labels.DELEGATIONS,
@@ -270,7 +268,7 @@ _LABELS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("request", "kind"): labels.REQUESTS,
     ("suppression", "kind"): labels.RETURNS,
     ("timeline", "kind"): labels.HAPPENINGS,
-    ("timeline", "reason"): {**_REASONS, **labels.HAPPENED_BECAUSE},
+    ("timeline", "reason"): {**labels.REFUSALS, **labels.HAPPENED_BECAUSE},
 }
 """What the codes of a column are called."""
 _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
@@ -278,7 +276,7 @@ _LABELS_ANYWHERE: Mapping[str, Mapping[Any, str]] = {
     "delegation": labels.DELEGATIONS,
     "function": labels.FUNCTIONS,
     "outcome": labels.OUTCOMES,
-    "reason": _REASONS,
+    "reason": labels.REFUSALS,
     "role": labels.ROLES,
     "standing": labels.STANDINGS,
     "template": labels.LETTERS,

@@ -1,7 +1,7 @@
-"""The contracts as documents, JSON Schemas and AsyncAPI 3.0, in ``docs/asyncapi``.
+"""The contracts as documents: JSON Schemas and AsyncAPI 3.0 in ``docs/asyncapi``, and the refusal reasons.
 
-``python -m services.contracts write`` writes them and refuses to when a v1 contract would break; ``check``
-says whether they are as the code is.
+``python -m services.contracts write`` writes them, and refuses if a v1 contract would break. ``check`` fails
+if a stored document differs from the code.
 """
 
 import json
@@ -17,21 +17,52 @@ from services.notifier import handlers as notifier
 from shared.database import Database
 from shared.events import EVENTS
 from shared.events.documents import FOLDER, broken_promises, schema
+from shared.events.reasons import Reason
 from shared.messaging import asyncapi
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.faststream import new_broker
+from shared.web.french import capitalised
 
 ROUTERS = {router.service: router for router in (catalogue.router, enrolment.router, notifier.router)}
+
+REASONS = FOLDER.parent / "refusal-reasons.md"
+PORTAL_REASONS = Path(__file__).parents[1] / "local" / "portal" / "templates" / "reasons.html"
+
+_REASONS_HEAD = """# Refusal reasons
+
+`make contracts` writes this table from `shared/events/reasons.py`. A refused request has one of these codes
+in `EnrolmentRefused.reason` and in `GET /api/v1/requests/{ce_id}`. `/problems/<code>` explains each code in
+French and English.
+
+| code | meaning | decided by | in French | since |
+|---|---|---|---|---|"""
 
 _NO_DATABASE = "postgresql://nobody@localhost/nowhere"
 _ANY_KAFKA = KafkaSettings(kafka_bootstrap_servers="kafka:9092")
 
 
-def documents() -> dict[Path, str]:
-    """Every document, by its path under ``docs/asyncapi``."""
-    files = {Path("schemas") / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
-    files[Path("portal.json")] = _text(asyncapi.portal_document(_examples()))
-    return files | {Path(f"{service}.json"): _text(asyncapi_of(service)) for service in ROUTERS}
+def documents(folder: Path = FOLDER) -> dict[Path, str]:
+    """Return the text of every document by its path. ``folder`` holds the schemas and AsyncAPI documents."""
+    schemas = {folder / "schemas" / f"{event.TYPE}.json": _text(schema(event)) for event in EVENTS}
+    services = {folder / f"{service}.json": _text(asyncapi_of(service)) for service in ROUTERS}
+    portal = {folder / "portal.json": _text(asyncapi.portal_document(_examples()))}
+    return schemas | services | portal | {REASONS: _reasons(), PORTAL_REASONS: _portal_reasons()}
+
+
+def _reasons() -> str:
+    """Return a table of the refusal reasons in Markdown."""
+    rows = [
+        f"| `{reason}` | {reason.refusal.explained} | {reason.refusal.decided_by} | {reason.refusal.label} "
+        f"| {reason.refusal.since} |"
+        for reason in Reason
+    ]
+    return "\n".join([_REASONS_HEAD, *rows, ""])
+
+
+def _portal_reasons() -> str:
+    """Return the French labels of the refusal reasons, as a template of the example portal."""
+    labels = {reason.value: capitalised(reason.refusal.label) + "." for reason in Reason}
+    return f"{{% set reasons = {json.dumps(labels, ensure_ascii=False, indent=2)} %}}\n"
 
 
 def asyncapi_of(service: str) -> dict[str, Any]:
@@ -56,12 +87,8 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def differing(folder: Path = FOLDER) -> list[Path]:
-    """The stored documents that are not as the code is."""
-    return [
-        path
-        for path, text in documents().items()
-        if not (folder / path).exists() or (folder / path).read_text() != text
-    ]
+    """Return the stored documents that differ from the code."""
+    return [path for path, text in documents(folder).items() if not path.exists() or path.read_text() != text]
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
@@ -78,11 +105,11 @@ def main(arguments: list[str], folder: Path = FOLDER) -> int:
     if arguments == ["check"]:
         different = differing(folder)
         for path in different:
-            sys.stderr.write(f"docs/asyncapi/{path} is not as the code is: run 'make contracts'\n")
+            sys.stderr.write(f"{path} differs from the code: run 'make contracts'\n")
         return 1 if different else 0
-    for path, text in documents().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    for path, text in documents(folder).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     return 0
 
 

@@ -19,8 +19,7 @@ from services.enrolment.service.explain import (
 )
 from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, RequestRow, SessionRow
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Reason
-from shared.web.refusals import REFUSALS
+from shared.events.reasons import Reason
 
 _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
@@ -138,7 +137,7 @@ def _change(change: EnrolmentChangeRow) -> str:
 def _outcome(outcome: str | None, reason: str | None) -> str:
     if outcome is None:
         return "waits for its session"
-    return f"{outcome}, {reason}: {REFUSALS[Reason(reason)].explained}" if reason else outcome
+    return f"{outcome}, {reason}: {Reason(reason).refusal.explained}" if reason else outcome
 
 
 def _numbers(kept: Mapping[str, Any] | None) -> str:

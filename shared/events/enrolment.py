@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.events.catalogue import Module
+from shared.events.reasons import Reason
 from shared.events.topics import Topic
 from shared.events.vocabulary import (
     MAX_VERSION,
@@ -24,7 +25,6 @@ from shared.events.vocabulary import (
     MessageText,
     Name,
     Paragraph,
-    Reason,
     RequestSource,
     Slug,
     Timezone,

@@ -320,34 +320,6 @@ class Adjustment(StrEnum):
     """Another one, of which they would rather speak with the organiser."""
 
 
-class Reason(StrEnum):
-    """Why a request was refused. Each has a page that explains it: /problems/<reason>."""
-
-    UNKNOWN_SESSION = "unknown_session"
-    NOT_OPEN_YET = "not_open_yet"
-    DEADLINE_PASSED = "deadline_passed"
-    SESSION_FULL = "session_full"
-    NOT_ELIGIBLE = "not_eligible"
-    ALREADY_ENROLLED = "already_enrolled"
-    SESSION_CANCELLED = "session_cancelled"
-    APPROVAL_DENIED = "approval_denied"
-    NOT_SELECTED = "not_selected"
-    OVERLAPPING_SESSION = "overlapping_session"
-    QUOTA_REACHED = "quota_reached"
-    GROUP_DOES_NOT_FIT = "group_does_not_fit"
-    NOT_NOMINATED = "not_nominated"
-    NOT_ENROLLED = "not_enrolled"
-    """A withdrawal or an approval found nobody it could be about (ADR 0004)."""
-    PREREQUISITE_MISSING = "prerequisite_missing"
-    """The agent has no certificate of the offer that the session requires."""
-    NO_OFFER = "no_offer"
-    """An answer found no offer to answer: none was made, or it is answered already (ADR 0007)."""
-    ANSWER_MISSING = "answer_missing"
-    """A question of the session that must be answered is not."""
-    ANSWER_NOT_EXPECTED = "answer_not_expected"
-    """An answer is to a question that the session does not ask of the agent, or is none that it takes."""
-
-
 class ContractModel(BaseModel):
     """A frozen piece of an event. Unknown fields are ignored."""
 

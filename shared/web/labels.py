@@ -1,8 +1,7 @@
 """What codes are called in French, wherever a person reads one: pages, letters, sheets, certificates.
 
 Each table has all members of its enum; a test fails where one is missing. A table of codes that one service
-alone has is keyed by their text, since nothing here imports a service. Why a request was refused is in
-`shared.web.refusals`.
+alone has is keyed by their text, since nothing here imports a service.
 """
 
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.events.enrolment import Attendance
+from shared.events.reasons import Reason
 from shared.events.vocabulary import (
     Adjustment,
     ApprovalPolicy,
@@ -274,6 +274,7 @@ HAPPENINGS: Mapping[str, str] = {
     "unsubscribed": "Abonnement aux nouveautés arrêté",
 }
 """What happened to an agent, as support reads it."""
+REFUSALS: Mapping[str, str] = {reason.value: reason.refusal.label for reason in Reason}
 HAPPENED_BECAUSE: Mapping[str, str] = {
     "from_waiting_list": "depuis la liste d’attente",
     "moved_here": "par un changement de session",

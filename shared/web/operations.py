@@ -22,6 +22,7 @@ from shared.auth import Role, Tokens
 from shared.database import Transaction
 from shared.events import BY_TYPE
 from shared.events.outcomes import RejectionCode
+from shared.events.reasons import Reason
 from shared.guard import Guard
 from shared.messaging import dead_letters, held, outbox
 from shared.messaging.dead_letter_decisions import DeadLetterDecisions
@@ -36,7 +37,6 @@ from shared.web.forms import number_in
 from shared.web.links import OPERATIONS
 from shared.web.logins import Logins, StaffArea, StaffVisit, VisitHandler
 from shared.web.paging import part_around
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering
 from shared.web.responses import see_other
 
@@ -159,7 +159,7 @@ def add_to(
     logins = Logins(
         area, process.database, tokens, guard, address=address, rendering=rendering, provider=provider
     )
-    problems = rendering.module("problems.html", refusals=REFUSALS).problems
+    problems = rendering.module("problems.html", reasons=Reason).problems
     titles = {code: problem[0] for code, problem in problems.items()}
     pages = _OperationsPages(process, home, lines, titles)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (

@@ -17,9 +17,9 @@ from services.enrolment.rules.states import Cause, State
 from services.enrolment.service.certificates import Verified
 from shared import qr_codes
 from shared.events.catalogue import Question
-from shared.events.vocabulary import QuestionKind, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import QuestionKind
 from shared.web.forms import Form
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from tests.browser.conftest import new_tab, show
 from tests.browser.inspection import faults
@@ -54,7 +54,7 @@ PAGES: dict[str, dict[str, Any]] = {
     "move.html": {
         "session": SESSION,
         "others": [a_session(), a_session(organiser="normandie", venue=None)],
-        "refused": REFUSALS[Reason.SESSION_FULL].label,
+        "refused": Reason.SESSION_FULL.refusal.label,
         "unanswered": True,
         "enrolments": ALL,
     },
@@ -78,7 +78,6 @@ PAGES: dict[str, dict[str, Any]] = {
                 seen(State.REFUSED, reason=Reason.NOT_ELIGIBLE),
             ]
         ),
-        "refusals": REFUSALS,
         "link_of": lambda _purpose, _seen: ALL,
         "code_of": lambda seen, label: qr_codes.svg(str(seen.enrolment.enrolment_id), label),
         "calendar": ALL,
@@ -114,7 +113,7 @@ def test_nothing_is_wrong_with_a_page_behind_a_link(chromium: Browser) -> None:
     withdrawn = PAGES["verified.html"] | {"found": Verified(False, SESSION, None, None), "typed": ""}
     pages["a certificate that was withdrawn"] = rendering.page("verified.html", **withdrawn)
     pages["message.html"] = rendering.notice(LinkNotice.SEAT_TAKEN, session=SESSION)
-    explained = rendering.module("problems.html", refusals=REFUSALS).problems
+    explained = rendering.module("problems.html", reasons=Reason).problems
     for code in ("wrong_partition", Reason.DEADLINE_PASSED.value):
         pages[code] = rendering.page("problem.html", code=code, problem=explained[code])
     found: list[str] = []

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from shared import VERSION
-from shared.events.vocabulary import Reason
 
 ROOT = Path(__file__).parents[2]
 OFFICIAL_TEXT = "57fb42fbcd0b037ce528ed8f72f1ec095d67bc6825ecf1448ff39be1fe68a4b4"
@@ -128,12 +127,6 @@ def code() -> dict[str, str]:
     folders = ("services", "shared", "local", "tests")
     files = (file for folder in folders for file in (ROOT / folder).rglob("*.py"))
     return {f"/{file.relative_to(ROOT)}": file.read_text() for file in files}
-
-
-@pytest.mark.parametrize("paper", ["docs/domain.md", "local/portal/templates/phrases.html"])
-def test_each_reason_to_refuse_is_explained_in(paper: str) -> None:
-    explained = (ROOT / paper).read_text()
-    assert [reason for reason in Reason if not re.search(rf"[`\"]{reason}[`\"]", explained)] == []
 
 
 def test_the_way_of_a_request_names_functions_of_the_files_beside_them() -> None:

@@ -13,6 +13,7 @@ from services.enrolment.service.sheet_lines import module_title
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.portal import QuestionAnswers
+from shared.events.reasons import Reason
 from shared.events.vocabulary import (
     Agent,
     AgentId,
@@ -23,7 +24,6 @@ from shared.events.vocabulary import (
     Line,
     Name,
     Paragraph,
-    Reason,
     at_most,
 )
 from shared.messaging.portals.registry import OWN_ISSUER

@@ -11,7 +11,8 @@ from services.enrolment.api.access import AnyReader, Database
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.states import State
 from services.enrolment.service import enrolments
-from shared.events.vocabulary import AgentId, Instant, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import AgentId, Instant
 from shared.http import PROBLEMS
 from shared.web.paging import Cursor, Limit, Page, page_of, position
 

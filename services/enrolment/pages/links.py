@@ -35,12 +35,12 @@ from services.enrolment.service.new_addresses import AddressLink
 from shared import clock, qr_codes
 from shared.database import Database
 from shared.events.fields import is_address
+from shared.events.reasons import Reason
 from shared.guard import Guard
 from shared.web.form_errors import FormError, sentences
 from shared.web.forms import Form, read_form
 from shared.web.links import Links, Purpose
 from shared.web.notices import Closed, Error, OpenedLink, read_link
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering, Sites
 from shared.web.responses import BY_LINK, SECURITY, cacheable
 
@@ -114,7 +114,7 @@ def add_to(
             Route(f"{purpose.value}/{{token}}", rendering.guarded(endpoint), methods=methods)
         )
     problems = Rendering(TEMPLATES, service="enrolment", sites=sites, headers=SECURITY)
-    explained = problems.module("problems.html", refusals=REFUSALS).problems
+    explained = problems.module("problems.html", reasons=Reason).problems
 
     async def problem(request: Request) -> Response:
         """Explain what a problem of the API means, or a reason of a refusal, in French and in English."""
@@ -231,7 +231,7 @@ class _Pages:
             status=200 if chosen is None else 422,
             session=seat.session,
             others=others,
-            refused=None if refused is None else REFUSALS[refused].label,
+            refused=None if refused is None else refused.refusal.label,
             unanswered=chosen is not None and refused is None,
             **back,
         )
@@ -259,7 +259,6 @@ class _Pages:
             "enrolments.html",
             enrolments=found,
             link_of=partial(self._link_of, opened),
-            refusals=REFUSALS,
             code_of=self._code_of,
             calendar=self._onward(opened, Purpose.CALENDAR),
             address=self._onward(opened, Purpose.ADDRESS),

@@ -33,7 +33,7 @@ from shared.events.enrolment import (
     SeatLeft,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 
 def withdraw(roster: SessionRoster, request: Withdrawal) -> StateAndReason:

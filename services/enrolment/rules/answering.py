@@ -36,7 +36,7 @@ from services.enrolment.rules.requests import (
 from services.enrolment.rules.seat_requests import StateAndReason, numbers_of_answers, seat, seat_by_hand
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:

@@ -8,7 +8,8 @@ from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.requests import OfferAnswer
 from services.enrolment.rules.states import State
 from shared.events.catalogue import Audience, SessionState
-from shared.events.vocabulary import Agent, Format, Reason, Status, WaitingList
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, Format, Status, WaitingList
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from services.enrolment.rules.requests import RequestForSeats, RequestKey
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import EnrolmentRefused
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 
 _NAMESPACE = UUID("0b0c8f0a-6a55-5c0e-8f0e-3f3b5a1d9c77")
 

@@ -8,7 +8,7 @@ from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import LapseCause, MinimumMissed, SeatNotObtained, SelectionDue
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 
 class _About(TypedDict):

@@ -17,7 +17,8 @@ from services.enrolment.rules.states import State
 from shared.events.enrolment import (
     AgentWaitlisted,
 )
-from shared.events.vocabulary import Agent, Reason, WaitingList
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, WaitingList
 
 
 def answer_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
@@ -131,4 +132,4 @@ def _wait_together(
 
 def _bars_the_agent(verdict: Granted | Refused) -> bool:
     """Whether the agent would be refused alone too, for another reason than a lack of seats."""
-    return isinstance(verdict, Refused) and verdict.reason not in (Reason.SESSION_FULL, Reason.QUOTA_REACHED)
+    return isinstance(verdict, Refused) and not verdict.reason.refusal.lacks_seat

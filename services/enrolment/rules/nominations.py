@@ -23,7 +23,8 @@ from shared.events.enrolment import (
     NominationOutcome,
     WithdrawnBy,
 )
-from shared.events.vocabulary import EARLIEST, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import EARLIEST
 
 
 def is_outdated(roster: SessionRoster, request: Nomination) -> bool:

@@ -14,7 +14,8 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, AgentKey, Reason, Status
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey, Status
 
 
 class OrganisingFault(StrEnum):

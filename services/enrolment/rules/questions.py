@@ -6,7 +6,8 @@ from typing import Any
 
 from shared.events.catalogue import Question
 from shared.events.portal import QuestionAnswer
-from shared.events.vocabulary import Function, QuestionKind, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Function, QuestionKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from shared.events.portal import (
     TraineesNominated,
     WithdrawalRequested,
 )
-from shared.events.vocabulary import NO_LIMITS, Agent, AgentKey, Contact, Limits, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import NO_LIMITS, Agent, AgentKey, Contact, Limits
 
 PortalRequest = (
     EnrolmentRequested

@@ -25,7 +25,8 @@ from shared.events.enrolment import (
     EnrolmentPending,
     SeatLeft,
 )
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey
 
 StateAndReason = tuple[State, Reason | None]
 
@@ -76,13 +77,16 @@ def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -
         availability=roster.availability(request.agent),
         by_hand=True,
     )
-    if by_hand.above_capacity is not None and verdict in _WITHOUT_SEAT:
+    if by_hand.above_capacity is not None and _lacks_seat(verdict):
         roster.seats_were_added = True
         verdict = Granted.SEAT
     return grant(roster, request, request.agent, if_answered(roster, request, verdict))
 
 
-_WITHOUT_SEAT = (Granted.PLACE_IN_LINE, Refused(Reason.SESSION_FULL), Refused(Reason.QUOTA_REACHED))
+def _lacks_seat(verdict: Granted | Refused) -> bool:
+    if isinstance(verdict, Refused):
+        return verdict.reason.refusal.lacks_seat
+    return verdict is Granted.PLACE_IN_LINE
 
 
 def grant(

@@ -45,7 +45,8 @@ from shared.events.enrolment import (
     SessionOccupancyChanged,
     SessionPart,
 )
-from shared.events.vocabulary import Agent, AgentKey, Reason, Status, WaitingList
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
 """An agent who has a certificate of a session of this offer."""

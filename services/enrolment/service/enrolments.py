@@ -41,7 +41,8 @@ from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey
 from shared.messaging.portals.registry import Portal
 from shared.read_log import Reading, ReadKind
 

@@ -7,7 +7,7 @@ from services.enrolment.rules.messages import MessageFault
 from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 
 class EnrolmentFailure(Exception):

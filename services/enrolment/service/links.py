@@ -27,7 +27,8 @@ from services.enrolment.store import enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 
 MOST = 100
 """How many enrolments of an agent are shown."""

@@ -29,7 +29,8 @@ from services.enrolment.tables import EnrolmentChangeRow, RequestOutcomeRow, Req
 from shared import read_log
 from shared.database import Transaction
 from shared.events.outcomes import RejectionCode
-from shared.events.vocabulary import AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import AgentKey
 from shared.messaging import dead_letters
 from shared.messaging.tables import DeadLetterRow
 from shared.read_log import Reading, ReadKind

@@ -14,7 +14,6 @@ from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
 from shared.events.vocabulary import Adjustment
 from shared.web import french, labels, spreadsheets
-from shared.web.refusals import REFUSALS
 from shared.web.spreadsheets import Cell, Column, Fault, SheetRow
 
 AGENT = Column("agent_id", "Identifiant")
@@ -109,7 +108,7 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
     return [
         labels.ROSTER_STATES[enrolment.state],
         line.position,
-        REFUSALS[enrolment.reason].label if enrolment.reason else None,
+        enrolment.reason.refusal.label if enrolment.reason else None,
         *_who(line),
         enrolment.agent.email,
         "oui" if line.address_is_bad else None,

@@ -17,7 +17,8 @@ from services.enrolment.store import changes, sessions
 from services.enrolment.store.sessions import session_of
 from services.enrolment.tables import EnrolmentRow, RequestRow, SessionRow
 from shared.database import Transaction, insert_columns, once
-from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import LATEST, Agent, AgentKey, Employer
 from shared.messaging.portals.registry import OWN_ISSUER, Portal
 
 LIVE = [state.value for state in State if state.is_live]

@@ -27,7 +27,7 @@ from shared.events.enrolment import (
     SeatOfferLapsed,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 
 def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
@@ -132,15 +132,12 @@ def standing_after(decision: Decision) -> Standing | None:
             return Standing.NOT_OBTAINED
         case EnrolmentPending():
             return Standing.PENDING
-        case EnrolmentRefused(asked="enrolment", reason=reason) if reason not in _CHANGE_NOTHING:
+        case EnrolmentRefused(asked="enrolment", reason=reason) if not reason.refusal.changes_nothing:
             return Standing.REFUSED
         case EnrolmentWithdrawn():
             return Standing.WITHDRAWN
         case _:
             return None
-
-
-_CHANGE_NOTHING = frozenset({Reason.ALREADY_ENROLLED, Reason.NOT_ENROLLED})
 
 
 @dataclass(frozen=True, slots=True)

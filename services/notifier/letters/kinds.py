@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 DetailRow = Mapping[str, str | int]
 LetterDetails = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
@@ -313,19 +313,8 @@ def other_session(mail: Mail) -> UUID | None:
     return UUID(str(other)) if other else None
 
 
-_OTHERS_MAY_HELP = frozenset(
-    {
-        Reason.DEADLINE_PASSED,
-        Reason.SESSION_FULL,
-        Reason.SESSION_CANCELLED,
-        Reason.NOT_SELECTED,
-        Reason.QUOTA_REACHED,
-    }
-)
-
-
 def suggests_others(mail: Mail) -> bool:
     """Whether a letter names other sessions of the same offer: another one could be the answer."""
     if mail.template is LetterType.REFUSED:
-        return mail.details.get("reason") in _OTHERS_MAY_HELP
+        return Reason(str(mail.details["reason"])).refusal.others_may_help
     return mail.template in (LetterType.SESSION_CANCELLED, LetterType.SEAT_NOT_OBTAINED)

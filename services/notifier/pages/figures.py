@@ -13,10 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from services.notifier.service import figures
 from services.notifier.service.figures import FigureKind
 from shared import clock
-from shared.events.vocabulary import Reason
 from shared.web import french, labels, spreadsheets
 from shared.web.logins import StaffVisit
-from shared.web.refusals import REFUSALS
 from shared.web.responses import PRIVATE
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -38,7 +36,6 @@ async def show(visit: StaffVisit) -> Response:
         kinds=list(FigureKind),
         offer_id=offer_id or "",
         organiser=organiser or "",
-        refusals=REFUSALS,
         headings=[("Mois", "", ""), *((labels.COUNTED[kind], "", "", "number") for kind in FigureKind)],
         offers_named=_offers(found),
         organisers_named=_organisers(found),
@@ -57,7 +54,7 @@ def _organisers(found: figures.OfferFigures) -> dict[str, str]:
 
 def _reason(code: str) -> str:
     """Return why something was refused; the code where only a newer version knows it."""
-    return REFUSALS[Reason(code)].label if code in set(Reason) else code
+    return labels.REFUSALS.get(code, code)
 
 
 def _period(period: str) -> str:

@@ -21,7 +21,6 @@ from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.form_errors import FormError, FormErrors, sentences
 from shared.web.links import MAIL_LOG
 from shared.web.logins import StaffVisit
-from shared.web.refusals import REFUSALS
 from shared.web.responses import see_other
 
 SHORTEST, LONGEST = 2, 200
@@ -151,7 +150,6 @@ class PeoplePages:
             "person.html",
             status=status,
             story=story,
-            refusals=REFUSALS,
             purpose=reading.purpose,
             seen=visit.form.get("avant", "") if errors else story.person.address,
             typed=typed,

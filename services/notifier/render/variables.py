@@ -23,12 +23,12 @@ from services.notifier.render.views import (
     trainees_by_outcome,
 )
 from services.notifier.render.writing import headline_of
+from shared.events.reasons import Explanation
 from shared.events.vocabulary import Status
 from shared.events.zones import zone_of
 from shared.references import reference_of
 from shared.web import french, labels
 from shared.web.french import typeset
-from shared.web.refusals import Explanation
 
 
 class LetterVariables:

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from services.notifier import letters
 from services.notifier.render.typography import quoted
 from shared.events.enrolment import NominationOutcome
-from shared.events.vocabulary import Format, Reason, WaitingList
-from shared.web import french, labels, refusals
+from shared.events.reasons import Explanation, Reason, explanation
+from shared.events.vocabulary import Format, WaitingList
+from shared.web import french, labels
 from shared.web.french import typeset
 
 
@@ -188,7 +189,7 @@ def trainees_by_outcome(
     for row in letters.rows_of(details, "trainees"):
         name = people.get(UUID(str(row["enrolment"])))
         if name is not None:
-            why = f" ({refusals.REFUSALS[Reason(str(row['reason']))].label})" if "reason" in row else ""
+            why = f" ({labels.REFUSALS[str(row['reason'])]})" if "reason" in row else ""
             found[NominationOutcome(str(row["outcome"]))].append(f"{name}{why}")
     return found
 
@@ -217,12 +218,12 @@ def explanation_of(
     view: SessionView | None,
     *,
     enrolment_is_over: bool,
-) -> refusals.Explanation:
+) -> Explanation:
     """Why something was refused, with the dates of its session."""
     requested = _REQUESTED.get(mail.template, "enrolment")
     if requested == "swap" and session is not None and mail.session_id == session.session_id:
         requested = "withdrawal"  # it was too late to leave the session, whatever the other one had
-    found = refusals.explanation(
+    found = explanation(
         Reason(str(mail.details["reason"])),
         requested=requested,
         session_format=session.format if session else None,
@@ -236,7 +237,7 @@ def explanation_of(
         "starts": view.starts,
         "prerequisite": view.prerequisite,
     }
-    return refusals.Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
+    return Explanation(found.sentence.format_map(dates), found.advice.format_map(dates))
 
 
 _REQUESTED = {

@@ -12,7 +12,7 @@ import services.enrolment.api
 from services.enrolment.settings import Settings
 from shared.events.cloudevents import STRUCTURED
 from shared.events.outcomes import RejectionCode
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from shared.http import CODES
 from tests.conftest import Ask
 from tests.integration.enrolment.sending import PORTAL, post, structured

@@ -15,8 +15,9 @@ from shared.events import Event
 from shared.events.catalogue import BespokeAnswer, BespokeRequestAnswered
 from shared.events.enrolment import EnrolmentRefused, SessionChangedForAgent, SessionPart
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
+from shared.events.reasons import Reason
 from shared.events.topics import Topic
-from shared.events.vocabulary import Agent, Contact, Reason
+from shared.events.vocabulary import Agent, Contact
 from shared.messaging import outbox, relay
 from shared.messaging.outbox import Outbox, OutboxEvent
 from shared.messaging.personal_data import ANSWERS, SENT

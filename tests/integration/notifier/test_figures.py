@@ -27,13 +27,12 @@ from shared.events.enrolment import (
     EnrolmentWithdrawn,
     SeatLeft,
 )
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
 from shared.web import labels
 from shared.web.french import capitalised
 from shared.web.links import DELEGATION_FIGURES
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from shared.web.responses import PRIVATE
 from tests.integration.notifier.conftest import Notifier
@@ -44,7 +43,7 @@ from tests.unit.notifier.builders import a_decision, a_renderer, a_session, an_a
 
 __all__ = ["browser", "tokens"]
 FIGURES = "/courriels/suivi/chiffres"
-DEADLINE_PASSED = capitalised(REFUSALS[Reason.DEADLINE_PASSED].label)
+DEADLINE_PASSED = capitalised(Reason.DEADLINE_PASSED.refusal.label)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from shared.events.enrolment import (
     EnrolmentPending,
     EnrolmentRefused,
 )
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from tests.support.builders import CLOSES, DURING, a_session, an_agent
 from tests.support.rosters import (
     a_group_request,

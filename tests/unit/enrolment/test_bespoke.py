@@ -7,7 +7,7 @@ import pytest
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import AgentEnrolled, EnrolmentWithdrawn, WithdrawnBy
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from tests.support.builders import CLOSES, OPENS, STARTS, an_agent
 from tests.support.rosters import (
     NANTES,

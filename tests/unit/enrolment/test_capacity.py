@@ -11,7 +11,7 @@ from services.enrolment.rules.session_changes import take_over
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from tests.support.builders import DURING, STARTS, a_session, an_agent
 from tests.support.rosters import (
     a_roster,

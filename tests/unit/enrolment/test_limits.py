@@ -8,7 +8,8 @@ import pytest
 from services.enrolment.rules.requests import ApprovalDecision, OfferAnswer, Request
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from shared.events.vocabulary import Agent, Delegation, Limits, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, Delegation, Limits
 from tests.support.rosters import (
     NANTES,
     RENNES,

@@ -13,7 +13,8 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
 from shared.events.outcomes import RequestRejected
-from shared.events.vocabulary import Agent, Limits, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, Limits
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_question, an_agent
 from tests.support.rosters import (
     NANTES,

@@ -6,7 +6,8 @@ from typing import Any
 from services.enrolment.rules.requests import Nomination
 from services.enrolment.rules.session_roster import SessionRoster
 from shared.events.enrolment import NominationAnswered, NominationOutcome
-from shared.events.vocabulary import EARLIEST, Agent, Contact, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import EARLIEST, Agent, Contact
 from tests.support.rosters import NANTES, RENNES, a_nomination, a_roster, agents, an_agent_of, decided
 
 OFFICER = Contact(name="Marie Le Bihan", email="formation@ville-exemple.fr")

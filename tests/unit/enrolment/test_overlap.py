@@ -10,7 +10,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.catalogue import SessionState
-from shared.events.vocabulary import AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import AgentKey
 from tests.support.builders import ENDS, STARTS, a_session, an_agent
 from tests.support.rosters import (
     a_group_request,

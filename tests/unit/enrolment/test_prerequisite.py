@@ -8,7 +8,8 @@ import pytest
 from services.enrolment.rules.requests import ByHand
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import an_agent
 from tests.support.rosters import (
     a_group_request,

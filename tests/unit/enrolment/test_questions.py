@@ -9,7 +9,7 @@ from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import EnrolmentRefused
 from shared.events.portal import QuestionAnswer
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from tests.support.builders import a_question, an_agent
 from tests.support.rosters import a_group_request, a_roster, a_seat_request, agents, answer_to
 

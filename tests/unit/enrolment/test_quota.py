@@ -1,7 +1,7 @@
 """How many seats one authority may have in a session (rule 4)."""
 
 from services.enrolment.rules.states import State
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from tests.support.rosters import (
     NANTES,
     RENNES,

@@ -29,7 +29,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import CLOSES, DURING, ENDS, OPENS, a_question, a_session, an_agent
 from tests.support.rosters import (
     RENNES,

@@ -11,7 +11,8 @@ from services.enrolment.rules.states import State
 from services.enrolment.store.outbox import answer_event
 from shared.events.catalogue import Audience, SessionState
 from shared.events.enrolment import EnrolmentRefused
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, a_session, an_agent
 from tests.support.rosters import (
     NANTES,

@@ -10,7 +10,8 @@ from services.enrolment.rules.organising import OrganisingFault, RankingFault
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import AgentWaitlisted, Awaiting, EnrolmentPending, EnrolmentRefused
-from shared.events.vocabulary import Agent, AgentKey, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent, AgentKey
 from tests.support.builders import CLOSES, DURING, ENDS, STARTS, a_session, an_agent
 from tests.support.rosters import (
     NANTES,

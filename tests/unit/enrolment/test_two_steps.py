@@ -11,7 +11,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import Cause, State
 from shared.events.enrolment import Awaiting, EnrolmentPending, EnrolmentRefused
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, a_session, an_agent
 from tests.support.rosters import (
     a_group_request,

@@ -16,7 +16,8 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
 )
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, an_agent
 from tests.support.rosters import (
     a_roster,

@@ -10,7 +10,8 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import AgentEnrolled, AgentWaitlisted, Decision, EnrolmentRefused
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import CLOSES, DURING, OPENS, STARTS, an_agent
 from tests.support.rosters import (
     NANTES,

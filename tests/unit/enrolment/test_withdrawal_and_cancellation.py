@@ -20,7 +20,8 @@ from shared.events.enrolment import (
     EnrolmentWithdrawn,
     WithdrawnBy,
 )
-from shared.events.vocabulary import Agent, Reason
+from shared.events.reasons import Reason
+from shared.events.vocabulary import Agent
 from tests.support.builders import DURING, ENDS, STARTS, an_agent
 from tests.support.rosters import (
     a_nomination,

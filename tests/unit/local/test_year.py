@@ -19,8 +19,9 @@ from services.notifier.letters import LetterType
 from services.notifier.render import preview
 from services.notifier.render.preview import show
 from shared.events import events_on
+from shared.events.reasons import Reason
 from shared.events.topics import Topic
-from shared.events.vocabulary import Event, Reason
+from shared.events.vocabulary import Event
 
 DAY = date(2025, 3, 10)
 CONFIRMED = Heard(DAY, "courriel", "inscription confirmée")

@@ -21,8 +21,9 @@ from shared.events.enrolment import (
     SeatOffered,
     SeatOfferLapsed,
 )
-from shared.events.vocabulary import Format, Reason
-from shared.web import labels, refusals
+from shared.events.reasons import Reason, explanation
+from shared.events.vocabulary import Format
+from shared.web import labels
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_mail, a_session, at
 
 ELSEWHERE = UUID("6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12")
@@ -125,7 +126,7 @@ def test_every_letter_has_a_kind_and_a_label() -> None:
 
 
 def test_a_full_webinar_promises_the_replay() -> None:
-    full = refusals.explanation(Reason.SESSION_FULL, requested="enrolment", session_format=Format.WEBINAR)
+    full = explanation(Reason.SESSION_FULL, requested="enrolment", session_format=Format.WEBINAR)
     assert "replay" in full.advice
 
 

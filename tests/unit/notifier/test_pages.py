@@ -33,7 +33,6 @@ from shared.web.logins.late_forms import LateForm
 from shared.web.notices import Error
 from shared.web.operations import ServiceLine
 from shared.web.paging import Part
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Sites
 from tests.unit.notifier.reading import LetterPage
 
@@ -87,7 +86,6 @@ STORY = Story(
 )
 STORY_PAGE: dict[str, Any] = {
     "story": STORY,
-    "refusals": REFUSALS,
     "seen": EVIL,
     "typed": {"nouvelle": EVIL, "encore": EVIL},
     "errors": {},

@@ -21,10 +21,9 @@ from services.notifier.letters import (
 )
 from services.notifier.render import THEMES, Renderer
 from services.notifier.render.mime import UnsendableAddress
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 from shared.references import reference_of
 from shared.web import labels
-from shared.web.refusals import REFUSALS
 from tests.unit.notifier.builders import (
     MAIL_ID,
     SENDER,
@@ -336,7 +335,7 @@ def test_the_letter_of_the_waiting_list_says_whether_a_freed_seat_is_given_or_of
 @pytest.mark.parametrize("reason", ["deadline_passed", "no_offer", "already_enrolled", "session_cancelled"])
 def test_a_refused_answer_to_an_offer_says_why(reason: str) -> None:
     text = body(rendered(LetterType.OFFER_REFUSED, details={"reason": reason}), "text/plain")
-    offer = REFUSALS[Reason(reason)].offer
+    offer = Reason(reason).refusal.offer
     assert offer is not None
     assert offer.sentence in text
 

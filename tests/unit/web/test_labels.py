@@ -10,18 +10,10 @@ import pytest
 from shared.auth import Role
 from shared.events.catalogue import ResourceKind
 from shared.events.enrolment import Attendance
-from shared.events.vocabulary import (
-    ApprovalPolicy,
-    Delegation,
-    Format,
-    Function,
-    Reason,
-    Status,
-    WaitingList,
-)
+from shared.events.reasons import Reason
+from shared.events.vocabulary import ApprovalPolicy, Delegation, Format, Function, Status, WaitingList
 from shared.read_log import ReadKind
 from shared.web import labels
-from shared.web.refusals import REFUSALS
 
 TABLES: list[tuple[Mapping[Any, str], type[StrEnum]]] = [
     (labels.FORMATS, Format),
@@ -52,7 +44,7 @@ def test_who_reads_what_was_read_of_them_has_a_label_for_every_kind_and_role() -
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_refusal_says_why_to_the_agent_the_organiser_and_the_operator(reason: Reason) -> None:
-    refusal = REFUSALS[reason]
+    refusal = reason.refusal
     assert refusal.label
     assert refusal.explained
     for letter in filter(None, (refusal.letter, refusal.withdrawal, refusal.offer, refusal.swap)):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.web import french, labels, refusals
+from shared.events import reasons
+from shared.web import french, labels
 from shared.web.rendering import TEMPLATES, Rendering
 from shared.web.sentences import CATALOGUE, FRENCH
 
@@ -27,7 +28,7 @@ def texts() -> Iterator[tuple[str, str]]:
             if path.name not in IN_ENGLISH:
                 source = re.sub(r"{#.*?#}|^ *//.*?$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
                 yield from ((path.name, line) for line in source.splitlines())
-    for module in (labels, refusals):
+    for module in (labels, reasons):
         tree = ast.parse(Path(str(module.__file__)).read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in TITLES:

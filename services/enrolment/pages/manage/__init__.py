@@ -21,7 +21,6 @@ from shared.guard import Guard
 from shared.oidc.provider import Provider
 from shared.web.links import ARRIVAL
 from shared.web.logins import Logins, VisitHandler
-from shared.web.refusals import REFUSALS
 from shared.web.rendering import Rendering, Sites
 
 __all__ = ["add_to"]
@@ -44,9 +43,7 @@ def add_to(
     ``address`` is where the public, and so a form, finds this service; staff log in at ``provider``, if any.
     ``sites`` are where the pages of the others are.
     """
-    rendering = Rendering(
-        TEMPLATES, service="enrolment", sites=sites, notice="message.html", refusals=REFUSALS
-    )
+    rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(
         STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
     )

@@ -50,7 +50,6 @@ from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.paging import SortKey, position
-from shared.web.refusals import REFUSALS
 from shared.web.responses import PRIVATE, see_other
 
 
@@ -230,7 +229,7 @@ def why_not(failure: EnrolmentFailure) -> FormError:
         case NotPossible() | MessageNotTaken():
             return FormError(failure.fault)
         case RefusedByRules():
-            return FormError("refused", REFUSALS[failure.reason].label)
+            return FormError("refused", failure.reason.refusal.label)
         case UndecidedCandidates():
             return FormError("undecided", failure.number)
         case InvalidRecords():  # somebody has lost their seat, or the module has not begun

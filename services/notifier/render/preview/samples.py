@@ -17,7 +17,7 @@ from services.notifier.letters import (
     Standing,
 )
 from services.notifier.render.preview.sessions import event, inet, mooc, webinar
-from shared.events.vocabulary import Reason
+from shared.events.reasons import Reason
 
 NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
 _EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()

@@ -1,19 +1,61 @@
-"""Why a request was refused: all texts of each reason, in one place. Pure.
+"""The refusal reasons: one entry per reason holds its facts and every text about it. Pure.
 
-A reason needs an entry of ``REFUSALS``, and no other sentence: letters, sheets and the command ``explain``
-read it here, and a test fails for a reason that has none. Sentences may name ``{opens}``, ``{closes}`` and
-``{starts}``, dates of the session, and ``{prerequisite}``, the offer that it requires, written in French.
+Letters, sheets, pages, ``explain``, the example portal and the table in ``docs/portals.md`` read this entry.
+Texts may name ``{opens}``, ``{closes}`` and ``{starts}`` (dates of the session, in French) and
+``{prerequisite}`` (the offer that the session requires).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from shared.events.vocabulary import Format, Reason
+from shared.events.vocabulary import Format
+
+
+class Reason(StrEnum):
+    """Why a request was refused. Each has a page that explains it: /problems/<reason>."""
+
+    UNKNOWN_SESSION = "unknown_session"
+    NOT_OPEN_YET = "not_open_yet"
+    DEADLINE_PASSED = "deadline_passed"
+    SESSION_FULL = "session_full"
+    NOT_ELIGIBLE = "not_eligible"
+    ALREADY_ENROLLED = "already_enrolled"
+    SESSION_CANCELLED = "session_cancelled"
+    APPROVAL_DENIED = "approval_denied"
+    NOT_SELECTED = "not_selected"
+    OVERLAPPING_SESSION = "overlapping_session"
+    QUOTA_REACHED = "quota_reached"
+    GROUP_DOES_NOT_FIT = "group_does_not_fit"
+    NOT_NOMINATED = "not_nominated"
+    NOT_ENROLLED = "not_enrolled"
+    """The agent has no enrolment that the withdrawal or approval could concern (ADR 0004)."""
+    PREREQUISITE_MISSING = "prerequisite_missing"
+    """The agent has no certificate of the offer that the session requires."""
+    NO_OFFER = "no_offer"
+    """The agent holds no offer: none was made, or the agent has replied already (ADR 0007)."""
+    ANSWER_MISSING = "answer_missing"
+    """A required question of the session has no answer."""
+    ANSWER_NOT_EXPECTED = "answer_not_expected"
+    """The session does not ask this question of the agent, or does not accept this answer."""
+
+    @property
+    def refusal(self) -> "Refusal":
+        """The facts and texts of this reason."""
+        return REFUSALS[self]
+
+
+class DecidedBy(StrEnum):
+    """Who or what decided a refusal."""
+
+    RULES = "rules"
+    EMPLOYER = "employer"
+    ORGANISER = "organiser"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why, in one sentence, and the one thing to do; ``once_closed`` instead when enrolment is over."""
+    """The reason in one sentence, and one thing to do. After the close ``once_closed`` is the advice."""
 
     sentence: str
     advice: str
@@ -22,12 +64,11 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The texts of a reason, for its three readers.
+    """The facts and texts of a refusal reason.
 
-    ``label`` is for a cell of an organiser's sheet, ``explained`` for an operator (``explain``, in English),
-    ``letter`` for the agent whose request for a seat it refused; ``withdrawal``, ``offer`` and ``swap``
-    instead, where the text differs, for an agent who wanted to withdraw, answered an offer or wanted to move
-    to another session.
+    ``label`` is French, for sheets and pages. ``explained`` is English, for operators and portal teams.
+    ``letter`` is what the agent reads after a request for a seat. ``withdrawal``, ``offer`` and ``swap``
+    replace it after a withdrawal, a reply to an offer, or a move to another session.
     """
 
     label: str
@@ -36,6 +77,15 @@ class Refusal:
     withdrawal: Explanation | None = None
     offer: Explanation | None = None
     swap: Explanation | None = None
+    decided_by: DecidedBy = DecidedBy.RULES
+    others_may_help: bool = False
+    """Another session of the offer may accept the agent, so the letter suggests some."""
+    lacks_seat: bool = False
+    """The agent is eligible and no seat is free, so an organiser may enrol them above the capacity."""
+    changes_nothing: bool = False
+    """The request did not change the agent's situation, so subscribers and followers hear nothing."""
+    since: str = "1.0.0"
+    """The release that introduced the reason."""
 
 
 _OTHER_SESSIONS = "Consultez sur votre portail les autres sessions ouvertes à l’inscription."
@@ -53,7 +103,7 @@ _NOT_PUBLISHED = Explanation(
 REFUSALS: Mapping[Reason, Refusal] = {
     Reason.UNKNOWN_SESSION: Refusal(
         label="session inconnue",
-        explained="no event of the session came in time",
+        explained="the session's event did not arrive in time",
         letter=Explanation(
             "La session demandée n’est pas publiée dans l’offre du CNFPT.",
             "Vérifiez la session sur votre portail, puis refaites votre demande.",
@@ -72,7 +122,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.DEADLINE_PASSED: Refusal(
         label="hors délai",
-        explained="received when it was too late for it",
+        explained="received after the deadline",
+        others_may_help=True,
         letter=Explanation(
             "Les inscriptions sont closes : elles étaient ouvertes jusqu’au {closes}.",
             _OTHER_SESSIONS,
@@ -91,7 +142,9 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.SESSION_FULL: Refusal(
         label="session complète",
-        explained="no seat that this agent may take was free, and there is no waiting list, or no more",
+        explained="no seat was free for this agent, and there is no waiting list or it has ended",
+        others_may_help=True,
+        lacks_seat=True,
         letter=Explanation(
             "Toutes les places sont prises, et il n’y a pas, ou plus, de liste d’attente.",
             _OTHER_SESSIONS,
@@ -104,7 +157,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NOT_ELIGIBLE: Refusal(
         label="hors du public visé",
-        explained="the session is not for this function, authority or delegation; a move: of another offer",
+        explained="the session is for another function, authority or delegation, or a move for another offer",
         letter=Explanation(
             "Cette session s’adresse à un autre public, défini par la fonction, l’employeur ou la "
             "délégation.",
@@ -115,6 +168,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     Reason.ALREADY_ENROLLED: Refusal(
         label="inscription déjà en cours",
         explained="the agent had a live enrolment in the session",
+        changes_nothing=True,
         letter=Explanation(
             "Vous avez déjà une demande en cours ou une place pour cette session : elle reste inchangée.",
             "Vous n’avez rien à faire.",
@@ -126,6 +180,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
     Reason.SESSION_CANCELLED: Refusal(
         label="session annulée",
         explained="the session was cancelled",
+        others_may_help=True,
+        decided_by=DecidedBy.ORGANISER,
         letter=Explanation("Cette session est annulée.", _OTHER_SESSIONS),
         withdrawal=Explanation(
             "Cette session est annulée : votre inscription a déjà pris fin.", "Vous n’avez rien à faire."
@@ -134,7 +190,8 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.APPROVAL_DENIED: Refusal(
         label="pas d’accord de l’employeur",
-        explained="the employer said no, or nothing before enrolment closed",
+        explained="the employer said no, or did not reply before enrolment closed",
+        decided_by=DecidedBy.EMPLOYER,
         letter=Explanation(
             "Votre employeur n’a pas donné son accord à votre inscription.",
             "Rapprochez-vous de votre responsable ou de votre service formation.",
@@ -146,7 +203,9 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NOT_SELECTED: Refusal(
         label="candidature non retenue",
-        explained="the organiser did not select them",
+        explained="the organiser did not select the agent",
+        others_may_help=True,
+        decided_by=DecidedBy.ORGANISER,
         letter=Explanation(
             "Votre candidature n’a pas été retenue lors de la sélection.",
             _OTHER_SESSIONS,
@@ -158,7 +217,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.OVERLAPPING_SESSION: Refusal(
         label="chevauche une autre session",
-        explained="the agent was enrolled, or waited, in another session at the time",
+        explained="the agent was enrolled or waiting in another session at the same time",
         letter=Explanation(
             "Vous avez déjà une place dans une autre session, qui se tient en même temps.",
             "Pour changer de session, désistez-vous d’abord de cette autre session sur votre portail, puis "
@@ -168,7 +227,9 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.QUOTA_REACHED: Refusal(
         label="quota de la collectivité atteint",
-        explained="the authority had as many seats as it may have",
+        explained="the authority already had all the seats of its quota",
+        others_may_help=True,
+        lacks_seat=True,
         letter=Explanation(
             "Le nombre de places prévu pour votre collectivité dans cette session est atteint.",
             "Rapprochez-vous de votre service formation, ou choisissez une autre session sur votre portail.",
@@ -176,7 +237,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.GROUP_DOES_NOT_FIT: Refusal(
         label="pas assez de places pour le groupe",
-        explained="the group asked for all or nothing, and not all could sit",
+        explained="the group asked for all or nothing, and there were not enough seats for all",
         letter=Explanation(
             "La demande portait sur un groupe entier, dont vous faites partie, et il ne restait pas assez de "
             "places pour tous ses membres.",
@@ -186,7 +247,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NOT_NOMINATED: Refusal(
         label="pas sur la liste de la collectivité",
-        explained="the session is for those whom the authority names, and the agent asked alone",
+        explained="the session is for agents nominated by their authority, and this agent was not nominated",
         letter=Explanation(
             "Cette session est réservée aux personnes que leur collectivité désigne.",
             "Rapprochez-vous de votre service formation, qui peut vous ajouter à sa liste.",
@@ -195,14 +256,15 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NOT_ENROLLED: Refusal(
         label="aucune inscription",
-        explained="there was no enrolment that it could be about",
+        explained="the agent had no enrolment that the request could concern",
+        changes_nothing=True,
         letter=Explanation(
             "Vous n’avez ni place ni demande en cours pour cette session.", "Vous n’avez rien à faire."
         ),
     ),
     Reason.ANSWER_MISSING: Refusal(
         label="réponse obligatoire manquante",
-        explained="a question of the session that must be answered was not",
+        explained="a required question of the session was not answered",
         letter=Explanation(
             "Votre demande ne répond pas à une question que l’organisateur pose à l’inscription, et dont la "
             "réponse est obligatoire.",
@@ -217,7 +279,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.ANSWER_NOT_EXPECTED: Refusal(
         label="réponse à une question qui n’est pas posée",
-        explained="an answer was to a question that the session did not ask of them, or none that it takes",
+        explained="the session does not ask this question of the agent, or does not accept this answer",
         letter=Explanation(
             "Votre demande répond à une question que l’organisateur ne pose pas, ou pas de cette façon : "
             "ses questions ont peut-être changé entre-temps.",
@@ -236,7 +298,7 @@ REFUSALS: Mapping[Reason, Refusal] = {
     ),
     Reason.NO_OFFER: Refusal(
         label="aucune place proposée",
-        explained="no offer stood that it could answer",
+        explained="the agent held no offer to reply to",
         letter=Explanation(
             "Aucune place de cette session ne vous est proposée en ce moment.", "Vous n’avez rien à faire."
         ),
@@ -252,12 +314,12 @@ REFUSALS: Mapping[Reason, Refusal] = {
 def explanation(
     reason: Reason, *, requested: str, session_format: Format | None, enrolment_is_over: bool = False
 ) -> Explanation:
-    """The sentence and the advice for a refusal of what was requested.
+    """Return the sentence and the advice for a refused request.
 
-    That is ``enrolment``, ``withdrawal``, ``offer`` (an answer to an offered seat) or ``swap`` (a move to
-    another session).
+    ``requested`` is ``enrolment``, ``withdrawal``, ``offer`` (a reply to an offered seat) or ``swap`` (a move
+    to another session).
     """
-    refusal = REFUSALS[reason]
+    refusal = reason.refusal
     found = _instead(refusal, requested) or refusal.letter
     if enrolment_is_over and found.once_closed is not None:
         return Explanation(found.sentence, found.once_closed)
