@@ -12,10 +12,10 @@ import yaml
 from services.catalogue.settings import Settings as Catalogue
 from services.enrolment.settings import Settings as Enrolment
 from services.notifier.settings import Settings as Notifier
-from tests.faults.alerts.prometheus import EMPTY, dashboards, rules
 from tests.support.commands import check_command
 from tests.support.lacking import program
 from tests.support.metrics import listed, series
+from tests.support.prometheus import dashboards, rules
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -108,10 +108,6 @@ def test_figures_of_a_database_are_never_counted_once_for_each_process() -> None
         for name in of_databases:
             asked = re.findall(rf"(.{{0,60}})\b{name}\b", expr)
             assert [how for how in asked if not re.search(r"max by \([a-z, ]+\) \($", how)] == [], who
-
-
-def test_what_the_trial_of_the_dashboards_lets_be_empty_is_asked_by_one_of_them() -> None:
-    assert EMPTY.keys() <= {expr for _, expr, _ in expressions()}
 
 
 def test_each_panel_of_a_dashboard_has_a_place_of_its_own() -> None:

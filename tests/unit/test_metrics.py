@@ -18,10 +18,10 @@ from shared.http import Probes, add_operations, new_api
 from shared.observability import export_build
 from shared.process.jobs import Job, repeat
 from tests.conftest import settings_of
-from tests.faults.alerts.prometheus import rules
 from tests.support.guards import a_guard
 from tests.support.metrics import existing, listed
 from tests.support.processes import ROOT
+from tests.support.prometheus import rules
 
 
 def test_a_process_says_what_it_was_built_from() -> None:
