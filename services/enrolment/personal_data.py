@@ -26,7 +26,9 @@ from services.enrolment.tables import (
     SessionChangeRow,
 )
 from shared import limits, read_log
+from shared.events.enrolment import ParticipantsMessaged
 from shared.messaging import personal_data as messaging
+from shared.messaging.tables import OutboxRow
 from shared.personal_data import BY_ADDRESS, PersonalData, Register, Retention, Whose
 from shared.web import logins
 
@@ -145,6 +147,10 @@ _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ENROLMENTS = f"SELECT enrolment_id FROM enrolment WHERE {_OWN} AND received_at <= :until"  # noqa: S608 our own
 _AUTHOR = "facts->>'author'"
 _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
+_IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM ({_ENROLMENTS}) AS own)"  # noqa: S608 our own
+_OTHERS_CHOSEN = f"enrolment_ids - {_IDS}"
+_TEXT_ENDS = f"published_at IS NOT NULL OR {_OTHERS_CHOSEN} = '[]'"
+"""A message that has not left keeps its text for the other persons whom the organiser chose."""
 
 _IN_SESSION_READ = (
     "EXISTS (SELECT FROM enrolment AS own WHERE own.session_id = read_log.session_id "
@@ -174,6 +180,38 @@ REGISTER = (
                 purpose="Vérifier une attestation que quelqu’un présente.",
                 ends=(ATTENDANCE,),
                 of_agent=_OF_ENROLMENT,
+            ),
+            # Before the enrolments: their ids find the messages to chosen persons.
+            PersonalData(
+                table=MessageRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "enrolment_ids": "inscriptions des personnes que l’organisateur a choisies",
+                    "text": "ce que l’organisateur leur a écrit, qui peut les nommer",
+                    "link": "le lien qui va avec",
+                },
+                purpose="Écrire aux personnes choisies parmi celles d’une session.",
+                ends=(MESSAGES,),
+                of_agent=f"jsonb_exists_any(enrolment_ids, {_IDS})",
+                emptied={
+                    "enrolment_ids": _OTHERS_CHOSEN,
+                    "text": f"CASE WHEN {_TEXT_ENDS} THEN '' ELSE text END",
+                    "link": f"CASE WHEN {_TEXT_ENDS} THEN NULL ELSE link END",
+                    # To nobody any more: it does not leave.
+                    "published_at": f"CASE WHEN {_TEXT_ENDS} THEN coalesce(published_at, now()) END",
+                },
+                of_others=("enrolment_ids",),
+            ),
+            PersonalData(
+                table=OutboxRow,
+                whose=Whose.AGENTS,
+                columns={"data": "message à des personnes choisies, et leurs inscriptions"},
+                purpose="Transmettre le message à qui écrit les courriels, une seule fois.",
+                ends=(messaging.SENT,),
+                of_agent=f"type = '{ParticipantsMessaged.TYPE}' "
+                f"AND jsonb_exists_any(CAST(data AS jsonb) -> 'enrolment_ids', {_IDS})",
+                emptied=messaging.EVENTS.emptied,
+                of_others=("data",),
             ),
             PersonalData(
                 table=QuestionAnswerRow,

@@ -1,5 +1,6 @@
 """What the notifier keeps of people: whose, what for, for how long, and how it ends."""
 
+from services.notifier.letters import FanOutTask
 from services.notifier.tables import (
     AgentDetailRow,
     BounceRow,
@@ -115,6 +116,9 @@ _OF_SUBSCRIBER = "(SELECT address FROM subscriber WHERE subscriber_id = subscrip
 _BY_ADDRESS = BY_ADDRESS.format("address")
 _BY_DIGEST = "address = ANY(CAST(:digests AS bytea[]))"
 _ENROLMENTS = f"{_OWN} AND since <= :until"
+_NAMED = "(details -> 'enrolments')"
+_IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM enrolment WHERE {_ENROLMENTS})"  # noqa: S608 a condition of our own
+_OTHERS_NAMED = f"({_NAMED} - {_IDS})"
 _FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id"
 _SUBSCRIBERS = f"{_OWN} AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
 """Who has asked for something since stays, and follows that alone."""
@@ -206,6 +210,25 @@ REGISTER = (
                 purpose="Répondre à un agent de ce qui est arrivé à ses demandes.",
                 ends=(TIMELINE,),
                 of_agent=_TIMELINE,
+            ),
+            # Before the enrolments: their ids find the messages to chosen persons.
+            PersonalData(
+                table=FanOutRow,
+                whose=Whose.AGENTS,
+                columns={
+                    "details": "message de l’organisateur à des personnes choisies, et leurs inscriptions"
+                },
+                purpose="Écrire aux personnes que l’organisateur a choisies.",
+                ends=(FAN_OUTS,),
+                until="le message soit écrit à chacune",
+                of_agent=f"task = '{FanOutTask.MESSAGE}' AND jsonb_exists_any({_NAMED}, {_IDS})",
+                # One that is not written to all yet keeps its text for the others.
+                emptied={
+                    "details": f"jsonb_set(details, '{{enrolments}}', {_OTHERS_NAMED}) "
+                    f"|| CASE WHEN done_at IS NOT NULL OR {_OTHERS_NAMED} = '[]' "
+                    "THEN jsonb_build_object('text', '', 'link', NULL) ELSE '{}' END"
+                },
+                of_others=("details",),
             ),
             PersonalData(
                 table=EnrolmentRow,

@@ -32,7 +32,7 @@ from shared.messaging.personal_data import EVENTS
 from shared.messaging.portals.registry import PortalsFile
 from shared.messaging.router import Router
 from shared.messaging.session_names import FindSessions, add_sessions
-from shared.messaging.tables import DeadLetterRow, ErasureRow
+from shared.messaging.tables import DeadLetterRow, ErasureRow, OutboxRow
 from shared.personal_data import Register, Subject, addresses_of, erase_rows, rows_of
 from shared.security_log import SecurityEvent, SecurityOutcome
 
@@ -256,8 +256,12 @@ class Eraser:
         return all(until is not None and until >= moment for until in read)
 
     async def _publishes(self, tx: Transaction, subject: Subject) -> bool:
-        unsent = _UNSENT.format(EVENTS.condition(subject))
-        return bool(await tx.scalar(text(unsent), subject.parameters_of(unsent)))
+        of_outbox = (held for held in self.register.personal_data if held.table is OutboxRow)
+        for condition in filter(None, (held.condition(subject) for held in of_outbox)):
+            unsent = _UNSENT.format(condition)
+            if await tx.scalar(text(unsent), subject.parameters_of(unsent)):
+                return True
+        return False
 
     async def _erase(self, tx: Transaction, subject: Subject, letters: Sequence[DeadLetter] = ()) -> None:
         for held in self.register.personal_data:

@@ -15,9 +15,11 @@ from sqlalchemy import text
 
 from services.enrolment.app import READS, eraser
 from services.enrolment.handlers import router
+from services.enrolment.rules.messages import OrganiserMessage
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import request_of
-from services.enrolment.service import answers, requests
+from services.enrolment.service import answers, messages, requests
+from services.enrolment.store import messages as kept_messages
 from services.enrolment.store import requests as store
 from services.enrolment.tables import metadata
 from shared import clock, read_log
@@ -26,6 +28,7 @@ from shared.database import Database, Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Record
+from shared.events.enrolment import MessageAudience
 from shared.events.notifier import BounceKind, EmailBounced
 from shared.events.portal import (
     AgentCorrected,
@@ -340,6 +343,65 @@ async def test_what_another_issuers_portal_sent_by_http_is_not_about_an_agent_wi
         await outbox.Outbox("enrolment").publish(tx, [OutboxEvent(follows, source="/portals/ouest")])
         kept = [await erasing.export(tx, agent.key) for agent in (own, other)]
     assert [list(tables) for tables in kept] == [[], ["outbox"]]
+
+
+async def write_to(database: Database, session: SessionState, text: str, *ids: UUID, at: datetime) -> None:
+    message = OrganiserMessage(text, "https://exemple.fr", (MessageAudience.ENROLLED,), ids)
+    async with database.transaction() as tx:
+        row = await kept_messages.add(tx, session.session_id, message, author="x", send_at=at, now=at)
+        assert row.text == text
+
+
+async def test_a_message_to_chosen_persons_is_given_to_each_and_ends_with_one_of_them(
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
+) -> None:
+    session, other = open_now(), an_agent("B-1", issuer="iel")
+    await front.publish(session)
+    await front.enrol(session, marked(), other)
+    by_agent = {row.agent_id: row.enrolment_id for row in await rows("SELECT * FROM enrolment")}
+    own, left = by_agent[marked().agent_id], by_agent[other.agent_id]
+    now, later = clock.now(), clock.now() + timedelta(days=7)
+    await write_to(database, session, f"De {MARK}", own, left, at=now)
+    async with database.transaction() as tx:
+        assert await messages.send_due(tx, now) == 1
+    await write_to(database, session, "Aux deux", own, left, at=later)
+    await write_to(database, session, f"À {MARK} seul", own, at=later)
+    async with database.quiet_transaction() as tx:
+        given = await erasing.export(tx, marked().key)
+    assert {row["text"] for row in given["message"]} == {f"De {MARK}", "Aux deux", f"À {MARK} seul"}
+    assert str(left) not in str(given)
+
+    await forget(database, erasing, portal, marked())
+
+    assert await columns_with(database, metadata) == set()
+    assert await columns_with(database, metadata, str(own)) == set()
+    [sent, to_come, to_nobody] = await rows("SELECT * FROM message ORDER BY send_at, text DESC")
+    assert (sent.text, sent.link, sent.enrolment_ids) == ("", None, [str(left)])
+    assert (to_come.text, to_come.enrolment_ids, to_come.published_at) == ("Aux deux", [str(left)], None)
+    assert (to_nobody.text, to_nobody.link, to_nobody.enrolment_ids) == ("", None, [])
+    async with database.transaction() as tx:
+        assert await messages.send_due(tx, later) == 1
+
+
+async def test_a_message_to_the_agent_that_has_not_left_yet_is_waited_for(
+    database: Database, front: Front, portal: ErasurePortal, erasing: Eraser, rows: SelectRows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, marked())
+    [enrolment] = await rows("SELECT enrolment_id FROM enrolment")
+    await write_to(database, session, "Venez", enrolment.enrolment_id, at=clock.now())
+    await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
+    await read_all(database)
+    async with database.transaction() as tx:
+        await messages.send_due(tx, clock.now())
+
+    await erasing.run()
+    assert await rows("SELECT 1 FROM erasure WHERE done_at IS NULL")
+
+    await read_all(database)
+    await erasing.run()
+    assert await columns_with(database, metadata, "Venez") == set()
 
 
 async def test_attendance_stays_as_a_number(

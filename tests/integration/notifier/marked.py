@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from services.notifier.handlers import router
 from services.notifier.service import subscriptions
 from shared import clock
 from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled, SessionTrainersChanged
@@ -10,8 +11,9 @@ from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import Parked
 from tests.integration.notifier.conftest import Notifier
+from tests.integration.notifier.test_messages import messaged
 from tests.support.builders import an_agent
-from tests.support.consuming import a_record
+from tests.support.consuming import a_record, received, take
 from tests.support.guards import a_guard
 from tests.support.searching import MARK
 from tests.support.smtp import Reply
@@ -48,6 +50,9 @@ async def live_through_everything(notifier: Notifier) -> None:
     await notifier.hear(SessionTrainersChanged.model_validate(trainers))
     decision = a_decision(AgentEnrolled, agent=agent)
     await notifier.hear(decision)
+    message = messaged(text=MARK, enrolment_ids=[decision.enrolment_id])
+    await take(router, notifier.database, [received(message)], organisers={})
+    await notifier.fan_out()
     await notifier.hear(subscription)
     correction = {"agent_id": agent.agent_id, "issuer": agent.issuer, "family_name": MARK}
     await notifier.hear(AgentCorrected.model_validate(correction))

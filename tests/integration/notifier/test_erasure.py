@@ -34,8 +34,9 @@ from shared.messaging.portals.registry import PortalsFile
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.marked import ADDRESS, live_through_everything
 from tests.integration.notifier.test_handlers import a_replay
+from tests.integration.notifier.test_messages import messaged
 from tests.support.builders import an_agent
-from tests.support.consuming import a_record
+from tests.support.consuming import a_record, received, take
 from tests.support.guards import a_guard
 from tests.support.searching import MARK, columns_with
 from tests.unit.notifier.builders import a_decision, a_session
@@ -114,6 +115,34 @@ async def test_nothing_is_left_of_an_agent(
         [state] = await erasures.states(tx, REQUEST)
     assert state.missing == {"catalogue", "notifier"}  # its own answer is read from the topic too
     assert [kind for kind, _ in await notifier.published() if "AgentErased" in kind] == [AgentErased.TYPE]
+
+
+async def test_a_message_to_chosen_persons_ends_with_one_of_them(notifier: Notifier, forget: Forget) -> None:
+    await notifier.hear(SESSION)
+    agent = an_agent(AGENT, email=ADDRESS, issuer="iel")
+    own, left = a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent), uuid4()
+    await notifier.hear(own)
+    to_both = {"link": "https://exemple.fr", "enrolment_ids": [own.enrolment_id, left]}
+    written = [received(messaged(text=words, **to_both)) for words in (f"De {MARK}", "Aux deux")]
+    await take(router, notifier.database, written, organisers={})
+    await notifier.change(
+        "UPDATE fan_out SET done_at = now() WHERE details ->> 'text' LIKE 'De %'"
+    )  # the other is still being written
+    await notifier.deliver()
+    await request_erasure(notifier)
+    await enrolment_has_erased(notifier)
+
+    assert await forget()
+
+    assert await columns_with(notifier.database, metadata) == set()
+    assert await columns_with(notifier.database, metadata, str(own.enrolment_id)) == set()
+    [done, begun] = await notifier.query(
+        "SELECT details FROM fan_out WHERE task = 'message' ORDER BY done_at NULLS LAST"
+    )
+    assert (done.details["text"], done.details["link"]) == ("", None)
+    assert (begun.details["text"], begun.details["link"]) == ("Aux deux", "https://exemple.fr")
+    assert [row.details["enrolments"] for row in (done, begun)] == [[str(left)]] * 2
+    await notifier.fan_out()
 
 
 async def subscribe_by_address(notifier: Notifier) -> None:

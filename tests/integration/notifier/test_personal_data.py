@@ -38,6 +38,7 @@ async def test_whatever_is_kept_of_people_stands_in_the_register(notifier: Notif
         "agent_detail",
         "dead_letter",
         "enrolment",
+        "fan_out",
         "mail",
         "outbox",
         "subscriber",
