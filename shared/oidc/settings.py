@@ -44,7 +44,12 @@ class RoleRule(BaseModel):
         return self
 
     def grant(self, claims: Claims) -> "Grant | None":
-        """Return what the rule gives to a person of whom the issuer says this; None: nothing."""
+        """Return what the rule gives to a person with these claims, or None if it gives nothing.
+
+        An address counts only where the issuer says that it has verified it.
+        """
+        if self.claim == "email" and claims.get("email_verified") is not True:
+            return None
         pattern = re.escape(self.value).replace(re.escape(_ANY_DELEGATION), "(?P<delegation>[a-z-]+)", 1)
         for value in _values(claims, self.claim):
             found = re.fullmatch(pattern, value)

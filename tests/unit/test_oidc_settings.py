@@ -47,6 +47,24 @@ def test_a_rule_gives_a_role_in_the_delegation_that_the_claim_names(
     assert granted(rule, claims) == ((Role.ORGANISER, "corse") if gives else None)
 
 
+@pytest.mark.parametrize(
+    ("verified", "gives"),
+    [
+        ({"email_verified": True}, True),
+        ({"email_verified": False}, False),
+        ({"email_verified": "true"}, False),
+        ({}, False),
+    ],
+)
+def test_an_address_gives_a_role_only_where_the_issuer_has_verified_it(
+    verified: dict[str, Any], gives: bool
+) -> None:
+    rule = RULE | {"claim": "email", "value": "chef@cnfpt.example"}
+    assert granted(rule, {"email": "chef@cnfpt.example"} | verified) == (
+        (Role.ADMIN, None) if gives else None
+    )
+
+
 def test_a_claim_may_lie_within_another_or_have_a_name_with_dots() -> None:
     assert granted(RULE | {"claim": "realm_access.roles"}, {"realm_access": {"roles": ["admin"]}})
     assert granted(RULE | {"claim": "https://cnfpt.fr/roles"}, {"https://cnfpt.fr/roles": ["admin"]})
