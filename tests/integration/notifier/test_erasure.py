@@ -123,7 +123,7 @@ async def test_a_message_to_chosen_persons_ends_with_one_of_them(notifier: Notif
     own, left = a_decision(AgentEnrolled, enrolment_id=uuid4(), agent=agent), uuid4()
     await notifier.hear(own)
     to_both = {"link": "https://exemple.fr", "enrolment_ids": [own.enrolment_id, left]}
-    written = [received(messaged(text=words, **to_both)) for words in (f"De {MARK}", "Aux deux")]
+    written = [received(messaged(text=message, **to_both)) for message in (f"De {MARK}", "Aux deux")]
     await take(router, notifier.database, written, organisers={})
     await notifier.change(
         "UPDATE fan_out SET done_at = now() WHERE details ->> 'text' LIKE 'De %'"
