@@ -95,9 +95,11 @@ class TokenEntry(_Owner):
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:
-        """A delegation that was forgotten, or misspelt, must not make somebody act for all of France."""
+        """Refuse a delegation that is missing, misspelt or not enforced: its owner would act everywhere."""
         if self.role is Role.ORGANISER and "delegation" not in self.model_fields_set:
             raise ValueError("an organiser's token names its delegation (null: of all)")
+        if self.role is not Role.ORGANISER and self.delegation is not None:
+            raise ValueError(f"a token of role {self.role} acts everywhere, and cannot have a delegation")
         if self.delegation is not None and self.delegation not in set(Delegation):
             raise ValueError(f"there is no delegation {self.delegation!r}")
         return self

@@ -35,12 +35,14 @@ class RoleRule(BaseModel):
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:
-        """A delegation that was forgotten must not make somebody act for all of France."""
+        """Refuse a delegation that is missing or not enforced: the person would act everywhere."""
         by_value = _ANY_DELEGATION in self.value
         if by_value and self.delegation is not None:
             raise ValueError(f"has both a delegation and {_ANY_DELEGATION} in its value")
         if self.role is Role.ORGANISER and not by_value and "delegation" not in self.model_fields_set:
             raise ValueError(f"names no delegation (null: all) and has no {_ANY_DELEGATION} in its value")
+        if self.role is not Role.ORGANISER and (by_value or self.delegation is not None):
+            raise ValueError(f"names a delegation, but the role {self.role} acts everywhere")
         return self
 
     def grant(self, claims: Claims) -> "Grant | None":

@@ -31,9 +31,11 @@ def test_an_organiser_acts_for_their_delegation_or_by_name_for_all(tmp_path: Pat
         ({name: value for name, value in ENTRY.items() if name != "delegation"}, "names its delegation"),
         (ENTRY | {"delegation": "bretange"}, "no delegation 'bretange'"),
         (ENTRY | {"delegaton": "corse"}, "delegaton"),
+        (ENTRY | {"role": "support"}, "support acts everywhere"),
+        (ENTRY | {"role": "admin"}, "admin acts everywhere"),
     ],
 )
-def test_a_delegation_that_is_missing_or_misspelt_opens_nothing(
+def test_a_delegation_that_is_missing_misspelt_or_not_enforced_opens_nothing(
     tmp_path: Path, entry: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(UnreadableTokens, match=why):

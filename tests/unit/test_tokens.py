@@ -52,6 +52,7 @@ def test_a_changed_file_comes_into_force_and_one_with_a_mistake_does_not(path: P
     for written, opens in (
         ([an_entry("b")], "b"),
         ([an_entry("c", role="king")], "b"),
+        ([an_entry("c", delegation="bretagne")], "b"),
         ([an_entry("d")], "d"),
     ):
         path.write_text(json.dumps(written))
@@ -132,10 +133,20 @@ def test_a_new_token_is_printed_once_opens_and_is_revoked(path: Path) -> None:
     assert run("revoke", "Marie").exit_code == 1
 
 
-def test_a_token_that_the_file_could_not_have_is_not_made(path: Path) -> None:
-    refused = run("new", "Marie", "--role", "organiser", "--delegation", "bretange")
+@pytest.mark.parametrize(
+    ("role", "delegation", "why"),
+    [
+        ("organiser", "bretange", "no delegation 'bretange'"),
+        ("support", "bretagne", "support acts everywhere"),
+        ("admin", "bretagne", "admin acts everywhere"),
+    ],
+)
+def test_a_token_that_the_file_could_not_have_is_not_made(
+    path: Path, role: str, delegation: str, why: str
+) -> None:
+    refused = run("new", "Marie", "--role", role, "--delegation", delegation)
     assert refused.exit_code == 2
-    assert "no delegation 'bretange'" in refused.output
+    assert why in refused.output
 
 
 def test_of_several_keys_the_last_signs(monkeypatch: pytest.MonkeyPatch) -> None:
