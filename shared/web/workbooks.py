@@ -1,44 +1,62 @@
-"""Workbooks of Excel (.xlsx) as sheets of CSV, and back: the first sheet, its texts and numbers alone.
+"""Workbooks of Excel (.xlsx) as sheets of CSV, and back: the first sheet, its texts and numbers.
 
-A workbook is a ZIP of XML. It is bounded before it is read, and no XML with a DOCTYPE is. What is written has
-texts alone: a program runs none of them as a formula.
+A workbook is a ZIP of XML, and a small upload can unpack to a large one. Each step of reading has its bounds:
+the directory of the ZIP, the unpacked parts, the tags, the cells. ADR 0060 says why no library reads it.
 """
 
 import csv
 import io
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from xml.parsers import expat
+
+import xlsxwriter
 
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Code, Column, Fault, Sheet, UnreadableSheet
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_LARGEST_DIRECTORY = 64 * 1024
+"""Bytes of the directory of a ZIP. Each entry takes 46 bytes or more."""
 _LARGEST = 10 * 1024 * 1024
-"""Bytes of a part, once it is unpacked, and characters of all cells together."""
+"""Bytes of an unpacked part, and characters of all cells together."""
+_LARGEST_TOGETHER = 2 * _LARGEST
+"""Bytes of the unpacked parts together."""
+_MOST_TAGS = 1_000_000
+"""Tags of the unpacked parts together: 20,000 rows of 12 cells have as many."""
+_TOO_LONG = re.compile(rb"<[^<]{262144}")
+"""A tag with the text behind it. The parser reads a tag in one step, and no other thread runs meanwhile."""
+_MOST_NAMES = 1_000
+"""Names of elements and attributes in a part. The parser remembers each name."""
+_STEP = 64 * 1024
+"""Bytes that the parser reads in one step."""
 _MOST_COLUMNS = 200
 _NARROWEST, _WIDEST = 8, 60
 """Characters of a column that is written."""
-_MARK = b"PK\x03\x04"
-_KNOWN = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+_MARK, _END, _END_OF_ZIP64 = b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07"
+_PACKINGS = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
+    struct.error,
     EOFError,
-    ET.ParseError,
+    expat.ExpatError,
     LookupError,
     ValueError,
     RuntimeError,
 )
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_ROW, _CELL, _SHARED_TEXT, _PROPERTIES = (f"{_MAIN} {name}" for name in ("row", "c", "si", "workbookPr"))
+_WITH_TEXT = frozenset((f"{_MAIN} t", f"{_MAIN} v"))
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+"""A character that XML has no place for, as Excel writes it."""
 
 
 def is_workbook(content: bytes) -> bool:
-    """Whether a file is a ZIP, as workbooks are."""
+    """Return whether a file is a ZIP, as workbooks are."""
     return content.startswith(_MARK)
 
 
@@ -55,63 +73,123 @@ def as_csv(content: bytes) -> bytes:
 
     Raises :class:`UnreadableSheet`.
     """
+    written = io.StringIO()
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            _check_dates(archive)
-            texts = list(_shared_texts(archive))
-            sheets = sorted(
-                name for name in archive.namelist() if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name)
-            )
-            rows = list(_bounded(_rows(_parsed(archive, sheets[0]), texts)))
+        workbook, shared_texts, sheet = _parts(content)
+        _check_dates(workbook)
+        texts = [_unescaped(text) for _, _, text in _elements(shared_texts, _SHARED_TEXT)]
+        csv.writer(written, delimiter=";", lineterminator="\n").writerows(_bounded(_rows(sheet, texts)))
+        return written.getvalue().encode()
     except _UNREADABLE as error:
         fault = Fault(1, Code.NOT_CSV, "the file is no workbook that can be read")
         raise UnreadableSheet(fault) from error
-    written = io.StringIO()
-    csv.writer(written, delimiter=";", lineterminator="\n").writerows(rows)
-    return written.getvalue().encode()
 
 
-def _parsed(archive: zipfile.ZipFile, name: str) -> ET.Element:
-    if archive.getinfo(name).compress_type not in _KNOWN:
+def _parts(content: bytes) -> list[bytes]:
+    """Return what is read of a workbook: its properties, its shared texts and its first sheet."""
+    _check_directory(content)
+    parts: list[bytes] = []
+    tags = 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        sheets = sorted(name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name))
+        for name in ("xl/workbook.xml", "xl/sharedStrings.xml", sheets[0]):
+            parts.append(_unpacked(archive, name) if name in names else b"<missing/>")
+            tags += parts[-1].count(b"<")
+            if tags > _MOST_TAGS or sum(map(len, parts)) > _LARGEST_TOGETHER:
+                raise ValueError("the parts are too large")
+    return parts
+
+
+def _check_directory(content: bytes) -> None:
+    """Refuse a ZIP whose directory is large: zipfile reads all of it as soon as it opens the file.
+
+    zipfile takes its size from the last 22 bytes, unless a comment follows them or the end of a ZIP64 stands
+    before them. It ignores the number of entries.
+    """
+    mark, size = struct.unpack("<4s8xI6x", content[-22:])
+    if mark != _END or size > _LARGEST_DIRECTORY or content[-42:].startswith(_END_OF_ZIP64):
+        raise ValueError("the directory is large, or not at the end")
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type not in _PACKINGS:
         raise ValueError(name)
     with archive.open(name) as part:
         content = part.read(_LARGEST + 1)
     if len(content) > _LARGEST or b"<!DOCTYPE" in content or b"\x00" in content:
         raise ValueError(name)
-    return ET.fromstring(content)  # noqa: S314 bounded, and without a DOCTYPE there are no entities
+    if _TOO_LONG.search(content):
+        raise ValueError(name)
+    return content
 
 
-def _check_dates(archive: zipfile.ZipFile) -> None:
+def _elements(part: bytes, *wanted: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
+    """Yield each element of these names as it ends: its name, its attributes, and the text inside.
+
+    The parser builds no tree, so that what is not wanted takes no memory.
+    """
+    names: dict[str, str] = {}
+    attributes_of: dict[str, Mapping[str, str]] = {}
+    texts: list[str] = []
+    ended: list[tuple[str, Mapping[str, str], str]] = []
+    parser = expat.ParserCreate(namespace_separator=" ", intern=names)
+    parser.buffer_text = True
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name in wanted:
+            attributes_of[name] = attributes
+            texts.clear()
+        elif name in _WITH_TEXT:
+            parser.CharacterDataHandler = texts.append
+
+    def end(name: str) -> None:
+        if name in wanted:
+            ended.append((name, attributes_of[name], "".join(texts)))
+        elif name in _WITH_TEXT:
+            parser.CharacterDataHandler = None
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    for place in range(0, len(part) + 1, _STEP):
+        step = part[place : place + _STEP]
+        parser.Parse(step, len(step) < _STEP)
+        if len(names) > _MOST_NAMES:
+            raise ValueError("too many names")
+        yield from ended
+        ended.clear()
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), text)
+
+
+def _check_dates(workbook: bytes) -> None:
     """Refuse a workbook that counts days from 1904: each of its dates would be read four years too early."""
-    if "xl/workbook.xml" in archive.namelist():
-        for properties in _parsed(archive, "xl/workbook.xml").iter(f"{_MAIN}workbookPr"):
-            if properties.get("date1904", "0") not in ("0", "false"):
-                raise ValueError("its days count from 1904")
+    for _, properties, _ in _elements(workbook, _PROPERTIES):
+        if properties.get("date1904", "0") not in ("0", "false"):
+            raise ValueError("its days count from 1904")
 
 
-def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
-    if "xl/sharedStrings.xml" in archive.namelist():
-        for item in _parsed(archive, "xl/sharedStrings.xml").iter(f"{_MAIN}si"):
-            yield "".join(text.text or "" for text in item.iter(f"{_MAIN}t"))
-
-
-def _rows(sheet: ET.Element, texts: list[str]) -> Iterator[list[str]]:
+def _rows(sheet: bytes, texts: Sequence[str]) -> Iterator[list[str]]:
     width = 0
-    for row in sheet.iter(f"{_MAIN}row"):
-        cells: list[str] = []
-        for cell in row.iter(f"{_MAIN}c"):
-            at = _column(cell.get("r", "")) if cell.get("r") else len(cells)
+    cells: list[str] = []
+    for name, attributes, text in _elements(sheet, _ROW, _CELL):
+        if name == _CELL:
+            at = _column(attributes["r"]) if "r" in attributes else len(cells)
             if at >= _MOST_COLUMNS:
                 raise ValueError("too many columns")
             cells += [""] * (at + 1 - len(cells))
-            cells[at] = _value(cell, texts)
-        width = width or len(cells)
-        # Programs leave out the empty cells at the end of a row.
-        yield cells + [""] * (width - len(cells)) if cells else cells
+            cells[at] = _value(attributes.get("t"), text, texts)
+        else:
+            width = width or len(cells)
+            # Programs leave out the empty cells at the end of a row.
+            yield cells + [""] * (width - len(cells)) if cells else cells
+            cells = []
 
 
 def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
-    """The rows, as long as all their text together is no larger than a part: cells share texts, by number."""
+    """Yield the rows until their text is larger than a part: many cells may show one shared text."""
     size = 0
     for row in rows:
         size += sum(map(len, row), len(row))
@@ -121,7 +199,7 @@ def _bounded(rows: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _column(reference: str) -> int:
-    """The number of a column from 0, of ``B12``."""
+    """Return the number of a column, counted from 0: 1 for ``B12``."""
     letters = reference.upper().rstrip("0123456789")
     if not re.fullmatch("[A-Z]{1,3}", letters):
         raise ValueError("no cell")
@@ -131,73 +209,39 @@ def _column(reference: str) -> int:
     return number - 1
 
 
-def _value(cell: ET.Element, texts: list[str]) -> str:
-    if cell.get("t") == "inlineStr":
-        return "".join(text.text or "" for text in cell.iter(f"{_MAIN}t"))
-    found = cell.find(f"{_MAIN}v")
-    value = "" if found is None else found.text or ""
-    if cell.get("t") == "s":
-        number = int(value)
+def _value(kind: str | None, text: str, texts: Sequence[str]) -> str:
+    if kind == "s":
+        number = int(text)
         if number < 0:
-            raise IndexError(value)
+            raise IndexError(text)
         return texts[number]
-    # Excel keeps whole numbers as 3.0 at times.
-    return value.removesuffix(".0")
+    # Excel writes some whole numbers as 3.0.
+    return _unescaped(text) if kind == "inlineStr" else text.removesuffix(".0")
 
 
 def of_csv(content: bytes) -> bytes:
     """Return CSV as :func:`shared.web.spreadsheets.write` makes it as a workbook with one sheet of texts.
 
-    Each column is as wide as what it has, and the head stays in sight.
+    Each column is as wide as its texts, and the head stays in sight. Excel holds 32,767 characters in a cell;
+    the rest of a longer text is left out.
     """
-    cells: list[str] = []
-    widths: list[int] = []
-    for row in csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";"):
-        cells.append(f"<row>{''.join(map(_cell, row))}</row>")
-        widths += [_NARROWEST] * (len(row) - len(widths))
-        widths[: len(row)] = map(max, widths, map(_width, row))
-    columns = "".join(
-        f'<col min="{number}" max="{number}" width="{width + 2}" customWidth="1"/>'
-        for number, width in enumerate(widths, 1)
-    )
-    sheet = _SHEET.format(f"<cols>{columns}</cols>" if columns else "", "".join(cells))
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in {**_PARTS, "xl/worksheets/sheet1.xml": sheet}.items():
-            archive.writestr(zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
+    widths: list[int] = []
+    # In memory: a temporary file would have personal data.
+    with xlsxwriter.Workbook(written, {"in_memory": True}) as workbook:
+        sheet = workbook.add_worksheet("Parcours")
+        sheet.freeze_panes(1, 0)
+        for line, row in enumerate(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=";")):
+            widths += [_NARROWEST] * (len(row) - len(widths))
+            widths[: len(row)] = map(max, widths, map(_width, row))
+            for column, text in enumerate(row):
+                # XlsxWriter writes a text between <r> and </r> as it is: whoever typed it could write XML.
+                sheet.write_string(line, column, f" {text}" if text.startswith("<r>") else text)
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, width + 2)
     return written.getvalue()
 
 
 def _width(text: str) -> int:
-    """Characters of the longest line of a cell, no more than a screen has room for."""
+    """Return the characters of the longest line of a cell, no more than a screen has room for."""
     return min(_WIDEST, max(map(len, text.split("\n"))))
-
-
-def _cell(text: str) -> str:
-    kept = escape(_NOT_XML.sub("\ufffd", text))
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{kept}</t></is></c>'
-
-
-_HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_SPREADSHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OF_MAIN = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-_SHEET = (
-    f'{_HEAD}<worksheet xmlns="{_SPREADSHEET}"><sheetViews><sheetView workbookViewId="0">'
-    '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
-    "{}<sheetData>{}</sheetData></worksheet>"
-)
-_PARTS = {
-    "[Content_Types].xml": f'{_HEAD}<Types xmlns="{_PACKAGE}/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    f'<Override PartName="/xl/workbook.xml" ContentType="{_OF_MAIN}.sheet.main+xml"/>'
-    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_OF_MAIN}.worksheet+xml"/></Types>',
-    "_rels/.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": f'{_HEAD}<workbook xmlns="{_SPREADSHEET}" xmlns:r="{_OFFICE}">'
-    "<bookViews><workbookView/></bookViews><sheets>"
-    '<sheet name="Parcours" sheetId="1" r:id="rId1"/></sheets></workbook>',
-    "xl/_rels/workbook.xml.rels": f'{_HEAD}<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-}
