@@ -30,7 +30,7 @@ help: ## Print this list (the default)
 	@echo 'Parcours. make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Options: BROKER=kafka or embedded (demo, run, year: Apache Kafka needs Java 17 and Maven), SCALE="enrolment=3 notifier=2"'
-	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
+	@echo '(run, up), ARGS="…" (demo, year, run, test, audit, faults, sequences, mutants, bench: handed on), PYTHON=/path/to/python (to build .venv with).'
 
 # ---------------------------------------------------------------------------------------------- use it
 
@@ -130,6 +130,10 @@ faults: $(VENV)/.dev-ready ## Kill and cut things on purpose; writes .local/faul
 .PHONY: sequences
 sequences: $(VENV)/.dev-ready ## Play enrolment at random ten thousand times (ARGS="--seed N" to play a run again)
 	$(PY) -m tests.sequences $(ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/.dev-ready ## Break the product in 60 places and check that the tests catch it (ARGS="--seed N" for others)
+	$(PY) -m tests.mutants $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev-ready ## Measure the speeds; writes .local/bench.json

@@ -1,0 +1,227 @@
+"""``make mutants``: breaks the product in 60 places, one at a time, and says which breaks the tests catch.
+
+Works on copies of the tree, two at a time. A first run without a break shows which lines a test file runs;
+`.local/mutants` keeps that until the test file changes. Writes `.local/mutants.json`. Needs Python 3.12.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.mutants import drawing
+from tests.mutants.drawing import ROOT, Mutant, ProductFile
+
+NUMBER, ENOUGH, SIDE_BY_SIDE = 60, 57, 2
+ALWAYS_CAUGHT = {"locks", "order", "inbox", "fences", "erasure", "signatures"}
+BATCHES = (8, 40, 1000)
+"""Test files in the first run of pytest for a break, in the second, and so on."""
+SECONDS, TEST_SECONDS = 3600, 600
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
+_SLOW = re.compile(r"^E .*(Timeout|within|seconds)", re.MULTILINE)
+_TRIES = 3
+_PYTEST = [
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    f"--timeout={TEST_SECONDS}",
+    "--tb=short",
+]
+_IN_PROCESS = ["-m", "not kafka and not browser and not docker"]
+_MAPPED = ("tests/unit", "tests/contract", "tests/integration", ":!tests/*/local/*", ":!tests/*/*versions*")
+
+LinesReached = dict[str, dict[str, Any]]
+"""By test file: its digest, its seconds, which tests fail, and the places of the product that it runs."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="draws other places (1)")
+    parser.add_argument(
+        "--only", default="", help="mutants with this text in their class, path or description"
+    )
+    parser.add_argument("--list", action="store_true", help="print the mutants and break nothing")
+    options = parser.parse_args()
+    if not hasattr(sys, "monitoring"):
+        parser.error("Python 3.12 or newer is needed: older ones cannot tell which lines a test runs")
+    sources = drawing.product()
+    mutants, lost = drawing.named(sources)
+    mutants += drawing.drawn(sources, options.seed, NUMBER - len(mutants) - len(lost), mutants)
+    mutants = [mutant for mutant in mutants if options.only in f"{mutant.kind} {mutant}"]
+    for place in lost:
+        print(f"To be anchored anew in tests/mutants/places.toml: {place}")
+    if options.list:
+        print(*(f"{mutant.kind:10} {mutant}" for mutant in mutants), sep="\n")
+        return 0
+    with TemporaryDirectory(prefix="parcours-mutants-") as folder:
+        copies = [copied(Path(folder) / str(number)) for number in range(SIDE_BY_SIDE)]
+        reached = lines_reached(sources, copies[0])
+        records = play(mutants, reached, copies)
+    (ROOT / ".local" / "mutants.json").write_text(
+        json.dumps({"seed": options.seed, "mutants": records}, indent=1)
+    )
+    survivors = [record for record in records if record["caught_by"] is None]
+    print(f"{len(records) - len(survivors)} of {len(records)} breaks were caught, seed {options.seed}")
+    too_few = len(survivors) > NUMBER - ENOUGH or any(
+        record["class"] in ALWAYS_CAUGHT for record in survivors
+    )
+    return int(bool(lost) or too_few)
+
+
+def copied(folder: Path) -> Path:
+    """Copy what Git knows of the tree, with what is not committed yet."""
+    for name in _files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return folder
+
+
+def _files(*folders: str) -> list[str]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def lines_reached(sources: dict[str, ProductFile], copy: Path) -> LinesReached:
+    """Return which places of the product each test file runs; run those that changed since that was known."""
+    kept = ROOT / ".local" / "mutants" / "reached.json"
+    known: LinesReached = json.loads(kept.read_text()) if kept.exists() else {}
+    digests = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in _files(*_MAPPED)}
+    reached = {test: record for test, record in known.items() if record["digest"] == digests.get(test)}
+    new = [name for name in digests if Path(name).name.startswith("test_") and name not in reached]
+    if new:
+        print(f"Running {len(new)} test files without a break, to know which lines they run", flush=True)
+        with TemporaryDirectory(prefix="parcours-reached-") as folder:
+            plugin = ["-p", "tests.mutants.reached", "-n", "2", "--dist", "loadfile"]
+            _run([*_PYTEST, *plugin, *_IN_PROCESS, *new], copy, {"MUTANTS_REACHED": folder})
+            for path in Path(folder).glob("*.json"):
+                reached |= _records(sources, json.loads(path.read_text()), digests)
+        for test in new:
+            reached.setdefault(test, {"digest": digests[test], "seconds": 0, "failed": [], "places": {}})
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(reached))
+    if failed := [test for record in reached.values() for test in record["failed"]]:
+        print("These tests fail without a break, and are left out:", *failed, sep="\n  ")
+    return reached
+
+
+def _records(sources: dict[str, ProductFile], part: dict[str, Any], digests: dict[str, str]) -> LinesReached:
+    records: LinesReached = {}
+    for test, seconds in part["seconds"].items():
+        places: dict[str, dict[str, list[int]]] = {}
+        for path, lines in part["lines"].get(test, {}).items():
+            for function, number in (sources[path].places[line] for line in lines if path in sources):
+                places.setdefault(path, {}).setdefault(function, []).append(number)
+        failed = [one for one in part["failed"] if one.startswith(f"{test}::")]
+        records[test] = {"digest": digests[test], "seconds": seconds, "failed": failed, "places": places}
+    return records
+
+
+def play(mutants: list[Mutant], reached: LinesReached, copies: list[Path]) -> list[dict[str, Any]]:
+    """Try each mutant, and print and return what became of it."""
+    free: queue.Queue[Path] = queue.Queue()
+    for copy in copies:
+        free.put(copy)
+
+    def try_one(mutant: Mutant) -> dict[str, Any]:
+        copy, started = free.get(), time.monotonic()
+        try:
+            caught_by = killer_of(mutant, reached, copy)
+        finally:
+            free.put(copy)
+        print(f"{mutant.kind:10} {mutant}\n{'':10} {caught_by or 'SURVIVED'}", flush=True)
+        record = {name: getattr(mutant, name) for name in ("path", "function", "operator", "before", "after")}
+        seconds = round(time.monotonic() - started)
+        return {"class": mutant.kind, **record, "caught_by": caught_by, "seconds": seconds}
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        return list(pool.map(try_one, mutants))
+
+
+def killer_of(mutant: Mutant, reached: LinesReached, copy: Path) -> str | None:
+    """Return the first test that fails on a mutant."""
+    tests = tests_for(mutant, reached)
+    left_out = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
+    filters = [] if mutant.tests else _IN_PROCESS
+    for first, last in zip((0, *BATCHES), BATCHES, strict=False):
+        for _ in range(_TRIES if tests[first:last] else 0):
+            command = [*_PYTEST, "-x", "--hypothesis-seed=0", *filters, *left_out, *tests[first:last]]
+            output = _run_broken(command, copy, mutant)
+            failed = _FAILED.search(output)
+            if failed is None:
+                break
+            # A test that waits in vain may only be slow: it must pass on the sound product.
+            if not _SLOW.search(output) or not _FAILED.search(_run([*_PYTEST, failed[1]], copy, {})):
+                return failed[1]
+            print(f"{failed[1]} is too slow for this machine and proves nothing", flush=True)
+    return None
+
+
+def _run_broken(command: list[str], copy: Path, mutant: Mutant) -> str:
+    file = copy / mutant.path
+    sound = file.read_bytes()
+    try:
+        file.write_bytes(sound[: mutant.start] + mutant.after.encode() + sound[mutant.end :])
+        return _run(command, copy, {})
+    finally:
+        file.write_bytes(sound)
+
+
+def tests_for(mutant: Mutant, reached: LinesReached) -> list[str]:
+    """Return the test files that run a line of the mutant: first those of its service, then by their time.
+
+    Where none does, those that run its function, else those that start services as processes.
+    """
+    if mutant.tests:
+        return list(mutant.tests)
+
+    def runs(record: dict[str, Any], path: str, function: str, number: int | None) -> bool:
+        numbers = record["places"].get(path, {}).get(function, ())
+        return bool(numbers) if number is None else number in numbers
+
+    functions = {(path, function, None) for path, function, _ in mutant.places}
+    found: list[str] = []
+    for places in (mutant.places, functions):
+        found = found or [
+            test for test, record in reached.items() if any(runs(record, *place) for place in places)
+        ]
+    if not found:
+        found = [name for name in _files("tests/integration") if "run_service" in (ROOT / name).read_text()]
+    service = mutant.path.split("/")[1]
+    return sorted(found, key=lambda test: (service not in test, reached.get(test, {}).get("seconds", 0)))
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run pytest in a copy; return what it wrote."""
+    with subprocess.Popen(
+        command, cwd=folder, env=os.environ | environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+    # 5: no test was selected; 2: a test file could not be imported.
+    if process.returncode not in (0, 1, 5) and not _FAILED.search(output):
+        raise RuntimeError(f"pytest ended with {process.returncode}:\n{output[-3000:]}")
+    return output
+
+
+if __name__ == "__main__":
+    sys.exit(main())
