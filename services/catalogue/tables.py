@@ -145,6 +145,9 @@ class SessionRow(_Row, table=True):
     audience: dict[str, Any] = _json()
     reserved_seats: list[Any] = _json()
     quota_per_authority: int | None
+    joining_days_before: int = Field(sa_column_kwargs={"server_default": "15"})
+    reminder_days_before: int = Field(sa_column_kwargs={"server_default": "7"})
+    last_reminder_days_before: int = Field(sa_column_kwargs={"server_default": "1"})
     venue: str | None
     join_url: str | None
     questions: list[Any] = _json()

@@ -146,6 +146,18 @@ class SessionState(Event):
         max_length=MAX_QUESTIONS,
         description="What a request for a seat is to answer, in its ``answers``.",
     )
+    joining_days_before: int = Field(
+        default=15,
+        ge=1,
+        le=365,
+        description="Days before the start on which joining instructions are sent; a MOOC: at its start.",
+    )
+    reminder_days_before: int = Field(
+        default=7, ge=1, le=365, description="Days before the start on which the first reminder is sent."
+    )
+    last_reminder_days_before: int = Field(
+        default=1, ge=1, le=365, description="Days before the start on which the last reminder is sent."
+    )
     prerequisite: Prerequisite | None = Field(
         default=None, description="What must have been attended before. Null: nothing."
     )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from services.catalogue.pages import form_errors, session_form
-from services.catalogue.rules.offers import Offer, Terms
+from services.catalogue.rules.offers import LETTER_DAYS, Offer, Terms
 from services.catalogue.rules.synonyms import plain
 from services.catalogue.service.commands import OfferChange, OfferRequest, TermsRequest
 from shared.web.form_errors import FormError
@@ -15,14 +15,17 @@ from shared.web.form_errors import FormError
 _TEXTS = ("format", "title", "summary")
 _UNLIMITED = ("capacity", "minimum", "quota_per_authority")
 """Of these an empty field means no limit."""
-_REQUIRED = ("closes_days_before", "waiting_list", "offer_hold_hours", "approval", "timezone")
+_REQUIRED = (
+    *("closes_days_before", "waiting_list", "offer_hold_hours", "approval", "timezone"),
+    *LETTER_DAYS,
+)
 THEME = "theme-"
 """How the boxes of the themes are called, each with its code behind it."""
 _TICKED = "oui"
 ORDER = (
     *("title", "offer_id", "format", "summary", "themes"),
     *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
-    *("closes_days_before", "timezone", "audience"),
+    *("closes_days_before", "timezone", *LETTER_DAYS, "audience"),
 )
 """The fields of the form from above to below, and the parts that have several."""
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid5
 
 from pydantic import Field
@@ -38,6 +39,9 @@ MADE_HERE = "staff"
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
+LETTER_DAYS = ("joining_days_before", "reminder_days_before", "last_reminder_days_before")
+
+
 class Terms(ContractModel):
     """What the sessions of an offer have unless they say otherwise.
 
@@ -55,6 +59,20 @@ class Terms(ContractModel):
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = EVERYONE
     quota_per_authority: int | None = Field(default=None, ge=1, le=1_000_000)
+    joining_days_before: int = Field(
+        default=15, ge=1, le=365, description="Days from the joining instructions to the start."
+    )
+    reminder_days_before: int = Field(
+        default=7, ge=1, le=365, description="Days from the first reminder to the start."
+    )
+    last_reminder_days_before: int = Field(
+        default=1, ge=1, le=365, description="Days from the last reminder to the start."
+    )
+
+    @property
+    def letter_days(self) -> dict[str, Any]:
+        """The days before the start on which letters are sent. The sessions of the offer follow a change."""
+        return {name: getattr(self, name) for name in LETTER_DAYS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

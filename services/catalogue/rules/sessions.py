@@ -72,6 +72,9 @@ class Plan:
     audience: Audience = EVERYONE
     reserved_seats: tuple[ReservedSeats, ...] = ()
     quota_per_authority: int | None = None
+    joining_days_before: int = 15
+    reminder_days_before: int = 7
+    last_reminder_days_before: int = 1
     venue: str | None = None
     join_url: str | None = None
     questions: tuple[Question, ...] = ()

@@ -8,6 +8,7 @@ from services.catalogue.rules.loads import with_choices
 from services.catalogue.rules.offers import MADE_HERE, NEVER, Offer, fixed_format, impossible, withdrawal
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.searching import SessionSearch
+from services.catalogue.service import sessions
 from services.catalogue.service.commands import OfferChange, OfferRequest
 from services.catalogue.service.failures import Impossible, Missing, NotYours, Withdrawn, require_tag
 from services.catalogue.store import offers, session_lists
@@ -48,7 +49,7 @@ async def create(tx: Transaction, who: Principal, request: OfferRequest) -> Offe
 async def change(
     tx: Transaction, who: Principal, offer_id: str, change: OfferChange, *, tags: frozenset[str] | None
 ) -> Offer:
-    """Change the offer; its sessions stay as they are.
+    """Change the offer. Its sessions keep their terms, but follow the days on which letters are sent.
 
     ``tags``: it is changed only as one of these; None as whatever it is.
     """
@@ -68,6 +69,8 @@ async def change(
         raise Impossible(*violations)
     if after != before:
         await offers.save(tx, [(before, after)], actor=who.name, action=Action.CHANGED)
+    if after.terms.letter_days != before.terms.letter_days:
+        await sessions.follow_letter_days(tx, after, clock.now(), actor=who.name)
     return await show(tx, offer_id)
 
 

@@ -255,6 +255,16 @@ async def without_trainer(tx: Transaction, addresses: Collection[str], now: date
     await sessions.save(tx, changed_sessions, actor=FORGETTING, action=Action.CHANGED)
 
 
+async def follow_letter_days(tx: Transaction, offer: Offer, now: datetime, *, actor: str) -> None:
+    """Give the offer's letter days to its sessions that are not over: their letters are re-planned."""
+    found = await sessions.lock(tx, await sessions.not_over_of(tx, offer.offer_id, now))
+    following: list[tuple[Session | None, Done]] = []
+    for session in found.values():
+        plan = replace(session.plan, **offer.terms.letter_days)
+        following.append((session, changes.amend(session, plan, now)))
+    await sessions.save(tx, following, actor=actor, action=Action.CHANGED)
+
+
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
     """Announce what is due by ``now`` of at most ``most`` sessions.
 

@@ -101,6 +101,16 @@ async def with_trainer(tx: Transaction, addresses: Collection[str]) -> list[UUID
     return list(await tx.scalars(query.distinct()))
 
 
+async def not_over_of(tx: Transaction, offer_id: str, now: datetime) -> list[UUID]:
+    """The sessions of an offer that are neither over nor cancelled."""
+    query = select(col(SessionRow.session_id)).where(
+        col(SessionRow.offer_id) == offer_id,
+        col(SessionRow.status) != Status.CANCELLED.value,
+        col(SessionRow.ends_at) > now,
+    )
+    return list(await tx.scalars(query))
+
+
 async def lock_references(tx: Transaction) -> None:
     """Wait for whoever gives sessions their references: by these two must not make the same session twice.
 

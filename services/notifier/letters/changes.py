@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.notifier.letters.kinds import DetailRow, Letter, LetterDetails, LetterType, rows_of
+from services.notifier.letters.timing import planning_of
 from shared.events.catalogue import SessionState
 from shared.events.seances import NumberedModule, NumberedSession, dropped
 from shared.events.vocabulary import Status
@@ -54,8 +55,7 @@ def change_of(before: NumberedSession | None, after: NumberedSession, now: datet
     if to_who_waits or gone:
         to_who_waits |= {"gone": gone} if gone else {}
         called_for.append(Letter(LetterType.SESSION_CHANGED_WAITING, to_who_waits))
-    moved = (before.starts_at, before.timezone) != (after.starts_at, after.timezone)
-    return SessionConsequences(tuple(called_for), reschedule=moved)
+    return SessionConsequences(tuple(called_for), reschedule=planning_of(before) != planning_of(after))
 
 
 def _period(session: SessionState) -> tuple[datetime, datetime, str]:

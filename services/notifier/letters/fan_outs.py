@@ -1,5 +1,6 @@
 """One fact that calls for a letter to many: what is done for each of them. Pure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,16 +73,22 @@ def message_fan_out(event_id: UUID, event: ParticipantsMessaged, received_at: da
 
 
 def scheduled_fan_outs(
-    event_id: UUID, session: SessionState, now: datetime, *, is_new: bool = False, owes_joining: bool = False
+    event_id: UUID,
+    session: SessionState,
+    now: datetime,
+    *,
+    is_new: bool = False,
+    owed: Collection[LetterType] = (),
 ) -> list[FanOut]:
-    """Return a fan-out for each letter that time will call for, as the dates of a session are now.
+    """Return a fan-out for each scheduled letter of the session that is still to be sent.
 
-    Of a session that ``is_new`` those whose moment has passed are owed too: decisions may be heard before it.
-    Of one that has moved, joining instructions that were to come (``owes_joining``), to who is enrolled now.
+    A letter whose moment has passed is sent at once in two cases. The session ``is_new``: decisions about it
+    may have arrived earlier. The letter is ``owed``: it was planned, and a change of the session has moved
+    its moment into the past; agents enrolled now receive it.
     """
     found = []
     for planned in schedule(session):
-        is_owed = is_new or (owes_joining and planned.template is LetterType.JOINING)
+        is_owed = is_new or planned.template in owed
         if now < planned.until and (now < planned.moment or is_owed):
             before = planned.moment if is_new else max(planned.moment, now)
             details = {"moment": planned.moment.isoformat()}

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.notifier.letters.context import LetterContext
@@ -68,32 +69,48 @@ class ScheduledLetter:
 
 
 def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
-    """Joining instructions 15 days before (MOOC: at its opening), reminders 7 days and 1 day before.
+    """Return the joining instructions and the two reminders, in this order.
 
-    In this order. Days are those of the session's zone: a reminder keeps the hour of the start over a change
-    of clocks.
+    Each is sent so many days before the start as the session says, in its time zone, so that the hour of the
+    start stays over a change of clocks. A MOOC sends joining instructions at its start.
     """
-    if session.status is not Status.PUBLISHED:
-        return ()
-    return _schedule(session.format, session.starts_at, session.ends_at, session.timezone)
+    return _schedule(planning_of(session)) if session.status is Status.PUBLISHED else ()
+
+
+class Planning(NamedTuple):
+    """What the scheduled letters of a session depend on. A change re-plans the letters."""
+
+    format: Format
+    starts_at: datetime
+    ends_at: datetime
+    timezone: str
+    joining_days_before: int
+    reminder_days_before: int
+    last_reminder_days_before: int
+
+
+def planning_of(session: SessionState) -> Planning:
+    return Planning(*(getattr(session, name) for name in Planning._fields))
 
 
 @functools.lru_cache(maxsize=1_000)  # hundreds of letters are about the same session
-def _schedule(
-    session_format: Format, start: datetime, end: datetime, timezone: str
-) -> tuple[ScheduledLetter, ...]:
+def _schedule(planning: Planning) -> tuple[ScheduledLetter, ...]:
+    start, end, timezone = planning.starts_at, planning.ends_at, planning.timezone
+
     def scheduled(template: LetterType, moment: datetime, until: datetime) -> ScheduledLetter:
         return ScheduledLetter(template, moment, by_day(moment, timezone), until)
 
-    day_before = _days_after(start, -1, timezone)
-    if session_format is Format.MOOC:
+    if planning.format is Format.MOOC:
         joining = scheduled(LetterType.JOINING, start, end)
     else:
-        joining = scheduled(LetterType.JOINING, _days_after(start, -15, timezone), start)
+        joins_at = _days_after(start, -planning.joining_days_before, timezone)
+        joining = scheduled(LetterType.JOINING, joins_at, start)
+    reminds_at = _days_after(start, -planning.reminder_days_before, timezone)
+    reminds_last_at = _days_after(start, -planning.last_reminder_days_before, timezone)
     return (
         joining,
-        scheduled(LetterType.REMINDER_WEEK, _days_after(start, -7, timezone), day_before),
-        scheduled(LetterType.REMINDER_DAY, day_before, start),
+        scheduled(LetterType.REMINDER_WEEK, reminds_at, reminds_last_at),
+        scheduled(LetterType.REMINDER_DAY, reminds_last_at, start),
     )
 
 

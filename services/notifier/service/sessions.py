@@ -45,10 +45,10 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
             for letter in changes[session_id].letters
         ]
         if changes[session_id].reschedule:
-            owes_joining = (session_id, LetterType.JOINING) in dropped
-            begun += letters.scheduled_fan_outs(
-                session.id, session.event, now, is_new=is_new, owes_joining=owes_joining
-            )
+            owed = {letter for dropped_id, letter in dropped if dropped_id == session_id}
+            if not is_new and before[session_id].starts_at != session.event.starts_at:
+                owed &= {LetterType.JOINING}  # the letter about the new date stands for a reminder
+            begun += letters.scheduled_fan_outs(session.id, session.event, now, is_new=is_new, owed=owed)
         item = letters.news_of_session(session.event, now) if is_new else None
         if item is not None:
             await news.publish(tx, session.id, item, called_for_at=session.received_at)

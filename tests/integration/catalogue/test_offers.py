@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import text
 
 from services.catalogue.offer_files.reading import OfferError
+from services.catalogue.rules.offers import LETTER_DAYS
 from services.catalogue.service import offers, sessions
 from services.catalogue.service.commands import OfferChange, SessionDraft
 from shared.auth import Principal, Role
 from shared.database import Database
+from shared.events.catalogue import SessionCancelled
 from tests.conftest import Ask, Eventually
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -22,7 +24,17 @@ from tests.integration.catalogue.browsing import (
     send,
     unseen_fields,
 )
-from tests.integration.catalogue.conftest import ADMIN, AS_OF, BRETAGNE, CORSE, a_draft_of, in_days, problem
+from tests.integration.catalogue.conftest import (
+    ADMIN,
+    AS_OF,
+    BRETAGNE,
+    CORSE,
+    EventsOf,
+    a_draft_of,
+    in_days,
+    problem,
+    published,
+)
 from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
@@ -207,12 +219,30 @@ async def test_a_change_of_an_offer_loaded_before_that_was_kept_survives_the_nex
     assert (await ask("GET", path)).json() == changed.json()
 
 
+async def test_sessions_that_are_not_over_follow_the_days_on_which_letters_are_sent(
+    ask: Ask, events_of: EventsOf
+) -> None:
+    await ask("POST", "/offers", by=ADMIN, **NEW)
+    link = "https://visio.example/finances"
+    ahead = await published(ask, "ia-et-finances", join_url=link)
+    cancelled = await published(ask, "ia-et-finances", join_url=link)
+    await ask("POST", f"/sessions/{cancelled}/cancel", by=BRETAGNE)
+    for title in ("Autrement", "Encore"):  # a change of another kind publishes nothing
+        terms = {"last_reminder_days_before": 3}
+        changed = await ask("PATCH", PATH, by=ADMIN, title=title, terms=terms)
+        assert changed.json()["terms"]["last_reminder_days_before"] == 3
+    days = [getattr(event, "last_reminder_days_before", None) for event in await events_of(ahead)]
+    assert days == [1, 1, 3]
+    assert isinstance((await events_of(cancelled))[-1], SessionCancelled)
+
+
 # ------------------------------------------------------------------------------------------------ pages
 
 
 def an_offer_form(**changes: str) -> dict[str, str]:
     fields = {"title": "L’IA et les finances", "format": "webinar", "summary": "Une heure."}
     terms = {"closes_days_before": "0", "waiting_list": "none", "offer_hold_hours": "48"}
+    terms |= dict.fromkeys(LETTER_DAYS, "5")
     return (
         fields | terms | {"approval": "none", "timezone": "Europe/Paris", "theme-enjeux-ia": "oui"} | changes
     )

@@ -395,6 +395,24 @@ async def test_joining_instructions_that_were_to_come_go_out_when_their_session_
     assert [(row.recipient, row.state) for row in rows] == [("A-1", "pending")]
 
 
+@pytest.mark.parametrize(
+    ("days_before", "due"),
+    [(3, "2 days from now"), (6, "at once")],
+)
+async def test_a_planned_reminder_follows_the_days_of_its_session(
+    notifier: Notifier, days_before: int, due: str
+) -> None:
+    await notifier.hear(session(5))
+    await notifier.hear(enrolled(1))
+    await notifier.hear(changed(5, last_reminder_days_before=days_before))
+    planned = await to_come(notifier)
+    if due == "at once":
+        await notifier.fan_out()
+        assert await reminded(notifier) == [("A-1", "pending")]
+    else:
+        assert planned["reminder-day"] == noon(2)
+
+
 async def test_the_age_of_the_queue_counts_from_when_a_reminder_was_due(notifier: Notifier) -> None:
     await a_reminder_is_due(notifier)
     await notifier.change(

@@ -86,6 +86,13 @@ def test_nobody_is_reminded_of_a_moment_that_had_passed_when_they_enrolled(
     assert {letter.template for letter in found} == to_come
 
 
+def test_letters_are_sent_as_many_days_before_the_start_as_the_session_says() -> None:
+    session = a_session(joining_days_before=10, reminder_days_before=5, last_reminder_days_before=2)
+    start = session.starts_at.date()
+    days = [(start - planned.moment.date()).days for planned in letters.schedule(session)]
+    assert days == [10, 5, 2]
+
+
 @pytest.mark.parametrize("template", [LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED])
 @pytest.mark.parametrize("session", [a_session(), the_mooc()], ids=["15 days before", "a MOOC, once open"])
 def test_whoever_gets_a_seat_has_joining_instructions_in_a_letter_of_their_own_or_with_it(
@@ -281,8 +288,9 @@ def change(before: Any, after: Any, now: str = "2025-03-12T10:00+01:00") -> tupl
         (
             {"ends_at": at("2025-04-03T18:00+02:00")},
             {"starts_before", "ends_before", "timezone_before"},
-            False,
+            True,
         ),
+        ({"reminder_days_before": 3}, set(), True),
         ({"status": "cancelled"} | LATER, set(), True),  # there is nothing to come any more
     ],
 )

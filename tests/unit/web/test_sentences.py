@@ -41,6 +41,7 @@ SOURCES = [
 NOT_TO_PORTALS = {
     "an organiser's token names its delegation (null: of all)",
     "there is no delegation {}",
+    "a token of role {} acts everywhere, and cannot have a delegation",
 }
 """Said where a service starts."""
 SAYS = {"Problem", "FieldProblem", "Unreadable", "ValueError", "_because"}

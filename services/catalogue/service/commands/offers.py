@@ -64,7 +64,8 @@ class OfferRequest(ServiceCommand):
 class OfferChange(ServiceCommand):
     """What is to change of an offer; what is left out stays. Nothing of it may be null.
 
-    Its sessions keep the terms that they were made with. ``format`` changes only while it has no session.
+    Its sessions keep the terms that they were made with, but follow the days on which letters are sent.
+    ``format`` changes only while it has no session.
     """
 
     format: Format | None = None
