@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from dns import message, rcode, rdatatype, rrset
+
 from local.ports import LOOPBACK, free_port
 
 Zone = Mapping[tuple[str, str], Sequence[str]]
 """The records of a name and a type: ``("example.fr", "TXT")``."""
-_TYPES = {15: "MX", 16: "TXT"}
 _MOST_BY_UDP = 512
 
 
@@ -48,24 +49,13 @@ async def name_server(zone: Zone, *, silent: bool = False, garbage: bool = False
         await server.wait_closed()
 
 
-def _answer(zone: Zone, question: bytes) -> bytes:
-    labels, place = [], 12
-    while length := question[place]:
-        labels.append(question[place + 1 : place + 1 + length].decode())
-        place += length + 1
-    [kind] = struct.unpack_from(">H", question, place + 1)
-    name = ".".join(labels)
-    found = zone.get((name, _TYPES[kind]), ())
-    is_known = any(known == name for known, _ in zone)
-    head = question[:2] + struct.pack(">HHHHH", 0x8180 if is_known else 0x8183, 1, len(found), 0, 0)
-    return head + question[12:] + b"".join(_record(kind, text) for text in found)
-
-
-def _record(kind: int, text: str) -> bytes:
-    if _TYPES[kind] == "TXT":
-        parts = [text[start : start + 255].encode() for start in range(0, len(text), 255)]
-        data = b"".join(bytes([len(part)]) + part for part in parts)
-    else:
-        preference, host = text.split()
-        data = struct.pack(">H", int(preference)) + bytes([len(host)]) + host.encode() + b"\xc0\x0c"
-    return b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+def _answer(zone: Zone, data: bytes) -> bytes:
+    question = message.from_wire(data)
+    asked = question.question[0]
+    name, kind = asked.name.to_text(omit_final_dot=True), rdatatype.to_text(asked.rdtype)
+    answer = message.make_response(question)
+    if not any(known == name for known, _ in zone):
+        answer.set_rcode(rcode.NXDOMAIN)
+    if found := zone.get((name, kind)):
+        answer.answer.append(rrset.from_text_list(asked.name, 60, "IN", kind, found))
+    return answer.to_wire()

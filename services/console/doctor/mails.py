@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dns.asyncresolver import Resolver
+
 from services.console.doctor import certificates, dns
 from services.console.doctor.dns import NoAnswer
 from services.console.findings import Finding, Mark
@@ -49,17 +51,17 @@ async def records(settings: Settings, options: DnsOptions) -> list[Finding]:
     if settings.parcours_trial and options.server is None:
         return [Finding("dns", "sender", Mark.SKIPPED, "a trial's mails go to nobody")]
     try:
-        server = options.server or dns.name_server()
+        resolver = dns.resolver(options.server, options.port)
     except NoAnswer as error:
         return [Finding("dns", "sender", Mark.UNKNOWN, str(error))]
     wanted = sender_dns.records(settings, options.selector, None)
-    return [await _look_up(record, server, options.port) for record in wanted]
+    return [await _look_up(record, resolver) for record in wanted]
 
 
-async def _look_up(record: DnsRecord, server: str, port: int) -> Finding:
+async def _look_up(record: DnsRecord, resolver: Resolver) -> Finding:
     what = f"{record.kind} {record.name}"
     try:
-        published = await dns.records(record.name, record.kind, server, port)
+        published = await dns.records(record.name, record.kind, resolver)
     except NoAnswer as error:
         return Finding("dns", what, Mark.UNKNOWN, str(error))
     wrong = _judge(record)(record, published)
