@@ -65,7 +65,7 @@ async def on_nominations(
 
 
 async def _answer(tx: Transaction, policy: Policy, made: Sequence[Request]) -> int:
-    answers = await requests.answer(tx, made, policy, clock.now())
+    answers = await requests.process(tx, made, policy, clock.now())
     return len({request.key for request in made} & answers.keys())
 
 
@@ -73,13 +73,13 @@ async def _answer(tx: Transaction, policy: Policy, made: Sequence[Request]) -> i
 async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[SessionState]]) -> None:
     """Take over the newest state of each session."""
     states = sorted((record.event for record in received), key=lambda state: state.version)
-    await sessions.take_over(tx, {state.session_id: state for state in states}, policy, clock.now())
+    await sessions.apply_states(tx, {state.session_id: state for state in states}, policy, clock.now())
 
 
 @router.subscriber(Topic.NOTIFIER_DELIVERIES)
 async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> None:
     """Mark the agents whose mails come back, and no longer those whom a mail reaches again."""
-    await addresses.take_over(tx, [record.event for record in received], clock.now())
+    await addresses.record_deliveries(tx, [record.event for record in received], clock.now())
 
 
 @router.subscriber(Topic.REQUESTS_OUTCOMES)
@@ -91,7 +91,7 @@ async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestA
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
     """Keep what waits for organisers; tell portals what is answered to their authorities."""
-    await bespoke_tasks.take_over(tx, received)
+    await bespoke_tasks.record_progress(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))
 
 

@@ -40,7 +40,7 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
     async def settle_pending() -> None:
         now = clock.now()
         async with database.transaction() as tx:
-            await requests.answer_waiting(tx, settings.policy, now)
+            await requests.process_waiting(tx, settings.policy, now)
         async with database.transaction() as tx:
             await requests.refuse_unknown(tx, now - patience, now)
 

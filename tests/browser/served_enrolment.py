@@ -137,7 +137,7 @@ async def fill(database: Database) -> dict[str, UUID]:
                 ),
                 {"id": sessions[situation].session_id},
             )
-        await bespoke_tasks.take_over(
+        await bespoke_tasks.record_progress(
             tx,
             [
                 received(requested(NEW)),

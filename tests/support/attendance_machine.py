@@ -66,7 +66,7 @@ class AttendanceMachine(RuleBasedStateMachine):
         self.lost_their_seat: set[AgentKey] = set()
         self.cancelled_at: datetime | None = None
         self.world = self.new_world()
-        self.world.take_over(self.session, self.now)
+        self.world.apply_state(self.session, self.now)
         session_id = self.session.session_id
         self.world.ask(
             [SeatRequest(uuid.uuid4(), self.now, session_id, agent, True) for agent in AGENTS[1:3]], self.now
@@ -113,7 +113,7 @@ class AttendanceMachine(RuleBasedStateMachine):
                 self.lost_their_seat.add(agent)
             elif state == "attended" and self.state(agent) == "certified":
                 expected.append((agent, "attended", True))
-        self.check(self.world.take_over(session, self.now), expected)
+        self.check(self.world.apply_state(session, self.now), expected)
 
     # ------------------------------------------------------------------------------------ what is expected
 

@@ -59,7 +59,7 @@ def _groups_of(issuer: str, least: int = 1) -> st.SearchStrategy[tuple[Agent, ..
 class World(Protocol):
     """What is tested. Each call is one transaction at the machine's moment and returns its events."""
 
-    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
+    def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]: ...
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
         """Do what is due, when all requests that had come are read."""
@@ -379,7 +379,7 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             after = a_session(**(after.model_dump() | {"status": "cancelled"}))
             self.model.session = a_session(**(before.model_dump() | {"version": after.version}))
-        self.take_in(self.world.take_over(after, self.now))
+        self.take_in(self.world.apply_state(after, self.now))
 
     def take_in(self, published: list[EnrolmentEvent]) -> None:
         """Take these events in, in order; then check what must be true between transactions."""

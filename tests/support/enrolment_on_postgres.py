@@ -125,7 +125,7 @@ class OnPostgres:
         self.policy = policy or Policy()
         self.read: int = self._run(self._last_event())
 
-    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+    def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         changed = SessionChanged.model_validate(session.model_dump())
         return self._take([received(changed, received_at=now)], now)
 
@@ -256,7 +256,7 @@ class PostgresSession:
         self.world = world
         self.now = now
         self.state = a_session(session_id=world.session_id, **changes)
-        self.world.take_over(self.state, now)
+        self.world.apply_state(self.state, now)
 
     def ask(self, *requests: Request) -> list[tuple[str, str]]:
         return names(self.world.ask(requests, self.now))
@@ -272,7 +272,7 @@ class PostgresSession:
 
     def change(self, **changes: Any) -> list[tuple[str, str]]:
         self.state = a_session(**(self.state.model_dump() | {"version": self.state.version + 1} | changes))
-        return names(self.world.take_over(self.state, self.now))
+        return names(self.world.apply_state(self.state, self.now))
 
     def wait_until(self, moment: datetime) -> list[tuple[str, str]]:
         self.now = moment

@@ -33,7 +33,7 @@ numbers = st.integers(0, 2)
 class SeveralSessions(Protocol):
     """What is tested. Each call is one transaction and returns the events, in order for each session."""
 
-    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
+    def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]: ...
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]: ...
     def expire(self, now: datetime) -> list[EnrolmentEvent]: ...
 
@@ -85,7 +85,7 @@ class MovingMachine(RuleBasedStateMachine):
         self.models = {session.session_id: Model(session) for session in sessions}
         self.world = self.new_world(self.sessions)
         for session in sessions:
-            self.take_in(self.world.take_over(session, self.now))
+            self.take_in(self.world.apply_state(session, self.now))
 
     # ------------------------------------------------------------------------------------ what is asked
 
@@ -168,7 +168,7 @@ class MovingMachine(RuleBasedStateMachine):
         before = model.session
         if before.status != "cancelled":
             model.session = a_session(**(before.model_dump() | changes | {"version": before.version + 1}))
-            self.take_in(self.world.take_over(model.session, self.now))
+            self.take_in(self.world.apply_state(model.session, self.now))
 
     def seated(self) -> list[tuple[uuid.UUID, AgentKey]]:
         return [

@@ -82,7 +82,7 @@ class NominationsMachine(RuleBasedStateMachine):
         """Of each authority, how many have left since the close and are not replaced."""
         self.requests_made: list[Request] = []
         self.world = self.new_world()
-        self.check(self.world.take_over(self.session, self.now), [])
+        self.check(self.world.apply_state(self.session, self.now), [])
         self.nominate_for(AUTHORITIES[0], tuple(AGENTS[:2]))
 
     # ------------------------------------------------------------------------------------ what is asked
@@ -252,7 +252,7 @@ class NominationsMachine(RuleBasedStateMachine):
         status = {"status": "cancelled"} if self.is_cancelled else {}
         version = {"version": self.session.version + 1}
         self.session = a_session(**(self.session.model_dump() | changes | version | status))
-        self.check(self.world.take_over(self.session, self.now), expected)
+        self.check(self.world.apply_state(self.session, self.now), expected)
 
     def check(self, published: Sequence[EnrolmentEvent], expected: Sequence[tuple[AgentKey, str]]) -> None:
         heard = [(event.agent.key, _outcome(event)) for event in published if isinstance(event, Decision)]

@@ -17,18 +17,18 @@ from services.enrolment.rules.expiry import expire
 from services.enrolment.rules.organising import OrganisingFault, RankingFault, rank
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import (
-    Answer,
     ApprovalDecision,
     GroupRequest,
     Nomination,
     OfferAnswer,
     Request,
+    RequestResult,
     SeatRequest,
     Swap,
     Withdrawal,
 )
 from services.enrolment.rules.seats import Seats
-from services.enrolment.rules.session_changes import take_over
+from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import SessionWaitingList, WaitingGroup
@@ -178,18 +178,18 @@ def decided(roster: SessionRoster, *requests: Request, at: datetime | None = Non
     return since(roster, before)
 
 
-def decided_together(rosters: Iterable[SessionRoster], *requests: Request) -> list[Answer]:
+def decided_together(rosters: Iterable[SessionRoster], *requests: Request) -> list[RequestResult]:
     """Answer these requests in several sessions; returns what became of each, in their order."""
     by_id = {roster.session.session_id: roster for roster in rosters}
     decide(by_id, requests)
-    answers = {answer.request.key: answer for roster in by_id.values() for answer in roster.answers}
+    answers = {answer.request.key: answer for roster in by_id.values() for answer in roster.results}
     return [answers[request.key] for request in requests]
 
 
-def answer_to(roster: SessionRoster, request: Request, *, at: datetime | None = None) -> Answer:
+def answer_to(roster: SessionRoster, request: Request, *, at: datetime | None = None) -> RequestResult:
     """Answer this request; returns what became of it."""
     decided(roster, request, at=at)
-    return roster.answers[-1]
+    return roster.results[-1]
 
 
 def enrol(roster: SessionRoster, *asking: Agent) -> list[Decision]:
@@ -202,7 +202,7 @@ def changed(roster: SessionRoster, *, at: datetime | None = None, **changes: Any
     roster.now = at or roster.now
     before = len(roster.decisions)
     _count_by_employer_anew(roster)
-    take_over(roster, next_version(roster.session, **changes))
+    apply_state(roster, next_version(roster.session, **changes))
     decide_in(roster, ())
     return since(roster, before)
 
@@ -221,7 +221,7 @@ def reopened(roster: SessionRoster) -> SessionRoster:
         kept=[],
         decisions=[],
         outcomes=[],
-        answers=[],
+        results=[],
         changed={},
         changes=[],
         recorded={},

@@ -177,7 +177,7 @@ async def answer_offer(
     """As the agent told you, while the seat is held for them. Left, it goes to the next."""
     async with database.transaction() as tx:
         by = ByOrganiser(organiser, policy, clock.now())
-        line, session = await enrolments.answer_offer(
+        line, session = await enrolments.reply_to_offer(
             tx, by, enrolment_id, accepted=answered.accepted, reason=answered.reason
         )
     return roster_entry(line, session)

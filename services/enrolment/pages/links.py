@@ -151,7 +151,7 @@ class _Pages:
         if answer in ("oui", "non"):
             accepted = answer == "oui"
             async with self.database.transaction() as tx:
-                state, offered = await by_link.answer_offer(
+                state, offered = await by_link.reply_to_offer(
                     tx, link, version, accepted=accepted, policy=self.policy, now=now
                 )
         else:

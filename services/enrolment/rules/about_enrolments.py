@@ -6,8 +6,8 @@ from services.enrolment.rules.eligibility import (
     Granted,
     Refused,
     judge,
-    judge_answer,
     judge_approval,
+    judge_reply,
     judge_swap,
     judge_withdrawal,
 )
@@ -115,10 +115,10 @@ def approve(roster: SessionRoster, request: ApprovalDecision) -> StateAndReason:
     return placed.state, placed.reason
 
 
-def answer_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReason:
+def reply_to_offer(roster: SessionRoster, request: OfferAnswer) -> StateAndReason:
     """Answer who accepts, or declines, a seat that is held for them."""
     latest = roster.latest_for(request, request.agent_key)
-    refused = judge_answer(roster.session, latest, request)
+    refused = judge_reply(roster.session, latest, request)
     if refused is not None or latest is None:
         return _nothing_changes(roster, request, latest, refused, "offer")
     if request.accepted:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
-from services.enrolment.rules.about_enrolments import answer_offer, approve, swap, withdraw
-from services.enrolment.rules.group_requests import answer_group
+from services.enrolment.rules.about_enrolments import approve, reply_to_offer, swap, withdraw
+from services.enrolment.rules.group_requests import decide_group
 from services.enrolment.rules.nominations import (
     acknowledge,
     is_outdated,
@@ -21,7 +21,6 @@ from services.enrolment.rules.nominations import (
 from services.enrolment.rules.outcomes import nothing_new
 from services.enrolment.rules.promotion import promote
 from services.enrolment.rules.requests import (
-    Answer,
     ApprovalDecision,
     ByHand,
     GroupRequest,
@@ -29,6 +28,7 @@ from services.enrolment.rules.requests import (
     OfferAnswer,
     Request,
     RequestInSession,
+    RequestResult,
     SeatRequest,
     Swap,
     Withdrawal,
@@ -58,7 +58,7 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
         else:
             numbers = roster.numbers()
             outcomes = _outcomes(roster, request, numbers)
-        roster.answers.append(_answer(request, outcomes, numbers))
+        roster.results.append(_result(request, outcomes, numbers))
         roster.answering = None
 
 
@@ -80,7 +80,7 @@ def _outcomes(
             numbers |= numbers_of_answers(roster, request, outcome)
             return [outcome]
         case GroupRequest():
-            return answer_group(roster, request)
+            return decide_group(roster, request)
         case Nomination():
             if is_outdated(roster, request):
                 roster.publish_outcome(request, nothing_new(request))
@@ -97,20 +97,20 @@ def _outcomes(
         case ApprovalDecision():
             return [approve(roster, request)]
         case OfferAnswer():
-            return [answer_offer(roster, request)]
+            return [reply_to_offer(roster, request)]
         case _:
             assert_never(request)
 
 
-def _answer(
+def _result(
     request: Request, outcomes: Sequence[StateAndReason], numbers: dict[str, int | str | None]
-) -> Answer:
+) -> RequestResult:
     """Return the one answer to a request. About several agents, it counts them by outcome."""
     if len(outcomes) == 1:
         state, reason = outcomes[0]
-        return Answer(request, state, reason, numbers)
+        return RequestResult(request, state, reason, numbers)
     states = Counter(state for state, _ in outcomes)
     reasons = {reason for _, reason in outcomes}
     numbers |= {f"agents_{state}": number for state, number in states.items()}
     outcome = next(iter(states)) if len(states) == 1 else "mixed" if states else "unchanged"
-    return Answer(request, outcome, next(iter(reasons)) if len(reasons) == 1 else None, numbers)
+    return RequestResult(request, outcome, next(iter(reasons)) if len(reasons) == 1 else None, numbers)

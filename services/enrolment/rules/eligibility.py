@@ -204,7 +204,7 @@ def judge_approval(
     return Refused(Reason.DEADLINE_PASSED) if is_late else None
 
 
-def judge_answer(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:
+def judge_reply(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:
     """Why an answer to an offer comes to nothing, or None (rule 2)."""
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)

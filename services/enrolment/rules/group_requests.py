@@ -21,7 +21,7 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, WaitingList
 
 
-def answer_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
+def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
     """Answer for each agent in the order given, or grant all or nobody (rule 6).
 
     A group is requested by the training officer, who approves for the employer, and may name who takes part

@@ -275,14 +275,14 @@ class _Sender(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RequestResult:
     """What became of a request, and the numbers by which it was decided.
 
-    ``outcome`` is the state that the enrolment came to, or ``refused``; of several agents the state that all
+    ``state`` is the one that the enrolment came to, or ``refused``; of several agents the state that all
     came to, ``mixed``, or ``unchanged`` when nobody is new.
     """
 
     request: Request
-    outcome: str
+    state: str
     reason: Reason | None
     numbers: Mapping[str, int | str | None]

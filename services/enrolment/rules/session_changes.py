@@ -31,7 +31,7 @@ _CANCELLABLE = frozenset(
 _RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 
 
-def take_over(roster: SessionRoster, session: SessionState) -> None:
+def apply_state(roster: SessionRoster, session: SessionState) -> None:
     """Take over a newer state of the session, and do what follows from it.
 
     If it is cancelled every live enrolment ends; else free seats go to the waiting list. Where it has fewer

@@ -28,7 +28,7 @@ from services.enrolment.rules.holds import line_ends_at
 from services.enrolment.rules.outcomes import PortalOutcome
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import KeptAnswer
-from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey
+from services.enrolment.rules.requests import Request, RequestForSeats, RequestKey, RequestResult
 from services.enrolment.rules.seats import Seats, counts_by_employer
 from services.enrolment.rules.states import TRANSITIONS, Cause, State
 from services.enrolment.rules.waiting_list import NUMBER_BITS, SessionWaitingList, first_ticket
@@ -59,7 +59,7 @@ class SessionRoster:
     ``latest`` holds, of each agent concerned, the live enrolment or else the last that ended.
     ``waiting_list`` holds those who may be next; ``attendance`` what was recorded, by enrolment and module.
     What was decided collects in ``decisions`` and ``outcomes`` (each with the request that was being
-    answered), ``answers``, ``changed`` (enrolments to save), ``changes`` (their history) and ``recorded``
+    answered), ``results``, ``changed`` (enrolments to save), ``changes`` (their history) and ``recorded``
     (attendance to save).
     """
 
@@ -86,7 +86,7 @@ class SessionRoster:
     """When the cancellation of the session was read; what had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
     outcomes: list[tuple[PortalOutcome, Request]] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    results: list[RequestResult] = field(default_factory=list)
     changed: dict[UUID, Enrolment] = field(default_factory=dict)
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from shared.events.vocabulary import AgentKey
 EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
-async def take_over(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
+async def record_deliveries(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
     """Mark the agents whose address is bad, and no longer those to whom a mail has arrived again."""
     relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
     last = {_agent(delivery): delivery for delivery in relevant}

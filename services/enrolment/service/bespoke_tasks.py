@@ -18,7 +18,7 @@ from shared.events.cloudevents import Received
 BespokeEvent = BespokeRequestReceived | BespokeRequestAnswered | BespokeRequestClosed
 
 
-async def take_over(tx: Transaction, received: Sequence[Received[BespokeEvent]]) -> None:
+async def record_progress(tx: Transaction, received: Sequence[Received[BespokeEvent]]) -> None:
     """Keep how far each request is; of one that came before this was kept, nothing else is known."""
     rows: dict[tuple[UUID, str], dict[str, Any]] = {}
     for record in received:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from services.enrolment.rules.eligibility import judge_answer, judge_approval, judge_withdrawal
+from services.enrolment.rules.eligibility import judge_approval, judge_reply, judge_withdrawal
 from services.enrolment.rules.enrolments import Enrolment, EnrolmentInSession
 from services.enrolment.rules.organising import OrganisingFault, judge_destination, judge_join, prioritise
 from services.enrolment.rules.requests import (
@@ -145,7 +145,7 @@ async def withdraw(
     return await _answered(tx, by, request, found, reason=reason)
 
 
-async def answer_offer(
+async def reply_to_offer(
     tx: Transaction,
     by: ByOrganiser,
     enrolment_id: UUID,
@@ -163,7 +163,7 @@ async def answer_offer(
     request = OfferAnswer(
         uuid4(), by.now, session.session_id, enrolment.agent.key, accepted, enrolment.version
     )
-    refused = judge_answer(session, enrolment, request)
+    refused = judge_reply(session, enrolment, request)
     if refused is not None:
         raise RefusedByRules(refused.reason)
     return await _answered(tx, by, request, found, reason=reason)
@@ -201,7 +201,7 @@ async def _answered(
 ) -> tuple[RosterLine, SessionState]:
     """Answer what an organiser requests for somebody else, and keep who it was, and why if they say so."""
     enrolment_id, session = found.enrolment.enrolment_id, found.session
-    await requests.answer(tx, [request], by.policy, by.now)
+    await requests.process(tx, [request], by.policy, by.now)
     await changes.add_author(tx, request.key, session.session_id, by.now, by.organiser.name)
     if reason is not None:
         await changes.add_reason(tx, request.key, enrolment_id, by.now, reason)

@@ -42,7 +42,7 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
         return
     try:
         async with tx.begin_nested():
-            await requests.answer(tx, withdrawals, policy, clock.now())
+            await requests.process(tx, withdrawals, policy, clock.now())
     except Exception as error:
         if is_temporary(error):
             raise
@@ -70,7 +70,7 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
     for enrolment_id in await enrolments.live_of_agent(tx, request.agent, request.received_at):
         withdrawal = await _withdrawal(tx, enrolment_id, request.agent, request.received_at, lock=True)
         if withdrawal is not None:
-            await requests.answer(tx, [withdrawal], policy, clock.now())
+            await requests.process(tx, [withdrawal], policy, clock.now())
             return None  # one session in one transaction, and the event of it is to be published
     return request.received_at
 

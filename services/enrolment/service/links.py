@@ -67,7 +67,7 @@ async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -
     return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
 
-async def answer_offer(
+async def reply_to_offer(
     tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
     """Take the seat that is offered, or leave it, if the offer stands."""
@@ -79,8 +79,8 @@ async def answer_offer(
         return state, found
     agent = found.enrolment.agent.key
     request = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
-    answer = await requests.answer_known(tx, request, policy, now)
-    if answer.outcome != (State.ENROLLED if accepted else State.LAPSED):
+    result = await requests.process_known(tx, request, policy, now)
+    if result.state != (State.ENROLLED if accepted else State.LAPSED):
         return LinkState.OFFER_EXPIRED, found
     return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
 
@@ -101,8 +101,8 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
         return state, found
     agent = found.enrolment.agent.key
     request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
-    answer = await requests.answer_known(tx, request, policy, now)
-    return LinkState.WITHDRAWN if answer.outcome == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
+    result = await requests.process_known(tx, request, policy, now)
+    return LinkState.WITHDRAWN if result.state == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
 
 
 async def move(

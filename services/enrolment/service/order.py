@@ -86,7 +86,7 @@ class PartitionCheck:
             self._read_at = time.monotonic()
         if not self._misplaced(received):
             return []
-        self._numbers = await partition_numbers.take_over(tx, await self._ask_broker(), clock.now())
+        self._numbers = await partition_numbers.save_number(tx, await self._ask_broker(), clock.now())
         return self._misplaced(received)
 
     def _misplaced(self, received: Sequence[RequestReceived]) -> list[int]:

@@ -12,7 +12,7 @@ from services.enrolment.rules.answering import decide
 from services.enrolment.rules.enrolments import refusal_event, refused_enrolment
 from services.enrolment.rules.outcomes import no_session
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Answer, Request, RequestForSeats, RequestKey, Swap
+from services.enrolment.rules.requests import Request, RequestForSeats, RequestKey, RequestResult, Swap
 from services.enrolment.rules.states import State
 from services.enrolment.service.failures import RefusedByRules
 from services.enrolment.store import (
@@ -37,9 +37,9 @@ from shared.read_log import Reading, ReadKind
 from shared.security_log import is_anothers
 
 
-async def answer(
+async def process(
     tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
-) -> Mapping[RequestKey, Answer | None]:
+) -> Mapping[RequestKey, RequestResult | None]:
     """Answer those requests that are new, in order of receipt. One whose session is unknown waits for it.
 
     Requests that were waiting for one of these sessions come first. Returns the answers by request, None
@@ -56,26 +56,26 @@ async def answer(
     decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
     await store.keep_undecided(tx, waiting)
-    answers: dict[RequestKey, Answer | None] = {request.key: None for request in waiting}
-    return answers | {answer.request.key: answer for roster in loaded.values() for answer in roster.answers}
+    results: dict[RequestKey, RequestResult | None] = {request.key: None for request in waiting}
+    return results | {result.request.key: result for roster in loaded.values() for result in roster.results}
 
 
-async def answer_known(tx: Transaction, request: Request, policy: Policy, now: datetime) -> Answer:
+async def process_known(tx: Transaction, request: Request, policy: Policy, now: datetime) -> RequestResult:
     """Answer one request whose sessions are known."""
-    given = (await answer(tx, [request], policy, now))[request.key]
-    if given is None:
+    result = (await process(tx, [request], policy, now))[request.key]
+    if result is None:
         raise LookupError("a session that was there is not")
-    return given
+    return result
 
 
 async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime) -> None:
     """Answer a request for somebody who is not written to where it is refused. Raises ``RefusedByRules``."""
-    given = await answer_known(tx, request, policy, now)
-    if given.reason is not None:
-        raise RefusedByRules(given.reason)
+    result = await process_known(tx, request, policy, now)
+    if result.reason is not None:
+        raise RefusedByRules(result.reason)
 
 
-async def answer_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
+async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
     """Answer requests that were kept while the event of their session was being committed."""
     rows = await sessions.lock(tx, await sessions.with_undecided_requests(tx))
     requests = await store.undecided(tx, rows)
@@ -101,7 +101,8 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
         for agent in request.agents
     ]
     await enrolments.save(tx, [enrolment for enrolment, _ in refused], now)
-    await store.save_answers(tx, [Answer(request, State.REFUSED, reason, {}) for request in requests], now)
+    results = [RequestResult(request, State.REFUSED, reason, {}) for request in requests]
+    await store.save_results(tx, results, now)
     decisions = [(refusal_event(enrolment, 0, request.key), request) for enrolment, request in refused]
     outcomes = [
         (outcome, request)

@@ -21,7 +21,7 @@ from shared.read_log import Reading, ReadKind
 _NOTHING: Mapping[UUID, SessionOccupancyChanged] = MappingProxyType({})
 
 
-async def take_over(
+async def apply_states(
     tx: Transaction,
     newest: Mapping[UUID, SessionState],
     policy: Policy,
@@ -49,7 +49,7 @@ async def take_over(
         if session_id in published:
             roster.resume_from(published[session_id])
         if roster.is_new or roster.session.version < states[session_id].version:
-            session_changes.take_over(roster, states[session_id])
+            session_changes.apply_state(roster, states[session_id])
     # Only now: an agent may take part in several of these sessions, whose rosters share one schedule.
     decide(loaded, answerable)
     await rosters.save(tx, loaded.values())
@@ -63,7 +63,7 @@ async def restore(
     now: datetime,
 ) -> None:
     """Take over states and occupancies that were read again from their topics."""
-    await take_over(tx, newest, policy, now, {**published, **await outbox.unsent_occupancies(tx)})
+    await apply_states(tx, newest, policy, now, {**published, **await outbox.unsent_occupancies(tx)})
 
 
 async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:

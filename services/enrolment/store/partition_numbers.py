@@ -10,7 +10,7 @@ from shared.database import Transaction
 from shared.messaging.partitions import PartitionNumber
 
 
-async def take_over(tx: Transaction, number: int, now: datetime) -> list[PartitionNumber]:
+async def save_number(tx: Transaction, number: int, now: datetime) -> list[PartitionNumber]:
     """Keep the number that the broker says, and until when there was another. Returns all of them."""
     await tx.execute(_END_OTHERS, {"number": number, "now": now})
     await tx.execute(_BEGIN, {"number": number})

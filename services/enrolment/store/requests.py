@@ -12,13 +12,13 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 
 from services.enrolment.rules.requests import (
-    Answer,
     ApprovalDecision,
     GroupRequest,
     Nomination,
     OfferAnswer,
     Request,
     RequestKey,
+    RequestResult,
     SeatRequest,
     Swap,
     Withdrawal,
@@ -108,13 +108,13 @@ async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
-async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime) -> None:
+async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
     """Save what became of each request; one that waited for its session has a row already."""
-    if not answers:
+    if not results:
         return
-    requests = [answer.request for answer in answers]
+    requests = [result.request for result in results]
     agents = [request.agent_key for request in requests]
-    result = await insert_columns(
+    saved = await insert_columns(
         tx,
         RequestRow,
         {
@@ -127,17 +127,17 @@ async def save_answers(tx: Transaction, answers: Sequence[Answer], now: datetime
             "agent_id": [agent and agent.agent_id for agent in agents],
             "received_at": [request.received_at for request in requests],
             "decided_at": now,
-            "outcome": [answer.outcome for answer in answers],
-            "reason": once([answer.reason for answer in answers]),
-            "facts": [_NUMBERS.dump_json(answer.numbers).decode() for answer in answers],
+            "outcome": [result.state for result in results],
+            "reason": once([result.reason for result in results]),
+            "facts": [_NUMBERS.dump_json(result.numbers).decode() for result in results],
         },
         # The request itself is not kept once it is answered.
         then="ON CONFLICT (request_id, source) DO UPDATE SET decided_at = excluded.decided_at, "
         "kind = excluded.kind, outcome = excluded.outcome, reason = excluded.reason, "
         "facts = excluded.facts, body = NULL WHERE request.decided_at IS NULL",
     )
-    if result.rowcount != len(answers):
-        raise AnsweredMeanwhile(f"{len(answers) - result.rowcount} requests were answered meanwhile")
+    if saved.rowcount != len(results):
+        raise AnsweredMeanwhile(f"{len(results) - saved.rowcount} requests were answered meanwhile")
 
 
 async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:

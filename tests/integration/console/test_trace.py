@@ -62,7 +62,7 @@ def on_the_way(database: Database, notifier: Notifier) -> OnTheWay:
 async def request_a_seat(database: Database) -> tuple[UUID, UUID]:
     """Have a request decided; returns the ids of the enrolment and of the decision."""
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
+        await sessions.apply_states(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
     request = EnrolmentRequested(session_id=SESSION.session_id, agent=AGENT)
     await take(enrolment, database, [received(request, REQUEST, issuer="iel")], policy=Policy())
     async with database.quiet_transaction() as tx:
@@ -221,7 +221,7 @@ async def test_a_session_that_a_service_knows_in_another_version_or_not_wants_so
     async def with_version(version: int) -> ConsoleResult:
         known = open_now(session_id=row.session_id, version=version)
         async with database.transaction() as tx:
-            await sessions.take_over(tx, {known.session_id: known}, Policy(), clock.now())
+            await sessions.apply_states(tx, {known.session_id: known}, Policy(), clock.now())
         return await console("trace", str(row.session_id))
 
     assert (await with_version(row.version)).about("enrolment", "session")["mark"] == "ok"

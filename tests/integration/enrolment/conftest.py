@@ -177,13 +177,13 @@ class Front:
 
     async def publish(self, *sessions: SessionState) -> None:
         async with self._database.transaction() as tx:
-            await service_sessions.take_over(
+            await service_sessions.apply_states(
                 tx, {session.session_id: session for session in sessions}, Policy(), clock.now()
             )
 
     async def answer(self, *requests: Request, at: datetime | None = None) -> None:
         async with self._database.transaction() as tx:
-            await service.answer(tx, requests, Policy(), at or clock.now())
+            await service.process(tx, requests, Policy(), at or clock.now())
 
     async def enrol(self, session: SessionState, *agents: Agent, approved: bool = False) -> None:
         """Each asks for a seat, in this order."""

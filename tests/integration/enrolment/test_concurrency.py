@@ -62,7 +62,7 @@ async def test_seats_are_never_exceeded_at_any_commit_by_two_hundred_at_once(
     monkeypatch.setattr(sessions_store, "_LOCK", lock)
     database = Database(new_database("enrolment"), application_name="crowd", pool_size=CONNECTIONS)
     session = a_session(capacity=SEATS, waiting_list=waiting_list)
-    await take_over(database, session)
+    await apply_state(database, session)
     async with database.quiet_transaction() as tx:
         for statement in _COUNT_AT_EVERY_COMMIT.split(";\nCREATE"):
             prefix = "" if statement.lstrip().startswith("CREATE") else "CREATE"
@@ -96,11 +96,11 @@ async def worker(
                 capacity = SEATS - dice.randrange(3)
                 changed = a_session(**session.model_dump() | {"version": version, "capacity": capacity})
                 async with free:
-                    await take_over(database, changed)
+                    await apply_state(database, changed)
             else:
                 requests = [a_request(session, dice) for _ in range(dice.randrange(1, 4))]
                 async with free, database.transaction() as tx:
-                    await service.answer(tx, requests, Policy(), DURING)
+                    await service.process(tx, requests, Policy(), DURING)
         except (IntegrityError, ValueError) as error:  # without the lock, constraints and types object too
             failed.append(type(error).__name__)
     return failed
@@ -117,9 +117,9 @@ def a_request(session: SessionState, dice: random.Random) -> Request:
     return OfferAnswer(*members, agent.key, dice.random() < 0.5)
 
 
-async def take_over(database: Database, session: SessionState) -> None:
+async def apply_state(database: Database, session: SessionState) -> None:
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {session.session_id: session}, Policy(), DURING)
+        await sessions.apply_states(tx, {session.session_id: session}, Policy(), DURING)
 
 
 _STATE = text(

@@ -145,7 +145,7 @@ async def test_a_request_that_waits_for_its_session_is_decided_as_corrected_mean
 
     await front.publish(session)
     async with database.transaction() as tx:
-        await requests.answer_waiting(tx, Policy(), clock.now())
+        await requests.process_waiting(tx, Policy(), clock.now())
 
     assert await enrolled_as(rows) == [
         ("enrolled", "zoe@exemple.fr", "Durand-Martin"),

@@ -268,7 +268,7 @@ async def test_what_is_redriven_in_the_very_step_of_an_erasure_is_given_up_too(
         assert letter is not None
         step = asyncio.create_task(erasing.run())
         await eventually(partial(waits_for_a_lock, database), "the step waits for the redrive")
-        await requests.answer(tx, [request_of(parked)], Policy(), clock.now())
+        await requests.process(tx, [request_of(parked)], Policy(), clock.now())
         await dead_letters.settle(tx, letter.id, state="redriven", actor="anne", note=None)
     await step
     assert await front.states(session, marked()) == ["enrolled"]

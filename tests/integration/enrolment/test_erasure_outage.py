@@ -31,7 +31,7 @@ async def test_an_erasure_during_which_kafka_goes_away_is_done_when_it_is_back(
     need_kafka()
     session, agent = open_now(), an_agent(MARK, issuer="essai", given_name=MARK)
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {session.session_id: session}, Policy(), clock.now())
+        await sessions.apply_states(tx, {session.session_id: session}, Policy(), clock.now())
 
     async def value(statement: str) -> Any:
         async with database.quiet_transaction() as tx:

@@ -37,13 +37,13 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
 
     async def ask(now: datetime, *requests: Request) -> None:
         async with database.transaction() as tx:
-            await service.answer(tx, requests, policy, now)
+            await service.process(tx, requests, policy, now)
 
     def members(now: datetime) -> tuple[uuid.UUID, datetime, uuid.UUID]:
         return uuid.uuid4(), now, session.session_id
 
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {session.session_id: session}, policy, begun)
+        await sessions.apply_states(tx, {session.session_id: session}, policy, begun)
     await ask(
         begun, SeatRequest(*members(begun), seated, False), SeatRequest(*members(begun), waiting, False)
     )

@@ -59,7 +59,7 @@ async def test_what_is_rolled_back_is_not_counted(database: Database, front: Fro
     async def fail() -> None:
         async with database.transaction() as tx:
             request = SeatRequest(uuid4(), clock.now(), session.session_id, an_agent(), approved=False)
-            await service.answer(tx, [request], Policy(), clock.now())
+            await service.process(tx, [request], Policy(), clock.now())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -58,9 +58,9 @@ async def test_who_cross_from_session_to_session_at_once_never_wait_for_each_oth
     async def move(agent: Agent, here: SessionState, there: SessionState) -> str:
         swap = a_swap(here, there, agent)
         async with free, database.transaction() as tx:
-            answer = (await service.answer(tx, [swap], Policy(), clock.now()))[swap.key]
+            answer = (await service.process(tx, [swap], Policy(), clock.now()))[swap.key]
         assert answer is not None
-        return answer.outcome
+        return answer.state
 
     moving = [
         move(agent, here, there)
@@ -126,7 +126,7 @@ async def test_a_move_to_a_session_that_nobody_knows_yet_waits_for_it(
     assert await front.states(here, agent, other) == ["enrolled", "enrolled"]
     await front.publish(there)
     async with database.transaction() as tx:
-        await service.answer_waiting(tx, Policy(), clock.now())
+        await service.process_waiting(tx, Policy(), clock.now())
     assert await front.states(here, agent) == ["withdrawn"]
     assert await front.states(there, agent) == ["enrolled"]
 

@@ -58,8 +58,8 @@ def served(new_database: Callable[[str], str], tmp_path_factory: pytest.TempPath
 async def _fill(url: str) -> None:
     database = Database(url, application_name="test")
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
-        await service.answer(tx, [SEAT], Policy(), clock.now())
+        await sessions.apply_states(tx, {SESSION.session_id: SESSION}, Policy(), clock.now())
+        await service.process(tx, [SEAT], Policy(), clock.now())
     await database.close()
 
 

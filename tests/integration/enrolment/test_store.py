@@ -491,13 +491,13 @@ async def test_a_session_cancelled_in_a_batch_keeps_nobody_from_another_of_the_s
     another, cancelled = sorted((a_session(), a_session()), key=lambda session: session.session_id)
     request = SeatRequest(uuid4(), DURING, another.session_id, agent, False)
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {cancelled.session_id: cancelled}, checked, DURING)
+        await sessions.apply_states(tx, {cancelled.session_id: cancelled}, checked, DURING)
         enrolled = SeatRequest(uuid4(), DURING, cancelled.session_id, agent, False)
-        await requests.answer(tx, [enrolled, request], checked, DURING)
+        await requests.process(tx, [enrolled, request], checked, DURING)
     newer = cancelled.model_copy(update={"version": cancelled.version + 1, "status": Status.CANCELLED})
     async with database.transaction() as tx:
         newest = {session.session_id: session for session in (another, newer)}
-        await sessions.take_over(tx, newest, checked, DURING)
+        await sessions.apply_states(tx, newest, checked, DURING)
     async with database.quiet_transaction() as tx:
         answer = (await requests.status(tx, request.request_id, None)).request
     assert answer is not None

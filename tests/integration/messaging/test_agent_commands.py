@@ -78,7 +78,7 @@ def agent(
 async def enrol(database: Database) -> None:
     session = open_now()
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {session.session_id: session}, Policy(), clock.now())
+        await sessions.apply_states(tx, {session.session_id: session}, Policy(), clock.now())
     request = EnrolmentRequested(session_id=session.session_id, agent=AGENT)
     await take(enrolment, database, [received(request, issuer="iel")], policy=Policy())
 

@@ -100,13 +100,13 @@ async def enrol(database: Database, session: SessionState, agents: Sequence[Agen
     now = clock.now()
     async with database.transaction() as tx:
         requested = [SeatRequest(uuid.uuid4(), now, session.session_id, agent, False) for agent in agents]
-        await requests.answer(tx, requested, POLICY, now)
+        await requests.process(tx, requested, POLICY, now)
 
 
 async def withdraw(database: Database, session: SessionState, agent: Agent) -> None:
     async with database.transaction() as tx:
         requested = Withdrawal(uuid.uuid4(), clock.now(), session.session_id, agent.key, None)
-        await requests.answer(tx, [requested], POLICY, clock.now())
+        await requests.process(tx, [requested], POLICY, clock.now())
 
 
 def data_of(events: Sequence[PublishedEvent], session: SessionState) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ async def decide(
     database: Database, session: SessionState, requests: Sequence[Received[EnrolmentRequested]]
 ) -> None:
     async with database.transaction() as tx:
-        await sessions.take_over(tx, {session.session_id: session}, Policy(), clock.now())
+        await sessions.apply_states(tx, {session.session_id: session}, Policy(), clock.now())
     await take(enrolment.router, database, requests, policy=Policy())
 
 

@@ -185,7 +185,7 @@ def test_a_denial_is_never_too_late_for_an_enrolment_that_is_still_pending() -> 
 def test_an_approval_for_nobody_is_answered_not_enrolled_without_an_event(granted: bool) -> None:
     roster = a_roster(approval="employer")
     answer = answer_to(roster, an_approval(roster, an_agent(), granted=granted))
-    assert (answer.outcome, answer.reason) == (State.REFUSED, Reason.NOT_ENROLLED)
+    assert (answer.state, answer.reason) == (State.REFUSED, Reason.NOT_ENROLLED)
     assert roster.decisions == []
 
 

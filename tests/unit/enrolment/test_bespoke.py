@@ -48,7 +48,7 @@ def test_the_agents_named_take_the_seats_in_the_order_of_the_list() -> None:
 def test_a_list_longer_than_the_session_has_seats_is_refused_from_there_on() -> None:
     roster, named = a_private_session(capacity=2), agents(3)
     answer = answer_to(roster, a_nomination(roster, named))
-    assert answer.outcome == "mixed"
+    assert answer.state == "mixed"
     assert states_of(roster, named) == [E, E, R]
     assert roster.latest[named[2].key].reason is Reason.SESSION_FULL
 
@@ -69,7 +69,7 @@ def test_the_same_list_sent_again_changes_nothing() -> None:
     request = a_nomination(roster, named)
     assert decided(roster, request) == []
     assert roster.latest == before
-    assert roster.answers[-1].outcome == "unchanged"
+    assert roster.results[-1].state == "unchanged"
 
 
 def test_the_same_list_in_another_order_changes_nothing() -> None:
@@ -144,9 +144,9 @@ def test_after_the_list_closed_it_may_not_grow() -> None:
     decided(roster, a_nomination(roster, (first,)))
     roster.now = CLOSES
     answer = answer_to(roster, a_nomination(roster, (first, second)))
-    assert (answer.outcome, answer.reason) == (R, Reason.DEADLINE_PASSED)
+    assert (answer.state, answer.reason) == (R, Reason.DEADLINE_PASSED)
     answer = answer_to(roster, a_nomination(roster, (second, third)))
-    assert answer.outcome == "mixed", "one place for two"
+    assert answer.state == "mixed", "one place for two"
     assert states_of(roster, (first, second, third)) == [X, E, R]
 
 
@@ -213,7 +213,7 @@ def test_a_list_of_another_authority_is_refused_and_changes_nothing(siret: str) 
     decided(roster, a_nomination(roster, (seated,)))
     request = a_nomination(roster, (named,), siret=siret)
     answer = answer_to(roster, request)
-    assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
+    assert (answer.state, answer.reason) == (R, Reason.NOT_ELIGIBLE)
     assert states_of(roster, (seated, named)) == [E, R]
 
 
@@ -221,7 +221,7 @@ def test_a_list_for_a_session_that_is_not_private_is_refused_and_changes_nothing
     roster, (seated, named) = a_roster(), agents(2)
     enrol(roster, seated)
     answer = answer_to(roster, a_nomination(roster, (named,)))
-    assert (answer.outcome, answer.reason) == (R, Reason.NOT_ELIGIBLE)
+    assert (answer.state, answer.reason) == (R, Reason.NOT_ELIGIBLE)
     assert states_of(roster, (seated, named)) == [E, R]
 
 
@@ -279,7 +279,7 @@ def test_an_agent_of_the_authority_who_asks_alone_is_not_nominated_until_the_off
 ) -> None:
     roster, (agent, other) = a_private_session(approval="employer"), agents(2)
     answer = answer_to(roster, a_seat_request(roster, agent, approved=approved))
-    assert (answer.outcome, answer.reason) == (R, Reason.NOT_NOMINATED)
+    assert (answer.state, answer.reason) == (R, Reason.NOT_NOMINATED)
     decided(roster, a_nomination(roster, (agent,)))
     assert state_of(roster, agent) is E
     assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ALREADY_ENROLLED

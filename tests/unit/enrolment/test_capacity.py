@@ -7,7 +7,7 @@ import pytest
 
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
-from services.enrolment.rules.session_changes import take_over
+from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import END_OF_LIST, SessionWaitingList
@@ -102,7 +102,7 @@ def test_a_new_state_is_to_be_kept_and_serves_the_waiting_list_before_any_reques
     roster, asking = a_roster(capacity=1), agents(2)
     enrol(roster, *asking)
     was_new = roster.session_has_changed
-    take_over(roster, next_version(roster.session, capacity=2))
+    apply_state(roster, next_version(roster.session, capacity=2))
     assert (was_new, roster.session_has_changed) == (False, True)
     assert states_of(roster, asking) == [E, E]
 
@@ -238,7 +238,7 @@ def test_a_change_of_capacity_alone_is_published() -> None:
         session, DURING, seats=Seats(1), waiting_list=SessionWaitingList(), occupancy_version=7
     )
     assert roster.occupancy() is None
-    take_over(roster, next_version(session, capacity=0))
+    apply_state(roster, next_version(session, capacity=0))
     event = roster.occupancy()
     assert event is not None
     assert (event.capacity, event.enrolled, event.version) == (0, 1, 8)

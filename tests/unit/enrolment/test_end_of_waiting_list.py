@@ -99,11 +99,11 @@ def test_where_one_may_still_enrol_nobody_begins_to_wait_for_what_is_not_given_a
     roster, seated, _ = a_line(waiting_list="offer", **WHILE_RUNNING)
     late = agents(3)
     answer = answer_to(roster, a_seat_request(roster, late[0], received_at=LAST_MOMENT), at=LAST_MOMENT)
-    assert (answer.outcome, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
+    assert (answer.state, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
     answer = answer_to(roster, a_group_request(roster, late[1:]))
-    assert (answer.outcome, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
+    assert (answer.state, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
     decided(roster, a_withdrawal(roster, seated))
-    assert answer_to(roster, a_seat_request(roster, late[0])).outcome is E
+    assert answer_to(roster, a_seat_request(roster, late[0])).state is E
 
 
 def test_a_request_received_before_the_end_and_read_after_it_waits_and_is_told_like_the_others() -> None:
@@ -132,7 +132,7 @@ def test_an_approval_that_comes_after_the_end_of_the_line_gives_no_place_in_it()
     [pending] = agents(1)
     decided(roster, a_seat_request(roster, pending))
     answer = answer_to(roster, an_approval(roster, pending, received_at=LAST_MOMENT), at=LAST_MOMENT)
-    assert (answer.outcome, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
+    assert (answer.state, answer.reason) == (State.REFUSED, Reason.SESSION_FULL)
 
 
 def test_who_obtained_no_seat_is_refused_nothing_and_may_ask_again() -> None:
@@ -140,4 +140,4 @@ def test_who_obtained_no_seat_is_refused_nothing_and_may_ask_again() -> None:
     decided(roster, at=LAST_MOMENT + GRACE)
     assert answer_to(roster, a_withdrawal(roster, first)).reason is Reason.NOT_ENROLLED
     decided(roster, a_withdrawal(roster, seated))
-    assert answer_to(roster, a_seat_request(roster, first)).outcome is E
+    assert answer_to(roster, a_seat_request(roster, first)).state is E

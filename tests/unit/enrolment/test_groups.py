@@ -92,21 +92,21 @@ def test_each_for_itself_the_quota_and_the_reserved_seats_are_counted_as_they_go
 def test_the_answer_to_a_group_says_how_many_came_to_what() -> None:
     roster = a_roster(capacity=2)
     answer = answer_to(roster, a_group_request(roster, agents(3)))
-    assert (answer.outcome, answer.reason) == ("mixed", None)
+    assert (answer.state, answer.reason) == ("mixed", None)
     assert answer.numbers["agents_enrolled"] == 2
     assert answer.numbers["agents_waitlisted"] == 1
 
 
 def test_the_answer_to_a_group_that_all_came_to_the_same_says_so() -> None:
     roster = a_roster(capacity=2)
-    assert answer_to(roster, a_group_request(roster, agents(2))).outcome == E
+    assert answer_to(roster, a_group_request(roster, agents(2))).state == E
     late = answer_to(roster, a_group_request(roster, agents(2), received_at=CLOSES))
-    assert (late.outcome, late.reason) == (R, Reason.DEADLINE_PASSED)
+    assert (late.state, late.reason) == (R, Reason.DEADLINE_PASSED)
 
 
 def test_a_group_of_one_is_answered_as_one_agent() -> None:
     roster = a_roster(capacity=0)
-    assert answer_to(roster, a_group_request(roster, agents(1))).outcome == W
+    assert answer_to(roster, a_group_request(roster, agents(1))).state == W
 
 
 def test_each_of_a_group_has_an_enrolment_of_their_own_that_can_be_withdrawn() -> None:
@@ -206,7 +206,7 @@ def test_a_group_at_the_wrong_time_is_refused_for_the_time_not_because_it_does_n
     roster = a_roster(**session)
     request = a_group_request(roster, agents(2), all_or_nothing=True, received_at=received_at)
     answer = answer_to(roster, request)
-    assert (answer.outcome, answer.reason) == (R, reason)
+    assert (answer.state, answer.reason) == (R, reason)
 
 
 def test_a_group_sent_again_finds_everybody_enrolled_and_changes_nothing() -> None:
@@ -261,7 +261,7 @@ def test_a_group_in_which_an_agent_stands_twice_is_no_group() -> None:
 def test_a_group_of_nobody_is_answered_and_changes_nothing(together: bool) -> None:
     roster = a_roster()
     answer = answer_to(roster, a_group_request(roster, (), all_or_nothing=together))
-    assert (answer.outcome, answer.reason) == ("unchanged", None)
+    assert (answer.state, answer.reason) == ("unchanged", None)
     assert roster.decisions == []
 
 

@@ -98,13 +98,13 @@ def test_a_request_about_anothers_agent_is_answered_like_one_about_nobody(
     about_them = replace(requested(roster, agent), limits=limits)
     about_nobody = replace(requested(roster, an_agent_of()), limits=limits)
     assert decided(roster, about_them, about_nobody) == []
-    theirs, nobodys = roster.answers[-2:]
-    assert (theirs.outcome, theirs.reason, theirs.numbers) == (
-        nobodys.outcome,
+    theirs, nobodys = roster.results[-2:]
+    assert (theirs.state, theirs.reason, theirs.numbers) == (
+        nobodys.state,
         nobodys.reason,
         nobodys.numbers,
     )
-    assert theirs.outcome == "refused"
+    assert theirs.state == "refused"
     assert roster.latest[agent.key] is before
     assert roster.numbers() == seats
 
@@ -149,7 +149,7 @@ def test_a_list_of_trainees_changes_nobody_of_another_authority() -> None:
     claimed = an_agent_of(siret=NANTES, agent_id=agent.agent_id)
     request = replace(a_nomination(roster, [claimed], siret=NANTES), limits=OTHERS[0])
     answer = answer_to(roster, request)
-    assert (answer.outcome, answer.reason) == ("refused", Reason.ALREADY_ENROLLED)
+    assert (answer.state, answer.reason) == ("refused", Reason.ALREADY_ENROLLED)
     assert state_of(roster, agent) is State.ENROLLED
 
 

@@ -22,7 +22,7 @@ from services.enrolment.rules.organising import (
 )
 from services.enrolment.rules.requests import Request
 from services.enrolment.rules.seats import Seats
-from services.enrolment.rules.session_changes import take_over
+from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from services.enrolment.rules.waiting_list import WaitingGroup
@@ -52,9 +52,9 @@ class RulesAlone:
         self.attendance: dict[uuid.UUID, dict[int, str]] = {}
         self.cancelled_at: datetime | None = None
 
-    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+    def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         roster = self._open(now)
-        take_over(roster, session)
+        apply_state(roster, session)
         decide_in(roster, [])
         return self._close(roster)
 
@@ -63,7 +63,7 @@ class RulesAlone:
         self.seen |= {request.request_id for request in fresh}
         roster = self._open(now)
         decide_in(roster, fresh)
-        assert [answer.request for answer in roster.answers] == fresh
+        assert [answer.request for answer in roster.results] == fresh
         return self._close(roster)
 
     def expire(self, now: datetime) -> list[EnrolmentEvent]:
@@ -187,16 +187,16 @@ class SeveralByRulesAlone:
         self.stores: dict[uuid.UUID, RulesAlone] = {}
         self.seen: set[uuid.UUID] = set()
 
-    def take_over(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
+    def apply_state(self, session: SessionState, now: datetime) -> list[EnrolmentEvent]:
         store = self.stores.setdefault(session.session_id, RulesAlone(session))
-        return store.take_over(session, now)
+        return store.apply_state(session, now)
 
     def ask(self, requests: Sequence[Request], now: datetime) -> list[EnrolmentEvent]:
         fresh = [request for request in requests if request.request_id not in self.seen]
         self.seen |= {request.request_id for request in fresh}
         rosters = {session_id: store._open(now) for session_id, store in self.stores.items()}
         decide(rosters, fresh)
-        answered = [answer.request for roster in rosters.values() for answer in roster.answers]
+        answered = [answer.request for roster in rosters.values() for answer in roster.results]
         assert len(answered) == len(fresh)
         return [event for key, store in self.stores.items() for event in store._close(rosters[key])]
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.enrolment.rules.agent_schedule import AgentSchedule
 from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.requests import Answer, Position
+from services.enrolment.rules.requests import Position, RequestResult
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import AgentEnrolled, EnrolmentRefused, EnrolmentWithdrawn
@@ -47,7 +47,7 @@ def who_has_a_seat(**here: Any) -> tuple[SessionRoster, Agent]:
     return roster, agent
 
 
-def moved(here: SessionRoster, there: SessionRoster, agent: Agent, **request: Any) -> Answer:
+def moved(here: SessionRoster, there: SessionRoster, agent: Agent, **request: Any) -> RequestResult:
     [answer] = decided_together([here, there], a_swap(here, there, agent, **request))
     return answer
 
@@ -59,7 +59,7 @@ def test_a_seat_there_frees_the_one_here() -> None:
     here, agent = who_has_a_seat()
     there = a_roster()
     answer = moved(here, there, agent)
-    assert (answer.outcome, answer.reason) == (State.ENROLLED, None)
+    assert (answer.state, answer.reason) == (State.ENROLLED, None)
     assert (state_of(here, agent), state_of(there, agent)) == (State.WITHDRAWN, State.ENROLLED)
     assert (here.seats.taken, there.seats.taken) == (0, 1)
 
@@ -90,7 +90,7 @@ def test_one_may_move_back() -> None:
     here, agent = who_has_a_seat()
     there = a_roster()
     moved(here, there, agent)
-    assert moved(there, here, agent).outcome == State.ENROLLED
+    assert moved(there, here, agent).state == State.ENROLLED
     assert (state_of(here, agent), state_of(there, agent)) == (State.ENROLLED, State.WITHDRAWN)
 
 
@@ -122,7 +122,7 @@ def nothing_changes(
     before, seats, waiting = len(here.decisions), here.seats.taken, len(there.waiting_list)
     state = state_of(here, agent)
     answer = moved(here, there, agent, **request)
-    assert (answer.outcome, answer.reason) == (State.REFUSED, reason)
+    assert (answer.state, answer.reason) == (State.REFUSED, reason)
     [refusal] = since(here, before)
     assert isinstance(refusal, EnrolmentRefused)
     assert (refusal.asked, refusal.reason) == ("swap", reason)
@@ -291,7 +291,7 @@ def test_a_trainee_who_moves_after_the_list_closed_can_be_replaced() -> None:
     here, agent, newcomer = a_roster(**private), an_agent(), an_agent()
     decided(here, a_nomination(here, [agent]))
     there = a_roster(enrolment_closes_at=CLOSES + timedelta(days=30), **LATER)
-    assert moved(here, there, agent, received_at=CLOSES).outcome == State.ENROLLED
+    assert moved(here, there, agent, received_at=CLOSES).state == State.ENROLLED
     decided(here, a_nomination(here, [newcomer], received_at=CLOSES))
     assert names_of(since(here, 0))[-1] == ("AgentEnrolled", newcomer.agent_id)
 
@@ -306,7 +306,7 @@ def test_who_moves_answers_the_questions_there() -> None:
     assert (missing.reason, missing.numbers["question"]) == (Reason.ANSWER_MISSING, "repas")
     assert here.latest[agent.key].state is State.ENROLLED
     answer = moved(here, there, agent, answers={"repas": "Rien"})
-    assert answer.outcome == State.ENROLLED
+    assert answer.state == State.ENROLLED
     [[kept]] = there.question_answers.values()
     assert kept.value == "Rien"
 

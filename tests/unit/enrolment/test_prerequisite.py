@@ -35,7 +35,7 @@ def requiring(*certified: Agent, **session: Any) -> SessionRoster:
 def test_who_has_the_certificate_of_the_offer_gets_a_seat_and_another_does_not() -> None:
     agent, other = an_agent(), an_agent()
     roster = requiring(agent)
-    assert answer_to(roster, a_seat_request(roster, agent)).outcome == State.ENROLLED
+    assert answer_to(roster, a_seat_request(roster, agent)).state == State.ENROLLED
     assert answer_to(roster, a_seat_request(roster, other)).reason is Reason.PREREQUISITE_MISSING
 
 
@@ -67,7 +67,7 @@ def test_who_moves_needs_it_too() -> None:
     agent, here, there = an_agent(), a_roster(), requiring()
     enrol(here, agent)
     decided_together([here, there], a_swap(here, there, agent))
-    assert here.answers[-1].reason is Reason.PREREQUISITE_MISSING
+    assert here.results[-1].reason is Reason.PREREQUISITE_MISSING
     assert state_of(here, agent) is State.ENROLLED
 
 

@@ -97,12 +97,12 @@ def test_an_agent_who_is_refused_for_an_answer_may_ask_again() -> None:
     roster, agent = asking(a_question(required=True)), an_agent()
     assert answer_to(roster, a_seat_request(roster, agent)).reason is Reason.ANSWER_MISSING
     again = answer_to(roster, a_seat_request(roster, agent, answers={"repas": True}))
-    assert (again.outcome, again.reason) == (State.ENROLLED, None)
+    assert (again.state, again.reason) == (State.ENROLLED, None)
 
 
 def test_a_group_answers_no_questions() -> None:
     roster, members = asking(a_question(required=True)), agents(2)
-    assert answer_to(roster, a_group_request(roster, members)).outcome == State.ENROLLED
+    assert answer_to(roster, a_group_request(roster, members)).state == State.ENROLLED
 
 
 def test_the_adjustment_is_one_of_a_list_so_that_nobody_writes_why() -> None:

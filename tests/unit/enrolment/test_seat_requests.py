@@ -218,14 +218,14 @@ def test_each_request_gets_exactly_one_answer_with_its_own_id() -> None:
     events = decided(roster, *requests)
     requested = [request.request_id for request in requests]
     assert [event.request_id for event in events] == requested
-    assert [answer.request.request_id for answer in roster.answers] == requested
+    assert [answer.request.request_id for answer in roster.results] == requested
 
 
 def test_an_answer_keeps_the_numbers_it_was_decided_by() -> None:
     roster = a_roster(capacity=1)
     enrol(roster, an_agent(), an_agent())
     answer = answer_to(roster, a_seat_request(roster))
-    assert answer.outcome == State.WAITLISTED
+    assert answer.state == State.WAITLISTED
     assert answer.numbers == {
         "session_version": 1,
         "capacity": 1,

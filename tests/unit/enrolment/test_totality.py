@@ -25,7 +25,7 @@ from services.enrolment.rules.requests import (
     SeatRequest,
     Withdrawal,
 )
-from services.enrolment.rules.session_changes import take_over
+from services.enrolment.rules.session_changes import apply_state
 from services.enrolment.rules.session_roster import SessionRoster
 from services.enrolment.rules.states import State
 from shared.events.enrolment import Attendance
@@ -163,7 +163,7 @@ def _play(roster: SessionRoster, what: str, value: Any) -> None:
             decide_in(roster, requested)
             _each_is_answered_once(roster, requested)
         case "change":
-            take_over(roster, next_version(roster.session, **value))
+            apply_state(roster, next_version(roster.session, **value))
             decide_in(roster, ())
         case "rank":
             ranks(roster, *value)
@@ -206,7 +206,7 @@ def _answers_of_all(roster: SessionRoster, yes: bool) -> Iterator[Request]:
 
 
 def _each_is_answered_once(roster: SessionRoster, requested: list[Request]) -> None:
-    assert [answer.request for answer in roster.answers] == requested
+    assert [answer.request for answer in roster.results] == requested
     published = Counter(
         (event.request_id, event.agent.key) for event, _ in roster.decisions if event.request_id is not None
     )
@@ -253,5 +253,5 @@ def test_a_hold_is_found_for_every_session_there_can_be() -> None:
         request = SeatRequest(uuid.uuid4(), DURING, roster.session.session_id, AGENTS[0], approved=True)
         decide_in(roster, [request])
         roster.now = datetime(2099, 12, 30, 23, tzinfo=UTC)
-        take_over(roster, next_version(roster.session, capacity=1))
+        apply_state(roster, next_version(roster.session, capacity=1))
         assert roster.latest[AGENTS[0].key].state is State.OFFERED

@@ -66,8 +66,8 @@ def test_who_has_the_employers_word_waits_for_the_selection_and_hears_of_it() ->
 
 def test_the_request_is_answered_with_the_first_step_and_the_approval_with_the_second() -> None:
     roster, agent = a_two_step_roster(), an_agent()
-    assert answer_to(roster, a_seat_request(roster, agent)).outcome == EMPLOYER
-    assert answer_to(roster, an_approval(roster, agent)).outcome == SELECTION
+    assert answer_to(roster, a_seat_request(roster, agent)).state == EMPLOYER
+    assert answer_to(roster, an_approval(roster, agent)).state == SELECTION
 
 
 def test_who_is_denied_is_refused_and_is_no_candidate() -> None:

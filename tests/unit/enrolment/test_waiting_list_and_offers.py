@@ -90,7 +90,7 @@ def test_the_line_is_by_time_of_receipt_whenever_a_request_is_decided() -> None:
         [event] = decided(roster, a_seat_request(roster, agent, received_at=received_at))
         assert isinstance(event, AgentWaitlisted)
         assert event.position == {last: 1, first: 1, late: 2}[agent]
-        assert roster.answers[-1].numbers["place_in_line"] == event.position
+        assert roster.results[-1].numbers["place_in_line"] == event.position
     assert [waiting.agent for waiting in roster.waiting_list] == [first, late, last]
 
 

@@ -95,7 +95,7 @@ def test_the_answer_to_a_group_that_waits_says_so() -> None:
     roster, _ = a_full_session()
     request = a_group_request(roster, agents(2), all_or_nothing=True, may_wait=True)
     answer = answer_to(roster, request)
-    assert (answer.outcome, answer.reason) == (W, None)
+    assert (answer.state, answer.reason) == (W, None)
     assert answer.numbers["agents_waitlisted"] == 2
 
 
@@ -295,7 +295,7 @@ def test_nobody_moves_to_a_seat_that_a_group_keeps() -> None:
     enrol(there, an_agent())
     waits(there, *group)
     [answer] = decided_together([here, there], a_swap(here, there, mover))
-    assert (answer.outcome, answer.reason) == (R, Reason.SESSION_FULL)
+    assert (answer.state, answer.reason) == (R, Reason.SESSION_FULL)
 
 
 def test_another_group_that_asks_does_not_sit_on_kept_seats() -> None:

@@ -182,7 +182,7 @@ def test_everyone_is_told_why_a_session_is_cancelled() -> None:
     roster = a_roster()
     enrol(roster, an_agent())
     state = next_version(roster.session, status="cancelled").model_dump()
-    session_changes.take_over(roster, SessionCancelled(**state, cancellation_reason="Salle fermée."))
+    session_changes.apply_state(roster, SessionCancelled(**state, cancellation_reason="Salle fermée."))
     told_why = roster.decisions[-1][0]
     assert isinstance(told_why, EnrolmentWithdrawn)
     assert told_why.reason == "Salle fermée."
@@ -292,6 +292,6 @@ def test_a_mooc_has_no_empty_chair_and_is_left_until_its_end() -> None:
     roster, (first, second) = a_roster(format="mooc"), agents(2)
     enrol(roster, first, second)
     in_time = a_withdrawal(roster, first, received_at=ENDS - TICK)
-    assert answer_to(roster, in_time, at=ENDS - TICK).outcome is State.WITHDRAWN
+    assert answer_to(roster, in_time, at=ENDS - TICK).state is State.WITHDRAWN
     late = a_withdrawal(roster, second, received_at=ENDS)
     assert answer_to(roster, late, at=ENDS).reason is Reason.DEADLINE_PASSED

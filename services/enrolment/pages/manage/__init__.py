@@ -77,7 +77,7 @@ def add_to(
         (enrolment, person.show, ["GET"]),
         (f"{enrolment}/correction", person.correct, ["POST"]),
         (f"{enrolment}/desistement", person.withdraw, ["POST"]),
-        (f"{enrolment}/reponse", person.answer_offer, ["POST"]),
+        (f"{enrolment}/reponse", person.reply_to_offer, ["POST"]),
         (f"{enrolment}/accord", person.decide_approval, ["POST"]),
         (f"{enrolment}/deplacement", person.move, ["POST"]),
         (f"{enrolment}/priorite", person.prioritise, ["POST"]),

@@ -104,7 +104,7 @@ def _correction_in(form: Form) -> OrganiserAction:
 
 def _answer_in(form: Form) -> OrganiserAction:
     accepted, reason = _heard_in(form)
-    return partial(enrolments.answer_offer, accepted=accepted, reason=reason)
+    return partial(enrolments.reply_to_offer, accepted=accepted, reason=reason)
 
 
 def approval_in(form: Form) -> OrganiserAction:
@@ -155,7 +155,7 @@ class PersonPages:
         """Withdraw the person, who asked for it, or whose employer did."""
         return await self._do(visit, withdrawal_in, "desistee")
 
-    async def answer_offer(self, visit: StaffVisit) -> Response:
+    async def reply_to_offer(self, visit: StaffVisit) -> Response:
         """Take or leave the seat that is offered, as the person has told the organiser."""
         return await self._do(visit, _answer_in, "repondue")
 

@@ -28,7 +28,7 @@ async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
     now = next(iter(rosters)).now
     changed = [enrolment for roster in rosters for enrolment in roster.changed.values()]
     await enrolments.save(tx, changed, now)
-    await requests_store.save_answers(tx, [answer for roster in rosters for answer in roster.answers], now)
+    await requests_store.save_results(tx, [result for roster in rosters for result in roster.results], now)
     await changes.save(tx, [change for roster in rosters for change in roster.changes], now)
     recorded = {key: mark for roster in rosters for key, mark in roster.recorded.items()}
     await attendance.save(tx, recorded, now)
