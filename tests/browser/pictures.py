@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from services.notifier.render import preview
-from tests.browser.conftest import Served, new_tab
-from tests.browser.served_enrolment import TOKEN, ServedEnrolment
-from tests.browser.served_portal import ServedPortal
-from tests.browser.test_every_page import MANAGE, log_in
+from tests.browser.conftest import ServedCatalogue, ServedEnrolment, ServedPortal, new_tab
+from tests.browser.test_manage_enrolments import log_in
+from tests.pages.served_enrolment import TOKEN
+from tests.pages.states_enrolment import MANAGE
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 LARGEST = 80_000
@@ -52,7 +52,7 @@ def keep(page: Page, name: str) -> None:
 @pytest.mark.browser
 def test_pictures(
     chromium: Browser,
-    served: Served,
+    served: ServedCatalogue,
     served_enrolment: ServedEnrolment,
     served_portal: ServedPortal,
 ) -> None:
@@ -61,8 +61,8 @@ def test_pictures(
         page.goto("/sessions")
         keep(page, "sessions")
     with screen(chromium, served_enrolment.url) as page:
-        log_in(page, MANAGE, TOKEN)
-        page.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}")
+        log_in(page, TOKEN)
+        page.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}")
         keep(page, "organiser")
     with screen(chromium, served_portal.url) as page:
         page.goto("/")

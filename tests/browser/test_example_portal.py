@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import new_tab
-from tests.browser.served_portal import LOIC, ServedPortal
+from tests.browser.conftest import ServedPortal, new_tab
+from tests.pages.served_portal import LOIC
 from tests.unit.local.portal.test_pages import A_SESSION, SESSION
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, served_port
     expect(travel.get_by_text("En direct")).to_be_visible()
     first = travel.get_by_role("listitem").first
     first.get_by_text("En-têtes").click()
-    served_portal.hear("AgentWaitlisted", SESSION[:-1] + "9", position=7)
+    served_portal.known.hear("AgentWaitlisted", SESSION[:-1] + "9", position=7)
     expect(travel.get_by_role("listitem").first).to_contain_text("7e place dans la file")
     expect(wide.get_by_role("status")).to_contain_text("Sur la liste d’attente")
     expect(travel.locator("details[open]")).to_have_count(1)
@@ -32,7 +32,7 @@ def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, served_port
     wide.get_by_text("Se désister").first.click()
     reason = wide.get_by_label("Motif (facultatif)").first
     reason.fill("Je suis")
-    served_portal.hear("AgentWaitlisted", SESSION[:-1] + "8", position=8)
+    served_portal.known.hear("AgentWaitlisted", SESSION[:-1] + "8", position=8)
     expect(travel.get_by_role("listitem").first).to_contain_text("8e place dans la file")
     expect(reason).to_have_value("Je suis")
 
@@ -40,13 +40,13 @@ def test_an_answer_appears_by_itself_and_disturbs_nobody(wide: Page, served_port
 def test_without_script_a_link_shows_what_came(chromium: Browser, served_portal: ServedPortal) -> None:
     with new_tab(chromium, base_url=served_portal.url, java_script_enabled=False) as page:
         page.goto("/agents/EX-102")
-        served_portal.hear("AgentEnrolled", agent=LOIC.as_json())
+        served_portal.known.hear("AgentEnrolled", agent=LOIC.as_json())
         page.get_by_role("link", name="Actualiser").click()
         expect(page.get_by_text("Inscription confirmée").first).to_be_visible()
 
 
 def test_a_form_works_with_the_keyboard_alone(wide: Page, served_portal: ServedPortal) -> None:
-    before = len(served_portal.journal.travels)
+    before = len(served_portal.known.journal.travels)
     wide.goto(f"/sessions/{SESSION}")
     expect(wide.get_by_role("heading", level=1)).to_have_text(str(A_SESSION["title"]))
     wide.get_by_label("Pour qui ?").focus()
@@ -59,4 +59,4 @@ def test_a_form_works_with_the_keyboard_alone(wide: Page, served_portal: ServedP
     expect(button).to_be_focused()
     wide.keyboard.press("Enter")
     expect(wide.get_by_role("heading", level=1)).to_have_text("Bonjour Karim Béranger")
-    assert len(served_portal.journal.travels) == before + 1
+    assert len(served_portal.known.journal.travels) == before + 1

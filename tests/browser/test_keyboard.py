@@ -9,13 +9,11 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from services.catalogue.rules.offers import loaded_session_id
 from shared import clock
-from tests.browser import served_enrolment as enrolment
-from tests.browser import served_notifier as notifier
-from tests.browser.conftest import TOKEN, Served, new_tab
-from tests.browser.served_enrolment import ServedEnrolment
-from tests.browser.served_notifier import ServedNotifier
-from tests.browser.served_portal import ServedPortal
-from tests.browser.test_public_pages import PAGES
+from tests.browser.conftest import ServedCatalogue, ServedEnrolment, ServedNotifier, ServedPortal, new_tab
+from tests.pages import served_enrolment as enrolment
+from tests.pages import served_notifier as notifier
+from tests.pages.served_catalogue import TOKEN
+from tests.pages.states_catalogue import PAGES
 from tests.unit.local.portal.test_pages import SESSION
 
 pytestmark = pytest.mark.browser
@@ -76,7 +74,7 @@ def log_in(page: Page, path: str, token: str) -> None:
 
 
 def test_an_agent_finds_an_event_and_asks_for_a_seat(
-    chromium: Browser, served: Served, served_portal: ServedPortal
+    chromium: Browser, served: ServedCatalogue, served_portal: ServedPortal
 ) -> None:
     def to_the_portal(route: Route) -> None:
         route.fulfill(status=302, headers={"location": f"{served_portal.url}/sessions/{SESSION}"})
@@ -99,7 +97,7 @@ def test_an_agent_gives_up_a_seat_by_the_link_of_a_letter(
     chromium: Browser, served_enrolment: ServedEnrolment
 ) -> None:
     with new_tab(chromium, base_url=served_enrolment.url) as page:
-        page.goto(served_enrolment.withdrawal)
+        page.goto(served_enrolment.known.withdrawal)
         press(page, "Oui, je me désiste")
         expect(page.get_by_role("heading", level=1)).to_contain_text("désistement est enregistré")
 
@@ -107,7 +105,7 @@ def test_an_agent_gives_up_a_seat_by_the_link_of_a_letter(
 def test_an_organiser_confirms_a_ranking(chromium: Browser, served_enrolment: ServedEnrolment) -> None:
     with new_tab(chromium, base_url=served_enrolment.url) as page:
         log_in(page, "/inscriptions/gestion", enrolment.TOKEN)
-        page.goto(f"/inscriptions/gestion/sessions/{served_enrolment.sessions['decided']}/candidatures")
+        page.goto(f"/inscriptions/gestion/sessions/{served_enrolment.known.sessions['decided']}/candidatures")
         for left in (3, 2, 1):
             expect(page.get_by_role("button", name="Classer ensuite")).to_have_count(left)
             press(page, re.compile("^Classer ensuite"))
@@ -134,7 +132,7 @@ def test_support_finds_a_person_and_sends_a_letter_again(
         expect(page.get_by_text("Ce courriel est encore en route")).to_be_visible()
 
 
-def test_staff_create_a_session(chromium: Browser, served: Served) -> None:
+def test_staff_create_a_session(chromium: Browser, served: ServedCatalogue) -> None:
     with new_tab(chromium, base_url=served.url) as page:
         log_in(page, "/gestion", TOKEN)
         press(page, re.compile("Nouvelle session"), "link")
@@ -207,7 +205,7 @@ HEARD: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("path", HEARD)
 def test_a_page_is_heard_in_the_order_in_which_it_is_read(
-    chromium: Browser, served: Served, path: str
+    chromium: Browser, served: ServedCatalogue, path: str
 ) -> None:
     with new_tab(chromium, base_url=served.url) as page:
         page.goto(path)
@@ -219,7 +217,7 @@ def test_a_roster_is_heard_in_the_order_in_which_it_is_read(
 ) -> None:
     with new_tab(chromium, base_url=served_enrolment.url) as page:
         log_in(page, "/inscriptions/gestion", enrolment.TOKEN)
-        page.goto(f"/inscriptions/gestion/sessions/{served_enrolment.sessions['full']}")
+        page.goto(f"/inscriptions/gestion/sessions/{served_enrolment.known.sessions['full']}")
         in_order(
             page,
             'link "Aller au contenu"',

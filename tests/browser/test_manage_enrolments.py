@@ -20,14 +20,14 @@ from playwright.sync_api import (
 )
 
 from shared.web.links import ARRIVAL
-from tests.browser.conftest import new_tab
-from tests.browser.served_enrolment import (
+from tests.browser.conftest import ServedEnrolment, new_tab
+from tests.pages.served import on_a_port
+from tests.pages.served_enrolment import (
     COLLEAGUE,
     NEW,
     TOKEN,
     WHO_LEAVES,
-    ServedEnrolment,
-    serve_enrolment,
+    enrolment,
 )
 
 pytestmark = pytest.mark.browser
@@ -40,7 +40,7 @@ DESK = ViewportSize(width=1440, height=800)
 def served_enrolment(
     new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServedEnrolment]:
-    with serve_enrolment(new_database("enrolment"), tmp_path_factory.mktemp("manage")) as served:
+    with on_a_port(enrolment, new_database("enrolment"), tmp_path_factory.mktemp("manage")) as served:
         yield served
 
 
@@ -75,7 +75,7 @@ def door(tab: Page, served_enrolment: ServedEnrolment) -> Iterator[Page]:
 
 
 def at_the_door(served: ServedEnrolment, situation: str = "past") -> str:
-    return f"{MANAGE}/sessions/{served.sessions[situation]}/pointage?seance=1"
+    return f"{MANAGE}/sessions/{served.known.sessions[situation]}/pointage?seance=1"
 
 
 def answer_taps(page: Page, *answers: Callable[[Route], None]) -> list[Route]:
@@ -140,7 +140,7 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 def test_a_phone_has_each_navigation_in_one_line_that_scrolls_to_where_one_is(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/historique")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/historique")
     for name in ("Principale", "Pages de la session"):
         links = tab.get_by_role("navigation", name=name).get_by_role("link")
         tops = links.evaluate_all("links => links.map((link) => link.getBoundingClientRect().top)")
@@ -163,7 +163,7 @@ def test_bespoke_requests_wait_in_the_list_and_lead_to_their_pages(tab: Page) ->
 
 
 def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}")
     tab.get_by_label("Nom, courriel ou employeur").fill("elise")
     expect(tab.locator("tbody tr:visible")).to_have_count(1)
     tab.keyboard.press("Enter")
@@ -171,7 +171,7 @@ def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: Ser
 
 
 def test_several_are_chosen_and_it_is_said_what_follows(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}?etat=place&tri=nom")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}?etat=place&tri=nom")
     tab.get_by_role("link", name="Choisir toute la page").click()
     boxes = tab.get_by_role("checkbox")
     expect(boxes.last).to_be_checked()
@@ -185,7 +185,7 @@ def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
     tab.set_viewport_size(DESK)  # where one drags
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['ranking']}/candidatures")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['ranking']}/candidatures")
     unranked = tab.get_by_role("button", name="Classer ensuite")
     unranked_row = tab.locator("ul.candidates li").first
     name = unranked_row.locator("strong").inner_text()
@@ -225,7 +225,7 @@ READS = "window.BarcodeDetector = class {{ async detect() {{ return [{{ rawValue
 
 def test_the_camera_is_off_once_codes_cannot_be_read(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.add_init_script(CAMERA + READS_NOTHING)
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/pointage")
     tab.get_by_text("Par la référence ou le code").click()
     tab.get_by_role("button", name="Lire un code par la caméra").click()
     expect(tab.get_by_role("button", name="La caméra n’est pas disponible")).to_be_visible()
@@ -245,7 +245,7 @@ def test_who_shows_a_code_to_the_camera_is_noted(door: Page, served_enrolment: S
 
 
 def test_who_comes_is_noted_by_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/pointage")
     tab.get_by_label("Chercher un nom").fill("kerdoncuff")
     expect(tab.locator(".arrivals li:visible")).to_have_count(1)
     tab.locator(".arrivals li:visible").get_by_role("button", name="Pointer").click()
@@ -259,7 +259,7 @@ def test_who_is_looked_for_at_the_door_stands_below_the_field(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
     tab.set_viewport_size({"width": 360, "height": 640})
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/pointage")
     field, letters = tab.get_by_label("Chercher un nom"), tab.locator("#arrivees h3:visible")
     expect(letters).not_to_have_count(1)
     field.fill("morvan")
@@ -278,11 +278,11 @@ def test_who_is_looked_for_at_the_door_stands_below_the_field(
 
 
 def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['full']}?etat=place")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}?etat=place")
     tab.locator("tbody th a").first.click()
     tab.locator("summary", has_text="Changer de session").click()
     tab.get_by_label("Nouvelle session").select_option(
-        value=str(served_enrolment.sessions["empty"]),
+        value=str(served_enrolment.known.sessions["empty"]),
     )
     tab.get_by_role("button", name="Changer de session").click()
     expect(tab.get_by_label("Quel repas ?")).to_be_visible()
@@ -291,7 +291,7 @@ def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: Se
 def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
     tab: Page, served_enrolment: ServedEnrolment
 ) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/pointage?seance=1")
     rows, status = tab.locator(".arrivals li"), tab.locator("#envois")
     tab.context.set_offline(True)
     rows.nth(0).get_by_role("button", name="Pointer").click()
@@ -309,7 +309,7 @@ def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
 
 
 def test_who_is_refused_when_it_is_sent_is_told(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}/pointage?seance=1")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}/pointage?seance=1")
     answer_taps(tab, refuse)
     tap(tab, 0)
     expect(tab.locator(".arrivals li").first).to_contain_text("Refusé")
@@ -448,7 +448,7 @@ def test_a_browser_that_keeps_nothing_notes_at_once(door: Page, served_enrolment
 
 
 def test_a_code_that_is_read_leads_to_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.sessions['past']}")
+    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}")
     person = tab.locator("tbody th a").first.get_attribute("href") or ""
     tab.goto(f"{ARRIVAL}/{person.rpartition('/')[2]}")
     tab.get_by_role("button", name="Pointer l’arrivée").click()
@@ -458,7 +458,7 @@ def test_a_code_that_is_read_leads_to_one_tap(tab: Page, served_enrolment: Serve
 
 
 def in_session(served: ServedEnrolment, situation: str, rest: str = "") -> str:
-    return f"{MANAGE}/sessions/{served.sessions[situation]}{rest}"
+    return f"{MANAGE}/sessions/{served.known.sessions[situation]}{rest}"
 
 
 def open_part(page: Page, name: str) -> Locator:
@@ -501,7 +501,7 @@ def test_a_person_is_enrolled_by_hand_joined_noted_corrected_moved_and_withdrawn
     tab.get_by_role("button", name="Enregistrer la correction").click()
     is_said(tab, "C’est corrigé")
     open_part(tab, "Changer de session").get_by_label("Nouvelle session").select_option(
-        value=str(served_enrolment.sessions["long"])
+        value=str(served_enrolment.known.sessions["long"])
     )
     tab.get_by_role("button", name="Changer de session").click()
     is_said(tab, "La personne est dans cette session")

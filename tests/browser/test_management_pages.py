@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
-from tests.browser.conftest import TOKEN, Served, new_phone, new_tab, violations
+from tests.browser.conftest import ServedCatalogue, new_phone, new_tab, violations
+from tests.pages.served_catalogue import TOKEN
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def log_in_kept(chromium: Browser, served: Served) -> StorageState:
+def log_in_kept(chromium: Browser, served: ServedCatalogue) -> StorageState:
     """What a browser keeps of somebody of Bretagne who has logged in."""
     with new_tab(chromium, base_url=served.url) as page:
         log_in(page)
@@ -24,7 +25,7 @@ def log_in_kept(chromium: Browser, served: Served) -> StorageState:
 
 
 @pytest.fixture
-def organiser(chromium: Browser, served: Served, log_in_kept: StorageState) -> Iterator[Page]:
+def organiser(chromium: Browser, served: ServedCatalogue, log_in_kept: StorageState) -> Iterator[Page]:
     """A tab of somebody of Bretagne who is logged in."""
     with new_phone(chromium, served.url, storage_state=log_in_kept) as tab:
         tab.goto("/gestion")

@@ -6,33 +6,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from services.catalogue.rules.offers import loaded_session_id
-from tests.browser.conftest import NEWS, Served, new_tab, violations
-from tests.browser.served_notifier import ServedNotifier
+from tests.browser.conftest import ServedCatalogue, ServedNotifier, new_tab, violations
+from tests.pages.served_catalogue import NEWS
+from tests.pages.states_catalogue import PAGES
 
 pytestmark = pytest.mark.browser
-
-MOOC = loaded_session_id("mooc-fondamentaux-ia", "printemps-2025")
-RENNES = loaded_session_id("ia-et-territoires", "rennes")
-PAGES = {
-    "home": "/",
-    "near": "/?delegation=bretagne",
-    "list": "/sessions",
-    "calendar": "/sessions?vue=calendrier",
-    "map": "/sessions?vue=carte&format=local_event",
-    "filtered": "/sessions?format=webinar&ouvertes=oui&delegation=inet",
-    "nothing": "/sessions?recherche=zzz",
-    "wrong": "/sessions?du=hier&delegation=atlantide",
-    "mooc": f"/sessions/{MOOC}",
-    "local-event": f"/sessions/{RENNES}",
-    "offer": "/offres/ia-et-territoires",
-    "bespoke": "/offres/sur-mesure-enjeux-ia",
-    "resources": "/ressources",
-    "accessibility": "/accessibilite",
-    "legal-notice": "/mentions-legales",
-    "personal-data": "/donnees-personnelles",
-    "missing": "/rien",
-}
 
 
 def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
@@ -43,14 +21,16 @@ def test_a_page_with_a_fault_would_be_found(page: Page) -> None:
     assert any(fault.startswith("image-alt: ") for fault in found)
 
 
-def test_who_wants_more_contrast_has_it(chromium: Browser, served: Served) -> None:
+def test_who_wants_more_contrast_has_it(chromium: Browser, served: ServedCatalogue) -> None:
     with new_tab(chromium, base_url=served.url, color_scheme="dark", contrast="more") as page:
         for name in ("home", "list", "calendar", "map", "local-event"):
             page.goto(PAGES[name])
             assert violations(page, only="color-contrast") == []
 
 
-def test_filters_work_without_scripts_and_stay_in_the_form(chromium: Browser, served: Served) -> None:
+def test_filters_work_without_scripts_and_stay_in_the_form(
+    chromium: Browser, served: ServedCatalogue
+) -> None:
     with new_tab(chromium, base_url=served.url, java_script_enabled=False) as page:
         page.goto("/sessions")
         page.get_by_role("radio", name="Webinaire").check(force=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared import clock
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.vocabulary import Agent
 
@@ -74,7 +75,7 @@ def a_question(question_id: str = "repas", kind: str = "yes_no", **changes: Any)
 
 def open_now(**changes: Any) -> SessionState:
     """A session that is open at this very moment and starts in a month."""
-    now = datetime.now(UTC)
+    now = clock.now()
     dates = {
         "enrolment_opens_at": now - timedelta(days=10),
         "enrolment_closes_at": now + timedelta(days=20),

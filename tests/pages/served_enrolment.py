@@ -1,0 +1,210 @@
+"""An enrolment service with sessions of Bretagne in every situation, for its pages in a real browser."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from services.enrolment.app import compose
+from services.enrolment.rules.requests import SeatRequest
+from services.enrolment.service import bespoke_tasks
+from services.enrolment.settings import Settings
+from shared import clock
+from shared.database import Database
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from shared.web.links import Purpose
+from tests.conftest import settings_of
+from tests.integration.enrolment.bespoke import answered, requested
+from tests.integration.enrolment.conftest import INTAKE_KEY, Front
+from tests.support.builders import a_question, an_agent, open_now
+from tests.support.consuming import received
+
+TOKEN = "advisor-bretagne"
+ADMIN_TOKEN = "exploitation"
+COLLEAGUE = "colleague-bretagne"
+"""The token of another who organises the same sessions."""
+NAMES = (
+    ("Zoé", "Durand"), ("Loïc", "Le Goff"), ("Anne-Marie", "Kerdoncuff"), ("Élise", "Martin"),
+    ("Yann", "Bernard"), ("Maxence", "de La Villemarqué-Trémargat"), ("Inès", "Benali"), ("Paul", "Morvan"),
+    ("Claire", "Nguyen"), ("Gwenaël", "Riou"), ("Fatou", "Diallo"), ("Hervé", "Le Bris"),
+)  # fmt: skip
+
+WHO_LEAVES = an_agent("A-leaves")
+LONG = "Anticonstitutionnellement" * 4
+
+NEW, TAKEN_ON = UUID(int=1), UUID(int=2)
+"""Bespoke requests that wait for Bretagne."""
+CLOSED = "jsonb_build_object('enrolment_closes_at', now() - interval '1 day')"
+OVER = (
+    "jsonb_build_object('enrolment_closes_at', now() - interval '9 days', "
+    "'starts_at', now() - interval '27 hours', 'ends_at', now() - interval '20 hours')"
+)
+CHANGES = {
+    "decided": CLOSED,
+    "minimum": CLOSED,
+    "ranking": CLOSED,
+    "past": OVER,
+    "held": OVER,
+}
+"""What time brings: the new dates of sessions in which people have enrolled."""
+
+
+@dataclass
+class KnownEnrolments:
+    """The sessions by their situation, and a link of a letter."""
+
+    sessions: dict[str, UUID]
+    withdrawal: str
+    """The address of the page by which somebody leaves the session that is online."""
+
+
+class Agents:
+    """Agents with names as people have them, and numbers that are the same each time."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def __call__(self, count: int) -> list[Agent]:
+        return [self.one(*NAMES[index % len(NAMES)]) for index in range(count)]
+
+    def one(self, given_name: str, family_name: str, **changes: Any) -> Agent:
+        agent_id = f"A-{next(self._numbers)}"
+        email = f"{agent_id.lower()}@ville-exemple.fr"
+        names = {"given_name": given_name, "family_name": family_name, "email": email}
+        return an_agent(agent_id, **(names | changes))
+
+
+async def fill(database: Database) -> dict[str, UUID]:
+    """One session for each situation that a page has to show."""
+    front, people, now = Front(database), Agents(), clock.now()
+    asked = [
+        a_question("repas", "choice", label="Quel repas ?"),
+        a_question("acces", "text", label="Venez-vous en train ?"),
+    ]
+    morning = (now + timedelta(days=30)).replace(hour=8, minute=30, second=0, microsecond=0)
+    by_day = {
+        "starts_at": morning,
+        "ends_at": morning + timedelta(hours=7),
+        "enrolment_closes_at": morning - timedelta(days=10),
+    }
+    later = {"starts_at": now + timedelta(days=50), "ends_at": now + timedelta(days=50, hours=6)}
+    # The same in each run: ids and moments decide the order.
+    ids = map(UUID, (f"{number:032x}" for number in itertools.count(1)))
+
+    def session(**changes: Any) -> SessionState:
+        session_id = next(ids)
+        starts_at = now + timedelta(days=30, minutes=-session_id.int)
+        return open_now(session_id=session_id, **({"starts_at": starts_at} | changes))
+
+    sessions = {
+        "full": session(
+            capacity=6, waiting_list="offer", venue="Hôtel de ville, 35000 Rennes", questions=asked, **by_day
+        ),
+        "ranking": session(
+            format="inet",
+            approval="selection",
+            capacity=3,
+            venue="INSET, 49000 Angers",
+            title="Conduire un projet d’intelligence artificielle",
+        ),
+        "approval": session(
+            approval="employer",
+            venue="Palais des congrès, 56000 Vannes",
+            enrolment_closes_at=now + timedelta(days=3),
+        ),
+        "minimum": session(
+            capacity=20, minimum=12, venue="Quartz, 29200 Brest", starts_at=now + timedelta(days=4)
+        ),
+        "past": session(capacity=12, venue="Centre, 22000 Saint-Brieuc"),
+        "held": session(venue="Mairie, 35400 Saint-Malo"),
+        "online": session(format="webinar", venue=None, capacity=None, title="L’IA générative en une heure"),
+        "empty": session(venue="Médiathèque, 29000 Quimper", questions=asked, **later),
+        "decided": session(format="inet", approval="selection", capacity=2, venue="INSET, 54000 Nancy"),
+        "long": session(title=LONG, venue=f"Salle {'Llanfairpwllgwyngyll' * 3}, 29000 Brest"),
+    }
+    await front.publish(*sessions.values())
+
+    async def enrol(situation: str, *agents: Agent) -> None:
+        session_id = sessions[situation].session_id
+        await front.answer(
+            *(SeatRequest(next(ids), clock.now(), session_id, agent, False) for agent in agents)
+        )
+
+    first = people(12)
+    await enrol("full", *first)
+    await front.withdraw(sessions["full"], first[1])
+    await enrol("ranking", *people(5))
+    await enrol("approval", *people(2))
+    await enrol("minimum", *people(4))
+    await enrol("past", *people(9))
+    await enrol("held", *people(3))
+    await enrol("decided", *people(3))
+    await enrol("online", WHO_LEAVES)
+    employer = {"siret": "21350238800019", "name": "Syndicat" * 12, "delegation": "bretagne"}
+    long = people.one("Zoé", "K" * 80, email=f"{'k' * 60}@ville.example", employer=employer)
+    await enrol("long", long)
+    async with database.transaction() as tx:
+        await tx.execute(text("INSERT INTO bad_address VALUES ('', :id, now())"), {"id": first[2].agent_id})
+        for situation, change in CHANGES.items():
+            await tx.execute(
+                text(
+                    "UPDATE session SET version = version + 1, "
+                    f"state = state || {change} || jsonb_build_object('version', version + 1) "
+                    "WHERE session_id = :id"
+                ),
+                {"id": sessions[situation].session_id},
+            )
+        await bespoke_tasks.record_progress(
+            tx,
+            [
+                received(requested(NEW)),
+                received(requested(TAKEN_ON)),
+                received(answered(TAKEN_ON, "qualified")),
+            ],
+        )
+    return {situation: session.session_id for situation, session in sessions.items()}
+
+
+async def withdrawal_link(database: Database, settings: Settings) -> str:
+    """What a letter leads to: the page by which its reader gives up a seat."""
+    assert settings.links is not None
+    async with database.quiet_transaction() as tx:
+        found = await tx.scalar(
+            text("SELECT enrolment_id FROM enrolment WHERE agent_id = :id"), {"id": WHO_LEAVES.agent_id}
+        )
+    mark = settings.links.mark(WHO_LEAVES.email)
+    until = clock.now() + timedelta(days=30)
+    return settings.links.to_agent(Purpose.WITHDRAW, found, mark, until=until)
+
+
+@asynccontextmanager
+async def enrolment(url: str, folder: Path, address: str) -> AsyncIterator[tuple[Any, KnownEnrolments]]:
+    """The service on this database, filled."""
+    tokens_file = folder / "tokens.json"
+    entries = [
+        {"name": token, "role": "organiser", "delegation": "bretagne", "sha256": _sha256(token)}
+        for token in (TOKEN, COLLEAGUE)
+    ] + [{"name": ADMIN_TOKEN, "role": "admin", "sha256": _sha256(ADMIN_TOKEN)}]
+    tokens_file.write_text(json.dumps(entries))
+    given = settings_of("enrolment", url, "localhost:1") | {"PUBLIC_BASE_URL": address}
+    settings = Settings.model_validate(
+        {name.lower(): value for name, value in given.items()}
+        | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY, "link_signing_key": "k" * 32}
+    )
+    process = compose(settings)
+    sessions = await fill(process.database)
+    yield process.api, KnownEnrolments(sessions, await withdrawal_link(process.database, settings))
+    await process.database.close()
+
+
+def _sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
