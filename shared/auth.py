@@ -5,12 +5,13 @@ Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import Gauge
@@ -202,12 +203,7 @@ class TokenFirst(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
-        checks = [
-            dependency.call
-            for dependency in self.dependant.dependencies
-            if dependency.call is not None
-            and any(isinstance(documented.call, HTTPBearer) for documented in dependency.dependencies)
-        ]
+        checks = list(_token_checks(self.dependant))
         if self.body_field is None or not checks:
             return handler
 
@@ -219,6 +215,16 @@ class TokenFirst(APIRoute):
             return await handler(request)
 
         return token_first
+
+
+def _token_checks(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    """The checks of the token among the dependencies of an operation, and among theirs."""
+    for dependency in dependant.dependencies:
+        if any(isinstance(documented.call, HTTPBearer) for documented in dependency.dependencies):
+            assert dependency.call is not None  # noqa: S101 for the type checker: only the operation has none
+            yield dependency.call
+        else:
+            yield from _token_checks(dependency)
 
 
 def bearer_token(request: Request) -> str | None:

@@ -1,6 +1,7 @@
-"""Who sends a request, what they may see and change, and what they have read already."""
+"""Who sends a request, what they may see and change, and which version they have read."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -8,8 +9,10 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from services.catalogue.rules.searching import PUBLIC, Viewer
 from services.catalogue.service.access import viewer_of
+from services.catalogue.service.acting import Acting
 from shared.auth import Principal, Role, requires
 from shared.database import Database as SharedDatabase
+from shared.database import Transaction
 from shared.guard import Guard
 from shared.openapi import bearer
 from shared.read_log import PurposeHeader, Reading, reading_of
@@ -27,7 +30,7 @@ async def _viewer(
     request: Request,
     _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer(_STAFF, "StaffToken"))],
 ) -> Viewer:
-    """The public where there is no token, or one of a role that organises nothing; a wrong one is refused."""
+    """The public, or the organiser whose token the request has. A wrong token is refused."""
     if "authorization" not in request.headers:
         return PUBLIC
     principal = await _known(request)
@@ -39,10 +42,10 @@ def _if_match(
         str | None, Header(description="The ETag of what was read: 412 when it was decided otherwise since.")
     ] = None,
 ) -> frozenset[str] | None:
-    """The tags that may be changed; None where any may. A weak tag matches nothing (RFC 9110, 13.1.1).
+    """The tags that may be changed; None: any. A weak tag matches nothing (RFC 9110, 13.1.1).
 
-    The part of a tag behind its dot changes without a decision (how full a session is, what the clock says),
-    and is left out: it keeps nobody from deciding.
+    The part of a tag after its dot changes without a decision (how full a session is, what the clock says).
+    It is left out, so that it never prevents a decision.
     """
     if if_match is None or if_match.strip() == "*":
         return None
@@ -51,7 +54,6 @@ def _if_match(
 
 _TAG = re.compile(r'(?:^|,)\s*"([^".]*)(?:\.[^"]*)?"')
 
-IfMatch = Annotated[frozenset[str] | None, Depends(_if_match)]
 IfNoneMatch = Annotated[
     str | None, Header(description="The ETag of what you have: 304 while nothing of it has changed.")
 ]
@@ -59,6 +61,38 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "What you 
 """In the ``responses=`` of what takes ``If-None-Match``."""
 Database = Annotated[SharedDatabase, Depends(_database)]
 Organiser = Annotated[Principal, Depends(requires(Role.ORGANISER, documented=_STAFF))]
+
+
+async def _reader(database: Database) -> AsyncIterator[Transaction]:
+    async with database.quiet_transaction() as tx:
+        yield tx
+
+
+async def _acting(database: Database, organiser: Organiser) -> AsyncIterator[Acting]:
+    async with database.transaction() as tx:
+        yield Acting(tx, organiser)
+
+
+async def _changing(
+    database: Database,
+    organiser: Organiser,
+    seen: Annotated[frozenset[str] | None, Depends(_if_match)],
+) -> AsyncIterator[Acting]:
+    async with database.transaction() as tx:
+        yield Acting(tx, organiser, seen)
+
+
+async def _looking(organiser: Organiser, tx: "ReadOnly") -> Acting:
+    return Acting(tx, organiser)
+
+
+# The scope "function" commits before the answer is sent: a commit that fails is answered with a 500.
+ReadOnly = Annotated[Transaction, Depends(_reader, scope="function")]
+ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
+"""An organiser who makes something."""
+ChangingOrganiser = Annotated[Acting, Depends(_changing, scope="function")]
+"""An organiser who changes what they have read; ``If-Match`` says which version."""
+LookingOrganiser = Annotated[Acting, Depends(_looking)]
 
 
 def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.catalogue.api.access import Database, IfMatch, Organiser, OrganiserReading
+from services.catalogue.api.access import ChangingOrganiser, LookingOrganiser, OrganiserReading
 from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.service import bespoke
 from services.catalogue.service.commands import BespokeAnswerRequest
@@ -60,16 +60,12 @@ class BespokeQuery(BaseModel):
 @router.get("", summary="The requests of authorities, the newest first")
 async def list_requests(
     query: Annotated[BespokeQuery, Query()],
-    database: Database,
-    organiser: Organiser,
+    acting: LookingOrganiser,
     reading: OrganiserReading,
 ) -> Page[BespokeBody]:
     """Those of the token's delegation; all, for those who act everywhere."""
     after = position(query.cursor, _KEY)
-    async with database.quiet_transaction() as tx:
-        requests = await bespoke.page(
-            tx, organiser, after, query.limit + 1, reading=reading, state=query.state
-        )
+    requests = await bespoke.page(acting, after, query.limit + 1, reading=reading, state=query.state)
     return page_of(
         requests,
         query.limit,
@@ -80,11 +76,10 @@ async def list_requests(
 
 @router.get("/{bespoke_id}", summary="One request")
 async def show_request(
-    bespoke_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading, response: Response
+    bespoke_id: UUID, acting: LookingOrganiser, reading: OrganiserReading, response: Response
 ) -> BespokeBody:
     """What was asked, by whom, and what was answered."""
-    async with database.quiet_transaction() as tx:
-        request = await bespoke.show(tx, organiser, bespoke_id, reading)
+    request = await bespoke.show(acting, bespoke_id, reading)
     return _answer(request, response)
 
 
@@ -92,16 +87,12 @@ async def show_request(
 async def answer_request(
     bespoke_id: UUID,
     answer: BespokeAnswerRequest,
-    *,
-    database: Database,
-    organiser: Organiser,
     reading: OrganiserReading,
-    if_match: IfMatch,
+    acting: ChangingOrganiser,
     response: Response,
 ) -> BespokeBody:
     """The authority is notified. An agreement publishes the private session to nominate its agents for."""
-    async with database.transaction() as tx:
-        request = await bespoke.answer(tx, organiser, bespoke_id, answer, reading, tags=if_match)
+    request = await bespoke.answer(acting, bespoke_id, answer, reading)
     return _answer(request, response)
 
 
@@ -111,4 +102,4 @@ def _answer(request: BespokeRequest, response: Response) -> BespokeBody:
 
 
 def _body(request: BespokeRequest) -> BespokeBody:
-    return BespokeBody(**{name: getattr(request, name) for name in BespokeBody.model_fields})
+    return BespokeBody.model_validate(request, from_attributes=True)

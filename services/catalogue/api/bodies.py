@@ -22,7 +22,7 @@ from shared.events.vocabulary import (
 )
 
 
-class OccupancyBody(BaseModel):
+class OccupancyBody(BaseModel, from_attributes=True):
     """How full a session is, as the enrolment service last said."""
 
     capacity: int | None = Field(description="Null: unlimited.")
@@ -106,26 +106,25 @@ class HistoryBody(BaseModel):
 
 def history_body(entry: AuditLogRow) -> HistoryBody:
     """An entry of the audit log, as it is shown."""
-    return HistoryBody(**{name: getattr(entry, name) for name in HistoryBody.model_fields})
+    return HistoryBody.model_validate(entry, from_attributes=True)
 
 
 def session_body(listed: ListedSession, now: datetime) -> SessionBody:
     """A session as it is shown at ``now``."""
-    occupancy = None if listed.occupancy is None else OccupancyBody(**asdict(listed.occupancy))
     return SessionBody(
         **state_of(listed.session, now),
         **asdict(listed.session.presentation),
         trainers=tuple(TrainerBody(**asdict(trainer)) for trainer in listed.session.plan.trainers),
         reference=listed.session.reference,
-        occupancy=occupancy,
+        occupancy=OccupancyBody.model_validate(listed.occupancy) if listed.occupancy else None,
     )
 
 
 def offer_body(offer: Offer) -> OfferBody:
     """An offer as it is shown."""
-    return OfferBody(**{name: getattr(offer, name) for name in OfferBody.model_fields})
+    return OfferBody.model_validate(offer, from_attributes=True)
 
 
 def resource_body(resource: Resource) -> ResourceBody:
     """A resource as it is shown."""
-    return ResourceBody(**{name: getattr(resource, name) for name in ResourceBody.model_fields})
+    return ResourceBody.model_validate(resource, from_attributes=True)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import Database, IfMatch, Organiser
+from services.catalogue.api.access import ActingOrganiser, ChangingOrganiser, LookingOrganiser
 from services.catalogue.api.bodies import (
     HistoryBody,
     OfferBody,
@@ -46,44 +46,31 @@ _KNOWN: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/offers", status_code=201, summary="Make an offer")
-async def create_offer(
-    offer: OfferRequest, database: Database, organiser: Organiser, response: Response
-) -> OfferBody:
+async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: Response) -> OfferBody:
     """Everyone finds it at once; any delegation may draft sessions of it. 409 where its id is taken."""
-    async with database.transaction() as tx:
-        made = await offers.create(tx, organiser, offer)
+    made = await offers.create(acting, offer)
     response.headers["Location"] = f"/api/v1/offers/{made.offer_id}"
     return tags.offer(made, response)
 
 
 @router.patch("/offers/{offer_id}", summary="Change an offer")
 async def change_offer(
-    offer_id: Slug,
-    change: OfferChange,
-    *,
-    database: Database,
-    organiser: Organiser,
-    if_match: IfMatch,
-    response: Response,
+    offer_id: Slug, change: OfferChange, acting: ChangingOrganiser, response: Response
 ) -> OfferBody:
     """Sessions keep the terms that they were made with. A later load of the offer's files leaves it so."""
-    async with database.transaction() as tx:
-        changed = await offers.change(tx, organiser, offer_id, change, tags=if_match)
-    return tags.offer(changed, response)
+    return tags.offer(await offers.change(acting, offer_id, change), response)
 
 
 @router.get("/offers/{offer_id}/history", summary="Who changed what of an offer, the newest first")
 async def offer_history(
     offer_id: Slug,
-    database: Database,
-    _organiser: Organiser,
+    acting: LookingOrganiser,
     limit: Annotated[Limit, Query()] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
     """Changes of persons and of loads of the offer's files."""
     after = position(cursor, _ENTRY_KEY)
-    async with database.quiet_transaction() as tx:
-        entries = await offers.history(tx, offer_id, after, limit + 1)
+    entries = await offers.history(acting.tx, offer_id, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 
@@ -91,39 +78,23 @@ _WITHOUT_REASON = Cancellation()
 
 
 @router.post("/sessions", status_code=201, summary="Draft a session")
-async def draft_session(
-    draft: SessionDraft, database: Database, organiser: Organiser, response: Response
-) -> SessionBody:
+async def draft_session(draft: SessionDraft, acting: ActingOrganiser, response: Response) -> SessionBody:
     """A draft stays unknown to all others until it is published."""
-    async with database.transaction() as tx:
-        made = await sessions.draft(tx, organiser, draft)
-    return _made(made, response)
+    return _made(await sessions.draft(acting, draft), response)
 
 
 @router.patch("/sessions/{session_id}", summary="Change a session")
 async def change_session(
-    session_id: UUID,
-    change: SessionChange,
-    *,
-    database: Database,
-    organiser: Organiser,
-    if_match: IfMatch,
-    response: Response,
+    session_id: UUID, change: SessionChange, acting: ChangingOrganiser, response: Response
 ) -> SessionBody:
     """A change of a published session is published as a new version. The past stays as it was."""
-    async with database.transaction() as tx:
-        changed = await sessions.change(tx, organiser, session_id, change, tags=if_match)
-    return tags.session(changed, response)
+    return tags.session(await sessions.change(acting, session_id, change), response)
 
 
 @router.post("/sessions/{session_id}/publish", summary="Publish a draft")
-async def publish_session(
-    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch, response: Response
-) -> SessionBody:
+async def publish_session(session_id: UUID, acting: ChangingOrganiser, response: Response) -> SessionBody:
     """Final: a published session can only be cancelled."""
-    async with database.transaction() as tx:
-        published = await sessions.publish(tx, organiser, session_id, tags=if_match)
-    return tags.session(published, response)
+    return tags.session(await sessions.publish(acting, session_id), response)
 
 
 @router.post("/sessions/{session_id}/cancel", summary="Cancel a published session")
@@ -131,105 +102,73 @@ async def cancel_session(
     session_id: UUID,
     cancellation: Cancellation = _WITHOUT_REASON,
     *,
-    database: Database,
-    organiser: Organiser,
-    if_match: IfMatch,
+    acting: ChangingOrganiser,
     response: Response,
 ) -> SessionBody:
     """Final. The enrolment service ends every enrolment and tells everyone, and why."""
-    async with database.transaction() as tx:
-        cancelled = await sessions.cancel(tx, organiser, session_id, cancellation, tags=if_match)
-    return tags.session(cancelled, response)
+    return tags.session(await sessions.cancel(acting, session_id, cancellation), response)
 
 
 @router.delete("/sessions/{session_id}", status_code=204, summary="Delete a draft")
-async def delete_session(
-    session_id: UUID, database: Database, organiser: Organiser, if_match: IfMatch
-) -> None:
+async def delete_session(session_id: UUID, acting: ChangingOrganiser) -> None:
     """Only what was never published (else 409). Nothing is published; who deleted it stays in the audit."""
-    async with database.transaction() as tx:
-        await sessions.delete(tx, organiser, session_id, tags=if_match)
+    await sessions.delete(acting, session_id)
 
 
 @router.post("/sessions/{session_id}/duplicate", status_code=201, summary="Draft a session like this one")
 async def duplicate_session(
-    session_id: UUID, copy: SessionCopy, database: Database, organiser: Organiser, response: Response
+    session_id: UUID, copy: SessionCopy, acting: ActingOrganiser, response: Response
 ) -> SessionBody:
     """All its dates move with the start; nobody of the other session is in the new one."""
-    async with database.transaction() as tx:
-        duplicate = await sessions.duplicate(tx, organiser, session_id, copy)
-    return _made(duplicate, response)
+    return _made(await sessions.duplicate(acting, session_id, copy), response)
 
 
 @router.get("/sessions/{session_id}/history", summary="Who changed what of a session, the newest first")
 async def session_history(
     session_id: UUID,
-    database: Database,
-    organiser: Organiser,
+    acting: LookingOrganiser,
     limit: Annotated[Limit, Query()] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
     """Changes of persons and of commands; what the clock does is in the session itself."""
     after = position(cursor, _ENTRY_KEY)
-    async with database.quiet_transaction() as tx:
-        entries = await session_lists.history(tx, session_id, organiser, after, limit + 1)
+    entries = await session_lists.history(acting, session_id, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
 
 
 @router.post("/replays", status_code=201, summary="Publish a replay", responses=_KNOWN)
-async def publish_replay(
-    replay: ReplayRequest, database: Database, organiser: Organiser, response: Response
-) -> ResourceBody:
+async def publish_replay(replay: ReplayRequest, acting: ActingOrganiser, response: Response) -> ResourceBody:
     """A replay is known by its address: asked for again, it is not published again."""
-    async with database.transaction() as tx:
-        resource, is_new = await resources.publish(tx, organiser, replay)
+    resource, is_new = await resources.publish(acting, replay)
     response.status_code = 201 if is_new else 200
     return tags.resource(resource, response)
 
 
 @router.post("/resources", status_code=201, summary="Publish a dossier or a community", responses=_KNOWN)
 async def publish_resource(
-    resource: ResourceRequest, database: Database, organiser: Organiser, response: Response
+    resource: ResourceRequest, acting: ActingOrganiser, response: Response
 ) -> ResourceBody:
     """Open to everyone at once. Known by its address: asked for again, it is not published again."""
-    async with database.transaction() as tx:
-        published, is_new = await resources.publish(tx, organiser, resource)
+    published, is_new = await resources.publish(acting, resource)
     response.status_code = 201 if is_new else 200
     return tags.resource(published, response)
 
 
 @router.patch("/resources/{resource_id}", summary="Correct a replay, a dossier or a community")
 async def correct_resource(
-    resource_id: UUID,
-    change: ResourceChange,
-    *,
-    database: Database,
-    organiser: Organiser,
-    if_match: IfMatch,
-    response: Response,
+    resource_id: UUID, change: ResourceChange, acting: ChangingOrganiser, response: Response
 ) -> ResourceBody:
     """A new version of the same resource, for a typo or an address that is wrong: nobody is mailed again.
 
     What comes with the offer's files is corrected there (409).
     """
-    async with database.transaction() as tx:
-        corrected = await resources.correct(tx, organiser, resource_id, change, tags=if_match)
-    return tags.resource(corrected, response)
+    return tags.resource(await resources.correct(acting, resource_id, change), response)
 
 
 @router.post("/resources/{resource_id}/withdraw", summary="Withdraw what was published by mistake")
-async def withdraw_resource(
-    resource_id: UUID,
-    *,
-    database: Database,
-    organiser: Organiser,
-    if_match: IfMatch,
-    response: Response,
-) -> ResourceBody:
+async def withdraw_resource(resource_id: UUID, acting: ChangingOrganiser, response: Response) -> ResourceBody:
     """Final. It leaves all lists, and letters about it that wait do not leave."""
-    async with database.transaction() as tx:
-        withdrawn = await resources.withdraw(tx, organiser, resource_id, tags=if_match)
-    return tags.resource(withdrawn, response)
+    return tags.resource(await resources.withdraw(acting, resource_id), response)
 
 
 def _made(listed: ListedSession, response: Response) -> SessionBody:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.catalogue.api import tags
-from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, Database, IfNoneMatch, limit_reading
+from services.catalogue.api.access import NOT_MODIFIED, AnyViewer, IfNoneMatch, ReadOnly, limit_reading
 from services.catalogue.api.bodies import (
     OfferBody,
     ResourceBody,
@@ -64,11 +64,10 @@ class ResourceQuery(_PageQuery):
 
 
 @router.get("/offers", tags=["offers"], summary="The offers, by id")
-async def list_offers(query: Annotated[_PageQuery, Query()], database: Database) -> Page[OfferBody]:
+async def list_offers(query: Annotated[_PageQuery, Query()], tx: ReadOnly) -> Page[OfferBody]:
     """Every offer, whatever its format; what has no session yet too."""
     after = position(query.cursor, _OFFER_KEY)
-    async with database.quiet_transaction() as tx:
-        rows = await offers.page(tx, after, query.limit + 1)
+    rows = await offers.page(tx, after, query.limit + 1)
     return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
 
 
@@ -80,17 +79,16 @@ async def list_offers(query: Annotated[_PageQuery, Query()], database: Database)
     responses=NOT_MODIFIED,
 )
 async def show_offer(
-    offer_id: Slug, database: Database, response: Response, if_none_match: IfNoneMatch = None
+    offer_id: Slug, tx: ReadOnly, response: Response, if_none_match: IfNoneMatch = None
 ) -> OfferBody | Response:
     """What its sessions have in common, with the tag that `If-Match` takes."""
-    async with database.quiet_transaction() as tx:
-        offer = await offers.show_open(tx, offer_id)
+    offer = await offers.show_open(tx, offer_id)
     return tags.unless_matched(tags.offer(offer, response), response, if_none_match)
 
 
 @router.get("/sessions", tags=["sessions"], summary="The sessions, by start", openapi_extra=PUBLIC_TOO)
 async def list_sessions(
-    query: Annotated[SessionQuery, Query()], database: Database, viewer: AnyViewer
+    query: Annotated[SessionQuery, Query()], viewer: AnyViewer, tx: ReadOnly
 ) -> Page[SessionBody]:
     """Published and cancelled sessions; with an organiser's token, the drafts of their delegation too.
 
@@ -98,8 +96,7 @@ async def list_sessions(
     """
     search = search_of(query, viewer)
     after = position(query.cursor, _DATED_KEY)
-    async with database.quiet_transaction() as tx:
-        rows = await session_lists.page(tx, search, after, query.limit + 1)
+    rows = await session_lists.page(tx, search, after, query.limit + 1)
     return page_of(
         rows,
         query.limit,
@@ -118,8 +115,8 @@ async def list_sessions(
 )
 async def show_session(
     session_id: UUID,
-    database: Database,
     viewer: AnyViewer,
+    tx: ReadOnly,
     response: Response,
     if_none_match: IfNoneMatch = None,
 ) -> SessionBody | Response:
@@ -128,17 +125,15 @@ async def show_session(
     The ETag is the whole body's. `If-Match` takes it too, and looks only at what is before its dot: what
     somebody decided and the clock announced. So no change is refused because an agent enrolled meanwhile.
     """
-    async with database.quiet_transaction() as tx:
-        listed = await session_lists.show(tx, session_id, viewer)
+    listed = await session_lists.show(tx, session_id, viewer)
     return tags.unless_matched(tags.session(listed, response), response, if_none_match)
 
 
 @router.get("/resources", tags=["resources"], summary="The replays, dossiers and communities, newest first")
-async def list_resources(query: Annotated[ResourceQuery, Query()], database: Database) -> Page[ResourceBody]:
+async def list_resources(query: Annotated[ResourceQuery, Query()], tx: ReadOnly) -> Page[ResourceBody]:
     """What is open to everyone, without enrolment."""
     after = position(query.cursor, _DATED_KEY)
-    async with database.quiet_transaction() as tx:
-        rows = await resources.page(tx, after, query.limit + 1, kind=query.kind, theme=query.theme)
+    rows = await resources.page(tx, after, query.limit + 1, kind=query.kind, theme=query.theme)
     return page_of(
         rows,
         query.limit,
@@ -155,11 +150,10 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], database: Dat
     responses=NOT_MODIFIED,
 )
 async def show_resource(
-    resource_id: UUID, database: Database, response: Response, if_none_match: IfNoneMatch = None
+    resource_id: UUID, tx: ReadOnly, response: Response, if_none_match: IfNoneMatch = None
 ) -> ResourceBody | Response:
     """What is published of it, with the tag that `If-Match` takes."""
-    async with database.quiet_transaction() as tx:
-        resource = await resources.show(tx, resource_id)
+    resource = await resources.show(tx, resource_id)
     return tags.unless_matched(tags.resource(resource, response), response, if_none_match)
 
 

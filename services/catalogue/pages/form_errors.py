@@ -3,16 +3,54 @@
 A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from services.catalogue.rules.refusals import Violation
+from services.catalogue.service.failures import Impossible, PublishedDifferently
 from shared.web.form_errors import FormError
 from shared.web.spreadsheets import Fault
 
 REQUIRED = FormError("required")
 _INVALID = FormError("invalid")
+
+
+_Command = TypeVar("_Command", bound=BaseModel)
+
+
+class WrongForm(Exception):
+    """A form makes no request; ``errors`` say why, by field."""
+
+    def __init__(self, errors: Mapping[str, FormError]) -> None:
+        super().__init__(*errors)
+        self.errors = errors
+
+
+def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str, FormError]) -> _Command:
+    """The command with these ``fields`` of a form. Raises :class:`WrongForm`, also for known ``errors``."""
+    try:
+        made = kind.model_validate(fields)
+    except ValidationError as error:
+        raise WrongForm({**of_request(error), **errors}) from error
+    if errors:
+        raise WrongForm(errors)
+    return made
+
+
+def of(error: Exception) -> Mapping[str, FormError]:
+    """What is wrong, by the fields of the form. Raises what no form can be the cause of."""
+    match error:
+        case WrongForm():
+            return error.errors
+        case ValidationError():
+            return of_request(error)
+        case Impossible():
+            return of_rules(error.violations)
+        case PublishedDifferently():
+            return {"url": FormError("address_taken")}
+    raise error
 
 
 def unreadable(field: str) -> FormError:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.rules.offers import LETTER_DAYS, Offer, Terms
 from services.catalogue.rules.synonyms import plain
 from services.catalogue.service.commands import OfferChange, OfferRequest, TermsRequest
@@ -70,26 +71,22 @@ def is_field(name: str) -> bool:
     return name in known or name in session_form.BOXES or name.startswith(THEME)
 
 
-def read_new(form: Mapping[str, str]) -> OfferRequest | dict[str, FormError]:
-    """The offer that a form requests, or by field why there is none."""
+def read_new(form: Mapping[str, str]) -> OfferRequest:
+    """The offer that a form requests. Raises :class:`WrongForm`."""
     fields, terms, errors = _read(form)
     fields["offer_id"] = form.get("offer_id", "").strip() or _slug(fields.get("title", "")) or "offre"
     return _validated(OfferRequest, fields, terms, errors)
 
 
-def read_change(form: Mapping[str, str]) -> OfferChange | dict[str, FormError]:
-    """The change that a form requests, or by field why there is none."""
+def read_change(form: Mapping[str, str]) -> OfferChange:
+    """The change that a form requests. Raises :class:`WrongForm`."""
     fields, terms, errors = _read(form)
     errors |= {name: form_errors.REQUIRED for name in _TEXTS if name not in fields}
     return _validated(OfferChange, fields, terms, errors)
 
 
-def of_rules(error: Mapping[str, FormError]) -> dict[str, FormError]:
-    """What the rules refuse, by the fields of the form: the terms have no name of their own there."""
-    return {_of_form(name): found for name, found in error.items()}
-
-
-def _of_form(name: str) -> str:
+def field_of(name: str) -> str:
+    """The field of the form for a field of the request: the terms have no name of their own in the form."""
     name = name.removeprefix("terms-")
     if name.startswith("themes"):
         return "themes"
@@ -113,20 +110,18 @@ def _validated(
     fields: Mapping[str, Any],
     terms: Mapping[str, Any],
     errors: dict[str, FormError],
-) -> _Requested | dict[str, FormError]:
+) -> _Requested:
     try:
         read = TermsRequest.model_validate(terms)
     except ValidationError as error:
         errors = form_errors.of_request(error) | errors
         read = TermsRequest()
     try:
-        requested = request.model_validate({**fields, "terms": read})
-    except ValidationError as error:
-        errors = of_rules(form_errors.of_request(error)) | errors
-        if "offer_id" in errors:
-            errors["offer_id"] = FormError("slug")
-        return errors
-    return errors or requested
+        return form_errors.command(request, {**fields, "terms": read}, errors)
+    except WrongForm as error:
+        if "offer_id" in error.errors:
+            raise WrongForm({**error.errors, "offer_id": FormError("slug")}) from error
+        raise
 
 
 def _slug(title: str) -> str:

@@ -133,6 +133,11 @@ def shown(session: ShownSession) -> dict[str, str]:
     }
 
 
+def empty() -> dict[str, str]:
+    """The fields of a form in which nothing was typed."""
+    return dict.fromkeys((*FIELDS, SIRETS), "")
+
+
 def _shown_trainer(trainer: Trainer) -> str:
     return trainer.name if trainer.email is None else f"{trainer.name} <{trainer.email}>"
 

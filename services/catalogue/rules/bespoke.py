@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.catalogue.rules.changes import publish
-from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation, refused
 from services.catalogue.rules.sessions import Done, Plan, Session
 from shared.events.catalogue import (
     Audience,
@@ -150,20 +150,18 @@ def answer(
     """
     if request.requester is None or given not in possible_answers(request):
         detail = f"a request that is {request.state} cannot be {given}"
-        return RefusedByRule((Violation(RefusalCode.NOT_ANSWERABLE, "answer", detail),))
+        return refused(RefusalCode.NOT_ANSWERABLE, detail, "answer")
     done: Done | None = None
     if given is BespokeAnswer.AGREED:
         if session is None:
             detail = "an agreement comes with the session that was agreed on"
-            return RefusedByRule((Violation(RefusalCode.NO_SESSION, "session", detail),))
+            return refused(RefusalCode.NO_SESSION, detail, "session")
         published = publish(session, now)
         if isinstance(published, RefusedByRule):
             return RefusedByRule(tuple(_of_the_session(violation) for violation in published.violations))
         done = published
     elif session is not None:
-        return RefusedByRule(
-            (Violation(RefusalCode.NO_SESSION, "session", "only an agreement comes with a session"),)
-        )
+        return refused(RefusalCode.NO_SESSION, "only an agreement comes with a session", "session")
     session_id = done.session.session_id if done else None
     return Answered(
         replace(
@@ -194,7 +192,7 @@ def handed_over(request: BespokeRequest, advisor: Contact) -> BespokeRequest | R
     """The request as somebody else's, to whom the authority answers from the next answer on."""
     if request.requester is None or not request.state.is_open:
         detail = f"a request that is {request.state} is answered for good, or nobody can be answered"
-        return RefusedByRule((Violation(RefusalCode.NOT_ANSWERABLE, "advisor", detail),))
+        return refused(RefusalCode.NOT_ANSWERABLE, detail, "advisor")
     return replace(request, version=request.version + 1, advisor=advisor)
 
 

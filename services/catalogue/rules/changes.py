@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from services.catalogue.rules.lifecycle import announce, event_of, instant_of, phase_at, trainers_of
-from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation, refused
 from services.catalogue.rules.sessions import Announcement, Done, Plan, Session, ShownSession
 from services.catalogue.rules.validity import inconsistencies, not_private, unpublishable, without_place
 from shared.events.catalogue import (
@@ -24,9 +24,9 @@ def publish(session: Session, now: datetime) -> Done | RefusedByRule:
     A session is published once, has a place or a link, and is not over yet.
     """
     if session.status is Status.CANCELLED:
-        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
+        return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if session.status is Status.PUBLISHED:
-        return _refused(RefusalCode.ALREADY_PUBLISHED, "the session is published already")
+        return refused(RefusalCode.ALREADY_PUBLISHED, "the session is published already")
     violations = list(unpublishable(session.plan, session.format))
     if phase_at(session.plan, now) is Phase.OVER:
         violations.append(Violation(RefusalCode.SESSION_OVER, "ends_at", "the session would be over already"))
@@ -51,13 +51,13 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     changes nothing.
     """
     if session.status is Status.CANCELLED:
-        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
+        return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
     if plan == session.plan:
         return Done(session)
     violations = list(inconsistencies(plan, now))
     if session.status is Status.PUBLISHED:
         if phase_at(session.plan, now) is Phase.OVER:
-            return _refused(RefusalCode.SESSION_OVER, "the session is over: nothing of it can change")
+            return refused(RefusalCode.SESSION_OVER, "the session is over: nothing of it can change")
         violations += [
             *without_place(plan),
             *not_private(plan, session.format),
@@ -106,9 +106,8 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
     Final; nothing more is announced of it.
     """
-    refused = uncancellable(session, now)
-    if refused is not None:
-        return refused
+    if (why_not := uncancellable(session, now)) is not None:
+        return why_not
     before = announce(session, now)
     session = replace(
         before.session,
@@ -122,13 +121,13 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
     """Why the session cannot be cancelled. None for a published one that is not over."""
     if session.status is Status.CANCELLED:
-        return _refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
+        return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
-        return _refused(
+        return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to cancel"
         )
     if phase_at(session.plan, now) is Phase.OVER:
-        return _refused(RefusalCode.SESSION_OVER, "the session is over: it cannot be cancelled any more")
+        return refused(RefusalCode.SESSION_OVER, "the session is over: it cannot be cancelled any more")
     return None
 
 
@@ -136,7 +135,7 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
     """Why the session cannot be deleted: it was announced. None for a draft, which leaves nothing behind."""
     if session.status is Status.DRAFT:
         return None
-    return _refused(
+    return refused(
         RefusalCode.ANNOUNCED,
         "the session was published: it can be cancelled while it is not over, not deleted",
     )
@@ -145,15 +144,15 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
 def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
     """Why there can be no replay of the session: it has not taken place. None where it has begun."""
     if session.status is Status.DRAFT:
-        return _refused(
+        return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"
         )
     if session.status is Status.CANCELLED:
-        return _refused(
+        return refused(
             RefusalCode.ALREADY_CANCELLED, "the session was cancelled, so there is nothing to replay"
         )
     if phase_at(session.plan, now) is Phase.UPCOMING:
-        return _refused(
+        return refused(
             RefusalCode.NOT_STARTED, "the session has not started, so there is nothing to replay yet"
         )
     return None
@@ -214,7 +213,3 @@ def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
             break
         true = announcement
     return true
-
-
-def _refused(refusal: RefusalCode, detail: str) -> RefusedByRule:
-    return RefusedByRule((Violation(refusal, None, detail),))

@@ -43,6 +43,36 @@ class RefusalCode(StrEnum):
     TEMPLATE_NAME_TAKEN = "template_name_taken"
     TOO_MANY_TEMPLATES = "too_many_templates"
 
+    @property
+    def of_the_moment(self) -> bool:
+        """Whether the request is refused for the present state of things; otherwise it is wrong in itself."""
+        return self in _OF_THE_MOMENT
+
+
+_OF_THE_MOMENT = frozenset(
+    (
+        RefusalCode.ALREADY_PUBLISHED,
+        RefusalCode.NOT_PUBLISHED,
+        RefusalCode.ALREADY_CANCELLED,
+        RefusalCode.ANNOUNCED,
+        RefusalCode.SESSION_OVER,
+        RefusalCode.IN_THE_PAST,
+        RefusalCode.FIXED_ONCE_OPEN,
+        RefusalCode.NOT_STARTED,
+        RefusalCode.NOT_ANSWERABLE,
+        RefusalCode.OF_THE_FILES,
+        RefusalCode.ALREADY_WITHDRAWN,
+        RefusalCode.REFERENCE_TAKEN,
+        RefusalCode.CHANGED_TOO_OFTEN,
+        RefusalCode.OFFER_EXISTS,
+        RefusalCode.FORMAT_FIXED,
+        RefusalCode.OFFER_IN_USE,
+        RefusalCode.OFFER_WITHDRAWN,
+        RefusalCode.TEMPLATE_NAME_TAKEN,
+        RefusalCode.TOO_MANY_TEMPLATES,
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -62,3 +92,8 @@ class RefusedByRule:
     """It may not be done; everything that stands in the way, at once."""
 
     violations: tuple[Violation, ...]
+
+
+def refused(code: RefusalCode, detail: str, field: str | None = None) -> RefusedByRule:
+    """The refusal for one reason."""
+    return RefusedByRule((Violation(code, field, detail),))

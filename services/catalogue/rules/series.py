@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.catalogue.rules import changes
 from services.catalogue.rules.lifecycle import shifted
-from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
+from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, refused
 from services.catalogue.rules.sessions import Done, Session, id_from_form
 from services.catalogue.rules.validity import inconsistencies
 
@@ -65,10 +65,6 @@ def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSes
     return found
 
 
-_TWICE = RefusedByRule(
-    (
-        Violation(
-            RefusalCode.TWICE_IN_SERIES, "title", "another row has the same town, place, organiser and start"
-        ),
-    )
+_TWICE = refused(
+    RefusalCode.TWICE_IN_SERIES, "another row has the same town, place, organiser and start", "title"
 )

@@ -10,16 +10,15 @@ from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Position
 from services.catalogue.rules.sessions import ListedSession, Presentation, Session
-from services.catalogue.service.access import viewer_of
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import BespokeAnswerRequest, BespokeSession
-from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
+from services.catalogue.service.failures import Impossible, Missing, unless_refused
 from services.catalogue.service.sessions import claim_reference, with_prerequisite
 from services.catalogue.store import audit_log, bespoke, offers, session_lists, sessions
 from services.catalogue.store.audit_log import Action
 from services.catalogue.store.outbox import outbox
 from services.catalogue.tables import AuditLogRow
 from shared import clock, read_log
-from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.vocabulary import Contact, Format
 from shared.read_log import Reading, ReadKind
@@ -38,18 +37,12 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 
 
 async def answer(
-    tx: Transaction,
-    who: Principal,
-    bespoke_id: UUID,
-    answer: BespokeAnswerRequest,
-    reading: Reading,
-    *,
-    tags: frozenset[str] | None,
+    acting: Acting, bespoke_id: UUID, answer: BespokeAnswerRequest, reading: Reading
 ) -> BespokeRequest:
     """Answer an authority; with an agreement, its private session is published in the same transaction."""
-    before = await show(tx, who, bespoke_id, reading, lock=True)
-    require_tag(tags, tag_of(before), "bespoke request")
-    session = None if answer.session is None else await _session(tx, before, answer.session)
+    before = await show(acting, bespoke_id, reading, lock=True)
+    acting.require_seen(tag_of(before), "bespoke request")
+    session = None if answer.session is None else await _session(acting.tx, before, answer.session)
     answered = unless_refused(
         rules.answer(
             before,
@@ -61,25 +54,17 @@ async def answer(
         )
     )
     if answered.session is not None:
-        await sessions.save(tx, [(None, answered.session)], actor=who.name, action=Action.AGREED)
-    await bespoke.save(tx, before, answered.request, answered.event, actor=who.name)
+        await sessions.save(acting.tx, [(None, answered.session)], actor=acting.name, action=Action.AGREED)
+    await bespoke.save(acting.tx, before, answered.request, answered.event, actor=acting.name)
     return answered.request
 
 
-async def hand_over(
-    tx: Transaction,
-    who: Principal,
-    bespoke_id: UUID,
-    advisor: Contact,
-    reading: Reading,
-    *,
-    tags: frozenset[str] | None,
-) -> BespokeRequest:
+async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading: Reading) -> BespokeRequest:
     """Have somebody else follow a request; the authority hears who with the next answer."""
-    before = await show(tx, who, bespoke_id, reading, lock=True)
-    require_tag(tags, tag_of(before), "bespoke request")
+    before = await show(acting, bespoke_id, reading, lock=True)
+    acting.require_seen(tag_of(before), "bespoke request")
     after = unless_refused(rules.handed_over(before, advisor))
-    await bespoke.save(tx, before, after, None, actor=who.name)
+    await bespoke.save(acting.tx, before, after, None, actor=acting.name)
     return after
 
 
@@ -93,14 +78,12 @@ async def close_of(tx: Transaction, addresses: Collection[str], until: datetime)
     )
 
 
-async def show(
-    tx: Transaction, who: Principal, bespoke_id: UUID, reading: Reading, *, lock: bool = False
-) -> BespokeRequest:
+async def show(acting: Acting, bespoke_id: UUID, reading: Reading, *, lock: bool = False) -> BespokeRequest:
     """The request, if it is for them; locked, if so wanted. Raises :class:`Missing`."""
-    request = await bespoke.by_id(tx, bespoke_id, lock=lock)
-    if request is None or not who.finds(request.delegation):
+    request = await bespoke.by_id(acting.tx, bespoke_id, lock=lock)
+    if request is None or not acting.who.finds(request.delegation):
         raise Missing(f"bespoke request {bespoke_id}")
-    await read_log.record(tx, reading, ReadKind.BESPOKE, about=[bespoke_id])
+    await read_log.record(acting.tx, reading, ReadKind.BESPOKE, about=[bespoke_id])
     return request
 
 
@@ -110,8 +93,7 @@ async def find(tx: Transaction, bespoke_id: UUID) -> BespokeRequest | None:
 
 
 async def page(
-    tx: Transaction,
-    who: Principal,
+    acting: Acting,
     after: Position | None,
     limit: int,
     *,
@@ -129,8 +111,8 @@ async def page(
     callers know that there are more.
     """
     requests = await bespoke.page(
-        tx,
-        viewer_of(who),
+        acting.tx,
+        acting.viewer,
         after,
         limit,
         before=before,
@@ -140,7 +122,7 @@ async def page(
     )
     if reading and requests:
         read = [request.bespoke_id for request in requests]
-        await read_log.record(tx, reading, ReadKind.BESPOKE, about=read)
+        await read_log.record(acting.tx, reading, ReadKind.BESPOKE, about=read)
     return requests
 
 
@@ -153,29 +135,27 @@ class BespokeColumn:
     requests: Sequence[BespokeRequest]
 
 
-async def board(tx: Transaction, who: Principal, most: int) -> list[BespokeColumn]:
+async def board(acting: Acting, most: int) -> list[BespokeColumn]:
     """The requests for them by state, at most ``most`` of each.
 
     For who shows none of the persons but who of the staff answered, so that no read is recorded.
     """
-    viewer = viewer_of(who)
-    numbers = await bespoke.counts(tx, viewer)
+    viewer = acting.viewer
+    numbers = await bespoke.counts(acting.tx, viewer)
     return [
         BespokeColumn(
             state,
             numbers.get(state, 0),
-            await bespoke.standing(tx, viewer, state, most) if state in numbers else (),
+            await bespoke.standing(acting.tx, viewer, state, most) if state in numbers else (),
         )
         for state in BespokeState
     ]
 
 
-async def sessions_of(
-    tx: Transaction, who: Principal, requests: Iterable[BespokeRequest]
-) -> dict[UUID, ListedSession]:
+async def sessions_of(acting: Acting, requests: Iterable[BespokeRequest]) -> dict[UUID, ListedSession]:
     """The sessions that were agreed on, with how many are enrolled."""
     ids = [request.session_id for request in requests if request.session_id is not None]
-    return await session_lists.by_ids(tx, ids, viewer_of(who)) if ids else {}
+    return await session_lists.by_ids(acting.tx, ids, acting.viewer) if ids else {}
 
 
 async def history(tx: Transaction, bespoke_id: UUID, limit: int) -> list[AuditLogRow]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
-from services.catalogue.rules.refusals import RefusalCode, RefusedByRule, Violation
+from services.catalogue.rules.refusals import RefusedByRule, Violation
 from services.catalogue.rules.resources import Resource
 
 
@@ -52,7 +52,9 @@ class Impossible(Failure):
     @property
     def for_now(self) -> bool:
         """Refused for what the thing is by now; else the request is wrong in itself."""
-        return any(violation.code in _OF_THE_MOMENT for violation in self.violations)
+        return any(
+            violation.code is not None and violation.code.of_the_moment for violation in self.violations
+        )
 
 
 class PublishedDifferently(Failure):
@@ -66,30 +68,6 @@ class PublishedDifferently(Failure):
         )
 
 
-_OF_THE_MOMENT = frozenset(
-    (
-        RefusalCode.ALREADY_PUBLISHED,
-        RefusalCode.NOT_PUBLISHED,
-        RefusalCode.ALREADY_CANCELLED,
-        RefusalCode.ANNOUNCED,
-        RefusalCode.SESSION_OVER,
-        RefusalCode.IN_THE_PAST,
-        RefusalCode.FIXED_ONCE_OPEN,
-        RefusalCode.NOT_STARTED,
-        RefusalCode.NOT_ANSWERABLE,
-        RefusalCode.OF_THE_FILES,
-        RefusalCode.ALREADY_WITHDRAWN,
-        RefusalCode.REFERENCE_TAKEN,
-        RefusalCode.CHANGED_TOO_OFTEN,
-        RefusalCode.OFFER_EXISTS,
-        RefusalCode.FORMAT_FIXED,
-        RefusalCode.OFFER_IN_USE,
-        RefusalCode.OFFER_WITHDRAWN,
-        RefusalCode.TEMPLATE_NAME_TAKEN,
-        RefusalCode.TOO_MANY_TEMPLATES,
-    )
-)
-
 T = TypeVar("T")
 
 
@@ -98,9 +76,3 @@ def unless_refused(decided: T | RefusedByRule) -> T:
     if isinstance(decided, RefusedByRule):
         raise Impossible(*decided.violations)
     return decided
-
-
-def require_tag(tags: frozenset[str] | None, current: str, what: str) -> None:
-    """Raise :class:`Stale` unless ``current`` is one of the tags that are allowed; None allows any."""
-    if tags is not None and current not in tags:
-        raise Stale(what, current)

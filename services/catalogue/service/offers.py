@@ -9,8 +9,9 @@ from services.catalogue.rules.offers import MADE_HERE, NEVER, Offer, fixed_forma
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.searching import SessionSearch
 from services.catalogue.service import sessions
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import OfferChange, OfferRequest
-from services.catalogue.service.failures import Impossible, Missing, NotYours, Withdrawn, require_tag
+from services.catalogue.service.failures import Impossible, Missing, NotYours, Withdrawn
 from services.catalogue.store import offers, session_lists
 from services.catalogue.store.audit_log import Action
 from services.catalogue.tables import AuditLogRow
@@ -34,73 +35,71 @@ def may_change(who: Principal) -> bool:
     return who.delegation is None
 
 
-async def create(tx: Transaction, who: Principal, request: OfferRequest) -> Offer:
+async def create(acting: Acting, request: OfferRequest) -> Offer:
     """Create an offer, which everyone finds at once."""
-    require_all(who)
+    require_all(acting.who)
     offer = request.offer()
-    if offer.offer_id in await offers.all_locked(tx):
+    if offer.offer_id in await offers.all_locked(acting.tx):
         detail = f"there is an offer {offer.offer_id} already"
         raise Impossible(Violation(RefusalCode.OFFER_EXISTS, "offer_id", detail))
-    await _check(tx, offer)
-    await offers.save(tx, [(None, offer)], actor=who.name, action=Action.CREATED)
-    return await show(tx, offer.offer_id)
+    await _check(acting.tx, offer)
+    await offers.save(acting.tx, [(None, offer)], actor=acting.name, action=Action.CREATED)
+    return await show(acting.tx, offer.offer_id)
 
 
-async def change(
-    tx: Transaction, who: Principal, offer_id: str, change: OfferChange, *, tags: frozenset[str] | None
-) -> Offer:
+async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
     """Change the offer. Its sessions keep their terms, but follow the days on which letters are sent.
 
     ``tags``: it is changed only as one of these; None as whatever it is.
     """
-    require_all(who)
-    before = (await offers.all_locked(tx)).get(offer_id)
+    require_all(acting.who)
+    before = (await offers.all_locked(acting.tx)).get(offer_id)
     if before is None:
         raise Missing(f"offer {offer_id}")
-    require_tag(tags, tag_of(before), "offer")
+    acting.require_seen(tag_of(before), "offer")
     if before.loaded is None and before.source != MADE_HERE:
         before = replace(before, loaded=before)  # loaded before that was kept: it is as its files had it
     after = with_choices(change.apply_to(before))
-    await _check(tx, after)
+    await _check(acting.tx, after)
     if after.format is not before.format:
-        await offers.lock_format(tx, offer_id)
-    violations = fixed_format(before, after, has_sessions=await offers.has_sessions(tx, offer_id))
+        await offers.lock_format(acting.tx, offer_id)
+    violations = fixed_format(before, after, has_sessions=await offers.has_sessions(acting.tx, offer_id))
     if violations:
         raise Impossible(*violations)
     if after != before:
-        await offers.save(tx, [(before, after)], actor=who.name, action=Action.CHANGED)
+        await offers.save(acting.tx, [(before, after)], actor=acting.name, action=Action.CHANGED)
     if after.terms.letter_days != before.terms.letter_days:
-        await sessions.follow_letter_days(tx, after, clock.now(), actor=who.name)
-    return await show(tx, offer_id)
+        await sessions.follow_letter_days(acting, after)
+    return await show(acting.tx, offer_id)
 
 
-async def withdraw(tx: Transaction, who: Principal, offer_id: str, *, tags: frozenset[str] | None) -> None:
+async def withdraw(acting: Acting, offer_id: str) -> None:
     """Take the offer back: nobody finds it or makes sessions of it; those that are over stay.
 
     ``tags``: only as one of these; None as whatever it is.
     """
-    before = await _locked(tx, who, offer_id, tags)
-    violations = withdrawal(before, is_in_use=await offers.is_in_use(tx, offer_id, clock.now()))
+    before = await _locked(acting, offer_id)
+    violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
         raise Impossible(*violations)
-    await offers.withdraw(tx, before, clock.now(), actor=who.name)
+    await offers.withdraw(acting.tx, before, clock.now(), actor=acting.name)
 
 
-async def restore(tx: Transaction, who: Principal, offer_id: str, *, tags: frozenset[str] | None) -> None:
+async def restore(acting: Acting, offer_id: str) -> None:
     """Have an offer that was taken back again, as it was."""
-    before = await _locked(tx, who, offer_id, tags)
+    before = await _locked(acting, offer_id)
     if before.withdrawn_at is not None:
-        await offers.withdraw(tx, before, None, actor=who.name)
+        await offers.withdraw(acting.tx, before, None, actor=acting.name)
 
 
-async def _locked(tx: Transaction, who: Principal, offer_id: str, tags: frozenset[str] | None) -> Offer:
+async def _locked(acting: Acting, offer_id: str) -> Offer:
     """The offer, of which nobody makes a session until the transaction ends."""
-    require_all(who)
-    offer = (await offers.all_locked(tx)).get(offer_id)
+    require_all(acting.who)
+    offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
         raise Missing(f"offer {offer_id}")
-    require_tag(tags, tag_of(offer), "offer")
-    await offers.lock_format(tx, offer_id)
+    acting.require_seen(tag_of(offer), "offer")
+    await offers.lock_format(acting.tx, offer_id)
     return offer
 
 

@@ -10,20 +10,19 @@ from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.rules.searching import Position
 from services.catalogue.service.access import acting_for
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
 from services.catalogue.service.failures import (
     Impossible,
     Missing,
     PublishedDifferently,
     Withdrawn,
-    require_tag,
     unless_refused,
 )
 from services.catalogue.service.sessions import lock_own
 from services.catalogue.store import audit_log, offers, resources
 from services.catalogue.tables import AuditLogRow
 from shared import clock
-from shared.auth import Principal
 from shared.database import Transaction
 
 
@@ -32,76 +31,63 @@ def tag_of(resource: Resource) -> str:
     return str(resource.version)
 
 
-async def publish(
-    tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest
-) -> tuple[Resource, bool]:
+async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> tuple[Resource, bool]:
     """Publish the resource. Returns it, and whether it is new.
 
     One that is known by its address is not published again.
     """
-    resource = await _resource(tx, who, request)
-    known = await resources.at(tx, resource.kind, resource.organiser or "", resource.url)
+    resource = await _resource(acting, request)
+    known = await resources.at(acting.tx, resource.kind, resource.organiser or "", resource.url)
     if known is None:
-        resource = replace(resource, resource_id=await _unused_id(tx, resource))
-        await resources.publish(tx, [(None, resource)], actor=who.name)
+        resource = replace(resource, resource_id=await _unused_id(acting.tx, resource))
+        await resources.publish(acting.tx, [(None, resource)], actor=acting.name)
         return resource, True
     if _content(known) != _content(resource):
         raise PublishedDifferently(known)
     return known, False
 
 
-async def correct(
-    tx: Transaction,
-    who: Principal,
-    resource_id: UUID,
-    change: ResourceChange,
-    *,
-    tags: frozenset[str] | None,
-) -> Resource:
+async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> Resource:
     """Correct the resource, by a new version: readers find it right, and nobody is notified again.
 
     ``tags``: it is corrected only as one of these; None as whatever it is.
     """
-    before = await _lock_own(tx, who, resource_id, tags)
+    before = await _lock_own(acting, resource_id)
     if before.source is not None:
         raise Impossible(_OF_THE_FILES)
-    await _require_themes(tx, [theme for theme in change.themes or () if theme not in before.themes])
+    await _require_themes(acting.tx, [theme for theme in change.themes or () if theme not in before.themes])
     after = change.apply_to(before)
     if after == before:
         return before
     if after.url != before.url:
-        other = await resources.at(tx, after.kind, after.organiser or "", after.url)
+        other = await resources.at(acting.tx, after.kind, after.organiser or "", after.url)
         if other is not None:
             raise PublishedDifferently(other)
     after = replace(after, version=before.version + 1)
-    await resources.publish(tx, [(before, after)], actor=who.name)
+    await resources.publish(acting.tx, [(before, after)], actor=acting.name)
     return after
 
 
-async def withdraw(
-    tx: Transaction, who: Principal, resource_id: UUID, *, tags: frozenset[str] | None
-) -> Resource:
+async def withdraw(acting: Acting, resource_id: UUID) -> Resource:
     """Take back what was published by mistake: nobody finds it, or is written to about it, any more.
 
     Its title and summary, which may be the mistake, stay only where its history had them before. What the
     offer's files give is withdrawn too: a load leaves it so.
     """
-    before = await _lock_own(tx, who, resource_id, tags)
+    before = await _lock_own(acting, resource_id)
     after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)
-    await resources.publish(tx, [(before, after)], actor=who.name)
+    await resources.publish(acting.tx, [(before, after)], actor=acting.name)
     return after
 
 
-async def _lock_own(
-    tx: Transaction, who: Principal, resource_id: UUID, tags: frozenset[str] | None
-) -> Resource:
+async def _lock_own(acting: Acting, resource_id: UUID) -> Resource:
     """Lock the resource to change it: one of theirs, and open."""
-    resource = (await resources.lock(tx, [resource_id])).get(resource_id)
-    if resource is None or not who.finds(resource.organiser or ""):
+    resource = (await resources.lock(acting.tx, [resource_id])).get(resource_id)
+    if resource is None or not acting.who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
     if resource.withdrawn_at is not None:
         raise Impossible(_WITHDRAWN)
-    require_tag(tags, tag_of(resource), "resource")
+    acting.require_seen(tag_of(resource), "resource")
     return resource
 
 
@@ -124,10 +110,10 @@ async def show(tx: Transaction, resource_id: UUID) -> Resource:
     return resource
 
 
-async def show_own(tx: Transaction, resource_id: UUID, who: Principal) -> Resource:
+async def show_own(acting: Acting, resource_id: UUID) -> Resource:
     """The resource, if it is theirs, be it withdrawn. Raises :class:`Missing`."""
-    resource = await resources.by_id(tx, resource_id)
-    if resource is None or not who.finds(resource.organiser or ""):
+    resource = await resources.by_id(acting.tx, resource_id)
+    if resource is None or not acting.who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
     return resource
 
@@ -155,8 +141,7 @@ async def page(
 
 
 async def page_of_own(
-    tx: Transaction,
-    who: Principal,
+    acting: Acting,
     after: Position | None,
     limit: int,
     *,
@@ -170,12 +155,12 @@ async def page_of_own(
     Next after ``after``, or last before ``before``. ``organiser``: of who acts for all, those of one.
     """
     return await resources.page(
-        tx,
+        acting.tx,
         after,
         limit,
         before=before,
         kind=kind,
-        organiser=who.delegation or organiser,
+        organiser=acting.delegation or organiser,
         text=text,
         withdrawn_too=True,
     )
@@ -186,18 +171,18 @@ async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
     return await resources.of_session(tx, session_id)
 
 
-async def _resource(tx: Transaction, who: Principal, request: ReplayRequest | ResourceRequest) -> Resource:
-    await _require_themes(tx, request.themes)
+async def _resource(acting: Acting, request: ReplayRequest | ResourceRequest) -> Resource:
+    await _require_themes(acting.tx, request.themes)
     session_id: UUID | None = None
     organiser: str | None
     if isinstance(request, ReplayRequest) and request.session_id is not None:
-        session = await lock_own(tx, request.session_id, who)
+        session = await lock_own(acting, request.session_id)
         unless_refused(changes.without_recording(session, clock.now()))
         session_id, organiser = session.session_id, session.organiser
-    elif isinstance(request, ResourceRequest) and who.delegation is None and _is_of_none(request):
+    elif isinstance(request, ResourceRequest) and acting.delegation is None and _is_of_none(request):
         organiser = None
     else:
-        organiser = acting_for(who, request.organiser)
+        organiser = acting_for(acting.who, request.organiser)
     kind = Kind.REPLAY if isinstance(request, ReplayRequest) else Kind(request.kind)
     return Resource(
         resource_id=uuid5(NAMESPACE, f"{kind}/{organiser}/{request.url}"),

@@ -8,14 +8,13 @@ from uuid import UUID
 from services.catalogue.rules.refusals import RefusedByRule, Violation
 from services.catalogue.rules.series import SeriesSession, each_once, id_in, placed
 from services.catalogue.rules.sessions import Done, Session
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.failures import Impossible, NotYours
 from services.catalogue.service.sessions import new_draft, with_prerequisite
 from services.catalogue.store import offers, sessions
 from services.catalogue.store.audit_log import Action
 from shared import clock
-from shared.auth import Principal
-from shared.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +33,15 @@ class Series:
     made: bool = False
 
 
-async def plan(
-    tx: Transaction, who: Principal, rows: Sequence[SeriesRow], *, key: UUID, published: bool
-) -> Series:
+async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
     """The sessions that the rows would make, or why each makes none. Nothing is stored.
 
     What was made already by a series of this ``key``, which names the form, is not made again.
     """
     now = clock.now()
-    drafts = [await _drafted(tx, who, key, row) for row in rows]
+    drafts = [await _drafted(acting, key, row) for row in rows]
     existing = await sessions.existing(
-        tx, [draft.session_id for draft in drafts if isinstance(draft, Session)]
+        acting.tx, [draft.session_id for draft in drafts if isinstance(draft, Session)]
     )
     found: list[SeriesSession | RefusedByRule] = []
     for draft, row in zip(drafts, rows, strict=True):
@@ -57,33 +54,31 @@ async def plan(
     return Series(each_once(found))
 
 
-async def create(
-    tx: Transaction, who: Principal, rows: Sequence[SeriesRow], *, key: UUID, published: bool
-) -> Series:
+async def create(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
     """Make every session of the rows in this transaction, or none where one of them is refused.
 
     Each is made once, however often the form is sent and with whatever other rows.
     """
-    await sessions.lock_references(tx)
-    series = await plan(tx, who, rows, key=key, published=published)
+    await sessions.lock_references(acting.tx)
+    series = await plan(acting, rows, key=key, published=published)
     planned = [session for session in series.sessions if isinstance(session, SeriesSession)]
     if len(planned) < len(rows):
         return series
     planned = [session for session in planned if not session.exists]
     made = [(None, Done(session.draft)) for session in planned]
-    await sessions.save(tx, made, actor=who.name, action=Action.CREATED)
+    await sessions.save(acting.tx, made, actor=acting.name, action=Action.CREATED)
     announced = [
         (session.draft, session.done) for session in planned if session.done.session != session.draft
     ]
-    await sessions.save(tx, announced, actor=who.name, action=Action.PUBLISHED)
+    await sessions.save(acting.tx, announced, actor=acting.name, action=Action.PUBLISHED)
     return replace(series, made=True)
 
 
-async def _drafted(tx: Transaction, who: Principal, key: UUID, row: SeriesRow) -> Session | RefusedByRule:
+async def _drafted(acting: Acting, key: UUID, row: SeriesRow) -> Session | RefusedByRule:
     try:
-        draft = await with_prerequisite(tx, row.draft, row.draft.offer_id)
-        held = await offers.hold(tx, [draft.offer_id])
-        drafted = new_draft(draft, held.get(draft.offer_id), who)
+        draft = await with_prerequisite(acting.tx, row.draft, row.draft.offer_id)
+        held = await offers.hold(acting.tx, [draft.offer_id])
+        drafted = new_draft(draft, held.get(draft.offer_id), acting.who)
         return replace(drafted, session_id=id_in(key, drafted, row.starts_at))
     except Impossible as error:
         return RefusedByRule(error.violations)

@@ -9,10 +9,10 @@ from uuid import UUID
 from services.catalogue.rules.searching import Position, SessionGroup, SessionSearch, Viewer
 from services.catalogue.rules.sessions import CalendarSession, ListedSession, Session
 from services.catalogue.rules.synonyms import SYNONYMS, plain
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Missing
 from services.catalogue.store import audit_log, offers, session_lists, sessions
 from services.catalogue.tables import AuditLogRow
-from shared.auth import Principal
 from shared.database import Transaction
 
 _MOST_OFFERS, _MOST_TEXTS = 1_000, 2_000
@@ -31,18 +31,17 @@ async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSessi
     return listed
 
 
-async def show_own(tx: Transaction, session_id: UUID, who: Principal) -> ListedSession:
+async def show_own(acting: Acting, session_id: UUID) -> ListedSession:
     """The session to look at, if it is theirs. Raises :class:`Missing`."""
-    listed = await show(tx, session_id, Viewer(everywhere=True))
-    if not who.finds(listed.session.organiser):
+    listed = await show(acting.tx, session_id, Viewer(everywhere=True))
+    if not acting.who.finds(listed.session.organiser):
         raise Missing(f"session {session_id}")
     return listed
 
 
 async def history(
-    tx: Transaction,
+    acting: Acting,
     session_id: UUID,
-    who: Principal,
     after: int | None,
     limit: int,
     *,
@@ -52,8 +51,8 @@ async def history(
 
     Next after ``after``, or last before ``before``.
     """
-    await show_own(tx, session_id, who)
-    return await audit_log.entries_of(tx, session_id, after, limit, before=before)
+    await show_own(acting, session_id)
+    return await audit_log.entries_of(acting.tx, session_id, after, limit, before=before)
 
 
 async def page(

@@ -21,7 +21,8 @@ from services.catalogue.rules.sessions import (
     id_from_form,
 )
 from services.catalogue.rules.validity import inconsistencies
-from services.catalogue.service.access import acting_for, viewer_of
+from services.catalogue.service.access import acting_for
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import (
     Cancellation,
     PrerequisiteRequest,
@@ -29,7 +30,7 @@ from services.catalogue.service.commands import (
     SessionCopy,
     SessionDraft,
 )
-from services.catalogue.service.failures import Impossible, Missing, require_tag, unless_refused
+from services.catalogue.service.failures import Impossible, Missing, unless_refused
 from services.catalogue.service.session_lists import show, show_own
 from services.catalogue.store import offers, sessions
 from services.catalogue.store.audit_log import Action
@@ -53,24 +54,22 @@ def tag_of(session: ShownSession) -> str:
     return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
 
 
-async def draft(
-    tx: Transaction, who: Principal, draft: SessionDraft, *, key: UUID | None = None
-) -> ListedSession:
+async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None) -> ListedSession:
     """Make a draft. No event says it until it is published.
 
     ``key`` names the form that requests it: sent twice with the same in it, it makes one draft.
     """
-    draft = await with_prerequisite(tx, draft, draft.offer_id)
-    held = await offers.hold(tx, [draft.offer_id])
-    session = new_draft(draft, held.get(draft.offer_id), who)
+    draft = await with_prerequisite(acting.tx, draft, draft.offer_id)
+    held = await offers.hold(acting.tx, [draft.offer_id])
+    session = new_draft(draft, held.get(draft.offer_id), acting.who)
     if key is not None:
         session = replace(session, session_id=id_from_form(key, session.organiser, draft.model_dump_json()))
-        await sessions.lock_new(tx, session.session_id)
-        if await sessions.existing(tx, [session.session_id]):
-            return await show(tx, session.session_id, viewer_of(who))
-    await claim_reference(tx, session)
-    await sessions.save(tx, [(None, Done(session))], actor=who.name, action=Action.CREATED)
-    return await show(tx, session.session_id, viewer_of(who))
+        await sessions.lock_new(acting.tx, session.session_id)
+        if await sessions.existing(acting.tx, [session.session_id]):
+            return await show(acting.tx, session.session_id, acting.viewer)
+    await claim_reference(acting.tx, session)
+    await sessions.save(acting.tx, [(None, Done(session))], actor=acting.name, action=Action.CREATED)
+    return await show(acting.tx, session.session_id, acting.viewer)
 
 
 def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:
@@ -91,12 +90,10 @@ def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Sessi
 
 
 async def change(
-    tx: Transaction,
-    who: Principal,
+    acting: Acting,
     session_id: UUID,
     change: SessionChange,
     *,
-    tags: frozenset[str] | None,
     dry_run: bool = False,
 ) -> ListedSession:
     """Change the session. Of a published one, an event says its new version.
@@ -105,15 +102,15 @@ async def change(
     and returned as it is.
     """
     if change.prerequisite is not None:
-        offer_id = (await show_own(tx, session_id, who)).session.offer_id
-        change = await with_prerequisite(tx, change, offer_id)
+        offer_id = (await show_own(acting, session_id)).session.offer_id
+        change = await with_prerequisite(acting.tx, change, offer_id)
     if "reference" in change.model_fields_set:
-        await sessions.lock_references(tx)
+        await sessions.lock_references(acting.tx)
 
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changed(session, change, now)
 
-    return await _decide(tx, who, session_id, action=Action.CHANGED, rule=rule, tags=tags, dry_run=dry_run)
+    return await _decide(acting, session_id, action=Action.CHANGED, rule=rule, dry_run=dry_run)
 
 
 def changed(session: Session, change: SessionChange, now: datetime) -> Done | RefusedByRule:
@@ -167,60 +164,49 @@ def reference_taken(field: str = "reference") -> Violation:
 
 
 async def publish(
-    tx: Transaction,
-    who: Principal,
+    acting: Acting,
     session_id: UUID,
     *,
-    tags: frozenset[str] | None,
     dry_run: bool = False,
 ) -> ListedSession:
     """Publish the session, for good: a published session can only be cancelled.
 
     ``dry_run``: it is only tried, and returned as it is.
     """
-    return await _decide(
-        tx, who, session_id, action=Action.PUBLISHED, rule=changes.publish, tags=tags, dry_run=dry_run
-    )
+    return await _decide(acting, session_id, action=Action.PUBLISHED, rule=changes.publish, dry_run=dry_run)
 
 
-async def cancel(
-    tx: Transaction,
-    who: Principal,
-    session_id: UUID,
-    cancellation: Cancellation,
-    *,
-    tags: frozenset[str] | None,
-) -> ListedSession:
+async def cancel(acting: Acting, session_id: UUID, cancellation: Cancellation) -> ListedSession:
     """Cancel the session, for good. The enrolment service ends every enrolment and notifies everyone."""
 
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changes.cancel(session, now, cancellation.reason)
 
-    return await _decide(tx, who, session_id, action=Action.CANCELLED, rule=rule, tags=tags)
+    return await _decide(acting, session_id, action=Action.CANCELLED, rule=rule)
 
 
-async def delete(tx: Transaction, who: Principal, session_id: UUID, *, tags: frozenset[str] | None) -> None:
+async def delete(acting: Acting, session_id: UUID) -> None:
     """Delete a draft. What was published stays: it can only be cancelled."""
-    session = await lock_own(tx, session_id, who)
-    require_tag(tags, tag_of(session), "session")
+    session = await lock_own(acting, session_id)
+    acting.require_seen(tag_of(session), "session")
     unless_refused(changes.undeletable(session))
-    await sessions.remove(tx, session, actor=who.name)
+    await sessions.remove(acting.tx, session, actor=acting.name)
 
 
 async def duplicate(
-    tx: Transaction, who: Principal, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
+    acting: Acting, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
 ) -> ListedSession:
     """Make a draft with all that the session has, at another time; not its history, nor who is in it.
 
     ``key`` names the form, as in :func:`draft`.
     """
-    original = await lock_own(tx, session_id, who)
+    original = await lock_own(acting, session_id)
     copy_id = uuid4() if key is None else id_from_form(key, str(session_id), copy.model_dump_json())
-    if await sessions.existing(tx, [copy_id]):
-        return await show(tx, copy_id, viewer_of(who))
+    if await sessions.existing(acting.tx, [copy_id]):
+        return await show(acting.tx, copy_id, acting.viewer)
     prerequisite = original.plan.prerequisite
     needed = {original.offer_id} | ({prerequisite.offer_id} if prerequisite else set())
-    if len(await offers.hold(tx, needed)) < len(needed):
+    if len(await offers.hold(acting.tx, needed)) < len(needed):
         raise Impossible(_OFFER_WITHDRAWN)
     plan = shifted(original.plan, copy.starts_at)
     # They are of one session each: by their ids they are written to, and read its roster.
@@ -238,8 +224,9 @@ async def duplicate(
         presentation=Presentation(summary=shown.summary, experts=shown.experts),
         version=1,
     )
-    await sessions.save(tx, [(None, Done(_consistent(session)))], actor=who.name, action=Action.DUPLICATED)
-    return await show(tx, session.session_id, viewer_of(who))
+    made = [(None, Done(_consistent(session)))]
+    await sessions.save(acting.tx, made, actor=acting.name, action=Action.DUPLICATED)
+    return await show(acting.tx, session.session_id, acting.viewer)
 
 
 async def without_trainer(tx: Transaction, addresses: Collection[str], now: datetime) -> None:
@@ -255,14 +242,15 @@ async def without_trainer(tx: Transaction, addresses: Collection[str], now: date
     await sessions.save(tx, changed_sessions, actor=FORGETTING, action=Action.CHANGED)
 
 
-async def follow_letter_days(tx: Transaction, offer: Offer, now: datetime, *, actor: str) -> None:
+async def follow_letter_days(acting: Acting, offer: Offer) -> None:
     """Give the offer's letter days to its sessions that are not over: their letters are re-planned."""
-    found = await sessions.lock(tx, await sessions.not_over_of(tx, offer.offer_id, now))
+    now = clock.now()
+    found = await sessions.lock(acting.tx, await sessions.not_over_of(acting.tx, offer.offer_id, now))
     following: list[tuple[Session | None, Done]] = []
     for session in found.values():
         plan = replace(session.plan, **offer.terms.letter_days)
         following.append((session, changes.amend(session, plan, now)))
-    await sessions.save(tx, following, actor=actor, action=Action.CHANGED)
+    await sessions.save(acting.tx, following, actor=acting.name, action=Action.CHANGED)
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
@@ -278,11 +266,11 @@ async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[in
 # ------------------------------------------------------------------------------------------- in common
 
 
-async def lock_own(tx: Transaction, session_id: UUID, who: Principal) -> Session:
+async def lock_own(acting: Acting, session_id: UUID) -> Session:
     """Lock the session and return it, if it is theirs. Raises :class:`Missing`."""
-    session = (await sessions.lock(tx, [session_id], organiser=who.delegation)).get(session_id)
+    session = (await sessions.lock(acting.tx, [session_id], organiser=acting.delegation)).get(session_id)
     if session is None:
-        if await sessions.existing(tx, [session_id]):
+        if await sessions.existing(acting.tx, [session_id]):
             is_anothers()
         raise Missing(f"session {session_id}")
     return session
@@ -296,31 +284,29 @@ def _consistent(session: Session) -> Session:
 
 
 async def _decide(
-    tx: Transaction,
-    who: Principal,
+    acting: Acting,
     session_id: UUID,
     *,
     action: Action,
     rule: Rule,
-    tags: frozenset[str] | None,
     dry_run: bool = False,
 ) -> ListedSession:
     """Lock the session, apply the rule, store what it decided.
 
     Where it is only tried nothing is counted or stored.
     """
-    before = await lock_own(tx, session_id, who)
-    require_tag(tags, tag_of(before), "session")
+    before = await lock_own(acting, session_id)
+    acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
     if done.session.reference != before.reference:
-        await claim_reference(tx, done.session)
+        await claim_reference(acting.tx, done.session)
     if done.session != before:
         is_announced = action is Action.CHANGED and done.events
-        if is_announced and await count_changes(tx, [session_id], dry_run=dry_run):
+        if is_announced and await count_changes(acting.tx, [session_id], dry_run=dry_run):
             raise Impossible(CHANGED_TOO_OFTEN)
         if not dry_run:
-            await sessions.save(tx, [(before, done)], actor=who.name, action=action)
-    return await show(tx, session_id, viewer_of(who))
+            await sessions.save(acting.tx, [(before, done)], actor=acting.name, action=action)
+    return await show(acting.tx, session_id, acting.viewer)
 
 
 async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:

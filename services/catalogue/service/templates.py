@@ -4,40 +4,38 @@ from uuid import UUID
 
 from services.catalogue.rules.refusals import RefusalCode, Violation
 from services.catalogue.rules.sessions import SessionTemplate
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Impossible, Stale
 from services.catalogue.service.sessions import lock_own
 from services.catalogue.store import audit_log, sessions, templates
 from services.catalogue.store.audit_log import Action, AuditEntry
-from shared.auth import Principal
 from shared.database import Transaction
 
 MOST = 50
 """Templates of one organiser: more is a list that nobody reads [choice]."""
 
 
-async def name(
-    tx: Transaction, who: Principal, session_id: UUID, name: str | None, *, seen: str | None
-) -> None:
-    """Give a session of their own a name as a template, instead of the one that was ``seen``; None: no name.
+async def name(acting: Acting, session_id: UUID, name: str | None, *, before: str | None) -> None:
+    """Give a session a name as a template, instead of the name ``before``, which was seen; None: no name.
 
-    Raises :class:`Stale` where it has another by now, :class:`Impossible` where another template of its
-    organiser has this name, or they have many.
+    Raises :class:`Stale` if the session has another name by now, :class:`Impossible` if another template of
+    the organiser has this name, or the organiser has too many.
     """
-    await sessions.lock_references(tx)
-    session = await lock_own(tx, session_id, who)
-    before = await templates.name_of(tx, session_id)
-    if name == before:
+    await sessions.lock_references(acting.tx)
+    session = await lock_own(acting, session_id)
+    known = await templates.name_of(acting.tx, session_id)
+    if name == known:
         return
-    if seen != before:
-        raise Stale("name of the template", before or "")
+    if before != known:
+        raise Stale("name of the template", known or "")
     if name is None:
-        await templates.remove(tx, session_id)
+        await templates.remove(acting.tx, session_id)
     else:
-        await _check(tx, session.organiser, name, is_new=before is None)
-        await templates.save(tx, SessionTemplate(session_id, name, session.organiser, session.plan.title))
-    changes = {"template": [before, name]}
-    entry = AuditEntry(who.name, Action.CHANGED, session_id, session.version, changes)
-    await audit_log.record(tx, [entry])
+        await _check(acting.tx, session.organiser, name, is_new=known is None)
+        template = SessionTemplate(session_id, name, session.organiser, session.plan.title)
+        await templates.save(acting.tx, template)
+    entry = AuditEntry(acting.name, Action.CHANGED, session_id, session.version, {"template": [known, name]})
+    await audit_log.record(acting.tx, [entry])
 
 
 async def _check(tx: Transaction, organiser: str, name: str, *, is_new: bool) -> None:
@@ -55,6 +53,6 @@ async def name_of(tx: Transaction, session_id: UUID) -> str | None:
     return await templates.name_of(tx, session_id)
 
 
-async def all_own(tx: Transaction, who: Principal) -> list[SessionTemplate]:
+async def all_own(acting: Acting) -> list[SessionTemplate]:
     """Their templates by name; of who acts for all, everyone's."""
-    return await templates.of(tx, who.delegation)
+    return await templates.of(acting.tx, acting.delegation)

@@ -341,9 +341,10 @@ async def test_the_use_of_a_login_is_written_once_a_minute_at_most(
 
 
 def in_the_role(role: str, tokens_file: Path) -> Tokens:
-    """The tokens, of which the one of Bretagne has this role."""
+    """The tokens, of which the one of Bretagne has this role. Support has no delegation."""
+    own = {"role": role, "delegation": "bretagne" if role == "organiser" else None}
     entries = json.loads(tokens_file.read_text())
-    changed = [entry | {"role": role} if entry["name"] == BRETAGNE else entry for entry in entries]
+    changed = [entry | own if entry["name"] == BRETAGNE else entry for entry in entries]
     tokens_file.write_text(json.dumps(changed))
     return Tokens(tokens_file)
 

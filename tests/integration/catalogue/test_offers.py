@@ -10,6 +10,7 @@ from sqlalchemy import text
 from services.catalogue.offer_files.reading import OfferError
 from services.catalogue.rules.offers import LETTER_DAYS
 from services.catalogue.service import offers, sessions
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import OfferChange, SessionDraft
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -103,7 +104,7 @@ async def test_a_format_changes_after_the_sessions_that_are_being_drafted_and_is
     await ask("POST", "/offers", by=ADMIN, **NEW)
     who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
     async with database.transaction() as tx:
-        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT))
+        await sessions.draft(Acting(tx, who), SessionDraft.model_validate(A_DRAFT))
         changing = asyncio.ensure_future(ask("PATCH", PATH, by=ADMIN, format="mooc"))
         await until_somebody_waits()
         assert not changing.done()
@@ -121,7 +122,7 @@ async def test_a_load_that_changes_a_format_waits_for_the_sessions_that_are_bein
     changed = edited(tmp_path, "inet.yaml", "format: inet", "format: local_event")
     who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
     async with database.transaction() as tx:
-        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT | {"offer_id": offer_id}))
+        await sessions.draft(Acting(tx, who), SessionDraft.model_validate(A_DRAFT | {"offer_id": offer_id}))
         loading = asyncio.ensure_future(load(database, changed, as_of=AS_OF))
         await until_somebody_waits()
         assert not loading.done()
@@ -137,7 +138,7 @@ async def test_a_session_that_is_drafted_while_the_format_changes_has_the_new_on
     who = Principal(name=ADMIN, role=Role.ADMIN)
     async with database.transaction() as tx:
         change = OfferChange.model_validate({"format": "mooc"})
-        await offers.change(tx, who, "ia-et-finances", change, tags=None)
+        await offers.change(Acting(tx, who), "ia-et-finances", change)
         if by == "form":
             drafting = asyncio.ensure_future(ask("POST", "/sessions", by=BRETAGNE, **A_DRAFT))
         else:
@@ -417,7 +418,7 @@ async def test_an_offer_is_taken_back_after_the_sessions_that_are_being_drafted_
     who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
     path = f"/gestion{PATH}".replace("/offers/", "/offres/")
     async with database.transaction() as tx:
-        await sessions.draft(tx, who, SessionDraft.model_validate(A_DRAFT))
+        await sessions.draft(Acting(tx, who), SessionDraft.model_validate(A_DRAFT))
         taking_back = asyncio.ensure_future(send(visit, f"{path}/retirer"))
         await until_somebody_waits()
         assert not taking_back.done()

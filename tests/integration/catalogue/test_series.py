@@ -13,6 +13,7 @@ from sqlalchemy import text
 from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.series import SeriesSession
 from services.catalogue.service import series, templates
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionDraft
 from services.catalogue.service.series import SeriesRow
 from shared.auth import Principal, Role
@@ -211,10 +212,10 @@ async def test_a_session_that_the_series_has_made_is_not_judged_again_as_a_new_o
         for title, days in (("Brest", 50), ("Quimper", 90))
     )
     async with database.transaction() as tx:
-        assert (await series.create(tx, who, [brest], key=KEY, published=True)).made
+        assert (await series.create(Acting(tx, who), [brest], key=KEY, published=True)).made
     async with time_is(monkeypatch, in_days(60)), database.transaction() as tx:
-        made = await series.create(tx, who, [brest, quimper], key=KEY, published=True)
-        alone = await series.create(tx, who, [brest], key=UUID(int=2), published=True)
+        made = await series.create(Acting(tx, who), [brest, quimper], key=KEY, published=True)
+        alone = await series.create(Acting(tx, who), [brest], key=UUID(int=2), published=True)
     assert (made.made, alone.made) == (True, False)
     assert [session.exists for session in made.sessions if isinstance(session, SeriesSession)] == [
         True,
@@ -375,5 +376,5 @@ async def test_a_draft_that_is_given_a_name_cannot_be_deleted_meanwhile(
     who = Principal(name=BRETAGNE, role=Role.ORGANISER, delegation="bretagne")
     named = text("SELECT 1 FROM session WHERE session_id = :id FOR NO KEY UPDATE SKIP LOCKED")
     async with database.transaction() as tx, database.transaction() as other:
-        await templates.name(tx, who, UUID(session_id), "Journée type", seen=None)
+        await templates.name(Acting(tx, who), UUID(session_id), "Journée type", before=None)
         assert (await other.execute(named, {"id": UUID(session_id)})).all() == []

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from services.catalogue.pages import offer_form
+from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.rules.loads import load_offer, with_choices
 from services.catalogue.rules.offers import MADE_HERE, Offer, Source, Terms, fixed_format, impossible
 from services.catalogue.rules.refusals import RefusalCode
-from services.catalogue.service.commands import OfferChange, OfferRequest, TermsRequest
+from services.catalogue.service.commands import OfferChange, TermsRequest
 from services.catalogue.service.offers import tag_of
 from shared.events.catalogue import Audience
 from shared.events.vocabulary import ApprovalPolicy, Format
@@ -116,17 +117,14 @@ def a_form(**given: str) -> dict[str, str]:
 
 def test_an_offer_is_called_by_its_title_unless_the_form_says_how() -> None:
     made = offer_form.read_new(a_form())
-    assert isinstance(made, OfferRequest)
     assert made.offer_id == "l-ia-les-elus"
     named = offer_form.read_new(a_form(offer_id="elus-2027"))
-    assert isinstance(named, OfferRequest)
     assert named.offer_id == "elus-2027"
 
 
 def test_a_form_that_was_not_touched_requests_what_is_stored() -> None:
     offer = an_offer(terms=Terms(capacity=None, minimum=5, audience=Audience(sirets=("21350238800019",))))
     requested = offer_form.read_change(offer_form.shown(offer))
-    assert isinstance(requested, OfferChange)
     assert requested.apply_to(offer) == offer
 
 
@@ -148,15 +146,16 @@ def test_a_form_that_was_not_touched_requests_what_is_stored() -> None:
     ],
 )
 def test_an_error_stands_at_its_field(name: str, text: str, code: str) -> None:
-    errors = offer_form.read_new(a_form(**{name: text}))
-    assert isinstance(errors, dict)
-    assert {field: error.code for field, error in errors.items()} == {name: code}
+    with pytest.raises(WrongForm) as wrong:
+        offer_form.read_new(a_form(**{name: text}))
+    errors = wrong.value.errors
+    assert {offer_form.field_of(field): error.code for field, error in errors.items()} == {name: code}
 
 
 def test_a_change_says_what_it_lacks() -> None:
-    errors = offer_form.read_change(a_form(title="", summary=""))
-    assert isinstance(errors, dict)
-    assert set(errors) == {"title", "summary"}
+    with pytest.raises(WrongForm) as wrong:
+        offer_form.read_change(a_form(title="", summary=""))
+    assert set(wrong.value.errors) == {"title", "summary"}
 
 
 def test_a_box_that_was_unticked_stays_so_in_a_form_that_is_shown_again() -> None:

@@ -3,20 +3,15 @@
 import re
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, form_errors, session_form
-from services.catalogue.rules.bespoke import (
-    BespokeRequest,
-    BespokeState,
-    next_answer,
-    possible_answers,
-)
+from services.catalogue.pages.manage.frame import FormPage, FormState, lead, looking
+from services.catalogue.rules.bespoke import BespokeRequest, BespokeState, next_answer, possible_answers
 from services.catalogue.service import bespoke, offers
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import BespokeAnswerRequest
 from services.catalogue.service.failures import Impossible, Stale
 from shared.events.catalogue import BespokeAnswer
@@ -24,7 +19,7 @@ from shared.events.vocabulary import Contact, Format
 from shared.events.zones import PARIS, zone_of
 from shared.read_log import reading_of
 from shared.web import responses
-from shared.web.form_errors import FormError, FormErrors, shown_errors
+from shared.web.form_errors import FormError
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.paging import edges, part_around, written
@@ -53,94 +48,72 @@ _FIELDS = ("answer", "message", *_ADVISOR, *_SESSION)
 
 
 async def show_board(visit: StaffVisit) -> Response:
-    """The delegation's requests by where they stand."""
-    async with visit.database.quiet_transaction() as tx:
-        columns = await bespoke.board(tx, visit.who, COLUMN)
-        themes = await offers.themes(tx)
+    """The delegation's requests by state."""
+    async with looking(visit) as organiser:
+        columns = await bespoke.board(organiser, COLUMN)
+        themes = await offers.themes(organiser.tx)
         shown = [request for column in columns for request in column.requests]
-        agreed = await bespoke.sessions_of(tx, visit.who, shown)
+        agreed = await bespoke.sessions_of(organiser, shown)
     return visit.page(
         "gestion-tableau.html", columns=columns, agreed=agreed, themes=themes, next_answer=next_answer
     )
 
 
 async def list_requests(visit: StaffVisit) -> Response:
-    """The delegation's requests, the newest first; of one state, or those that are looked for."""
+    """The delegation's requests, the newest first, filtered by state and by what is sought."""
     query = visit.request.query_params
     state, chosen = query.get("etat"), filters.read(query)
     wanted = BespokeState(state) if state in set(BespokeState) else None
     delegation = None if visit.who.delegation else chosen.delegation
-    async with visit.database.quiet_transaction() as tx:
+    async with looking(visit) as organiser:
+        load = partial(
+            bespoke.page,
+            organiser,
+            reading=None,
+            state=wanted,
+            delegation=delegation,
+            sought=chosen.text,
+        )
         part = await part_around(
             *edges(query),
             PAGE,
-            load=partial(
-                bespoke.page,
-                tx,
-                visit.who,
-                reading=None,
-                state=wanted,
-                delegation=delegation,
-                sought=chosen.text,
-            ),
+            load=load,
             position=lambda request: written((request.received_at, request.bespoke_id)),
         )
     used = {"etat": wanted, "recherche": chosen.text or None, "delegation": delegation}
     return visit.page("gestion-demandes.html", part=part, state=wanted, used=used)
 
 
-async def answer_request(visit: StaffVisit) -> Response:
-    """A request with the form of its answer, and what comes of it."""
-    request = await _own(visit)
-    if visit.request.method != "POST":
-        return await _page(visit, request)
-    answer = _read(visit.form)
-    if not isinstance(answer, BespokeAnswerRequest):
-        return await _page(visit, request, errors=answer)
+async def _own(visit: StaffVisit) -> BespokeRequest:
+    bespoke_id: UUID = visit.request.path_params["bespoke_id"]
+    async with looking(visit) as organiser:
+        return await bespoke.show(organiser, bespoke_id, reading_of(visit.who, None))
+
+
+async def _answer(acting: Acting, request: BespokeRequest, form: Form) -> str:
+    reading = reading_of(acting.who, None)
+    await bespoke.answer(acting, request.bespoke_id, _read_answer(form), reading)
+    return lead(f"/gestion/demandes/{request.bespoke_id}", "oui")
+
+
+async def _hand_over(acting: Acting, request: BespokeRequest, form: Form) -> str:
+    reading = reading_of(acting.who, None)
+    advisor = form_errors.command(Contact, _advisor(form), {})
     try:
-        tags = frozenset((visit.form.get("version", ""),))
-        async with visit.database.transaction() as tx:
-            await bespoke.answer(
-                tx, visit.who, request.bespoke_id, answer, reading_of(visit.who, None), tags=tags
-            )
+        await bespoke.hand_over(acting, request.bespoke_id, advisor, reading)
     except Impossible as error:
-        return await _page(visit, request, errors=_named(form_errors.of_rules(error.violations)))
-    except Stale:
-        return await _page(visit, await _own(visit), stale=True)
-    address = f"/gestion/demandes/{request.bespoke_id}?{urlencode({'fait': 'oui'})}"
-    return responses.see_other(address)
+        raise Stale("bespoke request", bespoke.tag_of(request)) from error
+    return lead(f"/gestion/demandes/{request.bespoke_id}", "confiee")
 
 
-async def hand_over(visit: StaffVisit) -> Response:
-    """Who is to follow a request from now on, and that they do."""
-    request, stale = await _own(visit), False
-    errors: FormErrors = {}
-    if not possible_answers(request):
+async def _ask_to_hand_over(visit: StaffVisit, request: BespokeRequest, state: FormState) -> Response:
+    if not possible_answers(request) and state == FormState():
         return responses.see_other(f"/gestion/demandes/{request.bespoke_id}")  # which says why
-    if visit.request.method == "POST":
-        tags = frozenset((visit.form.get("version", ""),))
-        try:
-            advisor = Contact.model_validate(_advisor(visit.form))
-            async with visit.database.transaction() as tx:
-                await bespoke.hand_over(
-                    tx, visit.who, request.bespoke_id, advisor, reading_of(visit.who, None), tags=tags
-                )
-        except ValidationError as error:
-            fields = {f"advisor_{problem['loc'][0]}" for problem in error.errors(include_url=False)}
-            errors = {field: form_errors.unreadable(field) for field in fields}
-        except (Impossible, Stale):
-            request, stale = await _own(visit), True
-        else:
-            return responses.see_other(f"/gestion/demandes/{request.bespoke_id}?fait=confiee")
-    tag = bespoke.tag_of(request)
     return visit.page(
         "gestion-demande-confier.html",
-        status=412 if stale else 422 if errors else 200,
         request=request,
         values={name: visit.form.get(name, "") for name in _ADVISOR},
-        **shown_errors(visit.rendering, errors, _ADVISOR),
-        stale=stale,
-        tag=tag if stale else visit.form.get("version", tag),
+        **state.shown(visit, bespoke.tag_of(request), _ADVISOR),
     )
 
 
@@ -148,8 +121,8 @@ def _advisor(form: Form) -> dict[str, str]:
     return {"name": form.get("advisor_name", ""), "email": form.get("advisor_email", "")}
 
 
-def _read(form: Form) -> BespokeAnswerRequest | dict[str, FormError]:
-    """The answer that a form gives, or by field what of it makes no sense."""
+def _read_answer(form: Form) -> BespokeAnswerRequest:
+    """The answer that a form gives. Raises :class:`WrongForm`."""
     fields: dict[str, Any] = {
         "answer": form.get("answer", ""),
         "advisor": _advisor(form),
@@ -161,50 +134,25 @@ def _read(form: Form) -> BespokeAnswerRequest | dict[str, FormError]:
     if fields["answer"] == BespokeAnswer.AGREED:
         typed = session_form.read({name: form.get(name, "") for name in _SESSION}, {}, timezone=PARIS)
         fields["session"], errors = typed.fields, typed.errors
-    try:
-        answer = BespokeAnswerRequest.model_validate(fields)
-    except ValidationError as error:
-        return _errors(error) | errors
-    return errors or answer
+    return form_errors.command(BespokeAnswerRequest, fields, errors)
 
 
-def _named(errors: FormErrors) -> dict[str, FormError]:
-    """The errors by the form's own fields. Which answer is given is no field's, but the button's."""
-    named = {field.removeprefix("session-"): error for field, error in errors.items()}
-    return {"" if field == "answer" else field: error for field, error in named.items()}
+def _field_of(name: str) -> str:
+    """The field of the form: which answer is given is said by the button, and is no field."""
+    name = name.removeprefix("session-")
+    return "" if name == "answer" else name.replace("advisor-", "advisor_")
 
 
-def _errors(error: ValidationError) -> dict[str, FormError]:
-    """The errors by the form's own fields: ``advisor_name``, and of the session ``starts_at``."""
-    errors: dict[str, FormError] = {}
-    for problem in error.errors(include_url=False, include_input=False):
-        path = [str(step) for step in problem["loc"]]
-        in_session = path[0] == "session" and len(path) > 1
-        field = path[1] if in_session else "_".join(path)
-        missing = in_session and problem["type"] == "missing"
-        errors.setdefault(field, form_errors.REQUIRED if missing else form_errors.unreadable(field))
-    return _named(errors)
-
-
-async def _own(visit: StaffVisit) -> BespokeRequest:
-    bespoke_id: UUID = visit.request.path_params["bespoke_id"]
-    async with visit.database.quiet_transaction() as tx:
-        return await bespoke.show(tx, visit.who, bespoke_id, reading_of(visit.who, None))
-
-
-async def _page(
-    visit: StaffVisit, request: BespokeRequest, *, errors: FormErrors | None = None, stale: bool = False
-) -> Response:
-    errors, tag = errors or {}, bespoke.tag_of(request)
-    async with visit.database.quiet_transaction() as tx:
-        themes = await offers.themes(tx)
-        every = [offer for offer in await offers.every(tx) if offer.format is Format.BESPOKE]
-        agreed = await bespoke.sessions_of(tx, visit.who, [request])
-        history = await bespoke.history(tx, request.bespoke_id, HISTORY)
+async def _show(visit: StaffVisit, request: BespokeRequest, state: FormState) -> Response:
+    async with looking(visit) as organiser:
+        themes = await offers.themes(organiser.tx)
+        every = [offer for offer in await offers.every(organiser.tx) if offer.format is Format.BESPOKE]
+        agreed = await bespoke.sessions_of(organiser, [request])
+        history = await bespoke.history(organiser.tx, request.bespoke_id, HISTORY)
     possible, values = possible_answers(request), {name: visit.form.get(name, "") for name in _FIELDS}
     chosen = values["answer"] or visit.request.query_params.get("reponse")
     if chosen not in possible:
-        # What was typed for an answer that somebody else's has made impossible is sent as no other.
+        # What was typed for an answer that somebody else has made impossible is sent as no other answer.
         chosen = None if visit.form else next_answer(request)
     values["timezone"] = values["timezone"] or zone_of(request.delegation)
     if not visit.form and chosen == BespokeAnswer.AGREED:
@@ -216,7 +164,6 @@ async def _page(
         values["advisor_email"] = visit.who.name
     return visit.page(
         "gestion-demande.html",
-        status=412 if stale else 422 if errors else 200,
         request=request,
         answer=chosen,
         possible=possible,
@@ -225,8 +172,9 @@ async def _page(
         offers=every,
         themes=themes,
         values=values,
-        **shown_errors(visit.rendering, errors, _FIELDS),
-        stale=stale,
-        done=visit.done,
-        tag=tag if stale else visit.form.get("version", tag),
+        **state.shown(visit, bespoke.tag_of(request), _FIELDS),
     )
+
+
+answer_request = FormPage(_own, _answer, _show, field_of=_field_of)
+hand_over = FormPage(_own, _hand_over, _ask_to_hand_over, field_of=lambda name: f"advisor_{name}")

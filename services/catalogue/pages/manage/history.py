@@ -6,6 +6,7 @@ from functools import partial
 from starlette.responses import Response
 
 from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.manage.frame import looking
 from services.catalogue.rules.history import FieldChange, field_changes
 from services.catalogue.service import session_lists
 from services.catalogue.tables import AuditLogRow
@@ -20,8 +21,8 @@ ChangedFields = tuple[AuditLogRow, list[FieldChange]]
 async def session_history(visit: StaffVisit) -> Response:
     """The changes of a session of their own, each field before and after."""
     listed = await session_page.own(visit)
-    async with visit.database.quiet_transaction() as tx:
-        load = partial(session_lists.history, tx, listed.session.session_id, visit.who)
+    async with looking(visit) as organiser:
+        load = partial(session_lists.history, organiser, listed.session.session_id)
         part = await history_part(visit, load)
     return visit.page("gestion-historique.html", listed=listed, part=part)
 

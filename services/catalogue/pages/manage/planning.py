@@ -1,65 +1,69 @@
 """Another number of seats, or other dates: what follows for people is shown before it is done."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from services.catalogue.pages import form_errors, session_form
+from services.catalogue.pages import session_form
+from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.manage.frame import FormPage, FormState
 from services.catalogue.rules.consequences import of_capacity, postponed
 from services.catalogue.rules.sessions import ListedSession, Plan
 from services.catalogue.service import sessions
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import SessionChange
-from services.catalogue.service.failures import Impossible, Stale
 from shared import clock
-from shared.web.form_errors import FormError, shown_errors
-from shared.web.forms import moment_in
+from shared.web.form_errors import FormError
+from shared.web.forms import Form, moment_in
 from shared.web.logins import StaffVisit
 
 DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
 
 
-async def change_capacity(visit: StaffVisit) -> Response:
-    """Ask for another number of seats, show what follows, do it."""
-    listed = await session_page.own(visit)
-    if visit.request.method != "POST":
-        before = listed.session.plan.capacity
-        return _page(visit, listed, "gestion-places.html", typed="" if before is None else str(before))
-    typed, unlimited = visit.form.typed("capacity"), "illimite" in visit.form
-    try:
-        change = SessionChange.model_validate({"capacity": None if unlimited else typed})
-    except ValidationError as error:
-        errors = form_errors.of_request(error)
-        return _page(visit, listed, "gestion-places.html", typed=typed, unlimited=unlimited, errors=errors)
-    return await _tried_or_done(
-        visit,
-        listed,
-        change,
+async def _change_capacity(acting: Acting, listed: ListedSession, form: Form) -> str | SessionChange:
+    capacity = None if "illimite" in form else form.typed("capacity")
+    return await _try_or_do(acting, listed, SessionChange.model_validate({"capacity": capacity}), form)
+
+
+async def _show_capacity(visit: StaffVisit, listed: ListedSession, state: FormState) -> Response:
+    plan, tried, form = listed.session.plan, state.tried, visit.form
+    stored = "" if plan.capacity is None else str(plan.capacity)
+    return visit.page(
         "gestion-places.html",
-        typed=typed,
-        unlimited=unlimited,
-        capacity=change.capacity,
-        after=of_capacity(listed.session.plan, listed.occupancy, change.capacity),
+        listed=listed,
+        typed=form.typed("capacity") if form else stored,
+        unlimited="illimite" in form if form else plan.capacity is None,
+        tried=tried,
+        capacity=tried and tried.capacity,
+        after=tried and of_capacity(plan, listed.occupancy, tried.capacity),
+        **state.shown(visit, session_page.tag(listed), session_form.ORDER),
     )
 
 
-async def postpone(visit: StaffVisit) -> Response:
-    """Ask for another start, show all dates that follow from it, do it."""
-    listed = await session_page.own(visit)
-    plan = listed.session.plan
-    if visit.request.method != "POST":
-        shown = session_form.shown(listed.session)["starts_at"]
-        return _page(visit, listed, "gestion-reporter.html", typed=shown)
-    typed = visit.form.typed("starts_at")
+async def _postpone(acting: Acting, listed: ListedSession, form: Form) -> str | SessionChange:
     try:
-        moved = postponed(plan, moment_in(typed, plan.timezone), clock.now())
+        moved = _moved(listed.session.plan, form)
         change = SessionChange.model_validate(_dates(moved))
-    except ValueError:
-        errors = {"starts_at": FormError("starts_at")}
-        return _page(visit, listed, "gestion-reporter.html", typed=typed, errors=errors)
-    return await _tried_or_done(visit, listed, change, "gestion-reporter.html", typed=typed, moved=moved)
+    except ValueError as error:
+        raise WrongForm({"starts_at": FormError("starts_at")}) from error
+    return await _try_or_do(acting, listed, change, form)
+
+
+async def _show_postponement(visit: StaffVisit, listed: ListedSession, state: FormState) -> Response:
+    plan, form = listed.session.plan, visit.form
+    return visit.page(
+        "gestion-reporter.html",
+        listed=listed,
+        typed=form.typed("starts_at") if form else session_form.shown(listed.session)["starts_at"],
+        tried=state.tried,
+        moved=state.tried and _moved(plan, form),
+        **state.shown(visit, session_page.tag(listed), session_form.ORDER),
+    )
+
+
+def _moved(plan: Plan, form: Form) -> Plan:
+    return postponed(plan, moment_in(form.typed("starts_at"), plan.timezone), clock.now())
 
 
 def _dates(plan: Plan) -> dict[str, Any]:
@@ -69,41 +73,13 @@ def _dates(plan: Plan) -> dict[str, Any]:
     return fields
 
 
-async def _tried_or_done(
-    visit: StaffVisit, listed: ListedSession, change: SessionChange, template: str, **values: Any
-) -> Response:
-    """The page that shows what follows; or the session's, once that was confirmed."""
-    session_id, is_confirmed = listed.session.session_id, "confirmer" in visit.form
-    tags = session_page.tags(visit)
-    try:
-        async with visit.database.transaction() as tx:
-            await sessions.change(tx, visit.who, session_id, change, tags=tags, dry_run=not is_confirmed)
-    except Impossible as error:
-        return _page(visit, listed, template, errors=form_errors.of_rules(error.violations), **values)
-    except Stale:
-        return _page(visit, await session_page.own(visit), template, stale=True, **values)
-    if not is_confirmed:
-        return _page(visit, listed, template, tried=True, **values)
-    return session_page.to(session_id, "modifiee")
+async def _try_or_do(
+    acting: Acting, listed: ListedSession, change: SessionChange, form: Form
+) -> str | SessionChange:
+    is_confirmed = "confirmer" in form
+    await sessions.change(acting, listed.session.session_id, change, dry_run=not is_confirmed)
+    return session_page.to(listed.session.session_id, "modifiee") if is_confirmed else change
 
 
-def _page(
-    visit: StaffVisit,
-    listed: ListedSession,
-    template: str,
-    *,
-    errors: Mapping[str, FormError] | None = None,
-    stale: bool = False,
-    **values: Any,
-) -> Response:
-    tag = session_page.tag(listed)
-    known = {"tried": False, "unlimited": listed.session.plan.capacity is None, "after": None, "moved": None}
-    shown = shown_errors(visit.rendering, errors or {}, session_form.ORDER)
-    return visit.page(
-        template,
-        status=412 if stale else 422 if errors else 200,
-        listed=listed,
-        tag=tag if stale else visit.form.get("version", tag),
-        stale=stale,
-        **(known | values | shown),
-    )
+change_capacity = FormPage(session_page.own, _change_capacity, _show_capacity)
+postpone = FormPage(session_page.own, _postpone, _show_postponement)

@@ -8,41 +8,45 @@ from starlette.responses import Response
 
 from services.catalogue.pages import form_errors
 from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.manage.frame import FormPage, FormState, looking
 from services.catalogue.rules.series import MOST
 from services.catalogue.rules.sessions import ListedSession
 from services.catalogue.service import session_lists, sessions
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.failures import Impossible, Missing, Stale
 from shared.events.vocabulary import Status
 from shared.web.form_errors import FormError, sentence
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenDraft:
-    """A draft that was chosen, with its version, and all that stands in the way of its publication."""
+    """A draft that was chosen, its version, and every obstacle to its publication."""
 
     listed: ListedSession
     tag: str
     why_not: tuple[str, ...] = ()
 
 
-async def publish(visit: StaffVisit) -> Response:
-    """Say what follows and ask for confirmation, then publish a draft."""
-    listed = await session_page.own(visit)
-    session_id = listed.session.session_id
-    if visit.request.method == "POST":
+async def _publish(acting: Acting, listed: ListedSession, _form: Form) -> str:
+    await sessions.publish(acting, listed.session.session_id)
+    return session_page.to(listed.session.session_id, "publiee")
 
-        async def action() -> None:
-            async with visit.database.transaction() as tx:
-                await sessions.publish(tx, visit.who, session_id, tags=session_page.tags(visit))
 
-        return await session_page.page_after(visit, listed, action, "publiee")
-    try:
-        async with visit.database.transaction() as tx:
-            listed = await sessions.publish(tx, visit.who, session_id, tags=None, dry_run=True)
-    except Impossible as error:
-        return await session_page.page(visit, listed, errors=form_errors.of_rules(error.violations))
+async def _ask_to_publish(visit: StaffVisit, listed: ListedSession, state: FormState) -> Response:
+    if state == FormState():
+        try:
+            async with looking(visit) as organiser:
+                listed = await sessions.publish(organiser, listed.session.session_id, dry_run=True)
+        except Impossible as error:
+            state = FormState(form_errors.of_rules(error.violations))
+    if state != FormState():
+        return await session_page.show(visit, listed, state)
     return visit.page("gestion-publier.html", listed=listed, tag=session_page.tag(listed))
+
+
+publish = FormPage(session_page.own, _publish, _ask_to_publish)
 
 
 async def publish_chosen(visit: StaffVisit) -> Response:
@@ -65,20 +69,20 @@ async def publish_chosen(visit: StaffVisit) -> Response:
 
 
 async def _published(visit: StaffVisit, session_id: UUID, *, dry_run: bool) -> ChosenDraft | None:
-    """Publish the draft in a transaction of its own, or only try. None: they have no such session.
+    """Publish a draft in a transaction of its own, or only try. Returns None if there is no such session.
 
-    Sent twice, a form says twice that it is published, at the same moment too.
+    A form that is sent twice says twice that the draft is published, even at the same moment.
     """
-    tags = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
+    seen = None if dry_run else frozenset((visit.form.get(f"version-{session_id}", ""),))
     errors: list[FormError] = []
     try:
         async with visit.database.transaction() as tx:
-            listed = await sessions.publish(tx, visit.who, session_id, tags=tags, dry_run=dry_run)
+            listed = await sessions.publish(Acting(tx, visit.who, seen), session_id, dry_run=dry_run)
     except Missing:
         return None
     except (Impossible, Stale) as error:
-        async with visit.database.quiet_transaction() as tx:
-            listed = await session_lists.show_own(tx, session_id, visit.who)
+        async with looking(visit) as organiser:
+            listed = await session_lists.show_own(organiser, session_id)
         if dry_run or listed.session.status is not Status.PUBLISHED:
             errors = _errors(error)
     why_not = tuple(sentence(visit.rendering, error) for error in errors)

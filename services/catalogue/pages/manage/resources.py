@@ -3,21 +3,20 @@
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.catalogue.pages import filters, form_errors
-from services.catalogue.pages.manage import session_page
+from services.catalogue.pages.manage.frame import FormPage, FormState, lead, looking
 from services.catalogue.pages.paging import resource_position
 from services.catalogue.rules.history import field_changes
 from services.catalogue.rules.resources import Kind, Resource
 from services.catalogue.service import offers, resources
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.commands import ReplayRequest, ResourceChange, ResourceRequest
-from services.catalogue.service.failures import Impossible, PublishedDifferently, Stale
 from shared.database import Transaction
-from shared.web.form_errors import FormError, FormErrors, shown_errors
+from shared.web.form_errors import FormError
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 from shared.web.paging import edges, part_around
 
@@ -36,11 +35,10 @@ async def own_resources(visit: StaffVisit) -> Response:
     chosen = filters.read(query)
     named = query.get("type")
     kind = Kind(named) if named in set(Kind) else None
-    async with visit.database.quiet_transaction() as tx:
+    async with looking(visit) as organiser:
         load = partial(
             resources.page_of_own,
-            tx,
-            visit.who,
+            organiser,
             kind=kind,
             organiser=chosen.delegation,
             text=chosen.text or None,
@@ -51,112 +49,63 @@ async def own_resources(visit: StaffVisit) -> Response:
     return visit.page("gestion-ressources.html", part=part, kind=kind, used=used)
 
 
-async def new_resource(visit: StaffVisit) -> Response:
-    """The form of a resource to put online, and what comes of it."""
-    async with visit.database.quiet_transaction() as tx:
-        themes = await offers.themes(tx)
-    errors: FormErrors = {}
-    if visit.request.method == "POST":
-        published = await _publish(visit, themes)
-        if not isinstance(published, dict):
-            return published
-        errors = published
+async def _all_themes(visit: StaffVisit) -> dict[str, str]:
+    async with looking(visit) as organiser:
+        return await offers.themes(organiser.tx)
+
+
+async def _publish(acting: Acting, themes: Mapping[str, str], form: Form) -> str:
+    fields = _read(form, themes)
+    if organiser := form.get("organiser"):
+        fields["organiser"] = None if organiser == NATIONAL else organiser
+    request: ReplayRequest | ResourceRequest
+    if (kind := form.get("resource_kind", "")) == Kind.REPLAY:
+        request = form_errors.command(ReplayRequest, fields, {})
+    else:
+        errors = {} if kind in set(Kind) else {"kind": FormError("resource_kind")}
+        request = form_errors.command(ResourceRequest, fields | {"kind": kind}, errors)
+    resource, is_new = await resources.publish(acting, request)
+    return lead(f"/gestion/ressources/{resource.resource_id}", "ressource" if is_new else "connue")
+
+
+async def _show_new(visit: StaffVisit, themes: Mapping[str, str], state: FormState) -> Response:
     names = ("resource_kind", "organiser", *FIELDS, *(f"themes-{code}" for code in themes))
     return visit.page(
         "gestion-ressource-nouvelle.html",
-        status=422 if errors else 200,
         themes=themes,
         national=NATIONAL,
         values={name: visit.form.get(name, "") for name in names},
-        **shown_errors(visit.rendering, errors, _ORDER),
+        **state.shown(visit, order=_ORDER),
     )
 
 
-async def _publish(visit: StaffVisit, themes: Iterable[str]) -> Response | dict[str, FormError]:
-    """Lead to the page of what is online now; or by field why it is not."""
-    kind = visit.form.get("resource_kind", "")
-    fields: dict[str, Any] = {name: _typed(visit, name) for name in FIELDS}
-    fields["themes"] = _themes(visit, themes)
-    if organiser := visit.form.get("organiser"):
-        fields["organiser"] = None if organiser == NATIONAL else organiser
-    try:
-        request: ReplayRequest | ResourceRequest
-        if kind == Kind.REPLAY:
-            request = ReplayRequest.model_validate(fields)
-        else:
-            request = ResourceRequest.model_validate(fields | {"kind": kind})
-        async with visit.database.transaction() as tx:
-            resource, is_new = await resources.publish(tx, visit.who, request)
-    except ValidationError as error:
-        errors = form_errors.of_request(error)
-        # What it is has a name of its own here: a question has a kind too.
-        return {"resource_kind": FormError("resource_kind")} | errors if errors.pop("kind", None) else errors
-    except Impossible as error:
-        return form_errors.of_rules(error.violations)
-    except PublishedDifferently:
-        return {"url": FormError("address_taken")}
-    return session_page.lead(
-        f"/gestion/ressources/{resource.resource_id}", "ressource" if is_new else "connue"
-    )
+def _read(form: Form, themes: Iterable[str]) -> dict[str, Any]:
+    """What the form has of every resource. An empty summary is none."""
+    fields: dict[str, Any] = {name: form.typed(name) for name in FIELDS}
+    chosen = tuple(code for code in themes if form.get(f"themes-{code}") == "oui")
+    return fields | {"summary": fields["summary"] or None, "themes": chosen}
 
 
-def _themes(visit: StaffVisit, known: Iterable[str]) -> tuple[str, ...]:
-    return tuple(code for code in known if visit.form.get(f"themes-{code}") == "oui")
+async def _correct(acting: Acting, resource: Resource, form: Form) -> str:
+    fields = _read(form, await _choices(acting.tx, resource))
+    change = form_errors.command(ResourceChange, fields, {})
+    await resources.correct(acting, resource.resource_id, change)
+    return lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
 
 
-async def show_resource(visit: StaffVisit) -> Response:
-    """A resource with its form, and its history."""
-    resource = await _own(visit)
-    if visit.request.method != "POST":
-        return await _page(visit, resource)
-    async with visit.database.quiet_transaction() as tx:
-        themes = await _choices(tx, resource)
-    fields: dict[str, Any] = {name: _typed(visit, name) for name in FIELDS}
-    try:
-        change = ResourceChange.model_validate(fields | {"themes": _themes(visit, themes)})
-        async with visit.database.transaction() as tx:
-            await resources.correct(
-                tx, visit.who, resource.resource_id, change, tags=session_page.tags(visit)
-            )
-    except ValidationError as error:
-        return await _page(visit, resource, errors=form_errors.of_request(error))
-    except Impossible as error:
-        return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
-    except PublishedDifferently:
-        return await _page(visit, resource, errors={"url": FormError("address_taken")})
-    except Stale:
-        return await _page(visit, await _own(visit), stale=True)
-    return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "corrigee")
+async def _withdraw(acting: Acting, resource: Resource, _form: Form) -> str:
+    await resources.withdraw(acting, resource.resource_id)
+    return lead(f"/gestion/ressources/{resource.resource_id}", "retiree")
 
 
-async def withdraw(visit: StaffVisit) -> Response:
-    """Ask for confirmation, then take back what was published by mistake."""
-    resource, stale = await _own(visit), False
-    if visit.request.method == "POST":
-        try:
-            async with visit.database.transaction() as tx:
-                await resources.withdraw(tx, visit.who, resource.resource_id, tags=session_page.tags(visit))
-        except Impossible as error:
-            return await _page(visit, resource, errors=form_errors.of_rules(error.violations))
-        except Stale:
-            resource, stale = await _own(visit), True
-        else:
-            return session_page.lead(f"/gestion/ressources/{resource.resource_id}", "retiree")
-    if resource.withdrawn_at is not None:
-        return await _page(visit, resource)  # which says that there is nothing to withdraw
+async def _ask_to_withdraw(visit: StaffVisit, resource: Resource, state: FormState) -> Response:
+    if state.errors or resource.withdrawn_at is not None:  # its page says that there is nothing to withdraw
+        return await _show(visit, resource, FormState(state.errors))
     return visit.page(
         "gestion-ressource-retirer.html",
-        status=412 if stale else 200,
         resource=resource,
-        stale=stale,
-        tag=resources.tag_of(resource),
+        **state.shown(visit, resources.tag_of(resource)),
     )
-
-
-def _typed(visit: StaffVisit, name: str) -> str | None:
-    """What was typed; no summary rather than an empty one."""
-    typed = visit.form.typed(name)
-    return None if name == "summary" and not typed else typed
 
 
 async def _choices(tx: Transaction, resource: Resource) -> dict[str, str]:
@@ -181,32 +130,33 @@ def _lines(text: str) -> str:
 
 
 async def _own(visit: StaffVisit) -> Resource:
-    """The resource of the address. Raises Missing: what belongs to others does not exist."""
-    resource_id: UUID = visit.request.path_params["resource_id"]
-    async with visit.database.quiet_transaction() as tx:
-        return await resources.show_own(tx, resource_id, visit.who)
+    """The resource of the address. Raises Missing, also for a resource of another delegation."""
+    async with looking(visit) as organiser:
+        return await resources.show_own(organiser, visit.request.path_params["resource_id"])
 
 
-async def _page(
-    visit: StaffVisit, resource: Resource, *, errors: FormErrors | None = None, stale: bool = False
-) -> Response:
-    errors = errors or {}
-    tag = resources.tag_of(resource)
-    async with visit.database.quiet_transaction() as tx:
-        themes = await _choices(tx, resource)
-        entries = await resources.history(tx, resource.resource_id, HISTORY)
+async def _show(visit: StaffVisit, resource: Resource, state: FormState) -> Response:
+    async with looking(visit) as organiser:
+        themes = await _choices(organiser.tx, resource)
+        entries = await resources.history(organiser.tx, resource.resource_id, HISTORY)
     stored = _stored(resource, themes)
     values = {name: visit.form.get(name, "") for name in stored} if visit.form else stored
     return visit.page(
         "gestion-ressource.html",
-        status=412 if stale else 422 if errors else 200,
         resource=resource,
         themes=themes,
         values=values,
         differing=_differing(values, stored),
-        **shown_errors(visit.rendering, errors, _ORDER),
-        stale=stale,
-        tag=tag if stale else visit.form.get("version", tag),
-        done=visit.done,
         changes=[(entry, field_changes(entry.changes)) for entry in entries],
+        **state.shown(visit, resources.tag_of(resource), _ORDER),
     )
+
+
+def _field_of(name: str) -> str:
+    """The field of the form: a question has a kind too, so that of a resource has a name of its own."""
+    return "resource_kind" if name == "kind" else name
+
+
+new_resource = FormPage(_all_themes, _publish, _show_new, field_of=_field_of)
+show_resource = FormPage(_own, _correct, _show)
+withdraw = FormPage(_own, _withdraw, _ask_to_withdraw)

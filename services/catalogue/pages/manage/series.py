@@ -1,18 +1,19 @@
 """A series by a form: what its sessions have in common, a row for each town; seen before it is made."""
 
-from collections.abc import Mapping
-
 from starlette.responses import Response
 
 from services.catalogue.pages import form_rows, series_form, session_form
+from services.catalogue.pages.form_errors import WrongForm
 from services.catalogue.pages.manage import session_page
-from services.catalogue.pages.manage.editing import beginning
+from services.catalogue.pages.manage.editing import all_offers, what_to_begin_with
+from services.catalogue.pages.manage.frame import FormPage, FormState, lead
 from services.catalogue.rules.offers import Offer
 from services.catalogue.rules.searching import SessionOrder
-from services.catalogue.service import offers, series, templates
+from services.catalogue.service import series
+from services.catalogue.service.acting import Acting
 from services.catalogue.service.series import Series
 from shared.events.vocabulary import Status
-from shared.web.form_errors import FormError, shown_errors
+from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 _BLANK = 3
@@ -20,61 +21,52 @@ _BLANK = 3
 SEEN, CONFIRM = "apercu", "confirmer"
 
 
-async def new_series(visit: StaffVisit) -> Response:
-    """The form, then what would be made of it, then what was made."""
-    async with visit.database.quiet_transaction() as tx:
-        every = await offers.every(tx)
-    # The place of the session that it begins with is in one town: it is none of the others'.
-    values = series_form.kept(visit.form, await beginning(visit) | {"venue": ""})
-    button = visit.form.get(form_rows.BUTTON, "")
-    if visit.request.method != "POST" or button:
-        return await _page(visit, every, values, button=button)
-    typed = series_form.read(values, every, visit.who.delegation)
+async def _make(acting: Acting, every: list[Offer], form: Form) -> str | Series:
+    values = series_form.kept(form, {})
+    typed = series_form.read(values, every, acting.delegation)
     if typed.errors:
-        return await _page(visit, every, values, errors=typed.errors)
-    confirmed = CONFIRM in visit.form
-    seen = visit.form.get(SEEN) == series_form.digest(values)
-    act = series.create if confirmed and seen else series.plan
+        raise WrongForm(typed.errors)
+    make = series.create if CONFIRM in form and _is_seen(form) else series.plan
     published = series_form.PUBLISHED in values
-    async with visit.database.transaction() as tx:
-        planned = await act(tx, visit.who, typed.rows, key=session_page.form_name(visit), published=published)
-    if planned.made:
-        done, state = ("serie-publiee", Status.PUBLISHED) if published else ("serie", Status.DRAFT)
-        listed = {"etat": state, "tri": SessionOrder.CHANGED, "nombre": str(len(planned.sessions))}
-        return session_page.lead("/gestion", done, **listed)
-    errors = series_form.refused(values, planned.sessions)
-    return await _page(visit, every, values, errors=errors, planned=planned, changed=confirmed and not seen)
+    key = session_page.form_name(form)
+    planned = await make(acting, typed.rows, key=key, published=published)
+    if not planned.made:
+        return planned
+    done, status = ("serie-publiee", Status.PUBLISHED) if published else ("serie", Status.DRAFT)
+    listed = {"etat": status, "tri": SessionOrder.CHANGED, "nombre": str(len(planned.sessions))}
+    return lead("/gestion", done, **listed)
 
 
-async def _page(
-    visit: StaffVisit,
-    every: list[Offer],
-    values: Mapping[str, str],
-    *,
-    button: str = "",
-    errors: Mapping[str, FormError] | None = None,
-    planned: Series | None = None,
-    changed: bool = False,
-) -> Response:
-    errors = errors or {}
-    async with visit.database.quiet_transaction() as tx:
-        named = await templates.all_own(tx, visit.who)
-    values = dict.fromkeys((*session_form.FIELDS, session_form.SIRETS), "") | dict(values)
-    begun = bool(visit.form)
+def _is_seen(form: Form) -> bool:
+    """Whether the form is as it was when what would be made of it was shown."""
+    return form.get(SEEN) == series_form.digest(series_form.kept(form, {}))
+
+
+async def _show(visit: StaffVisit, every: list[Offer], state: FormState) -> Response:
+    form, planned = visit.form, state.tried
+    begun = await what_to_begin_with(visit)
+    # The place of the session that the form begins with is in one town: the other towns have another.
+    values = session_form.empty() | series_form.kept(form, begun["values"] | {"venue": ""})
+    if planned is not None:
+        state = FormState(series_form.refused(values, planned.sessions))
+    button = form.get(form_rows.BUTTON, "")
+    blank, blank_towns = (1, 1) if form else (form_rows.BLANK, _BLANK)
     return visit.page(
         "gestion-serie.html",
-        status=422 if errors else 200,
         offers=every,
         requirable={offer.offer_id: offer.title for offer in every},
-        templates=named,
+        templates=begun["templates"],
         values=values,
-        rows=form_rows.shown(values, button, blank=1 if begun else form_rows.BLANK),
-        towns=form_rows.shown(values, button, blank=1 if begun else _BLANK, groups=form_rows.TOWNS)["towns"],
+        rows=form_rows.shown(values, button, blank=blank),
+        towns=form_rows.shown(values, button, blank=blank_towns, groups=form_rows.TOWNS)["towns"],
         settled=frozenset(),
-        unfolded=session_form.unfolded(values, errors, button),
+        unfolded=session_form.unfolded(values, state.errors, button),
         planned=planned,
-        changed=changed,
-        form_name=session_page.form_name(visit),
+        changed=planned is not None and CONFIRM in form and not _is_seen(form),
+        form_name=session_page.form_name(form),
         digest=series_form.digest(values),
-        **shown_errors(visit.rendering, errors, series_form.ORDER),
+        **state.shown(visit, order=series_form.ORDER),
     )
+
+
+new_series = FormPage(all_offers, _make, _show)

@@ -1,0 +1,41 @@
+"""Who acts, and in which transaction: what every command of an organiser begins with."""
+
+from dataclasses import dataclass
+
+from services.catalogue.rules.searching import Viewer
+from services.catalogue.service.access import viewer_of
+from services.catalogue.service.failures import Stale
+from shared.auth import Principal
+from shared.database import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """An organiser who acts, their transaction, and the version that they saw of what they change.
+
+    ``seen`` has the tags of that version; None: any version may be changed. The moment is not here:
+    a command reads the clock after it has locked what it decides about, or the clock's job could announce a
+    later moment first.
+    """
+
+    tx: Transaction
+    who: Principal
+    seen: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.who.name
+
+    @property
+    def delegation(self) -> str | None:
+        """The delegation that the organiser acts for; None: all of them."""
+        return self.who.delegation
+
+    @property
+    def viewer(self) -> Viewer:
+        return viewer_of(self.who)
+
+    def require_seen(self, tag: str, what: str) -> None:
+        """Raise :class:`Stale` unless the current ``tag`` of ``what`` is one that was seen."""
+        if self.seen is not None and tag not in self.seen:
+            raise Stale(what, tag)
