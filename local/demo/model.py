@@ -223,10 +223,10 @@ class ReferenceModel:
         self.format_of_address[agent.email] = self.format_of(session_id)
 
     def _correct(self, agent: Agent) -> None:
-        """Expect what follows at the agent's new address, and no letter about it."""
+        """Expect one letter at the agent's former address, and what follows at the new one."""
         self.corrections[agent.agent_id, agent.email] += 1
-        for session in self.sessions.values():
-            session.correct(agent)
+        known = (session.correct(agent) for session in self.sessions.values())
+        self.mails.update({former for former in known if former is not None} - {agent.email})
 
     def _enrol(self, session: SessionModel, agent: Agent, received_at: datetime, *, approved: bool) -> Answer:
         reason = session.reason_to_refuse(agent, received_at)

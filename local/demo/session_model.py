@@ -151,11 +151,13 @@ class SessionModel:
                 return []  # it keeps what is free
         return []
 
-    def correct(self, agent: Agent) -> None:
-        """Know the agent, if they are here, by another address."""
+    def correct(self, agent: Agent) -> str | None:
+        """Know the agent, if they are here, by another address. Returns the former one."""
         for group in self._live():
-            if agent.agent_id in group:
+            if (former := group.get(agent.agent_id)) is not None:
                 group[agent.agent_id] = agent
+                return former.email
+        return None
 
     def misses_minimum(self) -> bool:
         """Say whether fewer have a seat, or may still have one, than the session needs."""

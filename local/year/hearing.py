@@ -54,6 +54,7 @@ _LETTERS = {
     "Le lien vers vos inscriptions": "lien vers les inscriptions",
     "Confirmez votre adresse électronique": "adresse à confirmer",
     "Une autre adresse électronique a été indiquée": "autre adresse indiquée",
+    "Votre adresse électronique a été corrigée": "adresse corrigée",
     "Une seule de vos inscriptions est gardée": "une seule inscription gardée",
     "Votre inscription prend fin": "désistement par l’employeur",
     "Votre place est libérée": "place libérée par un changement",

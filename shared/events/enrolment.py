@@ -204,6 +204,15 @@ class AttendanceRecorded(Decision):
     certified: bool = False
 
 
+class CorrectedBy(StrEnum):
+    """In which role somebody corrected an agent's address or names."""
+
+    AGENT = "agent"
+    ORGANISER = "organiser"
+    PORTAL = "portal"
+    SUPPORT = "support"
+
+
 class AgentDetailsCorrected(Event):
     """An agent's address or names were corrected. Decisions before it have the old ones, those after the new.
 
@@ -218,6 +227,11 @@ class AgentDetailsCorrected(Event):
     given_name: Name | None = None
     family_name: Name | None = None
     corrected_at: Instant = Field(description="When the correction was received.")
+    corrected_by: CorrectedBy | None = Field(
+        default=None,
+        description="In which role: support is also an operator at the command line. Null: an older version "
+        "published the event.",
+    )
 
     @property
     def key(self) -> str:

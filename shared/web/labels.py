@@ -218,6 +218,7 @@ LETTERS: Mapping[str, str] = {
     "my-enrolments": "Le lien vers vos inscriptions",
     "confirm-address": "Confirmez votre adresse électronique",
     "address-given": "Une autre adresse électronique a été indiquée",
+    "address-corrected": "Votre adresse électronique a été corrigée",
     "minimum-missed": "Minimum non atteint, à décider",
     "selection-due": "Des candidatures sont à classer",
     "nomination-answered": "Votre liste de stagiaires est traitée",
@@ -288,6 +289,9 @@ HAPPENED_BECAUSE: Mapping[str, str] = {
     "employer_approval": "accord de l’employeur attendu",
     "selection": "sélection attendue",
     "certified": "attestation due",
+    "organiser": "par un organisateur",
+    "portal": "par le portail",
+    "support": "par l’assistance",
 }
 """How or why, where it is no reason of a refusal."""
 COUNTED: Mapping[str, str] = {

@@ -50,6 +50,7 @@ CORRECTED = Situation(
             KARIM.email,
             """
             2025-03-10 courriel inscription confirmée
+            2025-04-22 courriel adresse corrigée
             """,
         ),
         listens(
@@ -127,6 +128,7 @@ ON_HER_PAGE = Situation(
             2025-03-10 courriel inscription confirmée
             2025-03-18 courriel lien vers les inscriptions
             2025-04-22 courriel autre adresse indiquée
+            2025-04-22 courriel adresse corrigée
             """,
         ),
         listens(

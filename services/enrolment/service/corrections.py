@@ -14,7 +14,7 @@ from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.enrolments import find_own, own_as_seen
 from services.enrolment.service.failures import ChangedMeanwhile, NotFound, NotPossible
 from services.enrolment.store import corrections, roster_lines, sessions
-from services.enrolment.store.corrections import CorrectionRequest
+from services.enrolment.store.corrections import THE_AGENT, CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
@@ -27,8 +27,6 @@ from shared.events.vocabulary import AgentKey
 from shared.messaging.erasure import agent_of
 from shared.messaging.outbox import OutboxEvent
 
-THE_AGENT = "agent"
-"""The author of what agents correct themselves."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -128,5 +126,7 @@ async def _correct(
     await corrections.keep(tx, agent, requested, before=before, after=after)
     if not before:
         return
-    event = AgentDetailsCorrected(**agent._asdict(), **still_right, corrected_at=requested.at)
+    event = AgentDetailsCorrected(
+        **agent._asdict(), **still_right, corrected_at=requested.at, corrected_by=requested.by
+    )
     await OUTBOX.publish(tx, [OutboxEvent(event, requested.traceparent)])

@@ -14,7 +14,12 @@ from services.enrolment.rules.roster_lines import sought_of
 from services.enrolment.tables import BadAddressRow, CorrectionRow, EnrolmentRow
 from shared.database import Transaction, update_many
 from shared.events.corrections import Correction, Corrections
+from shared.events.enrolment import CorrectedBy
 from shared.events.vocabulary import Agent, AgentKey
+from shared.messaging.portals.registry import OWN_SOURCES
+
+THE_AGENT = "agent"
+"""The author of what agents correct themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,13 @@ class CorrectionRequest:
     at: datetime
     author: str | None = None
     traceparent: str | None = None
+
+    @property
+    def by(self) -> CorrectedBy:
+        """The role of who asks."""
+        if self.author is not None:
+            return CorrectedBy.AGENT if self.author == THE_AGENT else CorrectedBy.ORGANISER
+        return CorrectedBy.SUPPORT if self.source.startswith(OWN_SOURCES) else CorrectedBy.PORTAL
 
 
 async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUID]:
@@ -97,6 +109,22 @@ async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) ->
     return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
 
 
+async def last_by_staff(tx: Transaction, agent: AgentKey, since: datetime) -> Mapping[str, str] | None:
+    """Return who of the staff last corrected an agent's address since then, when and by which request.
+
+    Support has no name here: the notifier's log of reads has who asked, by the id of the request.
+    """
+    parameters = {**agent._asdict(), "since": since, "the_agent": THE_AGENT, "services": f"{OWN_SOURCES}%"}
+    row = (await tx.execute(_LAST_BY_STAFF, parameters)).one_or_none()
+    if row is None:
+        return None
+    return {
+        "address_corrected_by": row.author or CorrectedBy.SUPPORT.value,
+        "address_corrected_at": row.received_at.isoformat(),
+        "address_corrected_request": str(row.request_id),
+    }
+
+
 async def keep(
     tx: Transaction,
     agent: AgentKey,
@@ -144,6 +172,12 @@ _DESCRIBED_SINCE = text(
     "WHERE enrolment.issuer = :issuer AND enrolment.agent_id = :agent_id AND enrolment.received_at > :moment "
     "AND request.source = enrolment.request_source AND request.kind = :kind AND enrolment.state <> 'refused' "
     "ORDER BY enrolment.received_at DESC, request.number DESC LIMIT 1"
+)
+_LAST_BY_STAFF = text(
+    "SELECT author, received_at, request_id FROM correction "
+    "WHERE issuer = :issuer AND agent_id = :agent_id AND received_at >= :since "
+    "AND jsonb_exists(after, 'email') AND before <> '[]' AND author IS DISTINCT FROM :the_agent "
+    "AND (author IS NOT NULL OR request_source LIKE :services) ORDER BY received_at DESC LIMIT 1"
 )
 _WRONG = text(
     "SELECT enrolment_id, agent FROM enrolment WHERE issuer = :issuer AND agent_id = :agent_id "

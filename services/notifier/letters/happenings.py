@@ -47,7 +47,6 @@ _PLAIN: dict[type[Event], Happening] = {
     AgentWaitlisted: Happening.WAITLISTED,
     SeatOffered: Happening.OFFERED,
     SeatNotObtained: Happening.NOT_OBTAINED,
-    AgentDetailsCorrected: Happening.CORRECTED,
     NewAddressGiven: Happening.ADDRESS_GIVEN,
 }
 
@@ -67,6 +66,8 @@ def happening_of(event: Event) -> tuple[Happening, str | None] | None:
             return Happening.WITHDRAWN, _how_withdrawn(event)
         case AttendanceRecorded(attendance=attendance, certified=certified):
             return Happening(attendance.value), "certified" if certified else None
+        case AgentDetailsCorrected(corrected_by=by):
+            return Happening.CORRECTED, None if by is None else by.value
         case SubscriptionChanged(subscribed=subscribed):
             return Happening.SUBSCRIBED if subscribed else Happening.UNSUBSCRIBED, None
     plain = _PLAIN.get(type(event))

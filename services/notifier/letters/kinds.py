@@ -88,6 +88,7 @@ class LetterType(StrEnum):
     MY_ENROLMENTS = "my-enrolments"
     CONFIRM_ADDRESS = "confirm-address"
     ADDRESS_GIVEN = "address-given"
+    ADDRESS_CORRECTED = "address-corrected"
     MINIMUM_MISSED = "minimum-missed"
     SELECTION_DUE = "selection-due"
     ORGANISER_MESSAGE = "organiser-message"
@@ -215,6 +216,7 @@ KINDS: Mapping[LetterType, Kind] = {
     LetterType.MY_ENROLMENTS: Kind(),
     LetterType.CONFIRM_ADDRESS: Kind(link=Link.CONFIRM_ADDRESS, as_given=True, tone=Tone.URGENT),
     LetterType.ADDRESS_GIVEN: Kind(as_given=True),
+    LetterType.ADDRESS_CORRECTED: Kind(as_given=True),
     LetterType.MINIMUM_MISSED: Kind(tone=Tone.URGENT),
     LetterType.SELECTION_DUE: Kind(tone=Tone.URGENT),
     # To all who are in a session: answers to what others have just asked go first.

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
-from services.notifier.store import bounces, corrections, people
+from services.notifier.letters import Letter, LetterType
+from services.notifier.store import bounces, corrections, people, queue
 from services.notifier.store.events import outbox
+from services.notifier.store.queue import Addressee
 from shared import read_log
 from shared.database import Transaction
 from shared.events.corrections import Corrections
@@ -44,11 +46,36 @@ async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
     return person.address == address and await people.addresses(tx, agent) <= {address}
 
 
-async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Correct what letters to an agent say, as received at that moment; a bad address is tried again."""
+async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrected, moment: datetime) -> None:
+    """Correct what letters to an agent say, as received at that moment, and notify the former address.
+
+    A bad address is tried again.
+    """
+    former = await corrections.former_addressees(tx, corrected, moment)
     await corrections.apply(tx, corrected, moment)
     if corrected.email is not None:
         await bounces.lift(tx, corrected.email)
+    for number, addressee in enumerate(former):
+        # Mails to a suppressed address come back: nobody reads them there.
+        if await bounces.suppressed_since(tx, addressee.address) is None:
+            details = {
+                "reference": str(addressee.enrolment_id),
+                "by": corrected.corrected_by,
+                "cause_id": str(event_id),
+            }
+            await queue.add_letter(
+                tx,
+                uuid5(event_id, str(number)),
+                Letter(LetterType.ADDRESS_CORRECTED, details, needs_session=False),
+                Addressee(
+                    corrected.agent_id,
+                    addressee.address,
+                    addressee.given_name,
+                    addressee.family_name,
+                    issuer=corrected.issuer,
+                ),
+                called_for_at=moment,
+            )
 
 
 def still_right(

@@ -41,7 +41,8 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
         if isinstance(record.event, AgentDetailsCorrected):
             await update(tx, decisions, now)
             decisions = []
-            await corrections.apply(tx, corrections.still_right(record.event, agent, moment, newer), moment)
+            still_right = corrections.still_right(record.event, agent, moment, newer)
+            await corrections.apply(tx, record.id, still_right, moment)
         elif _is_new_address(record):
             if "email" not in newer.since(agent, moment):
                 await new_addresses.write(tx, record)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from services.notifier.tables import AgentDetailRow
 from shared.database import Transaction, insert_many
@@ -88,6 +88,22 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datet
     await tx.execute(_ENROLMENTS, parameters)
 
 
+async def former_addressees(
+    tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime
+) -> Sequence[Row[Any]]:
+    """Return each address that a correction replaces, with the names and the newest enrolment there.
+
+    Called before :func:`apply`. Empty where the correction is of names alone.
+    """
+    parameters = {
+        "issuer": corrected.issuer,
+        "agent_id": corrected.agent_id,
+        "address": corrected.email,
+        "moment": moment,
+    }
+    return (await tx.execute(_FORMER_ADDRESSEES, parameters)).all()
+
+
 async def keep_former_address(
     tx: Transaction, agent: AgentKey, address: str | None, moment: datetime
 ) -> None:
@@ -118,6 +134,12 @@ _FORMER = text(
     SELECT issuer, agent_id, lower(address) FROM subscriber
      WHERE issuer = :issuer AND agent_id = :agent_id AND lower(address) <> lower(:address)
         ON CONFLICT (issuer, agent_id, address) DO UPDATE SET since = now()"""
+)
+_FORMER_ADDRESSEES = text(
+    "SELECT DISTINCT ON (lower(address)) address, given_name, family_name, enrolment_id FROM enrolment "
+    "WHERE issuer = :issuer AND agent_id = :agent_id "
+    "AND lower(address) <> lower(CAST(:address AS varchar)) AND since <= :moment "
+    "ORDER BY lower(address), since DESC"
 )
 _ENROLMENTS = text(
     "UPDATE enrolment SET address = coalesce(:address, address), "

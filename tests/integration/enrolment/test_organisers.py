@@ -396,6 +396,7 @@ async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the
     )
     [published] = await published_events(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
     assert (published["email"], published["given_name"]) == ("zoe@exemple.fr", None)
+    assert published["corrected_by"] == "organiser"
 
     again = await ask("PATCH", path, by=BRETAGNE, json={"email": "zoe@exemple.fr"})
     assert again.status_code == 200

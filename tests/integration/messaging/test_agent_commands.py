@@ -5,6 +5,7 @@ import getpass
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -289,12 +290,14 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
 
     # No portal sent it: the data says who issued the identifier.
     request = AgentCorrected.model_validate_json(event.data)
-    await take(enrolment, enrolment_database, [received(request, event.event_id)], policy=Policy())
+    asked = replace(received(request, event.event_id), source=event.source)
+    await take(enrolment, enrolment_database, [asked], policy=Policy())
     async with enrolment_database.quiet_transaction() as tx:
         [kept] = await tx.execute(text("SELECT issuer, before, after FROM correction"))
         [decision] = await tx.scalars(
             text("SELECT data FROM outbox WHERE type LIKE '%AgentDetailsCorrected%'")
         )
+    assert json.loads(decision)["corrected_by"] == "support"
     assert kept.issuer == "iel"
     assert kept.before == [{"email": AGENT.email, "family_name": "Durand"}]
     assert kept.after == {"email": "zoe@juste.fr", "family_name": "Durand-Roy"}

@@ -13,24 +13,26 @@ from services.notifier.letters import LetterType, Priority
 from services.notifier.letters.bounces import digest_of
 from services.notifier.personal_data import AGENT_DETAILS, ENDED_SUBSCRIPTIONS
 from services.notifier.service import corrections, enrolments, fan_outs, mails, subscriptions
-from services.notifier.store import claims
+from services.notifier.store import bounces, claims
 from services.notifier.tables import MailState
 from shared import clock
 from shared.database import Transaction
 from shared.events import Event
 from shared.events.catalogue import SessionScheduled
-from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, EnrolmentWithdrawn
+from shared.events.enrolment import AgentDetailsCorrected, AgentEnrolled, CorrectedBy, EnrolmentWithdrawn
 from shared.events.portal import AgentCorrected, SubscriptionChanged
 from shared.events.topics import Topic
 from shared.personal_data import end_rows
+from shared.references import reference_of
 from tests.integration.notifier import test_schedule as schedule
 from tests.integration.notifier.conftest import Notifier, running
 from tests.integration.notifier.subscribing import statements
 from tests.integration.notifier.test_erasure import WAITING
 from tests.integration.notifier.test_handlers import a_replay
 from tests.support.consuming import received
-from tests.support.smtp import Hang, Reply
+from tests.support.smtp import Hang, Reply, Taken
 from tests.unit.notifier.builders import ENROLMENT_ID, a_decision, a_session, an_agent
+from tests.unit.notifier.reading import body, parsed
 
 WRONG, RIGHT = "faute@exemple.fr", "zoe@exemple.fr"
 AGENT = an_agent(email=WRONG)
@@ -42,8 +44,19 @@ def corrected(**changes: Any) -> AgentDetailsCorrected:
 
 
 def sent_to(notifier: Notifier) -> list[str]:
-    """Whom the relay has had mails for, in order."""
-    return [taken.recipient for taken in notifier.relay.taken]
+    """Whom the relay has had mails for, in order; the notice of a correction is left out."""
+    return [taken.recipient for taken in notifier.relay.taken if not _is_notice(taken)]
+
+
+_NO_NOTICE = f"template <> '{LetterType.ADDRESS_CORRECTED}'"
+
+
+async def but_notices(notifier: Notifier) -> list[Any]:
+    return await notifier.rows(where=_NO_NOTICE)
+
+
+def _is_notice(taken: Taken) -> bool:
+    return "adresse électronique a été corrigée" in parsed(taken.content)["Subject"]
 
 
 @pytest.fixture
@@ -59,7 +72,7 @@ async def test_a_letter_that_has_not_left_leaves_with_the_new_address_and_name(e
     await notifier.hear(corrected(family_name="Durand-Martin"))
     await notifier.deliver()
     assert sent_to(notifier) == [RIGHT]
-    [mail] = await notifier.rows()
+    [mail] = await but_notices(notifier)
     assert (mail.address, mail.given_name, mail.family_name) == (RIGHT, AGENT.given_name, "Durand-Martin")
     [enrolment] = await notifier.query("SELECT address, family_name FROM enrolment")
     assert tuple(enrolment) == (RIGHT, "Durand-Martin")
@@ -81,7 +94,7 @@ async def test_what_has_left_and_another_issuers_agent_stay_as_they_were(notifie
     other = an_agent(email=WRONG, issuer="ouest")
     await notifier.hear(a_decision(AgentEnrolled, agent=other, enrolment_id=uuid4()))
     await notifier.hear(corrected())
-    states = [(mail.state, mail.address) for mail in await notifier.rows()]
+    states = [(mail.state, mail.address) for mail in await but_notices(notifier)]
     assert states == [(MailState.SENT, WRONG), (MailState.PENDING, WRONG)]
 
 
@@ -138,7 +151,8 @@ async def test_a_letter_that_was_claimed_before_does_not_begin_and_comes_again_w
         assert await claims.expire_leases(tx, OWNER) == (1, 0)
     await enrolled.deliver()
     assert sent_to(enrolled) == [RIGHT]
-    assert (await enrolled.row()).attempts == 1
+    [mail] = await but_notices(enrolled)
+    assert mail.attempts == 1
 
 
 async def test_a_letter_that_the_relay_has_in_hand_and_puts_off_comes_again_with_the_new_address(
@@ -152,7 +166,7 @@ async def test_a_letter_that_the_relay_has_in_hand_and_puts_off_comes_again_with
         await enrolled.hear(corrected())
         hang.release.set()
         await idle()
-    assert await enrolled.states() == ["retry"]
+    assert [mail.state for mail in await but_notices(enrolled)] == ["retry"]
     await enrolled.change("UPDATE mail SET due_at = now()")
     await enrolled.deliver()
     assert sent_to(enrolled) == [RIGHT]
@@ -187,7 +201,7 @@ async def test_news_go_to_the_address_of_now_also_when_they_are_sent_again(notif
 
 
 async def resend(notifier: Notifier) -> None:
-    [first] = await notifier.rows()
+    [first] = await but_notices(notifier)
     async with notifier.database.transaction() as tx:
         assert await mails.resend(tx, first.mail_id, actor="op")
 
@@ -202,7 +216,7 @@ async def test_what_is_sent_again_is_not_sent_to_an_address_that_the_agent_has_n
     await resend(enrolled)
     await enrolled.deliver()
     assert sent_to(enrolled) == [WRONG]
-    assert await enrolled.states() == ["sent", "superseded"]
+    assert [mail.state for mail in await but_notices(enrolled)] == ["sent", "superseded"]
 
 
 async def test_an_address_that_only_a_subscription_had_before_is_the_agents_still(
@@ -241,7 +255,7 @@ async def test_what_is_queued_again_beside_a_correction_goes_to_the_new_address(
     await enrolled.change("UPDATE mail SET state = 'failed', smtp_code = 550, settled_at = now()")
     await beside(
         enrolled,
-        lambda tx: corrections.apply(tx, corrected(), clock.now()),
+        lambda tx: corrections.apply(tx, uuid4(), corrected(), clock.now()),
         lambda: resend_failed(enrolled),
     )
     await enrolled.deliver()
@@ -296,7 +310,7 @@ async def test_a_decision_that_is_redriven_is_read_with_the_corrections_that_cam
     namesake = an_agent(email="autre@exemple.fr", issuer="ouest")
     of_both = [a_decision(AgentEnrolled, agent=agent, enrolment_id=uuid4()) for agent in (AGENT, namesake)]
     await enrolled.hear(*of_both, at=before())
-    queued = await enrolled.rows(where="state = 'pending'")
+    queued = await enrolled.rows(where=f"state = 'pending' AND {_NO_NOTICE}")
     assert {(mail.address, mail.family_name) for mail in queued} == {
         (RIGHT, "Durand-Martin"),
         (namesake.email, namesake.family_name),
@@ -536,3 +550,53 @@ async def test_of_what_is_said_of_an_agent_the_newest_alone_is_kept(notifier: No
     await notifier.hear(corrected(email=RIGHT, family_name="Durand-Martin"), at=before())
     found = await notifier.query("SELECT name, value FROM agent_detail ORDER BY name")
     assert [tuple(row) for row in found] == [("email", NEWEST), ("family_name", "Durant")]
+
+
+async def notices(notifier: Notifier) -> list[Any]:
+    return await notifier.rows("*", "template = 'address-corrected'")
+
+
+@pytest.mark.parametrize("by", [*CorrectedBy, None])
+async def test_the_former_address_hears_of_the_correction_and_not_of_the_new_address(
+    enrolled: Notifier, by: CorrectedBy | None
+) -> None:
+    await enrolled.deliver()
+    await enrolled.hear(corrected(corrected_by=by, family_name="Martin"))
+    await enrolled.deliver()
+    [notice] = await notices(enrolled)
+    assert (notice.address, notice.family_name, notice.state) == (WRONG, AGENT.family_name, "sent")
+    assert (notice.recipient, notice.enrolment_id, notice.details["by"]) == (AGENT.agent_id, None, by)
+    [taken] = [taken for taken in enrolled.relay.taken if _is_notice(taken)]
+    assert taken.recipient == WRONG
+    assert RIGHT not in taken.content.decode()
+    assert reference_of(ENROLMENT_ID) in body(parsed(taken.content), "text/plain")
+
+
+async def test_each_former_address_hears_of_it_once(notifier: Notifier) -> None:
+    for address in ("a@exemple.fr", "A@exemple.fr", "b@exemple.fr", RIGHT):
+        agent = an_agent(email=address)
+        await notifier.hear(a_decision(AgentEnrolled, enrolment_id=uuid4(), session_id=uuid4(), agent=agent))
+    await notifier.hear(corrected())
+    await notifier.hear(corrected())
+    assert sorted(row.address.lower() for row in await notices(notifier)) == ["a@exemple.fr", "b@exemple.fr"]
+
+
+async def test_no_notice_goes_to_an_address_from_which_mails_come_back(enrolled: Notifier) -> None:
+    async with enrolled.database.transaction() as tx:
+        await bounces.suppress_bad(tx, {WRONG: uuid4()})
+    await enrolled.hear(corrected())
+    assert await notices(enrolled) == []
+
+
+@pytest.mark.parametrize("change", [{"email": None, "family_name": "Martin"}, {"email": WRONG.upper()}])
+async def test_where_the_address_stays_nobody_is_notified(
+    enrolled: Notifier, change: dict[str, str | None]
+) -> None:
+    await enrolled.hear(corrected(**change))
+    assert await notices(enrolled) == []
+
+
+async def test_a_correction_that_is_read_after_a_newer_one_notifies_nobody(enrolled: Notifier) -> None:
+    await enrolled.hear(corrected())
+    await enrolled.hear(corrected(email="autre@exemple.fr"), at=clock.now() - timedelta(minutes=1))
+    assert [row.address for row in await notices(enrolled)] == [WRONG]

@@ -283,7 +283,7 @@ def test_what_follows_a_correction_is_written_to_the_new_address() -> None:
     assert model.corrections == {("b", "new@ville.example"): 1}
     assert not model.mails["new@ville.example"]
     model.receive([a_request("a", kind=RequestKind.WITHDRAWAL)])
-    assert (model.mails["b@ville.example"], model.mails["new@ville.example"]) == (1, 1)
+    assert (model.mails["b@ville.example"], model.mails["new@ville.example"]) == (2, 1)
 
 
 # --------------------------------------------------------------------------- the close of enrolment

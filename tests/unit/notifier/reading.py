@@ -140,6 +140,7 @@ DETAILS: dict[LetterType, dict[str, Any]] = {
         "until": "2025-03-11T13:05:00+00:00",
     },
     LetterType.ADDRESS_GIVEN: {"reference": str(MAIL_ID), "until": "2025-03-11T13:05:00+00:00"},
+    LetterType.ADDRESS_CORRECTED: {"reference": str(MAIL_ID), "by": "support"},
     LetterType.REPLAY_AVAILABLE: {"replay_title": "Replay", "replay_url": "https://replay.example/1?a=1&b=2"},
 }
 
@@ -153,6 +154,7 @@ WITHOUT_SESSION = {
     LetterType.MAILS_RETURNED,
     LetterType.CONFIRM_ADDRESS,
     LetterType.ADDRESS_GIVEN,
+    LetterType.ADDRESS_CORRECTED,
     LetterType.DIGEST,
 }
 

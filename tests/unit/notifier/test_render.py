@@ -80,6 +80,7 @@ OUTCOME = {
     LetterType.MY_ENROLMENTS: "Voici le lien qui mène à toutes vos inscriptions",
     LetterType.CONFIRM_ADDRESS: "Quelqu’un, sans doute vous, veut recevoir à cette adresse",
     LetterType.ADDRESS_GIVEN: "Une autre adresse électronique a été indiquée pour vos inscriptions",
+    LetterType.ADDRESS_CORRECTED: "Votre adresse électronique a été corrigée le ",
     LetterType.CONFIRM_SUBSCRIPTION: "Quelqu’un, sans doute vous, a demandé que cette adresse reçoive",
     LetterType.TRAINER_NAMED: (
         "Vous intervenez dans la session « {title} », qui commence le jeudi 3 avril 2025"

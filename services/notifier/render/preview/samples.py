@@ -353,6 +353,7 @@ def _news() -> list[Sample]:
         Sample(
             "adresse-indiquee", LetterType.ADDRESS_GIVEN, {"reference": str(_ID), "until": given["until"]}
         ),
+        Sample("adresse-corrigee", LetterType.ADDRESS_CORRECTED, {"reference": str(_ID), "by": "support"}),
         Sample(
             "trop-peu-de-participants",
             LetterType.MINIMUM_MISSED,
