@@ -146,6 +146,7 @@ _TO_DECIDE = "Décider des inscriptions et pouvoir dire pourquoi."
 _OWN = "issuer = :issuer AND agent_id = :agent_id"
 _ENROLMENTS = f"SELECT enrolment_id FROM enrolment WHERE {_OWN} AND received_at <= :until"  # noqa: S608 our own
 _AUTHOR = "facts->>'author'"
+_CORRECTED_BY = "facts->>'address_corrected_by'"
 _OF_ENROLMENT = f"enrolment_id IN ({_ENROLMENTS})"
 _IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM ({_ENROLMENTS}) AS own)"  # noqa: S608 our own
 _OTHERS_CHOSEN = f"enrolment_ids - {_IDS}"
@@ -299,6 +300,16 @@ REGISTER = (
                 of_address=BY_ADDRESS.format(_AUTHOR),
                 proof=True,
                 actor=_AUTHOR,
+            ),
+            PersonalData(
+                table=EnrolmentChangeRow,
+                whose=Whose.STAFF,
+                columns={"facts": "nom du jeton, ou courriel, de qui a corrigé l’adresse qui a reçu le lien"},
+                purpose="Savoir à qui a pu être envoyé le lien qui a changé une inscription.",
+                ends=(ENDED, ATTENDANCE),
+                of_address=BY_ADDRESS.format(_CORRECTED_BY),
+                proof=True,
+                actor=_CORRECTED_BY,
             ),
             PersonalData(
                 table=EnrolmentRow,

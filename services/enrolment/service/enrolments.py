@@ -204,7 +204,7 @@ async def _answered(
     await requests.process(tx, [request], by.policy, by.now)
     await changes.add_author(tx, request.key, session.session_id, by.now, by.organiser.name)
     if reason is not None:
-        await changes.add_reason(tx, request.key, enrolment_id, by.now, reason)
+        await changes.add_facts(tx, request.key, enrolment_id, by.now, {"reason": reason})
     return await roster_lines.line_of(tx, session.session_id, enrolment_id), session
 
 

@@ -1,7 +1,7 @@
 """What agents do by the links of their letters: see their enrolments, answer an offer, withdraw, or move."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -19,11 +19,11 @@ from services.enrolment.rules.links import (
 )
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
-from services.enrolment.rules.requests import OfferAnswer, Swap, Withdrawal
+from services.enrolment.rules.requests import OfferAnswer, Request, Swap, Withdrawal
 from services.enrolment.rules.states import State
 from services.enrolment.service import certificates, requests
 from services.enrolment.service.failures import RefusedByRules
-from services.enrolment.store import enrolments, sessions
+from services.enrolment.store import changes, corrections, enrolments, sessions
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
@@ -32,6 +32,8 @@ from shared.events.vocabulary import Agent
 
 MOST = 100
 """How many enrolments of an agent are shown."""
+CORRECTED_LATELY = timedelta(days=30)
+"""How long what a link does is kept with who of the staff corrected the address that it goes to [choice]."""
 
 
 class AgentLink(NamedTuple):
@@ -48,6 +50,16 @@ class AgentLink(NamedTuple):
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
+
+
+async def _keep_who_corrected(
+    tx: Transaction, found: EnrolmentInSession, request: Request, now: datetime
+) -> None:
+    """Keep beside an act by a link who of the staff corrected the address lately: they may have the link."""
+    since = now - CORRECTED_LATELY
+    corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
+    if corrected is not None:
+        await changes.add_facts(tx, request.key, found.enrolment.enrolment_id, now, corrected)
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
@@ -80,6 +92,7 @@ async def reply_to_offer(
     agent = found.enrolment.agent.key
     request = OfferAnswer(uuid4(), now, found.session.session_id, agent, accepted, version)
     result = await requests.process_known(tx, request, policy, now)
+    await _keep_who_corrected(tx, found, request, now)
     if result.state != (State.ENROLLED if accepted else State.LAPSED):
         return LinkState.OFFER_EXPIRED, found
     return LinkState.SEAT_TAKEN if accepted else LinkState.SEAT_LEFT, found
@@ -102,6 +115,7 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
     agent = found.enrolment.agent.key
     request = Withdrawal(uuid4(), now, found.session.session_id, agent, None)
     result = await requests.process_known(tx, request, policy, now)
+    await _keep_who_corrected(tx, found, request, now)
     return LinkState.WITHDRAWN if result.state == State.WITHDRAWN else LinkState.ALREADY_ENDED, found
 
 
@@ -164,6 +178,7 @@ async def move_to(
     agent, session_id = found.enrolment.agent.key, found.session.session_id
     request = Swap(uuid4(), now, session_id, agent, to_session_id, answers)
     await requests.grant(tx, request, policy, now)
+    await _keep_who_corrected(tx, found, request, now)
     return LinkState.MOVED, there
 
 

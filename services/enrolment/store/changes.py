@@ -140,19 +140,28 @@ async def add_author(
     await tx.execute(_ADD_AUTHOR, parameters)
 
 
-async def add_reason(
-    tx: Transaction, request: RequestKey, enrolment_id: UUID, decided_at: datetime, reason: str
+async def add_facts(
+    tx: Transaction,
+    request: RequestKey,
+    enrolment_id: UUID,
+    decided_at: datetime,
+    facts: Mapping[str, str],
 ) -> None:
-    """Keep why a request was made, beside its change of this enrolment: it is nobody else's business."""
-    parameters = {**request._asdict(), "enrolment": enrolment_id, "at": decided_at, "reason": reason}
-    await tx.execute(_ADD_REASON, parameters)
+    """Keep how or why a request was made, beside its change of this enrolment alone."""
+    parameters = {
+        **request._asdict(),
+        "enrolment": enrolment_id,
+        "at": decided_at,
+        "facts": json.dumps(dict(facts)),
+    }
+    await tx.execute(_ADD_FACTS, parameters)
 
 
 _ADD_AUTHOR = text(
     "UPDATE enrolment_change SET facts = facts || jsonb_build_object('author', CAST(:author AS text)) "
     "WHERE session_id = :session AND at = :at AND request_id = :request_id AND request_source = :source"
 )
-_ADD_REASON = text(
-    "UPDATE enrolment_change SET facts = facts || jsonb_build_object('reason', CAST(:reason AS text)) "
+_ADD_FACTS = text(
+    "UPDATE enrolment_change SET facts = facts || CAST(:facts AS jsonb) "
     "WHERE enrolment_id = :enrolment AND at = :at AND request_id = :request_id AND request_source = :source"
 )

@@ -16,7 +16,7 @@ from shared.database import Transaction
 from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.vocabulary import AgentKey
-from shared.read_log import Reading, ReadKind
+from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300
 """Of what happened, and of letters: the newest."""
@@ -30,11 +30,12 @@ async def keep(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """One line of a story: what happened, or a letter, or what was decided about that."""
+    """One line of a story: what happened, a letter, who of support asked for a correction, or a decision."""
 
     at: datetime
     happened: TimelineRow | None = None
     mail: MailRow | None = None
+    correction: ReadLogRow | None = None
     decision: MailAuditRow | None = None
 
 
@@ -68,6 +69,7 @@ async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
     decisions = await mails.audit_logs(tx, ids)
     lines = [
         *(StoryLine(row.at, happened=row) for row in happened),
+        *(StoryLine(asked.at, correction=asked) for asked in await timeline.corrections_asked(tx, agent)),
         *(StoryLine(mail.settled_at or mail.created_at, mail=mail) for mail in letters),
         *(
             StoryLine(decision.at, decision=decision)

@@ -12,6 +12,7 @@ from shared.events import Event
 from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentDetailsCorrected, Decision, NewAddressGiven
 from shared.events.vocabulary import AgentKey
+from shared.read_log import ReadKind, ReadLogRow
 
 Happened = tuple[Received[Event], Happening, str | None]
 """An event, what it says happened to its agent, and why or how."""
@@ -30,6 +31,16 @@ async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[Timel
     )
     newest_first = found.order_by(col(TimelineRow.at).desc(), col(TimelineRow.id).desc())
     return list(await tx.scalars(newest_first.limit(most)))
+
+
+async def corrections_asked(tx: Transaction, agent: AgentKey) -> list[ReadLogRow]:
+    """Return who of support asked for a correction of an agent, and when."""
+    asked = select(ReadLogRow).where(
+        col(ReadLogRow.agent_id) == agent.agent_id,
+        col(ReadLogRow.issuer) == agent.issuer,
+        col(ReadLogRow.kind) == ReadKind.CORRECTION.value,
+    )
+    return list(await tx.scalars(asked))
 
 
 def _row(record: Received[Event], kind: Happening, reason: str | None) -> dict[str, Any]:

@@ -2,23 +2,29 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
+from services.enrolment.explanations import lines_of
 from services.enrolment.handlers import router
 from services.enrolment.personal_data import UNUSED_CORRECTIONS
+from services.enrolment.rules.links import LinkState
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest, SeatRequest, Swap
-from services.enrolment.service import requests
+from services.enrolment.service import corrections, links, requests
+from services.enrolment.service.explain import explain
+from services.enrolment.service.links import AgentLink
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.portal import AgentCorrected, EnrolmentRequested
 from shared.personal_data import end_rows
+from shared.read_log import Reading
 from tests.conftest import Eventually
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.support.builders import an_agent, open_now
@@ -33,9 +39,12 @@ def database(answering: Database) -> Database:
     return answering
 
 
-async def correct(database: Database, issuer: str = "iel", **changes: Any) -> None:
-    event = AgentCorrected.model_validate({"agent_id": "IEL-1", **changes})
-    await take(router, database, [received(event, issuer=issuer)], policy=Policy())
+async def correct(
+    database: Database, issuer: str = "iel", source: str = "/portals/iel", **changes: Any
+) -> None:
+    event = AgentCorrected.model_validate({"agent_id": "IEL-1", "issuer": issuer, **changes})
+    corrected = replace(received(event, issuer=issuer), source=source)
+    await take(router, database, [corrected], policy=Policy())
 
 
 async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept(
@@ -61,7 +70,7 @@ async def test_every_enrolment_of_the_agent_is_corrected_and_the_correction_kept
     [kept] = await rows("SELECT * FROM correction")
     assert kept.before == [{"email": "faute@exemple.fr", "family_name": "Durand"}]
     assert kept.after == {"email": "zoe@exemple.fr", "family_name": "Durand-Martin"}
-    assert kept.request_source == "/tests"
+    assert kept.request_source == "/portals/iel"
 
 
 async def test_it_is_published_once_after_the_decisions_of_before(
@@ -314,3 +323,111 @@ _WAITS = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity "
     "WHERE datname = current_database() AND wait_event_type = 'Lock')"
 )
+
+
+async def acted(
+    database: Database, front: Front, session: SessionState, act: str, now: datetime
+) -> LinkState:
+    """Use a link of the agent's letters."""
+    enrolment = await front.of(session, AGENT)
+    link = AgentLink(enrolment.enrolment_id, lambda _address: True)
+    async with database.transaction() as tx:
+        if act == "withdraw":
+            state, _ = await links.withdraw(tx, link, Policy(), now)
+        elif act == "move":
+            there = session.model_copy(update={"session_id": uuid4()})
+            await front.publish(there)
+            state, _ = await links.move_to(tx, link, there.session_id, (), policy=Policy(), now=now)
+        else:
+            version, accepted = enrolment.version, act == "accept"
+            state, _ = await links.answer_offer(
+                tx, link, version, accepted=accepted, policy=Policy(), now=now
+            )
+    return state
+
+
+async def facts_of(rows: SelectRows) -> dict[str, Any]:
+    [change] = await rows(
+        "SELECT facts FROM enrolment_change WHERE agent_id = 'IEL-1' ORDER BY version DESC LIMIT 1"
+    )
+    return {name: value for name, value in change.facts.items() if name.startswith("address")}
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [
+        ("withdraw", LinkState.WITHDRAWN),
+        ("move", LinkState.MOVED),
+        ("accept", LinkState.SEAT_TAKEN),
+        ("decline", LinkState.SEAT_LEFT),
+    ],
+)
+async def test_what_a_link_does_is_kept_with_who_of_support_corrected_its_address(
+    database: Database, front: Front, rows: SelectRows, act: str, state: LinkState
+) -> None:
+    offers = {"capacity": 1, "waiting_list": "offer"} if act in ("accept", "decline") else {}
+    session, other = open_now(**offers), an_agent("B-1", issuer="iel")
+    await front.publish(session)
+    if offers:
+        await front.enrol(session, other)
+    await front.enrol(session, AGENT)
+    if offers:
+        await front.withdraw(session, other)
+    await correct(database, source="/services/notifier", email="mine@exemple.fr")
+    [correction] = await rows("SELECT request_id, received_at FROM correction")
+
+    assert await acted(database, front, session, act, clock.now()) is state
+
+    assert await facts_of(rows) == {
+        "address_corrected_by": "support",
+        "address_corrected_at": correction.received_at.isoformat(),
+        "address_corrected_request": str(correction.request_id),
+    }
+    async with database.transaction() as tx:
+        enrolment = await front.of(session, AGENT)
+        explained = await explain(tx, str(enrolment.enrolment_id), Reading.by_command("x"))
+    assert "address corrected by support" in "\n".join(lines_of(explained[0]))
+
+
+@pytest.mark.parametrize(
+    ("source", "days", "email", "is_kept"),
+    [
+        ("/services/notifier", 29, "mine@exemple.fr", True),
+        ("/services/notifier", 31, "mine@exemple.fr", False),
+        ("/services/notifier", 1, None, False),
+        ("/portals/iel", 1, "mine@exemple.fr", False),
+    ],
+)
+async def test_only_an_address_that_staff_corrected_in_the_last_month_is_told_beside_an_act(
+    database: Database,
+    front: Front,
+    rows: SelectRows,
+    *,
+    source: str,
+    days: int,
+    email: str | None,
+    is_kept: bool,
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database, source=source, email=email, family_name="Martin")
+    await rows(
+        "UPDATE correction SET received_at = now() - make_interval(days => :days) RETURNING 1", days=days
+    )
+    await acted(database, front, session, "withdraw", clock.now())
+    assert bool(await facts_of(rows)) is is_kept
+
+
+async def test_the_agents_own_correction_after_that_of_staff_hides_nothing(
+    database: Database, front: Front, rows: SelectRows
+) -> None:
+    session = open_now()
+    await front.publish(session)
+    await front.enrol(session, AGENT)
+    await correct(database, source="/services/notifier", email="mine@exemple.fr")
+    async with database.transaction() as tx:
+        await corrections.lock_sessions_of(tx, AGENT.key)
+        await corrections.correct_by_agent(tx, AGENT.key, {"email": "also.mine@exemple.fr"}, clock.now())
+    await acted(database, front, session, "withdraw", clock.now())
+    assert (await facts_of(rows))["address_corrected_by"] == "support"

@@ -1,5 +1,10 @@
 """The history of a person: who did what, why, from which session to which; and notes that were taken away."""
 
+from services.enrolment.rules.policy import Policy
+from services.enrolment.service import links
+from services.enrolment.service.links import AgentLink
+from shared import clock
+from shared.database import Database
 from tests.integration.enrolment.conftest import Front, SelectRows
 from tests.integration.enrolment.manage import (
     MANAGE,
@@ -54,6 +59,23 @@ async def test_the_reason_of_a_withdrawal_is_in_the_history_of_who_was_withdrawn
     page = text_of(await organiser.get(path)).replace("\u00a0", " ")
     assert "advisor-bretagne : Souffrante" in page
     assert "Souffrante" not in text_of(await organiser.get(await person_page(front, session, agents[2])))
+
+
+async def test_what_a_link_did_after_a_correction_says_in_the_history_who_corrected_the_address(
+    front: Front, organiser: OrganiserClient, database: Database
+) -> None:
+    session, (agent, *_) = await full(front)
+    path = await person_page(front, session, agent)
+    names = {"given_name": agent.given_name, "family_name": agent.family_name}
+    seen = {f"avant-{name}": value for name, value in {**names, "email": agent.email}.items()}
+    right = {**seen, **names, "email": "autre@exemple.fr"}
+    assert (await send(organiser, path, f"{path}/correction", **right)).status_code == 303
+    link = AgentLink((await front.of(session, agent)).enrolment_id, lambda _address: True)
+    async with database.transaction() as tx:
+        await links.withdraw(tx, link, Policy(), clock.now())
+    for past in (path, page_of(session, "/historique")):
+        page = text_of(await organiser.get(past)).replace("\u00a0", " ")
+        assert "par un lien envoyé à l’adresse que advisor-bretagne a corrigée le " in page, past
 
 
 async def test_a_note_is_taken_away_with_its_text_and_the_history_says_by_whom(

@@ -9,7 +9,8 @@ import pytest
 
 from services.notifier.app import eraser
 from services.notifier.personal_data import REGISTER, TIMELINE
-from shared import clock, personal_data
+from shared import clock, personal_data, read_log
+from shared.auth import Role
 from shared.events.catalogue import SessionScheduled
 from shared.events.enrolment import (
     AgentDetailsCorrected,
@@ -20,8 +21,10 @@ from shared.events.enrolment import (
     EnrolmentWithdrawn,
 )
 from shared.events.portal import SubscriptionChanged
+from shared.events.vocabulary import AgentKey
 from shared.messaging.portals.registry import PortalsFile
 from shared.personal_data import Subject
+from shared.read_log import Reading, ReadKind
 from shared.references import reference_of
 from tests.integration.notifier.conftest import Notifier
 from tests.integration.notifier.test_mail_log import OPERATIONS_OF, PURPOSE, browser, log_in, sent, tokens
@@ -85,6 +88,23 @@ async def test_a_person_is_found_and_their_story_is_in_order(
     assert "depuis la liste d’attente · Rennes, jeudi 3 avril 2025 (IA et territoires)" in story
     assert [line for line in titles if line.startswith("Courriel")], "letters stand in the same story"
     assert f'<a href="http://catalogue/sessions/{SESSION_ID}">Rennes' in page
+
+
+async def test_a_story_has_who_of_support_asked_for_a_correction_and_in_which_role_it_was_made(
+    notifier: Notifier, browser: httpx.AsyncClient
+) -> None:
+    await hear_story(notifier)
+    agent = AgentKey("iel", "IEL-0048151")
+    async with notifier.database.transaction() as tx:
+        reading = Reading("jeanne du support", Role.SUPPORT, "ticket 12")
+        await read_log.record(tx, reading, ReadKind.CORRECTION, agents=[agent], about=[uuid4()])
+    values = {**agent._asdict(), "email": "jeanne@ville.example", "corrected_at": clock.now()}
+    await notifier.hear(AgentDetailsCorrected.model_validate(values | {"corrected_by": "support"}))
+    page = (await looked_for(browser, await log_in(browser), "durand")).text
+    story = page[page.index('class="timeline"') : page.index("<aside>")]
+    assert "Correction de l’adresse demandée" in story
+    assert "jeanne du support" in story
+    assert "par l’assistance" in story
 
 
 async def test_the_page_of_a_person_leads_to_their_erasure(
