@@ -20,7 +20,7 @@ from services.enrolment.handlers import router as enrolment
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import sessions
 from services.notifier.handlers import router as notifier
-from services.notifier.letters import Priority
+from services.notifier.letters import LetterType, Priority
 from services.notifier.store import claims
 from shared import clock, security_log
 from shared.database import Database
@@ -304,7 +304,7 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
     await take(notifier, notifier_database, [received(AgentDetailsCorrected.model_validate_json(decision))])
     async with notifier_database.quiet_transaction() as tx:
         await tx.execute(text("UPDATE mail SET needs_session = false"))
-        [letter], _ = await claims.claim(
+        claimed, _ = await claims.claim(
             tx,
             uuid4(),
             list(Priority),
@@ -313,7 +313,10 @@ async def test_a_correction_is_requested_by_the_outbox_and_reaches_enrolments_an
             message_domain="x.example",
             now=clock.now(),
         )
-    assert (letter.mail.address, letter.mail.family_name) == ("zoe@juste.fr", "Durand-Roy")
+    letters = {letter.mail.template: letter.mail for letter in claimed}
+    confirmed = letters[LetterType.CONFIRMED]
+    assert (confirmed.address, confirmed.family_name) == ("zoe@juste.fr", "Durand-Roy")
+    assert letters[LetterType.ADDRESS_CORRECTED].address == AGENT.email
 
 
 @pytest.mark.parametrize(
