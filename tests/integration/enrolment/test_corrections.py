@@ -340,7 +340,7 @@ async def acted(
             state, _ = await links.move_to(tx, link, there.session_id, (), policy=Policy(), now=now)
         else:
             version, accepted = enrolment.version, act == "accept"
-            state, _ = await links.answer_offer(
+            state, _ = await links.reply_to_offer(
                 tx, link, version, accepted=accepted, policy=Policy(), now=now
             )
     return state
