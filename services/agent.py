@@ -125,7 +125,9 @@ def _known_by(definition: Definition, addresses: Iterable[str], *, but: AgentKey
         async with process.database.quiet_transaction() as tx:
             for address in addresses:
                 agents.update(await agents_with(tx, process.register, address))
-                parked = await dead_letters_of_people.with_address(tx, address, process.eraser.issuer_of)
+                parked = await dead_letters_of_people.with_address(
+                    tx, address.lower(), process.eraser.issuer_of
+                )
                 for letter_id, named in parked.items():
                     can_be_asked_for = list(filter(_is_agent, named))
                     agents.update(can_be_asked_for)

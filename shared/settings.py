@@ -74,7 +74,7 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
         description="How often a network reads what is public, in each process; a town hall is one network.",
     )
     dead_letters_kept_days: int = Field(
-        default=90, ge=31, description="Days that a record waits for an operator; then it is given up."
+        default=30, ge=8, description="Days that a record waits for an operator; then it is given up."
     )
     unprotected_accepted: str = Field(
         default="",

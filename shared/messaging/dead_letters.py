@@ -1,6 +1,5 @@
 """Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -16,11 +15,6 @@ from sqlmodel import col, select
 from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events import Event
 from shared.events.cloudevents import Received, Record
-from shared.messaging.mentions import (
-    ANYBODY,
-    names_in,
-    words_in,
-)
 from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 
@@ -34,44 +28,15 @@ KEPT = timedelta(days=30)
 """How long records stay that were rejected, or decided about."""
 
 
+_MAX_HEADERS = 200
+_MAX_HEADER_BYTES = 64 * 1024
 _BETWEEN_WORDS = b' \t\n\r\v\f\0"<>()[],;:\\?&=|{}'
 _OF_WORDS = bytes(set(range(256)).difference(_BETWEEN_WORDS))
 
 
-@dataclass(frozen=True, slots=True)
-class _Most:
-    """What is kept of a rejected record at most: bytes of the key, of the value, and of the headers each.
-
-    What is longer is cut behind its last whole word: nobody would find half an address. A header whose name
-    is longer is left out.
-    """
-
-    key: int
-    value: int
-    headers: int
-    header: int
-
-    def of(self, record: Record) -> Record:
-        headers = [
-            (name, _cut(value, self.header))
-            for name, value in record.headers[: self.headers]
-            if len(name) <= self.header
-        ]
-        return replace(
-            record,
-            key=_cut(record.key, self.key),
-            value=_cut(record.value, self.value),
-            headers=tuple(headers),
-        )
-
-
 def _cut(content: bytes | None, most: int) -> bytes | None:
+    """Cut content behind its last whole word: nobody would find half an address."""
     return content if content is None or len(content) <= most else content[:most].rstrip(_OF_WORDS)
-
-
-_MOST = _Most(key=MAX_BYTES, value=MAX_BYTES, headers=200, header=64 * 1024)
-_BEGINNING = _Most(key=256, value=4096, headers=32, header=256)
-"""Of what is no JSON, or names more than a request may: each of its words costs a place in an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +88,18 @@ async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
     """Park records. A record that comes again is kept once. Returns how many were not known."""
     if not parked:
         return 0
-    return len(await _keep(tx, await asyncio.to_thread(lambda: [_parked_row(letter) for letter in parked])))
+    return len(await _keep(tx, [_parked_row(letter) for letter in parked]))
 
 
 async def keep_rejected(tx: Transaction, rejected: Sequence[Rejected]) -> list[Rejected]:
-    """Keep records that were rejected, as evidence: nobody redrives them, so a huge one is cut.
+    """Keep rejected records as evidence, each once, and return the records that were not known.
 
-    Of what nobody can read, the beginning is kept, and of each portal the content of the newest
-    :data:`MAX_REJECTED`. A record is kept once. Returns those that were not known.
+    Nobody redrives a rejected record, so a huge record is cut. Of each portal, the newest
+    :data:`MAX_REJECTED` keep their content.
     """
     if not rejected:
         return []
-    # In a thread: a record is read whole, of some megabytes and as odd as its sender likes.
-    rows = await asyncio.to_thread(lambda: [_rejected_row(rejection) for rejection in rejected])
+    rows = [_rejected_row(rejection) for rejection in rejected]
     kept = await _keep(tx, rows)
     for portal in {rejection.portal for rejection in rejected}:
         await _empty_older(tx, portal)
@@ -150,29 +114,25 @@ async def _empty_older(tx: Transaction, portal: str | None) -> None:
     older = kept.order_by(letter.desc()).offset(MAX_REJECTED)
     free = select(letter).where(letter.in_(older)).order_by(letter).with_for_update(skip_locked=True)
     emptied = update(DeadLetterRow).where(letter.in_(free))
-    await tx.execute(emptied.values(key=None, value=None, headers=[], names=[]))
+    await tx.execute(emptied.values(key=None, value=None, headers=[]))
 
 
 def _parked_row(letter: Parked) -> dict[str, Any]:
-    names = names_in(letter.record)
-    return _row(letter, letter.event_id, letter.error) | {
-        "traceback": _storable(letter.traceback),
-        "names": json.dumps([ANYBODY] if names is None else names),
-    }
+    return _row(letter, letter.event_id, letter.error) | {"traceback": _storable(letter.traceback)}
 
 
 def _rejected_row(rejection: Rejected) -> dict[str, Any]:
-    kept = _MOST.of(rejection.record)
-    names = names_in(kept)
-    if names is None:
-        kept = _BEGINNING.of(rejection.record)
-        names = words_in(kept)
-    # The digest is that of the whole.
+    record = rejection.record
+    headers = [
+        (name, _cut(value, _MAX_HEADER_BYTES))
+        for name, value in record.headers[:_MAX_HEADERS]
+        if len(name) <= _MAX_HEADER_BYTES
+    ]
+    # The digest is that of the whole record.
     return _row(rejection, rejection.request_id, rejection.explanation) | {
-        "key": kept.key,
-        "value": kept.value,
-        "headers": _headers_to_json(kept),
-        "names": json.dumps(names),
+        "key": _cut(record.key, MAX_BYTES),
+        "value": _cut(record.value, MAX_BYTES),
+        "headers": _headers_to_json(headers),
         "state": "rejected",
         "code": rejection.code.value,
         "problems": json.dumps([problem.model_dump() for problem in rejection.problems]),
@@ -188,7 +148,7 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
         "digest": _digest(record),
         "key": record.key,
         "value": record.value,
-        "headers": _headers_to_json(record),
+        "headers": _headers_to_json(record.headers),
         "received_at": record.received_at,
         "event_id": event_id,
         "event_type": _storable(kept.event_type),
@@ -380,7 +340,7 @@ async def decided(tx: Transaction, since: datetime) -> dict[str, int]:
 
 _DECIDED = text("SELECT action, count(*) AS number FROM dead_letter_audit WHERE at >= :since GROUP BY action")
 _EMPTY = text(
-    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', names = '[]', error = 'erased', "
+    "UPDATE dead_letter SET key = NULL, value = NULL, headers = '[]', error = 'erased', "
     "traceback = NULL, problems = NULL, state = CASE WHEN state = 'parked' THEN 'discarded' ELSE state END "
     "WHERE id = ANY(CAST(:ids AS bigint[]))"
 )
@@ -391,17 +351,17 @@ _EMPTY_AUDIT = text(
 
 def _digest(record: Record) -> bytes:
     """Return what tells a record from another that once had the same offset: the SHA-256 of its content."""
-    content = hashlib.sha256(_headers_to_json(record).encode())
+    content = hashlib.sha256(_headers_to_json(record.headers).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)
     return content.digest()
 
 
-def _headers_to_json(record: Record) -> str:
+def _headers_to_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
     return json.dumps(
         [
             [_storable(name), None if value is None else base64.b64encode(value).decode()]
-            for name, value in record.headers
+            for name, value in headers
         ]
     )
 

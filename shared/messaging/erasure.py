@@ -163,7 +163,7 @@ class Eraser:
             if held.condition(subject):
                 rows = await rows_of(tx, held, subject)
                 if held is EVENTS:  # of a group, which a portal sent by HTTP
-                    rows = [row | {"data": _as_read_by(subject, row["data"])} for row in rows]
+                    rows = [row | {"data": as_read_by(row["data"], subject, None)} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
         found[DeadLetterRow.__tablename__] = await dead_letters_of_people.readable(
             tx, subject, self.issuer_of
@@ -282,10 +282,6 @@ class Eraser:
             erased_at=now,
         )
         await self.outbox.publish(tx, [done])
-
-
-def _as_read_by(subject: Subject, data: str) -> str | None:
-    return as_read_by(data, subject.agent, subject.addresses, None)
 
 
 async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetime) -> UUID:

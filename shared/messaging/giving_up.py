@@ -1,6 +1,6 @@
 """Dead letters about which nobody decides: they are given up in the end, and their portals are notified.
 
-Operators are warned for weeks before. What is left then is where the records lay, and their digests.
+Operators are warned for a week before. What is left then is where the records lay, and their digests.
 """
 
 import logging
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 GIVEN_UP = Counter("parcours_dead_letters_given_up_total", "Dead letters about which nobody decided.")
 
-WARNED = timedelta(days=30)
-"""For how long before the end operators are warned [choice]."""
+WARNED = timedelta(days=7)
+"""How long before the end operators are warned [choice]."""
 ACTOR = "parcours"
 """Who decided, in the audit log, where nobody did."""
 

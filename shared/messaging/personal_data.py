@@ -92,7 +92,6 @@ REGISTER = Register(
                 "error": "raison de la mise de côté",
                 "traceback": "détail technique de l’erreur",
                 "problems": "champs en cause",
-                "names": "empreintes des identifiants et courriels cités, pour la retrouver",
             },
             purpose="Ne perdre aucune demande qui n’a pu être traitée, et prouver les rejets.",
             ends=(DEAD_LETTERS, UNDECIDED),

@@ -156,7 +156,6 @@ class DeadLetterRow(MessagingTable, table=True):
         UniqueConstraint("topic", "partition", "offset", "digest"),
         Index("ix_dead_letter_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("ix_dead_letter_event_id", "event_id", postgresql_where=text("event_id IS NOT NULL")),
-        Index("ix_dead_letter_names", "names", postgresql_using="gin"),
         Index("ix_dead_letter_rejected", "portal", "id", postgresql_where=text(REJECTED_WITH_CONTENT)),
     )
 
@@ -194,9 +193,6 @@ class DeadLetterRow(MessagingTable, table=True):
     source: str | None = Field(default=None, sa_column_kwargs={"comment": "ce_source, where it was read"})
     portal: str | None = Field(
         default=None, sa_column_kwargs={"comment": "Who hears what became of it; null: no portal we know."}
-    )
-    names: list[str] = Field(
-        sa_type=JSONB, sa_column_kwargs={"comment": "Whom it may name: digests (mentions.names_in)"}
     )
 
 

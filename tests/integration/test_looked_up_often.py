@@ -21,9 +21,9 @@ OUTBOX = """
            CASE number % 800 WHEN 0 THEN 'waiting' END
       FROM generate_series(1, :rows) AS number"""
 DEAD_LETTERS = """
-    INSERT INTO dead_letter (topic, partition, "offset", digest, headers, received_at, error, state, names)
+    INSERT INTO dead_letter (topic, partition, "offset", digest, headers, received_at, error, state)
     SELECT 'topic', 0, number, '', '[]', now(), repeat('x', 200),
-           CASE WHEN number % 400 = 0 THEN 'parked' ELSE 'discarded' END, '[]'
+           CASE WHEN number % 400 = 0 THEN 'parked' ELSE 'discarded' END
       FROM generate_series(1, :rows) AS number"""
 REQUESTS = """
     INSERT INTO request (request_id, source, kind, session_id, received_at, decided_at)
