@@ -30,6 +30,7 @@ from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import NO_HISTORY, need_kafka
 from tests.support.processes import ServiceProcess
+from tests.support.secured_kafka import SecuredKafka
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 Eventually = Callable[..., Awaitable[None]]
@@ -54,6 +55,20 @@ def pytest_configure() -> None:
     width = (ports.LAST - ports.FIRST) // count
     ports.FIRST += number * width
     ports.LAST = ports.FIRST + width - 1
+
+
+KAFKAS = ("kafka", "restarted_kafka", "secured_kafka")
+"""The fixtures that start Apache Kafka: each once, since all its tests run on one worker."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of one Kafka on one worker, and all others file by file."""
+    for item in items:
+        used = [name for name in KAFKAS if name in getattr(item, "fixturenames", ())]
+        if used:
+            item.add_marker(pytest.mark.kafka)
+        item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
 
 
 def pytest_collection_finish() -> None:
@@ -203,18 +218,27 @@ def tansu() -> Iterator[TansuBroker]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[KafkaBroker]:
-    """Apache Kafka itself."""
+    """Apache Kafka, with topics. Its tests share it: use new ids, and expect no empty topic."""
     need_kafka()
     with KafkaBroker.temporary() as broker:
         create_topics(broker)
         yield broker
 
 
-@pytest.fixture(scope="module", params=["tansu", pytest.param("kafka", marks=pytest.mark.kafka)])
-def broker(request: pytest.FixtureRequest) -> Broker:
-    """Each of the two brokers in turn, topics created. Shared by the run: use new ids, not an empty topic."""
-    broker: Broker = request.getfixturevalue(request.param)
-    return broker
+@pytest.fixture(scope="session")
+def restarted_kafka() -> Iterator[KafkaBroker]:
+    """Apache Kafka for tests that stop it, kill it and start it again."""
+    need_kafka()
+    with KafkaBroker.temporary() as broker:
+        create_topics(broker)
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """Apache Kafka as in production: its users log in, and each has its own rights. Topics are created."""
+    with SecuredKafka.with_rights(tmp_path_factory.mktemp("secured")) as broker:
+        yield broker
 
 
 def create_topics(broker: Broker, registry_file: Path | None = None) -> None:

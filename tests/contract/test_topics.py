@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from local.kafka import KafkaBroker
 from shared.events import EVENTS, Event, events_on
 from shared.events.catalogue import BespokeRequestAnswered
 from shared.events.documents import FOLDER
@@ -21,7 +22,7 @@ from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.portals.registry import Portal
 from shared.messaging.topics import CreatedTopics, TopicsDiffer
-from tests.conftest import Broker, settings_of
+from tests.conftest import settings_of
 from tests.support.processes import run_cli
 
 DAY, WEEK = str(24 * 3600 * 1000), str(7 * 24 * 3600 * 1000)
@@ -212,9 +213,8 @@ async def described(bootstrap_servers: str) -> dict[str, tuple[int, dict[str, st
     }
 
 
-@pytest.mark.kafka
 async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_when_run_again(
-    kafka: Broker, enrolment_url: str
+    kafka: KafkaBroker, enrolment_url: str
 ) -> None:
     before = await described(kafka.bootstrap_servers)
 
@@ -237,8 +237,7 @@ async def test_topics_create_makes_on_kafka_what_was_agreed_and_changes_nothing_
             assert (config["retention.ms"], config["segment.ms"]) == (agreed.retention, DAY), name
 
 
-@pytest.mark.kafka
-async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka: Broker) -> None:
+async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka: KafkaBroker) -> None:
     settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
     portals = [
         Portal.model_validate(
@@ -258,10 +257,9 @@ async def test_a_topic_may_have_more_partitions_than_agreed_and_not_fewer(kafka:
         await topics.create(settings, portals=portals)
 
 
-@pytest.mark.kafka
 @pytest.mark.parametrize("is_quiet", [True, False], ids=["quiet", "busy"])
 async def test_what_is_eight_days_old_is_gone_from_a_topic_with_personal_data(
-    kafka: Broker, is_quiet: bool, eventually: Callable[..., Awaitable[None]]
+    kafka: KafkaBroker, is_quiet: bool, eventually: Callable[..., Awaitable[None]]
 ) -> None:
     """By the settings that ``topics create`` gives it; seven days and the day of a segment are kept."""
     topic = f"retention-{uuid.uuid4()}"

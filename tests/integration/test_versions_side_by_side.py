@@ -288,7 +288,6 @@ def _attributes(kind: str) -> dict[str, str]:
     return values | {"time": datetime.now(UTC).isoformat()}
 
 
-@pytest.mark.kafka
 @pytest.mark.parametrize("upgraded", [("enrolment",), ("catalogue", "notifier")], ids="+".join)
 async def test_a_service_of_the_last_release_works_with_todays_and_hands_over_under_load(
     upgrade: Upgrade, eventually: Eventually, upgraded: Sequence[str]

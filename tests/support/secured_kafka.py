@@ -1,9 +1,11 @@
 """Apache Kafka as in production: SASL/SCRAM over TLS, and ACLs; each user may do what it was given alone."""
 
+import base64
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 from local.kafka import KafkaBroker
 from local.kafka.broker import prepare
@@ -11,9 +13,14 @@ from local.ports import LOOPBACK, free_port
 from shared.messaging.broker import KafkaSettings
 from tests.support.certificates import Authority
 from tests.support.lacking import need_kafka
+from tests.support.processes import SERVICES, run_cli
 
 ADMIN = "admin"
-"""Who may do everything."""
+"""The user that may do everything."""
+OPERATORS = ("parcours-topics", "parcours-console", "parcours-keda")
+SERVICE_USERS = tuple(f"parcours-{service}" for service in SERVICES)
+PORTALS = ("iel", "sirh", "python-aiokafka", "python-confluent", "node", "java")
+"""Two portals of the tests of rights, and those of the examples that use Kafka."""
 
 _PROPERTIES = """
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port},USERS://{host}:{users_port}
@@ -36,6 +43,7 @@ class SecuredKafka(KafkaBroker):
     def __init__(self, directory: Path, users: Iterable[str]) -> None:
         super().__init__(directory, free_port(), free_port(), directory / "kafka.log")
         self.users_port = free_port()
+        self.portals_file = directory / "portals.json"
         self._users = (ADMIN, *users)
         authority = Authority(directory)
         self.authority = authority.file
@@ -45,15 +53,24 @@ class SecuredKafka(KafkaBroker):
 
     @classmethod
     @contextmanager
-    def with_users(cls, *users: str) -> Iterator["SecuredKafka"]:
-        """Give a fresh broker, removed with its data at the end; skip the test where Kafka cannot run."""
+    def with_rights(cls, directory: Path) -> Iterator["SecuredKafka"]:
+        """Start a broker whose topics and rights the commands made; skip the test if Kafka cannot run."""
         need_kafka()
         prepare()
-        with TemporaryDirectory(prefix="parcours-test-kafka-") as directory:
-            broker = cls(Path(directory), users)
-            broker.launch()
-            with broker:
-                yield broker
+        broker = cls(directory, [*OPERATORS, *SERVICE_USERS, *(f"portal-{portal}" for portal in PORTALS)])
+        broker.portals_file.write_text(json.dumps([a_portal_by_kafka(portal) for portal in PORTALS]))
+        broker.launch()
+        with broker:
+            for user, command in ((ADMIN, ["acls", "--apply"]), ("parcours-topics", ["create"])):
+                environment = {
+                    "ENROLMENT_DATABASE_URL": "postgresql://u@127.0.0.1:1/none",
+                    "PORTALS_FILE": str(broker.portals_file),
+                    **broker.environment(user),
+                }
+                done = run_cli("enrolment", "topics", *command, environment=environment)
+                assert done.returncode == 0, done.stderr
+            yield broker
+            broker.kill()
 
     def environment(self, user: str) -> dict[str, str]:
         """The settings by which a service connects as this user."""
@@ -86,6 +103,21 @@ class SecuredKafka(KafkaBroker):
         return tuple(
             f"--add-scram=SCRAM-SHA-512=[name={user},password={_password(user)}]" for user in self._users
         )
+
+
+def secret_of(portal: str) -> str:
+    return f"whsec_{base64.b64encode(portal.encode().ljust(32, b'.')).decode()}"
+
+
+def a_portal_by_kafka(portal: str) -> dict[str, Any]:
+    """An entry of `PORTALS_FILE`: a portal that signs its requests and hears its answers by Kafka."""
+    return {
+        "portal": portal,
+        "issuer": portal,
+        "contact": "equipe@portail.example",
+        "keys": [{"id": "2026-11", "secret": secret_of(portal)}],
+        "answers": ["kafka"],
+    }
 
 
 def _password(user: str) -> str:

@@ -20,7 +20,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import Group
 from shared.messaging.lag import GroupLag
 from shared.messaging.router import Router
-from tests.conftest import Broker, Eventually, create_topics
+from tests.conftest import Eventually, create_topics
 from tests.integration.console.conftest import RunConsole
 from tests.integration.messaging.conftest import Consuming, consuming
 from tests.integration.messaging.consumers import ConsumerHandler
@@ -32,8 +32,8 @@ NOW = clock.now()
 GROUP = GroupLag("enrolment", "portal.agents", "enrolment.portal.agents", READ)
 
 
-def settings_of_broker(broker: Broker) -> KafkaSettings:
-    return KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
+def settings_of_broker(kafka: KafkaBroker) -> KafkaSettings:
+    return KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
 
 
 async def test_topics_as_agreed_are_well(
@@ -104,16 +104,15 @@ async def test_a_group_that_nobody_is_in_has_what_waits_counted(
 
 
 async def test_a_group_that_keeps_up_is_well(
-    broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     router = ConsumerHandler().router
-    async with consuming(broker.bootstrap_servers, database, router):
-        async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with consuming(kafka.bootstrap_servers, database, router):
+        async with KafkaPortal(kafka.bootstrap_servers) as portal:
             await portal.send("portal.enrolments", [("key", [], b"unreadable")])
-        await eventually(lambda: keeps_up(broker, router), "the group has caught up")
+        await eventually(lambda: keeps_up(kafka, router), "the group has caught up")
 
 
-@pytest.mark.kafka
 async def test_what_a_transaction_that_was_undone_leaves_behind_an_offset_does_not_wait(
     kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
@@ -132,9 +131,9 @@ async def test_what_a_transaction_that_was_undone_leaves_behind_an_offset_does_n
         assert await keeps_up(kafka, router)
 
 
-async def keeps_up(broker: Broker, router: Router) -> bool:
+async def keeps_up(kafka: KafkaBroker, router: Router) -> bool:
     """Whether the group of this router reads its topic, and nothing waits there."""
-    [group] = await lag.of_groups(settings_of_broker(broker), router.subscriptions.values())
+    [group] = await lag.of_groups(settings_of_broker(kafka), router.subscriptions.values())
     return of_group(group, clock.now()).mark is Mark.OK and not group.records
 
 

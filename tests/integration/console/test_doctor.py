@@ -26,13 +26,13 @@ from services.enrolment.settings import Settings as EnrolmentSettings
 from shared import clock
 from shared.database import Database
 from shared.messaging import acls
-from shared.messaging.portals.registry import Portals
+from shared.messaging.portals.registry import Portal, Portals
 from tests.conftest import create_topics
 from tests.integration.console.conftest import NOWHERE, RunConsole
 from tests.support.certificates import Authority
 from tests.support.dns import name_server
 from tests.support.metrics import metric
-from tests.support.secured_kafka import ADMIN, SecuredKafka
+from tests.support.secured_kafka import ADMIN, SecuredKafka, a_portal_by_kafka
 from tests.support.smtp import Reply, ScriptedRelay, scripted_relay
 from tests.unit.notifier.test_sender_dns import settings as of_notifier
 
@@ -274,7 +274,6 @@ async def test_a_record_from_the_future_shows_that_the_brokers_clock_is_ahead(
     assert line["seconds"] == pytest.approx(600, abs=60)
 
 
-@pytest.mark.kafka
 async def test_a_broker_without_authorizer_and_topics_on_one_broker_are_named_outside_a_trial(
     kafka: KafkaBroker,
 ) -> None:
@@ -286,31 +285,29 @@ async def test_a_broker_without_authorizer_and_topics_on_one_broker_are_named_ou
         assert line_of(findings, "topics").mark is Mark.OK
 
 
-@pytest.mark.kafka
 @pytest.mark.timeout(180)
-async def test_what_a_user_may_not_do_and_a_certificate_that_ends_soon_are_named() -> None:
-    users = acls.users([])
-    [looks] = [user for user in users if user.name == "parcours-console"]
-    without = [user if user is not looks else acls.User(looks.name, looks.rights[1:]) for user in users]
-    with SecuredKafka.with_users("parcours-enrolment") as broker:
-        await acls.apply(broker.settings(ADMIN), without)
-        given = broker.settings(ADMIN).model_dump()
-        as_admin = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
-        _, findings = await brokers.look(as_admin, Portals([]))
-        rights = line_of(findings, "rights")
-        assert rights.mark is Mark.ACT
-        assert list(rights.figures["lacking"]) == [looks.name]
-        assert f"read topic {looks.rights[0].names[0]}" in rights.found
-        assert line_of(findings, "certificate").mark is Mark.ACT
+async def test_what_a_user_may_not_do_and_a_certificate_that_ends_soon_are_named(
+    secured_kafka: SecuredKafka,
+) -> None:
+    late = Portals([Portal.model_validate(a_portal_by_kafka("late"))])
+    admin = secured_kafka.settings(ADMIN)
+    given = admin.model_dump()
+    as_admin = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
+    _, findings = await brokers.look(as_admin, late)
+    rights = line_of(findings, "rights")
+    assert rights.mark is Mark.ACT
+    assert list(rights.figures["lacking"]) == ["portal-late"]
+    assert "write topic portal.enrolments" in rights.found
+    assert line_of(findings, "certificate").mark is Mark.ACT
 
-        await acls.apply(broker.settings(ADMIN), users)
-        _, findings = await brokers.look(as_admin, Portals([]))
-        assert line_of(findings, "rights").mark is Mark.OK
+    await acls.apply(admin, acls.users(late))
+    _, findings = await brokers.look(as_admin, late)
+    assert line_of(findings, "rights").mark is Mark.OK
 
-        given = broker.settings("parcours-enrolment").model_dump()
-        as_enrolment = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
-        _, findings = await brokers.look(as_enrolment, Portals([]))
-        assert line_of(findings, "rights").mark is Mark.SKIPPED
+    given = secured_kafka.settings("parcours-enrolment").model_dump()
+    as_enrolment = of_enrolment(given.pop("kafka_bootstrap_servers"), **given)
+    _, findings = await brokers.look(as_enrolment, late)
+    assert line_of(findings, "rights").mark is Mark.SKIPPED
 
 
 # ------------------------------------------------------------------------------------------ mails

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
 from services.enrolment.handlers import router as enrolment
 from services.enrolment.rules.policy import Policy
@@ -22,7 +23,6 @@ from shared.messaging import dead_letters
 from shared.messaging.portals.admission import Rejected
 from shared.messaging.portals.registry import PortalsFile
 from shared.references import reference_of
-from tests.conftest import Broker
 from tests.integration.catalogue.test_bespoke import a_bespoke_request
 from tests.integration.catalogue.test_bespoke import hear as hear_by_catalogue
 from tests.integration.console.conftest import NOWHERE, ConsoleResult, RunConsole
@@ -264,12 +264,12 @@ async def test_a_bespoke_request_is_found_in_the_catalogue_without_who_made_it(
 
 
 async def test_what_nobody_knows_is_looked_for_on_the_portals_topics(
-    console: RunConsole, broker: Broker, in_environment: pytest.MonkeyPatch
+    console: RunConsole, kafka: KafkaBroker, in_environment: pytest.MonkeyPatch
 ) -> None:
-    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     waits = uuid4()
     record = ("key", headers(EnrolmentRequested.TYPE, event_id=waits, source="/portals/iel"), b"{}")
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [record, ("key", [], b"another")])
     done = await console("trace", str(waits))
     line = done.about("kafka", "record")
@@ -281,12 +281,12 @@ async def test_what_nobody_knows_is_looked_for_on_the_portals_topics(
 
 
 async def test_the_records_of_a_request_and_its_decision_are_found_where_they_lie(
-    console: RunConsole, database: Database, broker: Broker, in_environment: pytest.MonkeyPatch
+    console: RunConsole, database: Database, kafka: KafkaBroker, in_environment: pytest.MonkeyPatch
 ) -> None:
-    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+    in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
     _, event_id = await request_a_seat(database)
     await publish(database)
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         for topic, known in (("portal.enrolments", REQUEST), ("enrolment.decisions", event_id)):
             record = headers("fr.cnfpt.test.Event.v1", event_id=known, source="/tests")
             await portal.send(topic, [("key", record, b"{}"), ("key", [], b"another")])

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import httpx
-import pytest
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Request, SeatRequest, Withdrawal
 from services.enrolment.service import requests as service
@@ -15,16 +15,15 @@ from services.enrolment.service import sessions
 from shared import clock
 from shared.database import Database
 from shared.events.portal import EnrolmentRequested, SeatOfferAnswered
-from tests.conftest import Broker, RunService
+from tests.conftest import RunService
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal, collect
 
 HELD = timedelta(hours=1)
 
 
-@pytest.mark.kafka
 async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_lapse(
-    kafka: Broker,
+    kafka: KafkaBroker,
     enrolment_url: str,
     database: Database,
     run_service: RunService,
@@ -80,9 +79,8 @@ async def test_a_service_that_was_away_reads_the_answers_before_it_lets_offers_l
     assert await outcome() == "enrolled"
 
 
-@pytest.mark.kafka
 async def test_a_request_for_a_session_that_never_comes_is_refused_unknown_session(
-    kafka: Broker, enrolment_url: str, run_service: RunService
+    kafka: KafkaBroker, enrolment_url: str, run_service: RunService
 ) -> None:
     session, request_id = open_now(), uuid.uuid4()
     record = (

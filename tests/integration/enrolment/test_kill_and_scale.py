@@ -22,8 +22,6 @@ from tests.integration.enrolment.conftest import SelectRows
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaMessage, KafkaPortal, PublishedRecord, collect
 
-pytestmark = pytest.mark.kafka
-
 
 def requests_for(session: SessionState, number: int) -> list[KafkaMessage]:
     """Requests in order; the agent's id tells the place in that order."""

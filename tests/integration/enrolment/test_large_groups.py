@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
-import pytest
 
 from local.kafka import KafkaBroker
 from shared.events.catalogue import SessionScheduled, SessionState
@@ -17,9 +16,6 @@ from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaMessage, KafkaPortal, PublishedRecord, collect
 from tests.support.processes import ServiceProcess
-
-pytestmark = pytest.mark.kafka
-
 
 LONG_NAME = "é" * 100
 PORTAL = "portail-bretagne"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from faststream import ContextRepo
 
+from local.kafka import KafkaBroker
 from services.enrolment.handlers import router
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import requests
@@ -23,7 +24,6 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.portals.admission import Admission
 from shared.messaging.portals.registry import PortalsFile
-from tests.conftest import Broker
 from tests.integration.messaging.test_outbox import connected, publish_all
 from tests.support.answers import rows
 from tests.support.builders import an_agent, open_now
@@ -73,9 +73,9 @@ def by_key(records: Sequence[PublishedRecord]) -> dict[str, list[str]]:
 
 
 async def test_each_portal_hears_its_issuers_agents_and_its_own_rejections_in_one_order_everywhere(
-    broker: Broker, answering: Database, portals: PortalsFile, send: Send
+    kafka: KafkaBroker, answering: Database, portals: PortalsFile, send: Send
 ) -> None:
-    settings = KafkaSettings(kafka_bootstrap_servers=broker.bootstrap_servers)
+    settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
     await topics.create(settings, portals=portals.portals)
     session = open_now(capacity=1)
     await send(session)
@@ -86,7 +86,7 @@ async def test_each_portal_hears_its_issuers_agents_and_its_own_rejections_in_on
     await send(withdrawing(session, first), by="iel-mobile")
     await send(asking(session, first), by="iel-mobile", data=b"{}")
     await send(withdrawing(session, "nobody"), by="ouest")
-    async with connected(answering, broker.bootstrap_servers) as relay:
+    async with connected(answering, kafka.bootstrap_servers) as relay:
         await publish_all(relay, answering)
 
     heard = {portal: await feed(answering, portal) for portal in ("iel", "iel-mobile", "ouest")}
@@ -112,7 +112,7 @@ async def test_each_portal_hears_its_issuers_agents_and_its_own_rejections_in_on
         def all_came(found: list[PublishedRecord], ids: set[str] = of_this_run) -> bool:
             return ids <= {record.id for record in found}
 
-        records = await collect(broker.bootstrap_servers, answers_topic(portal), all_came)
+        records = await collect(kafka.bootstrap_servers, answers_topic(portal), all_came)
         on_topic = by_key([record for record in records if record.id in of_this_run])
         in_feed: dict[str, list[str]] = {}
         for _, event_id, _, key in heard[portal]:

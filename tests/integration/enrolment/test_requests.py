@@ -9,10 +9,11 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from local.kafka import KafkaBroker
 from shared.events.catalogue import SessionScheduled, SessionState
 from shared.events.cloudevents import STRUCTURED
 from shared.events.portal import EnrolmentRequested, WithdrawalRequested
-from tests.conftest import Broker, running_services
+from tests.conftest import running_services
 from tests.integration.enrolment.conftest import INTAKE_KEY, a_portals_file, a_tokens_file
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal, PublishedRecord, collect
@@ -23,15 +24,15 @@ PORTAL = "portail-bretagne"
 
 @pytest.fixture(scope="module")
 def service(
-    broker: Broker, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaBroker, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServiceProcess]:
-    """One enrolment for all: to form its groups takes the embedded broker 5 s. Use new ids."""
+    """One enrolment for all these tests. Use new ids."""
     folder = tmp_path_factory.mktemp("requests")
     tokens = a_tokens_file(folder)
     with running_services(folder) as run_service:
         url = new_database("enrolment")
         files = {"API_TOKENS_FILE": str(tokens), "PORTALS_FILE": str(a_portals_file(folder))}
-        yield run_service("enrolment", url, broker.bootstrap_servers, **files, INTAKE_SIGNING_KEY=INTAKE_KEY)
+        yield run_service("enrolment", url, kafka.bootstrap_servers, **files, INTAKE_SIGNING_KEY=INTAKE_KEY)
 
 
 def session_record(session: SessionState) -> tuple[str, Any, bytes]:
@@ -71,14 +72,16 @@ async def outcome_of(service: ServiceProcess, request_id: uuid.UUID) -> dict[str
     return document
 
 
-async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, service: ServiceProcess) -> None:
+async def test_a_request_is_answered_once_with_its_own_id(
+    kafka: KafkaBroker, service: ServiceProcess
+) -> None:
     session, agent, request_id = open_now(capacity=1), an_agent(), uuid.uuid4()
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
         found = of(
-            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
+            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
         )
 
     assert [decision.type for decision in found] == ["AgentEnrolled"]
@@ -92,7 +95,7 @@ async def test_a_request_is_answered_once_with_its_own_id(broker: Broker, servic
 
 
 async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_first(
-    broker: Broker, service: ServiceProcess
+    kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
     session = open_now(capacity=1)
     first, second, third = an_agent(), an_agent(), an_agent()
@@ -101,7 +104,7 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
         headers(WithdrawalRequested.TYPE),
         as_json({"session_id": str(session.session_id), "agent_id": first.agent_id}),
     )
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         await portal.send(
             "portal.enrolments",
@@ -109,7 +112,7 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
         )
 
         found = of(
-            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 5))
+            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 5))
         )
 
     by_agent = {
@@ -126,10 +129,10 @@ async def test_a_full_session_queues_in_order_and_a_withdrawal_promotes_the_firs
 
 
 async def test_a_request_that_overtakes_its_session_waits_for_it(
-    broker: Broker, service: ServiceProcess, eventually: Any
+    kafka: KafkaBroker, service: ServiceProcess, eventually: Any
 ) -> None:
     session, agent, request_id = open_now(), an_agent(), uuid.uuid4()
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", [request_record(session, agent, request_id)])
 
         async def is_pending() -> bool:
@@ -138,22 +141,20 @@ async def test_a_request_that_overtakes_its_session_waits_for_it(
 
         await eventually(is_pending, "the request waits")
         await portal.send("catalogue.sessions", [session_record(session)])
-        found = await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
+        found = await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
 
     assert [decision.type for decision in of(session, found)] == ["AgentEnrolled"]
 
 
-@pytest.mark.kafka
-@pytest.mark.parametrize("broker", ["kafka"], indirect=True)  # the embedded one has no transactions
 async def test_a_request_that_its_portal_took_back_with_its_transaction_was_never_made(
-    broker: Broker, service: ServiceProcess
+    kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
     session, taken_back, requesting = open_now(), an_agent(), an_agent()
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
         key, head, value = request_record(session, taken_back)
         producer = AIOKafkaProducer(
-            bootstrap_servers=broker.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
+            bootstrap_servers=kafka.bootstrap_servers, transactional_id=f"portal-{uuid.uuid4()}"
         )
         await producer.start()
         await producer.begin_transaction()
@@ -163,17 +164,17 @@ async def test_a_request_that_its_portal_took_back_with_its_transaction_was_neve
         await portal.send("portal.enrolments", [request_record(session, requesting)])
 
         found = of(
-            session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1))
+            session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1))
         )
 
     assert [decision.key for decision in found] == [requesting.agent_id]
 
 
 async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka(
-    broker: Broker, service: ServiceProcess
+    kafka: KafkaBroker, service: ServiceProcess
 ) -> None:
     session, agent = open_now(capacity=1), an_agent()
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("catalogue.sessions", [session_record(session)])
     request_id = str(uuid.uuid4())
     event = {
@@ -195,7 +196,7 @@ async def test_a_request_by_http_is_answered_with_its_own_id_like_one_from_kafka
                 page = (await client.get(f"/api/v1/answers?after={after}&wait=20", timeout=30)).json()
                 heard, after = page["items"], page["next"]
     assert heard[-1]["data"]["agent"]["agent_id"] == agent.agent_id
-    found = of(session, await collect(broker.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
+    found = of(session, await collect(kafka.bootstrap_servers, "enrolment.decisions", decided(session, 1)))
     assert [(decision.type, decision.data["request_id"]) for decision in found] == [
         ("AgentEnrolled", request_id)
     ]

@@ -93,36 +93,33 @@ def test_without_java_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     assert "\n" not in problem
 
 
-@pytest.mark.kafka
-def test_kafka_starts_with_the_archive_of_its_classes(apache_kafka: KafkaBroker) -> None:
-    command = psutil.Process(apache_kafka.pid).cmdline()
+def test_kafka_starts_with_the_archive_of_its_classes(restarted_kafka: KafkaBroker) -> None:
+    command = psutil.Process(restarted_kafka.pid).cmdline()
     [archive] = [word.partition("=")[2] for word in command if word.startswith("-XX:SharedArchiveFile=")]
     assert Path(archive).stat().st_size > 0
-    assert "[cds" not in (apache_kafka.directory / "kafka.log").read_text(), "Java refused it"
+    assert "[cds" not in (restarted_kafka.directory / "kafka.log").read_text(), "Java refused it"
 
 
-@pytest.mark.kafka
-async def test_kafka_keeps_records_over_a_stop_and_a_kill(apache_kafka: KafkaBroker) -> None:
-    address = apache_kafka.bootstrap_servers
+async def test_kafka_keeps_records_over_a_stop_and_a_kill(restarted_kafka: KafkaBroker) -> None:
+    address = restarted_kafka.bootstrap_servers
     await create_topic(address, "seats", retention_ms="-1")  # records of 1970, see produce()
     await produce(address, "seats", b"before the stop", idempotent=True)
-    pid = apache_kafka.pid
-    apache_kafka.stop()
+    pid = restarted_kafka.pid
+    restarted_kafka.stop()
     assert not psutil.pid_exists(pid)
-    assert is_free(apache_kafka.port)
-    apache_kafka.restart()
+    assert is_free(restarted_kafka.port)
+    restarted_kafka.restart()
     await produce(address, "seats", b"before the kill", idempotent=True)
-    apache_kafka.kill()
-    apache_kafka.restart()
+    restarted_kafka.kill()
+    restarted_kafka.restart()
 
-    assert apache_kafka.bootstrap_servers == address
+    assert restarted_kafka.bootstrap_servers == address
     values = [value for value, _, _ in await read(address, "seats", 2)]
     assert values == [b"before the stop", b"before the kill"]
 
 
-@pytest.mark.kafka
-async def test_kafka_stamps_records_itself_where_the_topic_says_so(apache_kafka: KafkaBroker) -> None:
-    address = apache_kafka.bootstrap_servers
+async def test_kafka_stamps_records_itself_where_the_topic_says_so(restarted_kafka: KafkaBroker) -> None:
+    address = restarted_kafka.bootstrap_servers
     await create_topic(address, "stamped", message_timestamp_type="LogAppendTime")
     before = time.time() * 1000
     await produce(address, "stamped", b"x")
@@ -133,7 +130,6 @@ async def test_kafka_stamps_records_itself_where_the_topic_says_so(apache_kafka:
     assert before - 1 <= stamp <= time.time() * 1000 + 1
 
 
-@pytest.mark.kafka
-async def test_kafka_never_creates_a_topic_by_accident(apache_kafka: KafkaBroker) -> None:
+async def test_kafka_never_creates_a_topic_by_accident(restarted_kafka: KafkaBroker) -> None:
     with pytest.raises(KafkaError):
-        await produce(apache_kafka.bootstrap_servers, "a-typing-mistake", b"x")
+        await produce(restarted_kafka.bootstrap_servers, "a-typing-mistake", b"x")

@@ -1,12 +1,10 @@
 """Apache Kafka with SASL/SCRAM over TLS and ACLs: each user has its own rights, and no more."""
 
 import asyncio
-import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,61 +30,15 @@ from shared.messaging import acls, held, topics
 from shared.messaging.broker import client_options
 from shared.messaging.portals.signatures import SignedAttributes, key_of, sign
 from shared.messaging.relay import Relay
-from tests.conftest import RunService, opened, settings_of
+from tests.conftest import RunService, opened
 from tests.support.builders import an_agent, headers, open_now
 from tests.support.databases import MigratedDatabases
 from tests.support.kafka import KafkaMessage
-from tests.support.processes import SERVICES, run_cli
-from tests.support.secured_kafka import ADMIN, SecuredKafka
+from tests.support.processes import SERVICES
+from tests.support.secured_kafka import SecuredKafka, secret_of
 from tests.support.smtp import scripted_relay
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
-
-PORTALS = ("iel", "sirh")
-OPERATORS = ["parcours-topics", "parcours-console", "parcours-keda"]
-SERVICE_USERS = [f"parcours-{service}" for service in SERVICES]
-SECRETS = {
-    portal: f"whsec_{base64.b64encode(portal.encode().ljust(32, b'.')).decode()}" for portal in PORTALS
-}
-
-
-@pytest.fixture(scope="module")
-def portals_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two portals that sign; both hear their answers by Kafka."""
-    path = tmp_path_factory.mktemp("portals") / "portals.json"
-    entries = [
-        {
-            "portal": portal,
-            "issuer": portal,
-            "contact": "equipe@portail.example",
-            "keys": [{"id": "2026-11", "secret": SECRETS[portal]}],
-            "answers": ["kafka"],
-        }
-        for portal in PORTALS
-    ]
-    path.write_text(json.dumps(entries))
-    return path
-
-
-@pytest.fixture(scope="module")
-def broker(portals_file: Path) -> Iterator[SecuredKafka]:
-    """A broker with every user that `topics acls` knows of, each with its rights; its topics are created."""
-    users = [
-        *OPERATORS,
-        *SERVICE_USERS,
-        *(f"portal-{portal}" for portal in PORTALS),
-    ]
-    with SecuredKafka.with_users(*users) as broker:
-        for user, command in ((ADMIN, ["acls", "--apply"]), ("parcours-topics", ["create"])):
-            environment = settings_of("enrolment", "postgresql://u@127.0.0.1:1/none", "")
-            environment |= broker.environment(user) | {
-                "PORTALS_FILE": str(portals_file),
-                "PARCOURS_TRIAL": "0",
-            }
-            done = run_cli("enrolment", "topics", *command, environment=environment)
-            assert done.returncode == 0, done.stderr
-        yield broker
-
+pytestmark = pytest.mark.timeout(180)
 
 # ------------------------------------------------------------------------------ what users try
 
@@ -136,42 +88,40 @@ async def write(broker: SecuredKafka, user: str, topic: str, *records: KafkaMess
         "portal.answers.sirh",
         "portal.enrolments",
         "enrolment.decisions",
-        "enrolment.occupancy",
         "catalogue.sessions",
-        "notifier.deliveries",
     ],
 )
-async def test_a_portal_reads_nothing_but_its_own_answers(broker: SecuredKafka, topic: str) -> None:
+async def test_a_portal_reads_nothing_but_its_own_answers(secured_kafka: SecuredKafka, topic: str) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
-        await read(broker, "portal-iel", topic, "portal.iel.test")
+        await read(secured_kafka, "portal-iel", topic, "portal.iel.test")
 
 
 @pytest.mark.parametrize(
     "group", ["enrolment.portal.enrolments", "notifier.enrolment.decisions", "portal.sirh.a"]
 )
-async def test_a_portal_joins_no_group_of_others(broker: SecuredKafka, group: str) -> None:
+async def test_a_portal_joins_no_group_of_others(secured_kafka: SecuredKafka, group: str) -> None:
     with pytest.raises(GroupAuthorizationFailedError):
-        await read(broker, "portal-iel", "portal.answers.iel", group)
+        await read(secured_kafka, "portal-iel", "portal.answers.iel", group)
 
 
 @pytest.mark.parametrize(
     "topic", ["portal.answers.iel", "portal.answers.sirh", "enrolment.decisions", "catalogue.sessions"]
 )
-async def test_a_portal_writes_nothing_but_requests(broker: SecuredKafka, topic: str) -> None:
+async def test_a_portal_writes_nothing_but_requests(secured_kafka: SecuredKafka, topic: str) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
-        await write(broker, "portal-iel", topic)
+        await write(secured_kafka, "portal-iel", topic)
 
 
 @pytest.mark.parametrize("transactional_id", ["enrolment-relay-0", "portal.iel.a"])
 async def test_a_portal_fences_no_relay_and_leaves_no_transaction_open(
-    broker: SecuredKafka, transactional_id: str
+    secured_kafka: SecuredKafka, transactional_id: str
 ) -> None:
     with pytest.raises(TransactionalIdAuthorizationFailed):
-        await write(broker, "portal-iel", "portal.enrolments", transactional_id=transactional_id)
+        await write(secured_kafka, "portal-iel", "portal.enrolments", transactional_id=transactional_id)
 
 
-async def test_a_portal_makes_no_topics_and_no_rights(broker: SecuredKafka) -> None:
-    settings = broker.settings("portal-iel")
+async def test_a_portal_makes_no_topics_and_no_rights(secured_kafka: SecuredKafka) -> None:
+    settings = secured_kafka.settings("portal-iel")
     with pytest.raises(TopicAuthorizationFailedError):
         await topics.create(settings)
     with pytest.raises(ClusterAuthorizationFailedError):
@@ -187,20 +137,24 @@ async def test_a_portal_makes_no_topics_and_no_rights(broker: SecuredKafka) -> N
         ("parcours-enrolment", "catalogue.sessions"),
     ],
 )
-async def test_a_service_does_not_write_for_another(broker: SecuredKafka, user: str, topic: str) -> None:
+async def test_a_service_does_not_write_for_another(
+    secured_kafka: SecuredKafka, user: str, topic: str
+) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
-        await write(broker, user, topic)
+        await write(secured_kafka, user, topic)
 
 
-async def test_who_only_looks_writes_nothing_and_takes_no_record_from_a_service(broker: SecuredKafka) -> None:
+async def test_the_console_writes_nothing_and_takes_no_record_from_a_service(
+    secured_kafka: SecuredKafka,
+) -> None:
     with pytest.raises(TopicAuthorizationFailedError):
-        await write(broker, "parcours-console", "portal.enrolments")
+        await write(secured_kafka, "parcours-console", "portal.enrolments")
     with pytest.raises(GroupAuthorizationFailedError):
-        await read(broker, "parcours-console", "portal.enrolments", "enrolment.portal.enrolments")
+        await read(secured_kafka, "parcours-console", "portal.enrolments", "enrolment.portal.enrolments")
 
 
-async def test_who_counts_for_keda_sees_how_much_waits_and_no_record(broker: SecuredKafka) -> None:
-    admin = AIOKafkaAdminClient(**client_options(broker.settings("parcours-keda"), "test"))
+async def test_keda_sees_how_much_waits_and_no_record(secured_kafka: SecuredKafka) -> None:
+    admin = AIOKafkaAdminClient(**client_options(secured_kafka.settings("parcours-keda"), "test"))
     await admin.start()
     try:
         [topic] = await admin.describe_topics(["portal.enrolments"])
@@ -209,9 +163,9 @@ async def test_who_counts_for_keda_sees_how_much_waits_and_no_record(broker: Sec
     finally:
         await admin.close()
     with pytest.raises(TopicAuthorizationFailedError):
-        await write(broker, "parcours-keda", "portal.enrolments")
+        await write(secured_kafka, "parcours-keda", "portal.enrolments")
     with pytest.raises((TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
-        await read(broker, "parcours-keda", "portal.enrolments", "enrolment.portal.enrolments")
+        await read(secured_kafka, "parcours-keda", "portal.enrolments", "enrolment.portal.enrolments")
 
 
 # ------------------------------------------------------------------------------ what they are there for
@@ -219,7 +173,7 @@ async def test_who_counts_for_keda_sees_how_much_waits_and_no_record(broker: Sec
 
 @pytest.fixture
 async def services(
-    broker: SecuredKafka, databases: MigratedDatabases, portals_file: Path, run_service: RunService
+    secured_kafka: SecuredKafka, databases: MigratedDatabases, run_service: RunService
 ) -> AsyncIterator[Database]:
     """The three services, each as its own user. Gives enrolment's database."""
     async with scripted_relay() as relay:
@@ -229,9 +183,9 @@ async def services(
                 service,
                 url,
                 "",
-                **broker.environment(f"parcours-{service}"),
+                **secured_kafka.environment(f"parcours-{service}"),
                 PARCOURS_TRIAL="0",
-                PORTALS_FILE=str(portals_file),
+                PORTALS_FILE=str(secured_kafka.portals_file),
                 **({"SMTP_PORT": str(relay.port)} if service == "notifier" else {}),
             )
         async with opened(urls["enrolment"]) as database:
@@ -246,7 +200,7 @@ def signed(
     made = headers(ce_type or event.TYPE, source=f"/portals/{portal}")
     given = {name: (content or b"").decode() for name, content in made}
     attributes = SignedAttributes(*(given[f"ce_{name}"] for name in ("id", "source", "type", "time")))
-    signature = sign(key_of(SECRETS[by or portal]), "2026-11", attributes, value)
+    signature = sign(key_of(secret_of(by or portal)), "2026-11", attributes, value)
     signed_headers = [*made, ("ce_keyid", b"2026-11"), ("ce_signature", signature.encode())]
     return given["ce_id"], (event.key, signed_headers, value)
 
@@ -265,10 +219,10 @@ async def answers(broker: SecuredKafka, portal: str, *ce_ids: str) -> dict[str, 
     return heard
 
 
-async def the_console_sees_all(broker: SecuredKafka, portals_file: Path, request: str) -> None:
+async def the_console_sees_all(broker: SecuredKafka, request: str) -> None:
     """Its user may ask how far each group is, how each topic is set, and where a record lies."""
     given = broker.settings("parcours-console").model_dump()
-    settings = ConsoleSettings(**given, portals_file=portals_file)
+    settings = ConsoleSettings(**given, portals_file=broker.portals_file)
     lines = [*await console.lag(settings, DEFINITIONS), *await console.all_topics(settings)]
     assert [line.found for line in lines if line.mark is Mark.UNKNOWN] == []
     since = clock.now() - timedelta(minutes=10)
@@ -277,9 +231,8 @@ async def the_console_sees_all(broker: SecuredKafka, portals_file: Path, request
 
 
 async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
-    broker: SecuredKafka,
+    secured_kafka: SecuredKafka,
     services: Database,
-    portals_file: Path,
     eventually: Callable[..., Awaitable[None]],
 ) -> None:
     session, agent = open_now(capacity=5), an_agent()
@@ -288,7 +241,7 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
         headers(type(session).TYPE, source="/services/catalogue"),
         session.model_dump_json().encode(),
     )
-    await write(broker, "parcours-catalogue", "catalogue.sessions", session_record)
+    await write(secured_kafka, "parcours-catalogue", "catalogue.sessions", session_record)
     asked, request = signed(EnrolmentRequested(session_id=session.session_id, agent=agent), "iel")
     leaving = WithdrawalRequested(session_id=session.session_id, agent_id=agent.agent_id)
     # As the user of sirh: in iel's name with its own key, and in its own name about iel's agent.
@@ -299,17 +252,17 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
         SubscriptionChanged(agent_id=agent.agent_id, email=agent.email, theme="numerique", subscribed=True),
         "iel",
     )
-    await write(broker, "portal-iel", "portal.enrolments", request)
-    await write(broker, "portal-sirh", "portal.enrolments", forgery, withdrawal)
-    await write(broker, "portal-iel", "portal.bespoke", to_catalogue)
-    await write(broker, "portal-iel", "portal.agents", to_notifier)
+    await write(secured_kafka, "portal-iel", "portal.enrolments", request)
+    await write(secured_kafka, "portal-sirh", "portal.enrolments", forgery, withdrawal)
+    await write(secured_kafka, "portal-iel", "portal.bespoke", to_catalogue)
+    await write(secured_kafka, "portal-iel", "portal.agents", to_notifier)
 
-    heard = await answers(broker, "iel", asked, forged, misspelt, followed)
+    heard = await answers(secured_kafka, "iel", asked, forged, misspelt, followed)
     assert (heard[asked]["type"], heard[asked]["agent"]["issuer"]) == ("AgentEnrolled", "iel")
     assert (heard[forged]["type"], heard[forged]["code"]) == ("RequestRejected", "not_authenticated")
     assert (heard[misspelt]["type"], heard[misspelt]["code"]) == ("RequestRejected", "unknown_type")
     assert heard[followed]["type"] == "RequestAccepted"
-    heard = await answers(broker, "sirh", others)
+    heard = await answers(secured_kafka, "sirh", others)
     assert heard.keys() == {others}
     assert agent.email not in json.dumps(heard)
 
@@ -322,15 +275,15 @@ async def test_a_portal_asks_and_is_answered_and_another_gets_nothing(
         return bool(await rows("SELECT 1 FROM inbox WHERE topic = 'notifier.deliveries'"))
 
     await eventually(all_was_said, "a mail was sent, and enrolment heard of it")
-    await the_console_sees_all(broker, portals_file, asked)
+    await the_console_sees_all(secured_kafka, asked)
     assert await rows("SELECT state FROM enrolment") == [("enrolled",)]
 
 
 async def test_what_a_service_may_not_write_is_held_back_and_hinders_no_fence(
-    broker: SecuredKafka, enrolment_database: Database
+    secured_kafka: SecuredKafka, enrolment_database: Database
 ) -> None:
     """It may read ``catalogue.sessions``; an event for it is on the way when a relay dies within a pass."""
-    settings = broker.settings("parcours-enrolment")
+    settings = secured_kafka.settings("parcours-enrolment")
     row = text(
         "INSERT INTO outbox (bucket, topic, key, event_id, type, source, data) "
         "VALUES (0, :topic, 'key', gen_random_uuid(), 'fr.cnfpt.test.Event.v1', '/services/enrolment', '{}')"

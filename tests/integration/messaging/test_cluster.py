@@ -70,7 +70,6 @@ async def test_every_embedded_broker_has_the_same_id(tansu: TansuBroker) -> None
     assert await cluster.id_at(settings(tansu)) == EMBEDDED
 
 
-@pytest.mark.kafka
 async def test_a_service_does_not_start_on_another_cluster_until_an_operator_says_so(
     kafka: KafkaBroker, enrolment_url: str, database: Database, run_service: Run
 ) -> None:
@@ -94,7 +93,6 @@ async def test_a_service_does_not_start_on_another_cluster_until_an_operator_say
     assert await kept(database) == found
 
 
-@pytest.mark.kafka
 async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, database: Database) -> None:
     found = await cluster.id_at(settings(kafka))
     await write(database)
@@ -115,28 +113,28 @@ async def test_no_connection_to_another_cluster_is_used(kafka: KafkaBroker, data
     assert others == []
 
 
-@pytest.mark.kafka
 @pytest.mark.slow
 async def test_another_cluster_at_the_same_address_ends_the_process(
+    *,
+    restarted_kafka: KafkaBroker,
     enrolment_url: str,
     database: Database,
     run_service: Run,
     eventually: Eventually,
     tmp_path: Path,
 ) -> None:
-    with KafkaBroker.start(tmp_path / "first") as first:
-        await topics.create(settings(first))
-        port = first.port
-        service = run_service("enrolment", enrolment_url, first.bootstrap_servers)
-        first.kill()
+    service = run_service("enrolment", enrolment_url, restarted_kafka.bootstrap_servers)
+    restarted_kafka.kill()
     await write(database)
-    with KafkaBroker.start(tmp_path / "second", port) as second:
-        await topics.create(settings(second))
 
-        async def it_has_ended() -> bool:
-            return service.process.exit_code is not None
+    async def it_has_ended() -> bool:
+        return service.process.exit_code is not None
 
+    with KafkaBroker.start(tmp_path, restarted_kafka.port) as another:
+        await topics.create(settings(another))
         await eventually(it_has_ended, "the process ends")
+        another.kill()
+    restarted_kafka.restart()
     assert service.process.exit_code == 1
     assert "belong to" in service.log.read_text().splitlines()[-1]
     async with database.quiet_transaction() as tx:

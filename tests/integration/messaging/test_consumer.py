@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.exceptions import NackMessage
 
+from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from shared.database import Database
 from shared.events.catalogue import SessionScheduled
@@ -17,7 +18,7 @@ from shared.messaging import watchdog
 from shared.messaging.consumer import Consumer
 from shared.messaging.router import Tx
 from shared.messaging.uncompressing import MAX_BYTES
-from tests.conftest import Broker, Eventually, settings_of
+from tests.conftest import Eventually, settings_of
 from tests.integration.messaging.conftest import Consuming
 from tests.integration.messaging.consumers import (
     ConsumerHandler,
@@ -73,7 +74,7 @@ def bad_records(handler: ConsumerHandler) -> Iterator[tuple[str, Sent]]:
 
 
 async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_them_are_taken_in_order(
-    broker: Broker, database: Database, consuming: Consuming, eventually: Eventually
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     handler = ConsumerHandler()
     bad = list(bad_records(handler))
@@ -90,12 +91,12 @@ async def test_unreadable_records_are_parked_whole_and_the_good_ones_between_the
     records += [ignored, later, large]
     good = ["harmless", *(f"good-{number:02}" for number in range(len(bad))), "large", "after-the-bomb"]
 
-    async with KafkaPortal(broker.bootstrap_servers) as portal:
+    async with KafkaPortal(kafka.bootstrap_servers) as portal:
         await portal.send("portal.enrolments", records)
-        async with KafkaPortal(broker.bootstrap_servers, compression="gzip") as bomber:
+        async with KafkaPortal(kafka.bootstrap_servers, compression="gzip") as bomber:
             await bomber.send("portal.enrolments", [(str(handler.session_id), [], b"0" * (MAX_BYTES + 1))])
         await portal.send("portal.enrolments", [handler.request("after-the-bomb")])
-    async with consuming(broker.bootstrap_servers, database, handler.router):
+    async with consuming(kafka.bootstrap_servers, database, handler.router):
 
         async def all_taken() -> bool:
             return len(await effects(database)) >= len(good)
@@ -130,9 +131,8 @@ async def committed_offsets(bootstrap_servers: str, group: str, topic: str) -> i
     return sum(committed.offset for partition, committed in offsets.items() if partition.topic == topic)
 
 
-@pytest.mark.kafka
 async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_go_on_in_order(
-    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     handler = ConsumerHandler(poison="agent-250")
     records = [handler.request(f"agent-{number:03}") for number in range(500)]
@@ -175,9 +175,8 @@ async def test_one_poisonous_event_among_499_good_ones_is_parked_alone_and_they_
 
 
 @pytest.mark.slow
-@pytest.mark.kafka
 async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_again_later(
-    kafka: Broker, consuming: Consuming, eventually: Eventually, pauses: list[float]
+    kafka: KafkaBroker, consuming: Consuming, eventually: Eventually, pauses: list[float]
 ) -> None:
     """Nothing is parked, nothing is lost, and the consumer does not run hot meanwhile."""
     handler = ConsumerHandler()

@@ -21,8 +21,6 @@ from shared.messaging.relay import Relay
 from tests.conftest import opened
 from tests.support.kafka import PublishedRecord, collect
 
-pytestmark = pytest.mark.kafka
-
 TOPIC = SessionOccupancyChanged.TOPIC.value
 CLAIMS = text("SELECT producer FROM outbox_bucket CROSS JOIN unnest(claimed_by) AS producer")
 REGISTERED = text("SELECT transactional_id FROM outbox_producer")

@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
+from local.kafka import KafkaBroker
 from local.ports import free_port
 from shared import clock
 from shared.database import Database
@@ -16,7 +17,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import ConsumerGroups
 from shared.messaging.rewind import GroupInUse, rewind
 from shared.messaging.watchdog import Watchdog
-from tests.conftest import Broker, Eventually
+from tests.conftest import Eventually
 from tests.integration.messaging.conftest import Consuming
 from tests.integration.messaging.consumers import ConsumerHandler, effects
 from tests.support.kafka import KafkaPortal
@@ -42,9 +43,8 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaAdminClient]:
     return clients
 
 
-@pytest.mark.kafka
 async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_of_ours_is_lost(
-    kafka: Broker, database: Database, consuming: Consuming, lost: list[AIOKafkaAdminClient]
+    kafka: KafkaBroker, database: Database, consuming: Consuming, lost: list[AIOKafkaAdminClient]
 ) -> None:
     groups = ConsumerGroups(KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers))
     try:
@@ -70,9 +70,8 @@ async def test_kafka_says_who_reads_what_and_is_asked_again_where_a_connection_o
         await groups.close()
 
 
-@pytest.mark.kafka
 async def test_a_partition_that_a_group_leaves_out_is_known_and_told_and_read_once_that_ends(
-    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     """Whoever leads a group shares its topic out: here a program that is not ours."""
     router, stopping = ConsumerHandler().router, asyncio.Event()
@@ -104,9 +103,8 @@ async def test_a_partition_that_a_group_leaves_out_is_known_and_told_and_read_on
     await groups.close()
 
 
-@pytest.mark.kafka
 async def test_a_group_that_nobody_is_in_reads_again_what_came_since(
-    kafka: Broker, database: Database, consuming: Consuming, eventually: Eventually
+    kafka: KafkaBroker, database: Database, consuming: Consuming, eventually: Eventually
 ) -> None:
     settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
     handler = ConsumerHandler()

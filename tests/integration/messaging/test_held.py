@@ -85,8 +85,8 @@ async def on_the_topic(bootstrap_servers: str, wanted: Sequence[str], topic: str
         await consumer.stop()
 
 
-async def create_topic(broker: Broker, name: str, **config: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+async def create_topic(kafka: KafkaBroker, name: str, **config: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     try:
         topic = NewTopic(name, num_partitions=6, replication_factor=1, topic_configs=config)
@@ -95,8 +95,8 @@ async def create_topic(broker: Broker, name: str, **config: str) -> None:
         await admin.close()
 
 
-async def topics_of(broker: Broker) -> list[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
+async def topics_of(kafka: KafkaBroker) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     try:
         return list(await admin.list_topics())
@@ -108,17 +108,17 @@ TOO_LARGE = "b1" + "x" * MAX_RECORD_BYTES
 
 
 async def test_an_event_that_is_too_large_holds_back_its_key_alone(
-    broker: Broker, database: Database
+    kafka: KafkaBroker, database: Database
 ) -> None:
     ours, other = keys(2)
     await write(database, (ours, "a1"), (ours, TOO_LARGE), (ours, "c1"), (other, "d1"))
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
         await write(database, (ours, "e1"), (other, "f1"))
         await publish_all(a_relay, database)
 
     assert await held_back(database) == [("b1", "refused"), ("c1", "waiting"), ("e1", "waiting")]
-    found = await on_the_topic(broker.bootstrap_servers, [ours, other])
+    found = await on_the_topic(kafka.bootstrap_servers, [ours, other])
     assert sorted(found) == ["a1", "d1", "f1"], "its neighbours leave, each once"
 
 
@@ -161,27 +161,27 @@ async def test_an_operator_sees_it_tries_it_again_and_gives_it_up(
 
 
 async def test_an_event_whose_topic_does_not_exist_waits_for_it_and_holds_nobody_back(
-    broker: Broker, database: Database
+    kafka: KafkaBroker, database: Database
 ) -> None:
     ours, other = keys(2)
     topic = f"portal.answers.p{uuid.uuid4().hex}"
     await write(database, (ours, "a1"), topic=topic)
     await write(database, (ours, "b1"), (other, "c1"))
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
-        assert sorted(await on_the_topic(broker.bootstrap_servers, [ours, other])) == ["b1", "c1"]
+        assert sorted(await on_the_topic(kafka.bootstrap_servers, [ours, other])) == ["b1", "c1"]
         await a_relay.release_waiting()
         assert await held_back(database) == [("a1", "waiting")]
-        assert topic not in await topics_of(broker), "nobody but the command makes topics"
+        assert topic not in await topics_of(kafka), "nobody but the command makes topics"
 
-        await create_topic(broker, topic)
+        await create_topic(kafka, topic)
         await write(database, (ours, "d1"), topic=topic)
         await publish_all(a_relay, database)
         assert await held_back(database) == [("a1", "waiting"), ("d1", "waiting")], "none overtakes another"
         await a_relay.release_waiting()
         await publish_all(a_relay, database)
     assert await held_back(database) == []
-    assert await on_the_topic(broker.bootstrap_servers, [ours], topic) == ["a1", "d1"]
+    assert await on_the_topic(kafka.bootstrap_servers, [ours], topic) == ["a1", "d1"]
 
 
 async def test_events_without_a_topic_are_passed_over_once_and_not_at_each_pass(
@@ -198,7 +198,6 @@ async def test_events_without_a_topic_are_passed_over_once_and_not_at_each_pass(
     assert await on_the_topic(tansu.bootstrap_servers, [ours]) == ["b1", "c1"]
 
 
-@pytest.mark.kafka
 async def test_a_topic_that_takes_less_refuses_the_large_one_and_takes_its_neighbours(
     kafka: KafkaBroker, database: Database
 ) -> None:
@@ -219,7 +218,6 @@ async def test_a_topic_that_takes_less_refuses_the_large_one_and_takes_its_neigh
     assert sorted(found) == ["a1"] * 12 + ["d1"] * 11, "each once"
 
 
-@pytest.mark.kafka
 async def test_what_the_brokers_rights_refuse_is_held_back_by_key(
     kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,12 +251,12 @@ async def test_what_the_brokers_rights_refuse_is_held_back_by_key(
 
 
 async def test_what_was_acknowledged_is_marked_though_others_failed(
-    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing that stands behind a failure in its key, so that it cannot overtake."""
     ours, other = keys(2)
     await write(database, (ours, "a1"), (ours, "b1"), (other, "c1"))
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         assert a_relay._producer is not None
         send = a_relay._producer.kafka.send
 
@@ -276,9 +274,9 @@ async def test_what_was_acknowledged_is_marked_though_others_failed(
         async with database.quiet_transaction() as tx:
             assert (await outbox.unsent(tx))[0] == 2
         await publish_all(a_relay, database)
-    found = await on_the_topic(broker.bootstrap_servers, [ours])
+    found = await on_the_topic(kafka.bootstrap_servers, [ours])
     assert found[-2:] == ["a1", "b1"]
-    assert await on_the_topic(broker.bootstrap_servers, [other]) == ["c1"]
+    assert await on_the_topic(kafka.bootstrap_servers, [other]) == ["c1"]
 
 
 @pytest.mark.parametrize(("held_back", "looked_up"), [(0, 0), (2_000, 1)])

@@ -16,11 +16,12 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 from sqlalchemy import TextClause, text
 
 from local.kafka import KafkaBroker
+from local.tansu import TansuBroker
 from shared import clock
 from shared.database import Database
 from shared.events.cloudevents import JSON
 from shared.events.enrolment import MinimumMissed, SelectionDue, SessionOccupancyChanged
-from shared.messaging import outbox, relay, topics
+from shared.messaging import outbox, relay
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS, Outbox, OutboxEvent
 from shared.messaging.personal_data import ANSWERS, SENT
@@ -112,7 +113,7 @@ async def test_an_event_of_which_there_is_one_has_the_same_id_however_often_it_i
 
 
 async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
-    broker: Broker, database: Database
+    kafka: KafkaBroker, database: Database
 ) -> None:
     kept, dropped = uuid.uuid4(), uuid.uuid4()
     relayed = metric("parcours_outbox_relayed_total")
@@ -122,7 +123,7 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
             raise RuntimeError("the change failed")
     except RuntimeError:
         pass
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         async with database.transaction() as tx:
             await ours.publish(tx, [news(kept)])
             assert await a_relay.publish_unsent() == 0, "published before the commit"
@@ -133,14 +134,14 @@ async def test_what_is_committed_is_published_and_what_is_rolled_back_is_not(
         await write(database, news(kept, 2))
         assert await a_relay.publish_unsent() == 1
     found = keyed_by(kept, dropped)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(kept)(all_)) >= 2)
+        await collect(kafka.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(kept)(all_)) >= 2)
     )
     assert [(record.key, record.data["version"]) for record in found] == [(str(kept), 1), (str(kept), 2)]
     assert metric("parcours_outbox_relayed_total") == relayed + 2
 
 
 async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
-    broker: Broker, database: Database
+    kafka: KafkaBroker, database: Database
 ) -> None:
     plain, traced = uuid.uuid4(), uuid.uuid4()
     ids = await write(database, news(plain), OutboxEvent(news(traced), TRACE))
@@ -148,13 +149,13 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
         rows = await tx.execute(text("SELECT event_id, created_at FROM outbox"))
         created = {row.event_id: row.created_at for row in rows}
 
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         await a_relay.publish_unsent()
 
     found = {
         record.key: record
         for record in await collect(
-            broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(plain, traced)(all_)) >= 2
+            kafka.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(plain, traced)(all_)) >= 2
         )
     }
     for session_id, event_id in zip((plain, traced), ids, strict=True):
@@ -175,10 +176,10 @@ async def test_the_headers_of_a_published_record_are_exactly_the_contracts(
 
 
 async def test_an_event_is_published_as_soon_as_its_change_is_committed(
-    broker: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
-    async with relaying(database, broker.bootstrap_servers) as a_relay:
+    async with relaying(database, kafka.bootstrap_servers) as a_relay:
         database.after_commit = a_relay.wake
         await write(database, news(uuid.uuid4()))
 
@@ -189,9 +190,9 @@ async def test_an_event_is_published_as_soon_as_its_change_is_committed(
 
 
 async def test_what_another_process_committed_is_published_without_being_told(
-    broker: Broker, database: Database, eventually: Eventually
+    kafka: KafkaBroker, database: Database, eventually: Eventually
 ) -> None:
-    async with relaying(database, broker.bootstrap_servers):
+    async with relaying(database, kafka.bootstrap_servers):
         await write(database, news(uuid.uuid4()))
 
         async def published() -> bool:
@@ -201,24 +202,38 @@ async def test_what_another_process_committed_is_published_without_being_told(
 
 
 async def test_what_was_committed_just_before_the_stop_is_still_published(
-    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3600)
-    async with relaying(database, broker.bootstrap_servers):
+    async with relaying(database, kafka.bootstrap_servers):
         await write(database, *(news(uuid.uuid4()) for _ in range(50)))
 
     assert await unsent(database) == 0
 
 
-async def test_the_producer_waits_for_all_replicas_and_is_idempotent_where_the_broker_can(
-    broker: Broker, database: Database
+async def test_the_producer_waits_for_all_replicas_and_is_idempotent(
+    kafka: KafkaBroker, database: Database
 ) -> None:
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         assert a_relay._producer is not None
         assert a_relay._producer.kafka._sender._acks == -1
-        is_kafka = isinstance(broker, KafkaBroker)
-        assert (a_relay._producer.kafka._txn_manager is not None) == is_kafka
-        assert (a_relay._producer.transactional_id is not None) == is_kafka
+        assert a_relay._producer.kafka._txn_manager is not None
+        assert a_relay._producer.transactional_id is not None
+
+
+async def test_the_embedded_broker_takes_events_and_has_no_transactions(
+    tansu: TansuBroker, database: Database
+) -> None:
+    session_id = uuid.uuid4()
+    await write(database, news(session_id, 1), news(session_id, 2))
+    async with connected(database, tansu.bootstrap_servers) as a_relay:
+        assert a_relay._producer is not None
+        assert a_relay._producer.transactional_id is None
+        assert await a_relay.publish_unsent() == 2
+    found = keyed_by(session_id)(
+        await collect(tansu.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 2)
+    )
+    assert [record.data["version"] for record in found] == [1, 2]
 
 
 # ------------------------------------------------------------------------------------------ order per key
@@ -226,7 +241,7 @@ async def test_the_producer_waits_for_all_replicas_and_is_idempotent_where_the_b
 
 @pytest.mark.slow
 async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
-    broker: Broker, enrolment_url: str, database: Database
+    kafka: KafkaBroker, enrolment_url: str, database: Database
 ) -> None:
     """3,600 events of 40 keys, some transactions committing late, some rolled back."""
     keys = [uuid.uuid4() for _ in range(40)]
@@ -264,11 +279,11 @@ async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
         for number in range(3):
             own = Database(enrolment_url, application_name=f"relay-{number}")
             stack.push_async_callback(own.close)
-            await stack.enter_async_context(relaying(own, broker.bootstrap_servers))
+            await stack.enter_async_context(relaying(own, kafka.bootstrap_servers))
         await asyncio.gather(*(writer() for _ in range(12)))
 
     found = keyed_by(*keys)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(*keys)(all_)) >= written)
+        await collect(kafka.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(*keys)(all_)) >= written)
     )
     versions: dict[str, list[int]] = defaultdict(list)
     for record in found:
@@ -309,11 +324,11 @@ async def test_a_pass_locks_as_few_buckets_as_fill_it_and_another_relay_has_the_
 
 
 async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_with_the_same_ids(
-    broker: Broker, enrolment_url: str, database: Database, eventually: Eventually, tmp_path: Path
+    kafka: KafkaBroker, enrolment_url: str, database: Database, eventually: Eventually, tmp_path: Path
 ) -> None:
     session_id, acknowledged = uuid.uuid4(), tmp_path / "acknowledged"
     ids = [str(event_id) for event_id in await write(database, *(news(session_id, n) for n in (1, 2, 3)))]
-    child = Forked(relay_that_hangs.run, enrolment_url, broker.bootstrap_servers, acknowledged)
+    child = Forked(relay_that_hangs.run, enrolment_url, kafka.bootstrap_servers, acknowledged)
 
     async def it_hangs() -> bool:
         assert child.exit_code is None
@@ -326,11 +341,11 @@ async def test_a_relay_killed_between_acknowledgement_and_mark_publishes_again_w
         child.clear_away()
     assert await unsent(database) == 3, "marked before the pass was over"
 
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         await publish_all(a_relay, database)
 
     found = keyed_by(session_id)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 6)
+        await collect(kafka.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 6)
     )
     assert [record.id for record in found] == [*ids, *ids]
 
@@ -343,10 +358,10 @@ async def publish_all(a_relay: Relay, database: Database) -> None:
 
 
 async def test_nothing_is_marked_before_the_broker_has_acknowledged(
-    broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await write(database, news(uuid.uuid4()))
-    async with connected(database, broker.bootstrap_servers) as a_relay:
+    async with connected(database, kafka.bootstrap_servers) as a_relay:
         producer = a_relay._producer
         assert producer is not None
         never: Awaitable[Any] = asyncio.get_running_loop().create_future()
@@ -366,11 +381,11 @@ async def test_nothing_is_marked_before_the_broker_has_acknowledged(
 
 
 async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
-    broker: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With idempotence, one sequence number out of order breaks a producer until it is thrown away."""
     session_id = uuid.uuid4()
-    async with relaying(database, broker.bootstrap_servers) as a_relay:
+    async with relaying(database, kafka.bootstrap_servers) as a_relay:
         broken = a_relay._producer
         assert broken is not None
 
@@ -388,17 +403,16 @@ async def test_a_producer_that_fails_for_good_is_replaced_by_a_fresh_one(
         assert broken.kafka._closed
 
     found = keyed_by(session_id)(
-        await collect(broker.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 3)
+        await collect(kafka.bootstrap_servers, TOPIC, lambda all_: len(keyed_by(session_id)(all_)) >= 3)
     )
     assert [record.id for record in found] == [str(event_id) for event_id in ids]
 
 
-@pytest.mark.kafka
 @pytest.mark.slow
 async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recovers_by_itself(
-    kafka: Broker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    restarted_kafka: KafkaBroker, database: Database, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker of its own, killed with SIGKILL in the middle of 2,000 events and started again."""
+    """It is killed with SIGKILL in the middle of 2,000 events and started again."""
     monkeypatch.setattr(relay, "SEND_DEADLINE_SECONDS", 2.0)  # so that a fresh producer is needed
     monkeypatch.setattr(relay, "MAX_BACKOFF_SECONDS", 1.0)
     failed = metric("parcours_outbox_failures_total")
@@ -414,30 +428,31 @@ async def test_a_broker_that_dies_and_returns_loses_nothing_and_the_relay_recove
     async def all_is_sent() -> bool:
         return await unsent(database) == 0 and metric("parcours_outbox_relay_up") == 1
 
-    with KafkaBroker.temporary() as own:
-        await topics.create(KafkaSettings(kafka_bootstrap_servers=own.bootstrap_servers))
-        async with relaying(database, own.bootstrap_servers):
-            for version in range(1, 101):
-                await write(database, *(news(key, version) for key in keys))
-            await eventually(half_is_sent, "half of it is published")
-            await asyncio.to_thread(own.kill)
-            for version in range(101, 201):
-                await write(database, *(news(key, version) for key in keys))
-            await eventually(it_failed, "the relay notices")
-            assert metric("parcours_outbox_relay_up") == 0
-            assert await unsent(database) >= 1_000, "marked sent while there was no broker"
-            await asyncio.to_thread(own.restart)
-            await eventually(all_is_sent, "the relay recovers by itself")
+    async with relaying(database, restarted_kafka.bootstrap_servers):
+        for version in range(1, 101):
+            await write(database, *(news(key, version) for key in keys))
+        await eventually(half_is_sent, "half of it is published")
+        await asyncio.to_thread(restarted_kafka.kill)
+        for version in range(101, 201):
+            await write(database, *(news(key, version) for key in keys))
+        await eventually(it_failed, "the relay notices")
+        assert metric("parcours_outbox_relay_up") == 0
+        assert await unsent(database) >= 1_000, "marked sent while there was no broker"
+        await asyncio.to_thread(restarted_kafka.restart)
+        await eventually(all_is_sent, "the relay recovers by itself")
 
-        ids = set(await outbox_ids(database))
-        found = await collect(
-            own.bootstrap_servers, TOPIC, lambda all_: ids <= {record.id for record in all_}, seconds=20
-        )
+    ids = set(await outbox_ids(database))
+    found = await collect(
+        restarted_kafka.bootstrap_servers,
+        TOPIC,
+        lambda all_: ids <= {record.id for record in all_},
+        seconds=20,
+    )
     first_seen: dict[str, list[int]] = {str(key): [] for key in keys}
     seen: set[str] = set()
     for record in found:
         # What an inbox does: an id that came before is dropped.
-        if record.id not in seen:
+        if record.id in ids - seen:
             seen.add(record.id)
             first_seen[record.key].append(record.data["version"])
     assert first_seen == {str(key): list(range(1, 201)) for key in keys}

@@ -18,13 +18,14 @@ import pytest
 from sqlalchemy import text
 
 import shared.process
+from local.kafka import KafkaBroker
 from local.ports import free_port
 from local.postgres import PostgresServer
 from services.enrolment.app import DEFINITION
 from shared.database import Database
 from shared.messaging import faststream
 from shared.process import CannotRun
-from tests.conftest import Broker, Eventually, RunService, settings_of
+from tests.conftest import Eventually, RunService, settings_of
 from tests.support.builders import an_agent, as_json, enrolment_request, headers, open_now
 from tests.support.kafka import KafkaPortal
 from tests.support.otlp import Collector, collecting
@@ -248,10 +249,9 @@ async def files_with_mistakes_are_told(url: str, folder: Path, eventually: Event
         await eventually(partial(metrics_have, *lines), f"{lines}")
 
 
-@pytest.mark.kafka
 async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_sigterm(
     *,
-    kafka: Broker,
+    kafka: KafkaBroker,
     enrolment_url: str,
     database: Database,
     run_service: RunService,
@@ -335,10 +335,9 @@ async def test_a_service_tells_its_health_metrics_and_contracts_and_drains_on_si
     assert 0 < len(traced) <= 100 + taken / 100
 
 
-@pytest.mark.kafka
 async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
     *,
-    kafka: Broker,
+    kafka: KafkaBroker,
     new_database: Callable[[str], str],
     run_service: RunService,
     postgres: PostgresServer,
@@ -364,9 +363,8 @@ async def test_a_service_is_not_ready_while_its_database_is_gone_but_lives_on(
     assert await asyncio.to_thread(service.terminate) == 0
 
 
-@pytest.mark.kafka
 async def test_a_consumer_that_hangs_over_a_batch_ends_the_process(
-    kafka: Broker, enrolment_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaBroker, enrolment_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all its records in hand it is not behind; it has stalled all the same."""
     monkeypatch.setattr(faststream, "GRACEFUL_SECONDS", 0.1)

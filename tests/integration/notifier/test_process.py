@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
-
 from local.kafka import KafkaBroker
 from services.notifier import jobs
 from services.notifier.restores import read_ended
@@ -47,7 +45,6 @@ def record(event: Event) -> tuple[str, Any, bytes]:
     return event.key, headers(event.TYPE, source="/services/tests"), event.model_dump_json().encode()
 
 
-@pytest.mark.kafka
 async def test_a_notifier_stopped_and_then_killed_in_the_middle_loses_and_doubles_nothing(
     *,
     notifier: Notifier,

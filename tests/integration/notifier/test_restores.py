@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
 from sqlalchemy import text
 
+from local.kafka import KafkaBroker
 from services.notifier import restores as guard
 from services.notifier.service import restores
 from shared import clock
@@ -18,7 +18,7 @@ from shared.events.cloudevents import Received
 from shared.events.enrolment import AgentEnrolled
 from shared.events.notifier import EmailSent, MailEnd
 from shared.messaging.broker import KafkaSettings
-from tests.conftest import Broker, Eventually, settings_of
+from tests.conftest import Eventually, settings_of
 from tests.integration.notifier.conftest import Notifier
 from tests.support.builders import headers
 from tests.support.consuming import received
@@ -159,9 +159,8 @@ async def test_a_mail_that_will_not_come_again_is_accepted_as_missing(notifier: 
     assert not await has_forgotten(notifier, ended)
 
 
-@pytest.mark.kafka
 async def test_nothing_is_sent_until_it_is_reconciled(
-    notifier: Notifier, notifier_url: str, kafka: Broker, eventually: Eventually
+    notifier: Notifier, notifier_url: str, kafka: KafkaBroker, eventually: Eventually
 ) -> None:
     settings = KafkaSettings(kafka_bootstrap_servers=kafka.bootstrap_servers)
     environment = settings_of("notifier", notifier_url, kafka.bootstrap_servers)
