@@ -1,5 +1,5 @@
-"""The mechanisms that every service uses and none repeats.
+"""Messaging: how every service reads and publishes events.
 
-``consumer`` takes records in (with ``decoding``, ``inbox`` and ``dead_letters``), ``outbox`` and ``relay``
-put events out, ``broker`` connects, ``topics`` creates what they travel on.
+``consumer`` takes records in, with ``inbox`` and ``dead_letters``. ``outbox`` stores events and ``relay``
+publishes them. ``broker`` connects, ``topics`` creates the topics.
 """

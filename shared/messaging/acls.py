@@ -1,9 +1,8 @@
-"""What each service and each portal may do on a broker with ACLs: the least that it needs, and no more.
+"""The rights of each user on a broker with ACLs: what the user needs, and no more.
 
-A service's user is ``parcours-<service>``, a portal's is ``portal-<portal>``; who creates topics is
-``parcours-topics``; who only looks, by the console, ``parcours-console``; what counts what waits, to scale a
-service, and reads no record, ``parcours-keda``.
-Pure data but for :func:`apply` and :func:`missing`.
+Users are ``parcours-<service>``, ``portal-<portal>``, ``parcours-topics`` (creates topics),
+``parcours-console`` (reads only) and ``parcours-keda`` (counts waiting records to scale a service, and reads
+none).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,16 +18,16 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.portals.registry import Portal
 
 _ANY_ANSWERS = answers_topic("")
-"""How the topics begin on which portals hear their answers; the portal's name follows."""
+"""The prefix of the topics of portals' answers."""
 _ANY_HOST = _ANY_NAME = "*"
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 _ANY = 1
-"""Of a filter: whatever it is."""
+"""Matches everything, in a filter."""
 _ALL_OPERATIONS = 2
 
 
 class AclResource(Enum):
-    """What a right is about, with Kafka's number of it."""
+    """Kinds of resources, with Kafka's numbers."""
 
     TOPIC = 2
     GROUP = 3
@@ -36,7 +35,7 @@ class AclResource(Enum):
 
 
 class Operation(Enum):
-    """What may be done, with Kafka's number of it. Whoever may read or write may describe as well."""
+    """Operations, with Kafka's numbers. Reading and writing include describing."""
 
     READ = 3
     WRITE = 4
@@ -47,7 +46,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """Some operations on the resources of these names; ``prefixed``: on all that begin so."""
+    """Operations on resources with these names, or with these prefixes if ``prefixed``."""
 
     operations: tuple[Operation, ...]
     resource: AclResource
@@ -57,7 +56,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the broker, by its SASL username, and what it may do."""
+    """A user of the broker, by SASL username, and its rights."""
 
     name: str
     rights: tuple[Right, ...]
@@ -74,11 +73,11 @@ _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for s
 _HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
-"""Enrolment passes on what portals send by HTTP, the notifier what its support asks for an agent."""
+"""Requests that a service publishes itself: enrolment those sent by HTTP, the notifier those of support."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:
-    """Return all users: who creates topics, the services, who looks on or counts, portals that use Kafka."""
+    """Return all users with their rights. Only portals that use Kafka are among them."""
     created = (Operation.CREATE, Operation.DESCRIBE)
     looked_at = (Operation.READ, Operation.DESCRIBE_CONFIGS)
     described = (Operation.DESCRIBE,)
@@ -124,9 +123,9 @@ def _of_service(service: str) -> Iterator[Right]:
 
 
 def _of(portal: Portal) -> Iterator[Right]:
-    """Yield what a portal may do by Kafka: send where it has keys, read its answers where they go there.
+    """Yield the rights of a portal. A portal with keys may write requests; a portal may read its own answers.
 
-    It has no transactions: whoever leaves one open keeps all from reading what comes after it.
+    A portal gets no transactions: an open transaction would block all readers of the topic.
     """
     if portal.keys or portal.authentication == "none":
         yield Right(_WRITE, AclResource.TOPIC, _REQUESTS)
@@ -136,9 +135,9 @@ def _of(portal: Portal) -> Iterator[Right]:
 
 
 async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
-    """Add these rights on the broker; those that are there stay. Raises ``KafkaError``.
+    """Add these rights on the broker. Existing rights stay. Raises ``KafkaError``.
 
-    aiokafka has Kafka's requests for ACLs, and no method of its admin client that sends them.
+    aiokafka has Kafka's requests for ACLs, but its admin client has no method that sends them.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
     await admin.start()
@@ -154,17 +153,17 @@ async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
 
 
 class RightsNotListed(Exception):
-    """The broker does not say what its users may do; the message says why."""
+    """The broker does not list the rights of its users; the message says why."""
 
 
 class NoAuthorizer(RightsNotListed):
-    """The broker lets every client do everything."""
+    """The broker has no ACLs: every client may do everything."""
 
 
 async def missing(settings: KafkaSettings, granted: Sequence[User]) -> dict[str, list[str]]:
-    """Return what of these rights users lack on the broker, in words, by the user's name.
+    """Return the rights that users lack on the broker, in words, by username.
 
-    A right to all names, or to all operations, counts too. Raises :class:`NoAuthorizer`,
+    A right on all names or to all operations counts too. Raises :class:`NoAuthorizer`,
     :class:`RightsNotListed`, ``KafkaError``.
     """
     given = await _given(settings)
@@ -200,7 +199,7 @@ async def _given(settings: KafkaSettings) -> list["AclEntry"]:
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """One operation of one user on the resource of one name, by Kafka's numbers."""
+    """One operation of one user on resources of one name, in Kafka's numbers."""
 
     resource: int
     name: str
@@ -213,7 +212,7 @@ class AclEntry:
         return f"{Operation(self.operation).name.lower()} {kind} {self.name}{'…' if self.prefixed else ''}"
 
     def covers(self, wanted: "AclEntry") -> bool:
-        """Whether who has this may do that."""
+        """Return whether this entry includes the other."""
         if self.resource != wanted.resource or self.principal != wanted.principal:
             return False
         if self.operation not in (_ALL_OPERATIONS, wanted.operation):

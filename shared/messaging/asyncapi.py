@@ -1,8 +1,7 @@
 """The AsyncAPI 3.0 document of a service: FastStream's, completed from the contracts.
 
-FastStream makes servers, channels and operations from the service's real subscribers and publishers. It has
-one message per channel (issue 1566), which for a batch is the list of all its events, and it has no headers,
-keys, examples or settings of topics: those are filled in here.
+FastStream makes servers, channels and operations from the real subscribers and publishers. It has one message
+per channel (issue 1566), and no headers, keys, examples or topic settings. These are added here.
 """
 
 import inspect
@@ -66,7 +65,7 @@ _KEYS_OF_ANSWERS: dict[type[Event], str] = {
     RequestAccepted: "request_id",
     BespokeRequestAnswered: "request_id",
 }
-"""Of events whose key there is not that of their own topic; of the others it is agent_id."""
+"""Events whose key on a portal's topic is not agent_id."""
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
 """Examples of events, by CloudEvents type."""

@@ -1,4 +1,4 @@
-"""The settings of the connection to Kafka, as FastStream and aiokafka take them."""
+"""The settings of the connection to Kafka, for FastStream and aiokafka."""
 
 import contextlib
 import re
@@ -49,10 +49,10 @@ class KafkaSettings(BaseSettings):
 
 
 class _HangsUp(ssl.SSLObject):
-    """A TLS connection that is closed without waiting until the other side has said that it closes too.
+    """A TLS connection that closes without waiting for the close of the other side.
 
-    A broker says so only once it has answered what was asked before: uvloop waits 30 seconds for it, and a
-    service could not stop. Source: RFC 8446, 6.1: no party need wait.
+    A broker closes only after it has answered earlier requests. uvloop waits 30 seconds for that, and a
+    service could not stop. RFC 8446, 6.1 allows closing at once.
     """
 
     def unwrap(self) -> None:
@@ -83,7 +83,7 @@ def security_of(settings: KafkaSettings) -> BaseSecurity:
 
 
 def client_options(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    """Return the keyword arguments of aiokafka's own clients."""
+    """Return the keyword arguments of aiokafka's clients."""
     return {
         "bootstrap_servers": settings.servers,
         "client_id": client_id,

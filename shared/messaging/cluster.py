@@ -1,7 +1,7 @@
-"""Which Kafka cluster a service's outbox and offsets belong to: the first is kept, another one is refused.
+"""The Kafka cluster of a service: the first one is kept, and another is refused.
 
-What another cluster acknowledges is not sent, and what lies there was never requested. So each connection of
-a running service is asked for the cluster's id before it is used.
+Outbox and offsets belong to one cluster. What another cluster acknowledges is not sent. So each connection of
+a running service asks for the id of the cluster before it is used.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from shared.messaging.broker import KafkaSettings, client_options
 from shared.messaging.tables import ClusterRow
 
 EMBEDDED = "tansu_cluster"
-"""The id of every embedded broker, which keeps nothing: from or to one, a trial may change at any time."""
+"""The id of every embedded broker. It keeps no data, so a trial may change from or to it at any time."""
 
 
 class OtherCluster(KafkaConnectionError):  # type: ignore[misc]  # aiokafka left it untyped
@@ -31,7 +31,7 @@ class OtherCluster(KafkaConnectionError):  # type: ignore[misc]  # aiokafka left
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """The cluster of this service; ``on_other`` is called with the id of another one that answers for it."""
+    """The cluster of this service. ``on_other`` is called with the id of another cluster that answers."""
 
     id: str
     on_other: Callable[[str], None]
@@ -42,7 +42,7 @@ _ours: ContextVar[Ours | None] = ContextVar("cluster", default=None)
 
 @contextmanager
 def belonging_to(cluster: Ours) -> Iterator[None]:
-    """Within it all connections of this task, and of those it starts, must lead to this cluster."""
+    """Make all connections of this task, and of tasks it starts, lead to this cluster."""
     connections.use(_is_ours)
     token = _ours.set(cluster)
     try:
@@ -52,7 +52,7 @@ def belonging_to(cluster: Ours) -> Iterator[None]:
 
 
 def is_embedded() -> bool:
-    """Say whether the connections of this task must lead to an embedded broker."""
+    """Return whether the cluster of this task is an embedded broker."""
     ours = _ours.get()
     return ours is not None and ours.id == EMBEDDED
 
@@ -69,19 +69,19 @@ async def id_at(settings: KafkaSettings) -> str:
 
 
 async def keep(database: Database, found: str) -> str:
-    """Keep this cluster as ours if none is kept yet. Returns the id of ours."""
+    """Keep this cluster as ours unless one is kept already. Returns the id of ours."""
     [row] = await database.execute_alone(_KEEP, {"found": found, "embedded": EMBEDDED})
     return str(row.cluster_id)
 
 
 async def kept(tx: Transaction) -> str | None:
-    """Return the id of the cluster that is kept as ours, None where none is yet."""
+    """Return the id of our cluster, or None if none is kept yet."""
     found: str | None = await tx.scalar(select(ClusterRow.cluster_id))
     return found
 
 
 async def accept(database: Database, found: str) -> None:
-    """Have this cluster be ours from now on."""
+    """Make this cluster ours from now on."""
     await database.execute_alone(_ACCEPT, {"found": found})
 
 

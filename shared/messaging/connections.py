@@ -1,9 +1,9 @@
-"""Connections to Kafka: each is set up in time, leads to the right cluster, and says when it is lost.
+"""Connections to Kafka: set up in bounded time, verified, and closed when they are lost.
 
-aiokafka waits 40 s for a connection, and makes all of a client one after the other. It expects an ``OSError``
-where a connection is lost, and uvloop raises a ``RuntimeError``, until the loop has reported the loss
-(aiokafka's issue 1038, uvloop's 506): so after a broker's end the task that keeps a client's metadata could
-end unseen, and the client heard nothing any more.
+aiokafka waits 40 s for a connection and makes the connections of a client one after the other. When a
+connection is lost it expects ``OSError``, but uvloop raises ``RuntimeError`` until the loop has reported the
+loss (aiokafka's issue 1038, uvloop's 506). The task that keeps the client's metadata could then end unseen,
+and the client received nothing any more.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from shared import certificates, clock
 
 SETUP_SECONDS = 10.0
-"""How long setting a connection up may take: as long as by Apache Kafka's clients."""
+"""How long the set-up of a connection may take: as long as in Apache Kafka's clients."""
 
 KEPT = timedelta(days=1)
-"""How long the metrics still have the certificate of a broker to which nothing is sent any more."""
+"""How long the metrics keep the certificate of a broker that is no longer used."""
 
 _last_used: dict[str, datetime] = {}
-"""When each broker was last connected to, or sent something; by its name in the metrics."""
+"""When each broker was last used, by its name in the metrics."""
 
 Verify = Callable[[AIOKafkaConnection], Awaitable[None]]
-"""Asked about each new connection before it is used. Raises ``KafkaConnectionError`` where it must not be."""
+"""Called with each new connection. Raises ``KafkaConnectionError`` if the connection must not be used."""
 
 
 def use(verify: Verify) -> None:
-    """Have aiokafka make its connections of :class:`Connection`, and each be verified."""
+    """Make aiokafka use :class:`Connection`, and verify each new connection."""
     Connection.verify = staticmethod(verify)
     aiokafka.conn.AIOKafkaConnection = Connection
 
 
 def forget_brokers(now: datetime) -> None:
-    """Take the certificates of brokers out of the metrics to which nothing was sent for a day."""
+    """Remove certificates of brokers from the metrics that were not used for a day."""
     for broker, used_at in [*_last_used.items()]:
         if used_at < now - KEPT:
             del _last_used[broker]
@@ -50,7 +50,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
     verify: Verify
 
     async def connect(self) -> Any:
-        """Connect, log in and verify the other side. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
+        """Connect, log in and verify. Raises ``TimeoutError``, ``OSError``, ``KafkaError``."""
         try:
             async with asyncio.timeout(SETUP_SECONDS):
                 streams = await super().connect()
@@ -64,7 +64,7 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka left it 
             raise
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """Send a request; returns what awaits its answer. Raises ``KafkaError``."""
+        """Send a request and return an awaitable of its answer. Raises ``KafkaError``."""
         return self._unless_lost(super().send, request, expect_response)
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:

@@ -1,8 +1,8 @@
 """Consuming: a batch of one topic goes through parking, inbox and handler in one transaction.
 
 A handler sees each event once. The Kafka offset is committed after the effect. A record that cannot be read,
-or that its handler cannot take, is parked alone; after an outage the whole batch is delivered again, and
-while the handler fails on most events too.
+or on which its handler fails, is parked alone. After an outage the whole batch is delivered again, and also
+while the handler fails on most events.
 """
 
 import asyncio
@@ -60,17 +60,20 @@ RECORDS = Histogram(
 )
 
 Delivery = Received[Event] | Parked | Rejected | None
-"""A record as it was read: an event, one to park or to reject, None where its type is not known here."""
+"""A record as it was read: an event, a record to park or to reject, or None if its type is unknown here."""
 
 Admit = Callable[[Record], Received[Event] | Rejected]
 """Reads a record on a topic of portals. See :mod:`shared.messaging.portals.admission`."""
 
 Call = Callable[[list[Received[Any]]], Awaitable[int | None]]
-"""A handler that only needs the events: FastStream fills in its other parameters from its context."""
+"""A handler that takes only the events; FastStream fills in the other parameters."""
 
 
 def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Portal]) -> None:
-    """Have the counters of what may be rejected: what begins at 40 has not grown, and no alert would come."""
+    """Create the counters of rejections at 0.
+
+    A counter that begins at 40 has not grown, and no alert would come.
+    """
     if subscription.is_of_portals and subscription.keeps_rejected:
         for portal in ("", *(portal.portal for portal in portals)):
             for code in RejectionCode:
@@ -78,7 +81,7 @@ def count_rejected_from_zero(subscription: Subscription, portals: Iterable[Porta
 
 
 class HandlerFails(Exception):
-    """A handler fails on most events: a fault of ours, for which nothing is parked; the batch comes again."""
+    """A handler fails on most events: a fault of ours. Nothing is parked, and the batch comes again."""
 
 
 def read(record: Record) -> Delivery:
@@ -127,20 +130,20 @@ class Consumer:
 
     @property
     def kafka(self) -> AIOKafkaConsumer | None:
-        """The client that fetches the records; None while the subscriber does not run."""
+        """The client that fetches the records, or None while the subscriber does not run."""
         return None if self.subscriber is None else self.subscriber.consumer
 
     @property
     def member_id(self) -> str:
-        """By which Kafka knows the client as a member of its group; empty while it is in none."""
+        """The id of the client in its group; empty while it is in none."""
         if self.kafka is None:
             return ""
         return str(self.kafka._coordinator.member_id)  # noqa: SLF001 aiokafka shows it nowhere else
 
     async def take(self, deliveries: Sequence[Delivery], handler: Call | None = None) -> None:
-        """Take a batch in. Raises ``NackMessage`` when it must be delivered again.
+        """Take a batch in. Raises ``NackMessage`` if it must be delivered again.
 
-        ``handler`` calls the handler through FastStream; it is given where FastStream delivers the batch.
+        ``handler`` calls the handler through FastStream. It is given when FastStream delivers the batch.
         """
         topic = self.subscription.topic
         self.since = time.monotonic()
@@ -172,9 +175,9 @@ class Consumer:
         log.debug("%s: a batch of %d in %.1f ms", topic, len(deliveries), seconds * 1000)
 
     async def redrive(self, dead_letter_id: int, actor: str) -> None:
-        """Handle a dead letter and settle it, in one transaction; do nothing if it is no longer parked.
+        """Handle a dead letter and settle it, in one transaction. Does nothing if it is no longer parked.
 
-        Raises what the handler raises, and ``ValueError`` when the record still cannot be taken.
+        Raises what the handler raises, and ``ValueError`` if the record still cannot be taken.
         """
         async with self.database.transaction() as tx:
             letter = await dead_letters.lock(tx, dead_letter_id)
@@ -213,7 +216,7 @@ class Consumer:
         await self._park(failed)
 
     async def _take_alone(self, delivery: Delivery, handler: Call) -> list[Parked]:
-        """Take one delivery; return it where its handler fails on it. One that has no handler is parked."""
+        """Take one delivery. Returns it if its handler fails; a record without a handler is parked here."""
         try:
             with logged_ids(**(traces.ids_of(delivery) if isinstance(delivery, Received) else {})):
                 await self._commit([delivery], handler)
@@ -263,7 +266,7 @@ class Consumer:
         IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
 
     def _wanted(self, delivery: Delivery) -> Delivery:
-        """Return the delivery; to park if only a later version handles its event, None if no version does."""
+        """Return the delivery: to park if only a later version handles its event, None if no version does."""
         if isinstance(delivery, Rejected):
             return delivery if self.subscription.keeps_rejected else None
         if not isinstance(delivery, Received) or isinstance(delivery.event, self.subscription.types):
@@ -278,7 +281,7 @@ class Consumer:
     ) -> tuple[int, list[Rejected]]:
         """Call the handler with the events that have had no effect yet.
 
-        Returns how many have had one now, and what the handler rejects.
+        Returns how many had an effect now, and what the handler rejects.
         """
         rejections: list[Rejected] = []
         fresh = list(events) if self.subscription.own_inbox else await inbox.first_seen(tx, events)
@@ -294,7 +297,7 @@ class Consumer:
         await self._outbox.publish(tx, [event for event in events if event is not None])
 
     async def _back_off(self, error: BaseException) -> None:
-        """Pause before the batch is delivered again: ``NACK_ON_ERROR`` does so at once and without limit."""
+        """Pause before the batch comes again: ``NACK_ON_ERROR`` delivers it at once and without limit."""
         self._failures += 1
         delay = clock.backoff(self._failures, MAX_BACKOFF_SECONDS)
         log.warning(
@@ -307,7 +310,7 @@ class Consumer:
 
 
 def record_refusals(where: str, rejections: Iterable[Rejected]) -> None:
-    """Tell the security log of signatures and rights that were refused: a line for each portal of a batch."""
+    """Write refused signatures and rights to the security log, a line for each portal of a batch."""
     refused = Count(
         (event, rejection.portal)
         for rejection in rejections
@@ -326,7 +329,7 @@ _REFUSALS = {
 
 
 def _describe(error: BaseException) -> str:
-    """Return one line without data: the next lines of a driver's message quote statement and parameters."""
+    """Return one line without data: further lines of a driver's message quote statement and parameters."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).splitlines()
     return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__

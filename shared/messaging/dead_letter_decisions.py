@@ -1,4 +1,4 @@
-"""What people decide about dead letters: handled again, through the same handler and inbox, or given up."""
+"""Decisions on dead letters: redrive them through the same handler and inbox, or discard them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from shared.messaging.router import Router
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDecisions:
-    """Those of one service. ``consumer`` gives what takes a topic in without a broker."""
+    """Redrives and discards for one service. ``consumer`` returns a consumer of a topic without a broker."""
 
     database: Database
     router: Router
     consumer: Callable[[Topic], Consumer]
 
     async def redrive(self, letters: Sequence[DeadLetter], *, actor: str) -> Mapping[int, str]:
-        """Redrive in the order of the partitions; what follows a failure in its key waits for it.
+        """Redrive in the order of the partitions. After a failure, later records of the same key wait.
 
-        Returns why, by id, of those that are still parked; a failure is kept too.
+        Returns, by id, why a letter is still parked. A failure is kept in the audit log too.
         """
         failed: dict[tuple[str, bytes | None], int] = {}
         why: dict[int, str] = {}
@@ -52,7 +52,7 @@ class DeadLetterDecisions:
         return None
 
     async def discard(self, letters: Sequence[DeadLetter], *, actor: str, reason: str) -> None:
-        """Give up on those that are still parked, and tell the portals that sent them."""
+        """Discard the letters that are still parked, and notify the portals that sent them."""
         async with self.database.transaction() as tx:
             ids = [letter.id for letter in letters]
             discarded = await dead_letters.discard(tx, ids, actor=actor, reason=reason)

@@ -1,4 +1,4 @@
-"""Dead letters: records that could not be handled are parked here, whole, until an operator decides."""
+"""Dead letters: records that could not be handled, kept whole until an operator decides."""
 
 import base64
 import hashlib
@@ -19,13 +19,13 @@ from shared.messaging.portals.admission import MAX_BYTES, Rejected
 from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, DeadLetterRow
 
 MAX_REJECTED = 1_000
-"""Of each portal, the newest rejected records whose content is kept; of older ones, place and reason."""
+"""How many rejected records of each portal keep their content. Older ones keep place and reason."""
 READ_AT_ONCE = 20
-"""Dead letters that are in memory together at most."""
+"""How many dead letters are in memory together at most."""
 NEWER = "is not handled by this version"
-"""What the reason says of an event that only a newer version knows."""
+"""The reason for an event that only a newer version knows."""
 KEPT = timedelta(days=30)
-"""How long records stay that were rejected, or decided about."""
+"""How long records stay after they were rejected or decided."""
 
 
 _MAX_HEADERS = 200
@@ -41,9 +41,9 @@ def _cut(content: bytes | None, most: int) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A record to park, and why. ``traceback`` is None when nothing was raised.
+    """A record to park, and why. ``traceback`` is None if nothing was raised.
 
-    ``portal`` and its ``source``: who waits to hear what becomes of it, where a portal sent it.
+    ``portal`` and ``source`` name the portal that waits for an answer, if a portal sent the record.
     """
 
     record: Record
@@ -56,7 +56,7 @@ class Parked:
 
     @classmethod
     def received(cls, received: Received[Event], error: str, traceback: str | None = None) -> Self:
-        """Return what to park of an event that was read."""
+        """Return an event that was read, as a record to park."""
         return cls(
             received.record,
             received.event.TYPE,
@@ -70,14 +70,14 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter(Parked):
-    """A parked record as an operator sees it."""
+    """A dead letter as an operator sees it."""
 
     id: int
     parked_at: datetime
     state: str
 
     def without_content(self) -> Self:
-        """Return what is needed to give it up: where it lay, and who waits for an answer to it."""
+        """Return only what is needed to discard it: its place, and the portal that waits for an answer."""
         bare = replace(self, record=replace(self.record, key=None, value=None, headers=()), error="")
         if self.state == "parked":
             return replace(bare, traceback=None)
@@ -85,7 +85,7 @@ class DeadLetter(Parked):
 
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
-    """Park records. A record that comes again is kept once. Returns how many were not known."""
+    """Park records, each once. Returns how many were not known."""
     if not parked:
         return 0
     return len(await _keep(tx, [_parked_row(letter) for letter in parked]))
@@ -176,7 +176,7 @@ async def find(
     state: str | None = None,
     limit: int,
 ) -> list[DeadLetter]:
-    """Return at most ``limit`` dead letters, in the order of their partitions; a filter may be left out."""
+    """Return at most ``limit`` dead letters in the order of their partitions, by the given filters."""
     query = select(DeadLetterRow)
     if ids:
         query = query.where(col(DeadLetterRow.id).in_(ids))
@@ -202,10 +202,10 @@ async def listed(
     before: int | None = None,
     limit: int,
 ) -> list[DeadLetter]:
-    """Return dead letters in a state, next after ``after``, or last before ``before``.
+    """Return dead letters in a state, next after ``after`` or last before ``before``.
 
-    What waits for a decision is listed from the oldest on, everything else from the newest on. ``searched``
-    is the ``ce_id`` of one, or the portal, topic, type or code of some; empty: all.
+    Parked letters are listed oldest first, all others newest first. ``searched`` is a ``ce_id``, portal,
+    topic, type or code; empty for all.
     """
     query = select(DeadLetterRow).where(col(DeadLetterRow.state) == state)
     if searched:
@@ -219,7 +219,7 @@ async def listed(
 
 
 async def of_event(tx: Transaction, event_id: UUID, source: str | None = None) -> DeadLetterRow | None:
-    """Return the newest dead letter that has this ``ce_id``, of this ``ce_source`` where one is given."""
+    """Return the newest dead letter with this ``ce_id`` (and this ``ce_source``, if given)."""
     found = select(DeadLetterRow).where(col(DeadLetterRow.event_id) == event_id)
     if source is not None:
         found = found.where(col(DeadLetterRow.source) == source)
@@ -236,7 +236,7 @@ async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
-    """Put a dead letter into its last state, ``redriven`` or ``discarded``, and log who did it."""
+    """Set the last state of a dead letter, ``redriven`` or ``discarded``, and log who decided."""
     await tx.execute(update(DeadLetterRow).where(col(DeadLetterRow.id) == dead_letter_id).values(state=state))
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 
@@ -244,7 +244,7 @@ async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str
 async def discard(
     tx: Transaction, dead_letter_ids: Sequence[int], *, actor: str, reason: str
 ) -> list[DeadLetter]:
-    """Give up on those of these dead letters that are still parked, and return them. The reason is kept."""
+    """Discard the letters that are still parked, and return them. The reason is kept."""
     discarded = []
     for dead_letter_id in dead_letter_ids:
         if letter := await lock(tx, dead_letter_id):
@@ -254,7 +254,7 @@ async def discard(
 
 
 async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str, note: str | None) -> None:
-    """Add an entry to the audit log: who did what to a dead letter."""
+    """Add an entry to the audit log of a dead letter."""
     await tx.execute(
         insert(DeadLetterAuditRow).values(
             dead_letter_id=dead_letter_id, actor=actor, action=action, note=note
@@ -263,15 +263,15 @@ async def audit(tx: Transaction, dead_letter_id: int, *, action: str, actor: str
 
 
 async def audit_log(tx: Transaction, dead_letter_id: int) -> list[DeadLetterAuditRow]:
-    """Return what was done to a dead letter, in order."""
+    """Return the audit log of a dead letter, in order."""
     found = select(DeadLetterAuditRow).where(col(DeadLetterAuditRow.dead_letter_id) == dead_letter_id)
     return list(await tx.scalars(found.order_by(col(DeadLetterAuditRow.id))))
 
 
 async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
-    """Lock those of these dead letters that were parked. Returns whether all of them still are.
+    """Lock the parked letters among these, so that nobody redrives them before the transaction ends.
 
-    Nobody redrives one before the transaction ends.
+    Returns whether all of them are still parked.
     """
     parked = [letter.id for letter in letters if letter.state == "parked"]
     held = select(DeadLetterRow.id).where(
@@ -281,20 +281,20 @@ async def hold(tx: Transaction, letters: Sequence[DeadLetter]) -> bool:
 
 
 async def empty(tx: Transaction, dead_letter_ids: Sequence[int]) -> None:
-    """Leave of dead letters only where their records lie, and their digests: none comes back in a replay."""
+    """Leave only place and digest of dead letters, so that a replay does not bring them back."""
     if dead_letter_ids:
         await tx.execute(_EMPTY, {"ids": list(dead_letter_ids)})
         await tx.execute(_EMPTY_AUDIT, {"ids": list(dead_letter_ids)})
 
 
 async def lock_some(tx: Transaction, condition: TextClause) -> list[DeadLetter]:
-    """Return some dead letters for which a condition in SQL holds, locked, but for those that others hold."""
+    """Return some dead letters for which an SQL condition holds, locked. Skips rows locked by others."""
     rows = select(DeadLetterRow).where(condition).order_by(col(DeadLetterRow.id)).limit(READ_AT_ONCE)
     return [dead_letter_of(row) for row in await tx.scalars(rows.with_for_update(skip_locked=True))]
 
 
 def dead_letter_of(row: DeadLetterRow | Row[Any]) -> DeadLetter:
-    """Return the dead letter that a row keeps."""
+    """Return the dead letter of a row."""
     return DeadLetter(
         id=row.id,
         record=Record(
@@ -320,7 +320,7 @@ def dead_letter_of(row: DeadLetterRow | Row[Any]) -> DeadLetter:
 
 
 async def count_parked(tx: Transaction, before: datetime | None = None) -> int:
-    """Return how many dead letters wait for a decision; with a moment: since before that."""
+    """Return how many dead letters are parked (before this moment, if given)."""
     parked = select(func.count()).where(col(DeadLetterRow.state) == "parked")
     if before is not None:
         parked = parked.where(col(DeadLetterRow.parked_at) < before)
@@ -328,13 +328,13 @@ async def count_parked(tx: Transaction, before: datetime | None = None) -> int:
 
 
 async def oldest_parked(tx: Transaction) -> datetime | None:
-    """Return since when a dead letter has waited for a decision, or None if none waits."""
+    """Return since when a dead letter has been parked, or None if none is."""
     parked = select(func.min(DeadLetterRow.parked_at)).where(col(DeadLetterRow.state) == "parked")
     return await tx.scalar(parked)
 
 
 async def decided(tx: Transaction, since: datetime) -> dict[str, int]:
-    """Return how often operators did what about dead letters since then, by their actions."""
+    """Return how often each action was taken on dead letters since then."""
     return {row.action: row.number for row in await tx.execute(_DECIDED, {"since": since})}
 
 
@@ -350,7 +350,7 @@ _EMPTY_AUDIT = text(
 
 
 def _digest(record: Record) -> bytes:
-    """Return what tells a record from another that once had the same offset: the SHA-256 of its content."""
+    """Return the SHA-256 of a record. It tells two records apart that had the same offset."""
     content = hashlib.sha256(_headers_to_json(record.headers).encode())
     content.update(b"\0" if record.key is None else b"\1" + record.key)
     content.update(b"\0" if record.value is None else b"\1" + record.value)
@@ -367,7 +367,7 @@ def _headers_to_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
 
 
 def _storable(value: str | None) -> str | None:
-    """Text that Postgres can hold: it refuses NUL, and lone surrogates are no UTF-8."""
+    """Replace what Postgres cannot store in text: NUL and lone surrogates."""
     if value is None:
         return None
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

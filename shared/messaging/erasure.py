@@ -1,7 +1,7 @@
-"""Erasure: a service forgets an agent, by its register, in one transaction; only that it was done stays.
+"""Erasure: a service forgets an agent, by its register, in one transaction.
 
-A request is kept as soon as it is read, and a job does it: what is still on its way is read first, what the
-agent still has is given up, what the service has to say of them is published. Then all goes at once.
+A request is kept as soon as it is read, and a job processes it. First the service reads what is still on its
+way, ends what the agent has, and publishes what it has to say. Then all rows end at once.
 """
 
 import logging
@@ -41,16 +41,16 @@ log = logging.getLogger(__name__)
 FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could not be forgotten.")
 
 BY_COMMAND = "/commands/person"
-"""The source of what an operator asks for at the command line for somebody who is no agent."""
+"""The source of a request for a person who is no agent, made at the command line."""
 EVERY_SECONDS = 2.0
-"""How often open requests are looked at."""
+"""How often the job looks for open requests."""
 REQUESTS_AT_ONCE = 5
-"""How many requests of one source are taken on before those of the next."""
+"""How many requests of one source are processed before those of the next source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A request to forget an agent that is not done yet."""
+    """An open request to forget an agent."""
 
     request_id: UUID
     request_source: str
@@ -59,7 +59,8 @@ class Erasure:
 
 
 Ready = Callable[[Transaction, Erasure], Awaitable[datetime | None]]
-"""Does what comes before an erasure. Returns until when what came is to be erased; None: not yet."""
+"""Does what must precede an erasure. Returns until when events are to be erased, or None if it is too early.
+"""
 
 
 async def _at_once(_tx: Transaction, erasure: Erasure) -> datetime:
@@ -71,7 +72,7 @@ async def _nothing(_tx: Transaction, _agent: AgentKey, _until: datetime) -> None
 
 
 async def _no_part(_tx: Transaction, _subject: Subject) -> None:
-    """Take part in nothing that somebody who is no agent could give up."""
+    """Leave nothing."""
 
 
 async def _never(_tx: Transaction, _subject: Subject) -> bool:
@@ -82,12 +83,13 @@ async def _never(_tx: Transaction, _subject: Subject) -> bool:
 class Eraser:
     """How a service forgets an agent.
 
-    ``router`` is what it listens to; ``reads`` are the topics on which something about the agent may still
-    come, read first. ``ready`` is called next, ``keep`` last, before the rows end: it may keep a number.
-    ``digest`` makes what is kept for an address where addresses are not. ``writes`` says whether a letter to
-    somebody who is no agent is just being sent; none begins to before the transaction ends. ``leave`` takes
-    them out of what they take part in, by the rules, before they are forgotten. ``sessions``
-    finds those that the service knows, for who reads what is kept of them.
+    - ``reads``: topics that must be read up to the request, since they may still bring events about the
+      agent.
+    - ``ready``: called next. ``keep``: called last before the rows end; it may keep a number.
+    - ``digest`` makes the digest that is kept where addresses are not.
+    - ``writes`` returns whether a letter to a person who is no agent is just being sent.
+    - ``leave`` ends what a person who is no agent takes part in.
+    - ``sessions`` finds sessions, so that an export can name them.
     """
 
     database: Database
@@ -103,16 +105,16 @@ class Eraser:
     sessions: FindSessions | None = None
     outbox: Outbox = field(init=False)
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
-    """By source, the request that was taken on last, where there are later ones."""
+    """The last processed request of each source that has later ones."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outbox", Outbox(self.router.service))
 
     async def run(self) -> float | None:
-        """Take open requests one step on, some of each source. Returns 0 where a source has later ones.
+        """Advance open requests by one step, some of each source. Returns 0 if a source has later ones.
 
-        One that fails does not stop the others. Raises at the end what may succeed later, such as a database
-        that took too long: the job is run again.
+        A request that fails does not stop the others. At the end it raises a temporary error, so that the job
+        runs again.
         """
         temporary: Exception | None = None
         for source in await self._sources():
@@ -126,7 +128,7 @@ class Eraser:
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
-        """Take a request one step on. Returns why it may succeed later, where it failed."""
+        """Advance a request by one step. Returns the error if it is temporary."""
         try:
             await self._step(request_id, source)
         except Exception as error:
@@ -142,7 +144,7 @@ class Eraser:
         return None
 
     async def subject(self, tx: Transaction, who: AgentKey | str, until: datetime) -> Subject:
-        """Return an agent with all addresses that this service knows, or who is known by an address alone."""
+        """Return an agent with all addresses known here, or a person known by address alone."""
         if isinstance(who, str):
             subject, addresses = Subject(agent=None, until=until), frozenset((who.strip().lower(),))
         else:
@@ -153,9 +155,9 @@ class Eraser:
         return replace(subject, addresses=addresses, digests=digests)
 
     async def export(self, tx: Transaction, who: AgentKey | str) -> dict[str, list[dict[str, Any]]]:
-        """Return all that this service keeps of somebody, as :meth:`subject` has them: the rows by table.
+        """Return all rows that this service keeps of a person, by table.
 
-        Beside the columns a row says the title and dates of its session, where that is known.
+        A row about a known session also has its title and dates.
         """
         subject = await self.subject(tx, who, clock.now())
         found: dict[str, list[dict[str, Any]]] = {}
@@ -174,9 +176,10 @@ class Eraser:
         return kept
 
     async def forget(self, address: str, request_id: UUID) -> bool:
-        """Forget at once who is known by an address alone. Returns whether it is done.
+        """Forget a person who is known by address alone. Returns whether it is done.
 
-        It is not, and nothing is, while something about them is on its way; what they :attr:`leave` is left.
+        It is not done while something about the person is on its way. Even then the person has left
+        (:attr:`leave`).
         """
         async with self.database.transaction() as tx:
             now = clock.now()
@@ -194,7 +197,7 @@ class Eraser:
         return True
 
     async def _sources(self) -> list[str]:
-        """Return who has open requests; forget how far those came who have none."""
+        """Return the sources that have open requests."""
         async with self.database.quiet_transaction() as tx:
             sources = list(await tx.scalars(_SOURCES))
         for source in self._last.keys() - set(sources):
@@ -202,7 +205,7 @@ class Eraser:
         return sources
 
     async def _next_requests(self, source: str) -> list[UUID]:
-        """Return the open requests of a source that come next, by age; after the last, all come again."""
+        """Return the next open requests of a source, oldest first. After the last one it begins again."""
         place = (col(ErasureRow.received_at), col(ErasureRow.request_id))
         open_requests = select(*place).where(
             col(ErasureRow.done_at).is_(None), col(ErasureRow.request_source) == source
@@ -270,7 +273,7 @@ class Eraser:
         await give_up(tx, self.router, letters)
 
     def issuer_of(self, portal: str) -> str | None:
-        """Return the issuer of a portal's agents; None: no portal we know."""
+        """Return the issuer of a portal's agents, or None for an unknown portal."""
         return self.portals.portals.issuer_of(portal)
 
     async def _say_done(self, tx: Transaction, request_id: UUID, source: str, now: datetime) -> None:
@@ -285,9 +288,9 @@ class Eraser:
 
 
 async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetime) -> UUID:
-    """Ask all services to forget an agent, as a service of ours. Returns the id of the request.
+    """Ask all services to forget an agent. Returns the id of the request.
 
-    The relay signs it: without ``INTAKE_SIGNING_KEY`` nobody would believe it.
+    The relay signs it: without ``INTAKE_SIGNING_KEY`` the services would reject it.
     """
     event = AgentErasureRequested(issuer=agent.issuer, agent_id=agent.agent_id, requested_at=now)
     [request_id] = await outbox.publish(tx, [event])
@@ -295,14 +298,14 @@ async def request(tx: Transaction, outbox: Outbox, agent: AgentKey, now: datetim
 
 
 def agent_of(request: Received[Event]) -> AgentKey | None:
-    """Return the agent who asks to be forgotten; None: it is another request."""
+    """Return the agent that asks to be forgotten, or None for another request."""
     if not isinstance(request.event, AgentErasureRequested):
         return None
     return request.event.agent_of(request.issuer)
 
 
 async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Keep the requests to forget agents among these, for the job."""
+    """Keep the erasure requests among these, for the job."""
     rows = [
         {
             "request_id": request.id,

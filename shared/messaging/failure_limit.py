@@ -1,7 +1,6 @@
 """The limit on failing handlers: a fault of ours must not park a whole topic.
 
-Pure: how many events handlers took and failed on comes in, and whether those may be parked comes out. What
-portals may not send, and what cannot be read, never gets to a handler and is not counted.
+Only events that reached a handler count. Rejected and unreadable records do not.
 """
 
 import time
@@ -14,9 +13,9 @@ SHARE = 0.5
 
 
 class FailureLimit:
-    """The limit of one consumer: more than :data:`NUMBER` within a minute, and most of what came.
+    """The limit of one consumer: more than :data:`NUMBER` failures within a minute, and most of the events.
 
-    Once ``is_reached`` nothing may be parked until most of a batch is handled: the fault is mended then.
+    Once it is reached, nothing may be parked until most of a batch succeeds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -25,7 +24,7 @@ class FailureLimit:
         self._batches: deque[tuple[float, int, int]] = deque()
 
     def allows(self, failed: int, events: int) -> bool:
-        """Note a batch of ``events`` of which ``failed`` failed. Returns whether these may be parked."""
+        """Note a batch with ``failed`` of ``events``. Returns whether the failed events may be parked."""
         if not events:
             return True
         if self.is_reached:

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 GRACEFUL_SECONDS = 15.0
 """How long a stop waits for the batch in hand."""
 METADATA_MILLISECONDS = 10_000
-"""How late a consumer learns that a topic was given more partitions; nobody reads those until then."""
+"""How late a consumer learns of added partitions; nobody reads them until then."""
 _LOG_APPEND_TIME = 1
 
 RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
@@ -59,10 +59,10 @@ RecordBatch = tuple["ConsumerRecord[Any, Any]", ...]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a broker that has little new is polled, in milliseconds.
+    """How often a broker with little new is polled, in milliseconds.
 
-    aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds: those
-    wait until that fetch is answered, which is as soon as there are ``fetch_bytes``, and after ``fetch_wait``
+    aiokafka sends a broker one fetch at a time, without the partitions whose records it still holds. Those
+    partitions wait until the fetch is answered: as soon as there are ``fetch_bytes``, or after ``fetch_wait``
     at the latest. After an empty poll FastStream sleeps ``poll_wait``.
     """
 
@@ -74,7 +74,7 @@ class Pace:
 AWAITED = Pace(fetch_wait=50, fetch_bytes=32 * 1024, poll_wait=25)
 """A fetch for every two records would cost a quarter more CPU at 200 requests a second, and save 30 ms."""
 UNHURRIED = Pace(fetch_wait=500, fetch_bytes=1, poll_wait=200)
-"""Each topic has a consumer of its own: with the faster pace for all, idle services cost 50 % more."""
+"""Each topic has its own consumer: with the faster pace for all, idle services cost 50 % more."""
 
 
 class _Broker(KafkaBroker):
@@ -93,9 +93,9 @@ def new_broker(
     context: ContextRepo,
     admit: Admit | None = None,
 ) -> tuple[KafkaBroker, list[Consumer]]:
-    """FastStream's broker for a service, not connected, and the consumers of its topics.
+    """Return FastStream's broker for a service, not connected, and the consumers of its topics.
 
-    It publishes nothing, since the relay does; its publishers are there for the AsyncAPI document alone.
+    The broker publishes nothing: the relay does. Its publishers are there for the AsyncAPI document alone.
     """
     fetched.tolerate()
     routers: list[KafkaRouter] = []
@@ -129,7 +129,7 @@ def new_broker(
 
 
 def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> KafkaRouter:
-    """Return what makes ``consumer`` the member of its group with this number, of this process."""
+    """Return the router that makes ``consumer`` a member of its group, with this number in this process."""
     subscription = consumer.subscription
     pace = AWAITED if subscription.awaited else UNHURRIED
 
@@ -161,13 +161,13 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
 
 
 def _instance(settings: KafkaSettings, number: int) -> str | None:
-    """Return the stable name of a member; two of one name would fence each other."""
+    """Return the stable name of a member. Two members of one name would fence each other."""
     name = settings.kafka_group_instance_id
     return f"{name}-{number}" if name and number else name
 
 
 class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
-    """Gives a batch to its consumer, which calls the handler with those of its events that are new."""
+    """Gives a batch to its consumer, which calls the handler with the new events."""
 
     def __init__(self, message: Any, /, *, context: ContextRepo, consumer: Consumer) -> None:
         super().__init__(message, context=context)
@@ -195,7 +195,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         await self._commit_offset(msg)
 
     async def _commit_offset(self, msg: StreamMessage[Any]) -> None:
-        """Have Kafka know that the batch was taken in; where others read its partitions by now, it cannot."""
+        """Commit the offset. It fails if another process reads the partitions by now."""
         try:
             await msg.ack()
         except CommitFailedError:
@@ -222,10 +222,10 @@ async def _decode(message: KafkaMessage, _original: Callable[..., Awaitable[Any]
 
 
 def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
-    """Return aiokafka's record as ours, received when the broker says.
+    """Return aiokafka's record as ours, with the time of receipt that the broker stamped.
 
-    Where it does not: on our own topics when a service of ours sent it; on those of portals, whose clocks
-    decide nothing, at ``read_at``.
+    Without a stamp, the sender's time counts on our own topics. On topics of portals, whose clocks are not
+    trusted, ``read_at`` counts.
     """
     unread = raw.value.reason if isinstance(raw.value, fetched.Unread) else None
     return Record(
@@ -241,9 +241,10 @@ def record_of(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> Record:
 
 
 def _received_at(raw: "ConsumerRecord[Any, Any]", read_at: datetime) -> datetime:
-    """Return when a record was received; of two of ours within a millisecond it is known which came first.
+    """Return when a record was received.
 
-    But for one in a thousand such pairs, between whose offsets a thousand is full.
+    Of two of our records within a millisecond, the microseconds say which came first, except for one pair in
+    a thousand: when a thousand is full between their offsets.
     """
     if raw.timestamp_type == _LOG_APPEND_TIME and raw.timestamp > 0:
         return datetime.fromtimestamp(raw.timestamp / 1000, UTC)

@@ -1,14 +1,16 @@
 """What aiokafka fetched, read whatever it holds (ADR 0006, ADR 0038).
 
-aiokafka reads a batch of records inside its fetcher, above our parser. What it cannot read it fetches again,
-for ever, and the partition stands still; what is compressed it uncompresses whole, however large that gets.
-Here a batch is uncompressed into a bound first. One that is larger, or that cannot be read, becomes one
-record that says so. So does what is measured to cost more than its bytes: aiokafka's fast reader takes some
-hundred bytes of memory for a header of two, and its tolerant one would follow any length out of the batch.
-Of header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+aiokafka reads a batch of records inside its fetcher, above our parser. A batch that it cannot read is fetched
+again for ever, and the partition stands still. A compressed batch is uncompressed whole, however large it
+gets.
 
-The embedded broker numbers a batch before it stores it: while several write to a partition at once, a reader
-may be given the later batch without the earlier one (ADR 0003). There a fetch ends before what is missing.
+Here a batch is first uncompressed into a bound. A batch that is larger or unreadable becomes one record that
+says so. So does a batch that would cost much more than its bytes: aiokafka's fast reader takes some hundred
+bytes of memory for a header of two, and its tolerant reader would follow any length out of the batch. In
+header names that are not UTF-8, which C clients can send, the bad bytes are escaped.
+
+The embedded broker numbers a batch before it stores it. While several clients write to a partition, a reader
+may be given a later batch without an earlier one (ADR 0003). There a fetch ends before the gap.
 """
 
 import struct
@@ -31,11 +33,11 @@ from shared.messaging import cluster
 from shared.messaging.uncompressing import CannotUncompress, uncompressed
 
 MAX_RECORDS = 50_000
-"""Of a batch. A request has some hundred bytes, so that no honest batch of 16 MiB has more."""
+"""Records of a batch. A request has some hundred bytes, so no honest batch of 16 MiB has more."""
 MAX_HEADERS = 200
-"""Of a record."""
+"""Headers of a record."""
 _AT_ONCE = 4 * 1024 * 1024
-"""Uncompressed bytes after which the rest of a fetch is fetched again later: it may hold a thousand batches,
+"""Uncompressed bytes after which the rest of a fetch is fetched again later. It may hold a thousand batches,
 and the records of all may be asked for together."""
 _MISSING_SECONDS = 5.0
 """How long a batch that the embedded broker has numbered may be missing before it is passed over."""
@@ -53,13 +55,13 @@ _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 
 
 def tolerate() -> None:
-    """Let every consumer of this process read so. Calling it twice changes nothing."""
+    """Make every consumer of this process read so. Calling it twice changes nothing."""
     fetcher.MemoryRecords = _Records
     fetcher.PartitionRecords = _PartitionRecords
 
 
 class TooCostly(ValueError):
-    """A batch, or the rest of one, that aiokafka is not given to read; the message says why."""
+    """A batch, or the rest of one, that aiokafka may not read; the message says why."""
 
 
 class Unread(bytes):
@@ -70,7 +72,7 @@ class Unread(bytes):
 
 @dataclass(frozen=True, slots=True)
 class _UnreadRecord:
-    """Stands for the records of a batch that could not be read, in the place of the last of them."""
+    """Stands for unreadable records of a batch, at the offset of the last of them."""
 
     offset: int
     timestamp: int
@@ -82,7 +84,7 @@ class _UnreadRecord:
 
 
 class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka left it untyped
-    """The records that a partition was asked for: from the embedded broker, without a gap."""
+    """The records that a partition was asked for; from the embedded broker, without a gap."""
 
     def __init__(
         self, tp: TopicPartition, records: "_Records", aborted: object, fetch_offset: int, *others: object
@@ -107,7 +109,7 @@ class _Records:
         self._records = MemoryRecords(data)
 
     def read_in_order(self, tp: TopicPartition, offset: int) -> None:
-        """End where an offset is missing, from this one on, for as long as it may still come."""
+        """From this offset on, end before a missing offset for as long as it may still come."""
         self._in_order, self._expected = tp, offset
 
     def has_next(self) -> bool:
@@ -139,7 +141,7 @@ class _Records:
 
 
 class _Batch:
-    """A batch that is read by aiokafka's fast reader, its tolerant one, or not at all."""
+    """A batch that is read by aiokafka's fast reader, by its tolerant reader, or not at all."""
 
     # What the fetcher asks of a batch before it reads it; __getattr__ would cost as much as to read a record.
     base_offset = property(attrgetter("_fast.base_offset"))
@@ -185,7 +187,7 @@ class _Batch:
             raise fault
 
     def _uncompressed(self) -> Any:
-        """Return the batch to read, which is uncompressed. Raises :class:`CannotUncompress`."""
+        """Return the batch to read, uncompressed. Raises :class:`CannotUncompress`."""
         is_old = self._form < _FORM
         codec = self._data[_OLD_ATTRIBUTES if is_old else _ATTRIBUTES] & _CODEC
         if not codec:
@@ -211,10 +213,10 @@ class _Batch:
 
 
 def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
-    """Return where the records begin that may be read, and what is wrong with the one after the last of them.
+    """Return where the readable records begin, and what is wrong with the record after them.
 
-    aiokafka must be given no other: a length that it and the broker read differently hides what follows. The
-    length of a record itself may be believed, since aiokafka reads nothing behind a wrong one.
+    aiokafka must be given no other record: a length that it and the broker read differently hides what
+    follows. The length of a record itself may be trusted, since aiokafka reads nothing after a wrong one.
     """
     [count] = _COUNT.unpack_from(batch, _HEADER - _COUNT.size)
     if count > MAX_RECORDS:
@@ -234,7 +236,7 @@ def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
 
 
 def _headers_of(batch: memoryview, position: int) -> tuple[int, int]:
-    """Return how many headers the record there has, and where it ends."""
+    """Return the number of headers of the record at this position, and where the record ends."""
     length, begin = decode_varint_py(batch, position)
     position = begin
     for _ in range(3):  # attributes, time, offset
@@ -251,7 +253,7 @@ def _headers_of(batch: memoryview, position: int) -> tuple[int, int]:
 class _Tolerant(_DefaultRecordBatchPy):  # type: ignore[misc]  # aiokafka left it untyped
     """The records of a batch from one of them on, by aiokafka's reader in Python.
 
-    It would read numbers by a function in C, which has no bound.
+    It gets a bounded function to read numbers; the function in C has no bound.
     """
 
     def __init__(self, batch: memoryview, position: int, number: int) -> None:

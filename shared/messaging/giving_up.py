@@ -1,6 +1,6 @@
-"""Dead letters about which nobody decides: they are given up in the end, and their portals are notified.
+"""Dead letters that nobody decides on: they are given up in the end, and their portals are notified.
 
-Operators are warned for a week before. What is left then is where the records lay, and their digests.
+Operators are warned for a week before. Then only place and digest of the records are left.
 """
 
 import logging
@@ -25,20 +25,20 @@ GIVEN_UP = Counter("parcours_dead_letters_given_up_total", "Dead letters about w
 WARNED = timedelta(days=7)
 """How long before the end operators are warned [choice]."""
 ACTOR = "parcours"
-"""Who decided, in the audit log, where nobody did."""
+"""The actor in the audit log if nobody decided."""
 
 
 async def give_up(tx: Transaction, router: Router, letters: Sequence[DeadLetter]) -> None:
-    """Empty dead letters; the portals that wait for an answer to one are notified."""
+    """Empty dead letters, and notify the portals that wait for an answer."""
     parked = [letter for letter in letters if letter.state == "parked"]
     await Outbox(router.service).publish(tx, outcomes.of_given_up(router, parked))
     await dead_letters.empty(tx, [letter.id for letter in letters])
 
 
 async def end_undecided(database: Database, router: Router, days: int) -> float | None:
-    """Give up a slice of what has been parked for so many days. Returns 0 where more is left.
+    """Give up some letters that were parked this many days ago. Returns 0 if more are left.
 
-    Warns of what will be given up soon.
+    Warns of letters that will be given up soon.
     """
     end = clock.now() - timedelta(days=days)
     async with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Consumer groups as Kafka sees them: who is a member of which, and which partitions somebody reads."""
+"""Consumer groups as Kafka sees them: their members, and which partitions are read."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -23,8 +23,8 @@ _STABLE = "Stable"
 class Group:
     """A group that reads one topic.
 
-    ``partitions`` are those of the topic, none where it does not exist; ``owned`` are those that a member
-    reads, None where the broker does not say: the embedded one does not.
+    ``partitions`` are those of the topic, none if it does not exist. ``owned`` are those that a member reads,
+    or None if the broker does not say (the embedded broker).
     """
 
     state: str
@@ -34,11 +34,11 @@ class Group:
 
     @property
     def unowned(self) -> frozenset[int]:
-        """The partitions that nobody reads."""
+        """The partitions that no member reads."""
         return frozenset() if self.owned is None else self.partitions - self.owned
 
     def trouble(self) -> str | None:
-        """Return why something of the topic is not read; None: all of it is."""
+        """Return why a part of the topic is not read, or None."""
         if not self.partitions:
             return "the topic does not exist"
         if self.state != _STABLE:
@@ -49,9 +49,9 @@ class Group:
 
 
 class ConsumerGroups:
-    """Asks Kafka about its groups, by a connection that is none of a consumer's.
+    """Asks Kafka about its groups, over a connection of its own.
 
-    A connection that fails is made anew, and asked once more: if it was at fault, Kafka is not.
+    If the connection fails, it connects and asks once more before it reports that Kafka does not answer.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -59,7 +59,7 @@ class ConsumerGroups:
         self._admin: AIOKafkaAdminClient | None = None
 
     async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
-        """Return these groups by their ids, each with the topic it reads; None: Kafka does not answer."""
+        """Return these groups by id, each given with its topic. Returns None if Kafka does not answer."""
         for _ in range(2):
             try:
                 async with asyncio.timeout(_SECONDS):
@@ -74,7 +74,7 @@ class ConsumerGroups:
         return None
 
     async def close(self) -> None:
-        """Close the connection, if there is any."""
+        """Close the connection, if there is one."""
         admin, self._admin = self._admin, None
         if admin is not None:
             with suppress(KafkaError, OSError, TimeoutError):
@@ -89,7 +89,7 @@ class ConsumerGroups:
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
-    """Return the partitions of these topics; none of one that does not exist. Raises ``KafkaError``."""
+    """Return the partitions of each topic, none if it does not exist. Raises ``KafkaError``."""
     """Return the partitions of each topic, none where it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
     if not topics:  # Kafka would tell of all
@@ -102,7 +102,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> 
 
 
 async def partitions_at(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
-    """Return the partitions of those of these topics that exist. Raises ``KafkaError``."""
+    """Return the partitions of the topics that exist. Raises ``KafkaError``."""
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-groups"))
     try:
         await admin.start()
@@ -132,7 +132,7 @@ async def describe(
 
 
 def _owned(assignments: Collection[Any], topic: str) -> frozenset[int]:
-    """Return the partitions of a topic that are assigned; a member that has none yet says nothing."""
+    """Return the assigned partitions of a topic."""
     return frozenset(
         partition.partition
         for assignment in assignments

@@ -1,4 +1,4 @@
-"""Reading topics to their present end, without a consumer group."""
+"""Reading topics up to their present end, without a consumer group."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -30,11 +30,11 @@ async def read(
 ) -> AsyncIterator[list[Delivery]]:
     """Yield all records that these topics hold now, in the order of each partition.
 
-    ``since``: only those published then or later; ``newest``: only so many of each partition, or fewer.
+    ``since`` skips older records. ``newest`` limits the number of records of each partition.
 
-    Records that come meanwhile may be among them, since the end that the embedded broker reports is the first
-    record of its last batch. An event counts as received when it was published, for it is read long after
-    that. Raises ``KafkaError``, and :class:`HistoryCut` when the broker gives nothing more before the end.
+    Later records may be among them, because the embedded broker reports the first record of its last batch as
+    the end. The time of receipt is the time of publication. Raises ``KafkaError``, and :class:`HistoryCut` if
+    the broker gives nothing more before the end.
     """
     fetched.tolerate()
     consumer = AIOKafkaConsumer(

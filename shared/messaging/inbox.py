@@ -1,6 +1,6 @@
-"""The inbox: an event that comes twice has its effect once.
+"""The inbox: an event that is delivered twice has its effect once.
 
-An event is known by its source and its id: two sources may give the same id.
+Source and id identify an event: two sources may use the same id.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,10 +23,10 @@ E = TypeVar("E", bound=Event)
 
 
 async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[Received[E]]:
-    """Return those of ``received`` that have had no effect yet, in the same order, each once.
+    """Return the events that have had no effect yet, in the same order, each once.
 
-    The insert decides: of two processes with the same event, the second waits for the first to commit and
-    then gets nothing. Call it in the transaction of the effect.
+    The insert decides. If two processes have the same event, the second waits for the first to commit and
+    gets nothing. Call it in the transaction of the effect.
     """
     if not received:
         return []
@@ -52,13 +52,13 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
 
 
 async def seen(tx: Transaction, events: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-    """Return those of these events, by source and id, that have had their effect within :data:`KEPT`."""
+    """Return the events, by source and id, that had their effect within :data:`KEPT`."""
     columns = {"sources": [source for source, _ in events], "ids": [event_id for _, event_id in events]}
     return {(row.source, row.event_id) for row in await tx.execute(_SEEN, columns)}
 
 
 async def rows_of(tx: Transaction, event_ids: Collection[UUID]) -> list[InboxRow]:
-    """Return what is known here of the events with these ids, whoever sent them, in the order of time."""
+    """Return the inbox rows with these ids, from any source, in the order of time."""
     found = select(InboxRow).where(col(InboxRow.event_id).in_(event_ids))
     in_time = found.order_by(col(InboxRow.seen_at), col(InboxRow.event_id), col(InboxRow.source))
     return list(await tx.scalars(in_time))

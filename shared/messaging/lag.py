@@ -1,9 +1,8 @@
-"""How far consumer groups are behind their topics, as Kafka tells it: no process of ours is asked.
+"""How far consumer groups are behind their topics, as Kafka reports it.
 
-The markers of transactions have offsets too, and no group commits them: so the difference between a group's
-offset and a partition's end is no lag by itself. Where there is one, the first record behind it is looked
-for. The end that the embedded broker reports is the first record of its last batch, which is not seen to
-wait.
+Markers of transactions have offsets too, and no group commits them. So the difference between a group's
+offset and the end of a partition is no lag by itself: the first waiting record is looked for. The embedded
+broker reports the first record of its last batch as the end; that batch is not seen to wait.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from shared.messaging.groups import Group
 from shared.messaging.router import Subscription
 
 LATE = timedelta(minutes=1)
-"""How long a record, or an event, may wait before somebody looks: the services need a second or two."""
+"""How long a record or an event may wait before it is a problem; the services need a second or two."""
 _SECONDS = 10.0
 """How long all answers about a group may take; a healthy broker takes milliseconds."""
 _POLL_MS = 200
@@ -31,10 +30,10 @@ _AGAIN_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class GroupLag:
-    """A group on its topic, and what waits there.
+    """A group and what waits on its topic.
 
-    ``records`` counts markers of transactions too, so it is what waits at most; ``oldest`` is the moment of
-    the first record that waits. ``group`` is None where the broker does not tell: ``unknown`` says why.
+    ``records`` is an upper bound, since it counts markers of transactions. ``oldest`` is the time of the
+    first waiting record. ``group`` is None if the broker does not tell; ``unknown`` says why.
     """
 
     service: str
@@ -49,7 +48,7 @@ class GroupLag:
 async def of_groups(settings: KafkaSettings, subscriptions: Iterable[Subscription]) -> list[GroupLag]:
     """Ask about the groups of these subscriptions. Raises ``KafkaError``, ``TimeoutError``.
 
-    What this user of the broker may not ask is unknown, each group by itself.
+    A group that this user may not ask about is unknown; the others are still reported.
     """
     fetched.tolerate()
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-lag"))
@@ -93,7 +92,7 @@ async def _of_group(
 
 
 async def _described(admin: AIOKafkaAdminClient, group_id: str, topic: str, numbers: frozenset[int]) -> Group:
-    """Describe a group; a broker that is asked about groups for the first time needs some moments."""
+    """Describe a group. A broker that is asked for the first time needs a moment."""
     while True:
         try:
             return await groups.describe(admin, group_id, topic, numbers)
@@ -113,7 +112,7 @@ async def _committed(
 async def _waiting(
     settings: KafkaSettings, offsets: Mapping[TopicPartition, int]
 ) -> list[tuple[int, datetime]]:
-    """Return, of each partition with records behind its offset, how many at most, and the first's moment."""
+    """Return, for each partition with waiting records, their number at most and the time of the first."""
     if not offsets:
         return []
     consumer = AIOKafkaConsumer(

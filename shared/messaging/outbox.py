@@ -1,7 +1,7 @@
 """The outbox: an event is stored in the transaction of the change that it reports.
 
-A row is an event for one destination: its topic, or the answers of one portal that hears it. Nothing is
-published from here; ``relay`` does that after the commit.
+A row is an event for one destination: its topic, or the answers of one portal. ``relay`` publishes the rows
+after the commit.
 """
 
 import zlib
@@ -23,7 +23,7 @@ from shared.messaging import traces
 from shared.messaging.portals.registry import Portal, Portals, PortalsFile
 
 BUCKETS = 8
-"""Parts of the outbox that can be relayed at once; a key is always in the same one."""
+"""Parts of the outbox that can be relayed at once; a key is always in the same bucket."""
 
 KEPT = timedelta(days=7)
 """How long sent rows stay, to refill a broker that lost its disk."""
@@ -31,18 +31,18 @@ ANSWERS_KEPT = timedelta(days=30)
 """How long a portal can read its answers in its feed."""
 
 _NAMESPACE = UUID("5d4f0c6e-3c1b-4f0e-9b9a-1d1f0a6f7c52")
-"""Of the ids of events of which there is one alone."""
+"""Namespace for event ids derived from the event's identity, so that publishing twice gives one id."""
 
 REGISTRY = "registry"
-"""The key, in the ``info`` of a database, of the registry of the portals that its service answers."""
+"""The key in the ``info`` of a database: the registry of the portals that its service answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
     """An event to publish, and the attributes of its envelope.
 
-    ``source`` is None where the service itself publishes the event; ``event_id`` is None where it gets one
-    of its own. ``misrouted``: it answers a request that lay in another partition than its session's.
+    ``source`` is None if the service itself publishes the event, ``event_id`` is None if the event gets a new
+    id. ``misrouted``: it answers a request that lay in a wrong partition.
     """
 
     event: Event
@@ -53,15 +53,15 @@ class OutboxEvent:
 
 
 class Outbox:
-    """What one service publishes; ``service`` is its name, which becomes ``ce_source``."""
+    """What one service publishes. The name of the service becomes ``ce_source``."""
 
     def __init__(self, service: str) -> None:
         self.source = f"/services/{service}"
 
     async def publish(self, tx: Transaction, events: Sequence[Event | OutboxEvent]) -> list[UUID]:
-        """Store ``events`` to be published in this order per key, if and only if ``tx`` commits.
+        """Store events to be published, in this order per key, if and only if ``tx`` commits.
 
-        Each is stored once for each destination; it is sent to the database once. Returns the events' ids.
+        Each is stored once for each destination, but its data goes to the database once. Returns the ids.
         """
         if not events:
             return []
@@ -111,7 +111,7 @@ def _new_id(event: Event) -> UUID:
 
 
 class _Destination(NamedTuple):
-    """A topic, or the answers of a portal; of one that hears them by HTTP alone the topic is None."""
+    """A topic, or the answers of a portal. The topic is None for a portal that reads by HTTP alone."""
 
     topic: str | None
     portal: str | None = None
@@ -127,7 +127,7 @@ class _Route(NamedTuple):
 
 
 def _destinations(event: Event, portals: Portals | None) -> list[_Destination]:
-    """Return where an event goes. ``portals`` are those that the service answers; None: another does."""
+    """Return where an event goes. ``portals`` is None if another service answers portals."""
     own = [_Destination(event.TOPIC.value)]
     if portals is None:
         return own
@@ -162,10 +162,10 @@ def _columns_of(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
 
 
 async def replay(tx: Transaction, since: datetime) -> int:
-    """Have the relay publish again all events created at or after ``since``. Returns how many.
+    """Make the relay publish again all events created since then. Returns how many.
 
-    They keep their ids, so consumers drop those that they know, and their numbers in the portals' feeds. What
-    was about an agent who was erased since is not published again: nothing of it is left.
+    They keep their ids, so consumers drop known events, and their numbers in the feeds. Events about an agent
+    who was erased since are not published: nothing of them is left.
     """
     return (await tx.execute(_REPLAY, {"since": since})).rowcount
 
@@ -173,7 +173,7 @@ async def replay(tx: Transaction, since: datetime) -> int:
 async def unsent(tx: Transaction) -> tuple[int, float]:
     """Return how many events wait to be published, and for how many seconds the oldest has waited.
 
-    Without those that are held back.
+    Events that are held back do not count.
     """
     count, age = (await tx.execute(_UNSENT)).one()
     return int(count), float(age)

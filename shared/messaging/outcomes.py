@@ -1,4 +1,4 @@
-"""What the portal that sent a record is answered, where no decision answers it."""
+"""What a portal is told about a record that no decision answers."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,12 +18,12 @@ _GIVEN_UP = FieldProblem(
 
 
 def of_rejected(rejected: Rejected) -> RequestRejected | None:
-    """Return what the sender of a rejected record is answered; None where no portal we know sent it."""
+    """Return the rejection for the sender of a record, or None if no known portal sent it."""
     return _rejection(rejected, rejected.request_id, rejected.code, rejected.problems)
 
 
 def of_discarded(letter: DeadLetter) -> RequestRejected | None:
-    """Return what the sender of a dead letter is answered once it is given up; None: no portal sent it."""
+    """Return the rejection for the sender of a discarded dead letter, or None if no portal sent it."""
     return _rejection(letter, letter.event_id, RejectionCode.INTERNAL, (_GIVEN_UP,))
 
 
@@ -48,7 +48,7 @@ def _rejection(
 
 
 def of_given_up(router: Router, letters: Sequence[DeadLetter]) -> list[RequestRejected]:
-    """Return what the senders of dead letters that are given up are answered by this service."""
+    """Return the rejections that this service owes for dead letters that are given up."""
     answered = (of_discarded(letter) for letter in letters if _answers(router, letter))
     return [answer for answer in answered if answer is not None]
 
@@ -61,7 +61,7 @@ def _answers(router: Router, letter: DeadLetter) -> bool:
 
 
 def of_accepted(received: Received[Event]) -> OutboxEvent | None:
-    """Return what the sender of a request that was taken in is answered; None where no portal sent it."""
+    """Return the acceptance for the sender of a request, or None if no portal sent it."""
     if received.portal is None:
         return None
     accepted = RequestAccepted(request_id=received.id, request_source=received.source, portal=received.portal)

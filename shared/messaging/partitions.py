@@ -1,4 +1,4 @@
-"""Where a record belongs: the partition that Kafka's default partitioner gives its key, and of how many."""
+"""The partition of a key, by Kafka's default partitioner."""
 
 import asyncio
 import functools
@@ -15,25 +15,25 @@ from shared.events.topics import Topic
 from shared.messaging.broker import KafkaSettings, client_options
 
 FORMER_COUNTS = timedelta(hours=1)
-"""How long the former number of partitions counts after some were added: producers learn of it late."""
+"""How long the former number of partitions counts after some were added; producers learn of it late."""
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionNumber:
-    """How many partitions a topic has, or had ``until`` some moment."""
+    """How many partitions a topic has, or had until a moment."""
 
     number: int
     until: datetime | None = None
 
 
 def partition_of(key: str, number: int) -> int:
-    """Return the partition of a key, of ``number``, as the clients of Java and aiokafka choose it."""
+    """Return the partition of a key among ``number``, as the Java client and aiokafka choose it."""
     return _hash(key) % number
 
 
 def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> bool:
-    """Whether a record lies in the partition of this key, by a number that counted when it was received."""
+    """Return whether a record lies in the partition of this key, as it was counted at its receipt."""
     return any(
         record.partition == partition_of(key, known.number)
         for known in numbers
@@ -42,7 +42,7 @@ def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> 
 
 
 async def number_of_partitions(settings: KafkaSettings, topic: Topic) -> int:
-    """Ask the broker how many partitions a topic has at this moment. Raises ``ConnectionError``."""
+    """Ask the broker how many partitions a topic has now. Raises ``ConnectionError``."""
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-partitions"))
     try:
         async with asyncio.timeout(_SECONDS):

@@ -1,4 +1,4 @@
-"""What the mechanisms of every service keep of people, and for how long."""
+"""What messaging keeps of people, and for how long."""
 
 from shared.messaging import dead_letters, inbox, outbox
 from shared.messaging.tables import DeadLetterAuditRow, DeadLetterRow, ErasureRow, InboxRow, OutboxRow
@@ -31,14 +31,13 @@ DEAD_LETTERS = Retention(
     key="id",
     with_rows_of={DeadLetterAuditRow: "dead_letter_id"},
 )
-"""Which are about an agent is read in their records."""
 UNDECIDED = Retention(
     table=DeadLetterRow,
     days="dead_letters_kept_days",
     since="la mise de côté d’une demande qui n’a pu être traitée, si personne n’en décide",
     over="state = 'parked' AND parked_at < :before",
 )
-"""What is parked waits so long for an operator's decision. A job of its own ends it, and tells its portal."""
+"""Parked letters that nobody decides on. A job of its own ends them, and notifies their portals."""
 
 _AGENT_IN_OUTBOX = (
     "strpos(data, :in_json) > 0 AND source <> ALL(CAST(:sources_of_others AS text[])) "
@@ -48,14 +47,14 @@ _AGENT_IN_OUTBOX = (
 )
 """The SQL condition for an event about an agent, alone or with others.
 
-Where neither an event nor its sender says who issued the identifier, every agent who has it is meant.
+If neither the event nor its sender names the issuer, every agent with the identifier is meant.
 """
 
 _ADDRESS_IN_OUTBOX = (
     "strpos(data, '\"agent_id\"') = 0 AND EXISTS (SELECT FROM unnest(CAST(:addresses AS text[])) AS address "
     "WHERE strpos(lower(data), CAST(to_json(address) AS text)) > 0)"
 )
-"""The same for an event that has an address of somebody, and is about no agent."""
+"""The SQL condition for an event that has an address of a person and is about no agent."""
 EVENTS = PersonalData(
     table=OutboxRow,
     whose=Whose.NAMED,

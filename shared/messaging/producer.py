@@ -1,9 +1,9 @@
-"""The relay's producer, which another process can shut out: what it still has to send is refused then.
+"""The relay's producer. Another process can fence it: the broker then refuses what it still sends.
 
 It takes its producer id under a transactional id that no other ever had, and sends without transactions. Each
-partition knows the producer's epoch, and takes nothing from an older one (KIP-98); whoever starts a producer
-with the same transactional id gets the next epoch, and tells it to the partitions by an aborted transaction.
-A transaction for each pass would do as well, and costs more (ADR 0023).
+partition knows the producer's epoch, and takes nothing from an older one (KIP-98). Another process that
+starts a producer with the same transactional id gets the next epoch, and tells it to the partitions by an
+aborted transaction. A transaction for each pass would do as well, but costs more (ADR 0023).
 """
 
 import asyncio
@@ -39,7 +39,7 @@ Headers = list[tuple[str, bytes]]
 
 
 NEVER = (TopicAuthorizationFailedError, InvalidTopicError)
-"""Errors of a topic that is there to stay closed, for all its records."""
+"""Errors of a topic that apply to all its records and do not go away."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """Errors of a batch: one of its records is too large for the topic."""
 
@@ -62,7 +62,7 @@ class OutgoingRecord(NamedTuple):
 
 
 class Producer:
-    """Started by :meth:`connected`. ``transactional_id`` is None where the broker cannot shut one out."""
+    """Started by :meth:`connected`. ``transactional_id`` is None if the broker cannot fence producers."""
 
     def __init__(
         self, kafka: AIOKafkaProducer, settings: KafkaSettings, transactional_id: str | None
@@ -87,9 +87,9 @@ class Producer:
         return cls(kafka, settings, transactional_id)
 
     async def send(self, records: Sequence[OutgoingRecord]) -> list[BaseException | None]:
-        """Send all in order, and wait for every answer. Returns for each why it was not taken, or None.
+        """Send all in order, and wait for every answer. Returns, for each, why it was not taken, or None.
 
-        Raises ``KafkaError`` when they could not be given to the producer.
+        Raises ``KafkaError`` if they could not be given to the producer.
         """
         answers: list[asyncio.Future[object]] = [
             await self.kafka.send(record.topic, value=record.value, key=record.key, headers=record.headers)
@@ -105,9 +105,9 @@ class Producer:
         return [answer.exception() for answer in answers]
 
     async def unusable(self, topics: Collection[str]) -> dict[str, KafkaError]:
-        """Return those topics that do not exist, or that the broker's rights refuse, and why.
+        """Return the topics that do not exist, or that this user may not write, and why.
 
-        None is made by asking. Raises ``KafkaError``.
+        Asking creates no topic. Raises ``KafkaError``.
         """
         unknown = sorted(set(topics) - self._usable)
         if not unknown:
@@ -124,7 +124,7 @@ class Producer:
         return unusable
 
     async def fence(self, transactional_id: str, topics: Collection[str]) -> None:
-        """Have these topics take nothing more from the producer of this id. Raises ``KafkaError``."""
+        """Make these topics refuse the producer of this id. Raises ``KafkaError``."""
         unusable = await self.unusable(topics)
         log.warning("%s left a pass unfinished: it is fenced from %s", transactional_id, ", ".join(topics))
         async with _closing(await _started(self._settings, transactional_id)) as newer:
@@ -157,7 +157,7 @@ async def _started(settings: KafkaSettings, transactional_id: str | None) -> AIO
 
 
 async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
-    """Make the producer's epoch known to all partitions of a topic, by the marker of an empty transaction."""
+    """Tell all partitions of a topic the producer's epoch, by the marker of an empty transaction."""
     await producer.begin_transaction()
     for partition in await producer.partitions_for(topic):
         tp = TopicPartition(topic, partition)
@@ -179,9 +179,9 @@ async def _closing(producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer
 async def _close(producer: AIOKafkaProducer) -> None:
     """Close without ``stop``, which flushes, and without the sender's own ``close``.
 
-    A flush that is cut short leaves aiokafka's sender alive, and it would publish old events beside whoever
-    has the bucket by then. A sender that is closed before it has begun cancels whoever closes it: so it does
-    on Python 3.12 and newer where a producer is closed as soon as it has started.
+    A flush that is cut short leaves aiokafka's sender alive. It would publish old events beside the process
+    that has the bucket by then. A sender that is closed before it has begun cancels its caller: this happens
+    on Python 3.12 and newer when a producer is closed as soon as it has started.
     """
     producer._closed = True  # noqa: SLF001 what stop() does first
     sender = producer._sender.sender_task  # noqa: SLF001 what stop() ends after the flush

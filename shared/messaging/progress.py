@@ -1,6 +1,6 @@
 """Read progress: until when a topic is read.
 
-A deadline is judged, and an agent forgotten, once all that came before is read.
+A deadline is judged, and an agent forgotten, after everything that came before is read.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from shared.messaging.tables import ReadProgressRow
 log = logging.getLogger(__name__)
 
 OnRead = Callable[[Topic, Mapping[int, datetime], Collection[int]], Awaitable[None]]
-"""Called with a topic, a moment for partitions (all that had come by then has had its effect), and all its
-partitions."""
+"""Called with a topic, a time for each read partition (all earlier records have had their effect), and all
+its partitions."""
 
 
 async def follow(
     consumers: Sequence[Consumer], on_read: OnRead, stopping: asyncio.Event, *, every: float
 ) -> None:
-    """Report to ``on_read``, each so many seconds, until when each partition of these consumers is read."""
+    """Report to ``on_read``, at this interval, until when each partition of these consumers is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
         # Side by side: a broker answers no other request of a consumer while it has nothing for its fetch.
@@ -57,7 +57,7 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
 
 @dataclass(slots=True)
 class _Goal:
-    """The end of a partition at a moment, and how many batches were done once all before it was fetched."""
+    """The end of a partition at a moment, and how many batches were done when all before it was fetched."""
 
     at: datetime
     end: int
@@ -65,7 +65,7 @@ class _Goal:
 
 
 class ReadProgress:
-    """How far one consumer has read. :meth:`read_until` is called again and again, about once a second."""
+    """How far one consumer has read. :meth:`read_until` is called about once a second."""
 
     def __init__(self) -> None:
         self._goals: dict[TopicPartition, _Goal] = {}
@@ -73,11 +73,11 @@ class ReadProgress:
     async def read_until(
         self, kafka: AIOKafkaConsumer, *, busy: bool, batches: int
     ) -> Mapping[int, datetime]:
-        """Return, by partition, a moment by which all records that had come have had their effect.
+        """Return, by partition, a time by which all records that had come have had their effect.
 
-        A partition without such a moment is left out. ``busy``: a batch is being handled; ``batches``: how
-        many are done. What was fetched at one call has had its effect at the next if no batch is being
-        handled then, or if one was finished in between. Committed offsets would not do, since the markers of
+        A partition without such a time is left out. ``busy``: a batch is being handled. ``batches``: how many
+        are done. Records fetched at one call have had their effect at the next call if no batch is being
+        handled then, or if one finished in between. Committed offsets would not do, since markers of
         transactions are never committed. Raises ``KafkaError``.
         """
         partitions = kafka.assignment()
@@ -105,7 +105,7 @@ class ReadProgress:
 
 
 def keeping(database: Database) -> OnRead:
-    """Return the function that keeps until when partitions are read."""
+    """Return a function that keeps until when partitions are read."""
 
     async def keep(topic: Topic, read: Mapping[int, datetime], partitions: Collection[int]) -> None:
         async with database.quiet_transaction() as tx:
@@ -119,8 +119,8 @@ async def save(
 ) -> None:
     """Keep until when each of these partitions is read.
 
-    ``partitions`` are all that the topic has; empty: not known. One that was never read is known as such, one
-    that is no more is forgotten.
+    ``partitions`` are all that the topic has; empty if not known. A partition that was never read gets a row,
+    and a partition that no longer exists loses its row.
     """
     if partitions:
         await tx.execute(_PARTITIONS, {"topic": topic.value, "partitions": sorted(partitions)})
@@ -139,9 +139,9 @@ async def save(
 
 
 async def read_until(tx: Transaction, topic: Topic) -> datetime | None:
-    """Return until when every partition of a topic is read; None: nobody has looked yet.
+    """Return until when every partition of a topic is read, or None if nobody has looked yet.
 
-    One that nobody reads holds it up for as long as that lasts.
+    A partition that nobody reads delays it.
     """
     moment: datetime | None = await tx.scalar(_READ_UNTIL, {"topic": topic.value})
     return moment

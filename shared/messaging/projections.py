@@ -1,8 +1,8 @@
-"""Projections: tables that a service fills from compacted topics, so that it can fill them again.
+"""Projections: tables that a service fills from compacted topics and can fill again.
 
-A rebuild takes the last event of each subject from its topic once more. What an event caused when it was
-first handled (letters, decisions, events) is not caused again. An event that the service has missed goes to
-its handler, like any other event.
+A rebuild reads the last event of each subject again. What the event caused when it was first handled
+(letters, decisions, events) is not caused again. An event that the service has missed goes to its handler
+like any other.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ ProjectedRow = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All subjects of one kind, by key: the values that follow from the topics, and those that are stored."""
+    """All subjects of one kind, by key: the values expected from the topics, and the stored values."""
 
     kind: str
     expected: Mapping[str, ProjectedRow]
@@ -55,10 +55,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Projections:
-    """How one service fills its projections of ``topics`` again, and how it compares them with the topics.
+    """How one service fills its projections of ``topics`` again, and compares them with the topics.
 
-    ``restore`` keeps the newest version, as the handlers do, and causes nothing that was caused before.
-    ``compare`` only reads.
+    ``restore`` keeps the newest version, as the handlers do, and causes nothing again. ``compare`` only
+    reads.
     """
 
     topics: tuple[Topic, ...]
@@ -68,9 +68,9 @@ class Projections:
 
 @dataclass(slots=True)
 class TopicStates:
-    """What compacted topics hold: the newest events that were handled here, and newer ones that were missed.
+    """The events on compacted topics, by topic and key: the newest handled events, and newer missed ones.
 
-    Both are given by topic and key. ``unreadable``: how many records could not be read; they are parked.
+    ``unreadable`` counts records that could not be read; they are parked.
     """
 
     handled: dict[Topic, dict[str, Received[Any]]] = field(default_factory=dict)
@@ -78,14 +78,14 @@ class TopicStates:
     unreadable: int = 0
 
     def latest(self) -> Latest:
-        """Return the newest event of each subject, whether it was missed or not."""
+        """Return the newest event of each subject, missed or not."""
         return {
             topic: list((handled | self.missed.get(topic, {})).values())
             for topic, handled in self.handled.items()
         }
 
     def handled_in_slices(self) -> Iterator[Latest]:
-        """Yield the handled events, :data:`SLICE` subjects at a time, each with its events of all topics."""
+        """Yield the handled events of :data:`SLICE` subjects at a time, from all topics."""
         subjects = sorted({key for events in self.handled.values() for key in events})
         for first in range(0, len(subjects), SLICE):
             slice_ = subjects[first : first + SLICE]
@@ -128,7 +128,7 @@ async def rebuild(
 ) -> None:
     """Restore what was handled, then let consumers take in what was missed. May be repeated.
 
-    An event that its handler cannot take is parked, as always. Raises the database's error when it is away.
+    An event that its handler cannot take is parked. Raises the error of the database if it is away.
     """
     for events in states.handled_in_slices():
         async with database.transaction() as tx:

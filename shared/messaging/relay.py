@@ -31,10 +31,10 @@ SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
 TOPICS_SECONDS = 2.0
-"""How often is looked for topics that events wait for."""
+"""How often the relay looks for topics that events wait for."""
 
 SLOW_SECONDS = 15.0
-"""A pass that takes so long is in trouble."""
+"""A pass that takes this long is in trouble."""
 
 RELAYED = Counter("parcours_outbox_relayed_total", "Events published and marked sent.")
 RELAY_FAILURES = Counter("parcours_outbox_failures_total", "Passes that failed and will be tried again.")
@@ -44,8 +44,8 @@ RELAY_UP = Gauge("parcours_outbox_relay_up", "1 when the last pass worked.")
 class Relay:
     """Publishes one service's outbox. ``wake`` it after a commit; it polls otherwise.
 
-    ``intake_key`` signs what portals sent by HTTP and the service passes on. ``on_published`` is called after
-    each pass that marked events as sent.
+    ``intake_key`` signs what portals sent by HTTP. ``on_published`` is called after each pass that sent
+    events.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Relay:
         self._woken.set()
 
     def trouble(self) -> str | None:
-        """Return why the outbox is not published; None: it is."""
+        """Return why the outbox is not published, or None if it is."""
         if self._has_failed:
             return "the outbox could not be published at the last try"
         if self._pass_began is not None and time.monotonic() - self._pass_began > SLOW_SECONDS:
@@ -89,7 +89,7 @@ class Relay:
         return producer
 
     async def run(self) -> None:
-        """Publish until :meth:`stop`; then once more, so that nothing committed waits for another process."""
+        """Publish until :meth:`stop`, then once more: no committed event waits for another process."""
         failures = 0
         while not self._stopping.is_set():
             self._woken.clear()
@@ -113,7 +113,7 @@ class Relay:
         await self._last_pass()
 
     async def stop(self) -> None:
-        """End :meth:`run` after the pass in hand and a last one."""
+        """End :meth:`run` after this pass and a last one."""
         self._stopping.set()
         self._woken.set()
 
@@ -126,7 +126,7 @@ class Relay:
     async def publish_unsent(self) -> int:
         """Publish about :data:`PASS` events of buckets that no other process serves. Returns how many.
 
-        Raises what ended the pass too soon.
+        Raises the error that ended the pass too soon.
         """
         producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
         async with self._database.quiet_transaction() as tx:
@@ -144,7 +144,7 @@ class Relay:
         return len(result.sent)
 
     async def release_waiting(self) -> None:
-        """Let go the events whose topics have come into being since they were held back."""
+        """Release the events whose topics have been created since they were held back."""
         producer = self._producer or await self._connect()
         async with self._database.quiet_transaction() as tx:
             topics = await held.waiting_topics(tx)
@@ -177,9 +177,9 @@ class Relay:
         await _mark(tx, result.sent, fenced, settled)
 
     async def _claim(self, producer: Producer, buckets: Sequence[int]) -> list[str]:
-        """Let others know that ``producer`` may have records of these buckets on their way.
+        """Tell other processes that ``producer`` may have records of these buckets on their way.
 
-        Returns the transactional ids of other producers that may, since they never marked their pass.
+        Returns the transactional ids of other producers that may too, since they never marked their pass.
         """
         if producer.transactional_id is None:
             return []
@@ -215,7 +215,7 @@ class Relay:
             log.warning("The last events stay in the outbox (%s)", describe(error))
 
     async def _sign_off(self) -> None:
-        """Disconnect when nothing is on its way, so that nobody need fence us any more."""
+        """Disconnect when nothing is on its way, so that nobody needs to fence this producer."""
         producer = self._producer
         await self.close()
         if producer is not None and producer.transactional_id is not None:
@@ -228,12 +228,12 @@ async def _mark(
     fenced: Sequence[str] = (),
     settled: Sequence[int] = (),
 ) -> None:
-    """Mark events as sent, and number those that portals hear, in the order of their ids.
+    """Mark events as sent, and number those that portals read, in the order of their ids.
 
-    Also end the claims on the buckets that are ``settled``, and forget the producers that are ``fenced``.
+    Also end the claims on the ``settled`` buckets, and forget the ``fenced`` producers.
 
     The lock on a portal's feed is held until the commit, so that its numbers appear in their order, and only
-    with what they number. One that has a number, since it is published again, keeps it.
+    with the events that they number. An event that is published again keeps its number.
     """
     heard: dict[str, list[int]] = {}
     for row in sorted(rows, key=lambda row: row.id):

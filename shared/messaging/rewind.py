@@ -1,4 +1,4 @@
-"""Setting the offsets of consumer groups back, after the restore of a database."""
+"""Setting the offsets of consumer groups back after the restore of a database."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -12,14 +12,14 @@ from shared.messaging.groups import partitions_of
 
 
 class GroupInUse(Exception):
-    """A group has members, whose offsets nobody else may set; the message says which."""
+    """A group has members, so its offsets cannot be set; the message says which group."""
 
 
 async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: datetime) -> dict[str, int]:
-    """Let these groups, each with the topic that it reads, read again what came at ``since`` or later.
+    """Make these groups, each given with its topic, read again what came at ``since`` or later.
 
-    Never forward, and only where something was read. Returns how many records each reads again. Raises
-    :class:`GroupInUse`, ``KafkaError``.
+    Offsets never move forward, and only move where something was read. Returns how many records each group
+    reads again. Raises :class:`GroupInUse`, ``KafkaError``.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-rewind"))
     await admin.start()

@@ -1,4 +1,4 @@
-"""What a service listens to: its handlers, each with the topic that it reads and the events that it takes."""
+"""What a service listens to: its handlers, each with its topic and its events."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from shared.messaging.portals.admission import Rejected
 
 
 class FromContext(CustomField):
-    """A handler's parameter: the value that has this ``name`` in FastStream's context.
+    """A handler's parameter: the value with this ``name`` in FastStream's context.
 
     ``faststream.Context`` does the same, but takes a thread for each parameter of each batch: a tenth of the
     work of a service at 200 requests a second.
@@ -26,7 +26,7 @@ class FromContext(CustomField):
         self._name = name
 
     async def use(self, /, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # it is awaited
-        """Return the arguments with this one. Raises ``LookupError`` where the context has no such value."""
+        """Return the arguments with this one. Raises ``LookupError`` if the context has no such value."""
         value = kwargs["context__"].get(self._name)
         if value is None:
             raise LookupError(f"FastStream's context has no {self._name}")
@@ -34,16 +34,16 @@ class FromContext(CustomField):
 
 
 Tx = Annotated[Transaction, FromContext("tx")]
-"""A handler's parameter: the transaction that its batch is taken in by. FastStream fills it in."""
+"""A handler's parameter: the transaction of its batch. FastStream fills it in."""
 
 Rejections = Annotated[list[Rejected], FromContext("rejections")]
-"""A handler's parameter: where it puts the records that it rejects. They have no effect, and are in no inbox.
+"""A handler's parameter: a list for the records that it rejects. They have no effect, and are in no inbox.
 
 Only for a topic whose rejections the service keeps, with ``own_inbox``.
 """
 
 Handler = Callable[..., Awaitable[int | None]]
-"""Takes a batch in; returns how many events had an effect, or None: all."""
+"""Takes a batch in; returns how many events had an effect, or None for all."""
 H = TypeVar("H", bound=Handler)
 
 
@@ -51,7 +51,7 @@ H = TypeVar("H", bound=Handler)
 class Subscription:
     """One topic of a service: ``handler`` takes the events of ``types``; those ``for_later`` are parked.
 
-    Other types of the topic do not concern the service and are ignored. See :meth:`Router.subscriber`.
+    Other types of the topic are ignored. See :meth:`Router.subscriber`.
     """
 
     topic: Topic
@@ -73,11 +73,11 @@ class Subscription:
 
     @property
     def is_of_portals(self) -> bool:
-        """Whether portals write to the topic, whose records must be admitted."""
+        """Whether portals write to the topic, so that its records must be admitted."""
         return is_of_portals(self.topic)
 
     def answers(self, event_type: str | None) -> bool:
-        """Whether this service tells a portal what becomes of such a record: it handles it, or keeps it."""
+        """Return whether this service answers the portal of such a record: it handles or keeps it."""
         if self.answered_elsewhere:
             return False
         handled = any(event_type == event.TYPE for event in EVENTS if issubclass(event, self.types))
@@ -85,7 +85,7 @@ class Subscription:
 
     @property
     def events(self) -> list[type[Event]]:
-        """The events of the topic that are handled or parked: those of ``types`` and those ``for_later``."""
+        """The events of the topic that are handled or parked."""
         return [
             event
             for event in EVENTS
@@ -111,16 +111,18 @@ class Router:
         answered_elsewhere: bool = False,
         consumers: int = 1,
     ) -> Callable[[H], H]:
-        """Register ``on_…(tx: Tx, events: list[Received[A | B]])``: it takes the events A and B of ``topic``.
+        """Register ``on_…(tx: Tx, events: list[Received[A | B]])`` for the events A and B of ``topic``.
 
-        It is called with a batch, in order, inside one transaction; FastStream fills in its other parameters.
-        Requests of the types ``for_later`` must be answered, but only by a later version: they are parked,
-        and a redrive after the upgrade answers them. With ``own_inbox`` the handler itself drops events that
-        come twice, by what it stores of each, and the inbox is not used. ``awaited``: somebody waits for the
-        effect, so the broker is polled often. ``accepts``: no decision answers these requests; their portals
-        are notified that they were taken in. ``answered_elsewhere``: another service that takes them too
-        notifies their portals of the outcome. ``consumers``: members of the group in each process, each with
-        partitions of its own: while one waits for the database, another works.
+        The handler gets a batch, in order, in one transaction; FastStream fills in its other parameters.
+
+        - ``for_later``: requests that only a later version answers. They are parked until a redrive after the
+          upgrade.
+        - ``own_inbox``: the handler itself drops events that come twice, by what it stores of each.
+        - ``awaited``: somebody waits for the effect, so the broker is polled often.
+        - ``accepts``: no decision answers these requests, so their portals are told that they were accepted.
+        - ``answered_elsewhere``: another service that takes them too answers their portals.
+        - ``consumers``: members of the group in each process: while one waits for the database, another
+          works.
         """
 
         def register(handler: H) -> H:
@@ -151,7 +153,7 @@ class Router:
 
 
 def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:
-    """A and B of a parameter ``list[Received[A | B]]``. Raises ``TypeError`` where there is none."""
+    """Return A and B of a parameter ``list[Received[A | B]]``. Raises ``TypeError`` if there is none."""
     for annotation in get_type_hints(handler).values():
         if get_origin(annotation) is list and get_origin(item := get_args(annotation)[0]) is Received:
             return tuple(_members(get_args(item)[0]))

@@ -1,4 +1,4 @@
-"""What becomes of each event of a pass: one that the broker will never take stops none but its own key's.
+"""What becomes of each event of a pass. An event that the broker never takes stops only its own key.
 
 Rows of the outbox come in, in order; nothing is stored here.
 """
@@ -46,7 +46,7 @@ class SendResult:
     stopped: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, row: Row[Any], reason: str) -> None:
-        """Refuse an event, unless one of its key and topic was already: then it waits behind that."""
+        """Refuse an event. If an event of its key and topic was refused already, it waits behind that one."""
         if (row.topic, row.key) in self.stopped:
             self.waiting[row.id] = _BEHIND
             return
@@ -56,9 +56,9 @@ class SendResult:
             log.error("Event %s to %s is refused for good (%s): see outbox list", row.id, row.topic, reason)
 
     def take_failure(self) -> BaseException:
-        """Return the failure, for whoever raises it, and keep it no more.
+        """Return the failure to raise, and keep it no more.
 
-        A local of the frame that raises it would hold it in a cycle, with all events of the pass.
+        A local of the raising frame would hold it in a cycle, with all events of the pass.
         """
         failure, self.failure = self.failure, None
         if failure is None:
@@ -74,7 +74,7 @@ class Sending:
         self._suspects: set[int] = set()
 
     async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> SendResult:
-        """Send what can go, and return what became of each. Raises ``KafkaError``."""
+        """Send what can be sent, and return what became of each. Raises ``KafkaError``."""
         result = SendResult()
         with traces.publishing(rows, result.sent) as contexts:
             await self._send(producer, rows, contexts, result)
@@ -143,7 +143,7 @@ class Sending:
         result.failure = failures[0] if failures else None
 
     async def _send_alone(self, producer: Producer, suspects: Sendable, result: SendResult) -> None:
-        """Send one by one what was in a batch that was too large; the next pass goes on behind a refusal."""
+        """Send one by one what was in a batch that was too large. Stop at the first error."""
         for row, record in suspects:
             [error] = await producer.send([record])
             if error is None:

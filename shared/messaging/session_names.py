@@ -1,4 +1,4 @@
-"""What a person is given of their data names each session by its title and dates, and not by its id alone."""
+"""Titles and dates of sessions in a person's export, beside their ids."""
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.database import Transaction
 
 KeptRows = Mapping[str, Sequence[dict[str, Any]]]
-"""What is kept, by table: each row by column."""
+"""The kept rows, by table: each row by column."""
 
 
 class NamedSession(Protocol):
@@ -28,11 +28,11 @@ class NamedSession(Protocol):
 FindSessions = Callable[[Transaction, Collection[UUID]], Awaitable[Mapping[UUID, NamedSession]]]
 
 _SESSION_OF = {"enrolment": "enrolment_id", "mail": "mail_id"}
-"""Tables whose rows have a session, and the key by which others stand for it."""
+"""Tables whose rows have a session, and the key by which other rows refer to them."""
 
 
 async def add_sessions(tx: Transaction, kept: KeptRows, find: FindSessions) -> None:
-    """Give each row that is about a session we know a member ``session``: its title and dates."""
+    """Add a member ``session`` (title and dates) to each row about a known session."""
     about = [(row, session_id) for row, session_id in _sessions_of(kept)]
     known = await find(tx, {session_id for _, session_id in about})
     for row, session_id in about:
@@ -62,7 +62,7 @@ def _sessions_of(kept: KeptRows) -> Iterator[tuple[dict[str, Any], UUID]]:
 
 
 def _session_in(data: Any) -> str | None:
-    """Return the session that an event is about; None: it says none."""
+    """Return the session that an event is about, or None."""
     try:
         found = json.loads(data).get("session_id")
         return None if found is None else str(UUID(found))

@@ -1,4 +1,4 @@
-"""The tables that the mechanisms own in every service's database."""
+"""The tables of messaging, in every service's database."""
 
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ from shared.database import Timestamp, new_registry
 
 
 class MessagingTable(SQLModel, registry=new_registry()):
-    """What all tables of the mechanisms have in common: their registry."""
+    """Base class of these tables: their registry."""
 
 
 def _generated_id() -> Any:
@@ -51,9 +51,9 @@ class InboxRow(MessagingTable, table=True):
 
 
 class OutboxRow(MessagingTable, table=True):
-    """An event for one destination: to publish, or published in the last 7 days (30 where a portal hears it).
+    """An event for one destination: to publish, or published in the last 7 days (30 if a portal reads it).
 
-    ``topic`` is null where a portal hears its answers by HTTP alone: the row is numbered and never sent.
+    ``topic`` is null if a portal reads its answers by HTTP alone: the row is numbered and never sent.
     """
 
     __tablename__ = "outbox"
@@ -103,7 +103,7 @@ class OutboxRow(MessagingTable, table=True):
 
 
 class PortalFeedRow(MessagingTable, table=True):
-    """How far a portal's feed of answers is numbered. Its lock is the order of numbering."""
+    """The last number of a portal's feed. Its lock is the order of numbering."""
 
     __tablename__ = "portal_feed"
 
@@ -112,7 +112,7 @@ class PortalFeedRow(MessagingTable, table=True):
 
 
 class OutboxBucketRow(MessagingTable, table=True):
-    """Which producers may have records of a bucket on their way. Lost when Postgres crashes (ADR 0023)."""
+    """The producers that may have records of a bucket on their way. Lost when Postgres crashes (ADR 0023)."""
 
     __tablename__ = "outbox_bucket"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
@@ -145,11 +145,11 @@ class ClusterRow(MessagingTable, table=True):
 REJECTED_WITH_CONTENT = (
     "state = 'rejected' AND (key IS NOT NULL OR value IS NOT NULL OR headers <> '[]'::jsonb)"
 )
-"""The SQL condition for a rejected record of which more is left than where it lay, and why."""
+"""The SQL condition for a rejected record that still has content."""
 
 
 class DeadLetterRow(MessagingTable, table=True):
-    """A record that could not be handled, whole, until somebody decides."""
+    """A record that could not be handled, whole, until an operator decides."""
 
     __tablename__ = "dead_letter"
     __table_args__ = (
@@ -197,7 +197,7 @@ class DeadLetterRow(MessagingTable, table=True):
 
 
 class DeadLetterAuditRow(MessagingTable, table=True):
-    """Who decided what about a dead letter."""
+    """A decision on a dead letter."""
 
     __tablename__ = "dead_letter_audit"
 
@@ -210,7 +210,7 @@ class DeadLetterAuditRow(MessagingTable, table=True):
 
 
 class ErasureRow(MessagingTable, table=True):
-    """An agent's request to be forgotten. Once it is done it names nobody; that it was done stays."""
+    """An agent's request to be forgotten. Once it is done, it names nobody; the row stays as proof."""
 
     __tablename__ = "erasure"
     __table_args__ = (
@@ -232,7 +232,7 @@ class ErasureRow(MessagingTable, table=True):
 
 
 class ReadProgressRow(MessagingTable, table=True):
-    """Until when a partition of a topic is read, by whichever process reads it."""
+    """Until when a partition of a topic is read, by any process."""
 
     __tablename__ = "read_progress"
 
@@ -242,6 +242,6 @@ class ReadProgressRow(MessagingTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Put the mechanisms' tables among a service's own, so that its migrations make them."""
+    """Add these tables to a service's own, so that its migrations make them."""
     for table in MessagingTable.metadata.tables.values():
         table.to_metadata(metadata)

@@ -1,4 +1,4 @@
-"""Creating the topics, by an explicit and idempotent command alone; and how they are on the broker."""
+"""Creating the topics, by an explicit and idempotent command; and their state on the broker."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
 REPLICAS = 3
-"""How many brokers have a topic: with fewer an acknowledgement may die with one disk."""
+"""How many brokers have a topic: with fewer, an acknowledged event may be lost with one disk."""
 
 
 class TopicsDiffer(Exception):
@@ -25,9 +25,9 @@ class TopicsDiffer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is on the broker. ``partitions``: 0 where it does not exist; ``replicas``: the fewest.
+    """A topic as it is on the broker. ``partitions`` is 0 if it does not exist; ``replicas``: the fewest.
 
-    ``differences`` are the settings that are not as agreed: what each is, and what it has to be.
+    ``differences`` are the settings that are not as agreed: the actual value, and the agreed value.
     """
 
     name: str
@@ -36,17 +36,17 @@ class TopicState:
     replicas: int = 0
     differences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unknown: str = ""
-    """Why the broker does not tell; empty: it does."""
+    """Why the broker does not tell; empty if it does."""
 
 
 class CreatedTopics(NamedTuple):
-    """Every topic by its name, and whether it was created now; on how many brokers those are."""
+    """Every topic by name, with whether it is new, and the number of replicas of new topics."""
 
     are_new: dict[str, bool]
     replicas: int
 
     def warning(self) -> str:
-        """Return what to know where topics were created on fewer brokers than three; else nothing."""
+        """Return a warning if topics were created on fewer than three brokers; else an empty text."""
         if self.replicas >= REPLICAS or not any(self.are_new.values()):
             return ""
         return (
@@ -60,11 +60,10 @@ class CreatedTopics(NamedTuple):
 async def create(
     settings: KafkaSettings, *, portals: Iterable[Portal] = (), replication_factor: int | None = None
 ) -> CreatedTopics:
-    """Create what is missing, with the settings of the contract. Returns which topics were.
+    """Create the missing topics, with the settings of the contract. Existing topics are never altered.
 
-    ``portals``: each that hears its answers by Kafka has a topic. ``replication_factor``: else as
-    :func:`replicas` says of the brokers that there are. Raises ``KafkaError`` when the broker
-    cannot be used and :class:`TopicsDiffer` when a topic is not as agreed. Existing topics are never altered.
+    ``portals`` that use Kafka get a topic each. ``replication_factor`` defaults to :func:`replicas`. Raises
+    ``KafkaError``, and :class:`TopicsDiffer` if a topic is not as agreed.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
     await admin.start()
@@ -80,16 +79,16 @@ async def create(
 
 
 def names(portals: Iterable[Portal]) -> dict[str, TopicSettings]:
-    """Return every topic of the system by its name on the broker, those of the portals' answers too."""
+    """Return every topic by its name on the broker, with the topics of portals' answers."""
     answers = [portal.answers_topic for portal in portals if portal.answers_topic is not None]
     fixed = {topic.value: agreed for topic, agreed in TOPICS.items() if topic is not Topic.PORTAL_ANSWERS}
     return fixed | dict.fromkeys(answers, TOPICS[Topic.PORTAL_ANSWERS])
 
 
 async def states(settings: KafkaSettings, portals: Iterable[Portal] = ()) -> list[TopicState]:
-    """Return how every topic of the system is on the broker. Creates and changes nothing.
+    """Return the state of every topic on the broker. Changes nothing.
 
-    Raises ``KafkaError`` where the broker cannot be used.
+    Raises ``KafkaError`` if the broker cannot be used.
     """
     admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
     try:
@@ -148,12 +147,12 @@ async def _create(
 
 
 def replicas(brokers: int) -> int:
-    """Return on how many of so many brokers a topic is: three, or all where there are fewer."""
+    """Return how many of these brokers have a topic: three, or all if there are fewer."""
     return min(REPLICAS, brokers)
 
 
 def durable(replication_factor: int) -> dict[str, str]:
-    """Return what makes an acknowledgement outlive one of three brokers."""
+    """Return the settings by which an acknowledged event survives the loss of one of three brokers."""
     return {"min.insync.replicas": "2"} if replication_factor >= REPLICAS else {}
 
 

@@ -1,6 +1,6 @@
-"""The traces of events: a span for each that is taken in, stored to be published, and published.
+"""Traces of events: a span for each event that is taken in, stored to be published, and published.
 
-A batch has a trace of its own, with links to those of its events. See :mod:`shared.tracing`.
+A batch has a trace of its own, with links to the traces of its events. See :mod:`shared.tracing`.
 """
 
 import contextlib
@@ -24,13 +24,16 @@ _IDS = ("request_id", "enrolment_id", "session_id", "mail_id")
 
 
 def ids_of(received: Received[Event]) -> dict[str, object]:
-    """Return what the lines about an event say of it; what a portal sent is a request of the same id."""
+    """Return the ids that log lines about an event have.
+
+    An event of a portal is a request with the same id.
+    """
     return {"event_id": received.id, **_named_by(received), "trace_id": trace_id_of(received.traceparent)}
 
 
 @contextlib.contextmanager
 def batch(topic: str, deliveries: Sequence[D | Received[Event]]) -> Iterator[Sequence[D | Received[Event]]]:
-    """Trace events of one topic while they are taken in; what is yielded is to be handled instead of them."""
+    """Trace the events of one topic while they are taken in. Handle what it yields instead of them."""
     if not tracing.is_on():
         yield deliveries
         return
@@ -87,7 +90,7 @@ def accepted(received: Received[Event]) -> str | None:
 
 
 def created(event: Event, event_id: object, source: str, traceparent: str | None) -> str | None:
-    """Trace that an event follows, such as a decision. Returns the trace context to publish it with."""
+    """Trace that an event was stored, such as a decision. Returns the trace context to publish it with."""
     if not tracing.is_on() or not tracing.is_sampled(traceparent):
         return traceparent
     attributes = {
@@ -105,9 +108,9 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
 
 @contextlib.contextmanager
 def publishing(rows: Sequence[Row[Any]], sent: Sequence[Row[Any]]) -> Iterator[Mapping[int, str]]:
-    """Trace rows of the outbox while they are sent; those that are ``sent`` in the end have not failed.
+    """Trace rows of the outbox while they are sent; rows that are ``sent`` in the end have not failed.
 
-    Yields the trace contexts to send rows with, by id, where they are not those that they were stored with.
+    Yields the trace contexts of traced rows, by id.
     """
     if not tracing.is_on():
         yield {}

@@ -1,4 +1,4 @@
-"""Uncompressing a batch of records into a bound, so that few bytes on the broker never become many in memory.
+"""Uncompressing a batch of records into a bound, so that few bytes never become many in memory.
 
 aiokafka's own decoders have no bound. These decode into memory of a fixed size, and fail where it is full.
 """
@@ -11,26 +11,26 @@ from collections.abc import Callable, Mapping
 import cramjam
 
 MAX_BYTES = 16 * 1024 * 1024
-"""Of the records of a batch. Producers close a batch by 1 MB or less by default, most before compression."""
+"""Bytes of the records of a batch. Producers close a batch at 1 MB or less by default."""
 MAX_HEAD = 1024
-"""Of what stands before the records."""
+"""Bytes before the records."""
 
 _XERIAL = struct.Struct(">8sii")
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"
 _BLOCK = struct.Struct(">i")
 
 _room = memoryview(mmap.mmap(-1, MAX_HEAD + MAX_BYTES, mmap.MAP_PRIVATE))
-"""For every batch, one after the other: new memory for each costs more than to uncompress it. Pages that no
-batch has needed yet are not in memory."""
+"""Memory for every batch, one after the other: new memory for each costs more than to uncompress it. Pages
+that no batch has needed yet are not in memory."""
 _in_use = threading.Lock()
 
 
 class CannotUncompress(ValueError):
-    """A batch that is damaged, too large or compressed in a way that is not known; the message says it."""
+    """A batch is damaged, too large, or has an unknown compression; the message says which."""
 
 
 def uncompressed(codec: int, records: memoryview, head: bytes | bytearray) -> bytes:
-    """Return ``head``, and after it ``records`` uncompressed. Raises :class:`CannotUncompress`.
+    """Return ``head``, followed by ``records`` uncompressed. Raises :class:`CannotUncompress`.
 
     ``codec`` is Kafka's number of a compression, 1 to 4.
     """
@@ -48,7 +48,7 @@ def uncompressed(codec: int, records: memoryview, head: bytes | bytearray) -> by
 
 
 def _snappy(records: memoryview, room: memoryview) -> int:
-    """Decode snappy as it is, or in the blocks of Java's ``SnappyOutputStream`` (xerial)."""
+    """Decode snappy, plain or in the blocks of Java's ``SnappyOutputStream`` (xerial)."""
     if not (len(records) >= _XERIAL.size and _XERIAL.unpack_from(records)[0] == _XERIAL_MAGIC):
         return cramjam.snappy.decompress_raw_into(records, room)
     position, size = _XERIAL.size, 0

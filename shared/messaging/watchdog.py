@@ -1,7 +1,7 @@
 """The watchdog: knows whether all is read, and ends a process whose consumer hangs or is in no group.
 
-aiokafka does not always find its way back: after a broker was killed under load, a consumer may wait for ever
-for an answer, and its process hear nothing, with all its probes green.
+aiokafka does not always recover. After a broker was killed under load, a consumer may wait for ever for an
+answer: its process receives nothing, while all its probes are green.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from shared.messaging.groups import Group
 LOOK_SECONDS = 5.0
 """How often the watchdog looks."""
 OUTDATED_SECONDS = 30.0
-"""What was seen so long ago says nothing any more: a look takes 10 s at most where Kafka hangs."""
+"""After this time a result says nothing any more: a look takes 10 s at most if Kafka hangs."""
 
 CONSUMING = Gauge(
     "parcours_consuming",
@@ -49,7 +49,7 @@ Lags = Mapping[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """The partitions of a topic that a process reads, what waits in them, and how old that is."""
+    """The partitions of a topic that a process reads, the records that wait in them, and their age."""
 
     partitions: int
     records: int
@@ -60,14 +60,14 @@ class Groups(Protocol):
     """Kafka's groups. See :class:`shared.messaging.groups.ConsumerGroups`."""
 
     async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
-        """Return these groups by their ids, each with the topic it reads; None: Kafka does not answer."""
+        """Return these groups by id, each given with its topic. Returns None if Kafka does not answer."""
 
 
 class Watchdog:
     """Watches the consumers of a process.
 
-    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer none is: no
-    restart would bring it back. ``relay_trouble`` says why the outbox is not published; None: it is.
+    A consumer without progress for ``limit`` seconds is stalled. While Kafka does not answer, no consumer is:
+    a restart would not help. ``relay_trouble`` returns why the outbox is not published, or None if it is.
     """
 
     def __init__(
@@ -86,18 +86,21 @@ class Watchdog:
         self._began = self._looked_at = time.monotonic()
         self._at_end: dict[TopicPartition, float] = {}
         self.behind: Mapping[str, Behind] = {}
-        """How far this process is behind, by topic, as was seen last."""
+        """How far this process is behind, by topic, at the last look."""
         CONSUMING.set_function(lambda: self.trouble() is None)
 
     def trouble(self) -> str | None:
-        """Return why something is not read, or not published; None: all is."""
+        """Return why something is not read or not published, or None."""
         age = time.monotonic() - self._looked_at
         if age > OUTDATED_SECONDS:
             return f"what Kafka says is not known for {age:.0f} s"
         return self._trouble or self._relay_trouble()
 
     async def stalled(self, stopping: asyncio.Event) -> str | None:
-        """Look until a consumer is stalled; return a sentence about it, None once ``stopping`` is set."""
+        """Look until a consumer is stalled, and return a sentence about it.
+
+        Returns None once ``stopping`` is set.
+        """
         while not stopping.is_set():
             await self._look()
             for consumer in self._consumers:
@@ -126,7 +129,7 @@ class Watchdog:
             self._measure(groups, lags)
 
     def _is_well(self, consumer: Consumer, groups: Mapping[str, Group] | None, lag: Lags | None) -> bool:
-        """Whether a consumer that is not busy does what it can: it has all, or cannot have more."""
+        """Return whether a consumer that is not busy has all records, or cannot have more."""
         if consumer.kafka is None or groups is None:
             return True
         is_member = consumer.member_id in groups[consumer.subscription.group_id].members
@@ -169,7 +172,7 @@ class Watchdog:
             LAG_SECONDS.labels(topic).set(seen.seconds)
 
     def _seconds_behind(self, consumer: Consumer, partition: TopicPartition, records: int) -> float:
-        """The age of the last record taken in; no more than the time since the consumer had all."""
+        """Return the age of the last record taken in, at most the time since the consumer had all."""
         now = time.monotonic()
         if not records:
             self._at_end[partition] = now
@@ -181,7 +184,7 @@ class Watchdog:
 
 
 async def _lags(consumer: Consumer) -> Lags | None:
-    """Return how many records a consumer has not taken in yet; None if its client does not answer.
+    """Return how many records a consumer has not taken in yet, or None if its client does not answer.
 
     The broker is asked, since a consumer that hangs does not learn of new records. Its client is already
     behind the batch that is being handled, or that has failed and will come again.

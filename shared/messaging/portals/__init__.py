@@ -1,1 +1,1 @@
-"""Portals: who may make requests, for which agents, and how a request proves which portal sent it."""
+"""Portals: which requests they may make, and how a request proves which portal sent it."""

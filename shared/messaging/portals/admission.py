@@ -1,7 +1,7 @@
-"""Admission: which of the records on ``portal.*`` are requests that their portal may make.
+"""Admission: which records on ``portal.*`` are requests that their portal may make.
 
-Every record of a portal becomes a request, or a rejection that says why. Nothing here does I/O, and nothing
-of a rejection depends on what the services know of agents: it gives a hint of nobody.
+Every record of a portal becomes a request, or a rejection that says why. Nothing here does I/O. A rejection
+does not depend on what the services know of agents, so it reveals nothing about anybody.
 """
 
 import functools
@@ -39,13 +39,13 @@ from shared.messaging.portals.registry import INTAKE_KEY_ID, OWN_SOURCES, Portal
 from shared.messaging.portals.signatures import SignedAttributes, is_signature_of
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Of a record's value, uncompressed: a group of 500 with names of 100 characters fits."""
+"""Bytes of a record's value, uncompressed: a group of 500 with names of 100 characters fits."""
 MAX_VALUES = 250_000
-"""Of a record, as its commas count them: reading more takes a second, and a group of 500 has 5,000."""
+"""Values of a record, counted by its commas. Reading more takes a second; a group of 500 has 5,000."""
 WINDOW = timedelta(days=7)
-"""How far ``ce_time`` may lie from the receipt. The inbox remembers longer: what is sent again is known."""
+"""How far ``ce_time`` may be from the receipt. The inbox remembers longer, so a replay is recognised."""
 ACCEPTED_WINDOW = timedelta(days=60)
-"""The same for what came by HTTP, whose ``ce_time`` is its receipt: how long it may wait in an outbox."""
+"""The same for requests by HTTP, whose ``ce_time`` is the receipt: how long an outbox may hold them."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _QUOTED = 40
@@ -55,16 +55,16 @@ _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
 _TOO_LARGE = f"The value has more than {MAX_BYTES} bytes."
 _MAX_READ = 8 * MAX_BYTES
-"""Of a record's value and headers, uncompressed: what has more is refused by its size alone."""
+"""Bytes of value and headers, uncompressed. A larger record is refused by its size alone."""
 _NO_TYPE = "ce_type is no type that portals send; is it misspelt? See /asyncapi/portal."
 _NOT_THEIRS = "is none of those that this portal may speak for"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A record that has no effect, and why. ``portal`` is who hears it; None: nobody we know sent it.
+    """A record that has no effect, and why. ``portal`` is told; None if no known portal sent the record.
 
-    ``request_id`` is its ``ce_id``, where that could be read; ``event_type`` and ``source`` are its words.
+    ``request_id`` is its ``ce_id``, if readable. ``event_type`` and ``source`` are as the record has them.
     """
 
     record: Record
@@ -83,7 +83,7 @@ class Rejected:
 
 
 def rejected(received: Received[Event], code: RejectionCode, why: str) -> Rejected:
-    """Return the rejection of a record that was admitted, and that its handler finds it may not take."""
+    """Return the rejection of an admitted record that its handler may not take."""
     return Rejected(
         received.record,
         code,
@@ -105,8 +105,8 @@ class _Rejection(Exception):
 def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Received[Event] | Rejected:
     """Read a record on a topic of portals, whatever it holds, without raising.
 
-    ``intake_keys`` are those that the services sign with: for what came by HTTP, and for their own requests,
-    where alone the data says who issued an agent's id.
+    ``intake_keys`` are the keys of the services, for requests by HTTP and for their own requests. Only in
+    their own requests does the data say who issued an agent's id.
     """
     if _size(record) > _MAX_READ:
         return _unread(record, portals)
@@ -125,9 +125,9 @@ def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Rec
 
 
 def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected:
-    """Read what a portal sent by HTTP, where its token says who it is; whatever it holds, without raising.
+    """Read what a portal sent by HTTP, identified by its token, whatever it holds, without raising.
 
-    The topic of ``record`` is not looked at: what is read has that of its type.
+    The topic of ``record`` is not used: the result has the topic of its type.
     """
     try:
         envelope = read_envelope(record)
@@ -155,7 +155,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
 
 
 def _unread(record: Record, portals: Portals) -> Rejected:
-    """Reject a record that is too large to be looked into; its headers may say who sent it."""
+    """Reject a record that is too large to be read; its headers may say who sent it."""
     why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
     try:
         envelope = read_envelope(replace(record, value=b"{}"))
@@ -189,7 +189,7 @@ def _rejected(record: Record, envelope: Envelope, why: _Rejection, portal: Porta
 
 
 class Admission:
-    """Reads the records of portals by the registry that is in force."""
+    """Reads the records of portals by the current registry."""
 
     def __init__(self, registry: PortalsFile, intake_keys: Sequence[bytes]) -> None:
         self._registry = registry
@@ -200,7 +200,7 @@ class Admission:
 
 
 def _admit(record: Record, envelope: Envelope, portal: Portal | None) -> Received[Event]:
-    """Read the data of a record that the portal sent; None: a service of ours. Raises :class:`_Rejection`."""
+    """Read the data of a record. ``portal`` is None for a service of ours. Raises :class:`_Rejection`."""
     try:
         received = read_event(record, envelope, None if portal is None else portal.sender)
     except Unreadable as error:
@@ -244,14 +244,14 @@ def _check_size(record: Record) -> None:
 
 
 def _says_to_be_ours(envelope: Envelope) -> bool:
-    """Whether a service of ours says to have sent it; its signature shows whether that is so."""
+    """Return whether a record claims to be from a service of ours; its signature shows whether it is."""
     return envelope.source.startswith(OWN_SOURCES) and envelope.headers.get("ce_keyid") == INTAKE_KEY_ID
 
 
 def _authenticated(
     record: Record, envelope: Envelope, portal: Portal | None, intake_keys: Sequence[bytes]
 ) -> Record:
-    """Return the record with its time of receipt, once it is clear who sent it; no portal: a service."""
+    """Return the record with its time of receipt, after its sender is verified."""
     if portal is None or envelope.headers.get("ce_keyid") == INTAKE_KEY_ID:
         return replace(record, received_at=_accepted_at(record, envelope, intake_keys))
     if portal.authentication == "signature":
@@ -327,7 +327,7 @@ _Employers = Sequence[tuple[str, Employer]]
 
 
 def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
-    """Yield what the contract's form lets pass and is wrong all the same."""
+    """Yield what the contract allows by its form, and is wrong all the same."""
     for pointer, employer in employers:
         if not _is_siret(employer.siret):
             yield FieldProblem(pointer=f"{pointer}/siret", message=_NO_SIRET)
@@ -345,7 +345,7 @@ def _is_siret(number: str) -> bool:
 
 
 def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator[FieldProblem]:
-    """Yield the agents and authorities that the portal may not speak for."""
+    """Yield the agents and authorities that the portal may not act for."""
     for pointer, employer in employers:
         if not portal.limits.allow(employer):
             yield FieldProblem(pointer=pointer, message=_NOT_THEIRS)

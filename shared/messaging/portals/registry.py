@@ -1,7 +1,7 @@
 """The registry of portals: ``PORTALS_FILE``, read again when it changes.
 
-A file with a mistake never comes into force: the registry that was valid before stays, a line in the log and
-a metric say so. Only a start without any valid registry fails.
+A file with a mistake never comes into force: the last valid registry stays, and a log line and a metric say
+so. Only a start without any valid registry fails.
 """
 
 import hashlib
@@ -44,15 +44,15 @@ FILE_IS_VALID = Gauge(
 )
 
 INTAKE_KEY_ID = "intake"
-"""The id of the key that the services share: what came in by HTTP is signed with it."""
+"""The id of the key that the services share: it signs requests that came by HTTP."""
 OWN_ISSUER = "cnfpt"
-"""The issuer of agents whom organisers enrol by hand. No portal speaks for them."""
+"""The issuer of agents that organisers enrol by hand. No portal acts for them."""
 SOURCES = "/portals/"
-"""How the ``ce_source`` of every portal begins; its name follows."""
+"""The prefix of every portal's ``ce_source``; the name follows."""
 OWN_SOURCES = "/services/"
-"""How the ``ce_source`` of every service of ours begins."""
+"""The prefix of every service's ``ce_source``."""
 TRIAL_PORTAL = "essai"
-"""The portal of trial stacks, whose requests need no signature."""
+"""The portal of trial stacks. Its requests need no signature."""
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
 KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
@@ -83,17 +83,17 @@ class PortalSettings(BaseSettings):
 
     @property
     def intake_secrets(self) -> list[str]:
-        """What ``INTAKE_SIGNING_KEY`` has, as it is written."""
+        """The secrets of ``INTAKE_SIGNING_KEY``, as written."""
         return _several(self.intake_signing_key)
 
     @property
     def intake_keys(self) -> list[bytes]:
-        """The bytes of each: what came by HTTP was signed by one of them."""
+        """The keys of these secrets: a request by HTTP was signed by one of them."""
         return [key_of(written) for written in self.intake_secrets]
 
     @property
     def intake_key(self) -> bytes | None:
-        """The bytes to sign with what came by HTTP."""
+        """The key that signs requests by HTTP."""
         return next(reversed(self.intake_keys), None)
 
 
@@ -102,7 +102,7 @@ def _several(secret: SecretStr | None) -> list[str]:
 
 
 class UnreadablePortals(Exception):
-    """``PORTALS_FILE`` cannot be used; the message names it and says why, without its secrets."""
+    """``PORTALS_FILE`` cannot be used; the message says why, without secrets."""
 
 
 class _FileEntry(BaseModel):
@@ -135,16 +135,16 @@ class Key(_FileEntry):
 
 
 class Token(_FileEntry):
-    """The SHA-256 of a token that a portal may use over HTTP, in hexadecimal."""
+    """The SHA-256 of a token that a portal may use by HTTP, in hexadecimal."""
 
     sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
     not_after: AwareDatetime | None = None
 
 
 class Portal(_FileEntry):
-    """A portal: whose agents it may speak for, how it proves who it is, how it hears its answers.
+    """A portal: which agents it may act for, how it authenticates, and how it reads its answers.
 
-    ``delegations`` and ``sirets``: null means all, a list means those and no other.
+    ``delegations`` and ``sirets``: null means all, a list means those in the list.
     """
 
     portal: PortalName
@@ -178,7 +178,7 @@ class Portal(_FileEntry):
         return self
 
     def with_secrets(self) -> str:
-        """Return the entry as it stands in the file, its secrets included."""
+        """Return the entry as it stands in the file, with its secrets."""
         entry = self.model_dump(mode="json")
         for key, kept in zip(entry["keys"], self.keys, strict=True):
             key["secret"] = kept.secret.get_secret_value()
@@ -202,12 +202,12 @@ class Portal(_FileEntry):
 
     @cached_property
     def answers_topic(self) -> str | None:
-        """Where it hears its answers by Kafka; None where it hears them by HTTP alone."""
+        """The topic of its answers, or None if it reads them by HTTP alone."""
         return answers_topic(self.portal) if "kafka" in self.answers else None
 
     @cached_property
     def limits(self) -> Limits:
-        """Whose agents it may speak for, of those of its issuer."""
+        """Which agents of its issuer it may act for."""
         return Limits(self.delegations, self.sirets)
 
 
@@ -215,7 +215,7 @@ class Portals:
     """The portals in force."""
 
     def __init__(self, portals: Iterable[Portal]) -> None:
-        """Raises ``ValueError`` where a name or a token belongs to two."""
+        """Raises ``ValueError`` if two portals have the same name or token."""
         self._portals = tuple(portals)
         self._by_source: dict[str, Portal] = {}
         self._by_digest: dict[str, tuple[Portal, Token]] = {}
@@ -233,26 +233,26 @@ class Portals:
         return iter(self._portals)
 
     def of_source(self, source: str) -> Portal | None:
-        """Return the portal whose events have this ``ce_source``."""
+        """Return the portal with this ``ce_source``."""
         return self._by_source.get(source)
 
     def issuer_of(self, portal: str) -> str | None:
-        """Return the issuer of the agents of the portal with this name; None where there is none."""
+        """Return the issuer of the agents of the portal with this name, or None."""
         found = self._by_source.get(SOURCES + portal)
         return None if found is None else found.issuer
 
     def sources_of_others(self, issuer: str) -> frozenset[str]:
-        """Return the ``ce_source`` of each portal that speaks for other agents than this issuer's."""
+        """Return the ``ce_source`` of each portal of another issuer."""
         return frozenset(portal.source for portal in self._portals if portal.issuer != issuer)
 
     def of_agent(self, agent: Agent) -> Iterator[Portal]:
-        """Yield the portals that may speak for this agent."""
+        """Yield the portals that may act for this agent."""
         for portal in self._by_issuer.get(agent.issuer, ()):
             if portal.limits.allow(agent.employer):
                 yield portal
 
     def of_token(self, token: str, moment: datetime) -> Portal | None:
-        """Return the portal that this token belongs to, if it is valid at that moment."""
+        """Return the portal of this token, if the token is valid at that moment."""
         portal, found = self._by_digest.get(hashlib.sha256(token.encode()).hexdigest(), (None, None))
         return portal if found is not None and _is_valid(found.not_after, moment) else None
 
@@ -262,7 +262,7 @@ def _is_valid(not_after: datetime | None, moment: datetime) -> bool:
 
 
 def read(path: Path | None, *, trial: bool) -> Portals:
-    """Read the registry; a trial has :data:`TRIAL_PORTAL` beside it. Raises :class:`UnreadablePortals`."""
+    """Read the registry; a trial adds :data:`TRIAL_PORTAL`. Raises :class:`UnreadablePortals`."""
     try:
         portals = [] if path is None else _PORTALS.validate_json(path.read_bytes())
         unsigned = sorted(portal.portal for portal in portals if portal.authentication == "none")
@@ -292,7 +292,7 @@ def _is_published(portal: Portal) -> bool:
 
 
 def first_mistake(error: ValidationError) -> str:
-    """Return where the first mistake is and what it is, without what was written there."""
+    """Return the place of the first mistake and what it is, without the value."""
     mistake = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in mistake["loc"])
     what = _BAD_FORM if mistake["type"] == "string_pattern_mismatch" else mistake["msg"]
@@ -300,7 +300,7 @@ def first_mistake(error: ValidationError) -> str:
 
 
 class PortalsFile:
-    """The registry as its file said last, when it was valid."""
+    """The registry as its file last said, when it was valid."""
 
     def __init__(self, path: Path | None, *, trial: bool) -> None:
         """Read the file. Raises :class:`UnreadablePortals`."""

@@ -1,6 +1,6 @@
-"""Signatures of portals' requests: HMAC-SHA256 over the attributes that matter and the whole value.
+"""Signatures of requests: HMAC-SHA256 over the attributes that matter and the whole value.
 
-Source: the form follows Standard Webhooks (secrets ``whsec_``, signatures ``v1,``); what is signed is ours.
+The form follows Standard Webhooks (secrets ``whsec_``, signatures ``v1,``); the signed message is ours.
 """
 
 import base64
@@ -16,7 +16,7 @@ _NEW_BYTES = 32
 
 
 class BadSecret(ValueError):
-    """Text that is not a secret; the message says why and never quotes it."""
+    """Text that is no secret; the message says why and never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class SignedAttributes:
 
 
 def new_secret() -> str:
-    """Return a new secret, as text to be kept."""
+    """Return a new secret as text."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
 def key_of(secret: str) -> bytes:
-    """Return the bytes that a secret stands for, 24 to 64 of them. Raises :class:`BadSecret`."""
+    """Return the 24 to 64 bytes of a secret. Raises :class:`BadSecret`."""
     if not secret.startswith(SECRET_PREFIX):
         raise BadSecret(f"a secret begins with {SECRET_PREFIX}")
     try:
@@ -65,5 +65,5 @@ def sign(key: bytes, key_id: str, attributes: SignedAttributes, value: bytes) ->
 def is_signature_of(
     signature: str, key: bytes, key_id: str, attributes: SignedAttributes, value: bytes
 ) -> bool:
-    """Whether ``signature`` was made with this key for this event."""
+    """Return whether this key made the signature for this event."""
     return hmac.compare_digest(signature.encode(), sign(key, key_id, attributes, value).encode())
