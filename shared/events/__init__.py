@@ -1,7 +1,7 @@
 """The contracts: every event of the system, one module per publisher.
 
-These classes are documents that other programs rely on. A v1 field is never removed or retyped, a new
-one has a default; ``python -m services.contracts check`` says so when one is.
+Other programs rely on these classes. A v1 field is never removed or retyped, and a new one has a default;
+``python -m services.contracts check`` tells when this is broken.
 """
 
 from shared.events import catalogue, enrolment, erasure, notifier, outcomes, portal
@@ -24,10 +24,10 @@ ANSWERS: tuple[type[Event], ...] = (
     *outcomes.EVENTS,
     catalogue.BespokeRequestAnswered,
 )
-"""What portals hear, each on its own topic."""
+"""The events on the topics of portals' answers."""
 
 BY_TYPE: dict[str, type[Event]] = {event.TYPE: event for event in EVENTS}
-"""The registry: CloudEvents type to contract."""
+"""The contract of each CloudEvents type."""
 
 
 def events_on(topic: Topic) -> tuple[type[Event], ...]:

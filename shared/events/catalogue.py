@@ -1,6 +1,6 @@
-"""What the catalogue says: the sessions, the resources, the answers to bespoke requests.
+"""Events of the catalogue: sessions, resources, answers to bespoke requests.
 
-Every event of a compacted topic carries the whole state of its subject and no personal data: the last
+Every event of a compacted topic carries the whole state of its subject and no personal data, so that the last
 record of each key is enough to rebuild from.
 """
 
@@ -51,7 +51,7 @@ class Module(ContractModel):
 
 
 class Audience(ContractModel):
-    """Who may enrol. An empty list restricts nothing; the three lists are all to be met."""
+    """The agents that may enrol. An empty list restricts nothing; all three lists must be met."""
 
     functions: Annotated[tuple[Function, ...], at_most(10)] = Field(default=(), max_length=10)
     sirets: Annotated[tuple[Siret, ...], at_most(5_000)] = Field(default=(), max_length=5_000)
@@ -73,21 +73,21 @@ MAX_TRAINERS = 20
 
 
 class Question(ContractModel):
-    """What the organiser asks of whoever enrols themselves; only the organiser reads the answers.
+    """A question to agents who enrol themselves. Only the organiser reads the answers.
 
-    An answer is kept until so many days after the session's end. The kind ``adjustment`` is built in: its id
-    and its words are the same everywhere, and its answer is voluntary.
+    An answer is kept until ``kept_days`` after the end of the session. The kind ``adjustment`` is built in:
+    its id and its words are the same everywhere, and its answer is voluntary.
     """
 
-    question_id: Slug = Field(description="By which an answer names it; unique in the session.")
+    question_id: Slug = Field(description="Used by an answer to name the question; unique in the session.")
     kind: QuestionKind
     label: Line = Field(description="The question, in French.")
     choices: Annotated[tuple[Line, ...], at_most(20)] = Field(
-        default=(), max_length=20, description="Of a choice: what may be answered, word for word."
+        default=(), max_length=20, description="The possible answers to a choice, word for word."
     )
-    required: bool = Field(default=False, description="True: without an answer the request is refused.")
+    required: bool = Field(default=False, description="True: a request without an answer is refused.")
     functions: Annotated[tuple[Function, ...], at_most(10)] = Field(
-        default=(), max_length=10, description="Of whom it is asked. Empty: of everybody."
+        default=(), max_length=10, description="The functions of agents that are asked. Empty: all."
     )
     kept_days: int = Field(
         default=30, ge=1, le=365, description="How many days after the session's end an answer is kept."
@@ -95,22 +95,22 @@ class Question(ContractModel):
 
 
 class Prerequisite(ContractModel):
-    """The offer whose certificate an agent must have to enrol: of any session of it, of any date."""
+    """The offer whose certificate an agent must have to enrol, from any session and any date."""
 
     offer_id: Slug
-    title: Line = Field(description="Of the offer.")
+    title: Line = Field(description="The title of the offer.")
 
 
 class SessionState(Event):
-    """A session, whole.
+    """The whole state of a session.
 
-    ``phase`` and ``enrolment`` are what the clock said when it was published: judge by the dates.
+    ``phase`` and ``enrolment`` are as of the time of publication: judge by the dates.
     """
 
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_SESSIONS
 
     session_id: UUID
-    version: Version = Field(description="1, 2, 3 … per session; an older one is to be ignored.")
+    version: Version = Field(description="1, 2, 3 … per session; ignore an older version.")
     offer_id: Slug
     format: Format
     title: Line
@@ -118,25 +118,27 @@ class SessionState(Event):
     phase: Phase
     enrolment: EnrolmentWindow
     enrolment_opens_at: Instant
-    enrolment_closes_at: Instant = Field(description="Exclusive: at this instant it is too late.")
+    enrolment_closes_at: Instant = Field(description="Exclusive: at this moment it is too late.")
     starts_at: Instant
     ends_at: Instant = Field(description="Exclusive.")
-    timezone: Timezone = Field(description="The zone its dates are to be written in.")
+    timezone: Timezone = Field(description="The time zone in which to write its dates.")
     modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
-    capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seat.")
+    capacity: Count | None = Field(default=None, description="Null: unlimited. 0: no seats.")
     minimum: Count | None = Field(
         default=None,
         ge=1,
-        description="How many must take part; fewer at the close of enrolment: the organiser decides "
-        "whether it takes place. Null: no minimum.",
+        description="How many must take part. With fewer at the close of enrolment, the organiser decides "
+        "whether the session takes place. Null: no minimum.",
     )
     waiting_list: WaitingList = WaitingList.NONE
-    offer_hold_hours: int = Field(default=48, ge=1, le=8_760, description="Hours an offered seat is held.")
+    offer_hold_hours: int = Field(
+        default=48, ge=1, le=8_760, description="How many hours an offered seat is held."
+    )
     approval: ApprovalPolicy = ApprovalPolicy.NONE
     audience: Audience = Audience()
     reserved_seats: Annotated[tuple[ReservedSeats, ...], at_most(100)] = Field(default=(), max_length=100)
     quota_per_authority: Count | None = Field(
-        default=None, ge=1, description="Most seats that agents of one SIRET may take. Null: no quota."
+        default=None, ge=1, description="The most seats that agents of one SIRET may take. Null: no quota."
     )
     organiser: Slug = Field(description="The delegation, INET or INSET that organises it.")
     venue: Line | None = None
@@ -144,7 +146,7 @@ class SessionState(Event):
     questions: Annotated[tuple[Question, ...], at_most(MAX_QUESTIONS)] = Field(
         default=(),
         max_length=MAX_QUESTIONS,
-        description="What a request for a seat is to answer, in its ``answers``.",
+        description="The questions that a request for a seat answers in its ``answers``.",
     )
     joining_days_before: int = Field(
         default=15,
@@ -159,15 +161,15 @@ class SessionState(Event):
         default=1, ge=1, le=365, description="Days before the start on which the last reminder is sent."
     )
     prerequisite: Prerequisite | None = Field(
-        default=None, description="What must have been attended before. Null: nothing."
+        default=None, description="The offer that must have been attended before. Null: none."
     )
     evaluation_url: Url | None = Field(
-        default=None, description="Where who attended says what they thought of it; in letters to them alone."
+        default=None, description="Where participants evaluate the session; only in letters to them."
     )
     trainer_ids: Annotated[tuple[UUID, ...], at_most(MAX_TRAINERS)] = Field(
         default=(),
         max_length=MAX_TRAINERS,
-        description="Who speaks or teaches, by ids of this session alone; never a name or an address.",
+        description="Speakers and trainers, by ids of this session alone; never a name or an address.",
     )
 
     @property
@@ -176,7 +178,7 @@ class SessionState(Event):
 
     @property
     def withdrawal_ends_at(self) -> datetime:
-        """Until when who has a seat may give it up; after that, attendance says who came (rules 8, 13)."""
+        """Until when an agent may give up a seat; after that, attendance counts (rules 8, 13)."""
         return self.ends_at if self.format is Format.MOOC else self.starts_at
 
 
@@ -187,19 +189,19 @@ class SessionScheduled(SessionState):
 
 
 class SessionOpened(SessionState):
-    """Enrolment has just opened. Published once, at the instant."""
+    """Enrolment has just opened. Published once, at that moment."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionOpened.v1"
 
 
 class SessionChanged(SessionState):
-    """Somebody changed a published session: its dates, place, capacity or rules."""
+    """A published session was changed: its dates, place, capacity or rules."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionChanged.v1"
 
 
 class SessionClosed(SessionState):
-    """Enrolment has just closed. Published once, at the instant."""
+    """Enrolment has just closed. Published once, at that moment."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionClosed.v1"
 
@@ -210,12 +212,12 @@ class SessionCancelled(SessionState):
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionCancelled.v1"
     cancellation_reason: Remark | None = Field(
         default=None,
-        description="What the organiser wrote of it to all who are in it; of nobody. Null: nothing.",
+        description="What the organiser wrote about it to all participants; it names nobody. Null: nothing.",
     )
 
 
 class SessionCompleted(SessionState):
-    """The session has ended. Published once, at the instant; says nothing of who attended."""
+    """The session has ended. Published once, at that moment; does not say which agents attended."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionCompleted.v1"
 
@@ -246,7 +248,7 @@ class ReplayPublished(_Resource):
 
 
 class ResourceKind(StrEnum):
-    """What a resource is, when it is not a replay."""
+    """The kind of a resource that is no replay."""
 
     DOSSIER = "dossier"
     COMMUNITY = "community"
@@ -260,9 +262,9 @@ class ResourcePublished(_Resource):
 
 
 class ResourceWithdrawn(Event):
-    """A replay, a dossier or a community was published by mistake, and is not to be shown any more. Final.
+    """A replay, a dossier or a community was published by mistake and must not be shown any more. Final.
 
-    Says nothing of what it was: this is what stays of it on the topic.
+    Does not say what it was: only this event stays on the topic.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.ResourceWithdrawn.v1"
@@ -277,13 +279,13 @@ class ResourceWithdrawn(Event):
 
 
 ResourceEvent = ReplayPublished | ResourcePublished | ResourceWithdrawn
-"""What is said of resources."""
+"""The events of resources."""
 
 
 class BespokeRequestReceived(Event):
-    """An authority's request for bespoke training is with its delegation, which will answer it.
+    """A delegation has received an authority's request for bespoke training and will answer it.
 
-    Published once for each request. Never says what the authority wrote beside.
+    Published once for each request. Never contains the message of the authority.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestReceived.v1"
@@ -292,7 +294,7 @@ class BespokeRequestReceived(Event):
     request_source: RequestSource = None
     siret: Siret
     authority: Name
-    delegation: Slug = Field(description="Who will answer.")
+    delegation: Slug = Field(description="The delegation that will answer.")
     theme: Slug
     trainees: AtLeastOne
     wished_from: Instant | None = None
@@ -310,7 +312,7 @@ class BespokeRequestReceived(Event):
 
 
 class BespokeAnswer(StrEnum):
-    """Where a bespoke request stands, for the authority."""
+    """The state of a bespoke request, as the authority sees it."""
 
     QUALIFIED = "qualified"
     PROPOSED = "proposed"
@@ -323,7 +325,7 @@ class BespokeRequestAnswered(Event):
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestAnswered.v1"
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_BESPOKE
-    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested it answers.")
+    request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested that it answers.")
     request_source: RequestSource = None
     siret: Siret
     answer: BespokeAnswer
@@ -342,9 +344,9 @@ class BespokeRequestAnswered(Event):
 
 
 class BespokeRequestClosed(Event):
-    """Nobody can answer a bespoke request any more, since who made it asked to be forgotten. It names nobody.
+    """A bespoke request can no longer be answered: its author asked to be forgotten. Names nobody.
 
-    None is published of a request that is forgotten because its time is over.
+    Not published for a request whose retention ends.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.BespokeRequestClosed.v1"
@@ -359,23 +361,25 @@ class BespokeRequestClosed(Event):
 
 
 class SessionTrainer(ContractModel):
-    """Who speaks or teaches in a session."""
+    """A speaker or trainer of a session."""
 
-    trainer_id: UUID = Field(description="Of this session and this address alone.")
+    trainer_id: UUID = Field(description="Valid for this session and this address alone.")
     name: Name
-    email: Email | None = Field(default=None, description="Never shown; null: nobody writes to them.")
+    email: Email | None = Field(default=None, description="Never shown. Null: no letters.")
 
 
 class SessionTrainersChanged(Event):
-    """Who speaks or teaches in a published session, all of them: it was published with them, or changed.
+    """All speakers and trainers of a published session: it was published with them, or they changed.
 
-    The session's state names them by id alone, since it stays for ever.
+    The session itself names them by id alone, since its record is never deleted.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.catalogue.SessionTrainersChanged.v1"
     TOPIC: ClassVar[Topic] = Topic.CATALOGUE_TRAINERS
     session_id: UUID
-    session_version: Version = Field(description="Of the state that names them; an older list is ignored.")
+    session_version: Version = Field(
+        description="The version of the session that names them; ignore an older list."
+    )
     trainers: Annotated[tuple[SessionTrainer, ...], at_most(MAX_TRAINERS)] = Field(
         default=(), max_length=MAX_TRAINERS
     )

@@ -1,7 +1,7 @@
-"""CloudEvents 1.0 in Kafka records: binary mode both ways, structured mode inwards.
+"""CloudEvents 1.0 in Kafka records: binary mode both ways, structured mode for incoming records.
 
-Source: CloudEvents 1.0.2 and its Kafka protocol binding. Nothing here does I/O; what cannot be read
-raises :class:`Unreadable`, which tells an operator why.
+Source: CloudEvents 1.0.2 and its Kafka protocol binding. Nothing here does I/O. An unreadable record raises
+:class:`Unreadable`, which tells an operator why.
 """
 
 import base64
@@ -24,7 +24,7 @@ from shared.events.vocabulary import NO_LIMITS, FieldProblem, Limits
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 NOWHERE = -1
-"""Partition and offset of what is on no topic: it came by HTTP."""
+"""Partition and offset of an event that came by HTTP."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _QUOTED = 80
@@ -38,7 +38,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 class Unreadable(ValueError):
     """A record that is not a CloudEvent of its topic, or whose data breaks its contract.
 
-    ``attributes`` are those of the CloudEvent that could be read, ``problems`` what is wrong with its data.
+    ``attributes`` are the readable attributes of the CloudEvent, ``problems`` the faults of its data.
     """
 
     attributes: Mapping[str, str] = MappingProxyType({})
@@ -49,17 +49,18 @@ class Unreadable(ValueError):
 
     @property
     def event_type(self) -> str | None:
-        """The type that the record says it has, where it says so."""
+        """The type in the record, or None."""
         return self.attributes.get("type")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record as it came, or what came by HTTP in the same form, and when it was received.
+    """A Kafka record as it came, or an event by HTTP in the same form, and when it was received.
 
-    ``received_at`` is the broker's word where it stamps (LogAppendTime); else the time of reading, since
-    the sender's clock is not to be trusted. Of what a service signed, as of all that comes by HTTP, it is the
-    signed ``ce_time``: when it was accepted. ``unread`` says why the client could read nothing of it.
+    ``received_at`` is the stamp of the broker (LogAppendTime). Without a stamp it is the time of reading,
+    since the clock of the sender is not trusted. For records that a service signed, and so for all that came
+    by HTTP, it is the signed ``ce_time``: the moment of acceptance. ``unread`` says why the client could read
+    nothing.
     """
 
     topic: str
@@ -76,8 +77,8 @@ class Record:
 class Envelope:
     """A CloudEvent whose data is not read yet.
 
-    ``attributes`` are as they were sent, ``headers`` are those of the record that are text, by their names in
-    lower case.
+    ``attributes`` are as sent. ``headers`` are those headers of the record that are text, by name in lower
+    case.
     """
 
     attributes: Mapping[str, str]
@@ -98,9 +99,9 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class SendingPortal:
-    """A portal, as the registry has it: its name, whose agents it speaks for, and which of them.
+    """A portal, as the registry has it: its name, its issuer and the limits of its rights.
 
-    ``unsigned``: it need not sign, on a trial.
+    ``unsigned``: on a trial, it need not sign.
     """
 
     portal: str
@@ -113,9 +114,9 @@ class SendingPortal:
 class Received(Generic[E_co]):
     """An event that was read from a record.
 
-    ``source`` and ``id`` are the same each time the event is delivered. ``time`` is the sender's clock, for
-    people to read; deadlines are judged by ``received_at``. ``traceparent`` is the W3C trace context, where
-    it is valid. ``sender`` is the portal that sent it, None where a service of ours did.
+    ``source`` and ``id`` are the same at every delivery. ``time`` is the clock of the sender, for people to
+    read; deadlines are judged by ``received_at``. ``traceparent`` is the W3C trace context, if valid.
+    ``sender`` is the portal that sent the event, or None if a service of ours did.
     """
 
     event: E_co
@@ -128,11 +129,11 @@ class Received(Generic[E_co]):
 
     @property
     def identity(self) -> tuple[str, UUID]:
-        """By which the event is known. CloudEvents promises no more: two sources may give one ``id``."""
+        """Identifies the event. CloudEvents promises no more: two sources may use the same ``id``."""
         return self.source, self.id
 
     def within(self, traceparent: str | None) -> "Received[E_co]":
-        """Return it in another trace context; a third of the time of ``dataclasses.replace``."""
+        """Return it in another trace context, in a third of the time of ``dataclasses.replace``."""
         return Received(self.event, self.id, self.source, self.record, self.time, traceparent, self.sender)
 
     @property
@@ -142,7 +143,7 @@ class Received(Generic[E_co]):
 
     @property
     def issuer(self) -> str:
-        """Whose agents the event names by their ids alone; empty where no portal sent it."""
+        """The issuer of the ids in the event; empty if no portal sent it."""
         return "" if self.sender is None else self.sender.issuer
 
     @property
@@ -163,7 +164,7 @@ def attributes(
     subject: str,
     traceparent: str | None = None,
 ) -> dict[str, str]:
-    """The attributes of an event that we publish, as structured mode has them beside ``data``."""
+    """Return the attributes of an event that we publish, as in structured mode."""
     values = {
         "specversion": "1.0",
         "id": str(event_id),
@@ -177,7 +178,7 @@ def attributes(
 
 
 def headers(values: Mapping[str, str]) -> list[tuple[str, bytes]]:
-    """The binary-mode headers of an event that we publish, whose :func:`attributes` are these."""
+    """Return the binary-mode headers of an event that we publish, from its :func:`attributes`."""
     return [(_HEADERS.get(name, f"ce_{name}"), value.encode()) for name, value in values.items()]
 
 
@@ -186,12 +187,12 @@ _HEADERS = {"datacontenttype": "content-type", "traceparent": "traceparent"}
 
 
 def decode(record: Record) -> Received[Event] | None:
-    """Read one record: None where its type is not known to this version. Raises :class:`Unreadable`."""
+    """Read one record. Returns None if this version does not know its type. Raises :class:`Unreadable`."""
     return read_event(record, read_envelope(record))
 
 
 def read_envelope(record: Record) -> Envelope:
-    """Read what a record says of itself. Raises :class:`Unreadable`."""
+    """Read the envelope of a record. Raises :class:`Unreadable`."""
     if record.unread is not None:
         raise Unreadable(record.unread)
     header = _readable(record.headers)
@@ -224,7 +225,7 @@ def read_envelope(record: Record) -> Envelope:
 def read_event(
     record: Record, envelope: Envelope, sender: SendingPortal | None = None
 ) -> Received[Event] | None:
-    """Read the data of a record: None where its type is not known. Raises :class:`Unreadable`."""
+    """Read the data of a record. Returns None if its type is unknown. Raises :class:`Unreadable`."""
     contract = BY_TYPE.get(envelope.event_type)
     if contract is None:
         return None
@@ -247,7 +248,7 @@ def media_type_of(content_type: str) -> str:
 
 
 def strict_json(value: bytes) -> object:
-    """Return what JSON says that can be read in one way only: in UTF-8, each name once, numbers alone.
+    """Return JSON that can be read in one way only: UTF-8, no name twice, only numbers that JSON has.
 
     Raises ``ValueError``, whose message quotes nothing. Source: RFC 7493 (I-JSON).
     """
@@ -283,7 +284,7 @@ _STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_numb
 
 
 def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
-    """The headers that are text; a null or one that is not UTF-8 counts as absent."""
+    """Return the headers that are text; a null or one that is not UTF-8 counts as absent."""
     readable = {}
     for name, value in headers:
         if value is not None:
@@ -295,12 +296,12 @@ def _readable(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 
 
 def traceparent_of(text: str | None) -> str | None:
-    """Return a W3C trace context where it is valid."""
+    """Return a W3C trace context if it is valid, else None."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
-    """Return the id of the trace that a valid W3C trace context belongs to."""
+    """Return the trace id of a valid W3C trace context."""
     return None if traceparent is None else traceparent[3:35]
 
 
@@ -320,7 +321,7 @@ def _event(contract: type[Event], value: bytes, issuer: str | None) -> Event:
 
 
 def _time(text: str | None) -> datetime | None:
-    """The sender's time, or None where it is absent or unreadable: it decides nothing."""
+    """Return the sender's time, or None if it is absent or unreadable: it decides nothing."""
     if text is None:
         return None
     try:
@@ -330,7 +331,7 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _document(value: bytes) -> dict[str, object]:
-    """The CloudEvent that a structured-mode value holds."""
+    """Return the CloudEvent in a structured-mode value."""
     try:
         document = strict_json(value)
     except ValueError as error:
@@ -341,7 +342,7 @@ def _document(value: bytes) -> dict[str, object]:
 
 
 def _data(document: Mapping[str, object]) -> bytes:
-    """The data of a structured-mode event, as in binary mode."""
+    """Return the data of a structured-mode event, as in binary mode."""
     match document:
         case {"data": _, "data_base64": _}:
             raise Unreadable("the structured CloudEvent has both data and data_base64")
@@ -362,7 +363,7 @@ def _quote(text: str) -> str:
 
 
 def _problems(error: ValidationError) -> list[FieldProblem]:
-    """What is wrong with the data: which field and why, never the value, which may be personal."""
+    """Return which fields are wrong and why, never the values, which may be personal."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)[:_PROBLEMS]
     return [
         FieldProblem(

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in HTTP requests, binary, structured and batched, read as the records that they would be.
+"""CloudEvents 1.0 in HTTP requests: binary, structured and batched, read as Kafka records.
 
 Source: CloudEvents 1.0.2, its HTTP protocol binding and its JSON format. Nothing here does I/O.
 """
@@ -26,7 +26,7 @@ _MAX_QUOTED = 80
 
 
 class OtherFormat(ValueError):
-    """Events in a format that is not read here, such as Avro or XML. It says which, cut if long."""
+    """Events in a format that is not read here, such as Avro or XML; the message names the format."""
 
 
 class TooMany(ValueError):
@@ -34,7 +34,7 @@ class TooMany(ValueError):
 
 
 def is_batch(content_type: str) -> bool:
-    """Whether the body of a request is a batch. Raises :class:`OtherFormat`."""
+    """Return whether the body of a request is a batch. Raises :class:`OtherFormat`."""
     media_type = media_type_of(content_type)
     if media_type.startswith(_CLOUDEVENTS) and media_type not in (STRUCTURED, BATCH):
         raise OtherFormat(media_type[:_MAX_QUOTED])
@@ -81,7 +81,7 @@ def _is_kept(name: bytes) -> bool:
 
 
 def _header(name: bytes, value: bytes) -> tuple[str, bytes]:
-    """Return a header as Kafka's binding has it: an attribute is unquoted, and percent-decoded once."""
+    """Return a header as in Kafka's binding: an attribute is unquoted, and percent-decoded once."""
     text = name.decode("latin-1")
     if not text.startswith("ce-"):
         return text, value

@@ -1,4 +1,4 @@
-"""Corrections of agents: how somebody is called, and written to, by those that came after some moment."""
+"""Corrections of agents' names and addresses."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from shared.events.vocabulary import Agent, AgentKey
 
 
 class Correction(NamedTuple):
-    """What is right of an agent, of email, given_name and family_name, as somebody said at that time."""
+    """The right values among email, given_name and family_name of an agent, as known at that time."""
 
     agent: AgentKey
     at: datetime
@@ -18,7 +18,7 @@ class Correction(NamedTuple):
 
 
 class Corrections:
-    """Corrections, given in order of receipt. To apply one costs the same however many there are."""
+    """Corrections, given in order of receipt. Applying them costs the same however many there are."""
 
     def __init__(self, corrections: Iterable[Correction] = ()) -> None:
         self._newest: dict[AgentKey, dict[str, tuple[datetime, str]]] = {}
@@ -27,20 +27,19 @@ class Corrections:
             newest |= {name: (at, value) for name, value in after.items()}
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
         return bool(self._newest)
 
     def apply(self, agent: Agent, moment: datetime) -> Agent:
-        """Return the agent as those say that came after ``moment``."""
+        """Return the agent with the corrections that came after ``moment``."""
         after = self.since(agent.key, moment)
         return agent.model_copy(update=dict(after)) if after else agent
 
     def since(self, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
-        """Return what those say of an agent that came after ``moment``."""
+        """Return the corrections of an agent that came after ``moment``."""
         newest = self._newest.get(agent, {})
         return {name: value for name, (at, value) in newest.items() if at > moment}
 
 
 def changes(event: AgentCorrected | AgentDetailsCorrected | SubscriptionChanged) -> dict[str, str]:
-    """Return what an event says of an agent's address and names."""
+    """Return an event's values of an agent's address and names."""
     return event.model_dump(include={"email", "given_name", "family_name"}, exclude_none=True)

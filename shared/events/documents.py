@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "asyncapi"
 
 
 def schema(event: type[Event]) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of an event's data, as a consumer reads it."""
+    """Return the JSON Schema (2020-12) of an event's data, as a consumer reads it."""
     document = event.model_json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document, "title": event.TYPE}
 
@@ -20,13 +20,13 @@ _MEANING = (
     *("type", "format", "const", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "not"),
 )
-"""What a schema says of one value; none of it may change."""
+"""The parts of a schema that may not change."""
 
 
 def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Why an event written under ``old`` might not be read under ``new``, or a consumer of ``old`` fail.
+    """Return why an event written under ``old`` might not be read under ``new``, or a consumer might fail.
 
-    Fields may be added if they have a default; nothing may be removed, retyped or become required.
+    Fields may be added if they have a default. No field may be removed, retyped or become required.
     """
     return list(_breaks(old, new, (old.get("$defs", {}), new.get("$defs", {})), "data"))
 
@@ -64,7 +64,7 @@ def _resolve(part: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def broken_promises(folder: Path = FOLDER) -> list[str]:
-    """Every way in which the code breaks a contract that is stored."""
+    """Return every way in which the code breaks a stored contract."""
     broken = []
     by_name = {f"{event.TYPE}.json": event for event in EVENTS}
     for path in sorted((folder / "schemas").glob("*.json")):

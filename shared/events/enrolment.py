@@ -1,4 +1,4 @@
-"""What became of each request, and how full each session is."""
+"""Events of enrolment: decisions on requests, and how full each session is."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
@@ -35,23 +35,26 @@ from shared.events.vocabulary import (
 
 
 class Decision(Event):
-    """Something was decided about one agent's enrolment in one session.
+    """A decision on one agent's enrolment in one session.
 
-    A request gets exactly one decision carrying its ``request_id`` (a group request: one per agent).
+    Each request is answered by exactly one decision with its ``request_id``; a group request by one per
+    agent.
     """
 
     TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
 
     enrolment_id: UUID
     version: Version = Field(description="1, 2, 3 … per enrolment.")
-    request_id: UUID | None = Field(description="The ce_id that caused it; null where time did.")
+    request_id: UUID | None = Field(
+        description="The ce_id of the request that caused it; null if time caused it."
+    )
     request_source: RequestSource = None
     session_id: UUID
     session_version: int = Field(
         default=0,
         ge=0,
         le=MAX_VERSION,
-        description="The state of the session it was taken on; 0: none was known, or an event of before.",
+        description="The version of the session on which it was taken; 0: none was known, or an older event.",
     )
     agent: Agent
 
@@ -61,19 +64,19 @@ class Decision(Event):
 
 
 class SeatLeft(ContractModel):
-    """The enrolment that an agent who moved to another session left; it is published as withdrawn too."""
+    """The enrolment that an agent left by moving to another session. It is also published as withdrawn."""
 
     session_id: UUID
     enrolment_id: UUID
-    version: Version = Field(description="Of the enrolment, now that it has ended.")
+    version: Version = Field(description="The version of the enrolment, now ended.")
 
 
 class AgentEnrolled(Decision):
-    """An agent holds a seat. Published once per seat gained, never for the waiting list."""
+    """An agent has a seat. Published once for each seat, never for the waiting list."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentEnrolled.v1"
     from_waiting_list: bool = Field(
-        default=False, description="True when the seat came from the line or from an offer."
+        default=False, description="True if the seat came from the waiting list or an offer."
     )
     moved_from: SeatLeft | None = Field(
         default=None, description="The seat of the same offer that the agent left for this one."
@@ -81,27 +84,27 @@ class AgentEnrolled(Decision):
 
 
 class AgentWaitlisted(Decision):
-    """The session is full and the agent is in line. Not a seat."""
+    """The session is full, and the agent is on the waiting list without a seat."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentWaitlisted.v1"
     position: AtLeastOne = Field(
-        description="Place in line when it was decided; 1 is next. Those who wait together have one place."
+        description="Place in line at the decision; 1 is next. Agents who wait together have one place."
     )
     together: AtLeastOne | None = Field(
         default=None,
-        description="How many wait as one place, with the agent; all get a seat at once. Null: one alone.",
+        description="How many agents share this place, all told; all get a seat at once. Null: one.",
     )
 
 
 class SeatOffered(Decision):
-    """A seat is held for an agent of the waiting list until they answer or the time is over."""
+    """A seat is held for an agent of the waiting list until the agent answers or the time is over."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatOffered.v1"
     hold_until: Instant
 
 
 class LapseCause(StrEnum):
-    """Why an offered seat went to the next in line."""
+    """Why an offered seat went to the next agent."""
 
     EXPIRED = "expired"
     DECLINED = "declined"
@@ -115,49 +118,49 @@ class SeatOfferLapsed(Decision):
 
 
 class NotObtainedReason(StrEnum):
-    """Why an agent who waited is given no seat any more."""
+    """Why a waiting agent can no longer get a seat."""
 
     LINE_ENDED = "line_ended"
 
 
 class SeatNotObtained(Decision):
-    """An agent waited until no seat of the session could be given any more. Their enrolment has ended."""
+    """An agent waited until the session had no more seats to give. The enrolment has ended."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SeatNotObtained.v1"
     reason: NotObtainedReason = NotObtainedReason.LINE_ENDED
 
 
 class Awaiting(StrEnum):
-    """Whose word a pending enrolment waits for."""
+    """Whose agreement a pending enrolment waits for."""
 
     EMPLOYER_APPROVAL = "employer_approval"
     SELECTION = "selection"
 
 
 class EnrolmentPending(Decision):
-    """The request is in order and waits for somebody's agreement. Holds no seat."""
+    """The request is valid and waits for an agreement. It holds no seat."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentPending.v1"
     awaiting: Awaiting
 
 
 class EnrolmentRefused(Decision):
-    """What was asked is refused; ``reason`` says why.
+    """A request is refused; ``reason`` says why.
 
-    A refused withdrawal, answer to an offer, approval or move changes nothing (ADR 0007). A move is refused
-    in the session that the agent is in.
+    A refused withdrawal, answer to an offer, approval or move changes nothing (ADR 0007). The refusal of a
+    move is about the session that the agent is in.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentRefused.v1"
     reason: Reason
     asked: Literal["enrolment", "withdrawal", "offer", "approval", "swap"] = "enrolment"
     to_session_id: UUID | None = Field(
-        default=None, description="Where the agent wanted to move, if that was asked."
+        default=None, description="The session to which the agent asked to move, if so."
     )
 
 
 class WithdrawnBy(StrEnum):
-    """Who ended an enrolment."""
+    """Why an enrolment ended: by whom, or with the session."""
 
     AGENT = "agent"
     EMPLOYER = "employer"
@@ -165,9 +168,9 @@ class WithdrawnBy(StrEnum):
 
 
 class EnrolmentWithdrawn(Decision):
-    """A live enrolment has ended: given up, or its session was cancelled (ADR 0004).
+    """A live enrolment has ended: the agent gave it up, or its session was cancelled (ADR 0004).
 
-    Where ``attendance_kept``, what was to come of it has ended, and attendance stays (ADR 0042).
+    With ``attendance_kept``, the enrolment has ended and its attendance stays (ADR 0042).
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.EnrolmentWithdrawn.v1"
@@ -175,20 +178,20 @@ class EnrolmentWithdrawn(Decision):
     reason: Paragraph | None = None
     attendance_kept: bool = Field(
         default=False,
-        description="The session was cancelled after attendance was recorded: it stays, and the certificate "
-        "follows what took place.",
+        description="The session was cancelled after attendance was recorded. The attendance stays and "
+        "decides on the certificate.",
     )
     moved_to: UUID | None = Field(
-        default=None, description="The session of the same offer in which the agent has a seat instead."
+        default=None, description="The session of the same offer in which the agent now has a seat."
     )
     joined_to: UUID | None = Field(
         default=None,
-        description="The enrolment that stays, of the same person by another issuer in the same session.",
+        description="The enrolment that stays: the same person, by another issuer, in the same session.",
     )
 
 
 class Attendance(StrEnum):
-    """What was seen of an agent at a module."""
+    """The attendance of an agent at a module."""
 
     ATTENDED = "attended"
     ABSENT = "absent"
@@ -196,10 +199,10 @@ class Attendance(StrEnum):
 
 
 class AttendanceRecorded(Decision):
-    """Attendance at one module was recorded; ``certified`` when the certificate became due."""
+    """Attendance at one module was recorded; ``certified`` if the certificate became due."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AttendanceRecorded.v1"
-    module: Line | None = Field(default=None, description="Title of the module; null: the whole session.")
+    module: Line | None = Field(default=None, description="The title of the module; null: the whole session.")
     attendance: Attendance
     certified: bool = False
 
@@ -214,9 +217,9 @@ class CorrectedBy(StrEnum):
 
 
 class AgentDetailsCorrected(Event):
-    """An agent's address or names were corrected. Decisions before it have the old ones, those after the new.
+    """An agent's address or names were corrected. Earlier decisions have the old ones, later ones the new.
 
-    Between services: portals made the correction.
+    Published between services only: portals sent the correction.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentDetailsCorrected.v1"
@@ -239,16 +242,16 @@ class AgentDetailsCorrected(Event):
 
 
 class NewAddressGiven(Event):
-    """An agent says where mails are to reach them from now on: whoever reads that mailbox is to confirm it.
+    """An agent gave a new address, which the reader of that mailbox must confirm. Nothing is corrected yet.
 
-    Nothing is corrected yet. Between services; after all decisions about the agent that were made before.
+    Published between services only, after all earlier decisions about the agent.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.NewAddressGiven.v1"
     TOPIC: ClassVar[Topic] = Topic.ENROLMENT_DECISIONS
-    request_id: UUID = Field(description="What the link that confirms it names.")
-    enrolment_id: UUID = Field(description="The one by whose page it was given.")
-    agent: Agent = Field(description="As they are until it is confirmed.")
+    request_id: UUID = Field(description="The id in the link that confirms the address.")
+    enrolment_id: UUID = Field(description="The enrolment on whose page it was given.")
+    agent: Agent = Field(description="The agent with the address that is valid until then.")
     new_address: Email
     given_at: Instant
 
@@ -258,7 +261,7 @@ class NewAddressGiven(Event):
 
 
 class SessionPart(StrEnum):
-    """What changed in a session."""
+    """The part of a session that changed."""
 
     DATES = "dates"
     PLACE = "place"
@@ -266,10 +269,10 @@ class SessionPart(StrEnum):
 
 
 class SessionChangedForAgent(Event):
-    """The dates, the place or the link of a session changed: published for each agent who is in it, or waits.
+    """The dates, place or link of a session changed. Published for each agent who is enrolled or waits.
 
-    Only on the portals' topics of answers. ``session_version`` tells it from what is older. The link itself
-    is in letters alone.
+    Only on the topics of portals' answers. ``session_version`` tells older news from newer. The link itself
+    is only in letters.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionChangedForAgent.v1"
@@ -281,10 +284,10 @@ class SessionChangedForAgent(Event):
     changed: tuple[SessionPart, ...] = Field(min_length=1)
     starts_at: Instant
     ends_at: Instant = Field(description="Exclusive.")
-    timezone: Timezone = Field(description="The zone its dates are to be written in.")
+    timezone: Timezone = Field(description="The time zone in which to write its dates.")
     modules: Annotated[tuple[Module, ...], at_most(100)] = Field(default=(), max_length=100)
     venue: Line | None = None
-    join_url: Url | None = Field(default=None, description="Always null: the link is in letters alone.")
+    join_url: Url | None = Field(default=None, description="Always null: the link is only in letters.")
 
     @property
     def key(self) -> str:
@@ -292,7 +295,7 @@ class SessionChangedForAgent(Event):
 
 
 class SessionOccupancyChanged(Event):
-    """How many seats are taken, whole. At most one per session per batch of requests."""
+    """The seats of a session, whole. At most one event per session per batch of requests."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SessionOccupancyChanged.v1"
     TOPIC: ClassVar[Topic] = Topic.ENROLMENT_OCCUPANCY
@@ -309,9 +312,9 @@ class SessionOccupancyChanged(Event):
 
 
 class OrganiserNotice(Event):
-    """The organiser of a session must do something, now that enrolment has closed.
+    """The organiser of a session must act, now that enrolment has closed.
 
-    Published once for each close of enrolment, when every request received by then is answered. Nothing
+    Published once for each close of enrolment, after every request received by then is answered. Nothing
     happens to the session by itself.
     """
 
@@ -334,38 +337,41 @@ class SelectionDue(OrganiserNotice):
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.SelectionDue.v1"
     candidates: AtLeastOne
-    capacity: Count | None = Field(default=None, description="Seats in all. Null: no limit.")
-    enrolled: Count = Field(description="Seats that are given already.")
+    capacity: Count | None = Field(default=None, description="All seats. Null: no limit.")
+    enrolled: Count = Field(description="Seats that are taken already.")
 
 
 class MinimumMissed(OrganiserNotice):
-    """Fewer take part in a session than it needs, now that enrolment has closed: its organiser decides.
+    """Enrolment has closed with fewer agents than the session needs. The organiser decides what to do.
 
-    Published once for each close of enrolment, when every request received by then is answered. Nothing
+    Published once for each close of enrolment, after every request received by then is answered. Nothing
     happens to the session by itself.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.MinimumMissed.v1"
     minimum: AtLeastOne
     enrolled: Count
-    offered: Count = Field(description="Seats held for an answer; they count for the minimum.")
-    candidates: Count = Field(description="Who waits for the selection; they count for the minimum.")
+    offered: Count = Field(description="Seats held for an answer; they count towards the minimum.")
+    candidates: Count = Field(
+        description="Agents who wait for the selection; they count towards the minimum."
+    )
 
 
 class MessageAudience(StrEnum):
-    """Where those stand in a session to whom its organiser writes."""
+    """The states of enrolments to which an organiser's message goes."""
 
     ENROLLED = "enrolled"
-    """Who has a seat, also once attendance was recorded."""
+    """Agents with a seat, also after attendance was recorded."""
     WAITLISTED = "waitlisted"
     OFFERED = "offered"
     PENDING = "pending"
 
 
 class ParticipantsMessaged(Event):
-    """The organiser of a session writes to who is in it. Published when the letters are to leave.
+    """The organiser of a session writes to its participants. Published when the letters are to leave.
 
-    Never says who they are. Who stands as it says when their letter is written gets it, each person once.
+    Never names the participants. Each person gets the letter once, if in one of these states when it is
+    written.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.ParticipantsMessaged.v1"
@@ -374,10 +380,10 @@ class ParticipantsMessaged(Event):
     session_id: UUID
     session_version: Version
     text: MessageText
-    link: Url | None = Field(default=None, description="Shown whole, on a line of its own.")
+    link: Url | None = Field(default=None, description="Shown in full, on its own line.")
     audience: Annotated[tuple[MessageAudience, ...], at_most(4)] = Field(min_length=1, max_length=4)
     enrolment_ids: Annotated[tuple[UUID, ...], at_most(500)] | None = Field(
-        default=None, max_length=500, description="Of those, only these. Null: all of them."
+        default=None, max_length=500, description="Only these enrolments among them. Null: all."
     )
 
     @property
@@ -390,7 +396,7 @@ class ParticipantsMessaged(Event):
 
 
 class NominationOutcome(StrEnum):
-    """What became of somebody whom an authority named for its session."""
+    """The state of a trainee whom an authority nominated for its session."""
 
     ENROLLED = "enrolled"
     WAITLISTED = "waitlisted"
@@ -400,17 +406,17 @@ class NominationOutcome(StrEnum):
 
 
 class NominatedTrainee(ContractModel):
-    """Somebody of a list of trainees, by their enrolment."""
+    """A nominated trainee, by enrolment."""
 
     enrolment_id: UUID
     outcome: NominationOutcome
-    reason: Reason | None = Field(default=None, description="Why they were refused.")
+    reason: Reason | None = Field(default=None, description="Why the trainee was refused.")
 
 
 class NominationAnswered(Event):
-    """A list of trainees is decided: whoever sent it is notified who has a seat, who has none, and why.
+    """A list of trainees is decided: its sender is told which trainees have a seat, and why others have none.
 
-    Published once for each list, also where it changes nothing. Never says who the trainees are.
+    Published once for each list, even if it changes nothing. Never names the trainees.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.NominationAnswered.v1"
@@ -422,7 +428,9 @@ class NominationAnswered(Event):
     nominated_by: Contact
     trainees: Annotated[tuple[NominatedTrainee, ...], at_most(500)] = Field(min_length=1, max_length=500)
     replaced: Annotated[tuple[UUID, ...], at_most(1000)] = Field(
-        default=(), max_length=1000, description="The enrolments that ended, as the list names them no more."
+        default=(),
+        max_length=1000,
+        description="The enrolments that ended because the list no longer names them.",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""That a service has forgotten an agent. Names nobody."""
+"""The event that a service has forgotten an agent. Names nobody."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -16,7 +16,7 @@ class AgentErased(Event):
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.AgentErased.v1"
     request_id: UUID = Field(description="The ce_id of the AgentErasureRequested, or a command's own.")
     request_source: Line = Field(description="The ce_source of that request, or /commands/person.")
-    service: Slug = Field(description="Who says it: catalogue, enrolment or notifier.")
+    service: Slug = Field(description="The service that says it: catalogue, enrolment or notifier.")
     erased_at: Instant
 
     @property

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in sentences that show no regular expression and no value."""
+"""pydantic's errors as sentences that show no regular expression and no value."""
 
 from typing import Any
 

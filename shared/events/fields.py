@@ -1,4 +1,4 @@
-"""Whether what somebody typed, in a form or a command, is what contracts take."""
+"""Whether text from a form or a command is valid by the contracts."""
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,22 +10,22 @@ _ISSUER: TypeAdapter[str] = TypeAdapter(IssuerName)
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an address that mails can be sent to."""
+    """Return whether this is an address for mails."""
     return is_valid(_EMAIL, text)
 
 
 def is_agent_id(text: str) -> bool:
-    """Whether an agent can have this identifier."""
+    """Return whether this is a valid identifier of an agent."""
     return is_valid(_AGENT, text)
 
 
 def is_issuer(text: str) -> bool:
-    """Whether an issuer of identifiers can have this name."""
+    """Return whether this is a valid name of an issuer."""
     return is_valid(_ISSUER, text)
 
 
 def is_valid(field: TypeAdapter[str], text: str) -> bool:
-    """Whether a field takes this text."""
+    """Return whether a field takes this text."""
     try:
         field.validate_python(text)
     except ValidationError:

@@ -1,8 +1,8 @@
-"""What text from outside may not hold, because our letters and pages show it under our name.
+"""What text from outside may not contain, because our letters and pages show it under our name.
 
-A name that a mail program turns into a link makes our letter a stranger's. Marks that cannot be seen, or
-that turn the direction of what follows, make a text read otherwise than it is. Each rule is a regular
-expression that JSON Schema, JavaScript and Python read alike, so that contracts hold it too (ADR 0029).
+A name that a mail program turns into a link would lead readers of our letter to a stranger. Marks that are
+invisible, or turn the direction of text, make it read otherwise than it is. Each rule is a regular expression
+that JSON Schema, JavaScript and Python read alike, so that contracts contain it too (ADR 0029).
 """
 
 import re
@@ -17,9 +17,10 @@ _INVISIBLE = (
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff"
 )
 INVISIBLE = f"[{_BIDI}{_INVISIBLE}]"
-"""A mark that nobody sees, or that nobody but its font knows."""
+"""A mark that is invisible, or visible in special fonts only."""
 _INVISIBLE_ABOVE_FFFF = "[\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
-"""The same where JSON Schema has no escape that all readers know; a contract says it in words."""
+"""The same above U+FFFF, where JSON Schema has no escape that all readers know; a contract says it in words.
+"""
 
 _COUNTRIES = (
     "ac ad ae af ag ai al am ao aq ar as at aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bv bw "
@@ -38,7 +39,7 @@ _WORDS = (
     "trade uno vip web website wiki win work world wtf xin xyz zip zone"
 )
 _PARTICLES = "au de et la"
-"""Endings of domains that are French words too: after an initial (``M.de Villiers``) they are no domain."""
+"""Endings of domains that are also French words: after an initial (``M.de Villiers``) they are no domain."""
 
 
 def _any_case(endings: str) -> str:
@@ -47,7 +48,7 @@ def _any_case(endings: str) -> str:
 
 
 def _countries(codes: str) -> str:
-    """The same of two letters each, by the first: a tenth as long."""
+    """Match these endings of two letters, grouped by the first: a tenth as long."""
     seconds: dict[str, str] = {}
     for code in codes.split():
         seconds[code[0]] = seconds.get(code[0], "") + code[1]
@@ -62,7 +63,7 @@ LINK = (
     rf"|[^\s.]\.({_countries(_COUNTRIES)}|{_any_case(_WORDS)}){_END}"
     rf"|[^\s.][^\s.]\.({_any_case(_PARTICLES)}){_END}"
 )
-"""What mail programs turn into a link: an address of the web or of mail, a domain, or what is read as one."""
+"""What mail programs turn into a link: an address of the web or of mail, or a domain."""
 
 _MARKS = (
     r"\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u0e31\u0e34-\u0e3a\u0e47-\u0e4e"
@@ -74,36 +75,36 @@ LONG_RUN = rf"[{_MARKS}]{{4}}|[^\s]{{101}}|[\s!-/:-@\[-`{{-~\u00a0-\u00bf\u2000-
 NOT_IN_TEXT: dict[str, Any] = {"not": {"pattern": DIRECTION}}
 NOT_IN_ADDRESS: dict[str, Any] = {"not": {"pattern": INVISIBLE}}
 NOT_IN_NAME: dict[str, Any] = {"not": {"anyOf": [{"pattern": rule} for rule in (INVISIBLE, LINK, LONG_RUN)]}}
-"""The rules as JSON Schema has them."""
+"""The rules as JSON Schema."""
 
 _WORD = r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]{1,100}"
 _PLAIN = re.compile(f"{_WORD}(?:[ '\u2019-]{_WORD})*")
-"""Nearly every name: words of letters. It spares them the other rules."""
+"""Nearly every name: words of letters. The other rules are not needed for it."""
 _DIRECTION = re.compile(DIRECTION)
 _HIDDEN = re.compile(f"{INVISIBLE}|{_INVISIBLE_ABOVE_FFFF}")
 _NEAR_LINK = re.compile(r"[.@:\\][^\s]|[\u2024\u3002\ufe52\uff0e\uff61]")
-"""What each link holds: it is found much faster."""
+"""A part of every link, which is found much faster."""
 _LINK = re.compile(LINK)
 _LONG_RUN = re.compile(LONG_RUN)
 _HIDDEN_CHARACTERS = "has invisible characters"
 
 
 def check_text(text: str) -> str:
-    """Return the text. Raises for marks that turn its direction."""
+    """Return the text. Raises if it has marks that turn its direction."""
     if not text.isascii() and _DIRECTION.search(text):
         raise ValueError(_HIDDEN_CHARACTERS)
     return text
 
 
 def check_address(text: str) -> str:
-    """Return an address. Raises for what cannot be seen in it."""
+    """Return an address. Raises if it has invisible characters."""
     if not text.isascii() and _HIDDEN.search(text):
         raise ValueError(_HIDDEN_CHARACTERS)
     return text
 
 
 def check_name(name: str) -> str:
-    """Return the name of a person or an authority. Raises for what is no part of one."""
+    """Return the name of a person or an authority. Raises if it cannot be one."""
     if _PLAIN.fullmatch(name):
         return name
     if _NEAR_LINK.search(name) and _LINK.search(name):

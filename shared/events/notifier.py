@@ -1,4 +1,4 @@
-"""What became of each mail. Never the address, never the text."""
+"""Events of mails. Never the address, never the text."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -15,7 +15,7 @@ class _Delivery(Event):
     mail_id: UUID
     agent_id: AgentId
     issuer: Issuer = Field(default="", description="Who gave the agent_id.")
-    template: Slug = Field(description="Which letter, for example enrolment-confirmed.")
+    template: Slug = Field(description="The letter, for example enrolment-confirmed.")
     cause_id: UUID = Field(description="The ce_id of the event that called for the letter.")
     session_id: UUID | None = None
     enrolment_id: UUID | None = None
@@ -26,7 +26,7 @@ class _Delivery(Event):
 
 
 class EmailSent(_Delivery):
-    """The relay accepted the mail. Says nothing of its being read."""
+    """The relay accepted the mail. Does not say that it was read."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.notifier.EmailSent.v1"
     message_id: Line
@@ -34,14 +34,14 @@ class EmailSent(_Delivery):
 
 
 class BounceKind(StrEnum):
-    """Whether trying again can help."""
+    """Whether another attempt can help."""
 
     HARD = "hard"
     SOFT = "soft"
 
 
 class EmailBounced(_Delivery):
-    """A mail came back that had been accepted, or its address was refused as such.
+    """An accepted mail came back, or the relay refused its address.
 
     An address that is refused at once is also reported by EmailFailed.
     """
@@ -53,22 +53,23 @@ class EmailBounced(_Delivery):
     bounced_at: Instant
     suppressed: bool = Field(
         default=False,
-        description="The address is written to no more: it is bad, or mails came back from it too often.",
+        description="The address gets no more mails: it is bad, or too many mails came back.",
     )
 
 
 class EmailFailed(_Delivery):
-    """The relay refused the mail for good, or every attempt was used up."""
+    """The relay refused the mail for good, or all attempts were used up."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.notifier.EmailFailed.v1"
     smtp_code: int | None = Field(default=None, description="Null: the relay was never reached.")
     failed_at: Instant
     suppressed: bool = Field(
-        default=False, description="The address is bad, or is written to no more for an earlier return."
+        default=False,
+        description="The address is bad, or gets no more mails because earlier mails came back.",
     )
 
 
 MailEnd = EmailSent | EmailFailed
-"""Says that a mail will not be tried any more."""
+"""The mail will not be tried any more."""
 
 EVENTS: tuple[type[Event], ...] = (EmailSent, EmailBounced, EmailFailed)

@@ -1,7 +1,7 @@
-"""What becomes of a request that no decision answers: said to the portal that sent it, and to nobody else.
+"""Answers to requests that no decision answers. Only the portal that sent the request gets them.
 
-The types are enrolment's, which tells portals, whichever service says it (``ce_source``): a portal looks for
-one name.
+The types are those of enrolment, which tells portals, whichever service says it (``ce_source``): so portals
+look for one name.
 """
 
 from enum import StrEnum
@@ -21,9 +21,9 @@ class RejectionCode(StrEnum):
     """Why a record of a portal has no effect."""
 
     UNREADABLE = "unreadable"
-    """It is no CloudEvent: an attribute is missing, or a structured one is no JSON."""
+    """It is no CloudEvent: an attribute is missing, or a structured event is no JSON."""
     INVALID = "invalid"
-    """It is one, and its data are not as its type says, or are no JSON."""
+    """It is a CloudEvent whose data is no JSON, or breaks its contract."""
     UNKNOWN_TYPE = "unknown_type"
     NOT_AUTHENTICATED = "not_authenticated"
     UNKNOWN_PORTAL = "unknown_portal"
@@ -41,11 +41,11 @@ class _Outcome(Event):
 
 
 class RequestRejected(_Outcome):
-    """A record of a portal has no effect. Never says what was written in it."""
+    """A record of a portal has no effect. Never quotes the record."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.RequestRejected.v1"
-    request_id: UUID | None = Field(description="The ce_id of the record; null where it cannot be read.")
-    topic: Line = Field(description="Where the record lies, with partition and offset.")
+    request_id: UUID | None = Field(description="The ce_id of the record; null if it cannot be read.")
+    topic: Line = Field(description="The topic of the record; see partition and offset.")
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
     code: RejectionCode
@@ -61,7 +61,7 @@ class RequestRejected(_Outcome):
 
 
 class RequestAccepted(_Outcome):
-    """A request was taken in that no decision answers: for training of an authority's own, a subscription."""
+    """A request that no decision answers was accepted: bespoke training, a subscription."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.RequestAccepted.v1"
     request_id: UUID = Field(description="The ce_id of the request.")

@@ -1,4 +1,4 @@
-"""What portals ask. Published by portals outside this system; answered, never echoed."""
+"""Requests of portals, published by portals outside this system."""
 
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
@@ -47,7 +47,7 @@ class Approval(ContractModel):
 
 
 def _of_one_kind(value: object, judge: ValidatorFunctionWrapHandler) -> object:
-    """Say one thing of what is no answer: each kind has its own complaint, under a name of pydantic's."""
+    """Report one error for a bad value; pydantic would report one for each kind, under its own names."""
     try:
         return judge(value)
     except ValidationError:
@@ -67,10 +67,10 @@ AnswerValue = Annotated[
 
 
 class QuestionAnswer(ContractModel):
-    """What an agent answers to a question of the session.
+    """An agent's answer to a question of the session.
 
-    Text for a ``text`` and, word for word, a ``choice``; true or false for a ``yes_no``; a whole number for a
-    ``number``; for an ``adjustment`` what is needed. A question that is not answered is left out.
+    Text for a ``text`` and, word for word, for a ``choice``; true or false for a ``yes_no``; a whole number
+    for a ``number``; a list of needs for an ``adjustment``. Leave out questions without an answer.
     """
 
     question_id: Slug
@@ -89,13 +89,13 @@ QuestionAnswers = Annotated[
     AfterValidator(_each_question_once),
     Field(
         max_length=MAX_QUESTIONS,
-        description="To the session's questions, each once. Only its organiser reads them.",
+        description="Answers to questions of the session, each once. Only its organiser reads them.",
     ),
 ]
 
 
 class _SessionRequest(Event):
-    """Something asked about one session: keyed by it, so that order of receipt is order in line."""
+    """A request about one session. The session is its key, so that order of receipt is order in line."""
 
     TOPIC: ClassVar[Topic] = Topic.PORTAL_ENROLMENTS
     session_id: UUID
@@ -106,7 +106,7 @@ class _SessionRequest(Event):
 
 
 class EnrolmentRequested(_SessionRequest):
-    """An agent asks for a seat. Answered by exactly one event that carries its ``ce_id`` as request_id."""
+    """An agent asks for a seat. Answered by exactly one event with its ``ce_id`` as request_id."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.EnrolmentRequested.v1"
     agent: Agent
@@ -122,10 +122,10 @@ class GroupEnrolmentRequested(_SessionRequest):
         min_length=1, max_length=MAX_GROUP, description="In order of preference."
     )
     requested_by: Contact
-    all_or_nothing: bool = Field(default=False, description="True: all get a seat or nobody does.")
+    all_or_nothing: bool = Field(default=False, description="True: all agents get a seat, or none.")
     may_wait: bool = Field(
         default=False,
-        description="True, with all_or_nothing: where there are too few seats all wait as one place in line, "
+        description="True, with all_or_nothing: if there are too few seats, all wait as one place in line, "
         "and get their seats at once.",
     )
 
@@ -138,7 +138,7 @@ class GroupEnrolmentRequested(_SessionRequest):
 
 
 class WithdrawalRequested(_SessionRequest):
-    """An agent, or their employer, gives up a seat or a place in line."""
+    """An agent, or the employer, gives up a seat or a place in line."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.WithdrawalRequested.v1"
     agent_id: AgentId
@@ -147,7 +147,7 @@ class WithdrawalRequested(_SessionRequest):
 
 
 class ApprovalDecided(_SessionRequest):
-    """The employer has decided about an enrolment that was pending its approval."""
+    """The employer has decided on an enrolment that was pending its approval."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.ApprovalDecided.v1"
     agent_id: AgentId
@@ -157,7 +157,7 @@ class ApprovalDecided(_SessionRequest):
 
 
 class SeatOfferAnswered(_SessionRequest):
-    """An agent takes, or leaves, the seat that was offered from the waiting list."""
+    """An agent accepts or declines the seat that was offered from the waiting list."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SeatOfferAnswered.v1"
     agent_id: AgentId
@@ -165,13 +165,15 @@ class SeatOfferAnswered(_SessionRequest):
 
 
 class SessionSwapRequested(_SessionRequest):
-    """An agent who has a seat in ``session_id`` asks for one in another session of the same offer instead.
+    """An agent with a seat in ``session_id`` asks for a seat in another session of the same offer instead.
 
-    Answered by the decision about the new seat, or by a refusal that leaves the seat they have.
+    Answered by the decision on the new seat, or by a refusal that leaves the present seat.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SessionSwapRequested.v1"
-    to_session_id: UUID = Field(description="Where the agent wants a seat; not the session they are in.")
+    to_session_id: UUID = Field(
+        description="The session in which the agent wants a seat; not the present session."
+    )
     agent_id: AgentId
     answers: QuestionAnswers = ()
 
@@ -207,7 +209,7 @@ class BespokeTrainingRequested(_BespokeRequest):
 
 
 class TraineesNominated(_BespokeRequest):
-    """The authority names who takes part in its private session; may be sent again, whole."""
+    """The authority names the participants of its private session; may be sent again, whole."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.TraineesNominated.v1"
     session_id: UUID
@@ -225,9 +227,9 @@ class _AgentRequest(Event):
 
 
 class SubscriptionChanged(_AgentRequest):
-    """An agent subscribes to a theme, a delegation's events, a community or an offer's sessions, or stops.
+    """An agent subscribes to a theme, a delegation, a community or an offer, or ends the subscription.
 
-    With an ``offer`` the ``delegation`` says whose sessions, and not that its events are followed.
+    With an ``offer``, the ``delegation`` limits its sessions and is not itself subscribed to.
     """
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.SubscriptionChanged.v1"
@@ -240,20 +242,20 @@ class SubscriptionChanged(_AgentRequest):
     subscribed: bool
     offer: Slug | None = Field(
         default=None,
-        description="To be notified when a session of it opens for enrolment: of the delegation, or of any.",
+        description="Notify when a session of this offer opens for enrolment, of the delegation or of any.",
     )
 
 
 class _AskedByOperators(_AgentRequest):
-    """What a service of ours may ask for too, at an operator's command: it has no issuer of its own."""
+    """A request that a service of ours may also make, at an operator's command, for any issuer."""
 
     issuer: Issuer = Field(
         default="",
-        description="Who gave the agent_id. Of a portal's request, its own issuer, whatever it says.",
+        description="The issuer of the agent_id. In a portal's request, always the issuer of the portal.",
     )
 
     def agent_of(self, sender: str) -> AgentKey:
-        """Return the agent; ``sender`` is the issuer of the portal that sent the request, if one did."""
+        """Return the agent; ``sender`` is the issuer of the portal that sent the request, if any."""
         return AgentKey(self.issuer or sender, self.agent_id)
 
 
@@ -267,7 +269,7 @@ class AgentCorrected(_AskedByOperators):
 
 
 class AgentErasureRequested(_AskedByOperators):
-    """An agent asks that what is known of them be erased (RGPD, article 17)."""
+    """An agent asks to be erased (RGPD, article 17)."""
 
     TYPE: ClassVar[str] = "fr.cnfpt.portal.AgentErasureRequested.v1"
     requested_at: Instant

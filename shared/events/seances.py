@@ -1,9 +1,8 @@
-"""A session with the numbers of its séances: what of it stands in calendars, and under which number. Pure.
+"""A session with the numbers of its séances in calendars. Pure.
 
-Contracts give a séance no identifier. What an agent's calendar holds is found again by a UID, so each séance
-gets a number here when it is first seen, and keeps it whatever is moved, renamed, added or removed around it
-(docs/adr/0014). The notifier and enrolment each number a session as its states come: they come
-to the same where they read the same states.
+Contracts give a séance no identifier, but a calendar finds an entry again by its UID. So each séance gets a
+number when it is first seen, and keeps it whatever is moved, renamed, added or removed (docs/adr/0014). The
+notifier and enrolment number sessions independently: from the same states they get the same numbers.
 """
 
 from collections.abc import Callable
@@ -16,12 +15,12 @@ from shared.events.catalogue import SessionCancelled, SessionState
 from shared.events.vocabulary import Remark
 
 MAX_GONE = 100
-"""Séances that were dropped are cancelled in later letters too, the last so many: a session has no more."""
+"""How many dropped séances later letters still cancel; a session has no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedModule:
-    """One entry of a calendar: a séance, or the session itself where it has none (``title`` is None)."""
+    """An entry of a calendar: a séance, or the session itself if it has none (``title`` is None)."""
 
     number: int
     title: str | None
@@ -30,21 +29,21 @@ class NumberedModule:
 
 
 class NumberedSession(SessionState):
-    """The newest state of a session and the numbers of its modules in calendars, in their order."""
+    """The newest state of a session, with the numbers of its modules, in their order."""
 
     numbers: tuple[int, ...] = Field(
-        default=(), description="Empty where nothing has changed yet: each has that of its place."
+        default=(), description="Empty while nothing has changed: each number is the place."
     )
-    last_number: int = Field(default=0, description="The highest that was ever given: none is used twice.")
+    last_number: int = Field(default=0, description="The highest number ever given; none is used twice.")
     gone: tuple[NumberedModule, ...] = Field(
-        default=(), description="What was dropped: some calendars may hold it still, so it is cancelled too."
+        default=(), description="Dropped entries: calendars may still have them, so they are cancelled too."
     )
 
     cancellation_reason: Remark | None = Field(default=None, description="As its cancellation gave it.")
 
     @property
     def numbered_modules(self) -> tuple[NumberedModule, ...]:
-        """What of it stands in a calendar."""
+        """The entries of the session in a calendar."""
         if not self.modules:
             (number,) = self.numbers or (0,)
             return (NumberedModule(number, None, self.starts_at, self.ends_at),)
@@ -56,14 +55,14 @@ class NumberedSession(SessionState):
 
 
 def cancellation_reason(session: SessionState) -> str | None:
-    """Why a session was cancelled; None: it was not, or nothing was said of it."""
+    """Return why a session was cancelled, or None."""
     if isinstance(session, NumberedSession | SessionCancelled):
         return session.cancellation_reason
     return None
 
 
 def numbered(event: SessionState, before: NumberedSession | None) -> NumberedSession:
-    """The session of ``event``, numbered as the state that was known ``before``."""
+    """Return the session of ``event``, numbered like the state known ``before``."""
     fresh = NumberedSession.model_validate(dict(event))
     if before is None:
         return fresh
@@ -90,12 +89,12 @@ _ALIKE: tuple[Callable[[NumberedModule, NumberedModule], bool], ...] = (
     lambda old, new: (old.title, old.starts_at) == (new.title, new.starts_at),
     lambda old, new: old.title == new.title,
     lambda old, new: old.starts_at == new.starts_at,
-    lambda _old, _new: True,  # both changed: what is left is taken in order
+    lambda _old, _new: True,  # both changed: take what is left in order
 )
-"""How a séance is known again, the surest sign first: moved, it has its title; renamed, its time."""
+"""How a séance is recognised, best sign first: a moved séance has its title, a renamed one its time."""
 
 
 def dropped(before: NumberedSession, after: NumberedSession) -> tuple[NumberedModule, ...]:
-    """What stood in calendars before and does not any more."""
+    """Return the entries that were in calendars before and are not any more."""
     kept = {module.number for module in after.numbered_modules}
     return tuple(module for module in before.numbered_modules if module.number not in kept)

@@ -1,6 +1,6 @@
 """The topics of the system: name, key, partitions, clean-up, listeners.
 
-Pure data; ``shared.messaging.topics`` creates them on a broker.
+Pure data; ``shared.messaging.topics`` creates the topics on a broker.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Topic(StrEnum):
-    """Every topic, by the name it has on the broker."""
+    """Every topic, by its name on the broker."""
 
     PORTAL_ENROLMENTS = "portal.enrolments"
     PORTAL_BESPOKE = "portal.bespoke"
@@ -24,11 +24,11 @@ class Topic(StrEnum):
     REQUESTS_OUTCOMES = "requests.outcomes"
     AGENTS_ERASED = "agents.erased"
     PORTAL_ANSWERS = "portal.answers"
-    """One topic for each portal, named by :func:`answers_topic`; none has this name alone."""
+    """One topic for each portal, named by :func:`answers_topic`; no topic has this name alone."""
 
     @property
     def publishers(self) -> tuple[str, ...]:
-        """Who writes to it: ``portal``, ``catalogue``, ``enrolment`` or ``notifier``."""
+        """The publishers: ``portal``, ``catalogue``, ``enrolment`` or ``notifier``."""
         match self:
             case Topic.REQUESTS_OUTCOMES:
                 return "catalogue", "notifier"
@@ -40,12 +40,12 @@ class Topic(StrEnum):
 
 
 def answers_topic(portal: str) -> str:
-    """Return the name of the topic on which a portal hears its answers."""
+    """Return the name of the topic of a portal's answers."""
     return f"{Topic.PORTAL_ANSWERS}.{portal}"
 
 
 def is_of_portals(topic: str) -> bool:
-    """Whether portals make requests on the topic of this name: ``portal.*``, but not their answers."""
+    """Return whether portals send requests on this topic: ``portal.*`` without ``portal.answers.*``."""
     return topic.startswith("portal.") and not topic.startswith(Topic.PORTAL_ANSWERS)
 
 
@@ -53,9 +53,8 @@ def is_of_portals(topic: str) -> bool:
 class TopicSettings:
     """How a topic is created, and which services listen to it.
 
-    ``rejected_by`` is the service that keeps what portals may not request, and tells them.
-    ``broker_stamped`` asks for ``LogAppendTime``: the time of receipt is then the broker's word,
-    which is what a deadline is judged by.
+    ``rejected_by`` is the service that keeps rejected records and tells their portals. ``broker_stamped``
+    asks for ``LogAppendTime``: the broker then sets the time of receipt, by which a deadline is judged.
     """
 
     key: str
@@ -83,7 +82,7 @@ class TopicSettings:
 
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""Of a record on any topic; what a producer may send too."""
+"""The size of a record on any topic, and the limit of our producers."""
 RETENTION_DAYS = 7
 """How long personal data may stay in Kafka: well inside the month the law gives to erase it."""
 _DAY = 24 * 3600 * 1000

@@ -1,8 +1,8 @@
-"""The words that events are made of: text that is safe to carry, people, places, and the enumerations.
+"""The words that events are made of: safe text, people, places, and the enumerations.
 
-A value that passes here can be stored, put in a mail header and shown; it cannot hold control
-characters, line breaks, or marks that turn the direction of writing. Unknown fields are ignored, so
-that a newer publisher breaks no older consumer.
+A value that passes here can be stored, put in a mail header and shown. It has no control characters, no line
+breaks, and no marks that turn the direction of text. Unknown fields are ignored, so that a newer publisher
+breaks no older consumer.
 """
 
 from dataclasses import dataclass
@@ -32,10 +32,10 @@ CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 
 
 def at_most(number: int) -> BeforeValidator:
-    """Return what refuses a longer list before its items are looked at.
+    """Return a validator that refuses a longer list before its items are looked at.
 
-    ``max_length`` alone looks at each item first, and collects what is wrong with each: half a minute for two
-    megabytes of ``{}``. It stands beside this, since the schema says it.
+    ``max_length`` alone validates every item first and collects all errors: half a minute for two megabytes
+    of ``{}``. It stays beside this, since the schema shows it.
     """
 
     def bounded(value: object) -> object:
@@ -68,7 +68,7 @@ Name = TypeAliasType(
         ),
     ],
 )
-"""What letters and pages call a person or an authority: a :data:`Line` that no mail program makes a link."""
+"""The name of a person or an authority: a :data:`Line` that no mail program turns into a link."""
 
 Paragraph = Annotated[
     str,
@@ -93,14 +93,14 @@ MessageText = TypeAliasType(
         StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=_MANY_LINES),
         AfterValidator(names.check_name),
         Field(
-            description="What one person writes to many, 1 to 2,000 characters, line breaks too: no link, "
+            description="A message from one person to many, 1 to 2,000 characters, line breaks too: no link, "
             "address or domain, no invisible character, at most three marks on a letter, words of at most "
             "100 characters, and at most seven signs or spaces in a row.",
             json_schema_extra=names.NOT_IN_NAME,
         ),
     ],
 )
-"""Text that letters to many quote. A link has a field of its own, so that its reader sees where it leads."""
+"""Text that letters to many quote. A link has its own field, so that readers see where it leads."""
 
 Email = Annotated[
     str,
@@ -123,7 +123,7 @@ def _issued(issuer: str, info: ValidationInfo) -> str:
 
 
 IssuerName = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z0-9-]*$")]
-"""Who gives agents their identifiers: a name in the registry of portals; empty in events of before."""
+"""The issuer of agents' identifiers: a name in the registry of portals; empty in old events."""
 
 Issuer = Annotated[
     IssuerName,
@@ -132,19 +132,18 @@ Issuer = Annotated[
 ]
 """The :data:`IssuerName` of an event.
 
-Where a request is read, it is the issuer of the portal that sent it, whatever the request says: the
-``issuer`` of the validation's context.
+In a request it is always the issuer of the portal that sent it: the ``issuer`` of the validation's context.
 """
 
 RequestSource = Annotated[
-    Line | None, Field(description="The ce_source of that request; null: no portal made it.")
+    Line | None, Field(description="The ce_source of that request; null: no portal sent it.")
 ]
-"""Which portal made the request that an event answers: its ``request_id`` alone does not say."""
+"""The portal of the request that an event answers: the ``request_id`` alone does not say."""
 
 Siret = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{14}$"), Field(description="Its check digit must fit (Luhn).")
 ]
-"""14 digits. The check digit is looked at where a request is admitted or typed, not by the contract."""
+"""14 digits. The check digit is checked where a request is admitted or typed, not by the contract."""
 
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 """Lower-case words joined by hyphens: an offer, a theme, a delegation."""
@@ -189,13 +188,13 @@ Instant = Annotated[
 
 MAX_VERSION = 2**31 - 1
 Version = Annotated[int, Field(ge=1, le=MAX_VERSION)]
-"""1, 2, 3 … per subject: an older one than is known is to be ignored."""
+"""1, 2, 3 … per subject; ignore an older version than the known one."""
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 """How many agents or seats."""
 
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
-"""How many, where none would say nothing; also a place in line."""
+"""A number of at least one, also a place in line."""
 
 
 class Delegation(StrEnum):
@@ -227,7 +226,7 @@ class Delegation(StrEnum):
 
 
 class Function(StrEnum):
-    """What an agent does in their authority; the INET offer is tested on it, never on the category."""
+    """An agent's function. The INET offer depends on it, never on the category."""
 
     AGENT = "agent"
     ENCADRANT = "encadrant"
@@ -278,7 +277,7 @@ class WaitingList(StrEnum):
 
 
 class ApprovalPolicy(StrEnum):
-    """Who must agree before an agent may take a seat."""
+    """Whose agreement an agent needs before a seat."""
 
     NONE = "none"
     EMPLOYER = "employer"
@@ -292,23 +291,23 @@ class ApprovalPolicy(StrEnum):
 
     @property
     def by_selection(self) -> bool:
-        """Whether the organiser chooses among those who applied."""
+        """Whether the organiser chooses among the candidates."""
         return self in (ApprovalPolicy.SELECTION, ApprovalPolicy.EMPLOYER_THEN_SELECTION)
 
 
 class QuestionKind(StrEnum):
-    """What a question at enrolment takes as its answer."""
+    """The kind of answer that a question takes."""
 
     TEXT = "text"
     CHOICE = "choice"
     YES_NO = "yes_no"
     NUMBER = "number"
     ADJUSTMENT = "adjustment"
-    """The built-in one: what somebody needs to take part, of :class:`Adjustment`."""
+    """The built-in question: what an agent needs to take part, see :class:`Adjustment`."""
 
 
 class Adjustment(StrEnum):
-    """What somebody needs to take part: the adjustment itself, never why, nor any status."""
+    """What an agent needs to take part: only the adjustment, never the reason or a status."""
 
     SIGN_LANGUAGE = "sign_language"
     LIVE_CAPTIONS = "live_captions"
@@ -317,7 +316,7 @@ class Adjustment(StrEnum):
     LARGE_PRINT = "large_print"
     ACCESSIBLE_DOCUMENTS = "accessible_documents"
     CONTACT_ME = "contact_me"
-    """Another one, of which they would rather speak with the organiser."""
+    """Another need that the agent would rather discuss with the organiser."""
 
 
 class ContractModel(BaseModel):
@@ -327,22 +326,22 @@ class ContractModel(BaseModel):
 
 
 class Employer(ContractModel):
-    """The local authority an agent works for."""
+    """The local authority that an agent works for."""
 
     siret: Siret
     name: Name
-    delegation: Slug = Field(description="Code of the regional delegation it belongs to.")
+    delegation: Slug = Field(description="Code of its regional delegation.")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Whose agents a sender may speak for: those of these delegations and authorities. None: of all."""
+    """The delegations and authorities whose agents a portal may act for. None: all."""
 
     delegations: frozenset[Delegation] | None = None
     sirets: frozenset[Siret] | None = None
 
     def allow(self, employer: Employer) -> bool:
-        """Whether agents of this employer are among them."""
+        """Return whether agents of this employer are allowed."""
         return (self.delegations is None or employer.delegation in self.delegations) and (
             self.sirets is None or employer.siret in self.sirets
         )
@@ -352,7 +351,7 @@ NO_LIMITS = Limits()
 
 
 class AgentKey(NamedTuple):
-    """Who an agent is: an identifier, and who issued it. Two issuers' ``1001`` are two agents."""
+    """Identifies an agent: an identifier and its issuer. ``1001`` of two issuers is two agents."""
 
     issuer: str
     agent_id: str
@@ -364,7 +363,7 @@ class Agent(ContractModel):
     agent_id: AgentId
     issuer: Issuer = Field(
         default="",
-        description="Who gave the agent_id, by the registry of portals; whatever a portal writes is ignored.",
+        description="The issuer of the agent_id, by the registry of portals; what a portal writes is ignored.",
     )
     email: Email
     given_name: Name
@@ -378,23 +377,23 @@ class Agent(ContractModel):
 
 
 class Contact(ContractModel):
-    """Somebody to write to who is not the agent: a training officer, an advisor."""
+    """A person who is not the agent: a training officer, an advisor."""
 
     name: Name
     email: Email
 
 
 class FieldProblem(ContractModel):
-    """What is wrong with one field of a request, without what was written there."""
+    """What is wrong with one field of a request, without its value."""
 
-    pointer: str = Field(max_length=300, description="JSON pointer into the data; empty: the whole.")
+    pointer: str = Field(max_length=300, description="JSON pointer into the data; empty: the whole data.")
     message: str = Field(max_length=500)
 
 
 class Event(ContractModel):
-    """A fact on a topic. Subclasses say when it is published and what it never says.
+    """A fact on a topic. Subclasses say when it is published and what it never contains.
 
-    ``TYPE`` is the CloudEvents type, ``TOPIC`` where it goes; ``key`` orders it among the others.
+    ``TYPE`` is the CloudEvents type, ``TOPIC`` its topic. ``key`` orders it among other events.
     """
 
     TYPE: ClassVar[str]
@@ -407,13 +406,14 @@ class Event(ContractModel):
 
     @property
     def answer_key(self) -> str:
-        """The key on a portal's own topic of answers."""
+        """The key on a topic of portals' answers."""
         return self.key
 
     @property
     def identity(self) -> str | None:
-        """Two events of this type with the same identity are the same event: it makes their id.
+        """Two events of this type with the same identity are one event and get the same id.
 
-        As often as it is decided, also after a restore, whoever has had it drops it. None: each is another.
+        If it is published twice, even after a restore, consumers drop the second. None: each event is a new
+        one.
         """
         return None
