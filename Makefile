@@ -71,7 +71,7 @@ down: ## Stop what `make up` started; its data stays (docker compose down --volu
 
 .PHONY: test
 test: $(VENV)/.dev-ready ## Run every test, side by side (ARGS="-k waiting_list" for some)
-	$(PY) -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: pictures
 pictures: $(VENV)/.dev-ready ## Write the pictures of README.md anew, in docs/pictures

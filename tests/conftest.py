@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from local import ports
 from local.kafka import KafkaBroker
@@ -29,7 +31,7 @@ from shared.process import tune_gc
 from tests.support.answers import a_registry
 from tests.support.databases import MigratedDatabases, migrated_databases
 from tests.support.lacking import NO_HISTORY, need_kafka
-from tests.support.processes import ServiceProcess
+from tests.support.processes import ROOT, ServiceProcess
 from tests.support.secured_kafka import SecuredKafka
 
 Ask = Callable[..., Awaitable[httpx.Response]]
@@ -57,18 +59,32 @@ def pytest_configure() -> None:
     ports.LAST = ports.FIRST + width - 1
 
 
-KAFKAS = ("kafka", "restarted_kafka", "secured_kafka")
-"""The fixtures that start Apache Kafka: each once, since all its tests run on one worker."""
+class KafkaScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """File by file, but all files that use the same Kafka run on one worker, so that it starts once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _scope_of(nodeid.partition("::")[0])
+
+
+@functools.cache
+def _scope_of(file: str) -> str:
+    text = (ROOT / file).read_text()
+    if "secured_kafka: SecuredKafka" in text:
+        return "secured kafka"
+    return "kafka" if "kafka: KafkaBroker" in text else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> KafkaScheduling:
+    """Share the tests out among the workers."""
+    return KafkaScheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one Kafka on one worker, and all others file by file."""
+    """Mark the tests that need Apache Kafka."""
     for item in items:
-        used = [name for name in KAFKAS if name in getattr(item, "fixturenames", ())]
-        if used:
+        if any("kafka" in name for name in getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
-        item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
 
 
 def pytest_collection_finish() -> None:

@@ -1,6 +1,5 @@
-"""The operators' console: how all services and the broker are, what waits for somebody, where a request is.
+"""The operators' console: the state of services and broker, what waits for a decision, where a request is.
 
-A room above the services, as ``services.agent``: it asks each by its service layer and the mechanisms of
-``shared``, with the database URLs that are set; no service imports it. It changes nothing, and writes nothing
-but who has read what.
+It stands above the services, as ``services.agent``: it uses their service layers and ``shared`` with the
+database URLs that are set. No service imports it. It changes nothing, and writes only the log of reads.
 """

@@ -1,4 +1,4 @@
-"""``python -m services status | lag | …``: the console's commands, as ``parcours`` reaches them."""
+"""``python -m services status | lag | …``: the console's commands."""
 
 from services.console.commands import app
 from shared.cli import run

@@ -1,4 +1,4 @@
-"""Whom the console asks: the services whose database URLs are set, and the broker; each may not answer."""
+"""Asking the services whose database URLs are set, and the broker. Each may fail to answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -23,13 +23,11 @@ from shared.secret_files import FileSettings
 
 DEFINITIONS = (CATALOGUE, ENROLMENT, NOTIFIER)
 BROKER_SECONDS = 30.0
-"""How long the broker may take for all that it is asked at once."""
+"""How long all answers of the broker together may take."""
 _NO_SUCH_TABLE = "42P01"
 
 
 class ServiceName(StrEnum):
-    """A service, as an option of the console names it."""
-
     CATALOGUE = "catalogue"
     ENROLMENT = "enrolment"
     NOTIFIER = "notifier"
@@ -39,7 +37,7 @@ T = TypeVar("T")
 
 
 class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
-    """What the console needs to ask: every part may be left out, and is then not asked."""
+    """The settings of the console. What is left out is not asked."""
 
     kafka_bootstrap_servers: str = Field(default="", description="host:port[,host:port …]")
     catalogue_database_url: str = ""
@@ -47,7 +45,6 @@ class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
     notifier_database_url: str = ""
 
     def url_of(self, service: str) -> str:
-        """Return the database URL of a service, empty where it is not set."""
         return str(getattr(self, f"{service}_database_url"))
 
     @field_validator("kafka_bootstrap_servers")
@@ -64,12 +61,12 @@ class ConsoleSettings(FileSettings, KafkaSettings, PortalSettings):
 
 
 def settings() -> ConsoleSettings:
-    """Read the settings, or say which is wrong and end with 2."""
+    """Read the settings. A wrong setting ends the command with 2."""
     return load(ConsoleSettings)
 
 
 def portals(of: PortalSettings) -> Portals:
-    """Return the portals of ``PORTALS_FILE``, or say what is wrong with it and end with 2."""
+    """Return the portals of ``PORTALS_FILE``. A mistake in it ends the command with 2."""
     try:
         return registry.read(of.portals_file, trial=of.parcours_trial)
     except UnreadablePortals as error:
@@ -77,20 +74,19 @@ def portals(of: PortalSettings) -> Portals:
 
 
 def named(services: Sequence[str] | None) -> list[Definition]:
-    """Return the services of these names; of none: all."""
+    """Return the services with these names, or all if none is named."""
     return [definition for definition in DEFINITIONS if not services or definition.name in services]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer(Generic[T]):
-    """What a service answered, or why it could not be asked."""
+    """The answer of a service, or why it could not be asked."""
 
     service: str
     value: T | None
     why_not: str = ""
 
     def finding(self, what: str) -> Finding:
-        """Return the line that says why it could not be asked."""
         return Finding(self.service, what, Mark.UNKNOWN, self.why_not)
 
 
@@ -99,7 +95,7 @@ async def ask(
     urls: ConsoleSettings,
     question: Callable[[Definition, Database], Awaitable[T]],
 ) -> list[ServiceAnswer[T]]:
-    """Ask each service's database, by the URL that is set; whoever cannot be asked says why."""
+    """Ask each service's database, if its URL is set."""
     return [await _ask(definition, urls.url_of(definition.name), question) for definition in services]
 
 
@@ -108,7 +104,7 @@ async def ask_in_transaction(
     urls: ConsoleSettings,
     question: Callable[[Transaction], Awaitable[T]],
 ) -> list[ServiceAnswer[T]]:
-    """Ask each service's database within a transaction; the question changes nothing."""
+    """Ask each service's database in a transaction. The question changes nothing."""
 
     async def within(_: Definition, database: Database) -> T:
         async with database.quiet_transaction() as tx:
@@ -120,7 +116,7 @@ async def ask_in_transaction(
 async def ask_service(
     service: Definition, urls: ConsoleSettings, question: Callable[[Transaction], Awaitable[T]]
 ) -> ServiceAnswer[T]:
-    """Ask the database of this service within a transaction; the question changes nothing."""
+    """Ask one database in a transaction. The question changes nothing."""
     [answer] = await ask_in_transaction([service], urls, question)
     return answer
 
@@ -144,7 +140,7 @@ async def _ask(
 
 
 def why(definition: Definition, error: Exception) -> str:
-    """Return in a line why a service's database could not be asked."""
+    """Return in one line why a service's database could not be asked."""
     if isinstance(error, DatabaseUnreachable):
         return str(error)
     cause = error.orig if isinstance(error, DBAPIError) else error
@@ -156,13 +152,11 @@ def why(definition: Definition, error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Why the broker could not be asked."""
-
     why: str
 
 
 async def broker_answers(kafka: KafkaSettings, question: Coroutine[Any, Any, T]) -> T | Unanswered:
-    """Return what the broker answered, or why it could not be asked."""
+    """Return the answer of the broker, or why it could not be asked."""
     servers = kafka.kafka_bootstrap_servers
     if not servers:
         question.close()

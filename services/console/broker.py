@@ -1,4 +1,4 @@
-"""What Kafka tells: how far each consumer group is behind, and how the topics are."""
+"""Lines about Kafka: how far each consumer group is behind, and the state of the topics."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,6 @@ _CREATE = "run 'python -m services.catalogue topics create', as a user of Kafka 
 
 
 async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each consumer group of these services."""
     subscriptions = [
         subscription
         for definition in services
@@ -30,14 +29,14 @@ async def lag(settings: ConsoleSettings, services: Sequence[Definition]) -> list
 
 
 async def reading(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each of these services: whether it reads all of its topics, and in time."""
+    """Return a line for each service: whether it reads all its topics in time."""
     groups = await lag(settings, services)
     unasked = [line for line in groups if line.mark is Mark.UNKNOWN and line.about == "kafka"]
     return unasked or [of_service(definition.name, groups) for definition in services]
 
 
 def of_service(service: str, groups: Sequence[Finding]) -> Finding:
-    """Return the line of a service, from those of its groups."""
+    """Return a service's line from those of its groups."""
     its_own = [line for line in groups if line.about == service]
     wrong = [line for line in its_own if line.mark is not Mark.OK]
     figures = {"topics": len(its_own), "not_well": [line.what for line in wrong]}
@@ -49,7 +48,6 @@ def of_service(service: str, groups: Sequence[Finding]) -> Finding:
 
 
 def of_group(group: GroupLag, now: datetime) -> Finding:
-    """Return the line of a group."""
     waits = None if group.oldest is None else now - group.oldest
     found, remedy = _judged(group, waits)
     mark = Mark.UNKNOWN if group.group is None else Mark.ACT if remedy else Mark.OK
@@ -67,7 +65,7 @@ def of_group(group: GroupLag, now: datetime) -> Finding:
 
 
 def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
-    """Return what is so of a group, and what to do about it: empty where nothing is."""
+    """Return the state of a group, and what to do about it (empty if nothing)."""
     service, group = lag_of.service, lag_of.group
     if group is None:
         return f"the broker does not tell: {lag_of.unknown}", ""
@@ -86,7 +84,7 @@ def _judged(lag_of: GroupLag, waits: timedelta | None) -> tuple[str, str]:
 
 
 async def all_topics(settings: ConsoleSettings) -> list[Finding]:
-    """Return a line for each topic of the system, those of the portals' answers too."""
+    """Return a line for each topic, with those of portals' answers."""
     answered = await broker_answers(settings, topics.states(settings, portals(settings)))
     if isinstance(answered, Unanswered):
         return [Finding("kafka", "topics", Mark.UNKNOWN, answered.why)]

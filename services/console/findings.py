@@ -1,4 +1,4 @@
-"""What the console found out, line by line, and what a script is told of it."""
+"""The lines that the console prints, for people and for scripts."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from rich.table import Table
 
 
 class Mark(StrEnum):
-    """What a line comes to."""
+    """The result of a line."""
 
     OK = "ok"
     ACT = "act"
-    """Somebody must do something; the line says what."""
+    """An operator must act; the line says how."""
     UNKNOWN = "unknown"
     """It could not be asked."""
     SKIPPED = "skipped"
@@ -27,9 +27,9 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line: what it is about, what was found, and what to do. ``figures`` are for scripts.
+    """A line: its subject, what was found, and what to do. ``figures`` are for scripts.
 
-    ``at``: when, where the lines are steps in time.
+    ``at`` is set where the lines are steps in time.
     """
 
     about: str
@@ -42,7 +42,7 @@ class Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return 1 where somebody must do something, else 2 where something could not be asked, else 0."""
+    """Return 1 if an operator must act, else 2 if something could not be asked, else 0."""
     marks = {finding.mark for finding in findings}
     if Mark.ACT in marks:
         return 1
@@ -50,7 +50,7 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 def report(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print the lines, as a table or for a script, and end the command with their exit code."""
+    """Print the lines as a table or as JSON, and end the command with their exit code."""
     if as_json:
         lines = [
             {
@@ -82,9 +82,9 @@ def _print_table(findings: Sequence[Finding]) -> None:
     columns = ("", "at", "about", "what", "found", "do") if in_time else ("", "about", "what", "found", "do")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")  # all of it: a remedy is to be copied
+        table.add_column(column, overflow="fold")  # uncut: a remedy is copied
     for finding in findings:
-        # No markup: what was found may be anybody's text.
+        # No markup: what was found may be text from outside.
         when = [_to_the_millisecond(finding.at)] if in_time else []
         cells = [*when, finding.about, finding.what, finding.found, finding.remedy]
         table.add_row(f"[{_STYLES[finding.mark]}]{finding.mark}[/]", *map(_plain, cells))
@@ -100,12 +100,12 @@ def _to_the_millisecond(at: datetime | None) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a moment as people read it, in UTC."""
+    """Return a time for people, in UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") + "Z"
 
 
 def duration(length: timedelta) -> str:
-    """Return a duration as people read it: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 d 2 h``."""
+    """Return a duration for people: ``45 s``, ``12 min``, ``3 h 20 min``, ``5 d 2 h``."""
     seconds = max(round(length.total_seconds()), 0)
     if seconds < 120:
         return f"{seconds} s"

@@ -1,4 +1,4 @@
-"""Where records lie on their topics, as an operator looks for them: by id, about a time."""
+"""Where records lie on their topics, by id and approximate time."""
 
 import asyncio
 from collections.abc import Collection
@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from shared.messaging import fetched, groups
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging import groups
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import reading_client
 
 MOST = 20_000
-"""Records that are read for one search: a busy hour."""
+"""Records that one search reads at most: a busy hour."""
 _SECONDS = 20.0
 _POLL_MS = 200
 _ID = "ce_id"
@@ -19,7 +20,7 @@ _ID = "ce_id"
 
 @dataclass(frozen=True, slots=True)
 class RecordPlace:
-    """Where the record of an event lies, and its time stamp."""
+    """The place of an event's record, and its time stamp."""
 
     event_id: str
     topic: str
@@ -37,32 +38,21 @@ class _Time:
 async def find(
     settings: KafkaSettings, topics: Collection[str], ids: Collection[str], since: datetime, until: datetime
 ) -> list[RecordPlace]:
-    """Return where records with these ids lie on these topics, of those stamped in this time.
+    """Return the places of records with these ids and time stamps in this range.
 
     Reads :data:`MOST` records at most. Raises ``KafkaError``, ``TimeoutError``.
     """
     partitions = await groups.partitions_at(settings, topics)
     if not partitions or not ids:
         return []
-    fetched.tolerate()
-    consumer = AIOKafkaConsumer(
-        **client_options(settings, "parcours-places"),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
-    await consumer.start()
-    try:
-        async with asyncio.timeout(_SECONDS):
-            return await _read(consumer, partitions, set(ids), _Time(since, until))
-    finally:
-        await consumer.stop()
+    async with reading_client(settings, "parcours-places") as consumer, asyncio.timeout(_SECONDS):
+        return await _read(consumer, partitions, set(ids), _Time(since, until))
 
 
 async def _read(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition], ids: set[str], time: _Time
 ) -> list[RecordPlace]:
-    # All questions first: while a broker has nothing for a fetch, it answers no other on that connection.
+    # All questions first: while a fetch waits, a broker answers nothing else on that connection.
     since = int(time.since.timestamp() * 1000)
     starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
     ends = await consumer.end_offsets(partitions)
@@ -84,7 +74,7 @@ async def _read(
                     break
                 if (event_id := _id_of(record, ids)) is not None:
                     found.append(RecordPlace(event_id, record.topic, record.partition, record.offset, at))
-        # One that gave some may have more: the embedded broker's end is the first record of its last batch.
+        # A partition that gave records may have more: see history.read.
         left = {
             partition
             for partition in left
@@ -94,7 +84,7 @@ async def _read(
 
 
 def _id_of(record: ConsumerRecord, ids: set[str]) -> str | None:
-    """Return which of the ids a record has: in its header, or in the envelope of structured mode."""
+    """Return the id of a record: from its header, or from the envelope of structured mode."""
     for name, value in record.headers:
         if name == _ID:
             written = bytes(value or b"").decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What waits in each service, for somebody's decision or too long, by the functions of its own commands."""
+"""What waits in each service, for a decision or for too long."""
 
 import getpass
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class MailFigures:
-    """The mails that are due, for how long the oldest is (also of a fan-out), and how many are ambiguous."""
+    """The number of due mails, the age of the oldest, and the number of ambiguous mails."""
 
     due: int
     oldest: timedelta
@@ -37,7 +37,7 @@ class MailFigures:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFigures:
-    """What a service's database says of it. ``lacking``: what it lacks to be at this version."""
+    """The figures of a service's database. ``lacking``: what it lacks to be at this version."""
 
     lacking: str | None
     unsent: int = 0
@@ -50,7 +50,6 @@ class ServiceFigures:
 
 
 async def figures(definition: Definition, database: Database) -> ServiceFigures:
-    """Return what waits in a service."""
     lacking = await migrations.missing(database, definition.revisions)
     if lacking is not None:
         return ServiceFigures(lacking)
@@ -168,7 +167,7 @@ def _mails(mails: MailFigures) -> Finding:
 
 
 async def all_dead_letters(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each record that is parked, and one for a service that has none."""
+    """Return a line for each parked record, or one for a service without any."""
     findings: list[Finding] = []
     parked = await ask_in_transaction(
         services, settings, lambda tx: dead_letters.find(tx, state="parked", limit=LISTED)
@@ -192,7 +191,7 @@ def _dead_letter(service: str, letter: DeadLetter) -> Finding:
 
 
 async def all_held_events(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
-    """Return a line for each event that is held back, and one for a service that has none."""
+    """Return a line for each held event, or one for a service without any."""
 
     async def find(tx: Transaction) -> list[HeldEvent]:
         states = ("refused", "waiting")
@@ -218,7 +217,7 @@ def _held_event(service: str, event: HeldEvent) -> Finding:
 
 
 async def all_mails(settings: ConsoleSettings) -> list[Finding]:
-    """Return how many mails are in each state, and a line for each that is ambiguous."""
+    """Return the number of mails in each state, and a line for each ambiguous mail."""
 
     async def find(tx: Transaction) -> tuple[dict[MailState, int], list[MailRow]]:
         counts = await mail_service.counts(tx)
@@ -251,7 +250,7 @@ def _mail(row: MailRow) -> Finding:
 
 
 def _one_by_one(answer: ServiceAnswer[Any], what: str, lines: list[Finding]) -> list[Finding]:
-    """Return these lines; where there are none, that none waits, or why nobody knows."""
+    """Return these lines; without any, one that none waits, or why it is unknown."""
     if answer.value is None:
         return [answer.finding(what)]
     return lines or [Finding(answer.service, what, Mark.OK, "none wait")]

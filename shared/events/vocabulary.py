@@ -363,7 +363,7 @@ class Agent(ContractModel):
     agent_id: AgentId
     issuer: Issuer = Field(
         default="",
-        description="The issuer of the agent_id, by the registry of portals; what a portal writes is ignored.",
+        description="The issuer of the agent_id, from the registry of portals, never from a portal.",
     )
     email: Email
     given_name: Name

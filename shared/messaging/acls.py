@@ -9,16 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import ClusterAuthorizationFailedError, SecurityDisabled, for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DescribeAclsRequest
 
 from shared.events.topics import TOPICS, Topic, answers_topic, is_of_portals
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import admin_client
 from shared.messaging.portals.registry import Portal
 
 _ANY_ANSWERS = answers_topic("")
-"""The prefix of the topics of portals' answers."""
 _ANY_HOST = _ANY_NAME = "*"
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 _ANY = 1
@@ -113,7 +112,7 @@ def _of_service(service: str) -> Iterator[Right]:
         topic.value for topic in Topic if service in topic.publishers and len(topic.publishers) > 1
     )
     heard = tuple(topic.value for topic, settings in TOPICS.items() if service in settings.listeners)
-    # Its own too: what it said last is read back when its database was lost.
+    # Its own too: after the loss of its database it reads them back.
     yield Right(_READ, AclResource.TOPIC, (*heard, *own))
     yield Right(_READ, AclResource.GROUP, tuple(f"{service}.{topic}" for topic in heard))
     yield Right(_WRITE, AclResource.TOPIC, (*own, *shared, *_PASSED_ON.get(service, ())))
@@ -139,17 +138,13 @@ async def apply(settings: KafkaSettings, granted: Sequence[User]) -> None:
 
     aiokafka has Kafka's requests for ACLs, but its admin client has no method that sends them.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
-    await admin.start()
-    try:
+    async with admin_client(settings, "parcours-acls") as admin:
         for user in granted:
             for request in _requests(user):
                 response = await admin._send_request(request)  # noqa: SLF001 see above
                 for code, _ in response.creation_responses:  # the message quotes the broker's insides
                     if code:
                         raise for_code(code)(f"the rights of {user.name} could not be added")
-    finally:
-        await admin.close()
 
 
 class RightsNotListed(Exception):
@@ -175,13 +170,9 @@ async def missing(settings: KafkaSettings, granted: Sequence[User]) -> dict[str,
 
 
 async def _given(settings: KafkaSettings) -> list["AclEntry"]:
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-acls"))
-    try:
-        await admin.start()
+    async with admin_client(settings, "parcours-acls") as admin:
         every = DescribeAclsRequest(_ANY, None, _ANY, None, None, _ANY, _ANY)
         answer = await admin._send_request(every)  # noqa: SLF001 see apply
-    finally:
-        await admin.close()
     match answer.error_code:
         case SecurityDisabled.errno:
             raise NoAuthorizer("the broker has no authorizer")
@@ -212,7 +203,6 @@ class AclEntry:
         return f"{Operation(self.operation).name.lower()} {kind} {self.name}{'…' if self.prefixed else ''}"
 
     def covers(self, wanted: "AclEntry") -> bool:
-        """Return whether this entry includes the other."""
         if self.resource != wanted.resource or self.principal != wanted.principal:
             return False
         if self.operation not in (_ALL_OPERATIONS, wanted.operation):

@@ -68,7 +68,6 @@ _KEYS_OF_ANSWERS: dict[type[Event], str] = {
 """Events whose key on a portal's topic is not agent_id."""
 
 Examples = Mapping[str, Sequence[dict[str, Any]]]
-"""Examples of events, by CloudEvents type."""
 
 
 def document(broker: KafkaBroker, router: Router, examples: Examples | None = None) -> dict[str, Any]:

@@ -36,7 +36,6 @@ class KafkaSettings(BaseSettings):
 
     @property
     def servers(self) -> list[str]:
-        """The bootstrap servers as a list."""
         return [server.strip() for server in self.kafka_bootstrap_servers.split(",")]
 
     @field_validator("kafka_bootstrap_servers")

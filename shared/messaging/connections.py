@@ -24,7 +24,6 @@ KEPT = timedelta(days=1)
 """How long the metrics keep the certificate of a broker that is no longer used."""
 
 _last_used: dict[str, datetime] = {}
-"""When each broker was last used, by its name in the metrics."""
 
 Verify = Callable[[AIOKafkaConnection], Awaitable[None]]
 """Called with each new connection. Raises ``KafkaConnectionError`` if the connection must not be used."""

@@ -38,7 +38,6 @@ from shared.security_log import SecurityOutcome
 log = logging.getLogger(__name__)
 
 BATCH = 500
-"""Records in one transaction."""
 MAX_BACKOFF_SECONDS = 30.0
 
 HANDLED = Counter("parcours_events_handled_total", "Events that had their effect.", ["topic"])
@@ -156,7 +155,7 @@ class Consumer:
             self.batches += 1
             self._log(traced, time.monotonic() - self.since)
         except Exception as error:
-            # Whatever failed, even parking: without the pause the batch would come again at once, for ever.
+            # Pause after every failure, even of parking: the batch would come again at once, for ever.
             FAILURES.labels(topic).inc()
             await self._back_off(error)
             raise NackMessage from error
@@ -182,7 +181,7 @@ class Consumer:
         async with self.database.transaction() as tx:
             letter = await dead_letters.lock(tx, dead_letter_id)
             if letter is None:
-                return  # somebody else was faster
+                return  # another operator was faster
             delivery = self._wanted(self.read(letter.record))
             match delivery:
                 case Parked(error=reason):
@@ -203,7 +202,7 @@ class Consumer:
         except Exception as error:
             if is_temporary(error):
                 raise
-            # One event cannot be handled: take each alone, so that only that one is parked.
+            # Take each event alone, so that only the poisonous event is parked.
             for delivery in wanted:
                 failed += await self._take_alone(delivery, handler)
         events = sum(isinstance(delivery, Received) for delivery in wanted)
@@ -246,7 +245,6 @@ class Consumer:
         PARKED.labels(self.subscription.topic).inc(number)
 
     async def _commit(self, wanted: Sequence[Delivery], handler: Call) -> None:
-        """Park the records to park and handle the events, in one transaction."""
         topic = self.subscription.topic
         parked = [delivery for delivery in wanted if isinstance(delivery, Parked)]
         rejected = [delivery for delivery in wanted if isinstance(delivery, Rejected)]
@@ -266,7 +264,6 @@ class Consumer:
         IGNORED.labels(topic).inc(len(wanted) - len(parked) - len(rejected) - len(events))
 
     def _wanted(self, delivery: Delivery) -> Delivery:
-        """Return the delivery: to park if only a later version handles its event, None if no version does."""
         if isinstance(delivery, Rejected):
             return delivery if self.subscription.keeps_rejected else None
         if not isinstance(delivery, Received) or isinstance(delivery.event, self.subscription.types):

@@ -21,7 +21,6 @@ from shared.messaging.tables import REJECTED_WITH_CONTENT, DeadLetterAuditRow, D
 MAX_REJECTED = 1_000
 """How many rejected records of each portal keep their content. Older ones keep place and reason."""
 READ_AT_ONCE = 20
-"""How many dead letters are in memory together at most."""
 NEWER = "is not handled by this version"
 """The reason for an event that only a newer version knows."""
 KEPT = timedelta(days=30)
@@ -56,7 +55,6 @@ class Parked:
 
     @classmethod
     def received(cls, received: Received[Event], error: str, traceback: str | None = None) -> Self:
-        """Return an event that was read, as a record to park."""
         return cls(
             received.record,
             received.event.TYPE,
@@ -81,7 +79,7 @@ class DeadLetter(Parked):
         bare = replace(self, record=replace(self.record, key=None, value=None, headers=()), error="")
         if self.state == "parked":
             return replace(bare, traceback=None)
-        return replace(bare, traceback=None, event_type=None, source=None)  # as large as its sender liked
+        return replace(bare, traceback=None, event_type=None, source=None)  # text of the sender, of any size
 
 
 async def park(tx: Transaction, parked: Sequence[Parked]) -> int:
@@ -159,7 +157,6 @@ def _row(kept: Parked | Rejected, event_id: UUID | None, error: str) -> dict[str
 
 
 async def _keep(tx: Transaction, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
-    """Keep the rows that are not known. Returns their identities."""
     then = 'ON CONFLICT DO NOTHING RETURNING topic, partition, "offset", digest'
     return {tuple(row) for row in await insert_many(tx, DeadLetterRow, rows, then=then)}
 

@@ -43,9 +43,7 @@ FAILURES = Counter("parcours_erasure_failures_total", "Times that an agent could
 BY_COMMAND = "/commands/person"
 """The source of a request for a person who is no agent, made at the command line."""
 EVERY_SECONDS = 2.0
-"""How often the job looks for open requests."""
 REQUESTS_AT_ONCE = 5
-"""How many requests of one source are processed before those of the next source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +101,12 @@ class Eraser:
     leave: Callable[[Transaction, Subject], Awaitable[None]] = _no_part
     digest: Callable[[str], bytes] | None = None
     sessions: FindSessions | None = None
-    outbox: Outbox = field(init=False)
     _last: dict[str, tuple[datetime, UUID]] = field(init=False, default_factory=dict)
     """The last processed request of each source that has later ones."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "outbox", Outbox(self.router.service))
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.router.service)
 
     async def run(self) -> float | None:
         """Advance open requests by one step, some of each source. Returns 0 if a source has later ones.
@@ -124,7 +122,7 @@ class Eraser:
             try:
                 raise temporary
             finally:
-                del temporary  # else it and this frame hold each other, and all that the step held
+                del temporary  # a cycle of error and frame would hold all that the step held
         return 0 if self._last else None
 
     async def _try(self, request_id: UUID, source: str) -> Exception | None:
@@ -164,7 +162,7 @@ class Eraser:
         for held in self.register.personal_data:
             if held.condition(subject):
                 rows = await rows_of(tx, held, subject)
-                if held is EVENTS:  # of a group, which a portal sent by HTTP
+                if held is EVENTS:  # a group sent by HTTP
                     rows = [row | {"data": as_read_by(row["data"], subject, None)} for row in rows]
                 found.setdefault(str(held.table.__tablename__), []).extend(rows)
         found[DeadLetterRow.__tablename__] = await dead_letters_of_people.readable(
@@ -197,7 +195,6 @@ class Eraser:
         return True
 
     async def _sources(self) -> list[str]:
-        """Return the sources that have open requests."""
         async with self.database.quiet_transaction() as tx:
             sources = list(await tx.scalars(_SOURCES))
         for source in self._last.keys() - set(sources):
@@ -225,14 +222,14 @@ class Eraser:
         async with self.database.transaction() as tx:
             row = await tx.get(ErasureRow, (request_id, source), with_for_update={"skip_locked": True})
             if row is None or row.issuer is None or row.agent_id is None:
-                return  # another process has it, or was faster
+                return  # another process has it, or has done it
             erasure = Erasure(request_id, source, AgentKey(row.issuer, row.agent_id), row.received_at)
             until = await self.ready(tx, erasure) if await self._is_read(tx, erasure.received_at) else None
             if until is None:
                 return
             subject = await self.subject(tx, erasure.agent, until)
             letters = await self._letters_about(tx, subject)
-            # Nobody redrives one from here on: once more, is there nothing to give up, to say, or to send?
+            # From here on no letter is redriven. Check again that nothing is left to end, publish or send.
             if not await dead_letters.hold(tx, letters) or await self.ready(tx, erasure) != until:
                 return
             if await self._publishes(tx, subject):
@@ -273,7 +270,6 @@ class Eraser:
         await give_up(tx, self.router, letters)
 
     def issuer_of(self, portal: str) -> str | None:
-        """Return the issuer of a portal's agents, or None for an unknown portal."""
         return self.portals.portals.issuer_of(portal)
 
     async def _say_done(self, tx: Transaction, request_id: UUID, source: str, now: datetime) -> None:
@@ -320,7 +316,7 @@ async def keep_requests(tx: Transaction, received: Sequence[Received[Event]]) ->
         await insert_many(tx, ErasureRow, rows, then="ON CONFLICT DO NOTHING")
 
 
-# Locked, in the order in which the relay marks them: what is being replayed is published first.
+# Locked in the order in which the relay marks them: a replay is published first.
 _UNSENT = (
     "SELECT count(*) FILTER (WHERE sent_at IS NULL AND held IS NULL) FROM "
     "(SELECT sent_at, held FROM outbox WHERE {} ORDER BY id FOR UPDATE) AS of_person"

@@ -49,7 +49,6 @@ from shared.messaging.router import Router
 log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 15.0
-"""How long a stop waits for the batch in hand."""
 METADATA_MILLISECONDS = 10_000
 """How late a consumer learns of added partitions; nobody reads them until then."""
 _LOG_APPEND_TIME = 1
@@ -122,7 +121,7 @@ def new_broker(
         log_level=logging.DEBUG,
     )
     for topic in Topic:
-        # FastStream's document has one operation for each channel: ours adds the second where there is one.
+        # FastStream's document has one operation per channel; ours adds a second one.
         if router.service in topic.publishers and topic not in router.subscriptions:
             broker.publisher(topic, title=topic, schema=reduce(or_, events_on(topic)))
     return broker, consumers
@@ -145,7 +144,7 @@ def _subscribed(consumer: Consumer, settings: KafkaSettings, number: int) -> Kaf
         group_id=subscription.group_id,
         group_instance_id=_instance(settings, number),
         auto_offset_reset="earliest",
-        # What a portal sent in a transaction that it aborted was never requested.
+        # Records of an aborted transaction were never requested.
         isolation_level="read_committed",
         max_records=BATCH,
         fetch_max_wait_ms=pace.fetch_wait,
@@ -167,8 +166,6 @@ def _instance(settings: KafkaSettings, number: int) -> str | None:
 
 
 class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
-    """Gives a batch to its consumer, which calls the handler with the new events."""
-
     def __init__(self, message: Any, /, *, context: ContextRepo, consumer: Consumer) -> None:
         super().__init__(message, context=context)
         self._consumer = consumer
@@ -189,7 +186,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
         self._consumer.in_hand = Counter(record.partition for record in records)
         try:
             await self._consumer.take([self._consumer.read(record) for record in records], handler)
-        finally:  # where it failed, the client goes back to before the batch
+        finally:  # after a failure the client seeks back to before the batch
             self._consumer.in_hand = Counter()
         self._consumer.taken_until |= {record.partition: record.received_at for record in records}
         await self._commit_offset(msg)
@@ -203,7 +200,7 @@ class _ConsumerMiddleware(BaseMiddleware[Any, Any]):
             log.info(
                 "%s: the group changed before a batch was committed; whoever has it next drops it", topic
             )
-            msg.committed = AckStatus.ACKED  # or FastStream would commit as well, and tell of the failure
+            msg.committed = AckStatus.ACKED  # or FastStream would commit too, and log the failure
 
 
 async def _parse(

@@ -35,22 +35,21 @@ from shared.messaging.uncompressing import CannotUncompress, uncompressed
 MAX_RECORDS = 50_000
 """Records of a batch. A request has some hundred bytes, so no honest batch of 16 MiB has more."""
 MAX_HEADERS = 200
-"""Headers of a record."""
 _AT_ONCE = 4 * 1024 * 1024
 """Uncompressed bytes after which the rest of a fetch is fetched again later. It may hold a thousand batches,
 and the records of all may be asked for together."""
 _MISSING_SECONDS = 5.0
 """How long a batch that the embedded broker has numbered may be missing before it is passed over."""
 
-# A batch begins with its base offset, the number of bytes that follow, four that are not needed here, and its
-# format. Its attributes, whose last bits are the compression, stand elsewhere in the formats 0 and 1.
+# A batch begins with its base offset, its length, four bytes that are not needed here, and its format. Its
+# attributes, whose last bits are the compression, are elsewhere in the formats 0 and 1.
 _START = struct.Struct(">qi4xb")
 _LENGTH = struct.calcsize(">qi")
 _HEADER = _DefaultRecordBatchPy.HEADER_STRUCT.size
 _COUNT = struct.Struct(">i")
 _ATTRIBUTES, _OLD_ATTRIBUTES = 22, 17
-_NONE = -1  # instead of the size of what is not there
-_FORM = 2  # of all that is written since Kafka 0.11
+_NONE = -1  # the size of a null
+_FORM = 2  # since Kafka 0.11
 _CODEC = _DefaultRecordBatchPy.CODEC_MASK
 
 
@@ -95,8 +94,6 @@ class _PartitionRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka lef
 
 
 class _Records:
-    """The records of one fetch, batch by batch, as the fetcher takes them."""
-
     _missing: ClassVar[dict[TopicPartition, tuple[int, float]]] = {}
     """The offset at which a partition waits for a batch, and since when (monotonic)."""
 
@@ -143,7 +140,7 @@ class _Records:
 class _Batch:
     """A batch that is read by aiokafka's fast reader, by its tolerant reader, or not at all."""
 
-    # What the fetcher asks of a batch before it reads it; __getattr__ would cost as much as to read a record.
+    # The fetcher asks these before it reads the batch; __getattr__ would cost as much as reading a record.
     base_offset = property(attrgetter("_fast.base_offset"))
     next_offset = property(attrgetter("_fast.next_offset"))
     producer_id = property(attrgetter("_fast.producer_id"))
@@ -187,7 +184,6 @@ class _Batch:
             raise fault
 
     def _uncompressed(self) -> Any:
-        """Return the batch to read, uncompressed. Raises :class:`CannotUncompress`."""
         is_old = self._form < _FORM
         codec = self._data[_OLD_ATTRIBUTES if is_old else _ATTRIBUTES] & _CODEC
         if not codec:
@@ -236,7 +232,6 @@ def _measured(batch: memoryview) -> tuple[list[int], Exception | None]:
 
 
 def _headers_of(batch: memoryview, position: int) -> tuple[int, int]:
-    """Return the number of headers of the record at this position, and where the record ends."""
     length, begin = decode_varint_py(batch, position)
     position = begin
     for _ in range(3):  # attributes, time, offset

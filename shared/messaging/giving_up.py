@@ -25,7 +25,6 @@ GIVEN_UP = Counter("parcours_dead_letters_given_up_total", "Dead letters about w
 WARNED = timedelta(days=7)
 """How long before the end operators are warned [choice]."""
 ACTOR = "parcours"
-"""The actor in the audit log if nobody decided."""
 
 
 async def give_up(tx: Transaction, router: Router, letters: Sequence[DeadLetter]) -> None:

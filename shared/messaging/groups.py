@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from shared.messaging import cluster
 from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.clients import admin_client
 
 _SECONDS = 5.0
 """How long an answer may take; a healthy broker takes milliseconds."""
@@ -34,7 +35,6 @@ class Group:
 
     @property
     def unowned(self) -> frozenset[int]:
-        """The partitions that no member reads."""
         return frozenset() if self.owned is None else self.partitions - self.owned
 
     def trouble(self) -> str | None:
@@ -74,7 +74,6 @@ class ConsumerGroups:
         return None
 
     async def close(self) -> None:
-        """Close the connection, if there is one."""
         admin, self._admin = self._admin, None
         if admin is not None:
             with suppress(KafkaError, OSError, TimeoutError):
@@ -90,9 +89,8 @@ class ConsumerGroups:
 
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, frozenset[int]]:
     """Return the partitions of each topic, none if it does not exist. Raises ``KafkaError``."""
-    """Return the partitions of each topic, none where it does not exist. Raises ``KafkaError``."""
     found: dict[str, frozenset[int]] = {}
-    if not topics:  # Kafka would tell of all
+    if not topics:  # Kafka would describe all
         return found
     for topic in await admin.describe_topics(list(topics)):
         if topic["error_code"] not in (0, UnknownTopicOrPartitionError.errno):
@@ -103,13 +101,9 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> 
 
 async def partitions_at(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
     """Return the partitions of the topics that exist. Raises ``KafkaError``."""
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-groups"))
-    try:
-        await admin.start()
-        existing = set(await admin.list_topics())  # asked about another, some brokers create it
+    async with admin_client(settings, "parcours-groups") as admin:
+        existing = set(await admin.list_topics())  # asked about a missing topic, some brokers create it
         numbers = await partitions_of(admin, sorted(existing.intersection(topics)))
-    finally:
-        await admin.close()
     return [TopicPartition(topic, number) for topic, of_it in numbers.items() for number in sorted(of_it)]
 
 
@@ -117,7 +111,7 @@ async def describe(
     admin: AIOKafkaAdminClient, group_id: str, topic: str, partitions: frozenset[int]
 ) -> Group:
     """Return a group that reads this topic. Raises ``KafkaError``."""
-    # One group a request: aiokafka 0.14 reads version 3 as if it were 2, and loses its way after the first.
+    # One group per request: aiokafka 0.14 reads version 3 as version 2, and fails after the first group.
     [answer] = await admin.describe_consumer_groups([group_id])
     [(error, _, state, _, _, members, *_)] = answer.groups
     if error:
@@ -132,7 +126,6 @@ async def describe(
 
 
 def _owned(assignments: Collection[Any], topic: str) -> frozenset[int]:
-    """Return the assigned partitions of a topic."""
     return frozenset(
         partition.partition
         for assignment in assignments

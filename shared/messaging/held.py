@@ -1,8 +1,8 @@
-"""Events of the outbox that are held back: refused by the broker for good, or waiting for something.
+"""Events of the outbox that are held back: refused by the broker for good, or waiting.
 
-A *refused* one is an outgoing dead letter: too large, or not allowed by the broker. An operator decides. A
-*waiting* one has a topic that does not exist yet, or stands behind one of its key and topic that is held. The
-relay reads neither; whoever lets them go has the lock of their bucket, so that no pass reads meanwhile.
+A *refused* event is an outgoing dead letter: too large, or not allowed by the broker. An operator decides. A
+*waiting* event has a topic that does not exist yet, or comes after a refused event of its key and topic. The
+relay reads neither. Releasing events takes the lock of their bucket, so that no pass reads meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from shared.database import Transaction
 
@@ -21,7 +21,7 @@ LOCK_SPACE = 0x6F7574
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """An event as an operator sees it."""
+    """A held event as an operator sees it."""
 
     id: int
     created_at: datetime
@@ -36,7 +36,7 @@ class HeldEvent:
 
 
 async def hold(tx: Transaction, refused: Mapping[int, str], waiting: Mapping[int, str]) -> None:
-    """Hold events back, by id and with the reason of each."""
+    """Hold events back, each with its reason."""
     reasons = {**refused, **waiting}
     if reasons:
         states = ["refused"] * len(refused) + ["waiting"] * len(waiting)
@@ -51,34 +51,35 @@ async def find(
     state: str | None = None,
     limit: int,
 ) -> list[HeldEvent]:
-    """Return at most ``limit`` events that are or were held back, in order; a filter may be left out."""
+    """Return at most ``limit`` events that are or were held back, in order, by the given filters."""
     filters = {"ids": list(ids), "topic": topic, "state": state, "limit": limit}
-    return [_event(row) for row in await tx.execute(_FIND, filters)]
+    rows = await tx.execute(_FIND, filters)
+    return [HeldEvent(**row._mapping) for row in rows]  # noqa: SLF001 SQLAlchemy's name for the row as a mapping
 
 
 async def redrive(tx: Transaction, event_id: int) -> bool:
-    """Have the relay send a refused event again, and what waits behind it. Returns whether it was refused."""
+    """Make the relay send a refused event again, and the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _REDRIVE, {})
 
 
 async def discard(tx: Transaction, event_id: int, *, actor: str, reason: str) -> bool:
-    """Give up on a refused event, and let go what waits behind it. Returns whether it was refused."""
+    """Discard a refused event, and release the events behind it. Returns whether it was refused."""
     return await _settle(tx, event_id, _DISCARD, {"note": f"discarded by {actor}: {reason}"})
 
 
 async def waiting_topics(tx: Transaction) -> list[str]:
-    """Return the topics that events wait for, other than those that stand behind a refused one."""
+    """Return the topics that events wait for, except behind a refused event."""
     return list(await tx.scalars(_WAITING_TOPICS))
 
 
 async def release(tx: Transaction, topics: Sequence[str], buckets: int) -> int:
-    """Let go what waits for these topics, of the buckets that nobody serves just now. Returns how many."""
+    """Release events for these topics, in buckets that no process serves now. Returns how many."""
     free = list(await tx.scalars(_FREE, {"space": LOCK_SPACE, "buckets": buckets}))
     return (await tx.execute(_RELEASE, {"topics": topics, "buckets": free})).rowcount
 
 
 async def count(tx: Transaction) -> tuple[int, int]:
-    """Return how many events are refused, and how many wait."""
+    """Return the numbers of refused and of waiting events."""
     refused, waiting = (await tx.execute(_COUNT)).one()
     return int(refused), int(waiting)
 
@@ -90,10 +91,6 @@ async def _settle(tx: Transaction, event_id: int, statement: Any, values: Mappin
         return False
     await tx.execute(_RELEASE_KEY, {"topic": settled.topic, "key": settled.key})
     return True
-
-
-def _event(row: Row[Any]) -> HeldEvent:
-    return HeldEvent(**row._mapping)  # noqa: SLF001 SQLAlchemy's name for the row as a mapping
 
 
 _HOLD = text(

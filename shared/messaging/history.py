@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from shared.events.topics import TOPICS, Topic
-from shared.messaging import fetched
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import reading_client
 from shared.messaging.consumer import Delivery
 from shared.messaging.consumer import read as read_record
 from shared.messaging.faststream import record_of
@@ -36,15 +36,7 @@ async def read(
     the end. The time of receipt is the time of publication. Raises ``KafkaError``, and :class:`HistoryCut` if
     the broker gives nothing more before the end.
     """
-    fetched.tolerate()
-    consumer = AIOKafkaConsumer(
-        **client_options(settings, "parcours-history"),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",  # a seek would race with the default
-        isolation_level="read_committed",
-    )
-    await consumer.start()
-    try:
+    async with reading_client(settings, "parcours-history") as consumer:
         partitions = [
             TopicPartition(topic.value, number)
             for topic in topics
@@ -78,5 +70,3 @@ async def read(
             elif loop.time() - progress_at > PATIENCE_SECONDS:
                 topic, number = behind[0].topic, behind[0].partition
                 raise HistoryCut(f"{topic}/{number} could not be read to its end. Run the command again.")
-    finally:
-        await consumer.stop()

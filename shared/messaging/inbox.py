@@ -30,7 +30,7 @@ async def first_seen(tx: Transaction, received: Sequence[Received[E]]) -> list[R
     """
     if not received:
         return []
-    # In one order everywhere: two processes with the same events then never wait for each other in a circle.
+    # The same order in all processes: no deadlock between two processes with the same events.
     by_id = sorted(received, key=lambda event: (event.id.int, event.source))
     result = await insert_columns(
         tx,

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
-from shared.messaging import cluster, fetched, groups
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging import cluster, groups
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import admin_client, reading_client
 from shared.messaging.cluster import Ours
 from shared.messaging.groups import Group
 from shared.messaging.router import Subscription
@@ -50,19 +51,15 @@ async def of_groups(settings: KafkaSettings, subscriptions: Iterable[Subscriptio
 
     A group that this user may not ask about is unknown; the others are still reported.
     """
-    fetched.tolerate()
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-lag"))
-    try:
-        async with asyncio.timeout(_SECONDS):
-            found = await cluster.id_at(settings)
-            await admin.start()
-            existing = set(await admin.list_topics())
-        with cluster.belonging_to(Ours(found, lambda _: None)):
+    async with asyncio.timeout(_SECONDS):
+        found = await cluster.id_at(settings)
+    with cluster.belonging_to(Ours(found, lambda _: None)):
+        async with admin_client(settings, "parcours-lag") as admin:
+            async with asyncio.timeout(_SECONDS):
+                existing = set(await admin.list_topics())
             return [
                 await _of_group(settings, admin, subscription, existing) for subscription in subscriptions
             ]
-    finally:
-        await admin.close()
 
 
 async def _of_group(
@@ -71,7 +68,7 @@ async def _of_group(
     topic, group_id = subscription.topic.value, subscription.group_id
     try:
         async with asyncio.timeout(_SECONDS):
-            # Asked about a topic that does not exist, some brokers create it.
+            # Asked about a missing topic, some brokers create it.
             numbers = (
                 (await groups.partitions_of(admin, [topic]))[topic] if topic in existing else frozenset()
             )
@@ -115,17 +112,10 @@ async def _waiting(
     """Return, for each partition with waiting records, their number at most and the time of the first."""
     if not offsets:
         return []
-    consumer = AIOKafkaConsumer(
-        **client_options(settings, "parcours-lag"),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
-    await consumer.start()
-    try:
+    async with reading_client(settings, "parcours-lag") as consumer:
         ends = await consumer.end_offsets(list(offsets))
         beginnings = await consumer.beginning_offsets(list(offsets))
-        # A group without an offset begins with the first record, as one whose next record is gone does.
+        # A group without an offset, or whose next record is deleted, begins with the first record.
         starts = {part: max(offset, beginnings[part]) for part, offset in offsets.items()}
         behind = {part for part, start in starts.items() if start < ends[part]}
         found: list[tuple[int, datetime]] = []
@@ -142,6 +132,4 @@ async def _waiting(
                     )
                     behind.discard(part)
             behind = {part for part in behind if await consumer.position(part) < ends[part]}
-    finally:
-        await consumer.stop()
     return found

@@ -118,8 +118,6 @@ class _Destination(NamedTuple):
 
 
 class _Route(NamedTuple):
-    """What events of one type have in common."""
-
     type: str
     source: str
     misrouted: bool
@@ -147,7 +145,6 @@ def _answers(portal: Portal) -> _Destination:
 
 
 def _columns_of(routes: Mapping[_Route, int]) -> dict[str, list[Any]]:
-    """Return the routes as columns, a row for each destination."""
     rows = [
         (number, route, destination) for route, number in routes.items() for destination in route.destinations
     ]
@@ -179,7 +176,7 @@ async def unsent(tx: Transaction) -> tuple[int, float]:
     return int(count), float(age)
 
 
-# In the order of the events: ids are given in it, and each key is relayed in the order of ids.
+# In the order of the events: the relay publishes each key in the order of ids.
 _INSERT = text(
     """
     INSERT INTO outbox (bucket, topic, key, event_id, type, source, traceparent, data, misrouted, portal)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from shared.events.cloudevents import Record
 from shared.events.topics import Topic
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import admin_client
 
 FORMER_COUNTS = timedelta(hours=1)
 """How long the former number of partitions counts after some were added; producers learn of it late."""
@@ -43,15 +43,11 @@ def lies_right(record: Record, key: str, numbers: Sequence[PartitionNumber]) -> 
 
 async def number_of_partitions(settings: KafkaSettings, topic: Topic) -> int:
     """Ask the broker how many partitions a topic has now. Raises ``ConnectionError``."""
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-partitions"))
     try:
-        async with asyncio.timeout(_SECONDS):
-            await admin.start()
+        async with asyncio.timeout(_SECONDS), admin_client(settings, "parcours-partitions") as admin:
             [described] = await admin.describe_topics([topic.value])
     except (KafkaError, TimeoutError) as error:
         raise ConnectionError(f"the partitions of {topic} are not known: {error}") from error
-    finally:
-        await admin.close()
     if not described["partitions"]:
         raise ConnectionError(f"the partitions of {topic} are not known: error {described['error_code']}")
     return len(described["partitions"])

@@ -68,7 +68,7 @@ EVENTS = PersonalData(
     until="l’événement soit publié, ou que l’exploitation y renonce",
     of_agent=_AGENT_IN_OUTBOX,
     of_address=_ADDRESS_IN_OUTBOX,
-    # The row stays: a portal's feed has its number. What was held back will not be sent.
+    # The row stays, with its number in a portal's feed. A held event will not be sent.
     emptied={
         "key": "''",
         "data": "'{}'",
@@ -104,7 +104,7 @@ REGISTER = Register(
             of_address=BY_ADDRESS.format("actor"),
             proof=True,
         ),
-        # Without a condition: the job that forgets an agent empties the row of its own request.
+        # Without a condition: the erasure itself empties the row.
         PersonalData(
             table=ErasureRow,
             whose=Whose.AGENTS,

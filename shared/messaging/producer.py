@@ -55,7 +55,7 @@ class OutgoingRecord(NamedTuple):
     @property
     def is_too_large(self) -> bool:
         """Whether it is larger than any topic takes, alone in its batch."""
-        if len(self.value) < MAX_RECORD_BYTES // 2:  # all but few: the rest is cheap to leave out
+        if len(self.value) < MAX_RECORD_BYTES // 2:  # true for nearly all
             return False
         size: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(self.key, self.value, self.headers)
         return size > MAX_RECORD_BYTES
@@ -79,10 +79,10 @@ class Producer:
         try:
             kafka = await _started(settings, transactional_id)
         except UnknownError:
-            # What the embedded broker answers when asked for a producer id (ADR 0003).
+            # The embedded broker has no producer ids (ADR 0003).
             log.warning("The broker has no producer ids: a retry or a relay that slept may publish twice.")
             return cls(await _started(settings, None), settings, None)
-        # From here on an idempotent producer, which begins no transaction: the id and the epoch stay.
+        # From now on it is an idempotent producer without transactions; id and epoch stay.
         kafka._txn_manager.transactional_id = None  # noqa: SLF001 aiokafka has no other way
         return cls(kafka, settings, transactional_id)
 
@@ -100,7 +100,7 @@ class Producer:
                 await asyncio.wait(answers)
         except asyncio.CancelledError:
             for answer in answers:
-                answer.cancel()  # nobody will ask for it
+                answer.cancel()  # nobody will await it
             raise
         return [answer.exception() for answer in answers]
 
@@ -131,7 +131,7 @@ class Producer:
             for topic in topics:
                 if topic not in unusable:
                     await _publish_epoch(newer, topic)
-        # The markers are written after the answer; the next producer gets its id when all are.
+        # The markers are written after the answer; a new producer gets its id after all are written.
         await _close(await _started(self._settings, transactional_id))
 
     async def close(self) -> None:
@@ -164,7 +164,7 @@ async def _publish_epoch(producer: AIOKafkaProducer, topic: str) -> None:
         producer._txn_manager.maybe_add_partition_to_txn(tp)  # noqa: SLF001 aiokafka adds one only as it sends
     try:
         await producer.abort_transaction()
-    except TopicAuthorizationFailedError:  # nor can the one that is fenced write there
+    except TopicAuthorizationFailedError:  # the fenced producer cannot write there either
         await producer.abort_transaction()
 
 

@@ -32,7 +32,7 @@ async def follow(
     """Report to ``on_read``, at this interval, until when each partition of these consumers is read."""
     followed = [(consumer, ReadProgress()) for consumer in consumers]
     while not stopping.is_set():
-        # Side by side: a broker answers no other request of a consumer while it has nothing for its fetch.
+        # At once: a broker answers no other request of a consumer while a fetch waits for records.
         await asyncio.gather(*(_report(on_read, consumer, progress) for consumer, progress in followed))
         await clock.pause(stopping, every)
 
@@ -48,7 +48,7 @@ async def _report(on_read: OnRead, consumer: Consumer, progress: "ReadProgress")
         if partitions:
             await on_read(topic, read, partitions)
     except IllegalStateError:
-        return  # a partition was given to another process while it was asked about
+        return  # a partition moved to another process meanwhile
     except Exception as error:
         if not isinstance(error, KafkaError) and not is_temporary(error):
             raise
@@ -92,7 +92,7 @@ class ReadProgress:
             goal = self._goals.get(partition)
             if goal is not None:
                 if position < goal.end:
-                    goal.batches = None  # not fetched yet, or a batch failed and comes again
+                    goal.batches = None  # not fetched yet, or fetched again after a failure
                 elif goal.batches is None:
                     goal.batches = batches
                 elif not busy or batches > goal.batches:

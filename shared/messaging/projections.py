@@ -23,10 +23,8 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.router import Router
 
 SLICE = 100
-"""Subjects that are restored in one transaction."""
 
 Latest = Mapping[Topic, Sequence[Received[Any]]]
-"""The last event of each subject, by topic."""
 
 ProjectedRow = Mapping[str, Any]
 
@@ -78,7 +76,6 @@ class TopicStates:
     unreadable: int = 0
 
     def latest(self) -> Latest:
-        """Return the newest event of each subject, missed or not."""
         return {
             topic: list((handled | self.missed.get(topic, {})).values())
             for topic, handled in self.handled.items()
@@ -100,7 +97,7 @@ async def read_topics(
 ) -> TopicStates:
     """Read these topics to their end."""
     states = TopicStates({topic: {} for topic in topics}, {topic: {} for topic in topics})
-    # What is older than the inbox remembers had its effect long ago, or never will have one.
+    # An event older than the inbox remembers is treated as handled.
     forgotten = clock.now() - inbox.KEPT
     async for deliveries in history.read(settings, topics):
         events = [delivery for delivery in deliveries if isinstance(delivery, Received)]
@@ -145,14 +142,12 @@ async def rebuild(
 async def compare(states: TopicStates, database: Database, projections: Projections) -> Sequence[Compared]:
     """Compare the projections with what the topics hold."""
     async with database.quiet_transaction() as tx:
-        # As of one moment: a service at work changes its counts between two statements.
+        # One snapshot: a running service changes its counts between two statements.
         await tx.execute(_AS_OF_ONE_MOMENT)
         return await projections.compare(tx, states.latest())
 
 
 class _State(Protocol):
-    """An event of a compacted topic: the whole state of its subject."""
-
     version: int
     key: str
 

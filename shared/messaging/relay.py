@@ -31,10 +31,8 @@ SEND_DEADLINE_SECONDS = 30.0
 LAST_PASS_SECONDS = 5.0
 MAX_BACKOFF_SECONDS = 10.0
 TOPICS_SECONDS = 2.0
-"""How often the relay looks for topics that events wait for."""
 
 SLOW_SECONDS = 15.0
-"""A pass that takes this long is in trouble."""
 
 RELAYED = Counter("parcours_outbox_relayed_total", "Events published and marked sent.")
 RELAY_FAILURES = Counter("parcours_outbox_failures_total", "Passes that failed and will be tried again.")
@@ -64,7 +62,6 @@ class Relay:
         self._stopping = asyncio.Event()
 
     def wake(self) -> None:
-        """Publish soon: something was committed."""
         self._woken.set()
 
     def trouble(self) -> str | None:
@@ -75,11 +72,8 @@ class Relay:
             return f"the outbox waits for Kafka or the database for more than {SLOW_SECONDS:.0f} s"
         return None
 
-    async def start(self) -> None:
+    async def start(self) -> Producer:
         """Connect. Raises ``KafkaError``, and what the database raises."""
-        await self._connect()
-
-    async def _connect(self) -> Producer:
         producer = await Producer.connected(self._settings, self._service)
         if producer.transactional_id is not None:
             await self._database.execute_alone(
@@ -108,12 +102,11 @@ class Relay:
                 await self._after_failure(error, failures)
                 continue
             self._pass_began = None
-            if published < PASS:  # the rest is another process's, and a commit meanwhile wakes us
+            if published < PASS:  # other processes have the rest; a commit wakes this one
                 await clock.pause(self._woken, POLL_SECONDS)
         await self._last_pass()
 
     async def stop(self) -> None:
-        """End :meth:`run` after this pass and a last one."""
         self._stopping.set()
         self._woken.set()
 
@@ -128,10 +121,10 @@ class Relay:
 
         Raises the error that ended the pass too soon.
         """
-        producer = self._producer or await self._connect()  # before a bucket is locked: it may take long
+        producer = self._producer or await self.start()  # it may take long, so before a bucket is locked
         async with self._database.quiet_transaction() as tx:
             await tx.execute(_WITHOUT_SORTING)
-            # In a statement of its own, so that the next one sees what the last owner marked.
+            # A separate statement, so that the next one sees what the last owner marked.
             lock = {"space": held.LOCK_SPACE, "buckets": BUCKETS, "most": PASS}
             buckets = list(await tx.scalars(_LOCK, lock))
             result = await self._publish_buckets(tx, producer, buckets) if buckets else SendResult()
@@ -145,7 +138,7 @@ class Relay:
 
     async def release_waiting(self) -> None:
         """Release the events whose topics have been created since they were held back."""
-        producer = self._producer or await self._connect()
+        producer = self._producer or await self.start()
         async with self._database.quiet_transaction() as tx:
             topics = await held.waiting_topics(tx)
             if not topics:
@@ -157,16 +150,16 @@ class Relay:
         self, tx: Transaction, producer: Producer, buckets: Sequence[int]
     ) -> SendResult:
         others = await self._claim(producer, buckets)
-        # By the connection that has the locks, which it had when we claimed if it still answers.
+        # On the connection that has the locks. If it still answers, it had them when we claimed.
         rows = (await tx.execute(_UNSENT, {"buckets": buckets, "most": PASS})).all()
         try:
             async with asyncio.timeout(SEND_DEADLINE_SECONDS):
                 await self._fence(tx, producer, others)
                 result = await self._sending.send(producer, rows)
         except BaseException:
-            await self.close()  # while the buckets are still ours, so that nothing of them leaves later
+            await self.close()  # while the buckets are ours, so that nothing is sent later
             raise
-        # After a failure something may still be on its way: the claims stay, and the next pass fences us.
+        # After a failure records may still be on their way: the claims stay, and the next pass fences us.
         await self._finish(tx, result, others, buckets if result.failure is None else ())
         return result
 
@@ -241,7 +234,7 @@ async def _mark(
             heard.setdefault(row.portal, []).append(row.id)
     cursors: dict[int, int] = {}
     if heard:
-        # In the order of names: two processes then never wait for each other in a circle.
+        # In the order of names: no deadlock between two processes.
         feeds = {"portals": sorted(heard), "numbers": [len(heard[portal]) for portal in sorted(heard)]}
         for feed in await tx.execute(_NUMBER, feeds):
             ids = heard[feed.portal]
@@ -251,12 +244,12 @@ async def _mark(
     await tx.execute(_MARK, {"ids": marked, "cursors": numbers, "fenced": fenced, "settled": settled})
 
 
-# After an outage the planner believes that most rows are unsent: it would walk the primary key past all that
-# was ever sent, or sort all that is unsent in every pass. BETWEEN and not "=", here and below: then the index
-# of unsent rows is the only one in the order that is asked for, and without sorting the only way.
+# After an outage the planner believes that most rows are unsent: it would walk the primary key past all sent
+# rows, or sort all unsent rows in every pass. BETWEEN instead of "=", here and below, leaves the index of
+# unsent rows as the only one in the wanted order, and so as the only way without sorting.
 _WITHOUT_SORTING = text("SET LOCAL enable_sort = off")
-# Buckets for one pass that nobody else serves: all while little waits, else as few as fill it, so that
-# replicas share them; in random order, or replicas would queue for the same one. CASE: no other is locked.
+# Buckets for one pass that no other process serves: all while little waits, else as few as fill the pass, so
+# that replicas share them. In random order, or replicas would queue for one bucket. CASE: locks no other.
 _LOCK = text(
     """
     WITH waiting AS (
@@ -272,7 +265,7 @@ _LOCK = text(
     SELECT bucket FROM placed
      WHERE CASE WHEN before < :most THEN pg_try_advisory_xact_lock(:space, bucket) ELSE false END"""
 )
-# CASE: the keys that are held back are looked up only where there are any, each by the index.
+# CASE: held keys are looked up only if there are any, each by the index.
 _UNSENT = text(
     """
     SELECT unsent.*
@@ -293,7 +286,7 @@ _UNSENT = text(
 _UNSENT_TOPICS = text(
     "SELECT DISTINCT topic FROM outbox WHERE sent_at IS NULL AND held IS NULL AND topic IS NOT NULL"
 )
-# Where there is no other producer, nobody has claimed anything.
+# Without another producer there are no claims.
 _REGISTER = text(
     """
     WITH unclaimed AS (
@@ -304,8 +297,8 @@ _REGISTER = text(
     INSERT INTO outbox_producer (transactional_id) VALUES (:producer)"""
 )
 _FORGET = text("DELETE FROM outbox_producer WHERE transactional_id = :producer")
-# A bucket without a row: Postgres crashed and lost the claims, for the table is unlogged, so that a claim
-# waits for no disk. Every producer there is may have claimed it.
+# A bucket without a row: Postgres crashed and lost the claims. The table is unlogged, so that a claim waits
+# for no disk. Every existing producer may have claimed the bucket.
 _CLAIM = text(
     """
     INSERT INTO outbox_bucket AS kept (bucket, claimed_by)
@@ -323,7 +316,7 @@ _NUMBER = text(
         ON CONFLICT (portal) DO UPDATE SET last = feed.last + excluded.last
     RETURNING portal, last"""
 )
-# The claims end with the pass: nothing of these buckets is on its way any more.
+# The claims end with the pass: no record of these buckets is on its way any more.
 _MARK = text(
     """
     WITH fenced AS (

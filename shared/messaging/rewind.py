@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, RebalanceInProgressError, UnknownMemberIdError
 
 from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.clients import admin_client
 from shared.messaging.groups import partitions_of
 
 
@@ -21,12 +21,8 @@ async def rewind(settings: KafkaSettings, topics: Mapping[str, str], since: date
     Offsets never move forward, and only move where something was read. Returns how many records each group
     reads again. Raises :class:`GroupInUse`, ``KafkaError``.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-rewind"))
-    await admin.start()
-    try:
+    async with admin_client(settings, "parcours-rewind") as admin:
         partitions = await partitions_of(admin, set(topics.values()))
-    finally:
-        await admin.close()
     return {
         group: await _rewind(
             settings, group, [TopicPartition(topic, number) for number in partitions[topic]], since

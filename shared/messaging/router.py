@@ -1,7 +1,7 @@
 """What a service listens to: its handlers, each with its topic and its events."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -26,7 +26,6 @@ class FromContext(CustomField):
         self._name = name
 
     async def use(self, /, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # it is awaited
-        """Return the arguments with this one. Raises ``LookupError`` if the context has no such value."""
         value = kwargs["context__"].get(self._name)
         if value is None:
             raise LookupError(f"FastStream's context has no {self._name}")
@@ -57,13 +56,13 @@ class Subscription:
     topic: Topic
     handler: Handler
     types: tuple[type[Event], ...]
+    service: str
     for_later: tuple[type[Event], ...] = ()
     own_inbox: bool = False
     awaited: bool = False
     accepts: bool = False
     answered_elsewhere: bool = False
     keeps_rejected: bool = False
-    service: str = ""
     consumers: int = 1
 
     @property
@@ -73,7 +72,6 @@ class Subscription:
 
     @property
     def is_of_portals(self) -> bool:
-        """Whether portals write to the topic, so that its records must be admitted."""
         return is_of_portals(self.topic)
 
     def answers(self, event_type: str | None) -> bool:
@@ -85,7 +83,6 @@ class Subscription:
 
     @property
     def events(self) -> list[type[Event]]:
-        """The events of the topic that are handled or parked."""
         return [
             event
             for event in EVENTS
@@ -126,30 +123,24 @@ class Router:
         """
 
         def register(handler: H) -> H:
-            types = _events_taken_by(handler)
-            self._add(
-                Subscription(
-                    topic,
-                    handler,
-                    types,
-                    tuple(for_later),
-                    own_inbox,
-                    awaited,
-                    accepts,
-                    answered_elsewhere,
-                    consumers=consumers,
-                )
+            if topic in self.subscriptions:
+                raise ValueError(f"{topic} has a handler already: one consumer group per topic")
+            self.subscriptions[topic] = Subscription(
+                topic,
+                handler,
+                _events_taken_by(handler),
+                self.service,
+                for_later=tuple(for_later),
+                own_inbox=own_inbox,
+                awaited=awaited,
+                accepts=accepts,
+                answered_elsewhere=answered_elsewhere,
+                keeps_rejected=TOPICS[topic].rejected_by == self.service,
+                consumers=consumers,
             )
             return handler
 
         return register
-
-    def _add(self, subscription: Subscription) -> None:
-        keeps_rejected = TOPICS[subscription.topic].rejected_by == self.service
-        subscription = replace(subscription, keeps_rejected=keeps_rejected, service=self.service)
-        if subscription.topic in self.subscriptions:
-            raise ValueError(f"{subscription.topic} has a handler already: one consumer group per topic")
-        self.subscriptions[subscription.topic] = subscription
 
 
 def _events_taken_by(handler: Handler) -> tuple[type[Event], ...]:

@@ -22,7 +22,7 @@ from shared.observability import logged_ids
 log = logging.getLogger(__name__)
 
 PASS = 1_000
-"""Events published in one transaction, at most of each bucket; buckets are taken until they have so many."""
+"""Events published in one transaction, at most of each bucket. Buckets are added up to this number."""
 
 _BEHIND = "an event of its key and topic that is held back stands before it"
 _NO_TOPIC = "the topic does not exist"
@@ -32,10 +32,10 @@ Sendable = Sequence[tuple[Row[Any], OutgoingRecord]]
 
 @dataclass(slots=True)
 class SendResult:
-    """What became of the events of a pass; those in none of these stay as they are, for the next one.
+    """What became of the events of a pass. Events in none of these stay as they are, for the next pass.
 
-    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is why the broker may still take some.
-    ``is_broken``: the producer's numbers have a gap now, and it can send no more.
+    ``refused`` and ``waiting`` are by id, with the reason. ``failure`` is an error after which the broker may
+    still take some events. ``is_broken``: the numbers of the producer have a gap, and it can send no more.
     """
 
     sent: list[Row[Any]] = field(default_factory=list)
@@ -74,7 +74,6 @@ class Sending:
         self._suspects: set[int] = set()
 
     async def send(self, producer: Producer, rows: Sequence[Row[Any]]) -> SendResult:
-        """Send what can be sent, and return what became of each. Raises ``KafkaError``."""
         result = SendResult()
         with traces.publishing(rows, result.sent) as contexts:
             await self._send(producer, rows, contexts, result)
@@ -85,7 +84,7 @@ class Sending:
     ) -> None:
         unusable = await producer.unusable({row.topic for row in rows if row.topic is not None})
         sendable = self._plan(rows, unusable, contexts, result)
-        if len(rows) < PASS:  # no more wait: what is not here was sent or refused by another process
+        if len(rows) < PASS:  # these are all: others were sent or refused by another process
             self._suspects.intersection_update(row.id for row in rows)
         suspects = [(row, record) for row, record in sendable if row.id in self._suspects]
         if suspects:
@@ -138,7 +137,7 @@ class Sending:
         result.is_broken = any(answers)
         known: tuple[type[KafkaError], ...] = (*TOO_LARGE, *NEVER)
         if any(isinstance(error, TOO_LARGE) for error in answers):
-            known = (*known, OutOfOrderSequenceNumber)  # of the batches that followed
+            known = (*known, OutOfOrderSequenceNumber)  # of the batches after it
         failures = [error for error in answers if error is not None and not isinstance(error, known)]
         result.failure = failures[0] if failures else None
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from shared.database import Transaction
 
 KeptRows = Mapping[str, Sequence[dict[str, Any]]]
-"""The kept rows, by table: each row by column."""
 
 
 class NamedSession(Protocol):
@@ -62,7 +61,6 @@ def _sessions_of(kept: KeptRows) -> Iterator[tuple[dict[str, Any], UUID]]:
 
 
 def _session_in(data: Any) -> str | None:
-    """Return the session that an event is about, or None."""
     try:
         found = json.loads(data).get("session_id")
         return None if found is None else str(UUID(found))

@@ -31,7 +31,6 @@ def _generated_id() -> Any:
 
 
 def _written_at() -> Any:
-    """When the row was written; the database says so."""
     return Field(
         default=None, sa_type=Timestamp, nullable=False, sa_column_kwargs={"server_default": func.now()}
     )
@@ -41,7 +40,7 @@ class InboxRow(MessagingTable, table=True):
     """An event that has had its effect. Kept 90 days."""
 
     __tablename__ = "inbox"
-    # Rows arrive in the order of time: a BRIN index finds the old ones at almost no cost.
+    # Rows arrive in the order of time: a BRIN index finds old rows at almost no cost.
     __table_args__ = (Index(None, "seen_at", postgresql_using="brin"),)
 
     event_id: UUID = Field(primary_key=True)
@@ -61,7 +60,7 @@ class OutboxRow(MessagingTable, table=True):
         Index("ix_outbox_unsent", "bucket", "id", postgresql_where=text("sent_at IS NULL AND held IS NULL")),
         Index("ix_outbox_held", "topic", "key", postgresql_where=text("held IN ('refused', 'waiting')")),
         Index("uq_outbox_feed", "portal", "cursor", unique=True, postgresql_where=text("portal IS NOT NULL")),
-        # What is deleted next stands at the beginning of each, since portals' answers stay longer.
+        # Two indexes, since portals' answers stay longer: each begins with the next rows to delete.
         Index(
             "ix_outbox_sent", "created_at", postgresql_where=text("sent_at IS NOT NULL AND portal IS NULL")
         ),
@@ -163,7 +162,7 @@ class DeadLetterRow(MessagingTable, table=True):
     topic: str
     partition: int
     offset: int = Field(sa_type=BigInteger)
-    # Tells two records apart that had the same offset on two lives of a broker that lost its disk.
+    # Tells two records apart with the same offset, before and after a broker lost its disk.
     digest: bytes
     key: bytes | None = None
     value: bytes | None = None

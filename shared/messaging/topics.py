@@ -11,7 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.events.topics import TOPICS, Topic, TopicSettings
-from shared.messaging.broker import KafkaSettings, client_options
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.clients import admin_client
 from shared.messaging.portals.registry import Portal
 
 METADATA_SECONDS = 15.0
@@ -65,16 +66,12 @@ async def create(
     ``portals`` that use Kafka get a topic each. ``replication_factor`` defaults to :func:`replicas`. Raises
     ``KafkaError``, and :class:`TopicsDiffer` if a topic is not as agreed.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
-    await admin.start()
-    try:
+    async with admin_client(settings, "parcours-topics") as admin:
         agreed = names(portals)
         wanted = replication_factor or replicas(len((await admin.describe_cluster())["brokers"]))
         created = {name: await _create(admin, name, topic, wanted) for name, topic in agreed.items()}
-        # Only now: some brokers create a topic that they are asked about, with settings of their own.
+        # Not earlier: asked about a missing topic, some brokers create it with other settings.
         await _check_partitions(admin, agreed)
-    finally:
-        await admin.close()
     return CreatedTopics(created, wanted)
 
 
@@ -90,14 +87,10 @@ async def states(settings: KafkaSettings, portals: Iterable[Portal] = ()) -> lis
 
     Raises ``KafkaError`` if the broker cannot be used.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings, "parcours-topics"))
-    try:
-        await admin.start()
-        # Of all topics: some brokers create one that they are asked about.
+    async with admin_client(settings, "parcours-topics") as admin:
+        # List all: asked about a missing topic, some brokers create it.
         existing = set(await admin.list_topics())
         return [await _state(admin, name, agreed, existing) for name, agreed in names(portals).items()]
-    finally:
-        await admin.close()
 
 
 async def _state(
@@ -159,7 +152,7 @@ def durable(replication_factor: int) -> dict[str, str]:
 async def _check_partitions(admin: AIOKafkaAdminClient, agreed: Mapping[str, TopicSettings]) -> None:
     deadline = time.monotonic() + METADATA_SECONDS
     found = await _partitions(admin, list(agreed))
-    # A broker may report a topic that it has just created a little later.
+    # A broker may report a new topic a little later.
     while any(found.get(name, 0) == 0 for name in agreed) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
         found = await _partitions(admin, list(agreed))

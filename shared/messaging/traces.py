@@ -96,7 +96,7 @@ def created(event: Event, event_id: object, source: str, traceparent: str | None
     attributes = {
         **_cloudevent(event, event_id, source),
         **{f"parcours.{name}": value for name, value in _ids_of(event).items()},
-        # A code, unlike the reason of a withdrawal, which somebody wrote.
+        # A code, unlike the reason of a withdrawal, which is free text.
         "parcours.reason": event.reason if isinstance(event, EnrolmentRefused | SeatNotObtained) else None,
     }
     span = tracing.begin(f"create {type(event).__name__}", traceparent, "producer", attributes)
@@ -136,7 +136,6 @@ def publishing(rows: Sequence[Row[Any]], sent: Sequence[Row[Any]]) -> Iterator[M
 
 
 def _messaging(topic: str, operation: str) -> dict[str, object]:
-    """Return attributes by OpenTelemetry's conventions for messaging."""
     return {
         "messaging.system": "kafka",
         "messaging.destination.name": str(topic),

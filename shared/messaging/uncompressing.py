@@ -13,7 +13,6 @@ import cramjam
 MAX_BYTES = 16 * 1024 * 1024
 """Bytes of the records of a batch. Producers close a batch at 1 MB or less by default."""
 MAX_HEAD = 1024
-"""Bytes before the records."""
 
 _XERIAL = struct.Struct(">8sii")
 _XERIAL_MAGIC = b"\x82SNAPPY\x00"

@@ -19,7 +19,6 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.groups import Group
 
 LOOK_SECONDS = 5.0
-"""How often the watchdog looks."""
 OUTDATED_SECONDS = 30.0
 """After this time a result says nothing any more: a look takes 10 s at most if Kafka hangs."""
 
@@ -44,7 +43,6 @@ LAG_SECONDS = Gauge(
 )
 
 Lags = Mapping[TopicPartition, int]
-"""How many records wait in each partition that a consumer reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,7 @@ class Behind:
 class Groups(Protocol):
     """Kafka's groups. See :class:`shared.messaging.groups.ConsumerGroups`."""
 
-    async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None:
-        """Return these groups by id, each given with its topic. Returns None if Kafka does not answer."""
+    async def look(self, topics: Mapping[str, str]) -> Mapping[str, Group] | None: ...
 
 
 class Watchdog:
@@ -129,7 +126,6 @@ class Watchdog:
             self._measure(groups, lags)
 
     def _is_well(self, consumer: Consumer, groups: Mapping[str, Group] | None, lag: Lags | None) -> bool:
-        """Return whether a consumer that is not busy has all records, or cannot have more."""
         if consumer.kafka is None or groups is None:
             return True
         is_member = consumer.member_id in groups[consumer.subscription.group_id].members
@@ -193,7 +189,7 @@ async def _lags(consumer: Consumer) -> Lags | None:
         return None
     try:
         async with asyncio.timeout(5):
-            ends = await kafka.end_offsets(kafka.assignment())  # of what is committed, for read_committed
+            ends = await kafka.end_offsets(kafka.assignment())  # with read_committed: of committed records
             return {
                 partition: max(0, end - await kafka.position(partition))
                 + consumer.in_hand[partition.partition]

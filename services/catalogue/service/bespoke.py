@@ -16,7 +16,7 @@ from services.catalogue.service.failures import Impossible, Missing, unless_refu
 from services.catalogue.service.sessions import claim_reference, with_prerequisite
 from services.catalogue.store import audit_log, bespoke, offers, session_lists, sessions
 from services.catalogue.store.audit_log import Action
-from services.catalogue.store.outbox import outbox
+from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import AuditLogRow
 from shared import clock, read_log
 from shared.database import Transaction
@@ -33,7 +33,7 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
     """Keep the requests of authorities, for their delegation to answer; say of each that it is here."""
     new = await bespoke.add(tx, requests)
     acknowledgements = [rules.acknowledged(request) for request in new]
-    await outbox.publish(tx, [event for event in acknowledgements if event is not None])
+    await OUTBOX.publish(tx, [event for event in acknowledgements if event is not None])
 
 
 async def answer(
@@ -73,7 +73,7 @@ async def close_of(tx: Transaction, addresses: Collection[str], until: datetime)
 
     They asked to be. Nothing is said of requests that are forgotten because their time is over.
     """
-    await outbox.publish(
+    await OUTBOX.publish(
         tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
     )
 

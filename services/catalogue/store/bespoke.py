@@ -13,7 +13,7 @@ from services.catalogue.rules.bespoke import BespokeRequest, BespokeState
 from services.catalogue.rules.searching import Position, Viewer
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
-from services.catalogue.store.outbox import outbox
+from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import BespokeRequestRow
 from shared.database import Transaction, in_order, insert_many, next_to
 from shared.events.catalogue import BespokeRequestAnswered
@@ -130,7 +130,7 @@ async def save(
         col(BespokeRequestRow.bespoke_id) == columns.pop("bespoke_id")
     )
     await tx.execute(statement.values(**columns))
-    await outbox.publish(tx, [] if event is None else [event])
+    await OUTBOX.publish(tx, [] if event is None else [event])
     changes: dict[str, list[str | None]] = {"state": [before.state.value, after.state.value]}
     if after.session_id is not None:
         changes["session_id"] = [None, str(after.session_id)]

@@ -2,4 +2,4 @@
 
 from shared.messaging.outbox import Outbox
 
-outbox = Outbox("catalogue")
+OUTBOX = Outbox("catalogue")

@@ -13,7 +13,7 @@ from services.catalogue.rules.resources import CHANGEABLE, Kind, Resource
 from services.catalogue.rules.searching import Position
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
-from services.catalogue.store.outbox import outbox
+from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.store.search import matches
 from services.catalogue.tables import ResourceRow
 from shared.database import Transaction, in_order, insert_many, next_to
@@ -117,7 +117,7 @@ async def publish(
     rows = [_columns(resource) for _, resource in changes]
     stored = set((await insert_many(tx, ResourceRow, rows, then=_REPLACE_IF_NEWER)).scalars())
     changes = [(before, after) for before, after in changes if after.resource_id in stored]
-    await outbox.publish(tx, [_event(after) for _, after in changes])
+    await OUTBOX.publish(tx, [_event(after) for _, after in changes])
     await audit_log.record(tx, [_entry(actor, before, after) for before, after in changes])
 
 

@@ -25,7 +25,7 @@ from services.catalogue.rules.sessions import (
 )
 from services.catalogue.store import audit_log
 from services.catalogue.store.audit_log import Action, AuditEntry
-from services.catalogue.store.outbox import outbox
+from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import SessionRow, TrainerRow
 from shared.database import Transaction, insert_many, update_many
 from shared.events.catalogue import Module
@@ -171,7 +171,7 @@ async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
     if announced:
         rows = [_changing_columns(done.session) for done in announced]
         await update_many(tx, SessionRow, rows, by="session_id")
-        await outbox.publish(tx, [event for done in announced for event in done.events])
+        await OUTBOX.publish(tx, [event for done in announced for event in done.events])
 
 
 async def save(
@@ -188,8 +188,8 @@ async def save(
     if changed:
         await update_many(tx, SessionRow, changed, by="session_id")
     await _save_trainers(tx, changes)
-    await outbox.publish(tx, [event for _, done in changes for event in done.events])
-    await outbox.publish(tx, [done.trainers for _, done in changes if done.trainers is not None])
+    await OUTBOX.publish(tx, [event for _, done in changes for event in done.events])
+    await OUTBOX.publish(tx, [done.trainers for _, done in changes if done.trainers is not None])
     entries = [_entry(actor, action, before, done.session) for before, done in changes]
     await audit_log.record(tx, [entry for entry in entries if entry is not None])
 

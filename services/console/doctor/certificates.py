@@ -1,4 +1,4 @@
-"""How long certificates are still valid. One that a server presented is looked at where it was verified."""
+"""How long certificates are still valid."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from shared.certificates import SOON, end_of, files_of, first_end
 
 
 def finding(about: str, certificate: Mapping[str, Any] | None, now: datetime) -> Finding:
-    """Return the line about what a server presented; None where there is no TLS, or it is not verified."""
+    """Return the line about the certificate of a server; None is no TLS, or an unverified certificate."""
     end = end_of(certificate)
     if end is None:
         return Finding(about, "certificate", Mark.SKIPPED, "none, or not verified")
@@ -18,7 +18,7 @@ def finding(about: str, certificate: Mapping[str, Any] | None, now: datetime) ->
 
 
 def of_files(about: str, kafka_ca_file: Path | None, now: datetime) -> list[Finding]:
-    """Return a line for each file of authorities of which one ends soon, or that cannot be read."""
+    """Return a line for each file of authorities that is unreadable, or has one that ends soon."""
     found = []
     for name, file in files_of(kafka_ca_file).items():
         try:

@@ -1,4 +1,4 @@
-"""The way of mails: whether the relay takes them, and whether the DNS lets others believe them."""
+"""Mails: whether the relay accepts them, and whether the DNS records make them credible."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PUBLISH = "publish it: python -m services.notifier mails dns"
 
 @dataclass(frozen=True, slots=True)
 class DnsOptions:
-    """Whom to ask (None: this machine's name server), on which port, and what the DKIM key is called."""
+    """The name server (None: this machine's), its port, and the name of the DKIM key."""
 
     server: str | None
     port: int
@@ -29,7 +29,7 @@ class DnsOptions:
 
 
 async def relay(settings: Settings) -> list[Finding]:
-    """Connect to the relay, log in and ask whether it takes mails; none is sent."""
+    """Connect to the relay, log in and ask whether it accepts mails; none is sent."""
     about = f"smtp {settings.smtp_host}:{settings.smtp_port}"
     connection = SmtpConnection(settings.smtp_server, _TIMEOUTS)
     try:
@@ -47,7 +47,7 @@ async def relay(settings: Settings) -> list[Finding]:
 
 
 async def records(settings: Settings, options: DnsOptions) -> list[Finding]:
-    """Look up the records that let others believe our mails, as the settings imply them."""
+    """Look up the DNS records for our mails that the settings imply."""
     if settings.parcours_trial and options.server is None:
         return [Finding("dns", "sender", Mark.SKIPPED, "a trial's mails go to nobody")]
     try:
@@ -71,7 +71,7 @@ async def _look_up(record: DnsRecord, resolver: Resolver) -> Finding:
 
 
 _Judge = Callable[[DnsRecord, Sequence[str]], str | None]
-"""What is wrong with what is published; None: nothing."""
+"""Returns what is wrong with the published records, or None."""
 
 
 def _judge(record: DnsRecord) -> _Judge:

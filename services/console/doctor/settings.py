@@ -20,14 +20,14 @@ from shared.settings import ServiceSettings
 
 @dataclass(slots=True)
 class FoundSettings:
-    """The settings of the services that can be read, and what was found on the way."""
+    """The readable settings of the services, and the lines about them."""
 
     findings: list[Finding] = field(default_factory=list)
     settings: dict[str, ServiceSettings] = field(default_factory=dict)
 
 
 def load_all(services: Sequence[Definition]) -> FoundSettings:
-    """Read the settings of these services, where their database's URL is set."""
+    """Read the settings of the services whose database URL is set."""
     loaded = FoundSettings()
     for definition in services:
         url = f"{definition.name.upper()}_DATABASE_URL"
@@ -66,7 +66,7 @@ def _whole(name: str, settings: ServiceSettings) -> Finding:
 
 
 def _files(name: str, settings: ServiceSettings) -> list[Finding]:
-    """Return a line for each file of JSON that cannot come into force, and of authorities that ends soon."""
+    """Return a line for each unusable file of JSON, and each file of authorities that ends soon."""
     trial = settings.parcours_trial
     found = certificates.of_files(name, settings.kafka_ca_file, clock.now())
     try:

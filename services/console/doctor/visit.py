@@ -1,4 +1,4 @@
-"""All that the doctor looks at, in order."""
+"""The order of what the doctor looks at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,16 @@ from shared.settings import ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class DoctorOptions:
-    """What an operator may choose."""
-
     dns: DnsOptions
     disk: DiskOptions
 
 
 async def look(services: Sequence[Definition], options: DoctorOptions) -> list[Finding]:
-    """Return the lines of everything that the settings lead to."""
+    """Return all lines."""
     loaded = load_all(services)
     findings = list(loaded.findings)
     cluster_id = None
-    for settings in list(loaded.settings.values())[:1]:  # the broker is that of all
+    for settings in list(loaded.settings.values())[:1]:  # all share one broker
         cluster_id, found = await brokers.look(settings, _portals(settings))
         findings += found
     for definition in services:
@@ -40,7 +38,7 @@ async def look(services: Sequence[Definition], options: DoctorOptions) -> list[F
 
 
 def _portals(settings: ServiceSettings) -> Portals:
-    """Return the portals; none where the file has a mistake, which is a line of its own."""
+    """Return the portals; none if the file has a mistake, which has a line of its own."""
     try:
         return registry.read(settings.portals_file, trial=settings.parcours_trial)
     except UnreadablePortals:

@@ -1,7 +1,7 @@
-"""The way of one request over all services: received, decided, published, heard, queued and sent, when.
+"""The way of one request through all services: received, decided, published, read, queued and sent.
 
-By the id of a request (its ``ce_id``), of an enrolment, a session or a mail, or by the reference in a letter.
-Names, addresses and identifiers of people are left out, unless they are asked for.
+The id is that of a request (its ``ce_id``), an enrolment, a session or a mail, or the reference in a letter.
+Names, addresses and identifiers of people are left out unless asked for.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ __all__ = ["TraceOptions", "trace"]
 
 
 async def trace(settings: ConsoleSettings, identifier: str, options: TraceOptions) -> list[Finding]:
-    """Return the steps in the order of time, then whoever could not be asked."""
+    """Return the steps in the order of time, then what could not be asked."""
     traced = RequestTrace(identifier)
     if traced.known_id is not None:
         traced.event_ids.add(traced.known_id)
@@ -46,5 +46,5 @@ async def trace(settings: ConsoleSettings, identifier: str, options: TraceOption
 
 
 def _place_in_time(step: Finding) -> tuple[bool, datetime, bool]:
-    """Put a record before what was made of it in the same millisecond, and what has no time at the end."""
+    """Put a record before its effects in the same millisecond, and steps without a time at the end."""
     return step.at is None, step.at or clock.now(), step.about != "kafka"

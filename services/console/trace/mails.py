@@ -1,4 +1,4 @@
-"""The mails about a request, and what the notifier's relay answered."""
+"""The mails about a request, and the relay's answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from shared import clock
 
 
 async def add_mails(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add the mails about these enrolments, and those that these events called for."""
+    """Add the mails about these enrolments and events."""
     of_notifier = await ask_service(
         NOTIFIER,
         settings,

@@ -1,4 +1,4 @@
-"""What the inboxes and parking lots of the services know of the events of a request."""
+"""What the inboxes and dead letters of the services know about the events of a request."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -15,14 +15,14 @@ from shared.messaging.tables import DeadLetterRow, InboxRow
 
 
 async def add_mechanisms(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Add which service has read, parked or not heard these events."""
+    """Add which services have read, parked or not received these events."""
     for answer in await ask_in_transaction(DEFINITIONS, settings, lambda tx: _heard(tx, traced.event_ids)):
         _add(traced, answer)
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a service's mechanisms know of events."""
+    """What a service has of these events."""
 
     rows: list[InboxRow]
     parked: list[DeadLetterRow]

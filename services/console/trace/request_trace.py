@@ -1,4 +1,4 @@
-"""What is known of the way of a request while it is followed."""
+"""What is known of a request while it is followed."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """Who asks, whether people are named, and how far back an id is looked for that no service knows."""
+    """The reader, whether people are named, and how far back an unknown id is searched."""
 
     reading: Reading
     with_personal_data: bool
@@ -19,7 +19,7 @@ class TraceOptions:
 
 @dataclass(slots=True)
 class RequestTrace:
-    """What is known so far, and the ids by which the next one is asked."""
+    """What is known so far, and the ids for the next questions."""
 
     identifier: str
     steps: list[Finding] = field(default_factory=list)
@@ -33,7 +33,7 @@ class RequestTrace:
 
     @property
     def known_id(self) -> UUID | None:
-        """The identifier as an id; None: it is a reference."""
+        """The identifier as a UUID, or None for a reference."""
         try:
             return UUID(self.identifier)
         except ValueError:
@@ -41,5 +41,5 @@ class RequestTrace:
 
 
 def step(service: str, what: str, at: datetime | None, found: str) -> Finding:
-    """Return what happened, where and when; nobody has to do anything about it."""
+    """Return a step that needs no action."""
     return Finding(service, what, Mark.OK, found, at=at)

@@ -22,7 +22,7 @@ from services.notifier.service import mails
 
 
 async def add_requests(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add what enrolment knows; of a mail, by the enrolment that it is about."""
+    """Add what enrolment knows; for a mail, by its enrolment."""
 
     async def find(identifier: str) -> ServiceAnswer[Sequence[IdExplanation]]:
         return await ask_service(ENROLMENT, settings, lambda tx: explain(tx, identifier, options.reading))

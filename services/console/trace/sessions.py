@@ -13,7 +13,7 @@ from shared.database import Transaction
 
 
 async def add_sessions(settings: ConsoleSettings, traced: RequestTrace) -> None:
-    """Compare what the services know of a session, where the id is that of one."""
+    """Compare what the services know of the session with this id."""
     session_id = traced.known_id
     if session_id is None:
         return

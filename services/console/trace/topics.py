@@ -1,4 +1,4 @@
-"""Where the records of a request, and of what was made of it, lie in Kafka."""
+"""Where the records of a request, and of its effects, lie in Kafka."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ from shared import clock
 from shared.events.topics import Topic, is_of_portals
 
 BEFORE, AFTER = timedelta(minutes=1), timedelta(minutes=10)
-"""Where a record is looked for, about the moment at which a service knows it: clocks differ, relays wait."""
+"""How far around the known time a record is searched: clocks differ, and relays wait."""
 
 
 async def add_topics(settings: ConsoleSettings, traced: RequestTrace, options: TraceOptions) -> None:
-    """Add where the records lie: the request's, and those of the events that were published."""
+    """Add the places of the records: of the request, and of published events."""
     requests = [topic.value for topic in Topic if is_of_portals(topic)]
     is_known = bool(traced.steps)
     if traced.known_id is not None and (traced.received_at is not None or not is_known):

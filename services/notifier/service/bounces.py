@@ -7,7 +7,7 @@ from services.notifier.letters import bounces as reports
 from services.notifier.letters.addresses import canonical
 from services.notifier.letters.bounces import ReturnPath, Suppression
 from services.notifier.store import bounces, claims, mails, people
-from services.notifier.store.events import outbox
+from services.notifier.store.events import OUTBOX
 from shared import read_log
 from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
@@ -27,7 +27,7 @@ async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
     event = await bounces.save(tx, mail, bounce, raw)
     if event is None:
         return "known"
-    await outbox.publish(tx, [event])
+    await OUTBOX.publish(tx, [event])
     return "taken"
 
 

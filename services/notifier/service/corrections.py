@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from services.notifier.letters import Letter, LetterType
 from services.notifier.store import bounces, corrections, people, queue
-from services.notifier.store.events import outbox
+from services.notifier.store.events import OUTBOX
 from services.notifier.store.queue import Addressee
 from shared import read_log
 from shared.database import Transaction
@@ -35,7 +35,7 @@ async def request(
     if not person.is_correctable or person.address != seen:
         return None
     corrected = AgentCorrected(issuer=agent.issuer, agent_id=agent.agent_id, email=address)
-    [request_id] = await outbox.publish(tx, [corrected])
+    [request_id] = await OUTBOX.publish(tx, [corrected])
     await read_log.record(tx, reading, ReadKind.CORRECTION, agents=[agent], about=[request_id])
     return request_id
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.notifier.store import erasures, fan_outs, people
-from services.notifier.store.events import outbox
+from services.notifier.store.events import OUTBOX
 from services.notifier.store.people import KnownPerson
 from shared import clock, read_log
 from shared.database import Transaction
@@ -42,7 +42,7 @@ async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Read
 
     Who asks is recorded.
     """
-    request_id = await erasure.request(tx, outbox, agent, now)
+    request_id = await erasure.request(tx, OUTBOX, agent, now)
     await read_log.record(tx, reading, ReadKind.ERASURE, agents=[agent], about=[request_id])
     return request_id
 

@@ -13,7 +13,7 @@ from services.notifier.service import people
 from services.notifier.store import attempts, bounces, claims, enrolments, mails
 from services.notifier.store.attempts import WrittenLetter
 from services.notifier.store.context import contexts
-from services.notifier.store.events import outbox
+from services.notifier.store.events import OUTBOX
 from services.notifier.store.mails import MailPlace
 from services.notifier.tables import MailAttemptRow, MailAuditRow, MailRow, MailState
 from shared import clock, read_log
@@ -211,7 +211,7 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
     if waits:
         if sent:
             event = await mails.mark_as_sent(tx, mail_id)
-            await outbox.publish(tx, [event])
+            await OUTBOX.publish(tx, [event])
         else:
             await mails.requeue(tx, mail_id)
         await mails.add_to_audit_log(tx, actor, {mail_id: RESOLVED_AS_SENT if sent else RESENT})

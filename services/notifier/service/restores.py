@@ -13,7 +13,7 @@ from uuid import UUID
 
 from services.notifier.service.mails import END_KNOWN
 from services.notifier.store import mails, restores
-from services.notifier.store.events import outbox
+from services.notifier.store.events import OUTBOX
 from services.notifier.store.restores import UNFINISHED, KnownEnd
 from services.notifier.tables import MailState
 from shared import clock
@@ -82,9 +82,9 @@ async def reconcile(
             if mail_id not in published
         ],
     )
-    await outbox.publish(tx, list(unheard.values()))
+    await OUTBOX.publish(tx, list(unheard.values()))
     if missing:
-        await outbox.remember(tx, missing)
+        await OUTBOX.remember(tx, missing)
     if marked or unheard:
         await mails.add_to_audit_log(tx, actor, dict.fromkeys((*marked, *unheard), END_KNOWN))
     number = len(marked) + len(unheard)

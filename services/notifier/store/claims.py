@@ -13,7 +13,7 @@ from services.notifier.letters import LetterContext, LetterDetails, LetterType, 
 from services.notifier.store import attempts, bounces, rate_limiter
 from services.notifier.store.attempts import SendAttempt, WrittenLetter
 from services.notifier.store.context import contexts
-from services.notifier.store.events import PUBLISHED, PublishedMail, bounced, ended, outbox
+from services.notifier.store.events import OUTBOX, PUBLISHED, PublishedMail, bounced, ended
 from services.notifier.tables import MailRow, MailState
 from shared.database import Transaction
 from shared.events import Event
@@ -204,7 +204,7 @@ async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]
             )
         events.append(ended(mail, suppressed=settlement.suppressed or settlement.bad_address is not None))
     await bounces.suppress_bad(tx, bad)
-    await outbox.publish(tx, [event for event in events if event is not None])
+    await OUTBOX.publish(tx, [event for event in events if event is not None])
 
 
 def _attempt(settlement: Settlement) -> SendAttempt:

@@ -9,7 +9,7 @@ from shared.events import Event
 from shared.events.notifier import BounceKind, EmailBounced, EmailFailed, EmailSent
 from shared.messaging.outbox import Outbox
 
-outbox = Outbox("notifier")
+OUTBOX = Outbox("notifier")
 
 PUBLISHED = (
     "mail.mail_id, issuer, recipient, template, "

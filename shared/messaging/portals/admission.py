@@ -49,7 +49,6 @@ ACCEPTED_WINDOW = timedelta(days=60)
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _QUOTED = 40
-"""Characters of a header's name that a rejection quotes."""
 _DELEGATIONS = frozenset(Delegation)
 _NO_SIRET = "is not a SIRET: its check digit does not fit"
 _NO_DELEGATION = "is no delegation's code"
@@ -77,7 +76,6 @@ class Rejected:
 
     @property
     def explanation(self) -> str:
-        """Why, in one line."""
         listed = "; ".join(f"{problem.pointer} {problem.message}".lstrip() for problem in self.problems)
         return f"{self.code}: {listed}"
 
@@ -146,7 +144,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
         if contract is None or contract not in EVENTS:
             raise _because(RejectionCode.UNKNOWN_TYPE, _NO_TYPE)
         received = _admit(replace(record, topic=contract.TOPIC), envelope, portal)
-        # What is passed on is written anew, with the issuer of each agent.
+        # The service writes the event again, with the issuer of each agent.
         if len(received.event.model_dump_json().encode()) > MAX_BYTES:
             raise _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
         return received
@@ -323,7 +321,6 @@ def _moment(time: str) -> datetime | None:
 
 
 _Employers = Sequence[tuple[str, Employer]]
-"""The employers that an event names, each with its JSON pointer."""
 
 
 def _mistakes(event: Event, employers: _Employers) -> Iterator[FieldProblem]:
@@ -345,7 +342,6 @@ def _is_siret(number: str) -> bool:
 
 
 def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator[FieldProblem]:
-    """Yield the agents and authorities that the portal may not act for."""
     for pointer, employer in employers:
         if not portal.limits.allow(employer):
             yield FieldProblem(pointer=pointer, message=_NOT_THEIRS)
@@ -358,7 +354,7 @@ def _not_theirs(event: Event, employers: _Employers, portal: Portal) -> Iterator
     ):
         yield FieldProblem(pointer="/delegation", message=_NOT_THEIRS)
     if isinstance(event, SubscriptionChanged | AgentCorrected | AgentErasureRequested):
-        # They name no employer, so nobody can tell whether the agent is one of them.
+        # They name no employer, so it is unknown whether the portal may act for the agent.
         yield FieldProblem(pointer="/agent_id", message=_NOT_THEIRS)
 
 

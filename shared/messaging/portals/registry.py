@@ -52,7 +52,6 @@ SOURCES = "/portals/"
 OWN_SOURCES = "/services/"
 """The prefix of every service's ``ce_source``."""
 TRIAL_PORTAL = "essai"
-"""The portal of trial stacks. Its requests need no signature."""
 _BAD_FORM = "has not the form that is asked for (docs/operations.md)"
 
 KeyId = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=100)]
@@ -83,12 +82,10 @@ class PortalSettings(BaseSettings):
 
     @property
     def intake_secrets(self) -> list[str]:
-        """The secrets of ``INTAKE_SIGNING_KEY``, as written."""
         return _several(self.intake_signing_key)
 
     @property
     def intake_keys(self) -> list[bytes]:
-        """The keys of these secrets: a request by HTTP was signed by one of them."""
         return [key_of(written) for written in self.intake_secrets]
 
     @property
@@ -130,7 +127,6 @@ class Key(_FileEntry):
 
     @cached_property
     def key(self) -> bytes:
-        """The bytes to sign with."""
         return key_of(self.secret.get_secret_value())
 
 
@@ -188,16 +184,13 @@ class Portal(_FileEntry):
 
     @property
     def source(self) -> str:
-        """The ``ce_source`` of its events."""
         return SOURCES + self.portal
 
     def key_of_id(self, key_id: str, moment: datetime) -> Key | None:
-        """Return the key with this id, if it is valid at that moment."""
         return next((key for key in self.keys if key.id == key_id and _is_valid(key.not_after, moment)), None)
 
     @cached_property
     def sender(self) -> SendingPortal:
-        """What its requests say of it."""
         return SendingPortal(self.portal, self.issuer, self.limits, unsigned=self.authentication == "none")
 
     @cached_property
@@ -207,7 +200,6 @@ class Portal(_FileEntry):
 
     @cached_property
     def limits(self) -> Limits:
-        """Which agents of its issuer it may act for."""
         return Limits(self.delegations, self.sirets)
 
 
@@ -233,11 +225,9 @@ class Portals:
         return iter(self._portals)
 
     def of_source(self, source: str) -> Portal | None:
-        """Return the portal with this ``ce_source``."""
         return self._by_source.get(source)
 
     def issuer_of(self, portal: str) -> str | None:
-        """Return the issuer of the agents of the portal with this name, or None."""
         found = self._by_source.get(SOURCES + portal)
         return None if found is None else found.issuer
 
@@ -246,7 +236,6 @@ class Portals:
         return frozenset(portal.source for portal in self._portals if portal.issuer != issuer)
 
     def of_agent(self, agent: Agent) -> Iterator[Portal]:
-        """Yield the portals that may act for this agent."""
         for portal in self._by_issuer.get(agent.issuer, ()):
             if portal.limits.allow(agent.employer):
                 yield portal
@@ -319,7 +308,6 @@ class PortalsFile:
         return self._file.content
 
     def reload(self) -> None:
-        """Read the file again if it has changed."""
         self._file.reload()
 
 

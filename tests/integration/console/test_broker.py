@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from local.kafka import KafkaBroker
 from local.tansu import TansuBroker
 from services.console.broker import of_group, of_service
+from services.console.doctor import brokers
 from services.console.findings import Mark
 from shared import clock
 from shared.database import Database
@@ -19,9 +20,11 @@ from shared.messaging import lag
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.groups import Group
 from shared.messaging.lag import GroupLag
+from shared.messaging.portals.registry import Portals
 from shared.messaging.router import Router
 from tests.conftest import Eventually, create_topics
 from tests.integration.console.conftest import RunConsole
+from tests.integration.console.test_doctor import line_of, of_enrolment
 from tests.integration.messaging.conftest import Consuming, consuming
 from tests.integration.messaging.consumers import ConsumerHandler
 from tests.support.kafka import KafkaPortal
@@ -154,3 +157,14 @@ def test_what_a_group_comes_to_and_its_service_with_it(group: GroupLag, mark: Ma
     line = of_group(group, NOW)
     assert line.mark is mark
     assert of_service("enrolment", [of_group(GROUP, NOW), line]).mark is mark
+
+
+async def test_a_broker_without_authorizer_and_topics_on_one_broker_are_named_outside_a_trial(
+    kafka: KafkaBroker,
+) -> None:
+    for trial, rights, replicas in ((True, Mark.SKIPPED, 0), (False, Mark.ACT, 1)):
+        settings = of_enrolment(kafka.bootstrap_servers, parcours_trial=trial)
+        _, findings = await brokers.look(settings, Portals([]))
+        assert line_of(findings, "rights").mark is rights
+        assert len([found for found in findings if found.what == "replicas"]) == replicas
+        assert line_of(findings, "topics").mark is Mark.OK

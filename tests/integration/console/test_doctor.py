@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaProducer
 from dns.resolver import NoResolverConfiguration
 from sqlalchemy import make_url, text
 
-from local.kafka import KafkaBroker
 from local.postgres import PostgresServer
 from local.tansu import TansuBroker
 from services.console.doctor import brokers, certificates, databases, dns, mails
@@ -272,17 +271,6 @@ async def test_a_record_from_the_future_shows_that_the_brokers_clock_is_ahead(
     line = (await console("doctor")).about("kafka", "clock")
     assert line["mark"] == "act"
     assert line["seconds"] == pytest.approx(600, abs=60)
-
-
-async def test_a_broker_without_authorizer_and_topics_on_one_broker_are_named_outside_a_trial(
-    kafka: KafkaBroker,
-) -> None:
-    for trial, rights, replicas in ((True, Mark.SKIPPED, 0), (False, Mark.ACT, 1)):
-        settings = of_enrolment(kafka.bootstrap_servers, parcours_trial=trial)
-        _, findings = await brokers.look(settings, Portals([]))
-        assert line_of(findings, "rights").mark is rights
-        assert len([found for found in findings if found.what == "replicas"]) == replicas
-        assert line_of(findings, "topics").mark is Mark.OK
 
 
 @pytest.mark.timeout(180)

@@ -292,7 +292,7 @@ async def test_what_a_service_may_not_write_is_held_back_and_hinders_no_fence(
         for topic in ("catalogue.sessions", "enrolment.occupancy"):
             await tx.execute(row, {"topic": topic})
     dead = Relay(enrolment_database, settings, "enrolment")
-    await dead._claim(await dead._connect(), [0])
+    await dead._claim(await dead.start(), [0])
     await dead.close()
 
     relay = Relay(enrolment_database, settings, "enrolment")

@@ -254,17 +254,17 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
     async def answers_after(days: float) -> list[str]:
         monkeypatch.setattr("shared.clock.now", lambda: parked_at + timedelta(days=days, minutes=1))
         caplog.clear()
-        while await end_undecided(answering, router, days=90) is not None:
+        while await end_undecided(answering, router, days=30) is not None:
             pass
         return [record.getMessage() for record in caplog.records]
 
-    assert await answers_after(59) == []
-    assert await answers_after(60) == [
-        "1 dead letters are given up in 30 days or less: decide about them (dead-letters list)"
+    assert await answers_after(22) == []
+    assert await answers_after(23) == [
+        "1 dead letters are given up in 7 days or less: decide about them (dead-letters list)"
     ]
     assert await rows(answering) == []
-    assert await answers_after(90) == ["1 dead letters are given up: nobody decided within 90 days"]
-    assert await answers_after(91) == []
+    assert await answers_after(30) == ["1 dead letters are given up: nobody decided within 30 days"]
+    assert await answers_after(31) == []
     assert metric("parcours_dead_letters_given_up_total") == given_up + 1
 
     [rejection] = await notified(answering)
@@ -273,7 +273,7 @@ async def test_what_nobody_decides_about_is_given_up_after_a_warning_and_the_sen
         [letter] = await dead_letters.find(tx, limit=10)
         audit = (await tx.execute(text("SELECT actor, action, note FROM dead_letter_audit"))).all()
     assert (letter.state, letter.record.offset, letter.record.value) == ("discarded", 5, None)
-    assert [tuple(line) for line in audit] == [("parcours", "discarded", "nobody decided within 90 days")]
+    assert [tuple(line) for line in audit] == [("parcours", "discarded", "nobody decided within 30 days")]
 
 
 async def test_of_a_record_that_two_services_gave_up_one_tells_the_sender(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from services import agent as agent_commands
 from services.catalogue.handlers import router as catalogue
-from services.catalogue.store.outbox import outbox
+from services.catalogue.store.outbox import OUTBOX
 from services.catalogue.tables import metadata as catalogue_tables
 from services.enrolment.handlers import router as enrolment
 from services.enrolment.tables import metadata as enrolment_tables
@@ -119,7 +119,7 @@ async def live_through_everything(stores: dict[str, Database]) -> None:
     trainers = SessionTrainersChanged(session_id=uuid4(), session_version=1, trainers=(named,))
     await take(notifier, stores["notifier"], [received(trainers)])
     async with stores["catalogue"].transaction() as tx:
-        await outbox.publish(tx, [trainers])
+        await OUTBOX.publish(tx, [trainers])
     for database in stores.values():
         await execute(database, "UPDATE outbox SET sent_at = now()")
 

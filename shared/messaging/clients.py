@@ -1,0 +1,32 @@
+"""Clients of Kafka for a single question: an admin client, and a reader without a consumer group."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.messaging import fetched
+from shared.messaging.broker import KafkaSettings, client_options
+
+
+@asynccontextmanager
+async def admin_client(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect an admin client for the time of a ``with``. Raises ``KafkaError``."""
+    admin = AIOKafkaAdminClient(**client_options(settings, client_id))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+def reading_client(settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
+    """Return a consumer of committed records without a group, for ``async with``."""
+    fetched.tolerate()
+    return AIOKafkaConsumer(
+        **client_options(settings, client_id),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # a seek would race with the default
+        isolation_level="read_committed",
+    )
