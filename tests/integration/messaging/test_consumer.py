@@ -230,17 +230,6 @@ async def test_a_database_that_stops_in_the_middle_of_a_batch_brings_the_batch_a
 # --------------------------------------------------------------------------- one consumer on a real database
 
 
-async def test_a_batch_that_comes_again_has_its_effect_once(database: Database) -> None:
-    handler = ConsumerHandler()
-    batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])
-    consumer = Consumer(handler.subscription, database)
-
-    await consumer.take(batch)
-    await consumer.take(batch)
-
-    assert await effects(database) == ["agent-0", "agent-1", "agent-2"]
-
-
 async def test_a_poisonous_batch_that_comes_again_is_parked_once(database: Database) -> None:
     handler = ConsumerHandler(poison="agent-1")
     batch = deliveries([handler.request(f"agent-{n}") for n in range(3)])

@@ -98,18 +98,17 @@ def test_structured_mode_is_only_for_portals() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json; charset=utf-8", "Application/JSON", " application/json ;x=y"]
+    "changes",
+    [
+        *({"content-type": kind} for kind in (None, "Application/JSON", " application/json ;x=y")),
+        *({"ce_time": time} for time in (None, "", "yesterday", "9999-12-31T23:59:59-14:00", "\ud800")),
+    ],
+    ids=str,
 )
-def test_parameters_and_case_of_the_content_type_do_not_matter(content_type: str) -> None:
-    received = read(binary_headers(**{"content-type": content_type}), as_json(enrolment_request(SESSION)))
-
-    assert received is not None
-
-
-def test_a_missing_content_type_means_json() -> None:
-    received = read(binary_headers(**{"content-type": None}), as_json(enrolment_request(SESSION)))
-
-    assert received is not None
+def test_other_forms_of_the_content_type_and_any_time_of_the_sender_are_read(
+    changes: dict[str, str | None],
+) -> None:
+    assert read(binary_headers(**changes), as_json(enrolment_request(SESSION))) is not None
 
 
 def test_unknown_fields_and_attributes_are_ignored() -> None:
@@ -126,13 +125,6 @@ def test_an_unknown_type_is_told_apart_from_what_cannot_be_read() -> None:
     newer = binary_headers(ce_type="fr.cnfpt.portal.EnrolmentRequested.v2")
 
     assert read(newer, b"anything") is None
-
-
-@pytest.mark.parametrize("time", [None, "", "yesterday", "9999-12-31T23:59:59-14:00", "\ud800"])
-def test_the_senders_time_may_be_anything_since_nothing_is_decided_by_it(time: str | None) -> None:
-    received = read(binary_headers(ce_time=time), as_json(enrolment_request(SESSION)))
-
-    assert received is not None
 
 
 def test_the_trace_may_have_the_name_of_its_extension_in_binary_mode() -> None:
@@ -160,43 +152,41 @@ def test_a_trace_that_is_none_never_costs_the_event(trace: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_missing_or_empty_attribute_is_named(name: str, value: str | None) -> None:
-    headers = binary_headers(**{f"ce_{name}": value})
-
-    assert f"ce_{name}" in why(headers, as_json(enrolment_request(SESSION)))
-
-
-@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
-@pytest.mark.parametrize("value", [None, 1, [], {}, ""])
-def test_a_structured_attribute_that_is_no_text_is_named(name: str, value: Any) -> None:
-    assert f"{name!r} is missing" in why({"content-type": STRUCTURED}, structured(**{name: value}))
+def test_a_missing_attribute_or_one_that_is_no_text_is_named(name: str) -> None:
+    for empty in (None, ""):
+        headers = binary_headers(**{f"ce_{name}": empty})
+        assert f"ce_{name}" in why(headers, as_json(enrolment_request(SESSION)))
+    for value in (None, 1, [], {}, ""):
+        assert f"{name!r} is missing" in why({"content-type": STRUCTURED}, structured(**{name: value}))
 
 
-def test_another_version_of_cloudevents_is_refused() -> None:
-    assert "'0.3' is not 1.0" in why(binary_headers(ce_specversion="0.3"), b"{}")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"ce_specversion": "0.3"}, "'0.3' is not 1.0"),
+        *(({"ce_id": given}, "is not a UUID") for given in ("1", "not-a-uuid", EVENT_ID + "0", "\0")),
+        *(
+            ({"content-type": kind}, "content type")
+            for kind in ("text/plain", "application/avro", "", "application/cloudevents-batch+json")
+        ),
+    ],
+    ids=str,
+)
+def test_what_an_envelope_may_not_say_is_named(changes: dict[str, str], reason: str) -> None:
+    assert reason in why(binary_headers(**changes), as_json(enrolment_request(SESSION)))
 
 
-@pytest.mark.parametrize("event_id", ["1", "not-a-uuid", EVENT_ID + "0", "\0", "\ud800"])
-def test_an_id_that_is_no_uuid_is_refused(event_id: str) -> None:
-    whole = json.dumps(json.loads(structured()) | {"id": event_id}).encode()
-
-    assert "is not a UUID" in why({"content-type": STRUCTURED}, whole)
-    if event_id.isascii():
-        assert "is not a UUID" in why(binary_headers(ce_id=event_id), as_json(enrolment_request(SESSION)))
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"id": "\ud800"}, "is not a UUID"), ({"datacontenttype": "text/xml"}, "content type is 'text/xml'")],
+)
+def test_what_a_structured_event_may_not_say_is_named(changes: dict[str, str], reason: str) -> None:
+    value = json.dumps(json.loads(structured()) | changes).encode()
+    assert reason in why({"content-type": STRUCTURED}, value)
 
 
 def test_a_tombstone_is_refused() -> None:
     assert "tombstone" in why(binary_headers(), None)
-
-
-@pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/avro", "", "application/cloudevents-batch+json"]
-)
-def test_another_content_type_is_refused(content_type: str) -> None:
-    headers = binary_headers(**{"content-type": content_type})
-
-    assert "content type" in why(headers, as_json(enrolment_request(SESSION)))
 
 
 UNREADABLE_VALUES = {
@@ -233,12 +223,6 @@ def test_a_value_that_is_no_json_object_is_refused_in_both_modes(value: bytes) -
 )
 def test_structured_data_that_cannot_be_read_is_refused(document: dict[str, Any]) -> None:
     why({"content-type": STRUCTURED}, json.dumps(ATTRIBUTES | document).encode())
-
-
-def test_the_datacontenttype_of_structured_mode_counts() -> None:
-    assert "content type is 'text/xml'" in why(
-        {"content-type": STRUCTURED}, structured(datacontenttype="text/xml")
-    )
 
 
 @pytest.mark.parametrize(
@@ -292,8 +276,8 @@ HOSTILE_TEXT = {
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXT.values(), ids=HOSTILE_TEXT)
-@pytest.mark.parametrize("field", ["given_name", "family_name"])
-def test_a_name_cannot_carry_what_would_break_a_header_or_the_database(field: str, text: str) -> None:
+def test_a_name_cannot_carry_what_would_break_a_header_or_the_database(text: str) -> None:
+    field = "given_name"
     document = enrolment_request(SESSION)
     document["agent"][field] = text
 

@@ -82,26 +82,19 @@ def test_a_service_reads_what_it_listens_to_with_its_own_groups_and_writes_what_
     }
 
 
-def test_who_creates_topics_may_neither_read_nor_write_them() -> None:
-    rights = rights_of("parcours-topics")
-    assert {right[3] for right in rights} == {"CREATE", "DESCRIBE"}
-    assert {right[1] for right in rights} == {*topics.names([]), "portal.answers."}
-
-
-def test_who_only_looks_reads_every_topic_and_asks_about_every_group() -> None:
-    rights = rights_of("parcours-console")
-    assert {right[3] for right in rights if right[0] == "TOPIC"} == {"READ", "DESCRIBE_CONFIGS"}
-    assert {right[1] for right in rights if right[0] == "TOPIC"} == {*topics.names([]), "portal.answers."}
-    groups = {right[1:] for right in rights if right[0] == "GROUP"}
-    heard = {f"{service}.{topic}" for topic, agreed in TOPICS.items() for service in agreed.listeners}
-    assert groups == {(group, False, "DESCRIBE") for group in heard}
-
-
-def test_who_counts_what_waits_reads_nothing() -> None:
-    rights = rights_of("parcours-keda")
-    assert {right[3] for right in rights} == {"DESCRIBE"}
+def test_operators_users_create_look_or_count_and_no_more() -> None:
+    every_topic = {(name, name.endswith(".")) for name in (*topics.names([]), "portal.answers.")}
     heard = {topic.value for topic, agreed in TOPICS.items() if agreed.listeners}
-    assert {right[1] for right in rights if right[0] == "TOPIC"} == heard
+    groups = {f"{service}.{topic}" for topic, agreed in TOPICS.items() for service in agreed.listeners}
+    described_groups = {("GROUP", group, False, "DESCRIBE") for group in groups}
+
+    def on_every_topic(*operations: str) -> set[tuple[str, str, bool, str]]:
+        return {("TOPIC", *name, operation) for name in every_topic for operation in operations}
+
+    assert rights_of("parcours-topics") == on_every_topic("CREATE", "DESCRIBE")
+    assert rights_of("parcours-console") == on_every_topic("READ", "DESCRIBE_CONFIGS") | described_groups
+    counted = {("TOPIC", topic, False, "DESCRIBE") for topic in heard}
+    assert rights_of("parcours-keda") == counted | described_groups
 
 
 def test_no_portal_has_the_user_or_the_groups_of_a_service() -> None:

@@ -29,6 +29,29 @@ class FakeConsumer:
         return self.handed_out
 
 
+Look = tuple[int, int, bool, int, float | None]
+"""The partition's end, the position, whether a batch is in hand, how many are done; until when it is read."""
+
+CASES: dict[str, list[Look]] = {
+    "an empty partition, until the look before": [
+        (0, 0, False, 0, None), (0, 0, False, 0, 1), (0, 0, False, 0, 2)
+    ],
+    "handed out, but in hand": [
+        (10, 10, True, 0, None), (10, 10, True, 0, None), (10, 10, True, 1, 1)
+    ],
+    "handed out just before its batch began": [
+        (10, 10, False, 0, None), (10, 10, True, 0, None), (10, 10, False, 1, 1)
+    ],
+    "behind, until the end of then is done": [
+        (100, 50, True, 0, None), (200, 99, True, 1, None), (200, 120, True, 2, None), (200, 120, True, 3, 1),
+        (200, 200, True, 4, None), (200, 200, True, 5, 4),
+    ],
+    "a batch that failed and comes again": [
+        (10, 10, True, 0, None), (10, 0, False, 0, None), (10, 10, True, 0, None), (10, 10, False, 1, 1)
+    ],
+}  # fmt: skip
+
+
 class Watch:
     """Looks at a consumer once a second."""
 
@@ -37,59 +60,24 @@ class Watch:
         monkeypatch.setattr(clock, "now", lambda: self.now)
 
     async def look(self, *, busy: bool = False, batches: int = 0) -> float | None:
-        """Until how many seconds after the start the partition is read, if that can be said now."""
+        """Until how many seconds after the start the partition is read, if that is known now."""
         self.now += timedelta(seconds=1)
         read = await self.progress.read_until(self.consumer, busy=busy, batches=batches)
         return (read[P.partition] - START).total_seconds() if read else None
 
 
-@pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    return Watch(monkeypatch)
+@pytest.mark.parametrize("looks", CASES.values(), ids=CASES)
+async def test_nothing_is_read_while_it_may_be_in_hand(
+    looks: list[Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(monkeypatch)
+    for end, handed_out, busy, batches, until in looks:
+        watch.consumer.end, watch.consumer.handed_out = end, handed_out
+        assert await watch.look(busy=busy, batches=batches) == until
 
 
-async def test_an_empty_partition_is_read_until_the_look_before(watch: Watch) -> None:
-    assert [await watch.look() for _ in range(3)] == [None, 1, 2]
-
-
-async def test_what_is_handed_out_but_in_hand_is_not_read(watch: Watch) -> None:
-    watch.consumer.end = watch.consumer.handed_out = 10
-    assert await watch.look(busy=True) is None
-    assert await watch.look(busy=True) is None
-    assert await watch.look(busy=True, batches=1) == 1
-
-
-async def test_what_was_handed_out_just_before_its_batch_began_is_not_read_either(watch: Watch) -> None:
-    watch.consumer.end = watch.consumer.handed_out = 10
-    assert await watch.look(busy=False) is None
-    assert await watch.look(busy=True) is None
-    assert await watch.look(busy=False, batches=1) == 1
-
-
-async def test_behind_it_is_read_until_what_was_its_end_is_done(watch: Watch) -> None:
-    watch.consumer.end, watch.consumer.handed_out = 100, 50
-    assert await watch.look(busy=True) is None
-    watch.consumer.end, watch.consumer.handed_out = 200, 99
-    assert await watch.look(busy=True, batches=1) is None
-    watch.consumer.handed_out = 120
-    assert await watch.look(busy=True, batches=2) is None
-    assert await watch.look(busy=True, batches=3) == 1
-    watch.consumer.handed_out = 200
-    assert await watch.look(busy=True, batches=4) is None
-    assert await watch.look(busy=True, batches=5) == 4
-
-
-async def test_a_batch_that_failed_and_comes_again_is_not_read(watch: Watch) -> None:
-    watch.consumer.end = watch.consumer.handed_out = 10
-    assert await watch.look(busy=True) is None
-    watch.consumer.handed_out = 0
-    assert await watch.look(busy=False) is None
-    watch.consumer.handed_out = 10
-    assert await watch.look(busy=True) is None
-    assert await watch.look(busy=False, batches=1) == 1
-
-
-async def test_a_partition_that_was_taken_away_is_begun_anew(watch: Watch) -> None:
+async def test_a_partition_that_was_taken_away_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch)
     assert await watch.look() is None
     watch.consumer.partitions = set()
     assert await watch.look() is None

@@ -20,7 +20,6 @@ from shared.messaging.faststream import AWAITED, GRACEFUL_SECONDS, UNHURRIED, Pa
 from shared.messaging.router import Router, Tx
 
 NOWHERE = KafkaSettings(kafka_bootstrap_servers="kafka-1:9092, kafka-2:9092")
-every_service = pytest.mark.parametrize("service", ROUTERS)
 
 
 def broker_of(service: str) -> tuple[KafkaBroker, list[Consumer]]:
@@ -44,25 +43,20 @@ def topic_of(subscriber: Any) -> str:
     return name
 
 
-every_subscriber = pytest.mark.parametrize(
-    ("service", "subscriber"),
-    SUBSCRIBERS,
-    ids=[f"{service}-{topic_of(subscriber)}" for service, subscriber in SUBSCRIBERS],
-)
-
-
-def test_every_service_has_a_subscriber_for_each_topic_it_listens_to() -> None:
-    listening = {(service, topic_of(subscriber)) for service, subscriber in SUBSCRIBERS}
-
-    assert listening == {
+def test_every_topic_is_read_in_batches_by_a_group_of_its_own_that_commits_after_the_effect() -> None:
+    assert {(service, topic_of(subscriber)) for service, subscriber in SUBSCRIBERS} == {
         (listener, topic) for topic, settings in TOPICS.items() for listener in settings.listeners
     }
-    consumers = [
-        subscription.consumers
-        for router in ROUTERS.values()
-        for subscription in router.subscriptions.values()
-    ]
-    assert len(SUBSCRIBERS) == sum(consumers)
+    for service, subscriber in SUBSCRIBERS:
+        arguments = subscriber._connection_args
+        assert subscriber.group_id == f"{service}.{topic_of(subscriber)}"
+        assert subscriber.ack_policy is AckPolicy.NACK_ON_ERROR
+        assert arguments["auto_offset_reset"] == "earliest"
+        assert arguments.get("enable_auto_commit", False) is False
+        assert isinstance(subscriber, BatchSubscriber), "one worker"
+        assert subscriber.max_records == BATCH == 500
+        assert subscriber.builder.func is AIOKafkaConsumer
+        assert subscriber.builder.keywords["metadata_max_age_ms"] <= 10_000
 
 
 def test_two_consumers_of_a_topic_are_two_members_of_its_group() -> None:
@@ -84,36 +78,6 @@ def test_two_consumers_of_a_topic_are_two_members_of_its_group() -> None:
     assert first._limit is second._limit
 
 
-@every_subscriber
-def test_the_offset_is_committed_after_the_effect_and_never_when_it_failed(
-    service: str, subscriber: Any
-) -> None:
-    assert subscriber.ack_policy is AckPolicy.NACK_ON_ERROR
-
-
-@every_subscriber
-def test_each_topic_has_a_consumer_group_of_its_own_read_from_the_start(
-    service: str, subscriber: Any
-) -> None:
-    assert subscriber.group_id == f"{service}.{topic_of(subscriber)}"
-    arguments = subscriber._connection_args
-    assert arguments["auto_offset_reset"] == "earliest"
-    assert arguments.get("enable_auto_commit", False) is False
-
-
-@every_subscriber
-def test_partitions_that_were_added_are_read_within_seconds(service: str, subscriber: Any) -> None:
-    consumer = subscriber.builder
-    assert consumer.func is AIOKafkaConsumer
-    assert consumer.keywords["metadata_max_age_ms"] <= 10_000
-
-
-@every_subscriber
-def test_records_come_in_batches_to_one_worker(service: str, subscriber: Any) -> None:
-    assert isinstance(subscriber, BatchSubscriber)
-    assert subscriber.max_records == BATCH == 500
-
-
 def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_rest() -> None:
     paces = {
         (service, topic_of(subscriber)): Pace(
@@ -129,23 +93,15 @@ def test_a_broker_is_asked_often_for_what_somebody_waits_for_and_seldom_for_the_
     assert set(paces.values()) == {AWAITED, UNHURRIED}
 
 
-@every_service
-def test_a_consumer_knows_the_subscriber_of_its_own_topic(service: str) -> None:
-    """FastStream keeps subscribers in a set without order: by their places they are not to be told apart."""
+@pytest.mark.parametrize("service", ROUTERS)
+def test_the_broker_creates_no_topic_and_each_consumer_knows_its_own_subscriber(service: str) -> None:
+    """FastStream keeps subscribers in a set without order: their places do not tell them apart."""
     broker, consumers = broker_of(service)
-
-    for consumer in consumers:
-        assert topic_of(consumer.subscriber) == consumer.subscription.topic
-    assert {consumer.subscriber for consumer in consumers} == set(broker.subscribers)
-
-
-@every_service
-def test_the_broker_creates_no_topic_and_waits_for_the_batch_in_hand(service: str) -> None:
-    broker, _ = broker_of(service)
-
     assert broker.config.allow_auto_create_topics is False
     assert broker.config.graceful_timeout == GRACEFUL_SECONDS
     assert NOWHERE.servers == ["kafka-1:9092", "kafka-2:9092"]
+    assert all(topic_of(consumer.subscriber) == consumer.subscription.topic for consumer in consumers)
+    assert {consumer.subscriber for consumer in consumers} == set(broker.subscribers)
 
 
 def test_a_second_handler_for_a_topic_is_refused_since_it_would_share_the_group() -> None:
