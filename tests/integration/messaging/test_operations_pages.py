@@ -203,7 +203,7 @@ async def test_why_a_record_is_there_is_said_in_french_but_for_what_only_a_progr
     rubbish = Parked(replace(record, offset=3), SessionScheduled.TYPE, no_json)
     await park(notifying, Parked(missing, None, unread), Parked(failing, None, "KeyError: x", "Tb"), rubbish)
     async with a_browser(notifying) as browser:
-        await log_in(browser, process, SUPPORT)
+        await log_in(browser, notifying, SUPPORT)
         rejected, parked = [
             (await browser.get(f"{home}?etat={state}")).text for state in ("rejected", "parked")
         ]
@@ -273,7 +273,7 @@ async def test_all_incidents_are_reached_page_by_page_and_by_what_they_are_about
         async with notifying.database.transaction() as tx:
             await dead_letters.keep_rejected(tx, [rejection])
     async with a_browser(notifying) as browser:
-        await log_in(browser, process, SUPPORT)
+        await log_in(browser, notifying, SUPPORT)
 
         def numbers(page: httpx.Response) -> list[int]:
             return [int(number) for number in re.findall(rf'href="{home}/(\d+)"', page.text)]
@@ -304,7 +304,7 @@ async def test_who_decides_after_somebody_else_hears_that_nothing_is_done(notify
     (first, second) = await park(notifying, Parked(a_record(a_scheduled()), None, "no JSON"), other)
     path = f"{OPERATIONS[notifying.name]}/incidents"
     async with a_browser(notifying) as browser:
-        key = await log_in(browser, process, SUPPORT)
+        key = await log_in(browser, notifying, SUPPORT)
         given_up = {"cle": key, "decision": "abandonner", "raison": "essai sans suite"}
         await browser.post(f"{path}/{first}", data=given_up)
         for late in ({"cle": key, "decision": "reprendre"}, given_up):

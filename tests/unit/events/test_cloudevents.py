@@ -156,7 +156,8 @@ def test_a_missing_attribute_or_one_that_is_no_text_is_named(name: str) -> None:
     for empty in (None, ""):
         headers = binary_headers(**{f"ce_{name}": empty})
         assert f"ce_{name}" in why(headers, as_json(enrolment_request(SESSION)))
-    for value in (None, 1, [], {}, ""):
+    not_text: list[Any] = [None, 1, [], {}, ""]
+    for value in not_text:
         assert f"{name!r} is missing" in why({"content-type": STRUCTURED}, structured(**{name: value}))
 
 

@@ -55,8 +55,9 @@ def test_every_topic_is_read_in_batches_by_a_group_of_its_own_that_commits_after
         assert arguments.get("enable_auto_commit", False) is False
         assert isinstance(subscriber, BatchSubscriber), "one worker"
         assert subscriber.max_records == BATCH == 500
-        assert subscriber.builder.func is AIOKafkaConsumer
-        assert subscriber.builder.keywords["metadata_max_age_ms"] <= 10_000
+        builder: Any = subscriber.builder
+        assert builder.func is AIOKafkaConsumer
+        assert builder.keywords["metadata_max_age_ms"] <= 10_000
 
 
 def test_two_consumers_of_a_topic_are_two_members_of_its_group() -> None:
