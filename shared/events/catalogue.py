@@ -173,10 +173,6 @@ class SessionState(Event):
     )
 
     @property
-    def key(self) -> str:
-        return str(self.session_id)
-
-    @property
     def withdrawal_ends_at(self) -> datetime:
         """Until when an agent may give up a seat; after that, attendance counts (rules 8, 13)."""
         return self.ends_at if self.format is Format.MOOC else self.starts_at
@@ -232,10 +228,6 @@ class _Resource(Event):
     themes: Annotated[tuple[Slug, ...], at_most(100)] = Field(default=(), max_length=100)
     published_at: Instant
 
-    @property
-    def key(self) -> str:
-        return str(self.resource_id)
-
 
 class ReplayPublished(_Resource):
     """The recording of a session is open to everyone."""
@@ -273,10 +265,6 @@ class ResourceWithdrawn(Event):
     version: Version
     withdrawn_at: Instant
 
-    @property
-    def key(self) -> str:
-        return str(self.resource_id)
-
 
 ResourceEvent = ReplayPublished | ResourcePublished | ResourceWithdrawn
 """The events of resources."""
@@ -301,10 +289,6 @@ class BespokeRequestReceived(Event):
     wished_until: Instant | None = None
     requested_by: Contact
     received_at: Instant
-
-    @property
-    def key(self) -> str:
-        return self.siret
 
     @property
     def identity(self) -> str:
@@ -335,10 +319,6 @@ class BespokeRequestAnswered(Event):
     session_id: UUID | None = Field(default=None, description="The private session, once agreed.")
 
     @property
-    def key(self) -> str:
-        return self.siret
-
-    @property
     def answer_key(self) -> str:
         return str(self.request_id)
 
@@ -354,10 +334,6 @@ class BespokeRequestClosed(Event):
     request_id: UUID = Field(description="The ce_id of the BespokeTrainingRequested.")
     request_source: RequestSource = None
     siret: Siret
-
-    @property
-    def key(self) -> str:
-        return self.siret
 
 
 class SessionTrainer(ContractModel):
@@ -383,10 +359,6 @@ class SessionTrainersChanged(Event):
     trainers: Annotated[tuple[SessionTrainer, ...], at_most(MAX_TRAINERS)] = Field(
         default=(), max_length=MAX_TRAINERS
     )
-
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
 
 
 SESSION_EVENTS: tuple[type[SessionState], ...] = (

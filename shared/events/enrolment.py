@@ -236,10 +236,6 @@ class AgentDetailsCorrected(Event):
         "published the event.",
     )
 
-    @property
-    def key(self) -> str:
-        return self.agent_id
-
 
 class NewAddressGiven(Event):
     """An agent gave a new address, which the reader of that mailbox must confirm. Nothing is corrected yet.
@@ -306,10 +302,6 @@ class SessionOccupancyChanged(Event):
     waiting: Count
     offered: Count
 
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
-
 
 class OrganiserNotice(Event):
     """The organiser of a session must act, now that enrolment has closed.
@@ -322,10 +314,6 @@ class OrganiserNotice(Event):
     session_id: UUID
     session_version: Version
     organiser: Slug = Field(description="The delegation, INET or INSET that decides.")
-
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
 
     @property
     def identity(self) -> str:
@@ -387,10 +375,6 @@ class ParticipantsMessaged(Event):
     )
 
     @property
-    def key(self) -> str:
-        return str(self.session_id)
-
-    @property
     def identity(self) -> str:
         return str(self.message_id)
 
@@ -432,10 +416,6 @@ class NominationAnswered(Event):
         max_length=1000,
         description="The enrolments that ended because the list no longer names them.",
     )
-
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
 
     @property
     def identity(self) -> str:

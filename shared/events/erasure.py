@@ -19,9 +19,5 @@ class AgentErased(Event):
     service: Slug = Field(description="The service that says it: catalogue, enrolment or notifier.")
     erased_at: Instant
 
-    @property
-    def key(self) -> str:
-        return str(self.request_id)
-
 
 EVENTS: tuple[type[Event], ...] = (AgentErased,)

@@ -20,10 +20,6 @@ class _Delivery(Event):
     session_id: UUID | None = None
     enrolment_id: UUID | None = None
 
-    @property
-    def key(self) -> str:
-        return self.agent_id
-
 
 class EmailSent(_Delivery):
     """The relay accepted the mail. Does not say that it was read."""

@@ -66,9 +66,5 @@ class RequestAccepted(_Outcome):
     TYPE: ClassVar[str] = "fr.cnfpt.enrolment.RequestAccepted.v1"
     request_id: UUID = Field(description="The ce_id of the request.")
 
-    @property
-    def key(self) -> str:
-        return str(self.request_id)
-
 
 EVENTS: tuple[type[Event], ...] = (RequestRejected, RequestAccepted)

@@ -100,10 +100,6 @@ class _SessionRequest(Event):
     TOPIC: ClassVar[Topic] = Topic.PORTAL_ENROLMENTS
     session_id: UUID
 
-    @property
-    def key(self) -> str:
-        return str(self.session_id)
-
 
 class EnrolmentRequested(_SessionRequest):
     """An agent asks for a seat. Answered by exactly one event with its ``ce_id`` as request_id."""
@@ -189,10 +185,6 @@ class _BespokeRequest(Event):
     TOPIC: ClassVar[Topic] = Topic.PORTAL_BESPOKE
     siret: Siret
 
-    @property
-    def key(self) -> str:
-        return self.siret
-
 
 class BespokeTrainingRequested(_BespokeRequest):
     """An authority asks a delegation for training of its own. Not an enrolment."""
@@ -220,10 +212,6 @@ class TraineesNominated(_BespokeRequest):
 class _AgentRequest(Event):
     TOPIC: ClassVar[Topic] = Topic.PORTAL_AGENTS
     agent_id: AgentId
-
-    @property
-    def key(self) -> str:
-        return self.agent_id
 
 
 class SubscriptionChanged(_AgentRequest):

@@ -24,7 +24,7 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 from shared.events import names
-from shared.events.topics import Topic
+from shared.events.topics import TOPICS, Topic
 from shared.events.zones import zone_named
 
 CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -401,8 +401,8 @@ class Event(ContractModel):
 
     @property
     def key(self) -> str:
-        """The record's key, also ``ce_subject``: events of one key keep their order."""
-        raise NotImplementedError
+        """The record's key, also ``ce_subject``: events of one key keep their order. See :data:`TOPICS`."""
+        return str(getattr(self, TOPICS[self.TOPIC].key))
 
     @property
     def answer_key(self) -> str:

@@ -79,20 +79,62 @@ async def test_where_nothing_is_wrong_the_doctor_ends_with_0_and_sends_no_mail(
 
 # ------------------------------------------------------------------------------------------ settings
 
+MEND = "set it: docs/settings.md"
+WRONG: dict[str, tuple[dict[str, str | None], str, str, str]] = {
+    "no sender": ({"SMTP_SENDER": None}, "notifier", "settings", MEND),
+    "unknown TLS": ({"SMTP_TLS": "perhaps"}, "notifier", "settings", MEND),
+    "no secret file": (
+        {"ENROLMENT_DATABASE_URL": None, "ENROLMENT_DATABASE_URL_FILE": "/nowhere"},
+        "enrolment", "settings", MEND,
+    ),
+    "portals": ({"PORTALS_FILE": "{file}"}, "enrolment", "portals file", "mend it: parcours portals check"),
+    "tokens": ({"API_TOKENS_FILE": "{file}"}, "enrolment", "tokens file", "mend it: parcours tokens check"),
+    "authority of Kafka": ({"KAFKA_CA_FILE": "{authority}"}, "enrolment", "KAFKA_CA_FILE", "renew it"),
+    "authority of Postgres": ({"PGSSLROOTCERT": "{authority}"}, "enrolment", "PGSSLROOTCERT", "renew it"),
+    "no authority": ({"PGSSLROOTCERT": "{file}"}, "enrolment", "PGSSLROOTCERT", "mend it: docs/settings.md"),
+    "no database": (
+        {"ENROLMENT_DATABASE_URL": NOWHERE},
+        "enrolment", "database", "start it, or mend ENROLMENT_DATABASE_URL",
+    ),
+    "no migrations": (
+        {"ENROLMENT_DATABASE_URL": "{empty}"},
+        "enrolment",
+        "migrations",
+        "run 'python -m services.enrolment migrate'",
+    ),
+    "no broker": (
+        {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"},
+        "kafka",
+        "broker",
+        "start it, or mend KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and what goes with it",
+    ),
+}  # fmt: skip
 
-async def test_a_setting_that_is_missing_or_wrong_is_named_and_the_other_services_are_looked_at(
-    console: RunConsole, whole: pytest.MonkeyPatch
+
+@pytest.mark.parametrize(("changes", "about", "what", "remedy"), WRONG.values(), ids=WRONG)
+async def test_what_is_wrong_is_named_with_what_mends_it(
+    *,
+    console: RunConsole,
+    whole: pytest.MonkeyPatch,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    changes: dict[str, str | None],
+    about: str,
+    what: str,
+    remedy: str,
 ) -> None:
-    whole.delenv("SMTP_SENDER")
-    whole.setenv("SMTP_TLS", "perhaps")
+    file = tmp_path / "file.json"
+    file.write_text(json.dumps([{"portal": "IEL"}]))
+    given = {"file": file, "authority": Authority(tmp_path).file}
+    for name, value in changes.items():
+        if value is None:
+            whole.delenv(name)
+        else:
+            empty = postgres.create_database("doctor_empty") if value == "{empty}" else ""
+            whole.setenv(name, value.format(**given, empty=empty))
     done = await console("doctor")
-    wrong = [line["found"] for line in done.findings if line["mark"] == "act"]
-    assert wrong == [
-        "the setting SMTP_TLS should be 'none', 'starttls' or 'implicit'",
-        "the setting SMTP_SENDER is not set",
-    ]
-    assert done.about("enrolment", "migrations")["mark"] == "ok"
-    assert done.code == 1
+    line = done.about(about, what)
+    assert (done.code, line["mark"], line["remedy"]) == (1, "act", remedy)
 
 
 async def test_a_service_that_is_not_set_up_here_was_not_asked(
@@ -101,63 +143,12 @@ async def test_a_service_that_is_not_set_up_here_was_not_asked(
     whole.delenv("NOTIFIER_DATABASE_URL")
     done = await console("doctor")
     assert done.about("notifier", "settings")["mark"] == "unknown"
+    assert done.about("enrolment", "migrations")["mark"] == "ok"
     assert done.code == 2
     assert (await console("doctor", "--service", "enrolment")).code == 0
 
 
-async def test_a_secret_file_that_is_not_there_is_named(
-    console: RunConsole, whole: pytest.MonkeyPatch
-) -> None:
-    whole.delenv("ENROLMENT_DATABASE_URL")
-    whole.setenv("ENROLMENT_DATABASE_URL_FILE", "/nowhere/url")
-    done = await console("doctor")
-    assert "ENROLMENT_DATABASE_URL_FILE names cannot be read" in done.about("enrolment", "settings")["found"]
-
-
-@pytest.mark.parametrize(
-    ("setting", "what"), [("PORTALS_FILE", "portals file"), ("API_TOKENS_FILE", "tokens file")]
-)
-async def test_a_file_that_cannot_come_into_force_is_named(
-    console: RunConsole, whole: pytest.MonkeyPatch, tmp_path: Path, setting: str, what: str
-) -> None:
-    file = tmp_path / "file.json"
-    file.write_text(json.dumps([{"portal": "IEL"}]))
-    whole.setenv(setting, str(file))
-    done = await console("doctor", "--service", "enrolment")
-    assert done.about("enrolment", what)["mark"] == "act"
-    assert done.code == 1
-
-
-async def test_a_file_of_authorities_that_ends_soon_or_cannot_be_read_is_named(
-    console: RunConsole, whole: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    file = Authority(tmp_path).file
-    for name in ("KAFKA_CA_FILE", "PGSSLROOTCERT"):
-        whole.setenv(name, str(file))
-        line = (await console("doctor", "--service", "enrolment")).about("enrolment", name)
-        assert (line["mark"], line["remedy"]) == ("act", "renew it")
-    file.write_text("")
-    line = (await console("doctor", "--service", "enrolment")).about("enrolment", "PGSSLROOTCERT")
-    assert (line["mark"], line["remedy"]) == ("act", "mend it: docs/settings.md")
-
-
 # ------------------------------------------------------------------------------------------ databases
-
-
-async def test_a_database_that_does_not_answer_is_named_with_its_setting(
-    console: RunConsole, whole: pytest.MonkeyPatch
-) -> None:
-    whole.setenv("ENROLMENT_DATABASE_URL", NOWHERE)
-    line = (await console("doctor")).about("enrolment", "database")
-    assert (line["mark"], line["remedy"]) == ("act", "start it, or mend ENROLMENT_DATABASE_URL")
-
-
-async def test_a_database_that_was_not_migrated_is_named_with_the_command(
-    console: RunConsole, whole: pytest.MonkeyPatch, postgres: PostgresServer
-) -> None:
-    whole.setenv("ENROLMENT_DATABASE_URL", postgres.create_database("doctor_empty"))
-    line = (await console("doctor")).about("enrolment", "migrations")
-    assert (line["mark"], line["remedy"]) == ("act", "run 'python -m services.enrolment migrate'")
 
 
 @pytest.mark.parametrize("seconds", [-60, 60])
@@ -238,23 +229,6 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 # ------------------------------------------------------------------------------------------ Kafka
-
-
-async def test_a_broker_that_does_not_answer_is_named_with_its_settings(
-    console: RunConsole, relay: ScriptedRelay
-) -> None:
-    line = (await console("doctor")).about("kafka", "broker")
-    assert line["mark"] == "act"
-    assert "KAFKA_BOOTSTRAP_SERVERS" in line["remedy"]
-
-
-async def test_a_topic_that_is_missing_is_named(
-    console: RunConsole, whole: pytest.MonkeyPatch, spoilt: TansuBroker
-) -> None:
-    whole.setenv("KAFKA_BOOTSTRAP_SERVERS", spoilt.bootstrap_servers)
-    done = await console("doctor")
-    assert done.about("kafka", "portal.enrolments")["mark"] == "act"
-    assert done.code == 1
 
 
 async def test_a_record_from_the_future_shows_that_the_brokers_clock_is_ahead(

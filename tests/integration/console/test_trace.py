@@ -102,24 +102,17 @@ async def test_the_way_of_a_request_goes_from_its_receipt_to_the_relays_answer(
     console: RunConsole, on_the_way: OnTheWay, tansu: TansuBroker, in_environment: pytest.MonkeyPatch
 ) -> None:
     in_environment.setenv("KAFKA_BOOTSTRAP_SERVERS", tansu.bootstrap_servers)
-    _, event_id = await the_whole_way(*on_the_way)
-    done = await console("trace", str(REQUEST))
-    assert whats(done) == WHOLE
+    enrolment_id, event_id = await the_whole_way(*on_the_way)
+    async with on_the_way.notifier.database.quiet_transaction() as tx:
+        [mail_id] = await tx.scalars(text("SELECT mail_id FROM mail"))
+    for identifier in (enrolment_id, mail_id, reference_of(enrolment_id), REQUEST):
+        done = await console("trace", str(identifier))
+        assert whats(done) == WHOLE
     assert done.code == 0
     assert f"AgentEnrolled {event_id}" in done.about("enrolment", "published")["found"]
     assert str(event_id) in done.about("notifier", "heard")["found"]
     assert "250 taken" in done.about("notifier", "sent")["found"]
     assert [line["at"] for line in done.findings] == sorted(line["at"] for line in done.findings)
-
-
-async def test_the_way_is_found_by_the_enrolment_the_mail_and_the_reference_too(
-    console: RunConsole, database: Database, notifier: Notifier
-) -> None:
-    enrolment_id, _ = await the_whole_way(database, notifier)
-    async with notifier.database.quiet_transaction() as tx:
-        [mail_id] = await tx.scalars(text("SELECT mail_id FROM mail"))
-    for identifier in (enrolment_id, mail_id, reference_of(enrolment_id)):
-        assert whats(await console("trace", str(identifier))) == WHOLE
 
 
 async def test_nobody_is_named_unless_it_is_asked_for_and_each_read_is_kept(
