@@ -6,6 +6,7 @@ Works on copies of the tree, two at a time. A first run without a break shows wh
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import queue
@@ -31,6 +32,7 @@ SECONDS, TEST_SECONDS = 3600, 600
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
 _SLOW = re.compile(r"^E .*(Timeout|within|seconds)", re.MULTILINE)
 _TRIES = 3
+_PROCESS = re.compile(r"run_service|run_cli|Forked")
 _PYTEST = [
     sys.executable,
     "-m",
@@ -157,9 +159,11 @@ def killer_of(mutant: Mutant, reached: LinesReached, copy: Path) -> str | None:
     """Return the first test that fails on a mutant."""
     tests = tests_for(mutant, reached)
     left_out = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
-    filters = [] if mutant.tests else _IN_PROCESS
-    for first, last in zip((0, *BATCHES), BATCHES, strict=False):
+    named = len(mutant.tests)
+    for first, last in itertools.pairwise((0, named, *(named + most for most in BATCHES))):
         for _ in range(_TRIES if tests[first:last] else 0):
+            # What a place names may need Kafka, and comes first.
+            filters = [] if last == named else _IN_PROCESS
             command = [*_PYTEST, "-x", "--hypothesis-seed=0", *filters, *left_out, *tests[first:last]]
             output = _run_broken(command, copy, mutant)
             failed = _FAILED.search(output)
@@ -185,10 +189,9 @@ def _run_broken(command: list[str], copy: Path, mutant: Mutant) -> str:
 def tests_for(mutant: Mutant, reached: LinesReached) -> list[str]:
     """Return the test files that run a line of the mutant: first those of its service, then by their time.
 
-    Where none does, those that run its function, else those that start services as processes.
+    Where none does, those that run its function, else those that start services as processes. Files that the
+    mutant names come before all others.
     """
-    if mutant.tests:
-        return list(mutant.tests)
 
     def runs(record: dict[str, Any], path: str, function: str, number: int | None) -> bool:
         numbers = record["places"].get(path, {}).get(function, ())
@@ -201,9 +204,10 @@ def tests_for(mutant: Mutant, reached: LinesReached) -> list[str]:
             test for test, record in reached.items() if any(runs(record, *place) for place in places)
         ]
     if not found:
-        found = [name for name in _files("tests/integration") if "run_service" in (ROOT / name).read_text()]
+        found = [name for name in _files("tests/integration") if _PROCESS.search((ROOT / name).read_text())]
     service = mutant.path.split("/")[1]
-    return sorted(found, key=lambda test: (service not in test, reached.get(test, {}).get("seconds", 0)))
+    found.sort(key=lambda test: (service not in test, reached.get(test, {}).get("seconds", 0)))
+    return list(dict.fromkeys((*mutant.tests, *found)))
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
