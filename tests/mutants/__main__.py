@@ -1,7 +1,8 @@
 """``make mutants``: breaks the product in 60 places, one at a time, and says which breaks the tests catch.
 
-Works on copies of the tree, two at a time. A first run without a break shows which lines a test file runs;
-`.local/mutants` keeps that until the test file changes. Writes `.local/mutants.json`. Needs Python 3.12.
+Works on copies of the tree, two at a time. The test that caught a break the last time runs first. Which other
+tests run for it is known from a run without a break, which records the lines that each test file runs.
+`.local/mutants` keeps both, the lines until the test file changes. Writes `.local/mutants.json`.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ from tests.mutants.drawing import ROOT, Mutant, ProductFile
 
 NUMBER, ENOUGH, SIDE_BY_SIDE = 60, 57, 2
 ALWAYS_CAUGHT = {"locks", "order", "inbox", "fences", "erasure", "signatures"}
-BATCHES = (8, 40, 1000)
+BATCHES = (0, 8, 40, 1000)
 """Test files in the first run of pytest for a break, in the second, and so on."""
 SECONDS, TEST_SECONDS = 3600, 600
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - |$)", re.MULTILINE)
@@ -43,6 +43,7 @@ _PYTEST = [
     f"--timeout={TEST_SECONDS}",
     "--tb=short",
 ]
+_KILLERS = ROOT / ".local" / "mutants" / "killers.json"
 _IN_PROCESS = ["-m", "not kafka and not browser and not docker"]
 _MAPPED = ("tests/unit", "tests/contract", "tests/integration", ":!tests/*/local/*", ":!tests/*/*versions*")
 
@@ -69,19 +70,32 @@ def main() -> int:
     if options.list:
         print(*(f"{mutant.kind:10} {mutant}" for mutant in mutants), sep="\n")
         return 0
+    killers: dict[str, str] = json.loads(_KILLERS.read_text()) if _KILLERS.exists() else {}
     with TemporaryDirectory(prefix="parcours-mutants-") as folder:
         copies = [copied(Path(folder) / str(number)) for number in range(SIDE_BY_SIDE)]
-        reached = lines_reached(sources, copies[0])
-        records = play(mutants, reached, copies)
-    (ROOT / ".local" / "mutants.json").write_text(
-        json.dumps({"seed": options.seed, "mutants": records}, indent=1)
-    )
-    survivors = [record for record in records if record["caught_by"] is None]
-    print(f"{len(records) - len(survivors)} of {len(records)} breaks were caught, seed {options.seed}")
-    too_few = len(survivors) > NUMBER - ENOUGH or any(
-        record["class"] in ALWAYS_CAUGHT for record in survivors
-    )
+        known = {mutant: [[killers[mutant.key]]] for mutant in mutants if _is_there(killers.get(mutant.key))}
+        caught = play(known, copies)
+        if rest := [mutant for mutant in mutants if mutant not in caught]:
+            reached = lines_reached(sources, copies[0])
+            caught |= play({mutant: batches(mutant, reached) for mutant in rest}, copies)
+    _KILLERS.parent.mkdir(parents=True, exist_ok=True)
+    _KILLERS.write_text(json.dumps(killers | {mutant.key: test for mutant, test in caught.items()}, indent=1))
+    fields = ("kind", "path", "function", "operator", "before", "after")
+    records = [
+        {name: getattr(mutant, name) for name in fields} | {"caught_by": caught.get(mutant)}
+        for mutant in mutants
+    ]
+    (ROOT / ".local" / "mutants.json").write_text(json.dumps(records, indent=1))
+    survivors = [mutant for mutant in mutants if mutant not in caught]
+    print(*(f"SURVIVED   {mutant.kind:10} {mutant}" for mutant in survivors), sep="\n")
+    print(f"{len(caught)} of {len(mutants)} breaks were caught, seed {options.seed}")
+    too_few = len(survivors) > NUMBER - ENOUGH or any(one.kind in ALWAYS_CAUGHT for one in survivors)
     return int(bool(lost) or too_few)
+
+
+def _is_there(test: str | None) -> bool:
+    file, _, name = (test or "").partition("::")
+    return bool(name) and (ROOT / file).exists() and f"def {name}(" in (ROOT / file).read_text()
 
 
 def copied(folder: Path) -> Path:
@@ -134,45 +148,36 @@ def _records(sources: dict[str, ProductFile], part: dict[str, Any], digests: dic
     return records
 
 
-def play(mutants: list[Mutant], reached: LinesReached, copies: list[Path]) -> list[dict[str, Any]]:
-    """Try each mutant, and print and return what became of it."""
+def play(tests: dict[Mutant, list[list[str]]], copies: list[Path]) -> dict[Mutant, str]:
+    """Try each mutant with its batches of tests. Return the test that catches it, by mutant."""
     free: queue.Queue[Path] = queue.Queue()
     for copy in copies:
         free.put(copy)
 
-    def try_one(mutant: Mutant) -> dict[str, Any]:
-        copy, started = free.get(), time.monotonic()
+    def try_one(mutant: Mutant) -> str | None:
+        copy = free.get()
         try:
-            caught_by = killer_of(mutant, reached, copy)
+            killer = next(filter(None, (killer_in(batch, mutant, copy) for batch in tests[mutant])), None)
         finally:
             free.put(copy)
-        print(f"{mutant.kind:10} {mutant}\n{'':10} {caught_by or 'SURVIVED'}", flush=True)
-        record = {name: getattr(mutant, name) for name in ("path", "function", "operator", "before", "after")}
-        seconds = round(time.monotonic() - started)
-        return {"class": mutant.kind, **record, "caught_by": caught_by, "seconds": seconds}
+        print(f"{mutant.kind:10} {mutant}\n{'':10} {killer or 'not caught by these tests'}", flush=True)
+        return killer
 
     with ThreadPoolExecutor(len(copies)) as pool:
-        return list(pool.map(try_one, mutants))
+        caught = zip(tests, pool.map(try_one, tests), strict=True)
+        return {mutant: killer for mutant, killer in caught if killer is not None}
 
 
-def killer_of(mutant: Mutant, reached: LinesReached, copy: Path) -> str | None:
-    """Return the first test that fails on a mutant."""
-    tests = tests_for(mutant, reached)
-    left_out = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
-    named = len(mutant.tests)
-    for first, last in itertools.pairwise((0, named, *(named + most for most in BATCHES))):
-        for _ in range(_TRIES if tests[first:last] else 0):
-            # What a place names may need Kafka, and comes first.
-            filters = [] if last == named else _IN_PROCESS
-            command = [*_PYTEST, "-x", "--hypothesis-seed=0", *filters, *left_out, *tests[first:last]]
-            output = _run_broken(command, copy, mutant)
-            failed = _FAILED.search(output)
-            if failed is None:
-                break
-            # A test that waits in vain may only be slow: it must pass on the sound product.
-            if not _SLOW.search(output) or not _FAILED.search(_run([*_PYTEST, failed[1]], copy, {})):
-                return failed[1]
-            print(f"{failed[1]} is too slow for this machine and proves nothing", flush=True)
+def killer_in(batch: list[str], mutant: Mutant, copy: Path) -> str | None:
+    """Return the first of these tests that fails on a mutant, without the values of its parameters."""
+    for _ in range(_TRIES):
+        failed = _FAILED.search(_run_broken([*_PYTEST, "-x", "--hypothesis-seed=0", *batch], copy, mutant))
+        if failed is None:
+            return None
+        # A test that waits in vain may only be slow: it must pass on the sound product.
+        if not _SLOW.search(failed.string) or not _FAILED.search(_run([*_PYTEST, failed[1]], copy, {})):
+            return failed[1].partition("[")[0]
+        print(f"{failed[1]} is too slow for this machine and proves nothing", flush=True)
     return None
 
 
@@ -186,11 +191,11 @@ def _run_broken(command: list[str], copy: Path, mutant: Mutant) -> str:
         file.write_bytes(sound)
 
 
-def tests_for(mutant: Mutant, reached: LinesReached) -> list[str]:
+def batches(mutant: Mutant, reached: LinesReached) -> list[list[str]]:
     """Return the test files that run a line of the mutant: first those of its service, then by their time.
 
     Where none does, those that run its function, else those that start services as processes. Files that the
-    mutant names come before all others.
+    mutant names come before all others, and may need Kafka.
     """
 
     def runs(record: dict[str, Any], path: str, function: str, number: int | None) -> bool:
@@ -207,7 +212,10 @@ def tests_for(mutant: Mutant, reached: LinesReached) -> list[str]:
         found = [name for name in _files("tests/integration") if _PROCESS.search((ROOT / name).read_text())]
     service = mutant.path.split("/")[1]
     found.sort(key=lambda test: (service not in test, reached.get(test, {}).get("seconds", 0)))
-    return list(dict.fromkeys((*mutant.tests, *found)))
+    unfit = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
+    slices = [found[first:last] for first, last in itertools.pairwise(BATCHES)]
+    named = [list(mutant.tests)] if mutant.tests else []
+    return [*named, *([*_IN_PROCESS, *unfit, *files] for files in slices if files)]
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:

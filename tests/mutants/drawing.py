@@ -63,6 +63,11 @@ class Mutant:
     places: frozenset[tuple[str, str, int]]
     tests: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """What stays the same when other code changes, or the function moves to another file."""
+        return f"{self.function}: {self.operator}: {self.before} → {self.after}"
+
     def __str__(self) -> str:
         before, after = (" ".join(text.split())[:90] for text in (self.before, self.after))
         return f"{self.path} {self.function}: {self.operator}: {before} → {after}"
