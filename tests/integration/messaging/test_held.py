@@ -20,7 +20,7 @@ from shared.messaging import held, outbox, relay
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import BUCKETS
 from shared.messaging.relay import Relay
-from tests.conftest import Broker, settings_of
+from tests.conftest import Broker, Eventually, settings_of
 from tests.support.processes import run_cli
 
 TOPIC = "enrolment.occupancy"
@@ -277,6 +277,37 @@ async def test_what_was_acknowledged_is_marked_though_others_failed(
     found = await on_the_topic(kafka.bootstrap_servers, [ours])
     assert found[-2:] == ["a1", "b1"]
     assert await on_the_topic(kafka.bootstrap_servers, [other]) == ["c1"]
+
+
+async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket(
+    database: Database, eventually: Eventually
+) -> None:
+    [key] = keys(1)
+    await write(database, (key, "a1"))
+    async with database.quiet_transaction() as tx:
+        await held.hold(tx, {1: "too large"}, {})
+
+    async def redrive() -> bool:
+        async with database.quiet_transaction() as tx:
+            return await held.redrive(tx, 1)
+
+    async with database.quiet_transaction() as a_pass:
+        await a_pass.execute(_LOCK_OF_A_PASS, {"space": held.LOCK_SPACE})
+        redriven = asyncio.create_task(redrive())
+
+        async def waits() -> bool:
+            async with database.quiet_transaction() as tx:
+                return redriven.done() or bool(await tx.scalar(_WAITING_FOR_A_PASS))
+
+        await eventually(waits, "an operator waits for the pass")
+        assert not redriven.done()
+    assert await redriven
+
+
+_LOCK_OF_A_PASS = text("SELECT pg_advisory_xact_lock(:space, bucket) FROM outbox WHERE id = 1")
+_WAITING_FOR_A_PASS = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+)
 
 
 @pytest.mark.parametrize(("held_back", "looked_up"), [(0, 0), (2_000, 1)])
