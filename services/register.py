@@ -4,6 +4,7 @@
 """
 
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -37,20 +38,28 @@ _SETTINGS: Mapping[str, FieldInfo] = {
 
 _HEAD = """# Registre des données personnelles
 
-Écrit par `make contracts` à partir des registres des services (`services/*/personal_data.py`) : une colonne
-qui contient des données personnelles et n’y figure pas fait échouer les tests. Base légale : la mission de
-service public du CNFPT (article 6, 1, e du RGPD). Les durées sont celles d’une installation qui n’en choisit
-pas d’autres.
+`make contracts` écrit ce registre à partir du code (`services/*/personal_data.py`). Les tests échouent si une
+colonne qui contient des données personnelles n’y figure pas. Base légale : la mission de service public du
+CNFPT (article 6, 1, e du RGPD). Chaque ligne dit de qui sont les données, lesquelles, pour quoi, et combien
+de temps elles sont gardées si l’installation ne choisit pas d’autre durée.
 """
+_FIRST = next(iter(PARTS))
 _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }}{% endmacro %}'
 
 
 def document() -> str:
-    """Return the document, in French."""
+    """Return the document, in French. What every service keeps stands in the last part alone."""
+    parts = {title: [_item(held) for held in held_here] for title, held_here in _parts()}
+    everywhere = [item for item in parts[_FIRST] if all(item in parts[title] for title in PARTS)]
     lines = [_HEAD]
-    for title, held_here in _parts():
-        lines += [f"## {title}\n", "| Table | Données | De qui | Pour quoi | Combien de temps |"]
-        lines += ["|---|---|---|---|---|", *dict.fromkeys(map(_row, held_here)), ""]
+    for title, items in parts.items():
+        shown = dict.fromkeys([item for item in items if item not in everywhere])
+        tables: dict[str, list[str]] = {}
+        for table, text in shown if title in PARTS else [*shown, *dict.fromkeys(everywhere)]:
+            tables.setdefault(table, []).append(text)
+        lines.append(f"## {title}\n")
+        for table, texts in tables.items():
+            lines += [f"### `{table}`\n", *texts, ""]
     return "\n".join(lines)
 
 
@@ -100,16 +109,12 @@ def _entry(held: PersonalData) -> str:
     )
 
 
-def _row(held: PersonalData) -> str:
-    columns = " ; ".join(f"`{name}` : {what}" for name, what in held.columns.items())
-    cells = (
-        f"`{held.table.__tablename__}`",
-        columns,
-        held.whose.value,
-        held.purpose,
-        _duration(held, _default),
-    )
-    return f"| {' | '.join(cells)} |"
+def _item(held: PersonalData) -> tuple[str, str]:
+    """Return the name of the table, and its line in the document."""
+    columns = ", ".join(f"`{name}` ({what})" for name, what in held.columns.items())
+    text = f"- {_sentence(held.whose.value)} {columns}. {held.purpose} {_sentence(_duration(held, _default))}"
+    wrapped = textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return str(held.table.__tablename__), wrapped
 
 
 def _duration(held: PersonalData, written: Callable[[int | str], str]) -> str:

@@ -61,7 +61,8 @@ class Package:
     @property
     def row(self) -> str:
         """Its line in the document."""
-        return f"| {self.name} | {self.licence} | {', '.join(self.services)} |"
+        only = "" if self.services == SERVICES else f" ({', '.join(self.services)})"
+        return f"- {self.name}: {self.licence}{only}"
 
 
 def locked() -> dict[str, tuple[str, ...]]:
@@ -111,12 +112,10 @@ def _requirements(lock: Path) -> Iterator[Requirement]:
 _HEAD = """\
 # Licences
 
-Each package that the services run with on Linux, from the locks in `requirements/`, and the licence that its
-metadata name. `make licences` writes this file; a test fails for a licence that `tests/support/licences.py`
-does not allow. `make sbom` writes the same with versions, in CycloneDX.
-
-| package | licence | services |
-|---|---|---|"""
+Each package that the services run with on Linux, from the locks in `requirements/`, with the licence that its
+metadata name and, unless all three run with it, the services. `make licences` writes this file; a test fails
+for a licence that `tests/support/licences.py` does not allow. `make sbom` writes the same with versions.
+"""
 
 
 if __name__ == "__main__":
