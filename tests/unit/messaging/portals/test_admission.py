@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -361,8 +360,3 @@ def test_an_agent_or_authority_of_another_portal_is_not_yours(limits: dict[str, 
 def test_a_withdrawal_names_nobody_whom_the_registry_knows() -> None:
     withdrawal = {"session_id": SESSION, "agent_id": "IEL-1"}
     assert code_of(signed(withdrawal, event=WithdrawalRequested.TYPE), a_portal(sirets=[])) is None
-
-
-def test_portals_can_read_what_to_do_about_every_rejection() -> None:
-    guide = (Path(__file__).parents[4] / "docs" / "portals.md").read_text()
-    assert [code for code in RejectionCode if f"| `{code}` |" not in guide] == []
