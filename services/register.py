@@ -41,16 +41,17 @@ _HEAD = """# Registre des données personnelles
 `make contracts` écrit ce registre à partir du code (`services/*/personal_data.py`). Les tests échouent si une
 colonne qui contient des données personnelles n’y figure pas. Base légale : la mission de service public du
 CNFPT (article 6, 1, e du RGPD). Chaque ligne dit de qui sont les données, lesquelles, pour quoi, et combien
-de temps elles sont gardées si l’installation ne choisit pas d’autre durée.
+de temps elles sont gardées si l’installation ne choisit pas d’autre durée. `agent_id` est
+l’identifiant d’un agent, et `issuer` dit qui l’a donné.
 """
-_FIRST = next(iter(PARTS))
+_OF_AGENTS = {"issuer": "qui a donné l’identifiant de l’agent", "agent_id": "identifiant de l’agent"}
 _DAYS = '{% macro days(number) %}{{ number }} {{ french.plural(number, "jour") }}{% endmacro %}'
 
 
 def document() -> str:
     """Return the document, in French. What every service keeps stands in the last part alone."""
     parts = {title: [_item(held) for held in held_here] for title, held_here in _parts()}
-    everywhere = [item for item in parts[_FIRST] if all(item in parts[title] for title in PARTS)]
+    everywhere = [item for item in parts["Catalogue"] if all(item in parts[title] for title in PARTS)]
     lines = [_HEAD]
     for title, items in parts.items():
         shown = dict.fromkeys([item for item in items if item not in everywhere])
@@ -111,7 +112,10 @@ def _entry(held: PersonalData) -> str:
 
 def _item(held: PersonalData) -> tuple[str, str]:
     """Return the name of the table, and its line in the document."""
-    columns = ", ".join(f"`{name}` ({what})" for name, what in held.columns.items())
+    columns = ", ".join(
+        f"`{name}`" if what == _OF_AGENTS.get(name) else f"`{name}` ({what})"
+        for name, what in held.columns.items()
+    )
     text = f"- {_sentence(held.whose.value)} {columns}. {held.purpose} {_sentence(_duration(held, _default))}"
     wrapped = textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return str(held.table.__tablename__), wrapped
