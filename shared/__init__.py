@@ -1,7 +1,7 @@
-"""What the services share: event contracts, messaging mechanisms, and the edges of a process.
+"""What the services share: event contracts, messaging and the edges of a process.
 
-Business rules never enter here, and nothing here imports a service.
+It holds no business rules and imports no service.
 """
 
 VERSION = "1.0.0"
-"""As in pyproject.toml, which the images do not have."""
+"""The version of pyproject.toml, which the images do not contain."""

@@ -1,6 +1,6 @@
-"""Whether what Postgres writes ahead (WAL) is received by who has a slot for it: the archive, or a standby.
+"""Metrics about the receivers of the write-ahead log (WAL): the archive, or a standby.
 
-Any role may read of this; the slots are those of the server, the same in all its databases.
+The slots belong to the server, so every database shows the same ones, and any role may read them.
 """
 
 from prometheus_client import Gauge
@@ -15,7 +15,7 @@ UNREAD = Gauge("parcours_wal_slot_unread_bytes", "WAL that Postgres keeps until 
 
 
 async def measure(tx: Transaction) -> None:
-    """Have the metrics say how things stand; a slot that was taken away is in none any more."""
+    """Update the metrics. A slot that was dropped disappears from them."""
     rows = (await tx.execute(_SLOTS)).all()
     AWAY.clear()
     UNREAD.clear()

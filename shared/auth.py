@@ -1,6 +1,6 @@
-"""Bearer tokens for the management APIs: whose they are, in which role, for which delegation.
+"""Bearer tokens of the management APIs: owner, role and delegation.
 
-Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is enough to keep it.
+Only hashes are stored. A token is 32 random bytes, so a plain SHA-256 is safe.
 """
 
 import hashlib
@@ -40,11 +40,11 @@ FILE_IS_VALID = Gauge(
 
 
 ID = 12
-"""Characters of a digest that tell tokens, and log-ins, apart in the security log."""
+"""Characters of a digest by which the security log tells tokens and log-ins apart."""
 
 
 class Role(StrEnum):
-    """What a token's owner is. Admins may do what every other role may, everywhere."""
+    """The role of a token's owner. An admin may do what every other role may, everywhere."""
 
     ADMIN = "admin"
     ORGANISER = "organiser"
@@ -58,24 +58,27 @@ class _Owner(BaseModel):
 
 
 class Principal(_Owner):
-    """The owner of a token. ``delegation`` is null for those who act everywhere.
+    """The owner of a token.
 
-    ``token_id`` tells tokens, or log-ins, apart where their owners' names must not stand.
+    ``delegation`` is null for an owner who acts everywhere. ``token_id`` identifies the token or log-in
+    where the owner's name must not appear.
     """
 
     token_id: str = ""
 
     @property
     def in_security_log(self) -> str:
-        """What the security log calls who acts: a role and a token, never a name."""
+        """The owner as the security log names them: a role and a token, never a name."""
         return f"{self.role}:{self.token_id}"
 
     def may_act_for(self, delegation: str) -> bool:
-        """Whether the owner acts for that delegation, or for all."""
         return self.delegation is None or self.delegation == delegation
 
     def finds(self, delegation: str) -> bool:
-        """Whether what is of that delegation exists for the owner; that they asked for another's is noted."""
+        """Return whether data of this delegation exists for the owner.
+
+        An attempt to read another delegation's data is recorded.
+        """
         if not self.may_act_for(delegation):
             is_anothers()
             return False
@@ -83,11 +86,11 @@ class Principal(_Owner):
 
 
 class UnreadableTokens(Exception):
-    """``API_TOKENS_FILE`` cannot be used; the message names it and says why."""
+    """``API_TOKENS_FILE`` cannot be used. The message names the file and the mistake."""
 
 
 class TokenEntry(_Owner):
-    """An entry of ``API_TOKENS_FILE``: whose token it is, and until when it opens anything."""
+    """An entry of ``API_TOKENS_FILE``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -107,7 +110,7 @@ class TokenEntry(_Owner):
 
 
 def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
-    """Read ``API_TOKENS_FILE``; without one, nobody has a token. Raises :class:`UnreadableTokens`."""
+    """Read ``API_TOKENS_FILE``. Without a path there are no tokens. Raises :class:`UnreadableTokens`."""
     if path is None:
         return []
     try:
@@ -132,7 +135,7 @@ def read_tokens(path: Path | None, *, trial: bool) -> list[TokenEntry]:
 
 
 class Tokens:
-    """The tokens of ``API_TOKENS_FILE``, as it said last when it was valid."""
+    """The tokens of the last valid ``API_TOKENS_FILE``."""
 
     def __init__(self, path: Path | None = None, *, trial: bool = False) -> None:
         """Read the file. Raises :class:`UnreadableTokens`."""
@@ -144,15 +147,13 @@ class Tokens:
         )
 
     def reload(self) -> None:
-        """Read the file again if it has changed."""
         self._file.reload()
 
     def owner_of(self, token: str) -> Principal | None:
-        """Return the owner of a token, or None."""
         return self.owner_of_digest(hashlib.sha256(token.encode()).hexdigest())
 
     def owner_of_digest(self, digest: str) -> Principal | None:
-        """Return the owner of the token with this hexadecimal SHA-256, or None: callers keep no token."""
+        """Return the owner of the token with this hexadecimal SHA-256, or None."""
         entry = self._file.content.get(digest)
         if entry is None or (entry.not_after is not None and clock.now() > entry.not_after):
             return None
@@ -163,9 +164,9 @@ _ENTRIES = TypeAdapter(list[TokenEntry])
 
 
 def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Request], Awaitable[Principal]]:
-    """Return a FastAPI dependency: the owner of the request's token, who has one of ``roles`` or is admin.
+    """Return a FastAPI dependency: the owner of the token, who has one of ``roles`` or is an admin.
 
-    The tokens are ``app.state.tokens``; ``documented`` says in OpenAPI which of them do. Raises a 401 or 403
+    The tokens are ``app.state.tokens``. ``documented`` describes them in OpenAPI. Raises a 401 or 403
     :class:`~shared.http.Problem`.
     """
     token_of_staff = bearer(documented, "StaffToken")
@@ -189,16 +190,20 @@ def requires(*roles: Role, documented: str = "API_TOKENS_FILE") -> Callable[[Req
 
 
 MOST_NAMES = 100_000
-"""Of a JSON body, as its colons count them: 20,000 records of attendance have fewer."""
+"""The most names in a JSON body, counted by its colons.
+
+The largest valid body, 20,000 attendance records, has fewer.
+"""
 
 
 class TokenFirst(APIRoute):
-    """A route that looks at the token before it reads the body: FastAPI reads and parses the body first.
+    """A route that checks the token before it reads the body.
 
-    A body of more names than any has is not parsed: each that is wrong would be reported.
+    FastAPI alone would read and parse the body first.
 
-    ``APIRouter(route_class=TokenFirst)``, wherever an operation has both. The check is the dependency that
-    documents the token (:func:`shared.openapi.bearer`).
+    A body with more names than any valid body has is not parsed, because each wrong name would be reported.
+    Use ``APIRouter(route_class=TokenFirst)`` for operations with a token and a body. The check is the
+    dependency that documents the token (:func:`shared.openapi.bearer`).
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -218,7 +223,6 @@ class TokenFirst(APIRoute):
 
 
 def _token_checks(dependant: Dependant) -> Iterator[Callable[..., Any]]:
-    """The checks of the token among the dependencies of an operation, and among theirs."""
     for dependency in dependant.dependencies:
         if any(isinstance(documented.call, HTTPBearer) for documented in dependency.dependencies):
             assert dependency.call is not None  # noqa: S101 for the type checker: only the operation has none
@@ -228,22 +232,21 @@ def _token_checks(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def bearer_token(request: Request) -> str | None:
-    """Return the request's token, None where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def let_in(request: Request, who: str) -> None:
-    """Note whose token the request has: for the security log, and for what is refused later."""
+    """Note the owner of the request's token, for the security log and for later refusals."""
     guard: Guard = request.app.state.guard
     request.state.who = who
     guard.let_in(request, who)
 
 
 async def refuse_token(request: Request) -> None:
-    """Record and count that a request's token, if it has one, is nobody's. Raises ``LimitMet``.
+    """Record and count a wrong token. Raises ``LimitMet``.
 
-    A right token is taken from a network that is refused, too: it has 256 bits, which nobody guesses.
+    A right token still works from a refused network: it has 256 bits, which nobody guesses.
     """
     guard: Guard = request.app.state.guard
     if bearer_token(request) is not None:
@@ -251,7 +254,7 @@ async def refuse_token(request: Request) -> None:
 
 
 def token_needed(file: str) -> Problem:
-    """Return the problem of a request without a token, or with one that is not in the file."""
+    """Return the problem of a request without a valid token."""
     return Problem(
         401,
         "A token is needed",
@@ -261,5 +264,5 @@ def token_needed(file: str) -> Problem:
 
 
 def not_for_role(principal: Principal) -> Problem:
-    """Return the problem of a token whose role may not do what was requested."""
+    """Return the problem of a token whose role does not allow the request."""
     return Problem(403, "Not for this role", f"A token of role {principal.role} may not do this.")

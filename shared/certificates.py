@@ -1,4 +1,4 @@
-"""Until when certificates are valid: those of files that settings name, and those that servers presented."""
+"""Metrics about the end of certificates in files that settings name and on connections to servers."""
 
 import os
 import ssl
@@ -16,38 +16,37 @@ END = Gauge(
 )
 
 SOON = timedelta(days=21)
-"""Before its end a certificate is to be renewed: services that are not restarted keep the old one."""
+"""Renew a certificate this long before its end. A service that is not restarted keeps the old one."""
 
 
 def end_of(certificate: Mapping[str, Any] | None) -> datetime | None:
-    """Return when a certificate of ``getpeercert`` ends; None: there is no TLS, or it is not verified."""
+    """Return the end of a certificate of ``getpeercert``, or None if there is no TLS or no verification."""
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
 
 
 def presented(by: str, certificate: Mapping[str, Any] | None) -> None:
-    """Have the metrics say until when the certificate is valid that a server presented on a connection."""
+    """Set the metric for the certificate that a server presented."""
     if (end := end_of(certificate)) is not None:
         END.labels(by).set(end.timestamp())
 
 
 def forget(by: str) -> None:
-    """Have the metrics say nothing any more of what a server presented."""
     END.remove(by)
 
 
 def files_of(kafka_ca_file: Path | None) -> Mapping[str, Path]:
-    """Return the files of authorities, by the names of their settings: Kafka's, and that of the database.
+    """Return the files of authorities by their settings: Kafka's and the database's.
 
-    ``SSL_CERT_FILE`` is none of them: often it has all public authorities, of which some end at any time.
+    ``SSL_CERT_FILE`` is left out. It often contains all public authorities, some of which end at any time.
     """
     named = {"KAFKA_CA_FILE": kafka_ca_file, "PGSSLROOTCERT": os.environ.get("PGSSLROOTCERT")}
     return {name: Path(path) for name, path in named.items() if path}
 
 
 def first_end(file: Path) -> datetime:
-    """Return when the first authority of a file ends. Raises ``OSError`` where it has none, or is none."""
+    """Return when the first authority of a file ends. Raises ``OSError`` if the file has none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=file)
     ends = [end for certificate in context.get_ca_certs() if (end := end_of(certificate)) is not None]
@@ -57,7 +56,7 @@ def first_end(file: Path) -> datetime:
 
 
 def read_files(kafka_ca_file: Path | None) -> None:
-    """Have the metrics say until when the authorities are valid that the settings name."""
+    """Set the metrics for the authorities that settings name."""
     for name, file in files_of(kafka_ca_file).items():
         try:
             END.labels(name).set(first_end(file).timestamp())

@@ -1,4 +1,4 @@
-"""The clock: the only module that reads the time, so that tests can set it; and pauses."""
+"""The only module that reads the time, so that tests can set it. It also holds pauses."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the present moment, in UTC."""
     return datetime.now(UTC)
 
 
@@ -18,5 +17,8 @@ async def pause(until: asyncio.Event, seconds: float) -> None:
 
 
 def backoff(failures: int, most: float) -> float:
-    """Return seconds to pause after failures in a row: doubled each time, at most ``most``, with jitter."""
+    """Return the seconds to pause after this many failures in a row.
+
+    The pause doubles up to ``most``, with jitter.
+    """
     return min(most, 0.1 * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret

@@ -1,6 +1,6 @@
-"""Postgres: one engine per process, transactions that are safe against cancellation, writes of many rows.
+"""Postgres: one engine per process, transactions that survive cancellation, writes of many rows.
 
-The statements of a service are in its ``store/``; here is only what every store needs.
+The statements of a service are in its ``store/``.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ from sqlmodel import SQLModel
 from shared import certificates
 
 Rows = CursorResult[*tuple[Any, ...]]
-"""What a named SQL statement returns."""
+"""The result of a named SQL statement."""
 
 
 class Transaction(AsyncSession):
     """A session inside a transaction that the edge commits (ADR 0016).
 
-    ``scalars`` runs a statement made from the classes of ``tables.py`` and returns their instances, which are
-    read and never written to; ``execute`` runs a named SQL statement, for many rows at once.
+    ``scalars`` runs a statement made from the classes of ``tables.py``. Its instances are read, never
+    written to. ``execute`` runs a named SQL statement for many rows.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -51,16 +51,16 @@ class Transaction(AsyncSession):
         self._counted: list[tuple[Counter, int]] = []
 
     def count(self, metric: Counter, number: int = 1) -> None:
-        """Add to a metric once the transaction is committed, and nothing where it is not."""
+        """Add to a metric after the commit. A rollback adds nothing."""
         self._counted.append((metric, number))
 
     def committed(self) -> None:
-        """Add what was counted: the transaction is committed."""
+        """Add the counted figures to their metrics: the transaction is committed."""
         for metric, number in self._counted:
             metric.inc(number)
 
     async def execute(self, statement: Any, params: Any = None, **options: Any) -> Rows:
-        """Run one SQL statement. Returns its rows, or how many it changed (``rowcount``)."""
+        """Run one SQL statement. Returns its rows, or the number of changed rows (``rowcount``)."""
         return cast("Rows", await super().execute(statement, params, **options))
 
 
@@ -70,7 +70,10 @@ MOST_CONNECTIONS = Gauge(
 )
 
 Timestamp: Any = DateTime(timezone=True)
-"""Column type of every moment. ``Any``: SQLModel's ``sa_type`` wants a class but takes an instance."""
+"""Column type of every moment.
+
+``Any`` because SQLModel's ``sa_type`` expects a class and accepts an instance.
+"""
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -82,19 +85,22 @@ NAMES = {
 
 
 def new_registry() -> registry:
-    """Return a registry of tables for one service: ``SQLModel.metadata`` is global and would mix them."""
+    """Return a registry of tables for one service.
+
+    ``SQLModel.metadata`` is global and would mix the services.
+    """
     return registry(metadata=MetaData(naming_convention=NAMES))
 
 
 class DatabaseUnreachable(Exception):
-    """The database cannot be used; the message says which one and what to do."""
+    """The database cannot be used. The message names it and says what to do."""
 
 
 class Database:
-    """One service's database.
+    """The database of one service.
 
-    ``after_commit`` is called after each commit: it wakes the outbox's relay, or the notifier's queue.
-    ``info`` is what every transaction carries, as its ``info``.
+    ``after_commit`` is called after each commit: it wakes the relay of the outbox or the queue of mails.
+    ``info`` is the ``info`` of every transaction.
     """
 
     def __init__(
@@ -138,7 +144,7 @@ class Database:
         event.listen(self._engine.sync_engine, "connect", _note_certificate)
 
     def export_pool(self) -> None:
-        """Have the metrics say how many connections of this database are in use."""
+        """Export the number of used connections as a metric."""
         pool = self._engine.pool
         assert isinstance(pool, QueuePool)  # noqa: S101 for the type checker: nothing else is made above
         CONNECTIONS.set_function(pool.checkedout)
@@ -157,7 +163,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Open a transaction: commit at the end and call ``after_commit``, or roll back on any error."""
+        """Open a transaction. Commits at the end and calls ``after_commit``, or rolls back on any error."""
         async with self.quiet_transaction() as tx:
             yield tx
         self.after_commit()
@@ -184,20 +190,19 @@ class Database:
             await asyncio.shield(tx.close())
 
     async def execute_alone(self, statement: TextClause, params: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        """Run one statement that is its own transaction, in one round trip. Returns its rows, if any."""
+        """Run one statement as its own transaction, in one round trip. Returns its rows, if any."""
         async with self._autocommit.connect() as connection:
             result = await connection.execute(statement, params)
             return result.all() if result.returns_rows else []
 
     async def close(self) -> None:
-        """Close every pooled connection."""
         await self._engine.dispose()
 
 
 def _look_up_array_types(connection: Any, _record: Any) -> None:
-    """Look up all array types that we use on a new connection, in one query.
+    """Look up all the array types we use when a connection opens, in one query.
 
-    asyncpg would look up each when it is first used: 7 ms each, on each connection, in the middle of work.
+    asyncpg would look up each type at its first use: 7 ms per type and connection, in the middle of work.
     """
     types = "bool", "bytea", "int2", "int4", "int8", "varchar", "timestamptz", "interval", "uuid", "jsonb"
     columns = ", ".join(f"CAST(${number} AS {name}[])" for number, name in enumerate(types, 1))
@@ -210,7 +215,7 @@ def _note_certificate(connection: Any, _record: Any) -> None:
 
 
 def async_url(url: str) -> URL:
-    """Return the URL with the asyncpg driver, whatever driver it names. Raises ``ValueError``."""
+    """Return the URL with the asyncpg driver. Raises ``ValueError``."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -237,9 +242,12 @@ def next_to(
     *,
     descending: bool = False,
 ) -> Listing:
-    """The query of a list that is sorted by the columns of ``place``, from the row after ``after`` on.
+    """Return the query of a sorted list, from the row after ``after`` on.
 
-    ``before``: the rows before that one instead, the nearest first, so that a limit leaves the nearest.
+    ``place`` are the columns it is sorted by.
+
+    With ``before`` the query returns the rows before that row, nearest first, so that a limit keeps the
+    nearest.
     """
     edge = after if before is None else before
     falls = descending if before is None else not descending
@@ -250,7 +258,7 @@ def next_to(
 
 
 def in_order(found: Iterable[FoundItem], before: object) -> list[FoundItem]:
-    """Return a page in the order of its list: one that ends ``before`` something was read backwards."""
+    """Return a page in the order of its list. A page ``before`` a row was read backwards."""
     page = list(found)
     return page if before is None else page[::-1]
 
@@ -258,7 +266,7 @@ def in_order(found: Iterable[FoundItem], before: object) -> list[FoundItem]:
 async def insert_many(
     tx: Transaction, table: type[SQLModel], rows: Sequence[dict[str, Any]], *, then: str = ""
 ) -> Rows:
-    """Insert ``rows`` in one statement, by ``unnest``: about forty times the speed of one by one.
+    """Insert ``rows`` in one statement, by ``unnest``: about forty times as fast as one by one.
 
     ``table`` is a class of ``tables.py``. Every row has the same keys, which are column names. JSON columns
     take text. ``then`` follows the statement: ``ON CONFLICT …``, ``RETURNING …``.
@@ -269,9 +277,9 @@ async def insert_many(
 async def insert_columns(
     tx: Transaction, table: type[SQLModel], columns: Mapping[str, Any], *, then: str = ""
 ) -> Rows:
-    """Insert rows that are given as whole columns, where every microsecond of a row counts.
+    """Insert rows given as whole columns, for hot paths.
 
-    A column is a list with a value for each row; any other value is the same in every row, and is sent once.
+    A column is a list with a value for each row. Any other value is the same in every row and is sent once.
     See :func:`insert_many` for the rest.
     """
     lists = tuple(name for name, values in columns.items() if isinstance(values, list))
@@ -280,7 +288,7 @@ async def insert_columns(
 
 
 def once(values: list[Any]) -> Any:
-    """Return the value where it is the same in every row, so that it is sent once; else all of them."""
+    """Return the value if it is the same in every row, so that it is sent once; else all values."""
     first = values[0]
     return first if all(value is first for value in values) else values
 
@@ -332,7 +340,10 @@ def _cast(table: type[SQLModel], name: str, array: str = "") -> str:
 
 
 _DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What asyncpg raises past SQLAlchemy when a connection fails. The last: while it looks types up."""
+"""Errors of asyncpg that bypass SQLAlchemy when a connection fails.
+
+The last one comes from the lookup of types.
+"""
 _TEMPORARY_STATES = (
     "08",  # connection
     "25",  # a transaction in the wrong state: the session timeout struck
@@ -349,11 +360,11 @@ _TEMPORARY_STATES = (
 
 
 FAILURES: tuple[type[Exception], ...] = (OSError, PoolTimeout, DBAPIError, DatabaseUnreachable, *_DRIVER)
-"""What may be raised where the database fails, or is away (:func:`is_temporary` says which)."""
+"""Errors of a database that fails or is away. :func:`is_temporary` tells which ones pass."""
 
 
 def is_temporary(error: BaseException) -> bool:
-    """Whether the same work may succeed later: infrastructure failed, not the data.
+    """Return whether the same work may succeed later: infrastructure failed, not the data.
 
     Source: PostgreSQL, appendix A, classes of SQLSTATE.
     """

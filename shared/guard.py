@@ -1,4 +1,4 @@
-"""What every way in over HTTP has: limits that hold across processes, and the security log."""
+"""Limits that hold across processes, and the security log, for every way in over HTTP."""
 
 import hmac
 import math
@@ -17,9 +17,9 @@ from shared.security_log import SecurityEvent, SecurityOutcome
 from shared.web.networks import network_of, visitor_of
 
 _SHARE = 100
-"""A process takes a hundredth of a limit at once: a statement for each, and not for each request."""
+"""A process takes a hundredth of a limit at once, so that not each request needs a statement."""
 _MOST_SHARES = 10_000
-"""Counts that a process remembers, before it forgets those that have ended."""
+"""The most counts that a process remembers before it forgets those that have ended."""
 
 _LET_IN_SECONDS = 3600.0
 
@@ -28,8 +28,8 @@ _LET_IN_SECONDS = 3600.0
 class Rates:
     """The limits of every service.
 
-    ``refused``: wrong tokens, log-ins and links of a network; ``log_in``: log-ins with a token; ``link``: how
-    often a link opens; ``read``: how much of what is public a network reads, of each process.
+    ``refused`` counts wrong tokens, log-ins and links of a network. ``log_in`` counts log-ins with a token,
+    ``link`` uses of a link. ``read`` counts reads of public pages by a network, per process.
     """
 
     refused: Rate
@@ -39,7 +39,7 @@ class Rates:
 
 
 class LimitMet(HTTPException):
-    """A limit is met: 429, and how many ``seconds`` to wait."""
+    """A limit is met: status 429, and the ``seconds`` to wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(429, f"Come again in {seconds} seconds.", {"Retry-After": str(seconds)})
@@ -48,7 +48,10 @@ class LimitMet(HTTPException):
 
 @dataclass(slots=True)
 class _Share:
-    """What a process may still take of a count until the monotonic time ``ends``; ``full``: nobody may."""
+    """The share of a count that a process may still take until ``ends`` (monotonic).
+
+    ``full``: the count is used up.
+    """
 
     ends: float
     left: int = 0
@@ -58,10 +61,9 @@ class _Share:
 
 
 class Guard:
-    """Counts what visitors do, and tells the security log of it.
+    """Counts what visitors do and writes the security log.
 
-    ``key`` makes the digests by which networks, tokens and mailboxes are known; processes with the same key
-    count together.
+    ``key`` makes the digests of networks, tokens and mailboxes. Processes with the same key count together.
     """
 
     def __init__(self, database: Database, key: bytes, rates: Rates) -> None:
@@ -73,24 +75,24 @@ class Guard:
         self._let_in: dict[tuple[str, str], float] = {}
 
     def digest(self, what: str, text: str) -> bytes:
-        """Return what is kept of a text that must be known again and not read; ``what`` is its use."""
+        """Return a digest by which a text is recognised and not read. ``what`` is its use."""
         return hmac.digest(self._key, f"{what}\0{text}".encode(), "sha256")
 
     def address(self, visit: HTTPConnection) -> str:
-        """Return what the security log says of the visitor's network."""
+        """Return the visitor's network as the security log shows it."""
         return self.digest("network", network_of(visit)).hex()[:16]
 
     def record(
         self, visit: HTTPConnection, event: SecurityEvent, outcome: SecurityOutcome, who: str = ""
     ) -> None:
-        """Write a line of the security log about this request; ``who`` is a role, token or portal."""
+        """Write a line of the security log about this request. ``who`` is a role, token or portal."""
         visit.state.is_recorded = True
         security_log.record(event, outcome, who=who, where=route_of(visit.scope), address=self.address(visit))
 
     def let_in(self, visit: HTTPConnection, who: str) -> None:
-        """Record that a token is right: the first time in an hour that it comes from this address.
+        """Record a right token, once an hour per address.
 
-        A line for each request would cost as much as some requests, and bury the others.
+        A line for each request would cost as much as the request.
         """
         used, now = (who, visitor_of(visit)), time.monotonic()
         if self._let_in.get(used, now) <= now:
@@ -103,15 +105,16 @@ class Guard:
             )
 
     async def refuse(self, visit: HTTPConnection, event: SecurityEvent, who: str = "") -> None:
-        """Record and count a wrong token, log-in or link. Raises :class:`LimitMet` for too many."""
+        """Record and count a wrong token, log-in or link. Raises :class:`LimitMet`."""
         await self.take(visit, "refused", self.rates.refused, network_of(visit))
         self.record(visit, event, SecurityOutcome.REFUSED, who)
 
     def check(self, visit: HTTPConnection) -> None:
-        """Raise :class:`LimitMet` where the network has sent too many wrong ones, and count nothing.
+        """Raise :class:`LimitMet` if the network has sent too many wrong secrets. Counts nothing.
 
-        For what is short enough to be found by trying: a right one is refused then too, or who tries would
-        still see which one is right. A process knows that the limit is met once it has refused one itself.
+        This is for secrets short enough to be guessed. A right one is refused too, or an attacker would
+        still learn which one is right. A process knows that the limit is met once it has refused a request
+        itself.
         """
         share = self._share(self.digest("refused", network_of(visit)), self.rates.refused)
         if share.full:
@@ -120,9 +123,9 @@ class Guard:
     async def take(
         self, visit: HTTPConnection, what: str, rate: Rate, whose: str, *, number: int = 1
     ) -> None:
-        """Count something that a network, token or portal does. Raises :class:`LimitMet`.
+        """Count an act of a network, token or portal. Raises :class:`LimitMet`.
 
-        More at once than the whole rate has to pass at some time, and counts as all of it.
+        A ``number`` above the whole rate counts as the whole rate, so that it can pass at some time.
         """
         number = min(number, rate.most)
         counted = self.digest(what, whose)
@@ -134,9 +137,9 @@ class Guard:
         share.left -= number
 
     async def take_in(self, tx: Transaction, visit: HTTPConnection, what: str, rate: Rate) -> None:
-        """Count something for all visitors together; not at all where the transaction is rolled back.
+        """Count an act for all visitors together. A rollback undoes the count. Raises :class:`LimitMet`.
 
-        Raises :class:`LimitMet`. Others who count the same wait for the transaction.
+        Other transactions that use the same count wait.
         """
         counted = self.digest(what, "")
         [row] = await tx.execute(TAKE, parameters(counted, rate, 1))
@@ -146,9 +149,9 @@ class Guard:
             self._refuse_more(visit, share, what)
 
     def take_here(self, visit: HTTPConnection, what: str, rate: Rate) -> None:
-        """Count what a network does in this process alone, without a statement. Raises :class:`LimitMet`.
+        """Count an act of a network in this process alone, without a statement. Raises :class:`LimitMet`.
 
-        For what each visit does, where the count of all processes would cost as much as what is asked for.
+        This is for acts of each visit, where a count across processes would cost as much as the act.
         """
         share = self._share(self.digest(what, network_of(visit)), rate)
         if share.taken >= rate.most:
@@ -166,7 +169,10 @@ class Guard:
         return share
 
     async def _ask(self, share: _Share, counted: bytes, rate: Rate, number: int) -> None:
-        """Take a share of the count of all processes; near its end only what is needed."""
+        """Take a share from the count of all processes.
+
+        Near the end of the count the share is only what is needed.
+        """
         for wanted in dict.fromkeys((max(number, rate.most // _SHARE), number)):
             [row] = await self._database.execute_alone(TAKE, parameters(counted, rate, wanted))
             share.ends = time.monotonic() + float(row.seconds)
@@ -176,7 +182,7 @@ class Guard:
         share.full = number == 1
 
     def _refuse_more(self, visit: HTTPConnection, share: _Share, what: str) -> NoReturn:
-        """Write a line when a limit is met, not for each request after it: those are counted."""
+        """Write one line when a limit is met. Later requests are counted, not logged."""
         if share.is_recorded:
             security_log.COUNTED.labels(SecurityEvent.LIMIT, SecurityOutcome.REFUSED).inc()
         else:
@@ -186,7 +192,7 @@ class Guard:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """Return the path of a request without what it is about: ``/api/v1/requests/{ce_id}``."""
+    """Return the path of a request with the names of its parameters: ``/api/v1/requests/{ce_id}``."""
     route = scope.get("route")
     if route is not None:
         return str(route.path)

@@ -37,7 +37,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 MAX_FILE_BYTES = 11 * 1024 * 1024
-"""What a request may hold, at most; a batch of events more than others, a file more than anything else."""
+"""The most bytes of a request: a batch of events may have more than others, a file more than anything else.
+"""
 
 
 CODES: Mapping[int, str] = {
@@ -57,14 +58,14 @@ CODES: Mapping[int, str] = {
     500: "internal",
     503: "unavailable",
 }
-"""What a problem is called that has no code of its own, by its status."""
+"""The code of a problem by its status, if it has none of its own."""
 
 
 class Problem(Exception):
-    """An error that the client is informed of: what happened, to what, and what to do (RFC 9457).
+    """An error for the client: what happened, to what, and what to do (RFC 9457).
 
-    Its sentences are English, and are answered in French where that is preferred. ``code`` names the kind of
-    the problem, which a page explains; None: that of the status.
+    The sentences are English. A client that prefers French gets French. ``code`` names the kind of the
+    problem, which a page explains. None means the code of the status.
     """
 
     def __init__(
@@ -86,7 +87,10 @@ class Problem(Exception):
         self.members = members
 
     def document(self, request: Request) -> dict[str, Any]:
-        """The problem as JSON, in the language of the request; ``members`` stand beside the standard ones."""
+        """Return the problem as JSON in the language of the request.
+
+        ``members`` stand beside the standard ones.
+        """
         language = request_language(request)
         # What is beside the API (pages) explains none.
         pages: str | None = getattr(request.app.state, "problems", None)
@@ -103,7 +107,6 @@ class Problem(Exception):
         return body | self.members | lists
 
     def response(self, request: Request) -> JSONResponse:
-        """The problem as a response."""
         headers = {
             "Content-Language": request_language(request),
             "Vary": "Accept-Language",
@@ -131,10 +134,10 @@ def _unless_absent() -> Any:
 
 
 class ProblemBody(BaseModel):
-    """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field, if that is it.
+    """The body of every error (RFC 9457). ``errors`` lists what is wrong with each field.
 
-    ``code`` names the kind, which the page at ``type`` explains. Of an event that a portal sent, ``problems``
-    says what is wrong with it. Sentences are English, or French by ``Accept-Language``.
+    ``code`` names the kind, and the page at ``type`` explains it. ``problems`` says what is wrong with an
+    event of a portal. Sentences are English, or French by ``Accept-Language``.
     """
 
     type: str
@@ -149,12 +152,12 @@ class ProblemBody(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ProblemBody, "description": "A problem (RFC 9457).", "content": {PROBLEM_JSON: {}}}
 }
-"""The ``responses=`` of every operation, and so of every router."""
+"""The ``responses=`` of every router."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What the health endpoints ask: each gives a reason not to be well, or None."""
+    """The checks of the health endpoints. Each returns a reason not to be well, or None."""
 
     live: Callable[[], str | None]
     ready: Callable[[], Awaitable[str | None]]
@@ -169,10 +172,10 @@ def new_api(
     schemas: Mapping[str, dict[str, Any]] | None = None,
     examples: Mapping[str, Any] | None = None,
 ) -> FastAPI:
-    """The application of a service, documented at ``/docs``.
+    """Return the application of a service, documented at ``/docs``.
 
-    ``guard`` counts what its clients do, and tells the security log. ``schemas`` are those that its
-    documentation names itself, by their names among its components; ``examples`` are of schemas, by theirs.
+    ``guard`` counts what clients do and writes the security log. ``schemas`` are added to the components of
+    the documentation, ``examples`` to the schemas of their names.
     """
     api = FastAPI(
         title=f"Parcours – {service}",
@@ -209,22 +212,23 @@ def new_api(
 def add_routers(api: FastAPI, *routers: APIRouter) -> None:
     """Serve the operations of ``routers``, whose ``responses`` are ``PROBLEMS``.
 
-    They stay as they were analysed when imported: ``include_router`` does it again for each application.
+    They stay as they were analysed at import: ``include_router`` would analyse them again for each
+    application.
     """
     for router in routers:
         api.router.routes.extend(router.routes)
 
 
 def explain_problems(api: FastAPI, home: str) -> None:
-    """Have the ``type`` of each problem lead to its page, on the service that is found at ``home``."""
+    """Make the ``type`` of each problem a link to its page on the service at ``home``."""
     api.state.problems = f"{home}/problems"
 
 
 def is_from_here(headers: Headers, address: str) -> bool:
-    """Whether a form was sent from a page of ours, as far as its browser says where from.
+    """Return whether the browser says that a form came from our page.
 
-    ``address`` is where the public finds us; a proxy may call us by another name. A browser that says nothing
-    is believed: that is what the key in each form is for.
+    ``address`` is our public address; a proxy may call us by another name. A browser that says nothing is
+    believed, because each form also carries a key.
     """
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
@@ -233,15 +237,15 @@ def is_from_here(headers: Headers, address: str) -> bool:
 
 
 NOT_COMPRESSED = ("text/*", "image/*", "application/pdf")
-"""Pages hold keys of forms and links that are secrets: what is compressed beside them would tell them."""
+"""Pages contain keys of forms and secret links. Compressed beside chosen text, they would leak."""
 
 
 class _BoundedBodies:
-    """Refuses what is too large, a body before it is read or as soon as it is, and what is not in UTF-8.
+    """Refuses a request that is too large, not UTF-8, or has two ``Host`` headers (RFC 9112, section 3.2).
 
-    A request with two ``Host`` headers is refused too (RFC 9112, section 3.2): a proxy may believe the other.
-    Starlette's own bound answers in plain text; ours is a problem, as every error is. It would also decode a
-    form by whatever codec its sender names, and some of Python's take minutes for what fits in the bound.
+    A body is refused before it is read, or as soon as it is too large. With two ``Host`` headers a proxy may
+    believe the other one. Starlette's own bound answers in plain text instead of a problem, and decodes a
+    form by any codec that the sender names; some codecs of Python take minutes for a body within the bound.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -303,14 +307,14 @@ def _too_large(most: int) -> Problem:
 
 
 def operations_api() -> FastAPI:
-    """The application of a port of its own, where health and metrics have one; it has nothing else."""
+    """Return the application of a separate port for health and metrics."""
     api = FastAPI(openapi_url=None)
     api.add_middleware(NoPageUnlessItSays)
     return api
 
 
 def add_operations(api: FastAPI, probes: Probes) -> None:
-    """``/health/live``, ``/health/ready``, ``/health/consuming``, ``/metrics``: the same in every service."""
+    """Add ``/health/live``, ``/health/ready``, ``/health/consuming`` and ``/metrics``."""
 
     @api.get("/health/live", tags=["operations"], summary="Whether the process should go on living")
     async def live() -> Response:
@@ -334,7 +338,7 @@ def add_operations(api: FastAPI, probes: Probes) -> None:
 
 
 def add_asyncapi(api: FastAPI, document: dict[str, Any]) -> None:
-    """``/asyncapi``, where each service says which events it has."""
+    """Add ``/asyncapi``, which describes the events of the service."""
 
     @api.get("/asyncapi", tags=["operations"], summary="The events of this service (AsyncAPI 3.0)")
     async def asyncapi() -> JSONResponse:
@@ -367,7 +371,7 @@ def _on_limit_met(request: Request, error: Exception) -> Response:
 
 
 MOST_ERRORS = 1_000
-"""How many mistakes of a request a problem lists: the first ones."""
+"""The most mistakes that a problem lists."""
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:

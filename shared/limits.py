@@ -1,7 +1,7 @@
-"""How often something may be done: counted in Postgres for all processes, by digests that name nobody.
+"""Counts of acts in Postgres, shared by all processes and keyed by digests that name nobody.
 
-A count is a row that ends with its window. :mod:`shared.guard` counts what visitors ask; a service may count
-in its own transaction what it does for them.
+A count is a row that ends with its window. :mod:`shared.guard` counts what visitors ask. A service may count
+in its own transaction.
 """
 
 import re
@@ -21,14 +21,14 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """``most`` within ``seconds``, from the first on."""
+    """``most`` acts within ``seconds`` from the first one on."""
 
     most: int
     seconds: int
 
     @classmethod
     def parse(cls, written: str) -> Self:
-        """Read ``600/minute`` or ``30/10 minutes``. Raises ``ValueError``."""
+        """Parse ``600/minute`` or ``30/10 minutes``. Raises ``ValueError``."""
         found = _RATE.fullmatch(written.strip())
         if found is None or found[2] == "0":
             raise ValueError(f"{written!r} is not a rate such as 600/minute or 30/10 minutes")
@@ -36,13 +36,13 @@ class Rate:
 
 
 class _Table(SQLModel, registry=new_registry()):
-    """The registry of the table below."""
+    pass
 
 
 class RequestCountRow(_Table, table=True):
-    """How often something was done until ``ends_at``, when its count begins anew.
+    """A count until ``ends_at``, when it begins anew.
 
-    Lost when Postgres crashes: counts begin anew then, and a count waits for no disk.
+    The table is unlogged: a crash of Postgres loses the counts, and a count waits for no disk.
     """
 
     __tablename__ = "request_count"
@@ -56,7 +56,7 @@ class RequestCountRow(_Table, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Put the table of counts among a service's own, so that its migrations make it."""
+    """Add the table of counts to a service's tables, so that its migrations create it."""
     for table in _Table.metadata.tables.values():
         table.to_metadata(metadata)
 
@@ -80,17 +80,17 @@ REGISTER = Register(
     ],
     [_OVER],
 )
-"""What counts keep of people."""
+"""The personal data in counts."""
 
 
 async def take(tx: Transaction, counted: bytes, rate: Rate) -> bool:
-    """Count something in the transaction that does it. Returns whether it may be done."""
+    """Count an act in its own transaction. Returns whether it is allowed."""
     rows = await tx.execute(TAKE, parameters(counted, rate, 1))
     return bool(rows.one().is_within)
 
 
 def parameters(counted: bytes, rate: Rate, number: int) -> dict[str, object]:
-    """Return the parameters of :data:`TAKE`: take so many, ``rate.most`` at most."""
+    """Return the parameters of :data:`TAKE`."""
     within = timedelta(seconds=rate.seconds)
     return {"counted": counted, "number": number, "most": rate.most, "within": within}
 
@@ -111,4 +111,4 @@ TAKE = text(
                              WHERE counted = :counted), extract(epoch FROM CAST(:within AS interval)))
      WHERE NOT EXISTS (SELECT FROM counted)"""
 )
-"""Takes ``number`` of a count, or none where that were more than ``most``. Its end is in ``seconds``."""
+"""Take ``number`` of a count, or nothing if that would exceed ``most``. The window ends in ``seconds``."""

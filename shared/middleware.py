@@ -1,4 +1,4 @@
-"""What stands around an application and needs to know nothing of what a request is about."""
+"""Middleware that does not depend on what a request is about."""
 
 import logging
 import re
@@ -32,15 +32,15 @@ SECONDS = Histogram(
 )
 OPERATIONS = frozenset(("/health/live", "/health/ready", "/health/consuming", "/metrics"))
 NO_ROUTE = "none"
-"""The route of what is nobody's: never the path, which anybody may choose."""
+"""The route of an unknown path. The path itself is never a label: anybody may choose it."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Counted:
-    """Counts requests and their time by route, and logs each at debug; not those for health and metrics.
+    """Counts requests and their time by route, and logs each at debug level. Health and metrics are left out.
 
-    A line has the route and the ids in the path, never the path: it may hold a signed link.
-    Of an application that raises, an answer with status 500 is counted, which who stands outside gives.
+    A line has the route and the ids of the path, never the path, which may contain a signed link. If the
+    application raises, status 500 is counted; the outer server sends that answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -82,11 +82,11 @@ def _log(scope: Scope, route: str, status: int, seconds: float) -> None:
 
 
 _IDS = {"ce_id": "request_id"}
-"""Names of ids in paths that lines of the log call otherwise."""
+"""Names of ids in paths that the log calls otherwise."""
 
 
 class HeadIsGet:
-    """Answers HEAD as GET, without the body: whoever routes by method need not think of it."""
+    """Answers HEAD like GET without the body, so that routing need not handle HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,7 +105,7 @@ class HeadIsGet:
 
 
 class NoPageUnlessItSays:
-    """Has browsers take each answer for what it says to be; pages, which say so themselves, aside."""
+    """Makes browsers trust the declared content type of each answer. Pages set the header themselves."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -122,7 +122,7 @@ class NoPageUnlessItSays:
 
 
 class RefusedRights:
-    """Tells the security log of each 403, of the API or of a page, and of a 404 that hides another's."""
+    """Writes the security log for each 403, and for a 404 that hides another owner's data."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app

@@ -1,10 +1,8 @@
-"""Logs: they hold identifiers, and never a name, an address or a text of an agent.
+"""Logs. They contain identifiers, never a name, an address or a text of an agent.
 
-In JSON each line of a service is one document, whoever writes it. What a line is about, where that is known,
-stands in its fields ``event_id``, ``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``,
-``trace_id``.
-
-Metrics are declared where they are counted, with ``prometheus_client``.
+In JSON each line is one document, whichever library writes it. Its subject stands in the fields
+``event_id``, ``request_id``, ``enrolment_id``, ``session_id``, ``mail_id``, ``trace_id``. Metrics are
+declared where they are counted, with ``prometheus_client``.
 """
 
 import contextlib
@@ -38,7 +36,7 @@ log = logging.getLogger(__name__)
 def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
     """Send every log line to standard error, as JSON or for people.
 
-    ``DEBUG`` is for our own lines: what libraries say there may quote headers, statements and addresses.
+    ``DEBUG`` is for our own lines: libraries' debug lines may quote headers, statements and addresses.
     """
     libraries = "INFO" if level == "DEBUG" else level
     logging.config.dictConfig(
@@ -61,18 +59,18 @@ def configure_logging(log_format: LogFormat, level: str, service: str) -> None:
 
 
 def writes_json() -> bool:
-    """Whether :func:`configure_logging` has every line written as JSON."""
+    """Return whether :func:`configure_logging` chose JSON."""
     return any(isinstance(handler.formatter, _Json) for handler in logging.root.handlers)
 
 
 def configure_security_log(log_format: LogFormat) -> None:
-    """Send what the security log says of a command to standard error, and nothing else."""
+    """Send the security log of a command to standard error, and nothing else."""
     config = _to_standard_error(log_format, "parcours")
     logging.config.dictConfig({**config, "loggers": {LOGGER: {"level": "INFO", "handlers": ["stderr"]}}})
 
 
 def log_what_nobody_catches() -> None:
-    """Write warnings, and errors that would end a thread or the process as bare tracebacks, as lines too."""
+    """Log warnings and uncaught errors of threads and of the process as lines too."""
 
     def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         log.critical("An error that nobody expected", exc_info=(kind, error, trace))
@@ -95,7 +93,7 @@ def log_what_nobody_catches() -> None:
 
 @contextlib.contextmanager
 def logged_ids(**ids: object) -> Iterator[None]:
-    """Have each line that is written meanwhile say what it is about; an id that is None is left out."""
+    """Add these ids to each line logged inside the block. An id of None is left out."""
     known = {name: str(value) for name, value in ids.items() if value is not None}
     before = _IDS.set({**_IDS.get(), **known})
     try:
@@ -105,7 +103,7 @@ def logged_ids(**ids: object) -> Iterator[None]:
 
 
 def export_build(service: str, commit: str) -> None:
-    """Have the metrics say what runs; ``commit`` is empty where that is not known."""
+    """Export what runs as a metric. ``commit`` is empty if unknown."""
     # When each series began would be as many series again.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
     BUILD.info({"service": service, "version": VERSION, "commit": commit})
@@ -139,30 +137,30 @@ def _to_standard_error(log_format: LogFormat, service: str) -> dict[str, Any]:
 
 
 class _InUtc(logging.Formatter):
-    """Writes the time of a line in UTC and says so: lines of several machines are read side by side."""
+    """Writes times in UTC, so that lines of several machines can be compared."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002 logging's
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 class _Json(_InUtc, JsonFormatter):
-    """The same in JSON."""
+    pass
 
 
 class WithIds(logging.Filter):
-    """Adds what :func:`logged_ids` says; what a line says itself stays."""
+    """Adds the ids of :func:`logged_ids`. A line's own ids win."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written: always."""
+        """Add the ids. The line is always written."""
         for name, value in _IDS.get().items():
             record.__dict__.setdefault(name, value)
         return True
 
 
 class NotAgain(logging.Filter):
-    """Drops lines of clients of Kafka that repeat within :data:`NOT_AGAIN_SECONDS`.
+    """Drops lines of Kafka clients that repeat within :data:`NOT_AGAIN_SECONDS`.
 
-    aiokafka says the same again while the broker is away, FastStream for each subscriber.
+    aiokafka repeats itself while the broker is away, and FastStream repeats lines for each subscriber.
     """
 
     def __init__(self) -> None:
@@ -170,7 +168,6 @@ class NotAgain(logging.Filter):
         self._written: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written."""
         if not record.name.startswith(("aiokafka", "faststream")):
             return True
         now, line = time.monotonic(), record.getMessage()

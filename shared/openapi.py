@@ -1,7 +1,4 @@
-"""What the OpenAPI document of each service says beside its operations: errors, tags, tokens, examples.
-
-It is said once for all, since it is so for all: whoever adds an operation writes only what is its own.
-"""
+"""The parts of OpenAPI documents that all services share: errors, tags, tokens, examples."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,18 +12,18 @@ Document = dict[str, Any]
 
 
 def bearer(file: str, name: str) -> HTTPBearer:
-    """Return a dependency that documents a token of this file; who has it is found out elsewhere."""
+    """Return a dependency that documents a token of this file. It checks nothing."""
     return HTTPBearer(auto_error=False, scheme_name=name, description=f"A token of {file}.")
 
 
 PUBLIC_TOO: Document = {"security": [{}]}
-"""The ``openapi_extra=`` of what may be read without a token, and shows more with one."""
+"""The ``openapi_extra=`` of an operation that needs no token and shows more with one."""
 
 
 def problem_response(
     status: int, code: str, *, meaning: str, title: str, detail: str, headers: Document | None = None
 ) -> dict[int | str, Document]:
-    """Return a problem that an operation has of its own, for its ``responses=``."""
+    """Return the ``responses=`` entry of a problem that only one operation has."""
     example = {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "code": code}
     content = {PROBLEM_JSON: {"schema": _PROBLEM_BODY, "example": example}}
     return {status: {"description": meaning, "content": content} | ({"headers": headers} if headers else {})}
@@ -38,10 +35,10 @@ _PROBLEM_BODY = {"$ref": "#/components/schemas/ProblemBody"}
 def document(
     api: FastAPI, schemas: Mapping[str, Document], examples: Mapping[str, Any], codes: Mapping[int, str]
 ) -> None:
-    """Complete the OpenAPI document of ``api``, which FastAPI makes when it is first asked for.
+    """Complete the OpenAPI document of ``api``, which FastAPI makes at the first request.
 
-    ``schemas`` are added to its components; ``examples`` are those of components, by their names. ``codes``
-    are the kinds of problems by their status.
+    ``schemas`` are added to its components, ``examples`` to the components of their names. ``codes`` are the
+    kinds of problems by status.
     """
     made = api.openapi
 
@@ -100,11 +97,11 @@ _PROBLEMS: Mapping[int, tuple[str, str, str]] = {
         "The database is away for a moment. Send it again.",
     ),
 }
-"""By status: what it means, and the title and detail of an example."""
+"""By status: its meaning, and the title and detail of an example."""
 
 
 def _problem(status: int, code: str, pages: str | None) -> Document:
-    """Return a problem as a component that operations refer to. ``pages`` is where problems are explained."""
+    """Return a problem as a component. ``pages`` is where problems are explained."""
     description, title, detail = _PROBLEMS[status]
     example: Document = {
         "type": "about:blank" if pages is None else f"{pages}/{code}",
@@ -122,7 +119,7 @@ def _problem(status: int, code: str, pages: str | None) -> Document:
 
 
 def _add_problems(path: str, operation: Document) -> None:
-    """Add the problems that an operation has by what it takes."""
+    """Add the problems that follow from the operation's parameters and body."""
     takes_body = "requestBody" in operation
     statuses = {
         401: "security" in operation,
@@ -140,7 +137,7 @@ def _add_problems(path: str, operation: Document) -> None:
 
 
 def _add_tag(operation: Document) -> None:
-    """Say that what a client has already is not sent again, where the answer is JSON."""
+    """Document ETags of JSON answers."""
     responses = operation["responses"]
     if "application/json" not in responses.get("200", {}).get("content", {}):
         return
@@ -159,7 +156,7 @@ def _add_tag(operation: Document) -> None:
 
 
 def _add_examples(schemas: Document, examples: Mapping[str, Any]) -> None:
-    """Give each schema its example; a page of a list has that of its items."""
+    """Give each schema its example. A page of a list has the example of its items."""
     for name, schema in schemas.items():
         if name in examples:
             schema["examples"] = [examples[name]]

@@ -1,8 +1,7 @@
-"""The register of personal data: what a service keeps of people, what for, for how long, and how it ends.
+"""The register of personal data: what a service keeps of people, why, for how long, and how it ends.
 
-Each service writes its own beside its tables. Retention, erasure, what a person is given of their data, and
-the published documents are made from it; a column that holds personal data without standing in it fails the
-tests.
+Each service has a register beside its tables. Retention, erasure, the export for a person and the published
+documents are made from the registers. A test fails for a column with personal data that is in no register.
 """
 
 import json
@@ -19,11 +18,11 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 
 SLICE = 1_000
-"""Rows that end in one transaction."""
+"""The most rows that end in one transaction."""
 
 
 class Whose(StrEnum):
-    """Whom personal data is about, as the register says it in French."""
+    """Whose data it is, in French."""
 
     AGENTS = "agentes et agents territoriaux"
     OFFICERS = "correspondantes et correspondants des collectivités et des délégations"
@@ -37,11 +36,12 @@ class Whose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """When rows of a table end: ``days`` after what ``since`` says in French.
+    """A rule that ends rows ``days`` after ``since`` (in French).
 
-    ``days`` is a number, or the setting that has it. ``over`` is the SQL condition for a row that has ended,
-    where ``:before`` is the moment so many days ago. The row is deleted, with the rows of other tables whose
-    column, which ``with_rows_of`` says, has its ``key``; or only its columns ``emptied`` are set to null.
+    ``days`` is a number, or the setting that holds it. ``over`` is the SQL condition for a row that has
+    ended; ``:before`` is the moment that many days ago. The row is deleted, with the rows of other tables
+    that refer to its ``key`` by the columns of ``with_rows_of``; or only its columns ``emptied`` become
+    null.
     """
 
     table: type[SQLModel]
@@ -57,17 +57,17 @@ class Retention:
 class PersonalData:
     """Personal data in one table.
 
-    ``columns`` say what each holds, ``purpose`` what it is needed for, both in French. ``ends``: the rules by
-    which it ends; ``until``: what ends it besides, in French, after « jusqu’à ce que ».
+    ``columns`` describe each column, ``purpose`` the reason to keep them, both in French. ``ends`` are the
+    rules of retention. ``until`` names another end, in French, after « jusqu’à ce que ».
 
-    ``of_agent`` is the SQL condition for a row about an agent, by the parameters of :class:`Subject`; without
-    it no row is found by the agent. ``of_address`` is that for a row about somebody who is no agent, and is
-    known by an address. ``address`` is the SQL of the agent's addresses in such a row, null says none; by it
-    the agent is found, where a column ``identifier`` and one ``issuer`` stand beside it. On
-    erasure the row is deleted, or its columns ``emptied`` get these SQL values; a ``proof`` of who did what
-    stays, and only when it was done is given to that person; ``at`` and ``actor`` are the SQL of
-    when, and of who it was. Columns ``of_others`` say something of somebody else, and are not given to the
-    person.
+    ``of_agent`` is the SQL condition for a row about an agent, with the parameters of :class:`Subject`.
+    Without it no row is found by the agent. ``of_address`` is the condition for a row about a person who is
+    known by an address alone. ``address`` is the SQL of the agent's addresses in a row. It finds the agent
+    by an address, where the row has the columns ``identifier`` and ``issuer``.
+
+    An erasure deletes the row, or sets its columns ``emptied`` to these SQL values. A ``proof`` of an act
+    stays, and the person only gets its time; ``at`` and ``actor`` are the SQL of time and author. Columns
+    ``of_others`` concern another person and are not given out.
     """
 
     table: type[SQLModel]
@@ -87,17 +87,17 @@ class PersonalData:
     actor: str = "actor"
 
     def condition(self, subject: "Subject") -> str:
-        """Return the SQL condition for a row about somebody; empty: none can be."""
+        """Return the SQL condition for a row about the subject, or an empty text if no row can be."""
         return self.of_address if subject.agent is None else self.of_agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The person whose rows are looked for, as conditions of a register need it.
+    """The person whose rows are looked for.
 
-    ``agent`` is None for somebody who is no agent, and is known by an address alone. ``addresses`` are those
-    that are known, in lower case, ``digests`` what stands for them where addresses are not kept. Portals with
-    these ``sources_of_others`` mean no agent of this issuer. Rows that came after ``until`` are not meant.
+    ``agent`` is None for a person who is known by an address alone. ``addresses`` are the known addresses in
+    lower case. ``digests`` replace them where addresses are not kept. Portals with these
+    ``sources_of_others`` mean no agent of this issuer. Rows after ``until`` are left out.
     """
 
     agent: AgentKey | None
@@ -107,7 +107,7 @@ class Subject:
     sources_of_others: frozenset[str] = frozenset()
 
     def parameters_of(self, condition: str) -> dict[str, Any]:
-        """Return the values of those parameters that SQL uses, of these."""
+        """Return the values of the parameters that this SQL condition uses."""
         values: dict[str, Any] = {
             "until": self.until,
             "addresses": sorted(self.addresses),
@@ -126,23 +126,22 @@ BY_ADDRESS = "lower({}) = ANY(CAST(:addresses AS text[]))"
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """What a service keeps of people, and by which rules it deletes what is old, of people or not."""
+    """What a service keeps of people, and the rules that delete old rows, about people or not."""
 
     personal_data: Sequence[PersonalData]
     retentions: Sequence[Retention]
 
     def __add__(self, other: "Register") -> "Register":
-        """Return both as one."""
         return Register([*self.personal_data, *other.personal_data], [*self.retentions, *other.retentions])
 
 
 def days_of(retention: Retention, settings: object) -> int:
-    """Return how many days a rule waits; ``settings`` has those that an installation may choose."""
+    """Return the days of a rule. ``settings`` holds those that an installation may choose."""
     return retention.days if isinstance(retention.days, int) else getattr(settings, retention.days)
 
 
 async def end_rows(tx: Transaction, retention: Retention, days: int, now: datetime) -> int:
-    """End at most :data:`SLICE` rows that are over ``days`` before that moment. Returns how many."""
+    """End at most :data:`SLICE` rows that are older than ``days``. Returns their number."""
     parameters = {"before": now - timedelta(days=days), "most": SLICE}
     return (await tx.execute(statement(retention), parameters)).rowcount
 
@@ -160,7 +159,7 @@ async def addresses_of(tx: Transaction, register: Register, subject: Subject) ->
 
 
 async def agents_with(tx: Transaction, register: Register, address: str) -> list[AgentKey]:
-    """Return the agents whose address this is, or was, as portals or organisers said, in order."""
+    """Return the agents who have or had this address, in order."""
     found: set[AgentKey] = set()
     for held in register.personal_data:
         if held.address and held.identifier:
@@ -178,10 +177,7 @@ async def agents_with(tx: Transaction, register: Register, address: str) -> list
 
 
 async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list[dict[str, Any]]:
-    """Return the rows of one table that are about a person, by their keys: what they may see.
-
-    That is all but what is of others.
-    """
+    """Return the rows of one table about a person, by key, without the columns about others."""
     name = held.table.__tablename__
     # The row, and not a column of the table's own name. A proof may name others.
     whole = f"to_jsonb({name}.*) - CAST('{{{','.join(held.of_others)}}}' AS text[])"
@@ -192,13 +188,13 @@ async def rows_of(tx: Transaction, held: PersonalData, subject: Subject) -> list
 
 
 async def erase_rows(tx: Transaction, held: PersonalData, subject: Subject) -> int:
-    """End the rows of one table that are about a person. Returns how many."""
+    """End the rows of one table about a person. Returns their number."""
     statement = _statement(str(held.table.__tablename__), held.emptied, f"WHERE {held.condition(subject)}")
     return (await tx.execute(text(statement), subject.parameters_of(statement))).rowcount
 
 
 def statement(retention: Retention) -> TextClause:
-    """Return the statement that ends ``:most`` rows at most; it counts those of the table itself."""
+    """Return the statement that ends at most ``:most`` rows. It counts the rows of the table itself."""
     table = str(retention.table.__tablename__)
     over = f"SELECT ctid FROM {table} WHERE {retention.over}"  # noqa: S608 as above
     slice_ = f"WHERE ctid = ANY(ARRAY({over} LIMIT :most FOR UPDATE SKIP LOCKED))"
@@ -215,7 +211,7 @@ def statement(retention: Retention) -> TextClause:
 
 
 def _statement(table: str, emptied: Mapping[str, str], where: str) -> str:
-    """Return the SQL that deletes rows, or empties these columns of theirs."""
+    """Return the SQL that deletes rows, or empties these columns."""
     if not emptied:
         return f"DELETE FROM {table} {where}"  # noqa: S608 as above
     values = ", ".join(f"{name} = {value}" for name, value in emptied.items())

@@ -1,4 +1,4 @@
-"""Secrets that this project publishes, for trials. Anybody can read them: elsewhere they protect nothing."""
+"""Secrets that this project publishes for trials. Anybody can read them, so they protect nothing else."""
 
 import hashlib
 
@@ -14,14 +14,12 @@ _DIGESTS = frozenset(
         "a942b37ccfaf5a813b1432caa209a43b9d144e47ad0de1549c289c253e556cd5",
     }
 )
-"""Their SHA-256, in hexadecimal: of deploy/try-out-*, passwords of databases too."""
+"""SHA-256 of the secrets in deploy/try-out-*, database passwords included, in hexadecimal."""
 
 
 def is_published(secret: str) -> bool:
-    """Whether a secret stands in this project for all to read."""
     return is_published_digest(hashlib.sha256(secret.encode()).hexdigest())
 
 
 def is_published_digest(digest: str) -> bool:
-    """Whether the secret with this hexadecimal SHA-256 does."""
     return digest in _DIGESTS

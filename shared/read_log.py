@@ -1,10 +1,9 @@
-"""The log of reads: who of the staff, or of a session's trainers, has read what is kept of whom, and why.
+"""The log of reads: which member of staff, or trainer, read whose data, and why.
 
-So is who has asked that it be corrected or erased.
-
-A line is written in the transaction that reads. The database says when; it takes no line away within
-:data:`KEPT_AT_LEAST` and changes none, but for what says whom it is about, when that person is forgotten.
-Reads by portals, of their own agents, are not here.
+Requests to correct or erase a person are logged too. A line is written in the transaction that reads, with
+the database's time. The database refuses to delete lines within :data:`KEPT_AT_LEAST` and to change them,
+except for the columns that name a forgotten person. Reads by portals of their own agents are not logged
+here.
 """
 
 from collections.abc import Iterable
@@ -34,7 +33,7 @@ _USUAL = {Role.ORGANISER: "organisation de la session", Role.ADMIN: "administrat
 _COMMAND = "ligne de commande"
 _TEACHING = "animation de la session"
 _UNWRITTEN = frozenset((*_USUAL.values(), _COMMAND, _TEACHING))
-"""The purposes that go without saying."""
+"""Purposes that go without saying."""
 
 
 class ReadKind(StrEnum):
@@ -65,11 +64,11 @@ class ReadKind(StrEnum):
 
 
 class ReadLogTable(SQLModel, registry=new_registry()):
-    """The registry of the table below."""
+    pass
 
 
 class ReadLogRow(ReadLogTable, table=True):
-    """A read: of an agent's data, or of all who are in a session."""
+    """A read: of one agent's data, or of everybody in a session."""
 
     __tablename__ = "read_log"
     __table_args__ = (
@@ -104,16 +103,17 @@ class ReadLogRow(ReadLogTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Put the table among a service's own, so that its migrations make it."""
+    """Add the table to a service's tables, so that its migrations create it."""
     for table in ReadLogTable.metadata.tables.values():
         table.to_metadata(metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Who reads, and what for. ``role`` is None for who runs a command, and for a trainer.
+    """Who reads, and why.
 
-    ``is_of_search``: the purpose was said of an earlier search, which may have been one for somebody else.
+    ``role`` is None for an operator's command and for a trainer. ``is_of_search``: the purpose was typed for
+    an earlier search, perhaps for another person.
     """
 
     actor: str
@@ -123,12 +123,12 @@ class Reading:
 
     @classmethod
     def by_command(cls, actor: str) -> "Reading":
-        """Return that of an operator at the command line."""
+        """Return the reading of an operator at the command line."""
         return cls(actor, None, _COMMAND)
 
     @classmethod
     def by_trainer(cls, trainer_id: UUID) -> "Reading":
-        """Return that of who teaches in a session, by the link of their letter."""
+        """Return the reading of a trainer by the link of their letter."""
         return cls(f"formateur-{trainer_id}", None, _TEACHING)
 
 
@@ -142,11 +142,11 @@ async def record(
     about: Iterable[UUID | int] = (),
     of_a_list: bool = False,
 ) -> None:
-    """Write a line for each of these agents; without any, one about the session, or about nobody.
+    """Write a line for each of these agents; without agents, one line about the session or about nobody.
 
-    ``about`` are the ids of what was read, where it has one; each has its lines. ``of_a_list``: nobody was
-    named who was looked for, so that the purpose may name another than who was found. A line about nobody
-    has no purpose that somebody wrote: it may name who was looked for, whose erasure would not find it.
+    ``about`` are ids of what was read; each has its lines. ``of_a_list``: the search named nobody, so its
+    purpose may name another person than the one found. A line about nobody keeps no typed purpose: it may
+    name a person, whose erasure would not find the line.
     """
     whose: list[AgentKey | None] = [*dict.fromkeys(agents)] or [None]
     which: list[str | None] = [str(read) for read in about] or [None]
@@ -175,7 +175,7 @@ async def record(
 
 
 async def _is_recorded_for(tx: Transaction, reading: Reading, agent: AgentKey | None) -> bool:
-    """Return whether the reader has read of this agent alone, for this purpose, before."""
+    """Return whether the reader has read this agent alone, for this purpose, before."""
     if agent is None:
         return False
     recorded = select(col(ReadLogRow.id)).where(
@@ -210,15 +210,16 @@ PurposeHeader = Annotated[
 
 
 def purpose_in(written: str) -> str | None:
-    """Return what somebody wrote as their purpose; None where it says nothing that could be kept."""
+    """Return the purpose that was typed, or None if it has no content."""
     purpose = " ".join(written.split())
     return purpose if 3 <= len(purpose) <= LONGEST_PURPOSE and purpose.isprintable() else None
 
 
 def reading_of(who: Principal, purpose: str | None) -> Reading:
-    """Return who reads, and what for, where it is said or goes without saying. Raises a 400 problem.
+    """Return the reading of a token's owner and purpose. Raises a 400 problem.
 
-    Organisers read their own sessions, and admins administer; who supports has a reason each time.
+    Organisers read their own sessions and admins administer, so their purpose goes without saying. Support
+    gives a reason each time.
     """
     stated = None if purpose is None else purpose_in(unquote(purpose))
     if stated is None and (purpose is not None or who.role is Role.SUPPORT):
@@ -230,7 +231,7 @@ def reading_of(who: Principal, purpose: str | None) -> Reading:
 
 
 class ReadLogSettings(BaseSettings):
-    """For how long reads are kept. Part of a service's settings."""
+    """How long reads are kept. Part of a service's settings."""
 
     read_log_kept_days: int = SettingField(
         default=365,
@@ -242,7 +243,7 @@ class ReadLogSettings(BaseSettings):
 _OVER = Retention(table=ReadLogRow, days="read_log_kept_days", since="la consultation", over="at < :before")
 _PURPOSE = "Savoir qui a consulté les données d’une personne, et pourquoi."
 _OF_AGENT = "issuer IN (:issuer, '') AND agent_id = :agent_id"
-"""A record of the outbox need not say who issued the identifier."""
+"""A record of the outbox need not name the issuer."""
 _WHOSE = {
     "issuer": "qui a donné l’identifiant de l’agent",
     "agent_id": "identifiant de l’agent dont les données ont été consultées",
@@ -250,11 +251,12 @@ _WHOSE = {
 
 
 def register(*, of_session: str = "false", of_address: str = "") -> Register:
-    """Return what the log of reads keeps of people.
+    """Return the register of the log of reads.
 
-    ``of_address`` is the SQL condition for a read about somebody who is no agent. ``of_session`` is that for
-    a read of all who were in a session, an agent among them: the agent may read it, and it stays when the
-    agent is forgotten. None of them may read what somebody wrote of why several were read, or another.
+    ``of_address`` is the SQL condition for a read about a person who is no agent. ``of_session`` is the
+    condition for a read of everybody in a session with the agent: the agent may see the line, and it stays
+    after the agent's erasure. Nobody sees the typed reasons of reads about several persons or another
+    person.
     """
     of_agent = f"(({_OF_AGENT}) OR (agent_id IS NULL AND {of_session}))"
     emptied = {

@@ -1,7 +1,7 @@
 """The reference by which a letter names an enrolment or a request: eight characters that can be dictated.
 
-It is the beginning of the id, in the 32 signs of Crockford's Base32 (crockford.com/base32.html), which has no
-I, L, O or U. Of a million random ids about one pair shares a reference, so who looks one up may find two.
+It is the beginning of the id in Crockford's Base32 (crockford.com/base32.html), which has no I, L, O or U.
+Among a million random ids about one pair shares a reference, so a search may find two.
 """
 
 import re
@@ -15,16 +15,16 @@ _MISREAD = str.maketrans("ILO", "110")
 
 
 def reference_of(known_id: UUID) -> str:
-    """Return the reference of an id, as people read it: ``K7QD-2MXA``."""
+    """Return the reference of an id as people read it: ``K7QD-2MXA``."""
     number = known_id.int >> _OTHER_BITS
     signs = [_SIGNS[number >> shift & 31] for shift in range(_BITS - 5, -1, -5)]
     return f"{''.join(signs[:4])}-{''.join(signs[4:])}"
 
 
 def ids_of(typed: str) -> tuple[UUID, UUID] | None:
-    """Return the first and the last id that have the reference which somebody typed; None: it is none.
+    """Return the first and the last id with the typed reference, or None if it is none.
 
-    Small letters, blanks and hyphens do not matter; I and L are read as 1, O as 0.
+    Case, blanks and hyphens do not matter. I and L count as 1, O as 0.
     """
     signs = re.sub(r"[\s-]", "", typed).upper().translate(_MISREAD)
     if len(signs) != _LENGTH or not set(signs) <= set(_SIGNS):

@@ -1,4 +1,4 @@
-"""A file of settings that is read again when it changes: one with a mistake never comes into force."""
+"""A settings file that is read again when it changes. A file with a mistake never comes into force."""
 
 import logging
 import time
@@ -18,13 +18,11 @@ T = TypeVar("T")
 
 
 class ReloadedFile(Generic[T]):
-    """What a file said last, when it was valid. Without a path it never changes.
+    """The last valid content of a file. Without a path it never changes.
 
-    A service has a job that calls ``reload`` each second, so that a mistake is seen before somebody needs the
-    file. What runs without jobs (a command, pages alone) reads the file again as it uses it.
-
-    ``read`` returns what the file says; ``mistakes`` is what it raises for a file that cannot be used.
-    ``is_valid`` is 0 while the file has a mistake and what it said before is used.
+    A job calls ``reload`` each second, so that a mistake is seen before the file is needed. A process
+    without jobs reads the file again when it uses it. ``read`` returns the content; ``mistakes`` are the
+    errors of an invalid file. The gauge ``is_valid`` is 0 while the file has a mistake.
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class ReloadedFile(Generic[T]):
 
     @property
     def content(self) -> T:
-        """What is in force. Reads a changed file again, after a second at most."""
+        """Return the content in force. A changed file is read again after a second at most."""
         now = time.monotonic()
         if now - self._checked_at >= _RELOAD_SECONDS:
             self._checked_at = now
@@ -50,7 +48,6 @@ class ReloadedFile(Generic[T]):
         return self._content
 
     def reload(self) -> None:
-        """Read the file again if it has changed."""
         version = _version_of(self._path)
         if version == self._version:
             return
@@ -71,7 +68,7 @@ class ReloadedFile(Generic[T]):
 
 
 def _version_of(path: Path | None) -> tuple[int, int, int] | None:
-    """Return what changes when the file does; None where there is none."""
+    """Return a value that changes with the file, or None if there is no file."""
     try:
         found = None if path is None else path.stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""For how long enrolments and letters are kept: settings of two services, and of the notice that says so.
+"""How long enrolments and letters are kept: settings of two services.
 
-The catalogue publishes what all services keep of people, and for how long, and has these settings too: they
-are to be set for it as they are for the service that deletes by them.
+The catalogue publishes the retention of all services, so it has these settings too. Set them to the same
+values in all services.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,6 @@ from pydantic_settings import BaseSettings
 
 
 class EnrolmentRetention(BaseSettings):
-    """For how long the enrolment service keeps what it keeps."""
-
     enrolment_ended_kept_days: int = Field(
         default=365,
         ge=1,
@@ -26,8 +24,6 @@ class EnrolmentRetention(BaseSettings):
 
 
 class NotifierRetention(BaseSettings):
-    """For how long the notifier keeps what it keeps."""
-
     notifier_mails_kept_days: int = Field(
         default=90, ge=1, description="Days after it was sent, or given up, that a mail is kept."
     )

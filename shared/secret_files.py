@@ -1,6 +1,6 @@
-"""Settings from files: ``<NAME>_FILE`` names the file that has the setting ``<NAME>``, for secrets above all.
+"""Settings from files: ``<NAME>_FILE`` names the file that holds the setting ``<NAME>``.
 
-Container platforms mount secrets as files; what is in the environment is seen by more.
+Container platforms mount secrets as files. More processes can see the environment.
 """
 
 import os
@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads each setting whose ``<NAME>_FILE`` is set, but for settings that are such paths themselves."""
+    """Reads each setting whose ``<NAME>_FILE`` is set, except settings that are paths with such a name."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the text of the setting's file without the line's end, or None where it has none."""
+        """Return the text of the file without the final line end, or None."""
         variable = f"{field_name.upper()}_FILE"
         path = os.environ.get(variable)
         if not path or f"{field_name}_file" in self.settings_cls.model_fields:
@@ -28,7 +28,6 @@ class SecretFiles(PydanticBaseSettingsSource):
         return text, field_name, self.field_is_complex(field)
 
     def __call__(self) -> dict[str, Any]:
-        """Return the settings that files have."""
         values = {}
         for name, field in self.settings_cls.model_fields.items():
             text, _, is_complex = self.get_field_value(field, name)
@@ -38,8 +37,6 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 class FileSettings(BaseSettings):
-    """Settings whose secrets may be in files."""
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -49,5 +46,5 @@ class FileSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 pydantic's signature; not used here
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, in the environment, in files that the environment names; in this order."""
+        """Order of sources: code, environment, files that the environment names."""
         return init_settings, env_settings, SecretFiles(settings_cls)

@@ -1,7 +1,7 @@
-"""The security log: who was let in or refused, and what touched rights, keys and people's data.
+"""The security log: log-ins, refusals, and acts on rights, keys and people's data.
 
-One form for all services (docs/logs.md). A line has no name, no address, no id of an agent and no
-secret: whoever acts is a role, a token or a portal; whoever visits is the keyed digest of a network.
+All services write the same form (docs/logs.md). A line has no name, address, agent id or secret. The actor
+is a role, a token or a portal; the visitor is the keyed digest of a network.
 """
 
 import itertools
@@ -14,9 +14,9 @@ from typing import Any
 from prometheus_client import Counter
 
 OPERATOR = "operator"
-"""Who runs a command: the machine knows them, this system does not."""
+"""The author of a command: the machine knows the person, this system does not."""
 LOGGER = "parcours.security"
-"""Its lines are written whatever ``LOG_LEVEL`` says (:mod:`shared.observability`)."""
+"""Lines of this logger ignore ``LOG_LEVEL`` (:mod:`shared.observability`)."""
 
 log = logging.getLogger(LOGGER)
 
@@ -26,8 +26,6 @@ COUNTED = Counter(
 
 
 class SecurityEvent(StrEnum):
-    """What happened."""
-
     LOG_IN = "log_in"
     LOG_OUT = "log_out"
     TOKEN = "token"  # noqa: S105 no secret: the name of an event
@@ -42,7 +40,7 @@ class SecurityEvent(StrEnum):
 
 
 class SecurityOutcome(StrEnum):
-    """How it ended: done, refused to whoever asked for it, or failed by a fault of ours."""
+    """Done, refused, or failed by our fault."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -64,9 +62,9 @@ def record(
 ) -> None:
     """Write a line and count it.
 
-    ``who`` is a role, a token's id, ``portal:<name>`` or ``operator``, never a person's name; ``where`` a
-    route, a topic, a command or a file, without what it was about; ``address`` the keyed digest of a network
-    (:meth:`shared.guard.Guard.address`); ``times`` how often it happened at once.
+    ``who`` is a role, a token's id, ``portal:<name>`` or ``operator``, never a name. ``where`` is a route,
+    topic, command or file. ``address`` is the keyed digest of a network
+    (:meth:`shared.guard.Guard.address`). ``times`` counts events at once.
     """
     COUNTED.labels(event, outcome).inc(times)
     fields = {"event": event.value, "outcome": outcome.value, "who": who, "where": where, "address": address}
@@ -77,13 +75,13 @@ def record(
 _FIRST = ("event", "outcome")
 
 request_state: ContextVar[MutableMapping[str, Any] | None] = ContextVar("request_state", default=None)
-"""The state of the request that is answered, where it came by HTTP."""
+"""The state of the HTTP request in hand."""
 
 
 def is_anothers() -> None:
-    """Note that what a request asks for is another's, which is answered as what does not exist (404).
+    """Note that the request asks for another owner's data, which is answered with 404.
 
-    The line is written with the answer, where the route and who asks are known.
+    The line is written with the answer, where route and actor are known.
     """
     state = request_state.get()
     if state is not None:

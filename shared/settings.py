@@ -1,4 +1,4 @@
-"""Settings that every service has. All come from the environment; each service adds its own."""
+"""Settings that every service has, from the environment."""
 
 import contextlib
 import hashlib
@@ -25,11 +25,11 @@ from shared.tracing import TracingSettings
 from shared.web.security_txt import SecuritySettings
 
 UNPROTECTED = frozenset(("kafka", "database", "mails"))
-"""What ``UNPROTECTED_ACCEPTED`` can name."""
+"""The values that ``UNPROTECTED_ACCEPTED`` accepts."""
 
 
 def _are_everybody(believed: str) -> bool:
-    """Whether the networks of this list are all there are of IPv4 or IPv6, alone or together."""
+    """Return whether these networks together cover all of IPv4 or IPv6."""
     v4: list[IPv4Network] = []
     v6: list[IPv6Network] = []
     for name in map(str.strip, believed.split(",")):
@@ -50,7 +50,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySettings, TracingSettings):
-    """What a process needs besides its own database and port."""
+    """Settings of a process besides its own database and port."""
 
     http_host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
     forwarded_allow_ips: str = Field(
@@ -100,12 +100,11 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def operations_port(self) -> int | None:
-        """This service's own ``<SERVICE>_OPERATIONS_PORT``; None: health and metrics are on its port."""
+        """This service's own ``<SERVICE>_OPERATIONS_PORT``. None: health and metrics are on its port."""
         raise NotImplementedError
 
     @property
     def rates(self) -> Rates:
-        """The limits of every service."""
         return Rates(
             refused=Rate.parse(self.refused_rate),
             log_in=Rate.parse(self.log_in_rate),
@@ -115,7 +114,7 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def unprotected(self) -> dict[str, str]:
-        """What others on the network may read, or answer: in words, with the setting that would mend it."""
+        """Return the connections that others may read or forge: a sentence and the setting that mends it."""
         found = {}
         brokers = {urlsplit(f"//{server}").hostname for server in self.servers}
         if self.kafka_security_protocol == "PLAINTEXT" and not brokers <= set(LOOPBACK):
@@ -136,9 +135,9 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @cached_property
     def digest_key(self) -> bytes:
-        """What keyed digests of networks and mailboxes are made with: the same for all services.
+        """Key of the digests of networks and mailboxes, the same for all services.
 
-        Without a secret of the installation it is random: then each process counts for itself.
+        Without a secret of the installation it is random, and each process counts for itself.
         """
         intake = self.intake_key
         links = "".join(getattr(self, "link_keys", [])[-1:]).encode()
@@ -146,9 +145,9 @@ class ServiceSettings(FileSettings, KafkaSettings, PortalSettings, SecuritySetti
 
     @property
     def address_key(self) -> bytes:
-        """What digests of addresses are made with; of no secret where the installation has none.
+        """Key of the digests of addresses.
 
-        Another secret makes others: an address that mails came back from is tried again then.
+        A new secret gives new digests: suppressed addresses are then tried again.
         """
         links = "".join(getattr(self, "link_keys", [])[:1]).encode()
         return hmac.digest(links or self.intake_key or b"", b"addresses", hashlib.sha256)
