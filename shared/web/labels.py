@@ -5,7 +5,6 @@ alone has is keyed by their text, since nothing here imports a service.
 """
 
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from shared.events.enrolment import Attendance
@@ -455,123 +454,6 @@ ACTIONS: Mapping[str, str] = {
     "handed_over": "confiée à une autre personne",
 }
 """What somebody did to a session, a resource or a bespoke request, as its history has it."""
-CHOICES: Mapping[str, str] = {
-    "format": "le format",
-    "title": "le titre",
-    "summary": "la présentation",
-    "themes": "les thèmes",
-    "experts": "les intervenantes et intervenants",
-    "trainers": "les formatrices et formateurs",
-    "terms": "les conditions d’inscription",
-    "starts_at": "les dates de la session",
-    "ends_at": "les dates de la session",
-    "enrolment_opens_at": "l’ouverture des inscriptions",
-    "enrolment_closes_at": "la clôture des inscriptions",
-    "modules": "les dates des séances",
-    "timezone": "le fuseau horaire",
-    "organiser": "l’organisateur",
-    "join_url": "l’adresse de connexion",
-    "venue": "le lieu",
-    "capacity": "le nombre de places",
-    "minimum": "le minimum",
-    "waiting_list": "la liste d’attente",
-    "offer_hold_hours": "le délai de réponse",
-    "approval": "l’accord préalable",
-    "audience": "le public",
-    "reserved_seats": "les places réservées",
-    "quota_per_authority": "les places par collectivité",
-    "joining_days_before": "le jour de la convocation",
-    "reminder_days_before": "le jour du premier rappel",
-    "last_reminder_days_before": "le jour du dernier rappel",
-    "questions": "les questions à l’inscription",
-    "prerequisite": "l’attestation exigée",
-    "evaluation_url": "l’adresse du questionnaire d’évaluation",
-}
-"""What the announcement does not state of an offer or a session, with its article."""
-FIELDS: Mapping[str, str] = {
-    "status": "état",
-    "format": "format",
-    "cancellation_reason": "motif de l’annulation",
-    "offer_id": "offre",
-    "reference": "référence",
-    "title": "titre",
-    "summary": "présentation",
-    "experts": "intervenantes et intervenants",
-    "trainers": "formatrices et formateurs",
-    "starts_at": "début",
-    "ends_at": "fin",
-    "enrolment_opens_at": "ouverture des inscriptions",
-    "enrolment_closes_at": "clôture des inscriptions",
-    "closes_days_before": "jours entre la clôture des inscriptions et le début",
-    "timezone": "fuseau horaire",
-    "modules": "séances",
-    "capacity": "places",
-    "minimum": "minimum",
-    "waiting_list": "liste d’attente",
-    "offer_hold_hours": "délai de réponse",
-    "approval": "accord",
-    "audience": "public",
-    "reserved_seats": "places réservées",
-    "quota_per_authority": "places par collectivité",
-    "joining_days_before": "jours entre la convocation et le début",
-    "reminder_days_before": "jours entre le premier rappel et le début",
-    "last_reminder_days_before": "jours entre le dernier rappel et le début",
-    "questions": "questions à l’inscription",
-    "prerequisite": "attestation exigée",
-    "evaluation_url": "adresse du questionnaire d’évaluation",
-    "venue": "lieu",
-    "join_url": "adresse de connexion",
-    "url": "adresse",
-    "kind": "nature",
-    "themes": "thèmes",
-    "organiser": "délégation",
-    "session_id": "session enregistrée",
-    "source": "origine",
-    "illimite": "limite de places",
-    "choices": "ce que l’annonce ne dit pas",
-    "template": "nom du modèle",
-}
-"""The fields of a session or a resource, as its history has them."""
-FORM_FIELDS: Mapping[str, str] = {
-    **FIELDS,
-    "organiser": "délégation qui organise",
-    "timezone": "heures de",
-    "delegation": "délégation",
-    "seats": "places pour elle",
-    "release_at": "réservées jusqu’au",
-    **{function.value: audience for function, audience in AUDIENCES.items()},
-    "question_id": "question",
-    "kind": "ce qui est attendu",
-    "label": "question",
-    "choices": "réponses proposées",
-    "required": "réponse obligatoire",
-    "kept_days": "jours de conservation",
-    "audience-functions": "fonctions",
-    "audience-delegations": "délégations",
-    "audience-sirets": "collectivités, par leur SIRET",
-    "answer": "réponse",
-    "message": "message",
-    "reason": "motif",
-    "advisor_name": "nom",
-    "advisor_email": "courriel",
-    "resource_kind": "nature",
-    "copie": "début de la copie",
-    "modele": "nom du modèle",
-    "towns": "villes",
-    "town": "ville",
-    "replay_title": "titre du replay",
-    "replay_url": "adresse du replay",
-    "replay_summary": "présentation du replay",
-    "replay_theme": "thème",
-}
-"""The fields of forms, as the list of errors above a form has them."""
-FORM_ROWS: Mapping[str, str] = {
-    "modules": "Séance",
-    "reserved_seats": "Réservation",
-    "questions": "Question",
-    "towns": "Ville",
-}
-"""What a form has several rows of."""
 ONLINE = "En ligne"
 """The place of a session without a venue."""
 SESSION_TABS = (
@@ -667,21 +549,6 @@ DELEGATIONS: Mapping[str, str] = {code.value: delegation(code) for code in Deleg
 """All of them, as a list offers them."""
 
 
-def form_field(name: str) -> str | None:
-    """A field of a form, with its row or its box: ``Séance 2, fin``; None for a name that no form has."""
-    group, _, rest = name.partition("-")
-    middle, _, last = rest.partition("-")
-    if name in FORM_FIELDS:
-        label = FORM_FIELDS[name]
-    elif group in FORM_ROWS and middle.isdecimal() and last in FORM_FIELDS:
-        label = f"{FORM_ROWS[group]} {int(middle) + 1}, {FORM_FIELDS[last]}"
-    elif group == "audience" and last in _BOXES.get(middle, {}):
-        label = f"{FORM_FIELDS[f'audience-{middle}']}, {_BOXES[middle][last]}"
-    else:
-        return None
-    return label[:1].upper() + label[1:]
-
-
 def enrolment_field(name: str) -> str | None:
     """A field of a form about enrolments, with whose it is: ``Rang, K7QD-2MXA``; None: no form has it."""
     group, _, whose = name.partition("-")
@@ -692,7 +559,3 @@ def enrolment_field(name: str) -> str | None:
         return f"{label}, {reference_of(UUID(whose))}"
     except ValueError:
         return None
-
-
-_BOXES: Mapping[str, Mapping[Any, str]] = {"functions": AUDIENCES, "delegations": DELEGATIONS}
-"""The boxes to tick of a session's audience."""

@@ -1,6 +1,6 @@
 """The form of a session: what it shows of a plan, and what it requests when it is sent.
 
-Times are wall-clock times of the zone that the form names. What was not touched is not requested, so that a
+Times are wall-clock times of the zone that the form names. An untouched field is not requested, so that a
 form never rounds a date or rewrites the past.
 """
 
@@ -13,34 +13,25 @@ from typing import Any
 
 from services.catalogue.pages import form_errors, form_rows
 from services.catalogue.rules.sessions import Plan, ShownSession, Trainer
+from services.catalogue.service.session_fields import OF_NEW, SESSION_FIELDS, FieldKind, of_kind
 from shared.events.catalogue import Audience, Question
 from shared.events.vocabulary import Delegation, Function
 from shared.events.zones import zone_named
 from shared.web.form_errors import FormError
 from shared.web.forms import moment_in, typed_moment
 
-DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
-_MOMENTS = frozenset((*DATES, "release_at"))
-_WHOLE = ("capacity", "minimum", "quota_per_authority", "offer_hold_hours")
-_NUMBERS = frozenset((*_WHOLE, "seats", "kept_days"))
-_LISTS = frozenset(("experts", "choices"))
-"""One a line."""
-_TEXTS = (
-    "offer_id",
-    "organiser",
-    "reference",
-    "title",
-    "timezone",
-    "waiting_list",
-    "approval",
-    "venue",
-    "join_url",
-    "evaluation_url",
-    "prerequisite",
-    "summary",
-)
-FIELDS = frozenset((*DATES, *_WHOLE, *_TEXTS, "experts", "trainers"))
+DATES = of_kind(FieldKind.MOMENT)
+ORDER = tuple(SESSION_FIELDS)
+"""The fields of a form from above to below, and the parts that have several."""
+FIELDS = frozenset(ORDER) - frozenset(of_kind(FieldKind.PART))
 """The fields that are there once."""
+_KINDS = {
+    **{name: field.kind for name, field in SESSION_FIELDS.items()},
+    "release_at": FieldKind.MOMENT,
+    "seats": FieldKind.NUMBER,
+    "kept_days": FieldKind.NUMBER,
+    "choices": FieldKind.NAMES,
+}
 UNLIMITED = "illimite"
 """The box beside the capacity."""
 SIRETS = "audience-sirets"
@@ -48,48 +39,19 @@ BOXES = frozenset(
     [f"audience-functions-{function.value}" for function in Function]
     + [f"audience-delegations-{delegation.value}" for delegation in Delegation]
 )
-"""Who may enrol, by boxes to tick; unticked, a browser does not send them."""
-ORDER = (
-    *(
-        "offer_id",
-        "organiser",
-        "reference",
-        "title",
-        "summary",
-        "experts",
-        "trainers",
-        *DATES,
-        "timezone",
-        "modules",
-        "venue",
-        "join_url",
-        "evaluation_url",
-    ),
-    *("capacity", "minimum", "quota_per_authority", "waiting_list", "offer_hold_hours", "approval"),
-    *("prerequisite", "reserved_seats", "audience", "questions"),
-)
-"""The fields of a form from above to below, and the parts that have several."""
+"""The boxes of the audience. A browser does not send an unticked box."""
 _TICKED = "oui"
-_MAY_BE_EMPTY = frozenset(
-    (
-        *("reference", "capacity", "minimum", "quota_per_authority", "venue", "join_url", "prerequisite"),
-        *("evaluation_url", "summary", "experts", "trainers"),
-    )
-)
-"""Empty means none; an empty field of the others is left out."""
+_SHOWN = FIELDS - frozenset(OF_NEW)
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What a form requests, by field; and what of it cannot be read."""
-
     fields: dict[str, Any]
     errors: dict[str, FormError]
 
 
 def shown(session: ShownSession) -> dict[str, str]:
-    """What a form shows of a session."""
-    plan, presentation = session.plan, session.presentation
+    plan = session.plan
 
     def wall_clock(moment: datetime) -> str:
         return typed_moment(moment, plan.timezone)
@@ -111,21 +73,8 @@ def shown(session: ShownSession) -> dict[str, str]:
         for reserved in plan.reserved_seats
     ]
     return {
-        **{name: wall_clock(getattr(plan, name)) for name in DATES},
-        **{name: _text(getattr(plan, name)) for name in _WHOLE},
+        **{name: _text(name, session.value_of(name), plan.timezone) for name in ORDER if name in _SHOWN},
         **({UNLIMITED: _TICKED} if plan.capacity is None else {}),
-        "reference": session.reference or "",
-        "title": plan.title,
-        "timezone": plan.timezone,
-        "waiting_list": plan.waiting_list.value,
-        "approval": plan.approval.value,
-        "venue": plan.venue or "",
-        "join_url": plan.join_url or "",
-        "evaluation_url": plan.evaluation_url or "",
-        "prerequisite": plan.prerequisite.offer_id if plan.prerequisite else "",
-        "summary": presentation.summary or "",
-        "experts": "\n".join(presentation.experts),
-        "trainers": "\n".join(_shown_trainer(trainer) for trainer in plan.trainers),
         **form_rows.named(modules, "modules"),
         **form_rows.named(reserved, "reserved_seats"),
         **form_rows.named([_shown_question(question) for question in plan.questions], "questions"),
@@ -134,7 +83,6 @@ def shown(session: ShownSession) -> dict[str, str]:
 
 
 def empty() -> dict[str, str]:
-    """The fields of a form in which nothing was typed."""
     return dict.fromkeys((*FIELDS, SIRETS), "")
 
 
@@ -143,7 +91,7 @@ def _shown_trainer(trainer: Trainer) -> str:
 
 
 def _trainer(line: str) -> dict[str, str]:
-    """Who a line names: a name, and perhaps an address in angle brackets behind it."""
+    """The trainer on a line: a name, and perhaps an address in angle brackets."""
     name, bracket, rest = line.partition("<")
     return {"name": name.strip(), "email": rest.strip().removesuffix(">")} if bracket else {"name": line}
 
@@ -161,7 +109,6 @@ def _shown_question(question: Question) -> form_rows.FormRow:
 
 
 def shown_audience(audience: Audience) -> dict[str, str]:
-    """Who may enrol, as boxes and a list show it."""
     return {
         SIRETS: "\n".join(audience.sirets),
         **{f"audience-functions-{function.value}": _TICKED for function in audience.functions},
@@ -170,7 +117,7 @@ def shown_audience(audience: Audience) -> dict[str, str]:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a form that is shown again: what was typed; of those it did not have, what is stored."""
+    """The fields of a form that is shown again: what was typed, and what is stored of fields it lacked."""
 
     def was_there(name: str) -> bool:
         group = form_rows.group_of(name)
@@ -184,7 +131,6 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    """The fields of a session that a form has otherwise than they are stored."""
     names = [name for name in (*stored, *values) if name in FIELDS | {UNLIMITED}]
     found = [name for name in dict.fromkeys(names) if values.get(name, "") != stored.get(name, "")]
     found += [
@@ -196,7 +142,7 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
 
 
 def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) -> frozenset[str]:
-    """The parts of a form to show at once: those in use, wrong, or by whose ``button`` it was sent."""
+    """The parts of a form to show at once: used or wrong ones, and the one whose ``button`` was pressed."""
     used = {group for group in form_rows.ROWS if form_rows.used(values, group) or group in button}
     if any(audience(values).values()):
         used.add("audience")
@@ -204,23 +150,22 @@ def unfolded(values: Mapping[str, str], errors: Collection[str], button: str) ->
 
 
 def is_field(name: str) -> bool:
-    """Whether it is a field of a session's form."""
     return (
         name in FIELDS or name in BOXES or name in (UNLIMITED, SIRETS) or form_rows.group_of(name) is not None
     )
 
 
 def _sent_with(name: str) -> str:
-    """The field that is sent with ``name``: a box that is not ticked is not sent itself."""
+    """The field that is sent with ``name``: an unticked box is not sent itself."""
     return SIRETS if name in BOXES else "capacity" if name == UNLIMITED else name
 
 
 def read(
     form: Mapping[str, str], before: Mapping[str, str], *, timezone: str, plan: Plan | None = None
 ) -> Typed:
-    """What a form requests otherwise than ``before``, which is what it showed of ``plan``.
+    """What a form requests that differs from ``before``, which is what it showed of ``plan``.
 
-    ``timezone`` is whose clocks its times are of, where the form does not say or names none that exists.
+    ``timezone`` is used if the form names no existing time zone.
     """
     texts = {name: form[name].strip() for name in FIELDS if name in form}
     named = zone_named(texts.get("timezone", ""))
@@ -247,8 +192,8 @@ def read(
 
 
 def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -> None:
-    """Read a field. An empty one is left out, or an error where the form had ``shown`` a value."""
-    if text or name in _MAY_BE_EMPTY:
+    """Read a field. An empty one is left out, or an error if the form had ``shown`` a value."""
+    if text or SESSION_FIELDS[name].may_be_empty:
         try:
             typed.fields[name] = _value(name, text, zone)
         except ValueError:
@@ -258,7 +203,7 @@ def _read_field(name: str, text: str, zone: str, typed: Typed, *, shown: bool) -
 
 
 def _read_capacity(form: Mapping[str, str], before: Mapping[str, str], typed: Typed) -> None:
-    """Read the box of unlimited seats: when it is ticked, the number of seats beside it is ignored."""
+    """Read the box of unlimited seats: if it is ticked, the number beside it is ignored."""
     if form.get(UNLIMITED) == _TICKED:
         typed.errors.pop("capacity", None)
         if before.get(UNLIMITED) != _TICKED:
@@ -276,7 +221,6 @@ def _read_row(
     known: Sequence[tuple[form_rows.FormRow, dict[str, Any]]],
     errors: dict[str, FormError],
 ) -> dict[str, Any]:
-    """The fields of a row; of a row that was not touched, the stored values to the second."""
     for stored, exact in known:
         if row == stored:
             return exact
@@ -291,7 +235,7 @@ def _read_row(
 
 
 def _question(fields: dict[str, Any]) -> dict[str, Any]:
-    """A question from the fields of its row. A new one has its id by its words, so that it is no other's."""
+    """A question from the fields of its row. A new question's id derives from its words."""
     functions = [function.value for function in Function if fields.pop(function.value, None)]
     if "question_id" not in fields and "label" in fields:
         digest = hashlib.blake2b(fields["label"].encode(), digest_size=4)
@@ -300,7 +244,7 @@ def _question(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
-    """Who may enrol, as the boxes and the list say; SIRETs may be written in groups of figures."""
+    """The audience as the boxes and the list say it. SIRETs may be written in groups of figures."""
 
     def ticked(kind: str, codes: type[Function] | type[Delegation]) -> list[str]:
         return [code.value for code in codes if form.get(f"audience-{kind}-{code.value}") == _TICKED]
@@ -314,22 +258,34 @@ def audience(form: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _value(name: str, text: str, zone: str) -> Any:
-    if name in _MOMENTS:
-        return moment_in(text, zone)
-    if name in _NUMBERS:
-        return int(text) if text else None
-    if name in _LISTS:
-        return _lines(text)
-    if name == "trainers":
-        return [_trainer(line) for line in _lines(text)]
-    if name == "prerequisite":
-        return {"offer_id": text} if text else None
+    match _KINDS.get(name):
+        case FieldKind.MOMENT:
+            return moment_in(text, zone)
+        case FieldKind.NUMBER:
+            return int(text) if text else None
+        case FieldKind.NAMES:
+            return _lines(text)
+        case FieldKind.TRAINERS:
+            return [_trainer(line) for line in _lines(text)]
+        case FieldKind.OFFER:
+            return {"offer_id": text} if text else None
     return text or None
+
+
+def _text(name: str, value: Any, zone: str) -> str:
+    if value is None:
+        return ""
+    match _KINDS[name]:
+        case FieldKind.MOMENT:
+            return typed_moment(value, zone)
+        case FieldKind.NAMES:
+            return "\n".join(value)
+        case FieldKind.TRAINERS:
+            return "\n".join(_shown_trainer(trainer) for trainer in value)
+        case FieldKind.OFFER:
+            return str(value.offer_id)
+    return str(value)
 
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _text(number: int | None) -> str:
-    return "" if number is None else str(number)

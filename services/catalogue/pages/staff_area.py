@@ -1,12 +1,12 @@
-"""The pages of delegations: who may log in to them."""
+"""The organisers' pages: who may log in to them."""
 
-from shared.web import labels
+from services.catalogue.pages import field_labels
 from shared.web.logins.staff_area import organiser_area
 
 STAFF_AREA = organiser_area(
     "/gestion",
     "gestion",
-    labels.form_field,
+    field_labels.form_field,
     only_posted=("/copier", "/modele", "/replay", "/remettre"),
     shows_what_follows=("/publier", "/annuler", "/supprimer", "/retirer", "/demandes/"),
 )

@@ -1,4 +1,4 @@
-"""What a change was, field by field, read from what the audit log kept of it."""
+"""What a change was, field by field, read from the audit log."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,10 +39,10 @@ _ORDER = {field: number for number, field in enumerate(_VALUES)}
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field of a session or of an offer, before and after; None: it had no value.
+    """A field before and after; None: it had no value.
 
-    Where a list was changed, ``before`` has what was taken out of it and ``after`` what was put into it.
-    What cannot be read any more is the text that the log has.
+    Of a list, ``before`` has what was taken out and ``after`` what was put in. An unreadable value is the
+    text of the log.
     """
 
     field: str
@@ -51,7 +51,7 @@ class FieldChange:
 
 
 def field_changes(changes: Mapping[str, Sequence[Any]]) -> list[FieldChange]:
-    """The fields that an entry of the audit log says were changed; the terms of an offer each by itself."""
+    """The fields that an entry of the audit log changed. Each term of an offer stands by itself."""
     pairs = {field: (pair[0], pair[1]) for field, pair in changes.items() if field != "terms"}
     before, after = changes.get("terms", (None, None))
     for field in {**(before or {}), **(after or {})}:
@@ -65,13 +65,7 @@ def field_changes(changes: Mapping[str, Sequence[Any]]) -> list[FieldChange]:
 
 
 def session_changes(before: ShownSession, after: ShownSession, fields: Iterable[str]) -> list[FieldChange]:
-    """These fields of a session, as they were and as they are."""
-    return [_change(field, _value(before, field), _value(after, field)) for field in fields]
-
-
-def _value(session: ShownSession, field: str) -> Any:
-    parts = (session.plan, session.presentation, session)
-    return getattr(next(part for part in parts if hasattr(part, field)), field)
+    return [_change(field, before.value_of(field), after.value_of(field)) for field in fields]
 
 
 def _change(field: str, before: Any, after: Any) -> FieldChange:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 from uuid import UUID, uuid5
 
 from shared.events.catalogue import (
@@ -23,11 +24,10 @@ from shared.events.vocabulary import (
 )
 
 EVERYONE = Audience()
-"""The audience that restricts nothing."""
 
 
 class Announcement(IntEnum):
-    """What the clock has announced of a session: this and all that is smaller."""
+    """What the clock has announced of a session: this and every smaller one."""
 
     NOTHING = 0
     OPENED = 1
@@ -37,9 +37,10 @@ class Announcement(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Who speaks or teaches in a session, as a person: their name is public, their address never is.
+    """A trainer in one session: the name is public, the address never is.
 
-    ``trainer_id`` stands for them in this session and at this address: another address is another one.
+    ``trainer_id`` stands for the person in this session and at this address: another address gives another
+    id.
     """
 
     trainer_id: UUID
@@ -47,7 +48,7 @@ class Trainer:
     email: str | None = None
 
     def is_still(self, other: "Trainer") -> bool:
-        """Whether ``other`` is the same: by the address, or by the name where neither has one."""
+        """Whether ``other`` has the same address, or the same name where neither has an address."""
         if self.email is None or other.email is None:
             return self.email is other.email and self.name == other.name
         return self.email.lower() == other.email.lower()
@@ -85,10 +86,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """What people see of a session besides its plan; no event says it.
+    """What people see of a session besides its plan. No event says it.
 
-    ``source`` is where the offer's files have the session from; None: an organiser made it here. ``choices``
-    names the fields that the announcement does not state.
+    ``source``: where the offer's files have the session from; None: it was made here. ``choices`` names the
+    fields that the announcement does not state.
     """
 
     summary: str | None = None
@@ -99,19 +100,16 @@ class Presentation:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the offer's files last gave of a session."""
-
     plan: Plan
     presentation: Presentation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSession:
-    """A session of the catalogue, to look at. ``offer_id``, ``format`` and ``organiser`` never change.
+    """A session, to look at. ``offer_id``, ``format`` and ``organiser`` never change.
 
-    ``version`` is 0 for what is not stored yet, and one more with each change and each announcement.
-    ``reference`` is the organiser's own name for it, which no other session of theirs has.
-    ``cancellation_reason`` is what the organiser wrote when they cancelled it, for everybody to read.
+    ``version`` is 0 before it is stored, and grows with each change and each announcement. ``reference`` is
+    the organiser's own name for it, unique among theirs.
     """
 
     session_id: UUID
@@ -126,26 +124,28 @@ class ShownSession:
     cancellation_reason: str | None = None
     announced: Announcement = Announcement.NOTHING
 
+    def value_of(self, field: str) -> Any:
+        """A field of the plan, of the presentation or of the session itself, by its name."""
+        parts = (self.plan, self.presentation, self)
+        return getattr(next(part for part in parts if hasattr(part, field)), field)
+
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Whom its page names: who was announced, then the trainers, each name once."""
+        """The names on its page: the announced speakers, then the trainers, each once."""
         trainers = (trainer.name for trainer in self.plan.trainers)
         return tuple(dict.fromkeys((*self.presentation.experts, *trainers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(ShownSession):
-    """A session as it is stored, to change and save it.
-
-    ``loaded`` is None where the session is not of the offer's files.
-    """
+    """A session as it is stored. ``loaded`` is None if it is not of the offer's files."""
 
     loaded: Loaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTemplate:
-    """A session that has a ``name``, unique among its organiser's, to begin others from it."""
+    """A session with a ``name``, unique among its organiser's, to begin other sessions from."""
 
     session_id: UUID
     name: str
@@ -155,8 +155,6 @@ class SessionTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """How full a session is, as the enrolment service last counted. ``capacity`` None: no limit."""
-
     version: int
     capacity: int | None
     enrolled: int
@@ -166,8 +164,6 @@ class Occupancy:
 
 @dataclass(frozen=True, slots=True)
 class CalendarSession:
-    """A session as a calendar has it, which may show hundreds: when, where, and whether a seat is left."""
-
     session_id: UUID
     format: Format
     title: str
@@ -183,10 +179,9 @@ class CalendarSession:
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """A session as a list has it. ``occupancy`` None: the enrolment service has not counted it yet.
+    """A session as a list has it. ``occupancy`` None: not counted yet.
 
-    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was; what only the
-    clock changes is in neither.
+    ``changed_at`` is when the session was last stored, ``filled_at`` when its occupancy was.
     """
 
     session: ShownSession
@@ -197,13 +192,11 @@ class ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The session as it is now and the events to publish, in order; who speaks in it, where that is said."""
-
     session: Session
     events: tuple[SessionState, ...] = ()
     trainers: SessionTrainersChanged | None = None
 
 
 def id_from_form(key: UUID, *content: str) -> UUID:
-    """The id of a session that the form of this key makes: the same each time that it sends this content."""
+    """The id of a session that a form makes: the same for the same content of the same form."""
     return uuid5(key, "\n".join(content))

@@ -1,4 +1,4 @@
-"""The cells of a sheet as they are read; :mod:`services.catalogue.service.sheets` writes them."""
+"""Reads the cells of a sheet; :mod:`services.catalogue.service.sheets` writes them."""
 
 import re
 import unicodedata
@@ -9,20 +9,20 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.catalogue.rules.lifecycle import instant
+from services.catalogue.service.session_fields import SESSION_FIELDS, FieldKind
 from services.catalogue.service.sheets import DATES, UNLIMITED, WRITTEN
 from shared.web.spreadsheets import Fault
 
 _FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 a wall clock's
 _READ = (WRITTEN, "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
 _DAYS = re.compile(r"[3-9][0-9]{4}(\.[0-9]+)?")
-"""Days since the end of 1899, as a workbook keeps a date: none before 1982."""
+"""Days since the end of 1899, as a workbook keeps a date; none before 1982."""
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 def fields_of(
     line: int, cells: Mapping[str, str], zone: ZoneInfo | None
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """Return what the cells say, by field, dates in this time zone; and what of it cannot be read."""
     fields: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, cell in cells.items():
@@ -36,7 +36,7 @@ def fields_of(
 
 
 def as_written(name: str, cell: str) -> str:
-    """Return the cell as it would be written, if it has a date: one is written to the minute."""
+    """Return the cell as an export would write it: dates are written to the minute."""
     try:
         return _moment(cell).strftime(WRITTEN) if name in DATES else cell
     except ValueError:
@@ -44,7 +44,6 @@ def as_written(name: str, cell: str) -> str:
 
 
 def uuid_of(cell: str) -> UUID | None:
-    """Return the id that a cell has, None where it is none."""
     try:
         return UUID(cell)
     except ValueError:
@@ -84,11 +83,11 @@ def _bare(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if c.isalnum())
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(DATES, _moment),
-    "capacity": _seats,
-    "offer_hold_hours": _number,
-    "quota_per_authority": _number,
-    "minimum": _number,
-    "experts": _experts,
+_BY_KIND: dict[FieldKind, Callable[[str], Any]] = {
+    FieldKind.MOMENT: _moment,
+    FieldKind.NUMBER: _number,
+    FieldKind.NAMES: _experts,
+}
+_READERS = {name: _BY_KIND.get(field.kind, _as_it_is) for name, field in SESSION_FIELDS.items()} | {
+    "capacity": _seats
 }

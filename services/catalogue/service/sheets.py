@@ -1,7 +1,7 @@
-"""Sessions as CSV: the columns, and sessions written under them, to look at, to edit and to import again.
+"""Sessions as CSV: the columns, and the sessions written under them, to edit and import again.
 
-Times in a sheet are wall-clock times of the session's zone, as in the offer's files. Séances, reserved seats
-and the audience have no column. What a sheet says of how full a session is, and where it stands, is not read.
+Times are wall-clock times of the session's zone, as in the offer's files. Séances, reserved seats and the
+audience have no column. Figures and states are written, and not read.
 """
 
 from collections.abc import Iterator
@@ -11,36 +11,31 @@ from zoneinfo import ZoneInfo
 from services.catalogue.rules.lifecycle import enrolment_at, phase_at
 from services.catalogue.rules.searching import Position, SessionSearch
 from services.catalogue.rules.sessions import ListedSession, Plan, ShownSession
+from services.catalogue.service.session_fields import SESSION_FIELDS, FieldKind, of_kind
 from services.catalogue.service.sessions import tag_of
 from services.catalogue.store import session_lists
 from shared.database import Transaction
 from shared.web import spreadsheets
 from shared.web.spreadsheets import Cell, Column
 
+_FIRST = (
+    *("offer_id", "title", "organiser", "starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at"),
+    *("timezone", "capacity", "minimum", "waiting_list", "offer_hold_hours", "approval"),
+    *("quota_per_authority", "venue", "join_url", "summary", "experts", "reference"),
+)
+"""The order that exports have always had; newer columns follow."""
 COLUMNS = (
-    Column("offer_id", "Offre"),
-    Column("title", "Titre", required=False),
-    Column("organiser", "Délégation", required=False),
-    Column("starts_at", "Début"),
-    Column("ends_at", "Fin"),
-    Column("enrolment_opens_at", "Ouverture des inscriptions"),
-    Column("enrolment_closes_at", "Clôture des inscriptions", required=False),
-    Column("timezone", "Fuseau horaire", required=False),
-    Column("capacity", "Places", required=False),
-    Column("minimum", "Minimum", required=False),
-    Column("waiting_list", "Liste d’attente", required=False),
-    Column("offer_hold_hours", "Heures pour répondre", required=False),
-    Column("approval", "Accord", required=False),
-    Column("quota_per_authority", "Places par collectivité", required=False),
-    Column("venue", "Lieu", required=False),
-    Column("join_url", "Lien", required=False),
-    Column("summary", "Présentation", required=False),
-    Column("experts", "Intervenants", required=False),
-    Column("reference", "Référence", required=False),
+    *(
+        Column(name, field.column, required=field.is_required_in_sheets)
+        for name, field in (
+            (name, SESSION_FIELDS[name]) for name in dict.fromkeys((*_FIRST, *SESSION_FIELDS))
+        )
+        if field.column is not None
+    ),
     Column("session_id", "Identifiant", required=False),
     Column("tag", "Empreinte", required=False),
 )
-"""What is read, in the order in which it is written; what is required is required of a new session."""
+"""What is read, in the order in which it is written. A new session needs what is required."""
 
 NAMING = ("reference", "session_id")
 """The columns by which a line names a session."""
@@ -53,23 +48,19 @@ SHOWN = (
     Column("enrolled", "Personnes inscrites"),
     Column("waiting", "En attente"),
 )
-"""What is written besides, and passed over when read."""
+"""What is only written."""
 
 UNLIMITED = "illimité"
 EXPERTS = " | "
-DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at")
+DATES = of_kind(FieldKind.MOMENT)
 WRITTEN = "%Y-%m-%d %H:%M"
-"""How a date is written."""
 _BATCH = 1_000
 
 
 async def write(
     tx: Transaction, search: SessionSearch, after: Position | None
 ) -> tuple[bytes, Position | None]:
-    """A part of the sheet of the sessions that are searched, and after which session the next part begins.
-
-    ``after`` is None for the first part, and what is returned for the last.
-    """
+    """Return a part of the sheet, and the last session in it; None if no part follows."""
     found = await session_lists.page(tx, search, after, _BATCH)
     lines = spreadsheets.lines(tuple(_cells(listed, search.now)) for listed in found)
     heading = b"" if after else spreadsheets.heading((*COLUMNS, *SHOWN))
@@ -80,7 +71,6 @@ async def write(
 
 
 def cells_of(session: ShownSession) -> dict[str, Cell]:
-    """What is written of a session into the columns that are read."""
     plan, shown = session.plan, session.presentation
     zone = ZoneInfo(plan.timezone)
     given: dict[str, Cell] = {

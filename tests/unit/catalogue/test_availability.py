@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.catalogue.pages import field_labels
 from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.availability import (
     Access,
@@ -255,5 +256,7 @@ def test_every_code_has_a_name() -> None:
 def test_whatever_may_change_of_a_session_or_a_resource_has_a_label() -> None:
     assert "session_id" in CHANGEABLE
     plan = {field.name for field in fields(Plan)}
-    assert {*CHANGEABLE, *plan, "summary", "experts"} <= set(labels.FIELDS)
-    assert {*plan, "summary", "experts", "organiser", "terms", "format", "themes"} == set(labels.CHOICES)
+    assert {*CHANGEABLE, *plan, "summary", "experts"} <= set(field_labels.FIELDS)
+    assert {*plan, "summary", "experts", "organiser", "terms", "format", "themes"} == set(
+        field_labels.CHOICES
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from services.catalogue.pages import session_form
+from services.catalogue.pages import field_labels, session_form
 from services.catalogue.pages.form_errors import REQUIRED, of_sheet, unreadable
 from services.catalogue.pages.form_rows import ROWS
 from services.catalogue.pages.manage import sheets
@@ -30,7 +30,6 @@ from services.catalogue.service.commands import (
     SessionCopy,
     SessionDraft,
 )
-from shared.web import labels
 from shared.web.form_errors import FormError, sentence
 from shared.web.forms import parsed
 from shared.web.rendering import Rendering
@@ -147,17 +146,17 @@ def test_what_is_quoted_stands_in_the_sentence() -> None:
 
 
 def test_every_field_of_a_form_has_a_label() -> None:
-    assert session_form.FIELDS | {session_form.UNLIMITED, "audience", *ROWS} <= set(labels.FIELDS)
+    assert session_form.FIELDS | {session_form.UNLIMITED, "audience", *ROWS} <= set(field_labels.FIELDS)
     rows = {f"{group}-1-{name}" for group, names in ROWS.items() for name in names}
     for field in session_form.FIELDS | session_form.BOXES | rows | {*session_form.ORDER, session_form.SIRETS}:
-        assert labels.form_field(field), field
+        assert field_labels.form_field(field), field
 
 
 def test_a_label_names_the_row_or_the_box_of_its_field() -> None:
-    assert labels.form_field("modules-1-ends_at") == "Séance 2, fin"
-    assert labels.form_field("audience-delegations-corse") == "Délégations, Corse"
+    assert field_labels.form_field("modules-1-ends_at") == "Séance 2, fin"
+    assert field_labels.form_field("audience-delegations-corse") == "Délégations, Corse"
     for name in ("cle", "version", "modules-x-title", "modules-1-seats-2", "audience-functions-maire", ""):
-        assert labels.form_field(name) is None
+        assert field_labels.form_field(name) is None
 
 
 @given(st.binary(max_size=300))

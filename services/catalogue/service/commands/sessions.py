@@ -1,4 +1,4 @@
-"""What may be requested of sessions: a draft, a change, a cancellation, a copy, a name as a template."""
+"""What may be requested of sessions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from services.catalogue.rules.lifecycle import days_before
 from services.catalogue.rules.offers import Offer, Terms
 from services.catalogue.rules.sessions import Plan, Presentation, Session, Trainer
 from services.catalogue.service.commands.command import ServiceCommand, not_null
+from services.catalogue.service.session_fields import NEVER_NULL
 from shared.events.catalogue import (
     MAX_QUESTIONS,
     MAX_TRAINERS,
@@ -50,7 +51,7 @@ Reference = Annotated[
         "letters without accents, digits, points, hyphens, slashes, underscores; first a letter or a digit."
     ),
 ]
-"""Nothing that a spreadsheet runs begins like it."""
+"""No spreadsheet takes such a text for a formula."""
 
 
 class ModuleRequest(ServiceCommand):
@@ -164,12 +165,7 @@ class SessionChange(ServiceCommand):
         description="Who speaks or teaches; all of them, each once. Addresses are the organiser's alone.",
     )
 
-    @field_validator(
-        "title", "enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at", "timezone", "modules",
-        "waiting_list", "offer_hold_hours", "approval", "audience", "reserved_seats", "questions",
-        "experts", "trainers",
-        mode="before",
-    )  # fmt: skip
+    @field_validator(*NEVER_NULL, mode="before")
     @classmethod
     def _left_out_or_given(cls, value: object) -> object:
         return not_null(value)
@@ -194,20 +190,18 @@ class SessionChange(ServiceCommand):
         return plan
 
     def apply_to(self, plan: Plan) -> Plan:
-        """The plan with what the request names. Who was a trainer already is the same one."""
+        """The plan with what the request names. A trainer who was there keeps their id."""
         given = self.given()
         if "trainers" in given:
             given["trainers"] = tuple(_known_or_new(trainer, plan.trainers) for trainer in given["trainers"])
         return replace(plan, **given)
 
     def present(self, shown: Presentation) -> Presentation:
-        """What is shown, with what the request names."""
         if "summary" in self.model_fields_set:
             shown = replace(shown, summary=self.summary)
         return shown if self.experts is None else replace(shown, experts=self.experts)
 
     def names(self, session: Session) -> Session:
-        """The session with the reference that the request gives it, if it says so."""
         given = "reference" in self.model_fields_set
         return replace(session, reference=self.reference) if given else session
 
@@ -254,7 +248,6 @@ class SessionDraft(NewSession):
     enrolment_opens_at: Instant
 
     def plan_under(self, offer: Offer) -> Plan:
-        """The plan: the request's fields over the offer's terms."""
         return self.under(offer, opens_at=self.enrolment_opens_at)
 
 
