@@ -33,7 +33,6 @@ def load_offer(
         bool, typer.Option("--if-none", help="Load nothing where there is an offer already: for a trial.")
     ] = False,
 ) -> None:
-    """Load the offer and say in three lines what was done."""
     shift = timedelta(0) if as_of is None else whole_weeks_since(as_of.date())
 
     async def load(process: Process) -> loading.Summary | str:

@@ -25,7 +25,7 @@ from shared.web.rendering import TEMPLATES, Rendering, Sites
 
 REVISIONS = Path(__file__).parent / "migrations"
 READS = (Topic.PORTAL_BESPOKE,)
-"""What is read before an agent is forgotten: a nomination that was rejected names agents."""
+"""What is read before an agent is forgotten: a rejected nomination names agents."""
 
 
 def compose(settings: Settings) -> Process:
@@ -91,7 +91,6 @@ def compose(settings: Settings) -> Process:
 
 
 def eraser(database: Database, registry: PortalsFile) -> Eraser:
-    """How this service forgets an agent."""
     return Eraser(
         database=database,
         router=handlers.router,

@@ -9,20 +9,19 @@ from shared.process.jobs import Job
 
 
 def all_jobs(database: Database) -> tuple[Job, ...]:
-    """What the clock triggers in this service."""
     return (Job("lifecycle", POLL_SECONDS, functools.partial(announce_due, database)),)
 
 
 POLL_SECONDS = 1.0
-"""How often to look for what an organiser or another replica has changed meanwhile."""
+"""How often to look for changes by organisers and other replicas."""
 BATCH = 200
 """Sessions in one transaction."""
 
 
 async def announce_due(database: Database) -> float:
-    """Announce what is due; return the seconds until something will be.
+    """Announce what is due. Returns the seconds until something is due again.
 
-    Replicas skip each other's rows; what came due while none was running is caught up in order.
+    Replicas skip each other's rows. After a pause, what came due is announced in order.
     """
     now = clock.now()
     async with database.transaction() as tx:

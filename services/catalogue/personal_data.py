@@ -22,7 +22,7 @@ BESPOKE = Retention(
         "messages",
     ),
 )
-"""The request itself stays, for the figures; it names nobody then."""
+"""The request itself stays for the figures, without a name."""
 AUDIT = Retention(
     table=AuditLogRow, days="catalogue_audit_kept_days", since="le changement", over="at < :before"
 )
@@ -33,7 +33,7 @@ TRAINERS = Retention(
     since="la fin de la session",
     over="EXISTS (SELECT FROM session WHERE session.session_id = trainer.session_id AND ends_at < :before)",
 )
-"""Who is to be named longer stands among the announced speakers."""
+"""A name that is to stay longer belongs among the announced speakers."""
 
 _TO_ANSWER = "Répondre aux demandes de formation sur mesure."
 _OF_REQUESTER = BY_ADDRESS.format("requester_email") + " AND received_at <= :until"
@@ -42,7 +42,7 @@ _BESPOKE_READ = (
     f"kind = '{ReadKind.BESPOKE}' AND about IN (SELECT CAST(bespoke_id AS text) FROM bespoke_request "  # noqa: S608 our own
     f"WHERE ({_OF_REQUESTER}) OR ({_OF_ADVISOR}))"
 )
-"""A request of the person was read, or one that they answered."""
+"""Reads of a request of the person, or of one that they answered."""
 
 REGISTER = (
     messaging.REGISTER

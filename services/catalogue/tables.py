@@ -35,7 +35,7 @@ def _json() -> Any:
 
 
 def _changed_at() -> Any:
-    """When the row was last written; a trigger keeps it, so that no statement can forget it."""
+    """When the row was last written. A trigger sets it, so that no statement can forget it."""
     return Field(sa_type=Timestamp, sa_column_kwargs={"server_default": func.now()})
 
 
@@ -43,7 +43,7 @@ _R = TypeVar("_R", bound=type[SQLModel])
 
 
 def _searchable(row: _R) -> _R:
-    """Add what French full text search finds the rows by; a trigger keeps it. It is never read."""
+    """Add the column of French full text search. A trigger fills it; nothing reads it."""
     table = inspect(row).local_table
     vector = Column("search_vector", TSVECTOR, server_default=text("''"), nullable=False)
     table.append_column(vector)
@@ -53,10 +53,7 @@ def _searchable(row: _R) -> _R:
 
 @_searchable
 class OfferRow(_Row, table=True):
-    """An offer. ``terms`` are what its sessions have unless they say otherwise.
-
-    ``loaded`` is the offer as its files last gave it, so that a load undoes nothing that was changed since.
-    """
+    """An offer. ``loaded`` is the offer as its files last gave it, so that a load undoes no later change."""
 
     __tablename__ = "offer"
 
@@ -74,8 +71,6 @@ class OfferRow(_Row, table=True):
 
 
 class ThemeRow(_Row, table=True):
-    """A theme that offers and resources share, and to whose replays one may subscribe."""
-
     __tablename__ = "theme"
 
     theme: str = Field(primary_key=True)
@@ -86,11 +81,8 @@ class ThemeRow(_Row, table=True):
 class SessionRow(_Row, table=True):
     """A session: its plan, its one decision (``status``) and what the clock has announced of it.
 
-    Phase and enrolment are never stored. ``loaded`` is the plan and the presentation as the offer's files
-    last gave them, so that a load applies what changed in the files and undoes nothing that an organiser
-    changed since.
-    ``reference`` is the organiser's own name for it, unique among theirs.
-    ``search_vector`` has the words of its offer too: its format and its themes.
+    Phase and enrolment are never stored. ``loaded`` is the plan and the presentation as the files last gave
+    them, so that a load undoes no later change. ``search_vector`` also has the words of the offer.
     """
 
     __tablename__ = "session"
@@ -162,8 +154,6 @@ class SessionRow(_Row, table=True):
 
 
 class SessionTemplateRow(_Row, table=True):
-    """The name that an organiser gives to a session, to begin others from it."""
-
     __tablename__ = "session_template"
     __table_args__ = (UniqueConstraint("organiser", "name"),)
 
@@ -173,8 +163,6 @@ class SessionTemplateRow(_Row, table=True):
 
 
 class TrainerRow(_Row, table=True):
-    """Who speaks or teaches in a session, in the order in which the organiser named them."""
-
     __tablename__ = "trainer"
     __table_args__ = (
         Index("ix_trainer_session_id", "session_id"),
@@ -189,7 +177,7 @@ class TrainerRow(_Row, table=True):
 
 
 class OccupancyRow(_Row, table=True):
-    """How full a session is, as the enrolment service last counted. The session may be unknown here."""
+    """How full a session is, as enrolment last counted. The session may be unknown here."""
 
     __tablename__ = "occupancy"
 
@@ -204,8 +192,6 @@ class OccupancyRow(_Row, table=True):
 
 @_searchable
 class ResourceRow(_Row, table=True):
-    """A replay, a dossier or a community, open to everyone unless it was withdrawn."""
-
     __tablename__ = "resource"
     __table_args__ = (
         Index("ix_resource_published_at", text("published_at DESC"), "resource_id"),
@@ -273,9 +259,9 @@ class BespokeRequestRow(_Row, table=True):
 
 
 class AuditLogRow(_Row, table=True):
-    """Who changed what, when; names a person of the staff or a command, never an agent.
+    """Who changed what, when. It names a member of the staff or a command, never an agent.
 
-    The database changes no line, and takes none away within half a year.
+    The database changes no line, and deletes none within half a year.
     """
 
     __tablename__ = "audit_log"

@@ -1,4 +1,4 @@
-"""HTTP in (JSON): the offer and its sessions for everyone, their management for those who organise them."""
+"""HTTP in (JSON): the offer and its sessions for everyone, their management for organisers."""
 
 from fastapi import FastAPI
 
@@ -12,7 +12,6 @@ from shared.web.sheet_queue import SheetQueue
 
 
 def build(database: Database, tokens: Tokens, guard: Guard) -> FastAPI:
-    """The API over one database."""
     api = new_api(
         "catalogue",
         "The offers, their sessions and their resources; how organisers publish them.",

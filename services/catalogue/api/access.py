@@ -103,7 +103,6 @@ OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 
 
 def limit_reading(request: Request) -> None:
-    """Count a read of what is public by its network. Raises ``LimitMet``."""
     guard: Guard = request.app.state.guard
     guard.take_here(request, "read", guard.rates.read)
 

@@ -23,7 +23,7 @@ _KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class BespokeBody(BaseModel):
-    """What an authority asked, and where it stands."""
+    """What an authority asked, and the state of its request."""
 
     bespoke_id: UUID = Field(
         description="By which it is read and answered: the request_id, unless another portal's has it."
@@ -63,7 +63,7 @@ async def list_requests(
     acting: LookingOrganiser,
     reading: OrganiserReading,
 ) -> Page[BespokeBody]:
-    """Those of the token's delegation; all, for those who act everywhere."""
+    """The requests to the token's delegation; all requests for a token that acts everywhere."""
     after = position(query.cursor, _KEY)
     requests = await bespoke.page(acting, after, query.limit + 1, reading=reading, state=query.state)
     return page_of(
@@ -91,7 +91,7 @@ async def answer_request(
     acting: ChangingOrganiser,
     response: Response,
 ) -> BespokeBody:
-    """The authority is notified. An agreement publishes the private session to nominate its agents for."""
+    """The authority is notified. An agreement publishes the private session, to which it nominates agents."""
     request = await bespoke.answer(acting, bespoke_id, answer, reading)
     return _answer(request, response)
 

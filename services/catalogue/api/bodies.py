@@ -1,4 +1,4 @@
-"""Offers, sessions and resources as they are shown over HTTP."""
+"""Offers, sessions and resources as the API shows them."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -33,7 +33,7 @@ class OccupancyBody(BaseModel, from_attributes=True):
 
 
 class TrainerBody(BaseModel):
-    """Who speaks or teaches in a session."""
+    """A trainer of a session."""
 
     trainer_id: UUID
     name: str
@@ -41,7 +41,7 @@ class TrainerBody(BaseModel):
 
 
 class SessionBody(SessionState):
-    """A session: its state as every other service knows it, how full it is, and what is shown of it."""
+    """A session: its state as other services know it, how full it is, and its presentation."""
 
     occupancy: OccupancyBody | None = Field(description="Null: nothing is known of it yet.")
     cancellation_reason: Remark | None = Field(
@@ -105,12 +105,10 @@ class HistoryBody(BaseModel):
 
 
 def history_body(entry: AuditLogRow) -> HistoryBody:
-    """An entry of the audit log, as it is shown."""
     return HistoryBody.model_validate(entry, from_attributes=True)
 
 
 def session_body(listed: ListedSession, now: datetime) -> SessionBody:
-    """A session as it is shown at ``now``."""
     return SessionBody(
         **state_of(listed.session, now),
         **asdict(listed.session.presentation),
@@ -121,10 +119,8 @@ def session_body(listed: ListedSession, now: datetime) -> SessionBody:
 
 
 def offer_body(offer: Offer) -> OfferBody:
-    """An offer as it is shown."""
     return OfferBody.model_validate(offer, from_attributes=True)
 
 
 def resource_body(resource: Resource) -> ResourceBody:
-    """A resource as it is shown."""
     return ResourceBody.model_validate(resource, from_attributes=True)

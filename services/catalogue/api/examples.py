@@ -1,4 +1,4 @@
-"""Examples of what the API takes and answers, by the names of their schemas, which a test checks them by."""
+"""Examples of what the API takes and answers, by the names of their schemas. A test checks them."""
 
 from typing import Any
 

@@ -10,7 +10,6 @@ from shared.http import Problem
 
 
 def answer_with_problems(api: FastAPI) -> None:
-    """Answer each failure of the service with its problem."""
     api.add_exception_handler(Failure, _answer)
 
 

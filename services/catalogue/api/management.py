@@ -1,7 +1,7 @@
-"""What organisers do with their sessions, from the draft to its deletion or the end; replays and resources.
+"""What organisers do with sessions, offers, replays and resources.
 
-A delegation acts for itself alone: what belongs to another does not exist for it (404). Offers are every
-delegation's: who acts for all changes them (else 403).
+What belongs to another delegation does not exist for an organiser (404). Offers belong to every delegation:
+only organisers who act for all change them (else 403).
 """
 
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ _KNOWN: dict[int | str, dict[str, Any]] = {
 
 @router.post("/offers", status_code=201, summary="Make an offer")
 async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: Response) -> OfferBody:
-    """Everyone finds it at once; any delegation may draft sessions of it. 409 where its id is taken."""
+    """Everyone finds the offer at once; any delegation may draft sessions of it. 409: the id is taken."""
     made = await offers.create(acting, offer)
     response.headers["Location"] = f"/api/v1/offers/{made.offer_id}"
     return tags.offer(made, response)
@@ -57,7 +57,7 @@ async def create_offer(offer: OfferRequest, acting: ActingOrganiser, response: R
 async def change_offer(
     offer_id: Slug, change: OfferChange, acting: ChangingOrganiser, response: Response
 ) -> OfferBody:
-    """Sessions keep the terms that they were made with. A later load of the offer's files leaves it so."""
+    """Sessions keep the terms that they were made with. A later load of the offer's files undoes nothing."""
     return tags.offer(await offers.change(acting, offer_id, change), response)
 
 
@@ -68,7 +68,7 @@ async def offer_history(
     limit: Annotated[Limit, Query()] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
-    """Changes of persons and of loads of the offer's files."""
+    """Changes by persons and by loads of the offer's files."""
     after = position(cursor, _ENTRY_KEY)
     entries = await offers.history(acting.tx, offer_id, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
@@ -79,7 +79,7 @@ _WITHOUT_REASON = Cancellation()
 
 @router.post("/sessions", status_code=201, summary="Draft a session")
 async def draft_session(draft: SessionDraft, acting: ActingOrganiser, response: Response) -> SessionBody:
-    """A draft stays unknown to all others until it is published."""
+    """A draft is unknown to everybody else until it is published."""
     return _made(await sessions.draft(acting, draft), response)
 
 
@@ -105,13 +105,13 @@ async def cancel_session(
     acting: ChangingOrganiser,
     response: Response,
 ) -> SessionBody:
-    """Final. The enrolment service ends every enrolment and tells everyone, and why."""
+    """Final. Enrolment ends every enrolment and tells everyone the reason."""
     return tags.session(await sessions.cancel(acting, session_id, cancellation), response)
 
 
 @router.delete("/sessions/{session_id}", status_code=204, summary="Delete a draft")
 async def delete_session(session_id: UUID, acting: ChangingOrganiser) -> None:
-    """Only what was never published (else 409). Nothing is published; who deleted it stays in the audit."""
+    """Only for a session that was never published (else 409). The audit keeps who deleted it."""
     await sessions.delete(acting, session_id)
 
 
@@ -119,7 +119,7 @@ async def delete_session(session_id: UUID, acting: ChangingOrganiser) -> None:
 async def duplicate_session(
     session_id: UUID, copy: SessionCopy, acting: ActingOrganiser, response: Response
 ) -> SessionBody:
-    """All its dates move with the start; nobody of the other session is in the new one."""
+    """All dates move with the start. Nobody of the other session is in the new one."""
     return _made(await sessions.duplicate(acting, session_id, copy), response)
 
 
@@ -130,7 +130,7 @@ async def session_history(
     limit: Annotated[Limit, Query()] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
 ) -> Page[HistoryBody]:
-    """Changes of persons and of commands; what the clock does is in the session itself."""
+    """Changes by persons and commands. What the clock does is in the session itself."""
     after = position(cursor, _ENTRY_KEY)
     entries = await session_lists.history(acting, session_id, after, limit + 1)
     return page_of(entries, limit, show=history_body, key=lambda entry: entry.id)
@@ -138,7 +138,7 @@ async def session_history(
 
 @router.post("/replays", status_code=201, summary="Publish a replay", responses=_KNOWN)
 async def publish_replay(replay: ReplayRequest, acting: ActingOrganiser, response: Response) -> ResourceBody:
-    """A replay is known by its address: asked for again, it is not published again."""
+    """A replay is known by its address: the same replay is not published twice."""
     resource, is_new = await resources.publish(acting, replay)
     response.status_code = 201 if is_new else 200
     return tags.resource(resource, response)
@@ -148,7 +148,7 @@ async def publish_replay(replay: ReplayRequest, acting: ActingOrganiser, respons
 async def publish_resource(
     resource: ResourceRequest, acting: ActingOrganiser, response: Response
 ) -> ResourceBody:
-    """Open to everyone at once. Known by its address: asked for again, it is not published again."""
+    """Open to everyone at once. A resource is known by its address: the same one is not published twice."""
     published, is_new = await resources.publish(acting, resource)
     response.status_code = 201 if is_new else 200
     return tags.resource(published, response)
@@ -158,16 +158,16 @@ async def publish_resource(
 async def correct_resource(
     resource_id: UUID, change: ResourceChange, acting: ChangingOrganiser, response: Response
 ) -> ResourceBody:
-    """A new version of the same resource, for a typo or an address that is wrong: nobody is mailed again.
+    """A new version of the same resource, for a typo or a wrong address: nobody is mailed again.
 
-    What comes with the offer's files is corrected there (409).
+    A resource of the offer's files is corrected there (409).
     """
     return tags.resource(await resources.correct(acting, resource_id, change), response)
 
 
 @router.post("/resources/{resource_id}/withdraw", summary="Withdraw what was published by mistake")
 async def withdraw_resource(resource_id: UUID, acting: ChangingOrganiser, response: Response) -> ResourceBody:
-    """Final. It leaves all lists, and letters about it that wait do not leave."""
+    """Final. The resource leaves all lists, and waiting letters about it are not sent."""
     return tags.resource(await resources.withdraw(acting, resource_id), response)
 
 

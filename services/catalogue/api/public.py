@@ -65,7 +65,7 @@ class ResourceQuery(_PageQuery):
 
 @router.get("/offers", tags=["offers"], summary="The offers, by id")
 async def list_offers(query: Annotated[_PageQuery, Query()], tx: ReadOnly) -> Page[OfferBody]:
-    """Every offer, whatever its format; what has no session yet too."""
+    """Every offer, whatever its format, even without a session."""
     after = position(query.cursor, _OFFER_KEY)
     rows = await offers.page(tx, after, query.limit + 1)
     return page_of(rows, query.limit, show=offer_body, key=lambda offer: offer.offer_id)
@@ -92,7 +92,7 @@ async def list_sessions(
 ) -> Page[SessionBody]:
     """Published and cancelled sessions; with an organiser's token, the drafts of their delegation too.
 
-    `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out what is cancelled.
+    `starts_after` includes its instant, `starts_before` does not. `enrolment` leaves out cancelled sessions.
     """
     search = search_of(query, viewer)
     after = position(query.cursor, _DATED_KEY)
@@ -120,10 +120,10 @@ async def show_session(
     response: Response,
     if_none_match: IfNoneMatch = None,
 ) -> SessionBody | Response:
-    """Its whole state, phase and enrolment as of now, and how full it is.
+    """The whole state of the session, phase and enrolment as of now, and how full it is.
 
-    The ETag is the whole body's. `If-Match` takes it too, and looks only at what is before its dot: what
-    somebody decided and the clock announced. So no change is refused because an agent enrolled meanwhile.
+    The ETag covers the whole body. `If-Match` takes it too, and compares only the part before the dot: what
+    somebody decided and the clock announced. So an enrolment meanwhile refuses no change.
     """
     listed = await session_lists.show(tx, session_id, viewer)
     return tags.unless_matched(tags.session(listed, response), response, if_none_match)
@@ -152,13 +152,12 @@ async def list_resources(query: Annotated[ResourceQuery, Query()], tx: ReadOnly)
 async def show_resource(
     resource_id: UUID, tx: ReadOnly, response: Response, if_none_match: IfNoneMatch = None
 ) -> ResourceBody | Response:
-    """What is published of it, with the tag that `If-Match` takes."""
+    """What is published of the resource, with the tag that `If-Match` takes."""
     resource = await resources.show(tx, resource_id)
     return tags.unless_matched(tags.resource(resource, response), response, if_none_match)
 
 
 def search_of(query: SessionFilter, viewer: Viewer, *, own: bool = False) -> SessionSearch:
-    """The sessions that ``viewer`` looks for, as of now."""
     return SessionSearch(
         now=clock.now(),
         viewer=viewer,

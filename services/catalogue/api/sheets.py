@@ -95,14 +95,14 @@ async def import_sessions(
 ) -> ImportReport:
     """All lines count, or none does. Every fault of every line is reported at once.
 
-    A line changes the session that it names by `session_id`, or by the organiser's own `reference`, as far as
-    it says otherwise; an empty cell leaves what is there. A line with the `tag` of an export is refused where
-    the session has changed since. Any other line becomes a draft. The second import of one file does nothing.
+    A line changes the session that it names by `session_id`, or by the organiser's own `reference`, where it
+    differs; an empty cell changes nothing. A line with the `tag` of an export is refused if the session has
+    changed since. Any other line becomes a draft. A second import of one file does nothing.
 
     Separated by semicolons, commas or tabs; UTF-8 or Windows-1252; columns by the names that an export has.
     Times are those of the session's zone: `2027-03-30 09:30` or `30/03/2027 09:30`.
 
-    Files are taken one after the other; of each organiser one may wait, and 64 MiB an hour are read.
+    Files are taken one after the other. One file of each organiser may wait, and 64 MiB an hour are read.
     """
     content = await _content(request)
     queue: SheetQueue = request.app.state.imports
@@ -125,7 +125,7 @@ async def import_sessions(
 async def export_sessions(
     query: Annotated[SessionFilter, Query()], database: Database, organiser: Organiser
 ) -> StreamingResponse:
-    """The sessions of the token's delegation, drafts too; of all for those who act everywhere."""
+    """The sessions of the token's delegation, drafts too; all sessions for a token that acts everywhere."""
     search = search_of(query, viewer_of(organiser), own=True)
     return StreamingResponse(
         _parts(database, search),
@@ -145,7 +145,6 @@ async def _parts(database: Database, search: SessionSearch) -> AsyncIterator[byt
 
 
 async def _content(request: Request) -> bytes:
-    """The body, refused as soon as it is longer than what a sheet may be."""
     most = spreadsheets.BOUNDS.bytes
     content = bytearray()
     async for piece in request.stream():

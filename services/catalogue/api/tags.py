@@ -1,4 +1,4 @@
-"""The tags of what is answered, by which ``If-Match`` and ``If-None-Match`` are judged."""
+"""The tags of answers, by which ``If-Match`` and ``If-None-Match`` are judged."""
 
 import hashlib
 from typing import TypeVar
@@ -25,7 +25,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def session(listed: ListedSession, response: Response) -> SessionBody:
-    """The session and its tag: what was decided, and after a dot what else the body shows."""
+    """The session and its tag: what was decided and, after a dot, the rest of the body."""
     body = session_body(listed, clock.now())
     digest = hashlib.blake2b(body.model_dump_json().encode(), digest_size=6).hexdigest()
     response.headers["ETag"] = f'"{sessions.tag_of(listed.session)}.{digest}"'
@@ -33,19 +33,17 @@ def session(listed: ListedSession, response: Response) -> SessionBody:
 
 
 def offer(offer: Offer, response: Response) -> OfferBody:
-    """The offer and its tag: nothing of it changes but by a decision."""
     response.headers["ETag"] = f'"{offers.tag_of(offer)}"'
     return offer_body(offer)
 
 
 def resource(resource: Resource, response: Response) -> ResourceBody:
-    """The resource and its tag: nothing of it changes but by a decision."""
     response.headers["ETag"] = f'"{resources.tag_of(resource)}"'
     return resource_body(resource)
 
 
 def unless_matched(body: Body, response: Response, if_none_match: str | None) -> Body | Response:
-    """The body, to be revalidated each time; or 304 for who has it already."""
+    """The body, to be revalidated each time; or 304 if the client has it already."""
     response.headers["Cache-Control"] = "no-cache"
     if not etag_matches(if_none_match, response.headers["etag"]):
         return body

@@ -1,4 +1,4 @@
-"""What an entry of the offer's files may say. Nothing here knows another entry, or a time zone."""
+"""What an entry of the offer's files may say."""
 
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
@@ -13,7 +13,7 @@ class _Strict(BaseModel):
 
 
 class Sourced(_Strict):
-    """Where an entry comes from, and what of it is ours."""
+    """Where an entry comes from, and which of its fields the announcement does not state."""
 
     source: Source
     choices: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class ReservedSeatsEntry(_Strict):
 
 
 class SessionEntry(Sourced, TermsEntry, extra="forbid"):
-    """A session. ``key`` never changes: the session's id is made of it and of the offer's."""
+    """A session. ``key`` never changes: the session's id derives from it and the offer's."""
 
     key: Slug
     organiser: Delegation
@@ -77,7 +77,7 @@ class OfferEntry(Sourced):
 
 
 class ResourceEntry(Sourced):
-    """A resource open to everyone. A replay says who organised what was recorded, and of which session."""
+    """A resource open to everyone. A replay names the organiser of what was recorded, and the session."""
 
     key: Slug
     kind: Kind

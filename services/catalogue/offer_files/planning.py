@@ -1,4 +1,4 @@
-"""The sessions and resources that come of the files' entries: times are moved and become instants."""
+"""The sessions and resources of the files: times are moved and become instants."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,12 @@ PARIS = "Europe/Paris"
 
 @dataclass(frozen=True, slots=True)
 class PlannedSession:
-    """A session of the files as a draft, and where in the files it is."""
-
     where: str
     session: Session
 
 
 @dataclass(frozen=True, slots=True)
 class OfferFiles:
-    """All that the files say, with dates moved by ``shift`` and made instants. ``themes``: code to title."""
-
     shift: timedelta
     themes: dict[str, str]
     offers: tuple[Offer, ...]
@@ -35,7 +31,6 @@ class OfferFiles:
 
 
 def planned(files: Sequence[tuple[str, OfferFile]], shift: timedelta) -> OfferFiles:
-    """All that the files, by name, say, with all dates moved by ``shift``."""
     return OfferFiles(
         shift=shift,
         themes={entry.theme: entry.title for _, file in files for entry in file.themes},
@@ -120,7 +115,7 @@ _DATES = ("starts_at", "ends_at", "enrolment_opens_at", "enrolment_closes_at", "
 
 
 def _choices(entry: SessionEntry, shift: timedelta) -> tuple[str, ...]:
-    """What the announcement does not state: no date that was moved, if it states anything at all."""
+    """The fields that the announcement does not state: moved dates are among them."""
     if not shift or entry.source is not Source.COMMUNIQUE:
         return entry.choices
     moved = [name for name in _DATES if getattr(entry, name)]

@@ -1,4 +1,4 @@
-"""Reads the folder of the offer, or says every fault in it by file, entry and field."""
+"""Reads the folder of the offer, or tells every fault in it by file, entry and field."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ class OfferError(Exception):
 def read(directory: Path, *, shift: timedelta = timedelta(0)) -> OfferFiles:
     """Read every ``*.yaml`` of ``directory``, with all its dates moved by ``shift``, whole days.
 
-    Raises :class:`OfferError` with every fault found, or when there is nothing to read.
+    Raises :class:`OfferError` with every fault, or when there is nothing to read.
     """
     paths = sorted(directory.glob("*.yaml"))
     if not paths:
@@ -80,7 +80,6 @@ _NAMED_BY = {
 
 
 def _entry(raw: Any, location: Sequence[str | int]) -> str:
-    """Where a fault is: ``, offer x, session y: field``."""
     names, fields = "", []
     list_name = None
     for step in location:
@@ -100,7 +99,6 @@ def _entry(raw: Any, location: Sequence[str | int]) -> str:
 
 
 def _contradictions(files: Sequence[tuple[str, OfferFile]]) -> Iterator[str]:
-    """What one entry says against another or against itself."""
     themes = {entry.theme for _, file in files for entry in file.themes}
     sessions = {
         f"{offer.offer_id}/{session.key}"

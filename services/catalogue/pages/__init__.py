@@ -1,4 +1,4 @@
-"""HTTP in (HTML): the offer as anyone finds it, rendered here, without a framework and without scripts."""
+"""HTTP in (HTML): the public pages and those of organisers, rendered here, and usable without scripts."""
 
 from services.catalogue.pages.application import build, mount
 from services.catalogue.pages.site import Publisher, Site

@@ -22,7 +22,6 @@ from shared.web.logins import Logins
 
 
 def build(site: Site) -> Starlette:
-    """The pages of ``site``."""
     rendering = rendering_of(site)
     logins = Logins(
         STAFF_AREA,
@@ -59,8 +58,6 @@ def build(site: Site) -> Starlette:
 
 
 def _limited(route: Route, guard: Guard) -> Route:
-    """The page, for networks that do not read without end."""
-
     async def limited(request: Request) -> Response:
         guard.take_here(request, "read", guard.rates.read)
         response: Response = await route.endpoint(request)
@@ -70,7 +67,7 @@ def _limited(route: Route, guard: Guard) -> Route:
 
 
 def mount(api: FastAPI, pages: Starlette) -> None:
-    """Serve as a page whatever the API does not know, its own paths aside; sheets of both take turns."""
+    """Serve as a page every path that the API does not know, except the API's own."""
     pages.state.imports = api.state.imports
     unknown = api.router.default
 

@@ -34,9 +34,9 @@ from shared.web.paging import edges, part_around
 PAGE = 20
 """Sessions or resources on a page."""
 SOON = 6
-"""Sessions of each kind, and replays, that the first page shows."""
+"""Sessions of each kind, and replays, on the first page."""
 OTHERS = 4
-"""Sessions of the same offer that the page of one leads to."""
+"""Other sessions of the same offer on the page of a session."""
 MAX_IN_A_MONTH = 2_000
 """Sessions that the calendar shows."""
 _MAX_OFFERS = 100
@@ -44,14 +44,14 @@ _MAX_OFFERS = 100
 
 @dataclass(frozen=True, slots=True)
 class MoreResults:
-    """What a search finds besides sessions: offers none of whose sessions it finds, and resources."""
+    """Offers that a search finds without finding a session of theirs, and resources."""
 
     offers: Sequence[Offer] = ()
     resources: Sequence[Resource] = ()
 
 
 class KnownWords:
-    """The words that a search may have meant, found once in a while: a search for nothing costs little."""
+    """The words for spelling corrections, kept for some minutes because finding them costs much."""
 
     _KEPT = timedelta(minutes=5)
 
@@ -60,14 +60,12 @@ class KnownWords:
         self._until: datetime | None = None
 
     async def now(self, tx: Transaction, now: datetime) -> frozenset[str]:
-        """The words as they were some minutes ago at most."""
         if self._until is None or not now < self._until <= now + self._KEPT:
             self._words, self._until = await session_lists.vocabulary(tx), now + self._KEPT
         return self._words
 
 
 def routes() -> list[Route]:
-    """The addresses of these pages."""
     return [
         Route("/", home),
         Route("/sessions", session_list),
@@ -82,7 +80,6 @@ def routes() -> list[Route]:
 
 
 async def home(request: Request) -> Response:
-    """The six formats, what comes next, what is near, and the last replays."""
     now = clock.now()
     delegation = filters.read(request.query_params).delegation
     async with site_of(request).database.quiet_transaction() as tx:
@@ -95,7 +92,7 @@ async def home(request: Request) -> Response:
 
 
 async def session_list(request: Request) -> Response:
-    """Sessions as the address filters them: a list by start, a month, or the delegations that have some."""
+    """Sessions as the address filters them: a list by start, a month, or a map of delegations."""
     now = clock.now()
     chosen = filters.read(request.query_params, now)
     typed = chosen.text
@@ -122,7 +119,6 @@ async def session_list(request: Request) -> Response:
 
 
 async def _counted(tx: Transaction, chosen: Filters, now: datetime) -> tuple[int, int]:
-    """How many sessions there are; where there are none, how many with those that are over."""
     total = await session_lists.count(tx, chosen.search(now))
     if total:
         return total, 0
@@ -130,7 +126,6 @@ async def _counted(tx: Transaction, chosen: Filters, now: datetime) -> tuple[int
 
 
 async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> Filters:
-    """The filters with the words that were meant, where nothing has what was typed."""
     more = await _more_results(tx, chosen.search(now))
     if more.offers or more.resources:
         return chosen
@@ -140,7 +135,7 @@ async def _as_meant(tx: Transaction, request: Request, chosen: Filters, now: dat
 
 
 async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetime) -> dict[str, Any]:
-    """What the list's page shows in the view that was chosen; what it does not show is None."""
+    """What the page shows in the chosen view. The rest is None."""
     search = chosen.search(now)
     shown: dict[str, Any] = {
         "part": None,
@@ -170,14 +165,12 @@ async def _view(tx: Transaction, request: Request, chosen: Filters, now: datetim
 
 
 async def _first_month(tx: Transaction, search: SessionSearch, now: datetime) -> date:
-    """The month of the next session that is found, or this one."""
     found = await session_lists.page(tx, replace(search, starts_after=now), None, 1)
     moment = found[0].session.plan.starts_at if found else now
     return moment.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
 
 
 async def show_session(request: Request) -> Response:
-    """A session: when, where, for whom, whether there is a seat, and when else there is one."""
     now = clock.now()
     async with site_of(request).database.quiet_transaction() as tx:
         shown = await overviews.session(tx, request.path_params["session_id"], now, OTHERS)
@@ -195,14 +188,12 @@ async def show_session(request: Request) -> Response:
 
 
 async def show_seats(request: Request) -> Response:
-    """How full a session is, as the part of its page that is kept up to date."""
     async with site_of(request).database.quiet_transaction() as tx:
         listed = await session_lists.show(tx, request.path_params["session_id"], PUBLIC)
     return responses.cacheable(request, render(request, "places.html", listed=listed))
 
 
 async def show_offer(request: Request) -> Response:
-    """An offer and its sessions that are not over."""
     offer_id = _slug(request.path_params["offer_id"])
     async with site_of(request).database.quiet_transaction() as tx:
         shown = await overviews.offer(tx, offer_id, clock.now(), PAGE + 1)
@@ -220,7 +211,6 @@ async def show_offer(request: Request) -> Response:
 
 
 async def resource_list(request: Request) -> Response:
-    """Replays, dossiers and communities, the newest first."""
     theme = request.query_params.get("theme") or None
     kind = next((kind for kind in Kind if kind == request.query_params.get("type")), None)
     async with site_of(request).database.quiet_transaction() as tx:
@@ -242,17 +232,14 @@ async def resource_list(request: Request) -> Response:
 
 
 async def accessibility(request: Request) -> Response:
-    """The statement of accessibility that the law requires."""
     return responses.cacheable(request, render(request, "accessibilite.html"))
 
 
 async def legal_notice(request: Request) -> Response:
-    """Who publishes the pages and who hosts them."""
     return responses.cacheable(request, render(request, "mentions-legales.html"))
 
 
 async def personal_data(request: Request) -> Response:
-    """What is kept of whom, why and for how long, and which rights people have (RGPD, articles 13 and 14)."""
     return responses.cacheable(request, render(request, "donnees-personnelles.html"))
 
 
@@ -265,13 +252,11 @@ async def _more_results(tx: Transaction, search: SessionSearch) -> MoreResults:
 
 
 async def _recorded(tx: Transaction, found: Sequence[Resource]) -> dict[UUID, str]:
-    """The titles of the sessions that replays recorded and that everyone may see."""
     ids = [replay.session_id for replay in found if replay.session_id is not None]
     return await session_lists.titles(tx, ids, PUBLIC)
 
 
 def _slug(text: str) -> str:
-    """The id in an address. Raises a 404 for what cannot be one."""
     if not filters.is_slug(text):
         raise HTTPException(404)
     return text

@@ -12,14 +12,13 @@ PRODUCT = "-//Parcours//Catalogue//FR"
 
 
 def write(rendering: Rendering, address: str, found: Sequence[ListedSession], name: str) -> bytes:
-    """A calendar called ``name``; ``address`` is the site's, where each session has its page."""
     description = rendering.module("agenda.txt").description
     events = [_event(address, listed, description) for listed in found]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name=name, refresh="PT4H")
 
 
 def _event(address: str, listed: ListedSession, description: Callable[..., str]) -> CalendarEvent:
-    """The session as an event, stamped when it changed, so that the same calendar is the same bytes."""
+    """The session as an event, stamped when it changed, so that the same calendar has the same bytes."""
     session, plan = listed.session, listed.session.plan
     page = f"{address}/sessions/{session.session_id}"
     details = Details(

@@ -30,7 +30,6 @@ KEPT_IN_A_CALENDAR = timedelta(days=90)
 
 
 def routes() -> list[Route]:
-    """The addresses of the feeds."""
     return [
         Route("/agenda.ics", calendar),
         Route("/sessions/{session_id:uuid}.ics", session_calendar),
@@ -41,7 +40,6 @@ def routes() -> list[Route]:
 
 
 async def calendar(request: Request) -> Response:
-    """The sessions of a delegation, a format, a theme, or all: to subscribe to."""
     now = clock.now()
     chosen = filters.read(request.query_params)
     if chosen.errors:
@@ -69,7 +67,6 @@ async def calendar(request: Request) -> Response:
 
 
 async def session_calendar(request: Request) -> Response:
-    """A calendar with one session, to add to the visitor's own."""
     session_id: UUID = request.path_params["session_id"]
     async with site_of(request).database.quiet_transaction() as tx:
         listed = await session_lists.show(tx, session_id, PUBLIC)
@@ -80,7 +77,6 @@ async def session_calendar(request: Request) -> Response:
 
 
 async def replays(request: Request) -> Response:
-    """The newest replays, as Atom."""
     async with site_of(request).database.quiet_transaction() as tx:
         found = await resources.page(tx, None, MAX_IN_A_FEED, kind=Kind.REPLAY)
     modified = max((replay.changed_at for replay in found), default=BUILT)
@@ -89,7 +85,6 @@ async def replays(request: Request) -> Response:
 
 
 async def site_map(request: Request) -> Response:
-    """Every public page that is worth finding."""
     site = site_of(request)
     async with site.database.quiet_transaction() as tx:
         every = await offers.every(tx)
@@ -99,6 +94,5 @@ async def site_map(request: Request) -> Response:
 
 
 async def robots(request: Request) -> Response:
-    """Where the map is, and what is not worth visiting."""
     lines = ("User-agent: *", "Disallow: /gestion", f"Sitemap: {site_of(request).address}/sitemap.xml", "")
     return PlainTextResponse("\n".join(lines))

@@ -1,4 +1,4 @@
-"""The filters of a list in its address. What makes no sense is not applied, and an error says so."""
+"""The filters of a list in its address. A filter that makes no sense is not applied, and an error says so."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from shared.web import french
 from shared.web.form_errors import FormError, FormErrors
 
 LONGEST_SEARCH = 200
-"""Characters that are searched; what follows is left out, and the page says so."""
+"""Characters that are searched. The page says when the rest is left out."""
 
 _CONTROLS = re.compile(f"[{CONTROL}]+")
 _MONTHS = {plain(french.month(date(2000, number, 1)).split()[0]): number for number in range(1, 13)}
@@ -29,8 +29,6 @@ Choice = TypeVar("Choice", Format, Delegation)
 
 
 class View(StrEnum):
-    """How a list of sessions is shown."""
-
     LIST = "liste"
     CALENDAR = "calendrier"
     MAP = "carte"
@@ -38,10 +36,9 @@ class View(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The list's form. ``errors``: by field what makes no sense and is not applied.
+    """The form of a list. ``errors``: by field, what makes no sense and is not applied.
 
-    A session is in the period from ``since`` to ``until`` as soon as a part of it is; so is it in the month
-    that begins at ``month``. ``view`` is how the list is shown.
+    A session is in the period from ``since`` to ``until``, or in the ``month``, if a part of it is.
     """
 
     text: str = ""
@@ -57,7 +54,7 @@ class Filters:
     errors: FormErrors = field(default_factory=dict)
 
     def search(self, now: datetime) -> SessionSearch:
-        """The search for these sessions; those that are over are left out unless a filter includes them."""
+        """The search for these sessions. Past sessions are left out unless a filter includes them."""
         since = max(filter(None, (self.since, self.month)), default=None)
         until = min(filter(None, (self.until, self.month and last_day(self.month))), default=None)
         hide_past = not self.past_too and since is None and until is None
@@ -73,7 +70,6 @@ class Filters:
         )
 
     def address(self, **more: str) -> dict[str, str | None]:
-        """The parameters of a page with the same filters."""
         given: dict[str, str | None] = {
             "recherche": self.text,
             "format": self.format,
@@ -90,20 +86,19 @@ class Filters:
 
     @property
     def in_detail(self) -> bool:
-        """Whether any of the filters is used, or wrong, that a form need not show at first."""
+        """Whether a filter is used, or wrong, that the form hides at first."""
         used = self.theme, self.since, self.until, self.past_too
         return any(used) or any(name in self.errors for name in ("theme", "du", "au"))
 
     @property
     def narrowed(self) -> bool:
-        """Whether anything is filtered."""
         return any(value for name, value in self.address().items() if name != "vue")
 
 
 def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
     """The filters of an address.
 
-    With ``now``, a month that is named among the words is the one that comes, unless a time is chosen.
+    With ``now``, a month named among the words is the next such month, unless a time is chosen.
     """
     errors: dict[str, FormError] = {}
     since, until = _date(given, "du", errors), _date(given, "au", errors)
@@ -136,7 +131,6 @@ def read(given: Mapping[str, str], now: datetime | None = None) -> Filters:
 
 
 def months(now: datetime, chosen: date | None) -> dict[str, str]:
-    """This month and the eleven that follow, and the chosen one, for a list to choose from."""
     first = now.astimezone(ZoneInfo(PARIS)).date().replace(day=1)
     offered = [
         date(first.year + (first.month - 1 + number) // 12, (first.month - 1 + number) % 12 + 1, 1)
@@ -147,7 +141,6 @@ def months(now: datetime, chosen: date | None) -> dict[str, str]:
 
 
 def searched(text: str) -> str:
-    """What is searched of what was typed."""
     return " ".join(_CONTROLS.sub(" ", text[: 2 * LONGEST_SEARCH]).split())[:LONGEST_SEARCH].strip()
 
 
@@ -156,7 +149,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _month_named(text: str, now: datetime) -> tuple[str, date | None]:
-    """The words without the month that they name, and its first day: ``nantes en décembre`` is Nantes."""
+    """The words without a month that they name, and its first day: ``nantes en décembre`` is Nantes."""
     typed = text.split()
     for place, word in enumerate(typed):
         if (number := _MONTHS.get(plain(word))) is None:
@@ -197,7 +190,6 @@ def _month(given: Mapping[str, str], errors: dict[str, FormError]) -> date | Non
 
 
 def last_day(month: date) -> date:
-    """The last day of the month that begins at ``month``."""
     return (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
@@ -215,5 +207,4 @@ def _code(
 
 
 def is_slug(text: str) -> bool:
-    """Whether it can be the id of an offer or a theme."""
     return len(text) <= 100 and _SLUG.fullmatch(text) is not None

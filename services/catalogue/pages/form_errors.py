@@ -1,4 +1,4 @@
-"""What is wrong with a form of the catalogue, by its fields: what requests and rules say, as codes.
+"""What is wrong with a form of the catalogue, by its fields.
 
 A field of a request is named by a path (``modules.0.ends_at``), that of a form by ``modules-0-ends_at``.
 """
@@ -40,7 +40,7 @@ def command(kind: type[_Command], fields: Mapping[str, Any], errors: Mapping[str
 
 
 def of(error: Exception) -> Mapping[str, FormError]:
-    """What is wrong, by the fields of the form. Raises what no form can be the cause of."""
+    """What is wrong, by the fields of the form. Raises an error that no form can cause."""
     match error:
         case WrongForm():
             return error.errors
@@ -54,12 +54,11 @@ def of(error: Exception) -> Mapping[str, FormError]:
 
 
 def unreadable(field: str) -> FormError:
-    """The error of a field whose value cannot be read; of an item of a list, any error."""
+    """The error of a field whose value cannot be read; for an item of a list, a general one."""
     return FormError(field) if field and not field.isdecimal() else _INVALID
 
 
 def of_request(error: ValidationError) -> dict[str, FormError]:
-    """By field, what makes no sense in what was typed."""
     errors: dict[str, FormError] = {}
     for problem in error.errors(include_url=False):
         path = [str(step) for step in problem["loc"]]
@@ -76,7 +75,6 @@ def of_request(error: ValidationError) -> dict[str, FormError]:
 
 
 def of_rules(violations: Sequence[Violation]) -> dict[str, FormError]:
-    """By field, why it may not be done; "" for what is no field's."""
     errors: dict[str, FormError] = {}
     for violation in violations:
         path = (violation.field or "").split(".")
@@ -86,15 +84,12 @@ def of_rules(violations: Sequence[Violation]) -> dict[str, FormError]:
 
 
 def of_sheet(fault: Fault) -> FormError:
-    """What is wrong with a line of a sheet; what is ``invalid`` has the error of its column."""
+    """The error of a line of a sheet; an ``invalid`` value has the error of its column."""
     return unreadable(fault.column or "") if fault.code == "invalid" else FormError(fault.code)
 
 
 def _form_field(path: Sequence[str]) -> str:
-    """The field of the form: a row's own, and of who may enrol the list that it belongs to.
-
-    A question is known by its words there; what a session requires has one field, and so have its trainers.
-    """
+    """The field of the form for a path. Lists, trainers and what a session requires are one field each."""
     if path[2:] == ["question_id"]:
         return "-".join((*path[:2], "label"))
     if path[:1] in (["prerequisite"], ["trainers"]):

@@ -1,6 +1,6 @@
 """Rows of a form: séances, reserved seats and questions of a session, towns of a series; without a script.
 
-The fields of a row are called ``modules-0-title``. An empty row does not count: to empty a row removes it.
+The fields of a row are called ``modules-0-title``. An empty row does not count: emptying a row removes it.
 Two buttons send the form to get it back with a row more or less; then nothing is stored.
 """
 
@@ -20,10 +20,10 @@ ROWS: Mapping[str, tuple[str, ...]] = {
 }
 """The fields of a row of a session's form, by its group."""
 TOWNS: Mapping[str, tuple[str, ...]] = {"towns": ("town", "venue", "delegation", "starts_at", "capacity")}
-"""The same of the form of a series."""
+"""The same for the form of a series."""
 _GROUPS = {**ROWS, **TOWNS}
 _CARRIED = "question_id"
-"""What a row carries that nobody types: alone it makes no row."""
+"""A hidden field of a row: alone it makes no row."""
 BLANK = 2
 """Blank rows that a form begins with."""
 BUTTON = "ligne"
@@ -36,13 +36,13 @@ _PRESSED = re.compile(rf"(?:ajouter-({'|'.join(_GROUPS)})|retirer-({'|'.join(_GR
 
 
 def group_of(name: str) -> str | None:
-    """The group of the row that the field belongs to; None for a field of no row."""
+    """The group of the row that the field belongs to, or None."""
     match = _FIELD.fullmatch(name)
     return match[1] if match and match[3] in _GROUPS[match[1]] else None
 
 
 def used(form: Mapping[str, str], group: str) -> list[FormRow] | None:
-    """The rows with something in them, in order; None where the form has no rows of the group at all."""
+    """The rows with a text in them, in order; None if the form has no rows of the group."""
     every = _every(form, group)
     return [row for row in every if _is_used(row)] if every else None
 
@@ -54,9 +54,9 @@ def shown(
     blank: int = 1,
     groups: Mapping[str, tuple[str, ...]] = ROWS,
 ) -> dict[str, list[FormRow]]:
-    """The rows of each group as a page shows them: those in use first, then at least ``blank`` blank ones.
+    """The rows of each group as a page shows them: used rows first, then at least ``blank`` blank ones.
 
-    A row is added or left out where the form was sent by the ``button`` for it.
+    A row is added or left out if the form was sent by the ``button`` for it.
     """
     pressed = _PRESSED.fullmatch(button)
     rows = {group: _every(form, group) for group in groups}
@@ -72,7 +72,6 @@ def shown(
 
 
 def named(rows: list[FormRow], group: str) -> dict[str, str]:
-    """The fields of the rows, numbered from 0."""
     return {f"{group}-{number}-{name}": text for number, row in enumerate(rows) for name, text in row.items()}
 
 

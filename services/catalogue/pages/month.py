@@ -1,4 +1,4 @@
-"""A month of sessions, week by week, as a calendar on a page. Pure."""
+"""A month of sessions, week by week, as a calendar on a page."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,12 @@ from shared.events.vocabulary import Status
 from shared.events.zones import PARIS
 
 LONGEST_ENTRY = timedelta(days=3)
-"""What lasts longer is not written into each of its days."""
+"""A longer session is not written into each of its days."""
 SHOWN = 3
-"""Sessions of a day that its cell has; the others are in the list of that day."""
+"""Sessions of a day in its cell; the others are in the list of that day."""
 
 
 class Unavailable(StrEnum):
-    """Why nobody can take part in a session, or in its part of a day, as a calendar says it."""
-
     CANCELLED = "cancelled"
     OVER = "over"
     FULL = "full"
@@ -28,10 +26,7 @@ class Unavailable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DayEntry:
-    """A session on one of its days: ``module`` is the title of what takes place then, if it has several.
-
-    ``unavailable``: why one cannot take part, if so.
-    """
+    """A session on one of its days. ``module`` is the title of what takes place then, if it has several."""
 
     session: CalendarSession
     starts_at: datetime
@@ -41,7 +36,7 @@ class DayEntry:
 
 @dataclass(frozen=True, slots=True)
 class CalendarDay:
-    """A day of the grid: its first entries, and how many others it has; none in the months beside."""
+    """A day of the grid: its first entries, and the number of the others; none outside the month."""
 
     day: date
     is_of_month: bool
@@ -52,9 +47,9 @@ class CalendarDay:
 
 @dataclass(frozen=True, slots=True)
 class CalendarMonth:
-    """The weeks of a month, from Monday on, and the sessions that run for longer than some days of it.
+    """The weeks of a month, from Monday on, and its long sessions.
 
-    ``has_examples``: whether any of its sessions is an example of the offer's files.
+    ``has_examples``: whether one of its sessions is an example of the offer's files.
     """
 
     first: date
@@ -64,17 +59,14 @@ class CalendarMonth:
 
     @property
     def previous(self) -> date:
-        """The first day of the month before."""
         return (self.first - timedelta(days=1)).replace(day=1)
 
     @property
     def following(self) -> date:
-        """The first day of the month after."""
         return (self.first + timedelta(days=31)).replace(day=1)
 
 
 def month_of(first: date, found: Sequence[CalendarSession], now: datetime) -> CalendarMonth:
-    """The month that begins at ``first``, with the sessions of it that were ``found``, by start."""
     today = now.astimezone(ZoneInfo(PARIS)).date()
     entries: dict[date, list[DayEntry]] = defaultdict(list)
     long: list[DayEntry] = []

@@ -1,4 +1,4 @@
-"""The form of an offer: what it shows of one, and what it requests when it is sent."""
+"""The form of an offer: what it shows, and what it requests when it is sent."""
 
 import re
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from shared.web.form_errors import FormError
 
 _TEXTS = ("format", "title", "summary")
 _UNLIMITED = ("capacity", "minimum", "quota_per_authority")
-"""Of these an empty field means no limit."""
+"""An empty field means no limit."""
 _REQUIRED = (
     *("closes_days_before", "waiting_list", "offer_hold_hours", "approval", "timezone"),
     *LETTER_DAYS,
 )
 THEME = "theme-"
-"""How the boxes of the themes are called, each with its code behind it."""
+"""The prefix of the boxes of the themes; the code follows."""
 _TICKED = "oui"
 ORDER = (
     *("title", "offer_id", "format", "summary", "themes"),
@@ -35,7 +35,6 @@ _Requested = TypeVar("_Requested", OfferRequest, OfferChange)
 
 
 def shown(offer: Offer | None) -> dict[str, str]:
-    """What a form shows of an offer; of a new one, what its sessions have unless somebody says otherwise."""
     terms = Terms() if offer is None else offer.terms
     values = dict.fromkeys(("offer_id", *_TEXTS), "")
     if offer is not None:
@@ -47,7 +46,7 @@ def shown(offer: Offer | None) -> dict[str, str]:
 
 
 def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a form that is shown again: what was typed; before it was sent, what is stored."""
+    """The fields of a form that is shown again: the typed ones, or the stored ones before it was sent."""
     if "title" not in form:
         return dict(stored)
     boxes = {name for name in stored if name.startswith(("audience-", THEME))}
@@ -56,7 +55,6 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    """The fields of an offer that a form has otherwise than they are stored, by the names of the offer's."""
     found = (
         "audience" if name.startswith("audience-") else "themes" if name.startswith(THEME) else name
         for name in {**stored, **values}
@@ -66,27 +64,24 @@ def differing(values: Mapping[str, str], stored: Mapping[str, str]) -> list[str]
 
 
 def is_field(name: str) -> bool:
-    """Whether it is a field of an offer's form."""
     known = ("offer_id", *_TEXTS, *_UNLIMITED, *_REQUIRED, session_form.SIRETS)
     return name in known or name in session_form.BOXES or name.startswith(THEME)
 
 
 def read_new(form: Mapping[str, str]) -> OfferRequest:
-    """The offer that a form requests. Raises :class:`WrongForm`."""
     fields, terms, errors = _read(form)
     fields["offer_id"] = form.get("offer_id", "").strip() or _slug(fields.get("title", "")) or "offre"
     return _validated(OfferRequest, fields, terms, errors)
 
 
 def read_change(form: Mapping[str, str]) -> OfferChange:
-    """The change that a form requests. Raises :class:`WrongForm`."""
     fields, terms, errors = _read(form)
     errors |= {name: form_errors.REQUIRED for name in _TEXTS if name not in fields}
     return _validated(OfferChange, fields, terms, errors)
 
 
 def field_of(name: str) -> str:
-    """The field of the form for a field of the request: the terms have no name of their own in the form."""
+    """The field of the form for a field of the request: the terms have no prefix in the form."""
     name = name.removeprefix("terms-")
     if name.startswith("themes"):
         return "themes"
@@ -125,5 +120,4 @@ def _validated(
 
 
 def _slug(title: str) -> str:
-    """Words joined by hyphens, as addresses have them, of a title."""
     return "-".join(re.findall(r"[a-z0-9]+", plain(title)))[:100].strip("-")

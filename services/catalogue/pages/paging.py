@@ -14,7 +14,7 @@ from shared.web.paging import Part, edges, part_around, written
 async def session_part(
     tx: Transaction, search: SessionSearch, query: Mapping[str, str], size: int
 ) -> Part[ListedSession]:
-    """At most ``size`` sessions: those after ``apres``, else before ``avant``, else the first ones."""
+    """At most ``size`` sessions: those after ``apres``, or before ``avant``, or the first ones."""
 
     def position(listed: ListedSession) -> str:
         by_change = search.order is SessionOrder.CHANGED
@@ -26,5 +26,4 @@ async def session_part(
 
 
 def resource_position(resource: Resource) -> str:
-    """The position of a resource in a list of them."""
     return written((resource.published_at, resource.resource_id))

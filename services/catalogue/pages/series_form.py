@@ -1,4 +1,4 @@
-"""The form of a series: what its sessions have in common, as any new session's form, and a row for each town.
+"""The form of a series: what its sessions have in common, and a row for each town.
 
 Each row, laid over what is in common, is the form of a session.
 """
@@ -22,9 +22,9 @@ from shared.web.form_errors import FormError
 from shared.web.forms import moment_in
 
 TOWN = "{ville}"
-"""Where a title has it, the town of the row stands there; else behind the title."""
+"""The town of the row replaces it in a title; without it the town follows the title."""
 PUBLISHED = "publier"
-"""The box by which the sessions are published at once."""
+"""The box to publish the sessions at once."""
 TICKED = "oui"
 _ROW_FIELDS = {
     "town": "town",
@@ -33,14 +33,12 @@ _ROW_FIELDS = {
     "organiser": "delegation",
     "capacity": "capacity",
 }
-"""The field of a row that says a field of its session."""
+"""The field of a row for a field of its session."""
 ORDER = ("offer_id", "title", "towns", *session_form.ORDER[4:])
 
 
 @dataclass(frozen=True, slots=True)
 class TypedSeries:
-    """The rows that a form requests, and what of it cannot be read or done, by the fields of the form."""
-
     rows: list[SeriesRow] = field(default_factory=list)
     errors: dict[str, FormError] = field(default_factory=dict)
 
@@ -52,13 +50,12 @@ def kept(form: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def digest(values: Mapping[str, str]) -> str:
-    """What changes with anything that is typed in the form: it tells whether it is what was previewed."""
+    """Changes with everything that is typed: it tells whether the form is the previewed one."""
     typed = sorted((name, text.strip()) for name, text in values.items() if text.strip())
     return hashlib.blake2b(repr(typed).encode(), digest_size=16).hexdigest()
 
 
 def read(form: Mapping[str, str], offers: Sequence[Offer], delegation: str | None) -> TypedSeries:
-    """The series that a form requests for ``delegation``; None: each row says for which."""
     rows = form_rows.used(form, "towns") or []
     typed = TypedSeries()
     if not rows:
@@ -80,8 +77,6 @@ def read(form: Mapping[str, str], offers: Sequence[Offer], delegation: str | Non
 
 @dataclass(frozen=True, slots=True)
 class _Common:
-    """What a row is laid over, and who organises its session; nothing: nobody said."""
-
     form: Mapping[str, str]
     offer: Offer | None
     organiser: str
@@ -95,7 +90,7 @@ class _Common:
 
 
 def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, FormError]:
-    """The session that the row requests, or by field of a session's form why there is none."""
+    """The session that the row requests, or the errors by field of a session's form."""
     typed = session_form.read(_whole(common, row), {}, timezone=common.zone)
     errors = dict(typed.errors)
     if not row["town"]:
@@ -116,7 +111,6 @@ def _read_row(common: _Common, row: form_rows.FormRow) -> SeriesRow | dict[str, 
 
 
 def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
-    """The form of the row's own session."""
     title = common.form.get("title", "").strip() or ("" if common.offer is None else common.offer.title)
     town = row["town"]
     titled = title.replace(TOWN, town) if TOWN in title else f"{title} – {town}"
@@ -134,14 +128,14 @@ def _whole(common: _Common, row: form_rows.FormRow) -> dict[str, str]:
 
 
 def _place(venue: str, town: str) -> str:
-    """The place with its town behind it, which pages and letters take from there."""
+    """The place followed by its town, from which pages and letters take the town."""
     if not venue or re.search(rf"\b{re.escape(town)}\b", venue, re.IGNORECASE):
         return venue or town
     return f"{venue}, {town}"
 
 
 def of_row(name: str, row: form_rows.FormRow, errors: Mapping[str, FormError]) -> dict[str, FormError]:
-    """What is wrong with a session of the series: at the field of its row that says it, else in common."""
+    """The errors of a session of the series: at the field of its row, or at what is in common."""
     found: dict[str, FormError] = {}
     for field_name, error in errors.items():
         own = "starts_at" if field_name in session_form.DATES else _ROW_FIELDS.get(field_name, "")
@@ -153,7 +147,6 @@ def of_row(name: str, row: form_rows.FormRow, errors: Mapping[str, FormError]) -
 def refused(
     form: Mapping[str, str], sessions: Sequence[SeriesSession | RefusedByRule]
 ) -> dict[str, FormError]:
-    """By field why sessions of the series may not be made."""
     rows = form_rows.used(form, "towns") or []
     errors: dict[str, FormError] = {}
     for number, (row, session) in enumerate(zip(rows, sessions, strict=True)):

@@ -25,10 +25,7 @@ _CNFPT = {
 
 
 def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Markup:
-    """A session as an event, described as on its page.
-
-    It does not say that the session is free: the offer does not either.
-    """
+    """A session as an event. It does not say that the session is free, because the offer does not either."""
     session, plan = listed.session, listed.session.plan
     known = availability(session, listed.occupancy, now)
     data = _instance(site, session) | {
@@ -44,7 +41,6 @@ def event(site: Site, listed: ListedSession, offer: Offer, now: datetime) -> Mar
 
 
 def course(site: Site, offer: Offer, sessions: Sequence[ListedSession]) -> Markup:
-    """An offer as a course, its sessions as the instances of it."""
     data: dict[str, Any] = {
         "@type": "Course",
         "name": offer.title,
@@ -91,7 +87,7 @@ def _organiser(session: ShownSession) -> str:
 
 
 def _script(data: dict[str, Any]) -> Markup:
-    """As the content of a script element, which ends at the first ``</`` whatever JSON says."""
+    """The content of a script element, which would end at the first ``</`` in the JSON."""
     text = json.dumps(_CONTEXT | data, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""Whether a session has a free seat, a waiting list, or neither, for somebody who is not in it."""
+"""Whether a session has a free seat, a waiting list, or neither, for an agent who is not in it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,8 +12,6 @@ from shared.events.vocabulary import EnrolmentWindow, Phase, Status, WaitingList
 
 
 class Access(StrEnum):
-    """Whether an agent may request a seat of a session, and what to expect."""
-
     CANCELLED = "cancelled"
     OVER = "over"
     NOT_YET_OPEN = "not_yet_open"
@@ -27,16 +25,16 @@ class Access(StrEnum):
 
     @property
     def takes_requests(self) -> bool:
-        """Whether a request would be answered with something else than a refusal."""
+        """Whether a request would get another answer than a refusal."""
         return self in (Access.APPLICATION, Access.UNLIMITED, Access.SEATS, Access.RESERVED, Access.QUEUE)
 
 
 @dataclass(frozen=True, slots=True)
 class SeatAvailability:
-    """``seats`` left, None where they are not counted; how many are ``waiting``; whether the session runs.
+    """``seats`` left, None where they are not counted; how many agents are ``waiting``.
 
-    ``reserved`` are the seats left, at most, that are for agents of ``delegations`` alone; at least it is
-    ``reserved_at_least``: the enrolment service does not say how many of the taken seats are reserved ones.
+    ``reserved`` is the most, ``reserved_at_least`` the least number of free seats that only agents of
+    ``delegations`` may have: enrolment does not say how many taken seats are reserved ones.
     """
 
     access: Access
@@ -49,16 +47,16 @@ class SeatAvailability:
 
     @property
     def maybe_all_reserved(self) -> bool:
-        """Whether every seat that is left may be a reserved one; with people waiting it would be certain."""
+        """Whether every free seat may be a reserved one."""
         return self.access is Access.SEATS and self.reserved == self.seats
 
 
 def availability(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> SeatAvailability:
-    """How the session stands at ``now`` for somebody who is not in it yet.
+    """Return what an agent who is not in the session finds at ``now``.
 
-    Seats are those of the plan, which is newer than what the enrolment service has counted by; a seat that
-    is offered to somebody is not free. While people wait beside free seats, these are reserved ones; all
-    other agents join the waiting list.
+    The seats are those of the plan, which is newer than what enrolment counted. An offered seat is not free.
+    If agents wait beside free seats, those seats are reserved ones, and all other agents join the waiting
+    list.
     """
     known = _of_its_seats(session, occupancy, now)
     running = session.status is Status.PUBLISHED and phase_at(session.plan, now) is Phase.RUNNING
@@ -94,10 +92,10 @@ def _of_its_seats(session: ShownSession, occupancy: Occupancy | None, now: datet
 
 
 def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: datetime) -> bool:
-    """Whether fewer take part than the session needs, so that its organiser is to decide (rule 15).
+    """Whether fewer agents take part than the session needs, so that its organiser must decide (rule 15).
 
-    From the close of enrolment to the start. Seats held for an answer count. Where candidates are selected it
-    is not known before the first has a seat.
+    From the close of enrolment to the start. Offered seats count. If candidates are selected, nothing is
+    known before the first has a seat.
     """
     plan = session.plan
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
@@ -112,5 +110,4 @@ def misses_minimum(session: ShownSession, occupancy: Occupancy | None, now: date
 
 
 def reserved_at(plan: Plan, now: datetime) -> Iterator[ReservedSeats]:
-    """The reservations that are not released yet."""
     return (reserved for reserved in plan.reserved_seats if reserved.release_at > now)

@@ -20,7 +20,7 @@ from shared.events.vocabulary import ApprovalPolicy, Contact
 
 
 class BespokeState(StrEnum):
-    """Where a request stands."""
+    """The state of a request."""
 
     RECEIVED = "received"
     QUALIFIED = "qualified"
@@ -30,7 +30,7 @@ class BespokeState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether its delegation has still to answer."""
+        """Whether the delegation has still to answer."""
         return self not in (BespokeState.AGREED, BespokeState.DECLINED)
 
 
@@ -38,10 +38,10 @@ class BespokeState(StrEnum):
 class BespokeRequest:
     """What an authority requests of a delegation, by a portal.
 
-    ``request_id`` and ``source`` are the ``ce_id`` and the ``ce_source`` of its event; ``bespoke_id`` is the
-    ``request_id`` too, unless another portal's request has it. ``requester`` and ``message`` are None once
-    they have been forgotten: then nobody can be answered. ``answer`` is the last message to the authority,
-    ``messages`` are all, by the version that the request had from then on.
+    ``request_id`` and ``source`` are those of its event; ``bespoke_id`` is the ``request_id``, unless another
+    portal's request has it. ``requester`` and ``message`` are None once they are forgotten: then nobody can
+    be answered. ``answer`` is the last message to the authority, ``messages`` are all, by the version of the
+    request.
     """
 
     bespoke_id: UUID
@@ -68,14 +68,11 @@ class BespokeRequest:
 
     @property
     def moved_at(self) -> datetime:
-        """Since when it stands where it does."""
         return self.answered_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The request as it is now, the event that answers the authority, and its session if there is one now."""
-
     request: BespokeRequest
     event: BespokeRequestAnswered
     session: Done | None = None
@@ -87,11 +84,10 @@ _FROM = {
     BespokeAnswer.AGREED: (BespokeState.QUALIFIED, BespokeState.PROPOSED),
     BespokeAnswer.DECLINED: (BespokeState.RECEIVED, BespokeState.QUALIFIED, BespokeState.PROPOSED),
 }
-"""What may be answered when. An agreement and a refusal are final; a proposal may be made again, better."""
+"""The states from which each answer is possible. An agreement and a refusal are final; a proposal is not."""
 
 
 def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
-    """The event that says that a request is here; None once it is forgotten who asked."""
     if request.requester is None:
         return None
     return BespokeRequestReceived(
@@ -110,14 +106,13 @@ def acknowledged(request: BespokeRequest) -> BespokeRequestReceived | None:
 
 
 def closed(request: BespokeRequest) -> BespokeRequestClosed:
-    """The event that says that nobody can answer a request any more: who made it asked to be forgotten."""
+    """The event that says that nobody can answer: the requester asked to be forgotten."""
     return BespokeRequestClosed(
         request_id=request.request_id, request_source=request.source, siret=request.siret
     )
 
 
 def possible_answers(request: BespokeRequest) -> tuple[BespokeAnswer, ...]:
-    """What may be answered now, in the order in which a request goes."""
     if request.requester is None:
         return ()
     return tuple(answer for answer in BespokeAnswer if request.state in _FROM[answer])
@@ -131,7 +126,7 @@ _NEXT = {
 
 
 def next_answer(request: BespokeRequest) -> BespokeAnswer | None:
-    """The answer that is next where all goes well; None: there is nothing to answer any more."""
+    """The usual next answer, or None if there is nothing more to answer."""
     return None if request.requester is None else _NEXT.get(request.state)
 
 
@@ -144,10 +139,7 @@ def answer(
     session: Session | None,
     now: datetime,
 ) -> Answered | RefusedByRule:
-    """Answer an authority with what is ``given``.
-
-    With an agreement, ``session`` is published at once, for its agents alone.
-    """
+    """Answer an authority. With an agreement, ``session`` is published at once, for its agents alone."""
     if request.requester is None or given not in possible_answers(request):
         detail = f"a request that is {request.state} cannot be {given}"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "answer")
@@ -189,7 +181,7 @@ def answer(
 
 
 def handed_over(request: BespokeRequest, advisor: Contact) -> BespokeRequest | RefusedByRule:
-    """The request as somebody else's, to whom the authority answers from the next answer on."""
+    """The request with another advisor, to whom the authority answers from the next answer on."""
     if request.requester is None or not request.state.is_open:
         detail = f"a request that is {request.state} is answered for good, or nobody can be answered"
         return refused(RefusalCode.NOT_ANSWERABLE, detail, "advisor")
@@ -201,7 +193,7 @@ def _of_the_session(violation: Violation) -> Violation:
 
 
 def private_plan(plan: Plan, siret: str) -> Plan:
-    """The plan as that of a private session: for the agents of one authority, whom it nominates itself."""
+    """The plan of a private session: for the agents of one authority, which nominates them itself."""
     return replace(
         plan,
         audience=Audience(sirets=(siret,)),

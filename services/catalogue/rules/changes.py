@@ -34,7 +34,7 @@ def publish(session: Session, now: datetime) -> Done | RefusedByRule:
 
 
 def schedule(session: Session, now: datetime) -> Done:
-    """Publish a draft without any check: an offer that is loaded may be of the past."""
+    """Publish a draft without any check: an offer that is loaded may lie in the past."""
     session = replace(session, status=Status.PUBLISHED, version=session.version + 1)
     caught_up = announce(session, now)
     named = trainers_of(session) if session.plan.trainers else None
@@ -44,11 +44,10 @@ def schedule(session: Session, now: datetime) -> Done:
 def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
     """Give the session another plan.
 
-    A draft may become anything that is consistent, and no event says it. Once published, the past stays:
-    a date that has passed cannot move, no date can move into the past, a module that has begun cannot
-    change, nor seats that were released, nor how approval is given once enrolment is open, nor anything once
-    the session is over or cancelled. Capacity may go down: enrolment evicts nobody. The same plan again
-    changes nothing.
+    A draft may become anything that is consistent, without an event. Once published, the past stays: no date
+    that has passed moves, no date moves into the past, no module that has begun changes, nor released seats,
+    nor the approval once enrolment is open, nor anything once the session is over or cancelled. Capacity may
+    go down: enrolment evicts nobody.
     """
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled, which is final")
@@ -67,7 +66,7 @@ def change(session: Session, plan: Plan, now: datetime) -> Done | RefusedByRule:
 
 
 def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
-    """What of a published session can change no more, by paths: :func:`change` refuses any other value."""
+    """The paths of a published session that can change no more: :func:`change` refuses other values."""
     if session.status is not Status.PUBLISHED:
         return frozenset()
     plan = session.plan
@@ -84,8 +83,8 @@ def unchangeable(session: ShownSession, now: datetime) -> frozenset[str]:
 def amend(session: Session, plan: Plan, now: datetime) -> Done:
     """Give the session another plan without any check.
 
-    What was due before the change is announced before it. Where an instant that was announced
-    moves into the future (only the loaded offer can do that), it will be announced again when it comes.
+    What was due before the change is announced before it. An announced instant that moves into the future
+    (only a load can move it) is announced again when it comes.
     """
     if session.status is not Status.PUBLISHED:
         return Done(replace(session, plan=plan, version=session.version + 1))
@@ -102,10 +101,7 @@ def amend(session: Session, plan: Plan, now: datetime) -> Done:
 
 
 def cancel(session: Session, now: datetime, reason: str | None = None) -> Done | RefusedByRule:
-    """Cancel a published session that is not over, for the ``reason`` that everybody is told.
-
-    Final; nothing more is announced of it.
-    """
+    """Cancel a published session that is not over. Nothing more is announced of it."""
     if (why_not := uncancellable(session, now)) is not None:
         return why_not
     before = announce(session, now)
@@ -119,7 +115,7 @@ def cancel(session: Session, now: datetime, reason: str | None = None) -> Done |
 
 
 def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
-    """Why the session cannot be cancelled. None for a published one that is not over."""
+    """Return why the session cannot be cancelled, or None if it can."""
     if session.status is Status.CANCELLED:
         return refused(RefusalCode.ALREADY_CANCELLED, "the session is cancelled already")
     if session.status is Status.DRAFT:
@@ -132,7 +128,6 @@ def uncancellable(session: ShownSession, now: datetime) -> RefusedByRule | None:
 
 
 def undeletable(session: ShownSession) -> RefusedByRule | None:
-    """Why the session cannot be deleted: it was announced. None for a draft, which leaves nothing behind."""
     if session.status is Status.DRAFT:
         return None
     return refused(
@@ -142,7 +137,7 @@ def undeletable(session: ShownSession) -> RefusedByRule | None:
 
 
 def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
-    """Why there can be no replay of the session: it has not taken place. None where it has begun."""
+    """Return why there can be no replay of the session, or None if it has begun."""
     if session.status is Status.DRAFT:
         return refused(
             RefusalCode.NOT_PUBLISHED, "a draft was never announced, so there is nothing to replay"
@@ -159,7 +154,6 @@ def without_recording(session: Session, now: datetime) -> RefusedByRule | None:
 
 
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:
-    """The fields of the plan that differ, in the plan's order."""
     return tuple(
         field.name for field in fields(Plan) if getattr(before, field.name) != getattr(after, field.name)
     )
@@ -167,7 +161,7 @@ def differences(before: Plan, after: Plan) -> tuple[str, ...]:
 
 _DATES = ("enrolment_opens_at", "enrolment_closes_at", "starts_at", "ends_at")
 _ROWS = (("modules", "starts_at"), ("reserved_seats", "release_at"))
-"""The lists of a plan, and the moment from which on an entry is settled."""
+"""The lists of a plan, and the moment from which an entry is settled."""
 
 
 def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
@@ -184,7 +178,7 @@ def _rewritten_past(old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
 
 
 def _rewritten_rows(field: str, moment: str, old: Plan, new: Plan, now: datetime) -> Iterator[Violation]:
-    """What is wrong with séances or reservations: those whose moment has come stay, and no other has come."""
+    """Find the modules or reservations whose moment has come and that change, or that move into the past."""
     was, becomes = getattr(old, field), getattr(new, field)
     for row in was:
         if getattr(row, moment) <= now and row not in becomes:
@@ -203,7 +197,7 @@ def _name_of(row: Module | ReservedSeats) -> str:
 def _still_true(session: Session, plan: Plan, now: datetime) -> Announcement:
     """The part of what was announced that the new plan does not move into the future.
 
-    What it does not move stays announced, even if this clock is behind the one that announced it.
+    An unmoved instant stays announced, even if this clock is behind the one that announced it.
     """
     true = Announcement.NOTHING
     for announcement in Announcement:

@@ -1,4 +1,4 @@
-"""What follows for people from another number of seats, or from other dates: shown before it is done."""
+"""What follows for people from other seats or dates: shown before the change is made."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +10,17 @@ from shared.events.catalogue import Module
 from shared.events.vocabulary import ApprovalPolicy, Status, WaitingList
 
 TOLD = frozenset(("starts_at", "ends_at", "timezone", "modules", "venue"))
-"""What of a session is told to all who are in it when it changes."""
+"""The fields whose change is told to everybody in the session."""
 TOLD_TO_ENROLLED = TOLD | {"join_url"}
-"""What of it is told to who has a seat: nobody else has the link."""
+"""The fields whose change is told to agents with a seat: nobody else has the link."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeatConsequences:
-    """What another capacity brings: who of the line is served at most, who must leave before a seat is free.
+    """What another capacity brings.
 
-    ``to_seat`` counts those who are given a seat, or offered one where ``by_offer``; ``above`` how many seats
-    are taken beyond the new capacity: nobody loses one.
+    ``to_seat`` counts waiting agents who get a seat, or an offer if ``by_offer``. ``above`` counts seats
+    taken beyond the new capacity: nobody loses one.
     """
 
     to_seat: int
@@ -32,7 +32,7 @@ class SeatConsequences:
 def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -> SeatConsequences:
     """Return what follows from another capacity (None: no limit), as far as the seats are known.
 
-    Reservations, quotas and groups may have fewer served.
+    Reservations, quotas and groups may leave fewer agents served.
     """
     taken = 0 if occupancy is None else occupancy.enrolled + occupancy.offered
     waiting = 0 if occupancy is None else occupancy.waiting
@@ -49,7 +49,7 @@ def of_capacity(plan: Plan, occupancy: Occupancy | None, capacity: int | None) -
 def without_new_names(
     before: Sequence[Module], after: Sequence[Module], changed: Collection[str]
 ) -> frozenset[str]:
-    """Return the fields that changed, but for séances that are only called otherwise: no letter says it."""
+    """Return the changed fields, without modules if they are only renamed: no letter tells that."""
     first, second = (
         [(module.starts_at, module.ends_at) for module in modules] for modules in (before, after)
     )
@@ -57,7 +57,7 @@ def without_new_names(
 
 
 def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
-    """Whether a change of these fields would reach anybody, by a letter or in their seats."""
+    """Whether a change of these fields reaches anybody, by a letter or in their seats."""
     session, occupancy = listed.session, listed.occupancy
     if session.status is not Status.PUBLISHED or not (TOLD_TO_ENROLLED | {"capacity"}) & set(changed):
         return False
@@ -67,7 +67,6 @@ def reaches_people(listed: ListedSession, changed: Collection[str]) -> bool:
 
 
 def postponed(plan: Plan, starts_at: datetime, now: datetime) -> Plan:
-    """Return the plan with another start: what is to come moves with it, what has passed stays."""
     moved = shifted(plan, starts_at)
     return replace(
         moved,

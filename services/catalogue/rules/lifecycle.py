@@ -1,4 +1,4 @@
-"""Where a session stands by its dates and the clock, and which announcements are due."""
+"""The phase of a session by its dates and the clock, and which announcements are due."""
 
 from dataclasses import asdict, fields, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
@@ -26,8 +26,8 @@ _EVENT_OF: dict[Announcement, type[SessionState]] = {
 def instant(wall_clock: datetime, timezone: str) -> datetime:
     """The UTC instant at which the clocks of ``timezone`` show ``wall_clock``, a naive datetime.
 
-    Of an hour that comes twice, the first; an hour that a clock change skips is read as if it had not.
-    Raises ValueError for a year that has no such instant.
+    Of an hour that comes twice, the first; a skipped hour is read as if it had not been skipped. Raises
+    ValueError for a year without such an instant.
     """
     if not MINYEAR < wall_clock.year < MAXYEAR:
         raise ValueError(f"there is no instant of the year {wall_clock.year}")
@@ -35,7 +35,6 @@ def instant(wall_clock: datetime, timezone: str) -> datetime:
 
 
 def days_before(moment: datetime, days: int, timezone: str) -> datetime:
-    """The same time of day ``days`` earlier, on the clocks of ``timezone``."""
     return instant(
         moment.astimezone(ZoneInfo(timezone)).replace(tzinfo=None) - timedelta(days=days), timezone
     )
@@ -44,7 +43,7 @@ def days_before(moment: datetime, days: int, timezone: str) -> datetime:
 def shifted(plan: Plan, starts_at: datetime) -> Plan:
     """The plan with another start: all its moments move as far, on the clocks of its zone.
 
-    What enrolment has on a day before the start moves by whole days, and keeps its time of day.
+    A moment of enrolment on a day before the start moves by whole days and keeps its time of day.
     """
     zone = ZoneInfo(plan.timezone)
 
@@ -79,23 +78,23 @@ def shifted(plan: Plan, starts_at: datetime) -> Plan:
 
 
 def phase_at(plan: Plan, now: datetime) -> Phase:
-    """Where ``now`` stands relative to the session. At ``starts_at`` it runs, at ``ends_at`` it is over."""
+    """The phase at ``now``. The session runs from ``starts_at``, and is over at ``ends_at``."""
     if now >= plan.ends_at:
         return Phase.OVER
     return Phase.RUNNING if now >= plan.starts_at else Phase.UPCOMING
 
 
 def enrolment_at(plan: Plan, now: datetime) -> EnrolmentWindow:
-    """Where ``now`` stands relative to enrolment. At ``enrolment_closes_at`` it is closed."""
+    """The enrolment window at ``now``. It is closed at ``enrolment_closes_at``."""
     if now >= plan.enrolment_closes_at:
         return EnrolmentWindow.CLOSED
     return EnrolmentWindow.OPEN if now >= plan.enrolment_opens_at else EnrolmentWindow.NOT_YET_OPEN
 
 
 def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
-    """The whole state of ``session``, as the contract names it; ``now`` derives phase and enrolment.
+    """The whole state of ``session``, as the contract names it, with the phase and enrolment of ``now``.
 
-    Of trainers it has their ids alone: the state stands on a compacted topic.
+    Trainers are there by their ids alone: the state stands on a compacted topic.
     """
     plan = session.plan
     return {
@@ -113,12 +112,10 @@ def state_of(session: ShownSession, now: datetime) -> dict[str, Any]:
 
 
 def event_of(session: ShownSession, contract: type[SessionState], now: datetime) -> SessionState:
-    """The event of class ``contract`` with the state of ``session`` as of ``now``."""
     return contract(**state_of(session, now))
 
 
 def trainers_of(session: ShownSession) -> SessionTrainersChanged:
-    """The event with all who speak or teach in ``session``."""
     return SessionTrainersChanged(
         session_id=session.session_id,
         session_version=session.version,
@@ -127,7 +124,6 @@ def trainers_of(session: ShownSession) -> SessionTrainersChanged:
 
 
 def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
-    """When ``announcement`` is to be made."""
     return {
         Announcement.NOTHING: None,
         Announcement.OPENED: plan.enrolment_opens_at,
@@ -137,11 +133,10 @@ def instant_of(plan: Plan, announcement: Announcement) -> datetime | None:
 
 
 def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ...]:
-    """What is to be announced of a published session by ``now``, in order.
+    """The announcements due by ``now`` of a published session, in order; each is made once.
 
-    Each of opened, closed, completed is announced once, if its instant is reached; a session published
-    when enrolment is already open is announced as opened right after it was scheduled, so that every reader
-    gets one of each. The plan keeps the three instants in this order.
+    A session published after enrolment has opened is announced as opened right after it is scheduled, so that
+    every consumer gets one of each. The plan keeps the three instants in this order.
     """
     if session.status is not Status.PUBLISHED:
         return ()
@@ -156,7 +151,7 @@ def due_announcements(session: Session, now: datetime) -> tuple[Announcement, ..
 
 
 def next_announcement_at(session: Session) -> datetime | None:
-    """When the next announcement of the session is due; None where there is none left."""
+    """When the next announcement is due; None if none is left."""
     if session.status is not Status.PUBLISHED or session.announced is Announcement.COMPLETED:
         return None
     return instant_of(session.plan, Announcement(session.announced + 1))

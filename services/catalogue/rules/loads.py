@@ -1,4 +1,4 @@
-"""What a load of the offer's files makes of what is stored: what changed in the files, the rest stays."""
+"""What a load of the offer's files makes of what is stored."""
 
 from dataclasses import fields, replace
 from datetime import datetime
@@ -15,10 +15,10 @@ _FIXED = ("offer_id", "format", "organiser")
 
 
 def load(planned: Session, known: Session | None, now: datetime) -> Done | RefusedByRule:
-    """What becomes of a session of the files, ``planned``, where it is stored as ``known``; None: it is new.
+    """Return what becomes of a session of the files. ``known`` is the stored session; None: it is new.
 
-    A new session is published. What the files say otherwise than they did at the last load is changed; what
-    an organiser changed and the files did not, stays; a cancelled session stays as it is.
+    A new session is published. Fields that changed in the files since the last load are changed; what an
+    organiser changed stays. A cancelled session stays as it is.
     """
     if known is None:
         return schedule(planned, now)
@@ -35,10 +35,9 @@ def load(planned: Session, known: Session | None, now: datetime) -> Done | Refus
 
 
 def load_offer(given: Offer, known: Offer | None) -> Offer:
-    """What becomes of an offer of the files that is stored as ``known``; None: it is new.
+    """Return what becomes of an offer of the files. ``known`` is the stored offer; None: it is new.
 
-    What the files say otherwise than they did at the last load is changed, each of the terms by itself; what
-    somebody changed here and the files did not, stays.
+    Fields and terms that changed in the files since the last load are changed. Other changes stay.
     """
     if known is None:
         return replace(given, loaded=given)
@@ -54,7 +53,7 @@ def load_offer(given: Offer, known: Offer | None) -> Offer:
 
 
 def with_choices(offer: Offer) -> Offer:
-    """An offer of the files with its ``choices``: theirs, and of one that was announced all that was changed.
+    """An offer with its ``choices``: those of the files and, if it was announced, every changed field.
 
     What somebody changed here is never taken for the announcement's.
     """
@@ -68,15 +67,13 @@ def with_choices(offer: Offer) -> Offer:
 
 
 def changed_for_ever(planned: Session, known: Session) -> tuple[str, ...]:
-    """The fields that never change, and that the files say otherwise now."""
     return tuple(name for name in _FIXED if getattr(planned, name) != getattr(known, name))
 
 
 def with_presentation(session: Session, presentation: Presentation) -> Session:
     """The session with another presentation.
 
-    Of one that was announced, ``choices`` are those of the files and all that is not as the files gave it:
-    what an organiser changed is never taken for the announcement's.
+    Of an announced session, ``choices`` are those of the files and every field that differs from the files.
     """
     loaded = session.loaded
     if loaded is not None and presentation.source == Source.COMMUNIQUE:
@@ -94,7 +91,7 @@ _T = TypeVar("_T", Plan, Presentation)
 
 
 def _with_changes(now: _T, given_before: _T, given: _T) -> _T:
-    """Return ``now`` with the fields in which the files differ from what they had the time before."""
+    """Return ``now`` with the fields that changed in the files since the last load."""
     names = [field.name for field in fields(given)]
     new = {name: getattr(given, name) for name in names}
     return replace(

@@ -22,20 +22,20 @@ from shared.events.vocabulary import (
 )
 
 NAMESPACE = UUID("5b0f2c56-7f0e-5b6e-8f51-0c1d5a7f2a43")
-"""Ids of what is loaded are derived from it and the entry's key, so that a second load finds the first."""
+"""Ids of loaded things derive from it and their keys, so that a second load finds the first."""
 NEVER = datetime.min.replace(tzinfo=UTC)
-"""When something was stored that never was."""
+"""The moment of storing for what was never stored."""
 
 
 class Source(StrEnum):
-    """Where an offer, a session or a resource of the offer's files comes from."""
+    """Where an offer, a session or a resource of the files comes from."""
 
     COMMUNIQUE = "communique"
     ILLUSTRATIVE = "illustrative"
 
 
 MADE_HERE = "staff"
-"""The source of an offer that no file has: somebody made it on the catalogue's own pages, or by its API."""
+"""The source of an offer that no file has: somebody made it here."""
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 
 
@@ -77,11 +77,10 @@ class Terms(ContractModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """An offer, without its sessions. ``choices`` names what of it the announcement does not state.
+    """An offer, without its sessions. ``choices`` names what the announcement does not state.
 
-    ``loaded`` is what the offer's files last gave of it; None: it is not of the files, or was loaded before
-    that was kept. ``changed_at`` is when it was stored, ``withdrawn_at`` since when nobody makes sessions of
-    it or finds it: they make no difference between two offers.
+    ``loaded`` is the offer as its files last gave it, if they did. ``changed_at`` is when it was stored,
+    ``withdrawn_at`` when it was taken back; neither counts in a comparison.
     """
 
     offer_id: str
@@ -98,7 +97,6 @@ class Offer:
 
 
 def impossible(offer: Offer, themes: Collection[str]) -> tuple[Violation, ...]:
-    """What makes an offer impossible: it names a theme or a delegation that is none."""
     return tuple(_impossible(offer, themes))
 
 
@@ -113,7 +111,7 @@ def _impossible(offer: Offer, themes: Collection[str]) -> Iterator[Violation]:
 
 
 def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Violation, ...]:
-    """What is wrong with another format: an offer that has sessions keeps its own, for they never change."""
+    """What is wrong with another format: an offer with sessions keeps its own."""
     if before.format is after.format or not has_sessions:
         return ()
     detail = "the offer has sessions, and theirs never changes: make another offer"
@@ -121,7 +119,7 @@ def fixed_format(before: Offer, after: Offer, *, has_sessions: bool) -> tuple[Vi
 
 
 def withdrawal(offer: Offer, *, is_in_use: bool) -> tuple[Violation, ...]:
-    """What is wrong with taking an offer back: it is already, or is of use to a session that goes on."""
+    """What prevents taking an offer back: it is withdrawn already, or a current session uses it."""
     if offer.withdrawn_at is not None:
         return (Violation(RefusalCode.OFFER_WITHDRAWN, None, "the offer is withdrawn already"),)
     if is_in_use:
@@ -133,10 +131,8 @@ def withdrawal(offer: Offer, *, is_in_use: bool) -> tuple[Violation, ...]:
 
 
 def loaded_session_id(offer_id: str, key: str) -> UUID:
-    """The id of a session of the offer's files."""
     return uuid5(NAMESPACE, f"session/{offer_id}/{key}")
 
 
 def loaded_resource_id(key: str) -> UUID:
-    """The id of a resource of the offer's files."""
     return uuid5(NAMESPACE, f"resource/{key}")

@@ -45,7 +45,7 @@ class RefusalCode(StrEnum):
 
     @property
     def of_the_moment(self) -> bool:
-        """Whether the request is refused for the present state of things; otherwise it is wrong in itself."""
+        """Whether the present state of things is the cause; otherwise the request itself is wrong."""
         return self in _OF_THE_MOMENT
 
 
@@ -76,10 +76,10 @@ _OF_THE_MOMENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that stands in the way of a request.
+    """One obstacle to a request.
 
-    ``code`` is None where the request makes no sense, whatever the state of things. ``field`` is where in
-    the plan or the request, as a path such as ``modules.0.ends_at``; None for the whole of it.
+    ``code`` is None if the request makes no sense in any state. ``field`` is a path in the plan or the
+    request, such as ``modules.0.ends_at``; None: the whole of it.
     """
 
     code: RefusalCode | None
@@ -89,11 +89,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class RefusedByRule:
-    """It may not be done; everything that stands in the way, at once."""
+    """A refusal with every obstacle."""
 
     violations: tuple[Violation, ...]
 
 
 def refused(code: RefusalCode, detail: str, field: str | None = None) -> RefusedByRule:
-    """The refusal for one reason."""
     return RefusedByRule((Violation(code, field, detail),))

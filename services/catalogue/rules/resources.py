@@ -18,12 +18,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource open to everyone, until its organiser takes it back (``withdrawn_at``), which is final.
+    """A resource open to everyone, until its organiser takes it back for good (``withdrawn_at``).
 
-    What is withdrawn has no title and no summary.
-
-    ``source`` is where the offer's files have it from; None: an organiser published it. ``changed_at`` is
-    when it was stored, which makes no difference between two resources.
+    A withdrawn resource has no title and no summary. ``source``: where the files have it from; None: an
+    organiser published it. ``changed_at`` does not count in a comparison.
     """
 
     resource_id: UUID
@@ -46,4 +44,4 @@ CHANGEABLE = tuple(
     for field in fields(Resource)
     if field.name not in ("resource_id", "version", "published_at", "withdrawn_at", "changed_at")
 )
-"""What may differ from one version of a resource to the next."""
+"""What may differ between two versions of a resource."""

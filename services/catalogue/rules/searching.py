@@ -14,20 +14,19 @@ _NOTHING = (None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: the public sees what was published, a delegation its own drafts too, an admin all."""
+    """The public sees what was published, a delegation its own drafts too, an admin everything."""
 
     everywhere: bool = False
     delegation: str | None = None
 
     def organises(self, session: ShownSession) -> bool:
-        """Whether the session is theirs."""
         return self.everywhere or self.delegation == session.organiser
 
     def seen(self, session: ShownSession) -> ShownSession:
-        """The session as they see it.
+        """The session as the viewer may see it.
 
-        How to connect is between its organiser and who has a seat, where to evaluate it between them and who
-        attended, its reference the organiser's own, and so are the addresses of trainers.
+        The link is for the organiser and agents with a seat, the evaluation for agents who attended; the
+        reference and the addresses of trainers are the organiser's alone.
         """
         plan = session.plan
         written_to = any(trainer.email is not None for trainer in plan.trainers)
@@ -46,16 +45,16 @@ class Viewer:
 PUBLIC = Viewer()
 
 Position: TypeAlias = tuple[datetime, UUID]
-"""The position of an item in a list by time: its moment, then its id."""
+"""The place of an item in a list by time: its moment, then its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
-    """The sessions of a format or a delegation, counted: all, and those that one can enrol in.
+    """The sessions of a format or a delegation, counted: all, and the open ones.
 
-    ``seats`` are those left in the latter, None where one of them has no limit; ``next_at`` is when the next
-    one begins that takes place, None where none does, and ``next_zone`` its time zone. ``has_examples``:
-    whether any of them is an example of the offer's files.
+    ``seats`` are those left in the open ones; None if one has no limit. ``next_at`` is the start of the next
+    session that takes place, ``next_zone`` its time zone. ``has_examples``: one is an example of the offer's
+    files.
     """
 
     sessions: int = 0
@@ -67,20 +66,18 @@ class SessionGroup:
 
 
 class SessionOrder(StrEnum):
-    """The order of a list of sessions; sessions of one moment are in that of their ids."""
-
     FIRST = "premieres"
     LAST = "dernieres"
     CHANGED = "modifiees"
-    """Those that were stored last come first."""
+    """The session stored last comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSearch:
-    """Which sessions to list; None restricts nothing. ``now`` is what ``enrolment`` is judged by.
+    """Which sessions to list; None restricts nothing. ``enrolment`` is judged by ``now``.
 
-    ``text`` is searched as people write it: words, "a phrase", or, -not. ``own`` leaves out what the viewer
-    may see but does not organise.
+    ``text`` is written as in a search engine: words, "a phrase", or, -not. ``own`` leaves out sessions that
+    the viewer does not organise.
     """
 
     now: datetime

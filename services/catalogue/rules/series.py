@@ -17,10 +17,7 @@ MOST = 50
 
 @dataclass(frozen=True, slots=True)
 class SeriesSession:
-    """A session of a series: its draft, and what becomes of it; the same where it stays a draft.
-
-    ``exists``: the series has made it already, so that it is neither judged nor made again.
-    """
+    """A session of a series: its draft, and what becomes of it. ``exists``: the series made it before."""
 
     draft: Session
     done: Done
@@ -28,9 +25,9 @@ class SeriesSession:
 
 
 def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
-    """The id of a draft in the series of this ``key``, whatever else is in it; ``starts_at`` as it is placed.
+    """The id of a draft in the series of this ``key``, whatever else is in the series.
 
-    It is another one for another offer, organiser, title, place or start.
+    Another offer, organiser, title, place or start gives another id.
     """
     plan = draft.plan
     start = (starts_at or plan.starts_at).astimezone(UTC).isoformat()
@@ -41,7 +38,6 @@ def id_in(key: UUID, draft: Session, starts_at: datetime | None) -> UUID:
 def placed(
     draft: Session, starts_at: datetime | None, *, published: bool, now: datetime
 ) -> SeriesSession | RefusedByRule:
-    """A new draft at its own start, None: that of the series; ``published`` at once if so."""
     if starts_at is not None:
         draft = replace(draft, plan=shifted(draft.plan, starts_at))
     violations = inconsistencies(draft.plan)
@@ -52,7 +48,7 @@ def placed(
 
 
 def each_once(series: Sequence[SeriesSession | RefusedByRule]) -> list[SeriesSession | RefusedByRule]:
-    """The series with each session that is the same as one before it refused: a row that was typed twice."""
+    """The series, in which a session equal to an earlier one is refused: its row was typed twice."""
     seen: set[UUID] = set()
     found: list[SeriesSession | RefusedByRule] = []
     for session in series:

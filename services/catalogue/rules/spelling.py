@@ -1,4 +1,4 @@
-"""What somebody meant whose words are nearly those of the offer: ``renes`` is ``rennes``. Pure."""
+"""Corrects words that are nearly those of the offer: ``renes`` is ``rennes``."""
 
 import difflib
 import re
@@ -7,19 +7,19 @@ from collections.abc import Collection
 from services.catalogue.rules.synonyms import plain
 
 MOST_WORDS = 6
-"""Of a search that are looked at; each is compared with the whole vocabulary."""
+"""Words of a search that are corrected; each is compared with the whole vocabulary."""
 SHORTEST, LONGEST = 4, 30
-"""Letters of a word that may be mistyped: a shorter one is near too many others."""
+"""Letters of a word that may be mistyped: a shorter word is near too many others."""
 NEAREST = 0.78
-"""How much of two words is the same, as `difflib` has it, so that one stands for the other."""
+"""The least similarity of two words, as `difflib` measures it."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def corrected(text: str, vocabulary: Collection[str]) -> str | None:
-    """The text with the nearest word of the vocabulary for each that it does not have; None: none is near.
+    """The text with each unknown word replaced by the nearest known word; None if none is near.
 
-    The vocabulary is in small letters without accents, and so is the answer.
+    The vocabulary and the result are in small letters without accents.
     """
     typed = plain(text)
     known = sorted(vocabulary)

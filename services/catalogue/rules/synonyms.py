@@ -1,4 +1,4 @@
-"""What people type for what the offer calls by another name. One table; the search reads each as either."""
+"""What people type for what the offer calls by another name. The search reads both."""
 
 import itertools
 import re
@@ -61,8 +61,10 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
     ),
     "": ("pres de", "autour de", "environs de"),
 }  # fmt: skip
-"""By what the offer says, in small letters without accents, all that stands for it: for a delegation, its
-departments. Last, what it never says."""
+"""What the offer says, without accents, and every name that people type for it.
+
+For a delegation, its departments. Last, what the offer never says.
+"""
 
 DEPARTMENTS: Mapping[str, str] = {
     "auvergne rhone alpes": "01 03 07 15 26 38 42 43 63 69 73 74",
@@ -87,7 +89,7 @@ DEPARTMENTS: Mapping[str, str] = {
 """The numbers of the departments of each delegation; a postal code begins with one."""
 
 MOST_READINGS = 4
-"""In how many ways a search is read, besides as it was typed."""
+"""In how many ways a search is read besides the typed one."""
 
 _MEANT = {
     name: said
@@ -102,15 +104,14 @@ _NAMES = re.compile(
 
 
 def plain(text: str) -> str:
-    """The text in small letters without accents, as the search compares it."""
     apart = unicodedata.normalize("NFD", text.lower().replace("œ", "oe").replace("æ", "ae").replace("’", "'"))
     return "".join(character for character in apart if not unicodedata.combining(character))
 
 
 def readings(text: str) -> list[str]:
-    """What is searched for: the text as it was typed, then with each name of the table as what it stands for.
+    """The texts to search: the typed one, then with each known name as what it stands for.
 
-    What is excluded (``-rgpd``) or a quoted phrase stays as it was typed.
+    An excluded word (``-rgpd``) or a quoted phrase stays as it was typed.
     """
     typed = _POSTAL_CODE.sub(lambda code: code[1] or code[2], plain(text))
     if '"' in typed:

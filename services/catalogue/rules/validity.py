@@ -9,7 +9,7 @@ from shared.events.vocabulary import EARLIEST, LATEST, Delegation, Format, Quest
 
 _DELEGATIONS = frozenset(code.value for code in Delegation)
 ADJUSTMENT_KEPT_DAYS = 30
-"""How long after a session what somebody needed there may be kept at most [choice]."""
+"""The most days that a need for an adjustment may be kept after a session [choice]."""
 
 
 def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ...]:
@@ -18,7 +18,6 @@ def inconsistencies(plan: Plan, now: datetime = EARLIEST) -> tuple[Violation, ..
 
 
 def unpublishable(plan: Plan, session_format: Format) -> tuple[Violation, ...]:
-    """What keeps a plan from being published, whatever the time, such as no venue and no link."""
     return (*_inconsistencies(plan, EARLIEST), *without_place(plan), *not_private(plan, session_format))
 
 
@@ -128,6 +127,5 @@ def _out_of_order(path: str, detail: str) -> Violation:
 
 
 def without_place(plan: Plan) -> Iterator[Violation]:
-    """The violation of a plan without venue and link, which a published session may not be."""
     if plan.venue is None and plan.join_url is None:
         yield Violation(RefusalCode.NO_PLACE, "venue", "a published session has a venue or a join_url")

@@ -1,4 +1,4 @@
-"""What the owner of a token sees, and for whom they act."""
+"""What an organiser sees, and for which delegation they act."""
 
 from services.catalogue.rules.refusals import Violation
 from services.catalogue.rules.searching import Viewer
@@ -8,14 +8,14 @@ from shared.events.vocabulary import Delegation
 
 
 def viewer_of(who: Principal) -> Viewer:
-    """What the owner of a token sees."""
     return Viewer(everywhere=who.delegation is None, delegation=who.delegation)
 
 
 def acting_for(who: Principal, requested: Delegation | None) -> str:
-    """The delegation that what is made will belong to; None: that of the token.
+    """Return the delegation of what is made; None: that of the token.
 
-    Raises :class:`NotYours` for another's, :class:`Impossible` where none is named by who acts for all.
+    Raises :class:`NotYours` for another delegation, and :class:`Impossible` if an organiser who acts for all
+    names none.
     """
     if requested is None:
         if who.delegation is None:

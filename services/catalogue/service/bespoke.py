@@ -1,4 +1,4 @@
-"""Bespoke requests: those of authorities to a delegation, and its answers."""
+"""Bespoke requests of authorities, and the answers of the delegations."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,10 @@ from shared.read_log import Reading, ReadKind
 
 
 def tag_of(request: BespokeRequest) -> str:
-    """What changes with each answer."""
     return str(request.version)
 
 
 async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
-    """Keep the requests of authorities, for their delegation to answer; say of each that it is here."""
     new = await bespoke.add(tx, requests)
     acknowledgements = [rules.acknowledged(request) for request in new]
     await OUTBOX.publish(tx, [event for event in acknowledgements if event is not None])
@@ -39,7 +37,7 @@ async def receive(tx: Transaction, requests: Sequence[BespokeRequest]) -> None:
 async def answer(
     acting: Acting, bespoke_id: UUID, answer: BespokeAnswerRequest, reading: Reading
 ) -> BespokeRequest:
-    """Answer an authority; with an agreement, its private session is published in the same transaction."""
+    """Answer an authority. An agreement publishes the private session in the same transaction."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     session = None if answer.session is None else await _session(acting.tx, before, answer.session)
@@ -60,7 +58,7 @@ async def answer(
 
 
 async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading: Reading) -> BespokeRequest:
-    """Have somebody else follow a request; the authority hears who with the next answer."""
+    """Have another advisor follow a request. The authority learns the name with the next answer."""
     before = await show(acting, bespoke_id, reading, lock=True)
     acting.require_seen(tag_of(before), "bespoke request")
     after = unless_refused(rules.handed_over(before, advisor))
@@ -69,9 +67,9 @@ async def hand_over(acting: Acting, bespoke_id: UUID, advisor: Contact, reading:
 
 
 async def close_of(tx: Transaction, addresses: Collection[str], until: datetime) -> None:
-    """Say that nobody can answer the open requests of who has one of these addresses, and is now forgotten.
+    """Say that nobody can answer the open requests of a person who asked to be forgotten.
 
-    They asked to be. Nothing is said of requests that are forgotten because their time is over.
+    Requests that are forgotten because their time is over end without an event.
     """
     await OUTBOX.publish(
         tx, [rules.closed(request) for request in await bespoke.open_of(tx, addresses, until)]
@@ -79,7 +77,6 @@ async def close_of(tx: Transaction, addresses: Collection[str], until: datetime)
 
 
 async def show(acting: Acting, bespoke_id: UUID, reading: Reading, *, lock: bool = False) -> BespokeRequest:
-    """The request, if it is for them; locked, if so wanted. Raises :class:`Missing`."""
     request = await bespoke.by_id(acting.tx, bespoke_id, lock=lock)
     if request is None or not acting.who.finds(request.delegation):
         raise Missing(f"bespoke request {bespoke_id}")
@@ -88,7 +85,7 @@ async def show(acting: Acting, bespoke_id: UUID, reading: Reading, *, lock: bool
 
 
 async def find(tx: Transaction, bespoke_id: UUID) -> BespokeRequest | None:
-    """The request, whosever it is; for who shows none of its persons, so that no read is recorded."""
+    """Return any request, for callers that show none of its persons: no read is recorded."""
     return await bespoke.by_id(tx, bespoke_id)
 
 
@@ -103,12 +100,10 @@ async def page(
     delegation: str | None = None,
     sought: str = "",
 ) -> list[BespokeRequest]:
-    """At most ``limit`` requests for them, the newest first: next after ``after``, or last before ``before``.
+    """Return at most ``limit`` requests, the newest first, after ``after`` or before ``before``.
 
-    Those that are ``sought`` by an authority's name or SIRET, or by the reference that letters name.
-
-    ``reading`` is None where none of their persons is shown. All count as read, the last one too, by which
-    callers know that there are more.
+    ``sought`` is an authority's name, a SIRET or the reference in letters. ``reading`` is None where no
+    person is shown; otherwise every request counts as read.
     """
     requests = await bespoke.page(
         acting.tx,
@@ -128,17 +123,15 @@ async def page(
 
 @dataclass(frozen=True, slots=True)
 class BespokeColumn:
-    """The requests in one state: how many there are, and the first of them."""
-
     state: BespokeState
     number: int
     requests: Sequence[BespokeRequest]
 
 
 async def board(acting: Acting, most: int) -> list[BespokeColumn]:
-    """The requests for them by state, at most ``most`` of each.
+    """Return the requests by state, at most ``most`` of each.
 
-    For who shows none of the persons but who of the staff answered, so that no read is recorded.
+    The board shows no requester: no read is recorded.
     """
     viewer = acting.viewer
     numbers = await bespoke.counts(acting.tx, viewer)
@@ -153,13 +146,11 @@ async def board(acting: Acting, most: int) -> list[BespokeColumn]:
 
 
 async def sessions_of(acting: Acting, requests: Iterable[BespokeRequest]) -> dict[UUID, ListedSession]:
-    """The sessions that were agreed on, with how many are enrolled."""
     ids = [request.session_id for request in requests if request.session_id is not None]
     return await session_lists.by_ids(acting.tx, ids, acting.viewer) if ids else {}
 
 
 async def history(tx: Transaction, bespoke_id: UUID, limit: int) -> list[AuditLogRow]:
-    """At most ``limit`` answers to a request and who gave them, the newest first."""
     return await audit_log.entries_of(tx, bespoke_id, None, limit)
 
 

@@ -1,4 +1,4 @@
-"""Why the service did not do what was requested. Each is raised, so that the transaction stores nothing."""
+"""Why the service did not do what was requested. Failures are raised: the transaction stores nothing."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -8,25 +8,25 @@ from services.catalogue.rules.resources import Resource
 
 
 class Failure(Exception):
-    """Something was not done, and the message says why and what to do."""
+    """Something was not done. The message says why, and what to do."""
 
 
 class Missing(Failure):
-    """There is no such thing, or it belongs to another delegation: which of them stays unsaid."""
+    """The thing does not exist, or belongs to another delegation; the message does not tell which."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no {what}, or it is not yours.")
 
 
 class Withdrawn(Failure):
-    """It was open to everyone, and its organiser has taken it back."""
+    """The organiser has taken back something that was open to everyone."""
 
     def __init__(self, what: str, at: datetime) -> None:
         super().__init__(f"The {what} was withdrawn on {at:%Y-%m-%d}: it was published by mistake.")
 
 
 class Stale(Failure):
-    """Somebody changed it since it was read; ``current`` is the tag that it has now."""
+    """Somebody changed the thing since it was read. ``current`` is its tag now."""
 
     def __init__(self, what: str, current: str) -> None:
         super().__init__(f"The {what} has changed since you read it: read it again, and then change it.")
@@ -34,11 +34,11 @@ class Stale(Failure):
 
 
 class NotYours(Failure):
-    """Requested in the name of another delegation."""
+    """The request is in the name of another delegation."""
 
 
 class Impossible(Failure):
-    """The request makes no sense, or the rules refuse it; every violation at once."""
+    """The request makes no sense, or the rules refuse it. ``violations`` are all of them."""
 
     def __init__(self, *violations: Violation) -> None:
         super().__init__(
@@ -51,14 +51,14 @@ class Impossible(Failure):
 
     @property
     def for_now(self) -> bool:
-        """Refused for what the thing is by now; else the request is wrong in itself."""
+        """Whether the request is refused for the present state of things."""
         return any(
             violation.code is not None and violation.code.of_the_moment for violation in self.violations
         )
 
 
 class PublishedDifferently(Failure):
-    """A resource with this address is published already, and says something else."""
+    """A resource with this address is published already, with another content."""
 
     def __init__(self, known: Resource) -> None:
         files = "" if known.source is None else " in the offer's files"
@@ -72,7 +72,7 @@ T = TypeVar("T")
 
 
 def unless_refused(decided: T | RefusedByRule) -> T:
-    """What the rules decided. Raises :class:`Impossible` where they refuse."""
+    """Return the decision. Raises :class:`Impossible` if it is a refusal."""
     if isinstance(decided, RefusedByRule):
         raise Impossible(*decided.violations)
     return decided

@@ -1,8 +1,8 @@
-"""Sessions from a sheet: each line changes the session that it names, or drafts a new one; all, or none.
+"""Sessions from a sheet: each line changes a session or drafts one; all lines count, or none.
 
-A line names a session by ``session_id``, or by the organiser's own ``reference``. It changes what it says
-otherwise than the session is, by the rules of any change; an empty cell leaves what is there. Without a name,
-a line is known by what it says: imported once more, it drafts nothing (ADR 0041).
+A line names a session by ``session_id``, or by the organiser's own ``reference``. It changes the fields that
+differ, by the rules of any change; an empty cell changes nothing. A line without a name is recognised by its
+content: a second import of it drafts nothing (ADR 0041).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,8 +28,6 @@ _BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SheetContent:
-    """What was read of a file: its lines, how many in all, and what is wrong with the others."""
-
     rows: int = 0
     lines: tuple[SheetRow, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -37,23 +35,22 @@ class SheetContent:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file of so many ``rows``, or would become: with any fault, nothing."""
+    """What became of a file of so many ``rows``, or would become. With any fault, nothing does."""
 
     rows: int
     faults: tuple[Fault, ...]
     lines: tuple[SheetLine, ...] = ()
 
     def count(self, outcome: Outcome) -> int:
-        """How many lines do that."""
         return sum(line.outcome is outcome for line in self.lines)
 
 
 Background = Callable[[Callable[[], SheetLines]], Awaitable[SheetLines]]
-"""Runs a function that takes long, while others are answered."""
+"""Runs a long function while other requests are answered."""
 
 
 def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
-    """Read the lines of a file of CSV; of a workbook too if it may be one. Some seconds for the largest."""
+    """Read the lines of a CSV file, or of a workbook if it may be one. The largest takes some seconds."""
     read_sheet = workbooks.read if may_be_workbook else spreadsheets.read
     try:
         sheet = read_sheet(content, COLUMNS, unless=NAMING)
@@ -65,7 +62,7 @@ def read(content: bytes, *, may_be_workbook: bool = False) -> SheetContent:
 async def apply(
     tx: Transaction, who: Principal, content: SheetContent, background: Background, *, dry_run: bool
 ) -> Imported:
-    """Do what the lines say, unless there is any fault, or they are only tried: then no session is locked.
+    """Do what the lines say, unless a line has a fault. A dry run locks no session.
 
     ``background`` runs the decision about all lines, which may take some seconds.
     """
@@ -119,7 +116,7 @@ async def _targets(
 
 
 async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[SheetLine]:
-    """The lines; one without a name that was imported before does nothing."""
+    """The lines, in which a line without a name that was imported before does nothing."""
     new = {line.session.session_id for line in lines if line.outcome is Outcome.CREATED}
     known = await sessions.existing(tx, new) if new else set()
     return [
@@ -129,7 +126,7 @@ async def _without_known(tx: Transaction, lines: Sequence[SheetLine]) -> list[Sh
 
 
 async def _count_changes(tx: Transaction, lines: Sequence[SheetLine], *, dry_run: bool) -> tuple[Fault, ...]:
-    """Count the changes that are announced. Returns those that are too many; then none is counted."""
+    """Count the announced changes. Returns a fault for each change too many; then none is counted."""
     announced = [line for line in lines if line.is_announced and line.done is not None and line.done.events]
     session_ids = [line.session.session_id for line in announced]
     too_often = await count_changes(tx, session_ids, dry_run=dry_run)

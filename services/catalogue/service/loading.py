@@ -1,7 +1,7 @@
-"""The offer's files into the database: what is new is published, what changed is announced, the rest stays.
+"""Load the offer's files: publish what is new, announce what changed.
 
-A load applies what changed *in the files* since the last load: what was changed here of other fields stays,
-a cancelled session stays cancelled, a withdrawn resource withdrawn; what is no longer in the files stays.
+A load applies what changed *in the files* since the last load. Other changes stay: a cancelled session stays
+cancelled, a withdrawn resource withdrawn, and what left the files stays.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,6 @@ ACTOR = "load-offer"
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a load did. ``held_back`` are resources whose day of publication has not come."""
-
     shifted_by: int
     offers: int
     offers_changed: int
@@ -55,10 +53,9 @@ class Summary:
 
 
 async def load(tx: Transaction, files: OfferFiles) -> Summary:
-    """Load what the files say.
+    """Load the files. A second load of the same files changes and publishes nothing.
 
-    Loading the same files again changes nothing and publishes nothing. Raises
-    :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
+    Raises :class:`~services.catalogue.offer_files.OfferError`; then nothing is loaded.
     """
     known_offers = await offers.all_locked(tx)
     differing = _differing(files.offers, known_offers)
@@ -92,7 +89,7 @@ async def load(tx: Transaction, files: OfferFiles) -> Summary:
 
 
 async def has_been_done(tx: Transaction) -> bool:
-    """Whether there is an offer; another load waits until this transaction has ended."""
+    """Return whether there is an offer. Another load waits until this transaction ends."""
     return bool(await offers.all_locked(tx))
 
 
@@ -111,7 +108,6 @@ def _differing(given: Sequence[Offer], known: dict[str, Offer]) -> list[tuple[Of
 def _require_offers(
     sessions: Sequence[PlannedSession], offers: dict[str, Offer], known: dict[UUID, Session]
 ) -> None:
-    """Raise OfferError where a new session is of an offer that somebody has taken back."""
     for planned in sessions:
         offer = offers.get(planned.session.offer_id)
         if offer and offer.withdrawn_at is not None and planned.session.session_id not in known:
@@ -121,7 +117,6 @@ def _require_offers(
 
 
 async def _require_formats(tx: Transaction, differing: Sequence[tuple[Offer | None, Offer]]) -> None:
-    """Raise OfferError where an offer that has sessions is to have another format."""
     for before, after in sorted(differing, key=lambda change: change[1].offer_id):
         if before is not None and before.format is not after.format:
             await offers.lock_format(tx, after.offer_id)
@@ -155,15 +150,15 @@ def _load(planned: PlannedSession, known: Session | None, now: datetime) -> Done
 
 
 def _is_visible(before: Session, after: Session) -> bool:
-    """Whether anything but what the files gave differs."""
+    """Whether the session differs in more than the copy of its files."""
     return replace(before, loaded=after.loaded) != after
 
 
 async def _publish_resources(tx: Transaction, planned: Sequence[Resource], now: datetime) -> tuple[int, int]:
-    """Publish what is new or changed. Returns how many, and how many wait for their day.
+    """Publish new and changed resources. Returns how many, and how many wait for their day.
 
-    When something was published is a fact that a later load does not move, else a shifted offer would
-    announce the same replay every day.
+    A later load does not move the day of publication. Otherwise a shifted offer would announce the same
+    replay every day.
     """
     due = [resource for resource in planned if resource.published_at <= now]
     known = await resources.lock(tx, [resource.resource_id for resource in due])

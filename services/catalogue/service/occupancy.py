@@ -11,12 +11,12 @@ from shared.messaging.projections import Compared
 
 
 async def record(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """Remember how full sessions are; what is older than what is known is dropped."""
+    """Store how full sessions are. An event older than the stored one is dropped."""
     await occupancy.save(tx, events)
 
 
 async def compare(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> list[Compared]:
-    """How full each session is, by the last event of each and by what is stored."""
+    """Compare the last event of each session with what is stored."""
     published, stored = _by_session(events), _by_session(await occupancy.all_rows(tx))
     return [Compared("occupancy", published, stored)]
 

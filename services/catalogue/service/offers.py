@@ -21,22 +21,18 @@ from shared.database import Transaction
 from shared.events.vocabulary import Format
 
 _MOST = 1_000
-"""More offers than there will be."""
 
 
 def tag_of(offer: Offer) -> str:
-    """What changes with all that is shown of an offer."""
     shown = repr(replace(offer, loaded=None, changed_at=NEVER))
     return hashlib.blake2b(shown.encode(), digest_size=8).hexdigest()
 
 
 def may_change(who: Principal) -> bool:
-    """Whether they make and change offers, which are every delegation's: who acts for all does."""
     return who.delegation is None
 
 
 async def create(acting: Acting, request: OfferRequest) -> Offer:
-    """Create an offer, which everyone finds at once."""
     require_all(acting.who)
     offer = request.offer()
     if offer.offer_id in await offers.all_locked(acting.tx):
@@ -48,10 +44,7 @@ async def create(acting: Acting, request: OfferRequest) -> Offer:
 
 
 async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
-    """Change the offer. Its sessions keep their terms, but follow the days on which letters are sent.
-
-    ``tags``: it is changed only as one of these; None as whatever it is.
-    """
+    """Change the offer. Its sessions keep their terms, but follow the days on which letters are sent."""
     require_all(acting.who)
     before = (await offers.all_locked(acting.tx)).get(offer_id)
     if before is None:
@@ -74,10 +67,7 @@ async def change(acting: Acting, offer_id: str, change: OfferChange) -> Offer:
 
 
 async def withdraw(acting: Acting, offer_id: str) -> None:
-    """Take the offer back: nobody finds it or makes sessions of it; those that are over stay.
-
-    ``tags``: only as one of these; None as whatever it is.
-    """
+    """Take the offer back: nobody finds it or makes sessions of it. Sessions that are over stay."""
     before = await _locked(acting, offer_id)
     violations = withdrawal(before, is_in_use=await offers.is_in_use(acting.tx, offer_id, clock.now()))
     if violations:
@@ -86,14 +76,13 @@ async def withdraw(acting: Acting, offer_id: str) -> None:
 
 
 async def restore(acting: Acting, offer_id: str) -> None:
-    """Have an offer that was taken back again, as it was."""
     before = await _locked(acting, offer_id)
     if before.withdrawn_at is not None:
         await offers.withdraw(acting.tx, before, None, actor=acting.name)
 
 
 async def _locked(acting: Acting, offer_id: str) -> Offer:
-    """The offer, of which nobody makes a session until the transaction ends."""
+    """Return the offer, locked so that nobody makes a session of it."""
     require_all(acting.who)
     offer = (await offers.all_locked(acting.tx)).get(offer_id)
     if offer is None:
@@ -110,7 +99,7 @@ async def _check(tx: Transaction, offer: Offer) -> None:
 
 
 def require_all(who: Principal) -> None:
-    """Raise :class:`NotYours` for who does not act for all."""
+    """Raise :class:`NotYours` for an organiser who acts for one delegation."""
     if not may_change(who):
         raise NotYours(f"This token acts for {who.delegation}; offers are changed by who acts for all.")
 
@@ -118,10 +107,6 @@ def require_all(who: Principal) -> None:
 async def history(
     tx: Transaction, offer_id: str, after: int | None, limit: int, *, before: int | None = None
 ) -> list[AuditLogRow]:
-    """At most ``limit`` changes of the offer, the newest first: next after ``after``, or before ``before``.
-
-    Raises :class:`Missing`.
-    """
     await show(tx, offer_id)
     return await offers.history(tx, offer_id, after, limit, before=before)
 
@@ -136,10 +121,6 @@ async def page(
     before: str | None = None,
     withdrawn_too: bool = False,
 ) -> list[Offer]:
-    """At most ``limit`` offers by id that meet what is given; None: any.
-
-    Next after ``after``, or last before ``before``. ``withdrawn_too``: those that were taken back as well.
-    """
     return await offers.page(
         tx,
         after,
@@ -152,17 +133,14 @@ async def page(
 
 
 async def every(tx: Transaction) -> list[Offer]:
-    """All offers by id, but for those that were taken back."""
     return await offers.page(tx, None, _MOST)
 
 
 async def find(tx: Transaction, offer_id: str) -> Offer | None:
-    """The offer; None where there is none of this id."""
     return await offers.by_id(tx, offer_id)
 
 
 async def show_open(tx: Transaction, offer_id: str) -> Offer:
-    """The offer. Raises :class:`Missing`, and :class:`Withdrawn` for one that was taken back."""
     offer = await show(tx, offer_id)
     if offer.withdrawn_at is not None:
         raise Withdrawn(f"offer {offer_id}", offer.withdrawn_at)
@@ -170,7 +148,6 @@ async def show_open(tx: Transaction, offer_id: str) -> Offer:
 
 
 async def show(tx: Transaction, offer_id: str) -> Offer:
-    """The offer, be it withdrawn. Raises :class:`Missing`."""
     offer = await offers.by_id(tx, offer_id)
     if offer is None:
         raise Missing(f"offer {offer_id}")
@@ -178,19 +155,19 @@ async def show(tx: Transaction, offer_id: str) -> Offer:
 
 
 async def themes(tx: Transaction) -> dict[str, str]:
-    """Every theme, code to title, by title."""
     return await offers.themes(tx)
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Those of the offers that exist, to make sessions of them: they stay as they are meanwhile."""
+    """Return the existing offers among ``ids``. They cannot change until the transaction ends."""
     return await offers.hold(tx, ids)
 
 
 async def without_sessions(tx: Transaction, search: SessionSearch, most: int) -> list[Offer]:
-    """At most ``most`` offers that meet a search for sessions by its text, and of which no session does.
+    """Return offers that match a search whose sessions do not match it.
 
-    A search without a text looks for sessions alone, except for bespoke training, which has only offers.
+    A search without a text finds only sessions; for bespoke training, which has no public session, it finds
+    offers.
     """
     if search.text is None and search.format is not Format.BESPOKE:
         return []

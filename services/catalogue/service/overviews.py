@@ -1,4 +1,4 @@
-"""What the first page, or that of a session or an offer, shows of several subjects, loaded in one call."""
+"""What a page shows of several subjects, loaded in one call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +16,6 @@ from shared.events.vocabulary import Delegation, EnrolmentWindow, Status
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The first page: every offer, what each format has, the next sessions that are open, the newest replays.
-
-    ``near`` are the next ones of the delegation that was chosen.
-    """
-
     offers: Sequence[Offer]
     formats: Mapping[str, SessionGroup]
     sessions: Sequence[ListedSession]
@@ -30,11 +25,6 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class PublicSession:
-    """A session with its offer, its replays, and the themes of the offer, code to title.
-
-    ``others`` are the next sessions of the same offer that one can enrol in.
-    """
-
     listed: ListedSession
     others: Sequence[ListedSession]
     offer: Offer
@@ -44,8 +34,6 @@ class PublicSession:
 
 @dataclass(frozen=True, slots=True)
 class PublicOffer:
-    """An offer, its sessions that are not over, and its themes, code to title."""
-
     offer: Offer
     sessions: Sequence[ListedSession]
     themes: dict[str, str]
@@ -53,11 +41,6 @@ class PublicOffer:
 
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
-    """The replays of a session; every theme, and what it may require, code to title.
-
-    ``template`` is its name as a template, if it has one.
-    """
-
     replays: Sequence[Resource]
     themes: dict[str, str]
     requirable: dict[str, str]
@@ -65,7 +48,6 @@ class ManagedSession:
 
 
 async def home(tx: Transaction, now: datetime, delegation: Delegation | None, most: int) -> Home:
-    """The first page, with at most ``most`` sessions of each kind, and replays."""
     ahead = SessionSearch(now=now, ends_after=now)
     open_now = replace(ahead, enrolment=EnrolmentWindow.OPEN, status=Status.PUBLISHED)
     near = replace(ahead, organiser=delegation)
@@ -79,7 +61,6 @@ async def home(tx: Transaction, now: datetime, delegation: Delegation | None, mo
 
 
 async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -> PublicSession:
-    """A session that everyone may see, with at most ``most`` others. Raises :class:`Missing`."""
     listed = await session_lists.show(tx, session_id, PUBLIC)
     offer = await offers.show(tx, listed.session.offer_id)
     replays = await resources.of_session(tx, session_id)
@@ -96,14 +77,12 @@ async def session(tx: Transaction, session_id: UUID, now: datetime, most: int) -
 
 
 async def offer(tx: Transaction, offer_id: str, now: datetime, most: int) -> PublicOffer:
-    """An offer with at most ``most`` sessions. Raises :class:`Missing` and :class:`Withdrawn`."""
     shown = await offers.show_open(tx, offer_id)
     search = SessionSearch(now=now, offer_id=offer_id, ends_after=now)
     return PublicOffer(shown, await session_lists.page(tx, search, None, most), await _themes(tx, shown))
 
 
 async def managed_session(tx: Transaction, managed: ShownSession) -> ManagedSession:
-    """What the page of a session has beside it."""
     every = await offers.every(tx)
     return ManagedSession(
         await resources.of_session(tx, managed.session_id),

@@ -14,9 +14,9 @@ _BY_THE_CLOCK = {"phase", "enrolment"}
 
 
 async def resume(tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceEvent]) -> None:
-    """Count on from the versions that were published: whoever listens drops what is not newer.
+    """Count on from the published versions, because consumers drop a version that is not newer.
 
-    What is stored stays as it is, and is published with the next change.
+    The stored state stays, and is published with the next change.
     """
     await sessions.raise_versions(tx, {state.session_id: state.version for state in states})
     await resources.raise_versions(tx, {state.resource_id: state.version for state in published})
@@ -25,7 +25,6 @@ async def resume(tx: Transaction, states: Sequence[SessionState], published: Seq
 async def compare(
     tx: Transaction, states: Sequence[SessionState], published: Sequence[ResourceEvent], now: datetime
 ) -> list[Compared]:
-    """Compare each session and each resource with what was published of it last."""
     stored = [
         event_of(session, SessionCancelled if session.status is Status.CANCELLED else SessionChanged, now)
         for session in await sessions.all_published(tx)

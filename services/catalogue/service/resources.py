@@ -1,4 +1,4 @@
-"""Replays, dossiers and communities: opened to everyone, once, corrected, withdrawn; and looked up."""
+"""Replays, dossiers and communities: published, corrected, withdrawn, looked up."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,14 +27,13 @@ from shared.database import Transaction
 
 
 def tag_of(resource: Resource) -> str:
-    """What changes with all that is shown of a resource."""
     return str(resource.version)
 
 
 async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> tuple[Resource, bool]:
     """Publish the resource. Returns it, and whether it is new.
 
-    One that is known by its address is not published again.
+    A resource that is known by its address is not published again.
     """
     resource = await _resource(acting, request)
     known = await resources.at(acting.tx, resource.kind, resource.organiser or "", resource.url)
@@ -48,10 +47,7 @@ async def publish(acting: Acting, request: ReplayRequest | ResourceRequest) -> t
 
 
 async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> Resource:
-    """Correct the resource, by a new version: readers find it right, and nobody is notified again.
-
-    ``tags``: it is corrected only as one of these; None as whatever it is.
-    """
+    """Correct the resource by a new version. Nobody is notified again."""
     before = await _lock_own(acting, resource_id)
     if before.source is not None:
         raise Impossible(_OF_THE_FILES)
@@ -69,10 +65,10 @@ async def correct(acting: Acting, resource_id: UUID, change: ResourceChange) -> 
 
 
 async def withdraw(acting: Acting, resource_id: UUID) -> Resource:
-    """Take back what was published by mistake: nobody finds it, or is written to about it, any more.
+    """Take back a resource that was published by mistake. Nobody finds it any more, and no letter names it.
 
-    Its title and summary, which may be the mistake, stay only where its history had them before. What the
-    offer's files give is withdrawn too: a load leaves it so.
+    Its title and summary, which may be the mistake, are emptied. A load of the offer's files leaves it
+    withdrawn.
     """
     before = await _lock_own(acting, resource_id)
     after = replace(before, title="", summary=None, withdrawn_at=clock.now(), version=before.version + 1)
@@ -81,7 +77,6 @@ async def withdraw(acting: Acting, resource_id: UUID) -> Resource:
 
 
 async def _lock_own(acting: Acting, resource_id: UUID) -> Resource:
-    """Lock the resource to change it: one of theirs, and open."""
     resource = (await resources.lock(acting.tx, [resource_id])).get(resource_id)
     if resource is None or not acting.who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
@@ -94,14 +89,13 @@ async def _lock_own(acting: Acting, resource_id: UUID) -> Resource:
 _OF_THE_FILES = Violation(
     RefusalCode.OF_THE_FILES, None, "it comes with the offer's files: correct it there, and load them again"
 )
-"""A load would take back what is corrected here."""
+"""A load would undo a correction that is made here."""
 _WITHDRAWN = Violation(
     RefusalCode.ALREADY_WITHDRAWN, None, "it is withdrawn, which is final: publish it anew where it is needed"
 )
 
 
 async def show(tx: Transaction, resource_id: UUID) -> Resource:
-    """The resource. Raises :class:`Missing`, and :class:`Withdrawn` for what was taken back."""
     resource = await resources.by_id(tx, resource_id)
     if resource is None:
         raise Missing(f"resource {resource_id}")
@@ -111,7 +105,6 @@ async def show(tx: Transaction, resource_id: UUID) -> Resource:
 
 
 async def show_own(acting: Acting, resource_id: UUID) -> Resource:
-    """The resource, if it is theirs, be it withdrawn. Raises :class:`Missing`."""
     resource = await resources.by_id(acting.tx, resource_id)
     if resource is None or not acting.who.finds(resource.organiser or ""):
         raise Missing(f"resource {resource_id}")
@@ -119,7 +112,6 @@ async def show_own(acting: Acting, resource_id: UUID) -> Resource:
 
 
 async def history(tx: Transaction, resource_id: UUID, limit: int) -> list[AuditLogRow]:
-    """At most ``limit`` changes of a resource, the newest first."""
     return await audit_log.entries_of(tx, resource_id, None, limit)
 
 
@@ -133,10 +125,6 @@ async def page(
     text: str | None = None,
     before: Position | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources, the newest first: next after ``after``, or last before ``before``.
-
-    None restricts nothing.
-    """
     return await resources.page(tx, after, limit, before=before, kind=kind, theme=theme, text=text)
 
 
@@ -150,9 +138,9 @@ async def page_of_own(
     organiser: str | None = None,
     text: str | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources of theirs, the newest first, with those that were withdrawn.
+    """Return at most ``limit`` resources of the organiser, the newest first, with the withdrawn ones.
 
-    Next after ``after``, or last before ``before``. ``organiser``: of who acts for all, those of one.
+    ``organiser`` restricts those of an organiser who acts for all.
     """
     return await resources.page(
         acting.tx,
@@ -167,7 +155,6 @@ async def page_of_own(
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
-    """The replays of a session, the newest first."""
     return await resources.of_session(tx, session_id)
 
 
@@ -198,7 +185,7 @@ async def _resource(acting: Acting, request: ReplayRequest | ResourceRequest) ->
 
 
 def _is_of_none(request: ResourceRequest) -> bool:
-    """Return whether it is said to be of no delegation, rather than left out of which."""
+    """Whether the request says that the resource has no delegation, rather than leaving it out."""
     return request.organiser is None and "organiser" in request.model_fields_set
 
 
@@ -210,7 +197,7 @@ async def _require_themes(tx: Transaction, themes: Sequence[str]) -> None:
 
 
 async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
-    """Its id; another where the resource of that id has been corrected to another address since."""
+    """Return the resource's id, or another if a corrected resource has it already."""
     resource_id = resource.resource_id
     while await resources.by_id(tx, resource_id) is not None:
         resource_id = uuid5(resource_id, resource.url)
@@ -218,5 +205,4 @@ async def _unused_id(tx: Transaction, resource: Resource) -> UUID:
 
 
 def _content(resource: Resource) -> tuple[object, ...]:
-    """What a resource says besides its address."""
     return resource.session_id, resource.title, resource.summary, resource.themes

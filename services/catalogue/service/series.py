@@ -1,4 +1,4 @@
-"""A series of sessions: planned, so that one sees what would be made; then made, all or none."""
+"""A series of sessions: planned first, so that organisers see what would be made; then made, all or none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,16 +27,14 @@ class SeriesRow:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What becomes of each row of a series, in order; ``made``: it is stored."""
-
     sessions: Sequence[SeriesSession | RefusedByRule]
     made: bool = False
 
 
 async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """The sessions that the rows would make, or why each makes none. Nothing is stored.
+    """Return the sessions that the rows would make, or why a row makes none. Nothing is stored.
 
-    What was made already by a series of this ``key``, which names the form, is not made again.
+    What a series with the same form ``key`` has made is not made again.
     """
     now = clock.now()
     drafts = [await _drafted(acting, key, row) for row in rows]
@@ -55,9 +53,9 @@ async def plan(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, publishe
 
 
 async def create(acting: Acting, rows: Sequence[SeriesRow], *, key: UUID, published: bool) -> Series:
-    """Make every session of the rows in this transaction, or none where one of them is refused.
+    """Make every session of the rows, or none if one of them is refused.
 
-    Each is made once, however often the form is sent and with whatever other rows.
+    Each session is made once, however often the form is sent, and with whatever other rows.
     """
     await sessions.lock_references(acting.tx)
     series = await plan(acting, rows, key=key, published=published)

@@ -1,4 +1,4 @@
-"""Sessions looked up: one, a part of a search, its figures, who changed what."""
+"""Sessions looked up: one, a part of a search, its figures, its history."""
 
 import re
 from collections.abc import Collection
@@ -19,12 +19,10 @@ _MOST_OFFERS, _MOST_TEXTS = 1_000, 2_000
 
 
 async def find(tx: Transaction, session_id: UUID) -> Session | None:
-    """The session as it is stored, whosever it is; None where there is none of this id."""
     return (await sessions.by_ids(tx, [session_id])).get(session_id)
 
 
 async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession:
-    """The session as it is now. Raises :class:`Missing` where ``viewer`` may not see it."""
     listed = await session_lists.by_id(tx, session_id, viewer)
     if listed is None:
         raise Missing(f"session {session_id}")
@@ -32,7 +30,6 @@ async def show(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSessi
 
 
 async def show_own(acting: Acting, session_id: UUID) -> ListedSession:
-    """The session to look at, if it is theirs. Raises :class:`Missing`."""
     listed = await show(acting.tx, session_id, Viewer(everywhere=True))
     if not acting.who.finds(listed.session.organiser):
         raise Missing(f"session {session_id}")
@@ -47,10 +44,6 @@ async def history(
     *,
     before: int | None = None,
 ) -> list[AuditLogRow]:
-    """At most ``limit`` changes of their session, the newest first.
-
-    Next after ``after``, or last before ``before``.
-    """
     await show_own(acting, session_id)
     return await audit_log.entries_of(acting.tx, session_id, after, limit, before=before)
 
@@ -63,31 +56,27 @@ async def page(
     *,
     before: Position | None = None,
 ) -> list[ListedSession]:
-    """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     return await session_lists.page(tx, search, after, limit, before=before)
 
 
 async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
-    """At most ``limit`` sessions by start, as a calendar has them."""
     return await session_lists.in_calendar(tx, search, limit)
 
 
 async def count(tx: Transaction, search: SessionSearch) -> int:
-    """How many sessions :func:`page` would give in all."""
     return await session_lists.count(tx, search)
 
 
 async def groups(
     tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
 ) -> dict[str, SessionGroup]:
-    """The sessions that :func:`page` would give in all, counted by format, by organiser or by offer."""
     return await session_lists.groups(tx, search, by)
 
 
 async def vocabulary(tx: Transaction) -> frozenset[str]:
-    """Words that a search may have meant: of titles, places and offers, in small letters without accents.
+    """Return the words of titles, places and offers, in small letters without accents.
 
-    It takes a tenth of a second where there are thousands of sessions: keep it.
+    It takes a tenth of a second for thousands of sessions: callers keep the result.
     """
     of_offers = (f"{offer.title} {offer.summary}" for offer in await offers.page(tx, None, _MOST_OFFERS))
     known = (name for names in (SYNONYMS, *SYNONYMS.values()) for name in names)
@@ -96,10 +85,8 @@ async def vocabulary(tx: Transaction) -> frozenset[str]:
 
 
 async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
-    """The titles of those of the sessions that ``viewer`` may see."""
     return await session_lists.titles(tx, ids, viewer) if ids else {}
 
 
 async def last_changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
-    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
     return await session_lists.changes(tx, viewer, limit)

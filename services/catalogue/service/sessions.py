@@ -41,23 +41,22 @@ from shared.limits import Rate
 from shared.security_log import is_anothers
 
 FORGETTING = "parcours person erase"
-"""Who takes a trainer off a session because they are to be forgotten, as the session's history has it."""
+"""The actor, in a session's history, of the removal of a trainer who asked to be forgotten."""
 Rule = Callable[[Session, datetime], Done | RefusedByRule]
 Change = TypeVar("Change", bound=SessionChange)
 CHANGES = Rate(10, 3600)
-"""Changes of a published session: each may be a letter to all who are in it [choice]."""
+"""Changes of a published session: each may be a letter to everybody in it [choice]."""
 
 
 def tag_of(session: ShownSession) -> str:
-    """What changes whenever somebody, or the clock, changes the session; what fills it does not."""
     shown = (session.presentation.summary, session.presentation.experts, session.reference)
     return f"{session.version}-{hashlib.blake2b(repr(shown).encode(), digest_size=4).hexdigest()}"
 
 
 async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None) -> ListedSession:
-    """Make a draft. No event says it until it is published.
+    """Make a draft. No event is published.
 
-    ``key`` names the form that requests it: sent twice with the same in it, it makes one draft.
+    ``key`` names the form that requests it: the same form sent twice makes one draft.
     """
     draft = await with_prerequisite(acting.tx, draft, draft.offer_id)
     held = await offers.hold(acting.tx, [draft.offer_id])
@@ -73,7 +72,6 @@ async def draft(acting: Acting, draft: SessionDraft, *, key: UUID | None = None)
 
 
 def new_draft(draft: SessionDraft, offer: Offer | None, who: Principal) -> Session:
-    """Return the session that is requested as a draft. Raises what is wrong with the request."""
     if offer is None:
         raise Impossible(Violation(None, "offer_id", f"there is no offer {draft.offer_id}"))
     session = Session(
@@ -96,11 +94,7 @@ async def change(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Change the session. Of a published one, an event says its new version.
-
-    ``tags``: it is changed only as one of these; None as whatever it is. ``dry_run``: it is only tried,
-    and returned as it is.
-    """
+    """Change the session. An event publishes the new version of a published one. A dry run stores nothing."""
     if change.prerequisite is not None:
         offer_id = (await show_own(acting, session_id)).session.offer_id
         change = await with_prerequisite(acting.tx, change, offer_id)
@@ -114,7 +108,6 @@ async def change(
 
 
 def changed(session: Session, change: SessionChange, now: datetime) -> Done | RefusedByRule:
-    """Return the session as the request has it, unless the rules refuse."""
     done = changes.change(session, change.apply_to(session.plan), now)
     if isinstance(done, RefusedByRule):
         return done
@@ -125,9 +118,9 @@ def changed(session: Session, change: SessionChange, now: datetime) -> Done | Re
 async def with_prerequisite(
     tx: Transaction, change: Change, offer_id: str, field: str = "prerequisite"
 ) -> Change:
-    """Return what is requested of a session of this offer, with the title of the offer that it requires.
+    """Return the request with the title of the offer that it requires.
 
-    Raises :class:`Impossible` where there is no such offer, or it is the session's; ``field`` is the
+    Raises :class:`Impossible` if there is no such offer, or if it is the session's own; ``field`` is the
     request's.
     """
     if change.prerequisite is None:
@@ -145,9 +138,9 @@ async def with_prerequisite(
 
 
 async def claim_reference(tx: Transaction, session: Session, field: str = "reference") -> None:
-    """Have the session's reference for it alone until the transaction ends.
+    """Reserve the session's reference until the transaction ends.
 
-    Raises :class:`Impossible` where another session of its organiser has it; ``field`` is the request's.
+    Raises :class:`Impossible` if another session of its organiser has it; ``field`` is the request's.
     """
     if session.reference is None:
         return
@@ -158,7 +151,6 @@ async def claim_reference(tx: Transaction, session: Session, field: str = "refer
 
 
 def reference_taken(field: str = "reference") -> Violation:
-    """Return what is wrong with a reference that another session of the organiser has."""
     detail = "another session of this delegation has this reference"
     return Violation(RefusalCode.REFERENCE_TAKEN, field, detail)
 
@@ -169,15 +161,12 @@ async def publish(
     *,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Publish the session, for good: a published session can only be cancelled.
-
-    ``dry_run``: it is only tried, and returned as it is.
-    """
+    """Publish the session. This is final: a published session can only be cancelled."""
     return await _decide(acting, session_id, action=Action.PUBLISHED, rule=changes.publish, dry_run=dry_run)
 
 
 async def cancel(acting: Acting, session_id: UUID, cancellation: Cancellation) -> ListedSession:
-    """Cancel the session, for good. The enrolment service ends every enrolment and notifies everyone."""
+    """Cancel the session. This is final: enrolment ends every enrolment and notifies everybody."""
 
     def rule(session: Session, now: datetime) -> Done | RefusedByRule:
         return changes.cancel(session, now, cancellation.reason)
@@ -186,7 +175,6 @@ async def cancel(acting: Acting, session_id: UUID, cancellation: Cancellation) -
 
 
 async def delete(acting: Acting, session_id: UUID) -> None:
-    """Delete a draft. What was published stays: it can only be cancelled."""
     session = await lock_own(acting, session_id)
     acting.require_seen(tag_of(session), "session")
     unless_refused(changes.undeletable(session))
@@ -196,7 +184,7 @@ async def delete(acting: Acting, session_id: UUID) -> None:
 async def duplicate(
     acting: Acting, session_id: UUID, copy: SessionCopy, *, key: UUID | None = None
 ) -> ListedSession:
-    """Make a draft with all that the session has, at another time; not its history, nor who is in it.
+    """Make a draft with all that the session has, at another time, without its history and its agents.
 
     ``key`` names the form, as in :func:`draft`.
     """
@@ -230,7 +218,6 @@ async def duplicate(
 
 
 async def without_trainer(tx: Transaction, addresses: Collection[str], now: datetime) -> None:
-    """Take whoever has one of these addresses off the sessions where they speak or teach, to forget them."""
     found = await sessions.lock(tx, await sessions.with_trainer(tx, addresses))
     changed_sessions: list[tuple[Session | None, Done]] = []
     for session in found.values():
@@ -254,9 +241,9 @@ async def follow_letter_days(acting: Acting, offer: Offer) -> None:
 
 
 async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[int, datetime | None]:
-    """Announce what is due by ``now`` of at most ``most`` sessions.
+    """Announce what is due of at most ``most`` sessions.
 
-    Returns of how many, and when something is next due. Replicas skip each other's sessions.
+    Returns how many sessions, and when something is next due. Replicas skip each other's sessions.
     """
     due = await sessions.claim_due(tx, now, most=most)
     await sessions.save_announced(tx, [announce(session, now) for session in due])
@@ -267,7 +254,6 @@ async def announce_due(tx: Transaction, now: datetime, *, most: int) -> tuple[in
 
 
 async def lock_own(acting: Acting, session_id: UUID) -> Session:
-    """Lock the session and return it, if it is theirs. Raises :class:`Missing`."""
     session = (await sessions.lock(acting.tx, [session_id], organiser=acting.delegation)).get(session_id)
     if session is None:
         if await sessions.existing(acting.tx, [session_id]):
@@ -291,10 +277,7 @@ async def _decide(
     rule: Rule,
     dry_run: bool = False,
 ) -> ListedSession:
-    """Lock the session, apply the rule, store what it decided.
-
-    Where it is only tried nothing is counted or stored.
-    """
+    """Lock the session, apply the rule, store the decision. A dry run counts and stores nothing."""
     before = await lock_own(acting, session_id)
     acting.require_seen(tag_of(before), "session")
     done = unless_refused(rule(before, clock.now()))
@@ -310,10 +293,10 @@ async def _decide(
 
 
 async def count_changes(tx: Transaction, session_ids: Collection[UUID], *, dry_run: bool) -> set[UUID]:
-    """Count a change of each of these published sessions. Returns those that it is one too many for.
+    """Count a change of each of these published sessions. Returns the sessions with one change too many.
 
-    Where there is one of these, or the changes are only tried, none is counted. In the order of the ids, so
-    that two who count the same ones wait for each other in one direction.
+    If there is one, or in a dry run, no change is counted. The order of ids keeps two transactions from a
+    deadlock.
     """
     too_often = set()
     async with tx.begin_nested() as counts:

@@ -26,9 +26,9 @@ from shared.web.spreadsheets import Fault, SheetRow
 
 _FIXED = ("offer_id", "organiser")
 _ABOUT_THE_LINE = frozenset((*_FIXED, "session_id", "tag"))
-"""Columns that say which session a line is about, and not what becomes of it."""
+"""Columns that say which session a line is about."""
 _LINES = UUID("6d8c7c0b-7a7e-4f2c-9a55-0f5a2a0c3b71")
-"""Whence the ids of sessions that are known by their line."""
+"""Namespace for the ids of sessions that are recognised by the content of their line."""
 
 
 class Outcome(StrEnum):
@@ -41,9 +41,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SheetLine:
-    """What a line does to ``session``, as it is then; ``fields`` are what differs of one that is changed.
+    """What a line does to ``session``. ``fields`` are those that differ.
 
-    ``before`` is the session as it was, None where it is new; ``done`` is None where nothing is to be stored.
+    ``before`` is None for a new session; ``done`` is None where nothing is stored.
     """
 
     line: int
@@ -55,15 +55,14 @@ class SheetLine:
 
     @property
     def is_announced(self) -> bool:
-        """Whether a published session changes, of which others hear."""
         return self.outcome is Outcome.CHANGED and self.session.status is Status.PUBLISHED
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The sessions that lines name, and who imports may change, by the line's number.
+    """The sessions that lines name and the organiser may change, by line number.
 
-    ``holders``: who has which reference.
+    ``holders``: the session with each reference.
     """
 
     by_line: Mapping[int, Session]
@@ -71,8 +70,6 @@ class Targets:
 
 
 class _Wrong(Exception):
-    """A line cannot be imported."""
-
     def __init__(self, *faults: Fault) -> None:
         super().__init__(*faults)
         self.faults = faults
@@ -80,7 +77,7 @@ class _Wrong(Exception):
 
 @dataclass(slots=True)
 class SheetLines:
-    """Decides line by line. A line about the same session as an earlier line is a fault."""
+    """Decides line by line. A second line about the same session is a fault."""
 
     who: Principal
     offers: Mapping[str, Offer]
@@ -91,10 +88,9 @@ class SheetLines:
     _references: set[tuple[str, str]] = field(default_factory=set)
     _sessions: set[UUID] = field(default_factory=set)
     _equal: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By organiser and content, how many equal lines without a name came so far."""
+    """How many equal lines without a name came so far, by organiser and content."""
 
     def decide(self, rows: Sequence[SheetRow]) -> "SheetLines":
-        """Decide about each row."""
         for row in rows:
             try:
                 self.lines.append(self._decide(row))
@@ -137,7 +133,10 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CREATED, session, done=Done(session))
 
     def _id_by_content(self, draft: SessionDraft, organiser: str) -> UUID:
-        """Return the id of a line without a name: the same for equal lines of two files, not of one file."""
+        """Return the id of a line without a name.
+
+        Equal lines of two files have the same id, equal lines of one file have different ids.
+        """
         content = draft.model_dump_json(exclude_unset=True, exclude={"organiser"})
         while True:
             number = self._equal[organiser, content]
@@ -180,7 +179,7 @@ class SheetLines:
         return SheetLine(row.line, Outcome.CHANGED, done.session, before, done, differing)
 
     def _take_names(self, row: SheetRow, session: Session) -> None:
-        """Keep what the line is about. Raises where a line before it is about the same."""
+        """Note what the line is about. Raises if an earlier line is about the same session."""
         if session.session_id in self._sessions:
             raise _Wrong(Fault(row.line, "session_twice", "a line before it names the same session", None))
         if session.reference is not None and row.cells["reference"]:
@@ -195,7 +194,6 @@ class SheetLines:
 
 
 def _differing(session: Session, change: SessionChange) -> tuple[str, ...]:
-    """What the change has otherwise than the session."""
     shown, becomes = session.presentation, change.present(session.presentation)
     others = [name for name in ("summary", "experts") if getattr(shown, name) != getattr(becomes, name)]
     if change.names(session).reference != session.reference:
@@ -217,7 +215,6 @@ def _invalid(line: int, error: ValidationError) -> Iterator[Fault]:
 
 
 def violations_of(line: int, violations: Sequence[Violation]) -> Iterator[Fault]:
-    """Yield what the rules refuse as faults of a line."""
     for violation in violations:
         code = violation.code.value if violation.code else "invalid"
         yield Fault(line, code, violation.detail, violation.field)

@@ -1,4 +1,4 @@
-"""Templates: sessions with a name, from which their organiser begins others; else as any session."""
+"""Templates: sessions with a name, from which their organiser begins other sessions."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from services.catalogue.store.audit_log import Action, AuditEntry
 from shared.database import Transaction
 
 MOST = 50
-"""Templates of one organiser: more is a list that nobody reads [choice]."""
+"""Templates of one organiser [choice]."""
 
 
 async def name(acting: Acting, session_id: UUID, name: str | None, *, before: str | None) -> None:
@@ -39,7 +39,6 @@ async def name(acting: Acting, session_id: UUID, name: str | None, *, before: st
 
 
 async def _check(tx: Transaction, organiser: str, name: str, *, is_new: bool) -> None:
-    """Raise :class:`Impossible` where the organiser cannot have a template of this name."""
     if await templates.named(tx, organiser, name) is not None:
         detail = f"another template of this delegation is called {name}"
         raise Impossible(Violation(RefusalCode.TEMPLATE_NAME_TAKEN, "name", detail))
@@ -49,10 +48,8 @@ async def _check(tx: Transaction, organiser: str, name: str, *, is_new: bool) ->
 
 
 async def name_of(tx: Transaction, session_id: UUID) -> str | None:
-    """The name of a session as a template, if it has one."""
     return await templates.name_of(tx, session_id)
 
 
 async def all_own(acting: Acting) -> list[SessionTemplate]:
-    """Their templates by name; of who acts for all, everyone's."""
     return await templates.of(acting.tx, acting.delegation)

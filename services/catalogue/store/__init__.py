@@ -1,1 +1,1 @@
-"""Every query of the catalogue, named for what it returns. Nobody commits here: the edge does."""
+"""Every query of the catalogue, named for what it returns. The edge commits."""

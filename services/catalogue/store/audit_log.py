@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when. Written with the change, in its transaction."""
+"""The audit log: who changed what, when. Written in the transaction of the change."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,6 @@ from shared.database import Transaction, in_order, insert_many, next_to
 
 
 class Action(StrEnum):
-    """What somebody did to a session, an offer, a resource or a request."""
-
     CREATED = "created"
     DUPLICATED = "duplicated"
     IMPORTED = "imported"
@@ -44,7 +42,6 @@ class AuditEntry:
 
 
 async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
-    """Add entries."""
     if entries:
         rows = [
             {
@@ -62,10 +59,6 @@ async def record(tx: Transaction, entries: Sequence[AuditEntry]) -> None:
 async def entries_of(
     tx: Transaction, subject: UUID, after: int | None, limit: int, *, before: int | None = None
 ) -> list[AuditLogRow]:
-    """At most ``limit`` entries about a session, offer or resource, the newest first.
-
-    Next after the entry ``after``, or last before the entry ``before``.
-    """
     edges = [None if edge is None else (edge,) for edge in (after, before)]
     query = select(AuditLogRow).where(col(AuditLogRow.subject) == subject)
     query = next_to(query, [col(AuditLogRow.id)], *edges, descending=True)

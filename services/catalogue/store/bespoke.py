@@ -1,4 +1,4 @@
-"""Bespoke requests: received, read, answered with the events, and in the end emptied of persons."""
+"""Bespoke requests: received, read, stored with the events of their answers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import fields
@@ -23,13 +23,13 @@ from shared.references import ids_of
 _SAME = tuple(
     field.name for field in fields(BespokeRequest) if field.name not in ("state", "requester", "advisor")
 )
-"""What a request and its row have in common as it is."""
+"""The fields that a request and its row have in common."""
 
 
 async def add(tx: Transaction, requests: Sequence[BespokeRequest]) -> list[BespokeRequest]:
-    """Keep new requests; one that is known already is left as it is. Returns those that are new, in order.
+    """Store new requests and return them, in order. Known requests stay as they are.
 
-    One that has the ``ce_id`` of another portal's gets another id, the same each time.
+    A request with the ``ce_id`` of another portal's request gets another id, the same each time.
     """
     if not requests:
         return []
@@ -62,11 +62,6 @@ async def page(
     delegation: str | None = None,
     sought: str = "",
 ) -> list[BespokeRequest]:
-    """At most ``limit`` requests that ``viewer`` may see, the newest first.
-
-    Next after ``after``, or last before ``before``; ``sought`` is a part of an authority's name, a SIRET or
-    the reference that the letters about a request name.
-    """
     place = (col(BespokeRequestRow.received_at), col(BespokeRequestRow.bespoke_id))
     query = select(BespokeRequestRow).where(_visible_to(viewer))
     if state is not None:
@@ -80,14 +75,13 @@ async def page(
 
 
 async def counts(tx: Transaction, viewer: Viewer) -> dict[BespokeState, int]:
-    """How many requests that ``viewer`` may see stand in each state; a state that has none is left out."""
     state = col(BespokeRequestRow.state)
     query = select(state, func.count().label("number")).where(_visible_to(viewer)).group_by(state)
     return {BespokeState(row.state): row.number for row in await tx.execute(query)}
 
 
 async def standing(tx: Transaction, viewer: Viewer, state: BespokeState, limit: int) -> list[BespokeRequest]:
-    """At most ``limit`` requests in ``state``: where it is open who waits longest first, else the last."""
+    """Return at most ``limit`` requests in ``state``: open ones by age, others the last first."""
     moved_at = func.coalesce(col(BespokeRequestRow.answered_at), col(BespokeRequestRow.received_at))
     query = select(BespokeRequestRow).where(_visible_to(viewer), col(BespokeRequestRow.state) == state.value)
     order = moved_at if state.is_open else moved_at.desc()
@@ -96,17 +90,12 @@ async def standing(tx: Transaction, viewer: Viewer, state: BespokeState, limit: 
 
 
 async def by_id(tx: Transaction, bespoke_id: UUID, *, lock: bool = False) -> BespokeRequest | None:
-    """The request, whosever it is; with ``lock``, locked until the transaction ends."""
     query = select(BespokeRequestRow).where(col(BespokeRequestRow.bespoke_id) == bespoke_id)
     row = (await tx.scalars(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else _request(row)
 
 
 async def open_of(tx: Transaction, addresses: Collection[str], until: datetime) -> list[BespokeRequest]:
-    """The requests of whoever has one of these addresses, in small letters, that wait for an answer.
-
-    Those that were received after ``until`` are not meant.
-    """
     waiting = [state.value for state in BespokeState if state.is_open]
     query = select(BespokeRequestRow).where(
         func.lower(col(BespokeRequestRow.requester_email)).in_(addresses),
@@ -124,7 +113,7 @@ async def save(
     *,
     actor: str,
 ) -> None:
-    """Store an answer or, without an event, a hand-over; and the audit entry, which names nobody outside."""
+    """Store an answer or, without an event, a hand-over, with an audit entry that names no requester."""
     columns = _columns(after)
     statement = update(BespokeRequestRow).where(
         col(BespokeRequestRow.bespoke_id) == columns.pop("bespoke_id")

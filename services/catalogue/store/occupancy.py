@@ -18,7 +18,7 @@ _REPLACE_IF_NEWER = (
 
 
 async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> None:
-    """Keep the newest event of each session: a version that is not newer than the known one is dropped."""
+    """Store the newest event of each session. An event that is not newer than the stored one is dropped."""
     newest: dict[UUID, SessionOccupancyChanged] = {}
     for event in events:
         known = newest.get(event.session_id)
@@ -30,5 +30,4 @@ async def save(tx: Transaction, events: Sequence[SessionOccupancyChanged]) -> No
 
 
 async def all_rows(tx: Transaction) -> list[OccupancyRow]:
-    """How full each session is."""
     return list(await tx.scalars(select(OccupancyRow)))

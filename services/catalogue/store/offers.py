@@ -38,10 +38,6 @@ async def page(
     before: str | None = None,
     withdrawn_too: bool = False,
 ) -> list[Offer]:
-    """At most ``limit`` offers by id that meet what is given; None: any.
-
-    Next after ``after``, or last before ``before``. ``withdrawn_too``: those that were taken back as well.
-    """
     edges = [None if edge is None else (edge,) for edge in (after, before)]
     query = next_to(select(OfferRow), [col(OfferRow.offer_id)], *edges).limit(limit)
     if not withdrawn_too:
@@ -56,16 +52,12 @@ async def page(
 
 
 async def by_id(tx: Transaction, offer_id: str) -> Offer | None:
-    """The offer, if there is one."""
     row = await tx.get(OfferRow, offer_id)
     return None if row is None else _offer(row)
 
 
 async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
-    """Those of the offers that exist and are not withdrawn. They stay so until the transaction ends.
-
-    For who makes sessions of them, which have their format for ever.
-    """
+    """The offers that exist and are not withdrawn, locked against changes until the transaction ends."""
     query = select(OfferRow).where(col(OfferRow.offer_id).in_(ids), col(OfferRow.withdrawn_at).is_(None))
     query = query.order_by(col(OfferRow.offer_id))
     query = query.with_for_update(read=True, key_share=True)
@@ -74,7 +66,7 @@ async def hold(tx: Transaction, ids: Collection[str]) -> dict[str, Offer]:
 
 
 async def is_in_use(tx: Transaction, offer_id: str, now: datetime) -> bool:
-    """Whether the offer has a draft or a session that is not over, or such a one requires its certificate."""
+    """Whether a draft or a session that is not over belongs to the offer, or requires its certificate."""
     is_its = or_(
         col(SessionRow.offer_id) == offer_id,
         col(SessionRow.prerequisite).contains({"offer_id": offer_id}),
@@ -87,7 +79,6 @@ async def is_in_use(tx: Transaction, offer_id: str, now: datetime) -> bool:
 
 
 async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor: str) -> None:
-    """Take an offer back, or None: have it again; with its audit entry."""
     statement = update(OfferRow).where(col(OfferRow.offer_id) == offer.offer_id)
     await tx.execute(statement.values(withdrawn_at=at))
     changes = {"offer_id": [offer.offer_id, offer.offer_id]}
@@ -96,33 +87,30 @@ async def withdraw(tx: Transaction, offer: Offer, at: datetime | None, *, actor:
 
 
 async def lock_format(tx: Transaction, offer_id: str) -> None:
-    """Wait for whoever makes a session of this offer; until the transaction ends, nobody does."""
+    """Wait for transactions that make a session of the offer, and keep others from it."""
     await tx.execute(
         select(col(OfferRow.offer_id)).where(col(OfferRow.offer_id) == offer_id).with_for_update()
     )
 
 
 async def has_sessions(tx: Transaction, offer_id: str) -> bool:
-    """Whether the offer has a session, be it a draft."""
     of_offer = select(SessionRow).where(col(SessionRow.offer_id) == offer_id)
     return bool(await tx.scalar(select(exists(of_offer))))
 
 
 async def all_locked(tx: Transaction) -> dict[str, Offer]:
-    """Every offer; whoever else loads or changes offers waits until the transaction has ended."""
+    """Every offer. Other loads and changes of offers wait until the transaction ends."""
     await tx.execute(_LOCK_LOADS)
     return {row.offer_id: _offer(row) for row in await tx.scalars(select(OfferRow))}
 
 
 async def save_themes(tx: Transaction, themes: Mapping[str, str]) -> None:
-    """Insert or rename themes: code to title."""
     if themes:
         rows = [{"theme": theme, "title": title} for theme, title in themes.items()]
         await insert_many(tx, ThemeRow, rows, then=_RENAME_THEME)
 
 
 async def themes(tx: Transaction) -> dict[str, str]:
-    """Every theme, code to title, by title."""
     by_title = select(ThemeRow).order_by(col(ThemeRow.title), col(ThemeRow.theme))
     return {row.theme: row.title for row in await tx.scalars(by_title)}
 
@@ -130,9 +118,9 @@ async def themes(tx: Transaction) -> dict[str, str]:
 async def save(
     tx: Transaction, changes: Sequence[tuple[Offer | None, Offer]], *, actor: str, action: Action
 ) -> None:
-    """Insert or update offers, from what each was (None: it is new).
+    """Store offers, from what each was (None: it is new), with audit entries.
 
-    Each has an audit entry, unless all that differs is what the offer's files gave.
+    A change of only the copy of the files has no audit entry.
     """
     if changes:
         await insert_many(tx, OfferRow, [_columns(offer) for _, offer in changes], then=_REPLACE)
@@ -143,12 +131,11 @@ async def save(
 async def history(
     tx: Transaction, offer_id: str, after: int | None, limit: int, *, before: int | None = None
 ) -> list[AuditLogRow]:
-    """At most ``limit`` entries about an offer, as :func:`audit_log.entries_of`."""
     return await audit_log.entries_of(tx, uuid5(_SUBJECTS, offer_id), after, limit, before=before)
 
 
 def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> AuditEntry | None:
-    """The audit entry of an offer: which it is, and each field that differs. An offer has no version."""
+    """The audit entry of an offer with each field that differs. An offer has no version."""
     if before is not None and replace(before, loaded=after.loaded) == after:
         return None
     old = {} if before is None else _audited(before)
@@ -160,7 +147,7 @@ def _entry(actor: str, action: Action, before: Offer | None, after: Offer) -> Au
 
 
 _SUBJECTS = UUID("a2851a5b-d003-4284-81e2-0b357befbda6")
-"""Audit entries are found by the id of their subject; an offer's is made of its slug."""
+"""Namespace of the ids by which the audit log knows offers."""
 
 
 def _audited(offer: Offer) -> dict[str, Any]:
@@ -182,7 +169,7 @@ def _read(content: Mapping[str, Any]) -> Offer:
 
 
 def _columns(offer: Offer) -> dict[str, Any]:
-    """The columns of an offer; ``changed_at`` is the database's own. JSON columns are texts."""
+    """The columns of an offer, without ``changed_at``, which the database sets. JSON columns are texts."""
     content = _audited(offer)
     texts = {name: json.dumps(content[name], ensure_ascii=False) for name in ("terms", "themes", "choices")}
     given = None if offer.loaded is None else json.dumps(_audited(offer.loaded), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The outbox of this service: events are stored with the change that they say."""
+"""The outbox of this service: events are stored with their change."""
 
 from shared.messaging.outbox import Outbox
 

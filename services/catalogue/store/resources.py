@@ -49,10 +49,6 @@ async def page(
     withdrawn_too: bool = False,
     before: Position | None = None,
 ) -> list[Resource]:
-    """At most ``limit`` resources, the newest first: next after ``after``, or last before ``before``.
-
-    None restricts nothing.
-    """
     query = next_to(select(ResourceRow), _PLACE, after, before, descending=True).limit(limit)
     if not withdrawn_too:
         query = query.where(_OPEN)
@@ -68,31 +64,27 @@ async def page(
 
 
 async def by_id(tx: Transaction, resource_id: UUID) -> Resource | None:
-    """The resource, if there is one."""
     row = await tx.get(ResourceRow, resource_id)
     return None if row is None else _resource(row)
 
 
 async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Resource]:
-    """Those of the resources that exist, locked until the transaction ends."""
     query = select(ResourceRow).where(col(ResourceRow.resource_id).in_(ids))
     query = query.order_by(col(ResourceRow.resource_id)).with_for_update()
     return {row.resource_id: _resource(row) for row in await tx.scalars(query)}
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[Resource]:
-    """The replays of a session, the newest first."""
     query = select(ResourceRow).where(col(ResourceRow.session_id) == session_id, _OPEN)
     query = next_to(query, _PLACE, None, descending=True)
     return [_resource(row) for row in await tx.scalars(query)]
 
 
 async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource | None:
-    """The resource of ``organiser`` at this address; "": that of no delegation.
+    """The resource of ``organiser`` ("": of no delegation) at this address, which is then locked.
 
-    Until the transaction ends, no other one looks for it. The address is locked, not the row: an address that
-    is free is to stay so for who is about to take it, and two that want each other's address do not wait for
-    each other.
+    The address is locked, not the row: a free address must stay free, and two transactions that want each
+    other's address must not deadlock.
     """
     await tx.execute(_LOCK_ADDRESS, {"address": f"{kind}/{organiser}/{url}"})
     query = select(ResourceRow).where(
@@ -108,9 +100,9 @@ async def at(tx: Transaction, kind: Kind, organiser: str, url: str) -> Resource 
 async def publish(
     tx: Transaction, changes: Sequence[tuple[Resource | None, Resource]], *, actor: str
 ) -> None:
-    """Insert or replace resources, from what each was (None: it is new), with their events and audit entries.
+    """Store resources, from what each was (None: it is new), with their events and audit entries.
 
-    Of one that another replica has stored as this version or a later one, nothing is stored.
+    Nothing is stored of a resource that another replica has stored in this version or a later one.
     """
     if not changes:
         return
@@ -122,20 +114,15 @@ async def publish(
 
 
 async def events(tx: Transaction) -> list[ResourceEvent]:
-    """All resources, as their events say them."""
     return [_event(_resource(row)) for row in await tx.scalars(select(ResourceRow))]
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
-    """Let resources with a lower version have this one."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 
 def _entry(actor: str, before: Resource | None, after: Resource) -> AuditEntry:
-    """The audit entry: what was published, else each field that differs. Of what is withdrawn none.
-
-    What is taken away from it may be the mistake, which is not to be written down once more.
-    """
+    """The audit entry. Of a withdrawal it has no field: the content may be the mistake."""
     if before is None:
         published = {"url": [None, after.url], "title": [None, after.title]}
         return AuditEntry(actor, Action.PUBLISHED, after.resource_id, after.version, published)

@@ -10,9 +10,9 @@ from services.catalogue.rules.synonyms import readings
 
 
 def matches(row: type[SQLModel], query: str) -> ColumnElement[bool]:
-    """Whether a row matches what somebody typed: words, "a phrase", or, -not; *metiers* finds *métiers*.
+    """Whether a row matches a search: words, "a phrase", or, -not; *metiers* finds *métiers*.
 
-    A word that stands for another one finds what either finds.
+    A synonym finds what either word finds.
     """
     vector = inspect(row).local_table.c.search_vector
     queries: list[ColumnElement[Any]] = [

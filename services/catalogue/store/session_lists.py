@@ -59,12 +59,10 @@ _LISTING = select(
 
 
 async def by_id(tx: Transaction, session_id: UUID, viewer: Viewer) -> ListedSession | None:
-    """The session, if ``viewer`` may see it."""
     return (await by_ids(tx, [session_id], viewer)).get(session_id)
 
 
 async def by_ids(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, ListedSession]:
-    """Those of the sessions that ``viewer`` may see."""
     found = await _listed(tx, _LISTING.where(_SESSION_ID.in_(ids), _visible_to(viewer)), viewer)
     return {listed.session.session_id: listed for listed in found}
 
@@ -77,7 +75,6 @@ async def page(
     *,
     before: Position | None = None,
 ) -> list[ListedSession]:
-    """At most ``limit`` sessions in the search's order: next after ``after`` or last before ``before``."""
     moment = col(SessionRow.changed_at) if search.order is SessionOrder.CHANGED else _STARTS_AT
     query = next_to(
         _LISTING.where(*_conditions(search)),
@@ -90,7 +87,6 @@ async def page(
 
 
 async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> list[CalendarSession]:
-    """At most ``limit`` of the sessions that :func:`page` would give in all, by start."""
     names = (field.name for field in fields(CalendarSession))
     columns = (_IS_FULL if name == "is_full" else col(getattr(SessionRow, name)) for name in names)
     shown = select(*columns).outerjoin(_OCCUPANCY, _OCCUPANCY.c.session_id == _SESSION_ID)
@@ -109,14 +105,12 @@ async def in_calendar(tx: Transaction, search: SessionSearch, limit: int) -> lis
 
 
 async def count(tx: Transaction, search: SessionSearch) -> int:
-    """How many sessions :func:`page` would give in all."""
     return await tx.scalar(select(func.count()).select_from(SessionRow).where(*_conditions(search))) or 0
 
 
 async def groups(
     tx: Transaction, search: SessionSearch, by: Literal["format", "organiser", "offer_id"]
 ) -> dict[str, SessionGroup]:
-    """The sessions that :func:`page` would give in all, counted by format, by organiser or by offer."""
     key, capacity = col(getattr(SessionRow, by)), col(SessionRow.capacity)
     takes = and_(*_enrolling(EnrolmentWindow.OPEN, search.now))
     taken = func.coalesce(_OCCUPANCY.c.enrolled, 0) + func.coalesce(_OCCUPANCY.c.offered, 0)
@@ -153,24 +147,20 @@ async def groups(
 
 
 async def offer_ids(tx: Transaction, search: SessionSearch) -> set[str]:
-    """The offers whose sessions :func:`page` would give in all."""
     return set(await tx.scalars(select(col(SessionRow.offer_id)).distinct().where(*_conditions(search))))
 
 
 async def titles(tx: Transaction, ids: Collection[UUID], viewer: Viewer) -> dict[UUID, str]:
-    """The titles of those of the sessions that ``viewer`` may see."""
     query = select(_SESSION_ID, col(SessionRow.title)).where(_SESSION_ID.in_(ids), _visible_to(viewer))
     return {row.session_id: row.title for row in await tx.execute(query)}
 
 
 async def texts(tx: Transaction, limit: int) -> list[str]:
-    """Titles with places and organisers of sessions that everyone sees, each once, ``limit`` at most."""
     written = func.concat_ws(" ", col(SessionRow.title), col(SessionRow.venue), col(SessionRow.organiser))
     return list(await tx.scalars(select(written).where(_visible_to(PUBLIC)).distinct().limit(limit)))
 
 
 async def changes(tx: Transaction, viewer: Viewer, limit: int) -> list[tuple[UUID, datetime]]:
-    """The sessions that ``viewer`` may see, the latest first, and when each was last stored."""
     query = select(_SESSION_ID, col(SessionRow.changed_at)).where(_visible_to(viewer))
     query = query.order_by(_STARTS_AT.desc(), _SESSION_ID.desc()).limit(limit)
     return [(row.session_id, row.changed_at) for row in await tx.execute(query)]
@@ -203,7 +193,7 @@ def _occupancy(row: Row[*tuple[Any, ...]]) -> Occupancy | None:
 
 
 def _visible_to(viewer: Viewer) -> ColumnElement[bool]:
-    """A draft is its maker's; a bespoke session is private to one authority."""
+    """A draft is its organiser's alone; a bespoke session is private to one authority."""
     if viewer.everywhere:
         return true()
     public = and_(
@@ -243,7 +233,7 @@ def _conditions(search: SessionSearch) -> list[ColumnElement[bool]]:
 
 
 def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[bool]]:
-    """The same line between open and closed as rules.enrolment_at; nobody enrols in a cancelled session."""
+    """The same line between open and closed as rules.enrolment_at; a cancelled session is in none."""
     opens, closes = col(SessionRow.enrolment_opens_at), col(SessionRow.enrolment_closes_at)
     return [
         col(SessionRow.status) != Status.CANCELLED.value,
@@ -256,6 +246,6 @@ def _enrolling(window: EnrolmentWindow, now: datetime) -> list[ColumnElement[boo
 
 
 def _of_offers(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Sessions of the offers that meet ``condition``: an array made once, so that their index is used."""
+    """Sessions of the offers that meet ``condition``: an array, so that their index is used."""
     ids = func.array(select(col(OfferRow.offer_id)).where(condition).scalar_subquery())
     return col(SessionRow.offer_id) == any_(ids)

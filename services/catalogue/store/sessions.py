@@ -1,4 +1,4 @@
-"""Sessions locked, claimed, found by reference, and stored with events and the audit entry of the change."""
+"""Sessions: locked, claimed, found by reference, stored with their events and audit entries."""
 
 import json
 from collections import defaultdict
@@ -49,16 +49,15 @@ _LOCK_REFERENCES = text("SELECT pg_advisory_xact_lock(7_497_062)")  # "ref"
 async def by_ids(
     tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
 ) -> dict[UUID, Session]:
-    """Those of the sessions that exist; None: of any organiser."""
     return await _by_id(tx, _query(ids, organiser))
 
 
 async def lock(
     tx: Transaction, ids: Collection[UUID], *, organiser: str | None = None
 ) -> dict[UUID, Session]:
-    """Those of the sessions that exist, locked until the transaction ends; None: of any organiser.
+    """The sessions that exist, locked until the transaction ends.
 
-    Ids are public: whoever may change only their own must lock no others.
+    Ids are public: a caller who may change only their own sessions must not lock others.
     """
     query = _query(ids, organiser).order_by(col(SessionRow.session_id)).with_for_update()
     return await _by_id(tx, query.execution_options(populate_existing=True))
@@ -79,7 +78,6 @@ _Shown = TypeVar("_Shown", bound=ShownSession)
 
 
 async def with_trainers(tx: Transaction, found: Sequence[_Shown]) -> list[_Shown]:
-    """The sessions with those who speak or teach in them."""
     if not found:
         return []
     ids = [shown.session_id for shown in found]
@@ -96,13 +94,11 @@ async def with_trainers(tx: Transaction, found: Sequence[_Shown]) -> list[_Shown
 
 
 async def with_trainer(tx: Transaction, addresses: Collection[str]) -> list[UUID]:
-    """The sessions in which a trainer has one of these addresses, in small letters."""
     query = select(col(TrainerRow.session_id)).where(func.lower(col(TrainerRow.email)).in_(addresses))
     return list(await tx.scalars(query.distinct()))
 
 
 async def not_over_of(tx: Transaction, offer_id: str, now: datetime) -> list[UUID]:
-    """The sessions of an offer that are neither over nor cancelled."""
     query = select(col(SessionRow.session_id)).where(
         col(SessionRow.offer_id) == offer_id,
         col(SessionRow.status) != Status.CANCELLED.value,
@@ -112,22 +108,22 @@ async def not_over_of(tx: Transaction, offer_id: str, now: datetime) -> list[UUI
 
 
 async def lock_references(tx: Transaction) -> None:
-    """Wait for whoever gives sessions their references: by these two must not make the same session twice.
+    """Wait for transactions that give references to sessions: two of them could make the same session.
 
-    Before any session is locked: who has a session locked already would wait for who waits for it.
+    Call it before any session is locked: a transaction that already holds a session's lock would deadlock
+    here.
     """
     await tx.execute(_LOCK_REFERENCES)
 
 
 async def lock_new(tx: Transaction, session_id: UUID) -> None:
-    """Wait for whoever makes the session of this id, which there is not yet: of a form that is sent twice."""
+    """Wait for transactions that make a session of this id: the same form may be sent twice."""
     await tx.execute(_LOCK_NEW, {"session_id": str(session_id)})
 
 
 async def by_references(
     tx: Transaction, references: Collection[str], organiser: str | None
 ) -> dict[tuple[str, str], UUID]:
-    """The sessions that have one of these references, by organiser and reference; None: of any organiser."""
     query = select(col(SessionRow.organiser), col(SessionRow.reference), col(SessionRow.session_id))
     query = query.where(col(SessionRow.reference).in_(references))
     if organiser is not None:
@@ -136,24 +132,21 @@ async def by_references(
 
 
 async def existing(tx: Transaction, ids: Collection[UUID]) -> set[UUID]:
-    """Those of the ids that are of sessions."""
     query = select(col(SessionRow.session_id)).where(col(SessionRow.session_id).in_(ids))
     return set(await tx.scalars(query))
 
 
 async def all_published(tx: Transaction) -> list[Session]:
-    """All sessions but drafts."""
     rows = await tx.scalars(select(SessionRow).where(col(SessionRow.status) != Status.DRAFT.value))
     return await with_trainers(tx, [_session(row) for row in rows])
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
-    """Let sessions with a lower version have this one."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 
 async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Session]:
-    """Sessions with something to announce by ``now``, locked; those that others have locked are skipped."""
+    """Lock and return sessions with something to announce. Sessions that others have locked are skipped."""
     due_at = col(SessionRow.next_announcement_at)
     query = select(SessionRow).where(due_at <= now).order_by(due_at).limit(most)
     rows = await tx.scalars(query.with_for_update(skip_locked=True))
@@ -161,13 +154,11 @@ async def claim_due(tx: Transaction, now: datetime, *, most: int) -> list[Sessio
 
 
 async def next_announcement_after(tx: Transaction, now: datetime) -> datetime | None:
-    """When something is next to be announced of any session."""
     due_at = col(SessionRow.next_announcement_at)
     return await tx.scalar(select(func.min(due_at)).where(due_at > now))
 
 
 async def save_announced(tx: Transaction, announced: Sequence[Done]) -> None:
-    """Store sessions as the clock left them, and the events."""
     if announced:
         rows = [_changing_columns(done.session) for done in announced]
         await update_many(tx, SessionRow, rows, by="session_id")
@@ -179,7 +170,7 @@ async def save(
 ) -> None:
     """Store sessions that ``actor`` changed, from what each was (None: it is new), with their events.
 
-    Each has an audit entry, unless all that differs is what the offer's files gave.
+    Each has an audit entry, unless only the copy of the files differs.
     """
     added = [_columns(done.session) for before, done in changes if before is None]
     if added:
@@ -214,7 +205,7 @@ async def _save_trainers(tx: Transaction, changes: Sequence[tuple[Session | None
 
 
 async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
-    """Delete a session that was never announced; its audit entry keeps what it was."""
+    """Delete a session that was never announced. Its audit entry keeps what it was."""
     await tx.execute(delete(SessionRow).where(col(SessionRow.session_id) == session.session_id))
     changes = {name: [value, None] for name, value in _audited(session).items()}
     await audit_log.record(
@@ -223,12 +214,10 @@ async def remove(tx: Transaction, session: Session, *, actor: str) -> None:
 
 
 def modules_of(stored: list[Any]) -> Sequence[Module]:
-    """The modules of a session as its row has them."""
     return _MODULES.validate_python(stored) if stored else ()
 
 
 def shown(row: Any) -> ShownSession:
-    """The session of a row, an instance or a listing's columns of the same names."""
     return ShownSession(**_state(row))
 
 
@@ -289,7 +278,6 @@ def _changing_columns(session: Session) -> dict[str, Any]:
 
 
 def _entry(actor: str, action: Action, before: Session | None, after: Session) -> AuditEntry | None:
-    """The audit entry of a change: each field that differs, of the plan, of what is shown, and the status."""
     if before is not None and replace(before, loaded=after.loaded) == after:
         return None
     old = {} if before is None else _audited(before)

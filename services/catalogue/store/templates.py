@@ -13,7 +13,6 @@ _RENAME = "ON CONFLICT (session_id) DO UPDATE SET name = excluded.name"
 
 
 async def of(tx: Transaction, organiser: str | None) -> list[SessionTemplate]:
-    """The templates of an organiser, None: of all, by name."""
     query = (
         select(
             col(SessionTemplateRow.session_id),
@@ -32,13 +31,11 @@ async def of(tx: Transaction, organiser: str | None) -> list[SessionTemplate]:
 
 
 async def count(tx: Transaction, organiser: str) -> int:
-    """How many templates an organiser has."""
     query = select(func.count()).where(col(SessionTemplateRow.organiser) == organiser)
     return int((await tx.execute(query)).scalar_one())
 
 
 async def named(tx: Transaction, organiser: str, name: str) -> UUID | None:
-    """The session that is the organiser's template of this name, if there is one."""
     query = select(col(SessionTemplateRow.session_id)).where(
         col(SessionTemplateRow.organiser) == organiser, col(SessionTemplateRow.name) == name
     )
@@ -46,17 +43,14 @@ async def named(tx: Transaction, organiser: str, name: str) -> UUID | None:
 
 
 async def name_of(tx: Transaction, session_id: UUID) -> str | None:
-    """The session's name as a template, if it has one."""
     query = select(col(SessionTemplateRow.name)).where(col(SessionTemplateRow.session_id) == session_id)
     return await tx.scalar(query)
 
 
 async def save(tx: Transaction, template: SessionTemplate) -> None:
-    """Give the session this name, instead of another that it may have."""
     row = {"session_id": template.session_id, "organiser": template.organiser, "name": template.name}
     await insert_many(tx, SessionTemplateRow, [row], then=_RENAME)
 
 
 async def remove(tx: Transaction, session_id: UUID) -> None:
-    """Take the name away."""
     await tx.execute(delete(SessionTemplateRow).where(col(SessionTemplateRow.session_id) == session_id))

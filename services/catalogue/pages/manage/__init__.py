@@ -1,4 +1,4 @@
-"""What a delegation does with its sessions, by forms: from the draft to its deletion, or to the replay."""
+"""What a delegation does with its sessions, offers, resources and requests, by forms."""
 
 from starlette.routing import Route
 
@@ -31,7 +31,6 @@ __all__ = ["routes"]
 
 
 def routes(logins: Logins) -> list[Route]:
-    """The addresses of these pages."""
     session = "/gestion/sessions/{session_id:uuid}"
     return [
         Route("/gestion", logins.guarded(own_sessions)),

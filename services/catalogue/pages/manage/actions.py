@@ -93,7 +93,7 @@ async def _replay(acting: Acting, listed: ListedSession, form: Form) -> str:
 
 
 def _always(field: str) -> Callable[[str], str]:
-    """The one field that a form has, from which everything else of the request follows."""
+    """The one field that the form has."""
     return lambda _name: field
 
 

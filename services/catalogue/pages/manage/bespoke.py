@@ -26,7 +26,7 @@ from shared.web.paging import edges, part_around, written
 
 PAGE = 30
 COLUMN = 20
-"""Requests of one state that the board shows; the list has all."""
+"""Requests of one state on the board; the list has all."""
 
 _SESSION = (
     "offer_id",
@@ -40,15 +40,15 @@ _SESSION = (
     "capacity",
 )
 HISTORY = 50
-"""Answers that the page of a request shows: nearly always all."""
+"""Answers on the page of a request: nearly always all."""
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
-"""The name of who logged in with an address that the issuer verified: any other has its subject behind it."""
+"""The name of a visitor who logged in with an address that the issuer verified. Other names have a subject.
+"""
 _ADVISOR = ("advisor_name", "advisor_email")
 _FIELDS = ("answer", "message", *_ADVISOR, *_SESSION)
 
 
 async def show_board(visit: StaffVisit) -> Response:
-    """The delegation's requests by state."""
     async with looking(visit) as organiser:
         columns = await bespoke.board(organiser, COLUMN)
         themes = await offers.themes(organiser.tx)
@@ -122,7 +122,6 @@ def _advisor(form: Form) -> dict[str, str]:
 
 
 def _read_answer(form: Form) -> BespokeAnswerRequest:
-    """The answer that a form gives. Raises :class:`WrongForm`."""
     fields: dict[str, Any] = {
         "answer": form.get("answer", ""),
         "advisor": _advisor(form),

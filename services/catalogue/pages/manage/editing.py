@@ -24,7 +24,6 @@ from shared.web.logins import StaffVisit
 
 
 async def all_offers(visit: StaffVisit) -> list[Offer]:
-    """The offers that a new session can be made of."""
     async with looking(visit) as organiser:
         return await offers.every(organiser.tx)
 

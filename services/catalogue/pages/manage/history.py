@@ -19,7 +19,6 @@ ChangedFields = tuple[AuditLogRow, list[FieldChange]]
 
 
 async def session_history(visit: StaffVisit) -> Response:
-    """The changes of a session of their own, each field before and after."""
     listed = await session_page.own(visit)
     async with looking(visit) as organiser:
         load = partial(session_lists.history, organiser, listed.session.session_id)
@@ -30,7 +29,6 @@ async def session_history(visit: StaffVisit) -> Response:
 async def history_part(
     visit: StaffVisit, load: Callable[..., Awaitable[Sequence[AuditLogRow]]]
 ) -> Part[ChangedFields]:
-    """The page of a history that the address asks for; ``load`` gives the entries of it."""
     query = visit.request.query_params
 
     async def changes(*, after: int | None, before: int | None, limit: int) -> list[ChangedFields]:
@@ -47,5 +45,5 @@ async def history_part(
 
 
 def _entry_number(text: str) -> int | None:
-    """The entry that an address names; none, which is the first page, for what was not given out."""
+    """The entry that an address names; None, which is the first page, for any other text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

@@ -20,11 +20,11 @@ from shared.web.logins import StaffVisit
 
 PAGE = 30
 SOON = timedelta(days=30)
-"""Who has a draft that begins so soon is reminded to publish it [choice]."""
+"""Drafts that begin so soon are counted in a reminder to publish them [choice]."""
 
 
 async def own_sessions(visit: StaffVisit) -> Response:
-    """The delegation's sessions by start, filtered; those that are over only with their filter."""
+    """The delegation's sessions by start, filtered. Sessions that are over need their filter."""
     query, now = visit.request.query_params, clock.now()
     chosen = filters.read(query)
     search = search_in(visit, chosen, now)
@@ -72,7 +72,6 @@ async def own_sessions(visit: StaffVisit) -> Response:
 
 
 def search_in(visit: StaffVisit, chosen: Filters, now: datetime) -> SessionSearch:
-    """The search of the list of a delegation's sessions, as its address and the filters of it say."""
     query = visit.request.query_params
     offer_id = query.get("offre", "")
     return SessionSearch(

@@ -21,7 +21,6 @@ PAGE = 30
 
 
 async def all_offers(visit: StaffVisit) -> Response:
-    """Every offer by its id, filtered, with the number of its sessions to come."""
     query, now = visit.request.query_params, clock.now()
     chosen = filters.read(query)
     after, before = (
@@ -62,7 +61,6 @@ async def _none(visit: StaffVisit) -> None:
 
 
 async def _offer(visit: StaffVisit) -> Offer:
-    """The offer of the address. Raises Missing."""
     async with looking(visit) as organiser:
         return await offers.show(organiser.tx, visit.request.path_params["offer_id"])
 

@@ -22,15 +22,14 @@ from shared.web.paging import edges, part_around
 
 PAGE = 30
 HISTORY = 50
-"""Changes that a resource's page shows: nearly always all."""
+"""Changes on a resource's page: nearly always all."""
 FIELDS = ("title", "url", "summary")
 NATIONAL = "nationale"
-"""What the form sends where a resource is of no delegation."""
+"""What the form sends for a resource without a delegation."""
 _ORDER = ("resource_kind", "organiser", *FIELDS, "themes")
 
 
 async def own_resources(visit: StaffVisit) -> Response:
-    """What the delegation has put online, the newest first; of one kind, or as it is looked for."""
     query = visit.request.query_params
     chosen = filters.read(query)
     named = query.get("type")
@@ -109,18 +108,16 @@ async def _ask_to_withdraw(visit: StaffVisit, resource: Resource, state: FormSta
 
 
 async def _choices(tx: Transaction, resource: Resource) -> dict[str, str]:
-    """The themes that a resource may have, code to title: those of the offer, and its own."""
     return {code: code for code in resource.themes} | await offers.themes(tx)
 
 
 def _stored(resource: Resource, themes: Iterable[str]) -> dict[str, str]:
-    """The resource as its form has it."""
     boxes = {f"themes-{code}": "oui" if code in resource.themes else "" for code in themes}
     return {name: getattr(resource, name) or "" for name in FIELDS} | boxes
 
 
 def _differing(typed: Mapping[str, str], stored: Mapping[str, str]) -> list[str]:
-    """The fields that were typed otherwise than they are stored, in the order of the form."""
+    """The fields whose typed value is not the stored one, in the order of the form."""
     fields = {name.partition("-")[0] for name, value in typed.items() if _lines(value) != stored[name]}
     return [name for name in _ORDER if name in fields]
 

@@ -56,7 +56,6 @@ class TriedChange:
 
 
 async def own(visit: StaffVisit) -> ListedSession:
-    """The session of the address. Raises Missing, also for a session of another delegation."""
     async with looking(visit) as organiser:
         return await session_lists.show_own(organiser, visit.request.path_params["session_id"])
 
@@ -90,7 +89,7 @@ async def show(visit: StaffVisit, listed: ListedSession, state: FormState) -> Re
 
 
 def form_name(form: Mapping[str, str]) -> UUID:
-    """The name of a form from its first page on, so that what the form makes is made once."""
+    """The name of a form from its first page on, so that what it makes is made once."""
     try:
         return UUID(form.get("formulaire", ""))
     except ValueError:
@@ -98,10 +97,8 @@ def form_name(form: Mapping[str, str]) -> UUID:
 
 
 def tag(listed: ListedSession) -> str:
-    """The version of the session that a form shows."""
     return sessions.tag_of(listed.session)
 
 
 def to(session_id: UUID, done: str) -> str:
-    """The address of a session's page that says what was done."""
     return lead(f"/gestion/sessions/{session_id}", done)

@@ -1,4 +1,4 @@
-"""Sessions out and in, as CSV or as a workbook: tried first, every fault by its line; what became of each."""
+"""Sessions out and in, as CSV or as a workbook: tried first, with every fault by its line."""
 
 import asyncio
 import hashlib
@@ -32,14 +32,12 @@ TITLES: Mapping[str, str] = {column.name: column.title for column in sheets.COLU
 
 
 async def export(visit: StaffVisit) -> Response:
-    """The delegation's sessions, or those of the list's filters, as CSV."""
     return StreamingResponse(
         _parts(visit), media_type=spreadsheets.MEDIA_TYPE, headers=_download("sessions.csv")
     )
 
 
 async def export_workbook(visit: StaffVisit) -> Response:
-    """The delegation's sessions, or those of the list's filters, as a workbook."""
     parts = [part async for part in _parts(visit)]
     content = await asyncio.to_thread(workbooks.of_csv, b"".join(parts))
     return Response(content, media_type=workbooks.MEDIA_TYPE, headers=_download("sessions.xlsx"))
@@ -66,7 +64,7 @@ async def _parts(visit: StaffVisit) -> AsyncIterator[bytes]:
 
 
 async def import_sheet(visit: StaffVisit) -> Response:
-    """The form, and what became of a file: nothing, as long as it is only tried or has a fault."""
+    """The form, and what became of a file. A file that is only tried, or has a fault, changes nothing."""
     if visit.request.method != "POST":
         return _page(visit)
     if visit.form.file is None:
@@ -114,7 +112,6 @@ async def import_sheet(visit: StaffVisit) -> Response:
 
 
 def _page(visit: StaffVisit, *, status: int = 200, **values: Any) -> Response:
-    """The form, below what became of a file, if one was sent."""
     known: dict[str, Any] = {
         "imported": None,
         "faults": [],

@@ -1,4 +1,4 @@
-"""What may be requested of the service: JSON, forms and sheets all become these."""
+"""What may be requested of the service: JSON, forms and sheets all become these classes."""
 
 from services.catalogue.service.commands.bespoke import BespokeAnswerRequest, BespokeSession
 from services.catalogue.service.commands.offers import OfferChange, OfferRequest, TermsRequest

@@ -1,5 +1,3 @@
-"""What a delegation may answer to a bespoke request."""
-
 from pydantic import Field
 
 from services.catalogue.service.commands.command import ServiceCommand

@@ -1,5 +1,3 @@
-"""What all commands have in common."""
-
 from pydantic import BaseModel, ConfigDict
 
 
@@ -10,7 +8,6 @@ class ServiceCommand(BaseModel):
 
 
 def not_null(value: object) -> object:
-    """The value of a field that may be left out. Raises ``ValueError`` for null."""
     if value is None:
         raise ValueError("may be left out, but not null")
     return value

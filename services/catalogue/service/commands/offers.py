@@ -1,5 +1,3 @@
-"""What may be requested of offers."""
-
 from dataclasses import replace
 from typing import Annotated
 
@@ -22,7 +20,6 @@ class TermsRequest(Terms, extra="forbid"):
     audience: AudienceRequest = AudienceRequest()
 
     def over(self, terms: Terms) -> Terms:
-        """The terms with what the request names."""
         return Terms.model_validate(terms.model_dump() | self.model_dump(include=self.model_fields_set))
 
 
@@ -48,7 +45,6 @@ class OfferRequest(ServiceCommand):
     terms: TermsRequest = TermsRequest()
 
     def offer(self) -> Offer:
-        """The offer that is requested."""
         return Offer(
             offer_id=self.offer_id,
             format=self.format,
@@ -80,7 +76,6 @@ class OfferChange(ServiceCommand):
         return not_null(value)
 
     def apply_to(self, offer: Offer) -> Offer:
-        """The offer with what the request names."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"terms"}}
         terms = offer.terms if self.terms is None else self.terms.over(offer.terms)
         return replace(offer, **given, terms=terms)

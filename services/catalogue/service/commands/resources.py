@@ -1,5 +1,3 @@
-"""What may be requested of replays, dossiers and communities."""
-
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -36,7 +34,6 @@ class ResourceChange(ServiceCommand):
         return not_null(value)
 
     def apply_to(self, resource: Resource) -> Resource:
-        """The resource with what the request names."""
         return replace(resource, **{name: getattr(self, name) for name in self.model_fields_set})
 
 
