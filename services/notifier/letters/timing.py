@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from services.notifier.letters.authorities import trainees_of
 from services.notifier.letters.context import LetterContext
 from services.notifier.letters.kinds import KINDS, LetterType, Mail, Priority, Standing, hold_until
 from shared.events.catalogue import SessionState
@@ -46,6 +47,9 @@ _GIVES_SEAT = frozenset({LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED, LetterT
 _WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
 _WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
 _LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
+_NAMES_COME = timedelta(minutes=1)
+"""How long the letter about a list of trainees waits for the decisions that name the trainees."""
+_LOOKS_AGAIN = timedelta(seconds=2)
 CONFIRM_FOR = timedelta(hours=48)
 """How long a subscription can be confirmed, from when it was asked for."""
 
@@ -197,6 +201,10 @@ def revalidate(
         return Superseded("there is another day's digest")
     if mail.template in _OF_A_VERSION and not _is_heard_of(mail, context.session):
         return SessionStateMissing()
+    if any(trainee not in context.people for trainee in trainees_of(mail)) and (
+        now < mail.called_for_at + _NAMES_COME
+    ):
+        return Postponed(now + _LOOKS_AGAIN)
     if mail.template is LetterType.ORGANISER_MESSAGE and not _is_addressed(mail, context):
         return Superseded("the organiser does not write to who stands where the agent does now")
     return None if mail.template is LetterType.MOVED else _revalidate(mail, context, now)

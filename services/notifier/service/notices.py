@@ -1,7 +1,6 @@
 """Organisers hear what their sessions need of them; who is in a session, what its organiser writes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from services.notifier import letters
@@ -22,8 +21,6 @@ from shared.events.enrolment import (
 
 NoticeEvent = MinimumMissed | SelectionDue | ParticipantsMessaged | NominationAnswered
 
-_DECISIONS_COME = timedelta(minutes=1)
-"""By then the decisions about the trainees of a list are heard, as a rule: the letter has their names."""
 _LETTER_OF: Mapping[type[OrganiserNotice], LetterType] = {
     MinimumMissed: LetterType.MINIMUM_MISSED,
     SelectionDue: LetterType.SELECTION_DUE,
@@ -53,7 +50,6 @@ async def write(
                 Addressee(f"designation-{notice.event.request_id}", officer.email, "", officer.name),
                 called_for_at=notice.received_at,
                 session_id=notice.event.session_id,
-                after=_DECISIONS_COME,
             )
         else:
             await _write_to_organisers(tx, notice, notice.event, organisers)

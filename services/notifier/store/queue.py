@@ -117,9 +117,8 @@ async def add_letter(
     *,
     called_for_at: datetime | None = None,
     session_id: UUID | None = None,
-    after: timedelta = timedelta(0),
 ) -> None:
-    """Queue a letter that is about no enrolment; due ``after`` some time."""
+    """Queue a letter that is about no enrolment."""
     span = tracing.begin_at_random(f"queue {letter.template}", {"parcours.template": letter.template})
     await tx.execute(
         _QUEUE,
@@ -136,7 +135,6 @@ async def add_letter(
             "needs_session": letter.needs_session,
             "priority": int(KINDS[letter.template].priority),
             "called_for_at": called_for_at,
-            "after": after,
             "traceparent": None if span is None else span.traceparent,
         },
     )
@@ -172,10 +170,10 @@ _QUEUE_LINKS = text(
     f"ORDER BY issuer, agent_id, since DESC) AS newest ORDER BY since DESC LIMIT :most {ONCE}"
 )
 _QUEUE = text(
-    f"INSERT INTO mail ({MAIL_COLUMNS}, due_at, traceparent) "  # noqa: S608 our own words
+    f"INSERT INTO mail ({MAIL_COLUMNS}, traceparent) "  # noqa: S608 our own words
     "VALUES (:event_id, :template, :issuer, :recipient, :address, :given_name, :family_name, :session_id, "
     "NULL, 0, CAST(:details AS jsonb), :needs_session, :priority, "
-    "coalesce(CAST(:called_for_at AS timestamptz), now()), now() + CAST(:after AS interval), :traceparent) "
+    "coalesce(CAST(:called_for_at AS timestamptz), now()), :traceparent) "
     f"{ONCE}"
 )
 _TRACE = text(

@@ -31,13 +31,24 @@ async def hear(notifier: Notifier, *trainees: tuple[UUID, str, str | None], vers
         await take(handlers.router, notifier.database, batch, organisers={})
 
 
+async def deliver_in_vain(notifier: Notifier) -> None:
+    await notifier.deliver()
+    [row] = await notifier.rows("*", OURS)
+    assert row.state == "pending"
+
+
+async def let_a_minute_pass(notifier: Notifier) -> None:
+    minute_ago = "now() - INTERVAL '1 minute'"
+    await notifier.change(f"UPDATE mail SET due_at = now(), called_for_at = {minute_ago} WHERE {OURS}")
+
+
 @pytest.fixture
 async def nominated(notifier: Notifier) -> tuple[Notifier, UUID, UUID]:
-    """Two of whom Alice has a seat and Bruno none; the officer's letter waits a minute."""
+    """Two of whom Alice has a seat and Bruno none; the officer's letter waits for their names."""
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     seated, refused = uuid4(), uuid4()
     await hear(notifier, (seated, "enrolled", None), (refused, "refused", "session_full"))
-    assert await notifier.deliver() == 0
+    await deliver_in_vain(notifier)
     for enrolment_id, name, kind, why in (
         (seated, "Alice", AgentEnrolled, {}),
         (refused, "Bruno", EnrolmentRefused, {"reason": "session_full"}),
@@ -72,6 +83,15 @@ async def test_it_says_who_has_a_seat_and_who_not_and_why(nominated: tuple[Notif
 async def test_who_is_forgotten_meanwhile_is_left_out(nominated: tuple[Notifier, UUID, UUID]) -> None:
     notifier, seated, _ = nominated
     await notifier.change("DELETE FROM enrolment WHERE enrolment_id = :id", id=seated)
+    await let_a_minute_pass(notifier)
     text = await letter(notifier)
     assert "personne n’y a de place" in text
     assert "Alice" not in text
+
+
+async def test_it_waits_a_minute_at_most_for_names_that_do_not_come(notifier: Notifier) -> None:
+    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
+    await hear(notifier, (uuid4(), "enrolled", None))
+    await deliver_in_vain(notifier)
+    await let_a_minute_pass(notifier)
+    assert "personne n’y a de place" in await letter(notifier)
