@@ -1,4 +1,7 @@
-"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`."""
+"""The commands of the local stack: `python -m local run | demo | year | settings | mailbox | portal`.
+
+Each command imports what it needs: the mailbox and the portal start in half the time.
+"""
 
 import functools
 import shlex
@@ -7,15 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from local import mailbox as mailboxes
-from local import portal as portals
-from local import running
-from local.demo.command import demo
 from local.failures import LocalStackError
 from local.places import LOCAL
-from local.services import parse_scale
-from local.stack import StackOptions
-from local.year import command as years
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The whole system on this machine, without Docker."
@@ -56,6 +52,10 @@ say = functools.partial(print, flush=True)
 @cli.command("run")
 def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Run everything until Ctrl-C, with the real offer and links to the pages."""
+    from local import running
+    from local.services import parse_scale
+    from local.stack import StackOptions
+
     options = StackOptions(
         broker=broker or running.best_broker(say), scale=parse_scale(scale), directory=directory
     )
@@ -65,18 +65,26 @@ def run_stack(broker: BrokerOrBest = None, scale: Scale = "", directory: Directo
 @cli.command("demo")
 def play_demo(broker: BrokerOption = "embedded", scale: Scale = "", directory: Directory = LOCAL) -> None:
     """Play a day of enrolments on databases of its own, check every seat and mail, write .local/demo.json."""
+    from local.demo.command import demo
+    from local.services import parse_scale
+    from local.stack import StackOptions
+
     raise typer.Exit(demo(StackOptions(broker=broker, scale=parse_scale(scale), directory=directory), say))
 
 
 @cli.command("year")
 def play_year(broker: BrokerOrBoth = None, directory: YearDirectory = LOCAL / "year") -> None:
     """Play a whole year on a moved clock and compare what everybody hears with what they are to hear."""
-    raise typer.Exit(years.year(broker, directory, say))
+    from local.year.command import year
+
+    raise typer.Exit(year(broker, directory, say))
 
 
 @cli.command("settings")
 def print_settings(directory: Directory = LOCAL) -> None:
     """Print the settings of the stack that runs here, for the services' own commands: eval "$(…)"."""
+    from local import running
+
     for name, value in running.settings(directory).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
@@ -89,7 +97,9 @@ def mailbox(
     directory: Annotated[Path, typer.Option(help="Where the mails are kept.")] = LOCAL / "mailbox",
 ) -> None:
     """Run the mailbox alone: an SMTP server that delivers nothing and shows each mail on a page."""
-    mailboxes.serve(host, smtp_port, http_port, directory, say)
+    from local.mailbox.serving import serve
+
+    serve(host, smtp_port, http_port, directory, say)
 
 
 @cli.command()
@@ -99,7 +109,9 @@ def portal(
     directory: Annotated[Path, typer.Option(help="Where it keeps what it sent.")] = LOCAL / "portal",
 ) -> None:
     """Run the example portal alone; its environment says who it is and where Kafka and the catalogue are."""
-    portals.serve(host, port, directory, say)
+    from local.portal.serving import serve
+
+    serve(host, port, directory, say)
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ class Folder:
         """Keep other stacks out. Raises `LocalStackError` when one is in it, or it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            unprivileged.close_to_others(self.path)
             lock = (self.path / "lock").open("a+")
         except OSError as error:
             raise LocalStackError(

@@ -52,10 +52,9 @@ _SETTINGS = {
     # The passwords are 256 random bits: stretching them protects nothing and costs 5 ms per connection.
     "scram_iterations": "1",
 }
-_NOT_DURABLE = {
-    "fsync": "off",
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+_OF_TESTS = {
     "synchronous_commit": "off",
-    "full_page_writes": "off",
     "autovacuum_naptime": "1min",  # tests make a database each, and a nap is shared out among all of them
 }
 
@@ -73,6 +72,7 @@ class PostgresServer(LocalServer):
         port: int,
         *,
         durable: bool,
+        settings: dict[str, str],
         log_file: Path,
         account: Account | None,
         lock: IO[str],
@@ -80,6 +80,7 @@ class PostgresServer(LocalServer):
         self.directory = directory
         self.port = port
         self._durable = durable
+        self._settings = _SETTINGS | {"port": str(port)} | ({} if durable else _NOT_DURABLE) | settings
         self._log_file = log_file
         self._account = account
         self._lock = lock
@@ -89,13 +90,19 @@ class PostgresServer(LocalServer):
 
     @classmethod
     def start(
-        cls, directory: Path, port: int | None = None, *, durable: bool = True, log_file: Path | None = None
+        cls,
+        directory: Path,
+        port: int | None = None,
+        *,
+        durable: bool = True,
+        settings: dict[str, str] | None = None,
+        log_file: Path | None = None,
     ) -> Self:
         """Start the server whose data lives in `directory`, made at the first start and kept.
 
         `port` None: the port of the last time if it is free, else a free one. `durable=False` turns fsync
-        off, for tests that throw the data away. Raises `LocalStackError` when the directory is in use, the
-        port is busy or the server does not come up.
+        off, for data that is thrown away: it survives a kill of Postgres, not of the machine. Raises
+        `LocalStackError` when the directory is in use, the port is busy or the server does not come up.
         """
         directory = directory.absolute()
         directory.mkdir(parents=True, exist_ok=True)
@@ -111,6 +118,7 @@ class PostgresServer(LocalServer):
                 directory,
                 port if port is not None else _last_port(directory),
                 durable=durable,
+                settings=settings or {},
                 log_file=log_file or directory / "postgres.log",
                 account=unprivileged.account_for(owner),
                 lock=lock,
@@ -131,7 +139,7 @@ class PostgresServer(LocalServer):
         if os.geteuid() == 0:
             directory.chmod(0o711)  # ours alone to change: the account that runs Postgres passes through it
         try:
-            with cls.start(directory, durable=durable) as server:
+            with cls.start(directory, durable=durable, settings={} if durable else _OF_TESTS) as server:
                 yield server
         finally:
             unprivileged.remove_data(directory)
@@ -247,8 +255,7 @@ class PostgresServer(LocalServer):
     def start_process(self) -> Child:
         self._end_survivor()
         wait_for_port(self.port, self.title)
-        settings = _SETTINGS | {"port": str(self.port)} | ({} if self._durable else _NOT_DURABLE)
-        options = [f"--{name}={value}" for name, value in settings.items()]
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
         return Child.start(
             self.title,
             [self._installation / "bin" / "postgres", "-D", self._data, *options],

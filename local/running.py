@@ -30,15 +30,10 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run(options: StackOptions, say: Callable[[str], None]) -> None:
     """Run the stack, with the example portal, until SIGINT, SIGTERM or SIGHUP."""
-    options = replace(options, example_portal=True)
+    options = replace(options, example_portal=True, offer_day=offer_day)
     with signals_interrupt(), contextlib.suppress(KeyboardInterrupt):
         say("Starting Parcours …")
         with Stack(options, say) as stack:
-            say(
-                stack.load_offer(
-                    offer_day(stack.directory, datetime.now(ZoneInfo("Europe/Paris")).date()).isoformat()
-                )
-            )
             say(links(stack))
             try:
                 threading.Event().wait()
@@ -76,12 +71,13 @@ def signals_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def offer_day(directory: Path, today: date) -> date:
+def offer_day(directory: Path, today: date | None = None) -> date:
     """Return the day of the offer that is `today`: time goes on from one run to the next.
 
     The offer is moved by the same number of days at each run, so that loading it again changes nothing and
     tells nobody; only when enrolment in the MOOC would be over, it is moved anew.
     """
+    today = today or datetime.now(ZoneInfo("Europe/Paris")).date()
     path = directory / "offer-moved-on.json"
     try:
         first = date.fromisoformat(json.loads(path.read_text())["day"])

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from local.failures import LocalStackError
 from local.folder import Folder
 from local.kafka import KafkaBroker
-from local.mailbox import MailboxServer
+from local.mailbox.server import MailboxServer
 from local.ports import free_port, is_free, standard_or_free
 from local.postgres import PostgresServer
 from local.server import LocalServer
@@ -23,13 +23,16 @@ BrokerKind = Literal["embedded", "kafka"]
 class Servers:
     """What the services run on. Those that `environment` names are None here."""
 
-    def __init__(self, folder: Folder, broker: BrokerKind, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Folder, broker: BrokerKind, environment: Mapping[str, str], *, durable: bool
+    ) -> None:
         self.postgres: PostgresServer | None = None
         self.broker: TansuBroker | KafkaBroker | None = None
         self.mailbox: MailboxServer | None = None
         self._folder = folder
         self._broker_kind = broker
         self._environment = environment
+        self._durable = durable
 
     def start(self) -> None:
         """Start them side by side."""
@@ -87,7 +90,7 @@ class Servers:
 
     def _start_postgres(self) -> None:
         self.postgres = PostgresServer.start(
-            self._folder.data / "postgres", log_file=self._folder.log("postgres")
+            self._folder.data / "postgres", durable=self._durable, log_file=self._folder.log("postgres")
         )
         for service in SERVICES:
             if not self._environment.get(database_variable(service)):

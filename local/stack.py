@@ -11,23 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from local import credentials
 from local.failures import LocalStackError
 from local.folder import Folder
 from local.kafka import KafkaBroker
-from local.mailbox import MailboxServer
+from local.mailbox.server import MailboxServer
 from local.places import LOCAL
-from local.portal import PortalServer
+from local.portal.server import PortalServer
 from local.ports import free_port, is_free, standard_or_free
 from local.server import LocalServer
 from local.servers import BrokerKind, Servers, database_variable, in_parallel, on_a_port
 from local.services import SERVICES, STANDARD_PORTS, SupervisedProcess, run_command
 from local.tansu import TansuBroker
+from shared.messaging.broker import KafkaSettings, client_options
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -41,8 +43,9 @@ class StackOptions:
     """What to start, and where.
 
     `data` holds the databases and Kafka's records (default: `directory`); everything else is in `directory`.
-    `fresh` empties `data` first, which must then be a folder of its own.
+    `fresh` empties `data` first, which must then be a folder of its own, and writes to it without fsync.
     `example_portal` adds the example portal, for people to try the system with.
+    `offer_day` returns the day of the offer that is today; None loads no offer.
     `extra` is added to the services' environment. `environment` stands in for the process's own, for tests.
     """
 
@@ -52,6 +55,7 @@ class StackOptions:
     data: Path | None = None
     fresh: bool = False
     example_portal: bool = False
+    offer_day: Callable[[Path], date] | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
@@ -63,7 +67,8 @@ class Stack:
         self.options = options or StackOptions()
         self.services: list[SupervisedProcess] = []
         self._folder = Folder(self.options.directory, self.options.data)
-        self._servers = Servers(self._folder, self.options.broker, self.options.environment)
+        durable = not self.options.fresh
+        self._servers = Servers(self._folder, self.options.broker, self.options.environment, durable=durable)
         self._portal: PortalServer | None = None
         self._say = say
         self._stopping = threading.Event()
@@ -94,6 +99,17 @@ class Stack:
     def kafka(self) -> str:
         """The broker's bootstrap servers."""
         return self._servers.kafka
+
+    @property
+    def broker_is_idempotent(self) -> bool:
+        """Whether a record that is sent again has the offset of the first time."""
+        return not isinstance(self.broker, TansuBroker)
+
+    def kafka_client(self, client_id: str) -> dict[str, Any]:
+        """Return how a client reaches the broker: an external one with the security of the environment."""
+        if self.broker is not None:
+            return {"bootstrap_servers": self.kafka, "client_id": client_id}
+        return client_options(KafkaSettings(kafka_bootstrap_servers=self.kafka), client_id)
 
     @property
     def smtp(self) -> tuple[str, int]:
@@ -212,7 +228,7 @@ class Stack:
                 self._folder.empty_data()
             self._servers.start()
             in_parallel(self._create_topics, *(partial(self._migrate, service) for service in SERVICES))
-            self._start_services()
+            in_parallel(self._start_services, self._load_offer)
             self._say_what_moved()
             self._folder.describe(self.description())
         except BaseException:
@@ -250,15 +266,17 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def load_offer(self, as_of: str) -> str:
-        """Load the offer, moved so that its day `as_of` (YYYY-MM-DD) is today; return what was printed."""
-        return run_command("catalogue", "load-offer", "--as-of", as_of, env=self.environment("catalogue"))
-
     def _create_topics(self) -> None:
         run_command("catalogue", "topics", "create", env=self.environment("catalogue"))
 
     def _migrate(self, service: str) -> None:
         run_command(service, "migrate", env=self.environment(service))
+
+    def _load_offer(self) -> None:
+        if self.options.offer_day is not None:
+            as_of = self.options.offer_day(self.directory).isoformat()
+            env = self.environment("catalogue")
+            self._say(run_command("catalogue", "load-offer", "--as-of", as_of, env=env))
 
     def _start_services(self) -> None:
         for service in SERVICES:

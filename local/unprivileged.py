@@ -67,6 +67,14 @@ def _dedicated_account() -> pwd.struct_passwd:
         ) from None
 
 
+def close_to_others(folder: Path) -> None:
+    """Keep other users out of a folder; root lets the account that runs Postgres pass through it."""
+    account = account_for(None)
+    if account is not None:
+        os.chown(folder, -1, account.gid)
+    folder.chmod(0o700 if account is None else 0o710)
+
+
 def can(account: Account | None, test: str, path: Path) -> bool:
     """Say whether `account` passes `test -<test> path` (x, r, …): asked as that user, so that ACLs count."""
     if account is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from local import credentials
 from local.demo.comparison import compare, figures
 from local.demo.day import Day
-from local.demo.observed import is_empty
+from local.demo.decisions import is_empty
 from local.demo.portal import signing_keys
 from local.demo.progress import Say
 from local.demo.sessions import ORGANISERS_ADDRESS, WITH_CONTACT
@@ -20,11 +20,11 @@ from local.running import OFFER_DAY, signals_interrupt
 from local.stack import Stack, StackOptions
 
 PORTALS = ("inscriptions-en-ligne", "portail-bretagne", "portail-la-reunion")
-"""They share their agents' identifiers."""
+"""The portals share their agents' identifiers."""
 
-# A rehearsal is more impatient than the day it rehearses, unless its environment says otherwise.
+# The demonstration does not wait as long as an installation, unless its environment says otherwise.
 IMPATIENCE = {
-    "ENROLMENT_PENDING_SESSION_SECONDS": "20",
+    "ENROLMENT_PENDING_SESSION_SECONDS": "12",
     "ENROLMENT_LONGEST_HOLD_SECONDS": "8",
     "ENROLMENT_GRACE_SECONDS": "1",
 }
@@ -43,7 +43,9 @@ def demo(options: StackOptions, say: Say) -> int:
     extra = {**options.extra, **impatience, "PORTALS_FILE": str(portals)}
     contacts = {WITH_CONTACT: {"organisers": [ORGANISERS_ADDRESS]}}
     extra["DELEGATION_CONTACTS"] = json.dumps(contacts)
-    options = replace(options, data=options.directory / "demo", fresh=True, extra=extra)
+    options = replace(
+        options, data=options.directory / "demo", fresh=True, offer_day=lambda _: OFFER_DAY, extra=extra
+    )
     with signals_interrupt():
         try:
             say("Starting Parcours …")
@@ -52,7 +54,6 @@ def demo(options: StackOptions, say: Say) -> int:
                     raise LocalStackError(
                         "the demonstration needs an empty enrolment database; this one is in use"
                     )
-                say(stack.load_offer(OFFER_DAY.isoformat()))
                 agreed = asyncio.run(_play(stack, portals, say, began))
                 say("Stopping …")
         except KeyboardInterrupt:
@@ -76,4 +77,4 @@ async def _play(stack: Stack, portals: Path, say: Say, began: float) -> bool:
     report = figures(day.model, observed, differences) | {"seconds": round(time.monotonic() - began, 1)}
     (stack.directory / "demo.json").write_text(json.dumps(report, indent=2) + "\n")
     say(summary(report, day.model, observed, differences.details))
-    return differences.none
+    return not differences.details

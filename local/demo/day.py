@@ -1,4 +1,8 @@
-"""The day, played on a running stack: what is published and called in which order, and what is waited for."""
+"""The day, played on a running stack: what is published and called in which order, and what is waited for.
+
+What takes time (an offer that lapses, a request for an unknown session, letters on their way) goes on while
+the next acts are played.
+"""
 
 import asyncio
 import secrets
@@ -7,25 +11,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any
 
-from local.demo.api_client import ApiClient, submit_page
+from local.api_client import ApiClient, submit_page
 from local.demo.comparison import Observed
-from local.demo.model import ReferenceModel
-from local.demo.observed import (
-    DecisionLog,
-    ReceivedMails,
-    all_is_read,
-    read_databases,
-    superseded_mails,
-)
-from local.demo.people import Population
-from local.demo.portal import Portal, PortalRequest, malformed_records, officer_of
+from local.demo.decisions import DecisionLog, read_databases, superseded_mails
+from local.demo.portal import Portal, malformed_records, utc_now
 from local.demo.progress import Progress, Say
 from local.demo.requests import RequestScript
-from local.demo.session_model import CatalogueSession
 from local.demo.sessions import (
     ORGANISERS_ADDRESS,
     DemoSessions,
@@ -34,18 +29,22 @@ from local.demo.sessions import (
     small_sessions,
 )
 from local.failures import LocalStackError
+from local.model.day import ReferenceModel
+from local.model.session import CatalogueSession
+from local.observing import Mailbox, all_is_read
+from local.people import Agent, Population
+from local.portal import requests
+from local.portal.requests import Request
 from local.portal.signing import SigningKey
 from local.stack import Stack
-from local.tansu import TansuBroker
-from shared.messaging.broker import KafkaSettings, client_options
 
 PATIENCE_SECONDS = 90.0
-"""A day ends when so long nothing has come of what is awaited: longer than `make faults` holds a seat."""
+"""The day ends when nothing has come for so long: longer than `make faults` holds a seat."""
 OFFER_PAGE = "/inscriptions/offre"
 
 
 class TimeIsUp(Exception):
-    """Nothing came any more of what was waited for; the comparison says what is missing."""
+    """What was waited for does not come; the comparison says what is missing."""
 
 
 class Day:
@@ -54,8 +53,7 @@ class Day:
     def __init__(
         self,
         stack: Stack,
-        say: Say,
-        began: float,
+        progress: Progress,
         *,
         decisions: DecisionLog,
         portals: Sequence[Portal],
@@ -64,46 +62,39 @@ class Day:
     ) -> None:
         if stack.mailbox is None:
             raise LocalStackError("the demonstration needs the stack's own mailbox")
-        self.model = ReferenceModel(())
-        self._decisions = decisions
-        self._mails = ReceivedMails(stack.mailbox.directory)
-        self._selection: Counter[str] = Counter()
-        self._malformed = 0
-        self._random = Random(2025)
-        self._people = Population(secrets.token_hex(3), self._random)
+        self.model = ReferenceModel()
         self._stack = stack
+        self._progress = progress
+        self._decisions = decisions
+        self._mails = Mailbox(stack.mailbox.directory)
         self._portals = portals
         self._catalogue = catalogue
         self._enrolment = enrolment
-        self._progress = Progress(say, began)
+        self._selection: Counter[str] = Counter()
+        self._malformed = 0
 
     @classmethod
     @asynccontextmanager
     async def begin(
         cls, stack: Stack, keys: Mapping[str, SigningKey], say: Say, began: float
     ) -> AsyncIterator["Day"]:
-        """Give a day that is connected to the broker and the APIs. `began`: when the command began.
+        """Give a day that is connected to the broker and the APIs.
 
-        `keys`: with which each portal signs.
+        `keys` has the key of each portal; the command `began` at this time.
         """
         async with AsyncExitStack() as connections:
             enter = connections.enter_async_context
+            portals = [
+                Portal.connect(
+                    name, key, stack.kafka_client(f"portal-{name}"), idempotent=stack.broker_is_idempotent
+                )
+                for name, key in keys.items()
+            ]
             yield cls(
                 stack,
-                say,
-                began,
-                decisions=await enter(DecisionLog.follow(connection_of(stack, "demo-reader"))),
-                portals=[
-                    await enter(
-                        Portal.connect(
-                            name,
-                            key,
-                            connection_of(stack, f"portal-{name}"),
-                            idempotent=not isinstance(stack.broker, TansuBroker),
-                        )
-                    )
-                    for name, key in keys.items()
-                ],
+                Progress(say, began),
+                decisions=await enter(DecisionLog.follow(stack.kafka_client("demo-reader"))),
+                portals=[await enter(portal) for portal in portals],
                 catalogue=await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
                 enrolment=await enter(
                     ApiClient.connect("enrolment service", stack.url("enrolment"), stack.token)
@@ -127,177 +118,153 @@ class Day:
 
     async def _play(self) -> None:
         sessions = await self._publish_sessions()
-        script = RequestScript(sessions, self._people, self._random)
-        await self._request_seats(script, sessions)
+        random = Random(2025)
+        script = RequestScript(self.model, sessions, Population(secrets.token_hex(3), random), random)
+        await self._request_seats(script)
         await self._enrol_by_hand(script, sessions.of_part("by_hand"))
-        await self._rank(script, sessions, "selection")
-        withdrawals = [*script.withdrawals(self.model), *script.approvals(self.model)]
-        await self._publish([*withdrawals, script.withdrawal_from(self.model, "selection")])
-        await self._publish(script.moves(self.model))
+        await self._rank(script, "selection")
+        await self._publish([*script.withdrawals(), *script.approvals()])
+        await self._publish(script.moves())
         await self._answer_offers(script)
-        await self._rank(script, sessions, "two_steps")
-        await self._cancel(sessions.of_part("to_cancel"))
-        await self._release_reserved_seats(sessions.of_part("reserved"))
-        await self._close_enrolment([sessions.of_part("full"), sessions.of_part("too_few")])
-        await self._let_offers_lapse(script, sessions.of_part("offers"))
-        await self._correct(script)
+        await asyncio.gather(
+            self._let_offers_lapse(script, sessions.of_part("offers")),
+            self._change_sessions(script, sessions),
+        )
         await self._accept_by_link(script, sessions.of_part("by_link"))
-        await self._publish(script.after_cancellation())
         await self._wait_for_consequences("not_obtained")
         await self._publish(script.after_close())
         await self._wait_for_answers()
         await self._wait_for_consequences("enrolled", "withdrawn")
         await self._wait_for_mails()
-        await self._publish_replay(sessions.of_part("recorded"))
-        connection = connection_of(self._stack, "demo-auditor")
+        connection = self._stack.kafka_client("demo-auditor")
         await self._wait_until("that everything is read", lambda: all_is_read(connection))
 
     # --------------------------------------------------------------------------------------- the acts
 
     async def _publish_sessions(self) -> DemoSessions:
-        """Publish the small sessions, and choose those of the day from all there are."""
-        now = datetime.now(UTC)
-        small: dict[str, list[CatalogueSession]] = {}
-        for part, drafts in small_sessions(now).items():
-            small[part] = []
-            for draft in drafts:
-                session_id = (await self._catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
-                published = await self._catalogue.call("POST", f"/api/v1/sessions/{session_id}/publish")
-                small[part].append(CatalogueSession.of(published))
+        """Publish the small sessions, and choose the sessions of the day from all there are."""
+        now = utc_now()
+
+        async def publish(draft: Mapping[str, Any]) -> CatalogueSession:
+            session_id = (await self._catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
+            path = f"/api/v1/sessions/{session_id}/publish"
+            return CatalogueSession.of(await self._catalogue.call("POST", path))
+
+        small = {
+            part: await asyncio.gather(*map(publish, drafts)) for part, drafts in small_sessions(now).items()
+        }
         chosen = choose_sessions(await self._catalogue.items("/api/v1/sessions"), small, now)
         for session in chosen.all():
             self.model.add_session(session)
         return chosen
 
-    async def _request_seats(self, script: RequestScript, sessions: DemoSessions) -> None:
+    async def _request_seats(self, script: RequestScript) -> None:
         """Publish the requests of agents, groups and an authority, and records that cannot be read."""
-        bespoke = script.bespoke_training()
+        trainees = script.trainees()
+        bespoke = requests.bespoke(trainees[0].employer, "enjeux-ia", len(trainees))
         await self._publish([bespoke])
         await self._publish(script.crowd())
-        for group in script.groups():  # one after the other: portals of their own would race
-            await self._publish([group])
-        for request in script.waiting_together():  # in this order
+        for request in [*script.groups(), *script.waiting_together()]:  # in this order, whatever the portal
             await self._publish([request])
         await self._publish(script.reserved_seats())
-        await self._publish_malformed(sessions.of_part("popular"))
+        await self._publish_malformed(script.malformed())
         private = await self._agree_on_private_session(bespoke)
-        await self._publish(script.nominations(private, bespoke.agents))
+        await self._publish(script.nominations(private, trainees))
         # Requests for sessions that do not exist are answered last, when patience ends.
         await self._wait_for_answers(but_unknown=True)
 
-    async def _agree_on_private_session(self, bespoke: PortalRequest) -> CatalogueSession:
+    async def _agree_on_private_session(self, bespoke: Request) -> CatalogueSession:
         """Let the delegation propose a private session, then agree; return it."""
-        path = f"/api/v1/bespoke-requests/{bespoke.ce_id}"
+        path = f"/api/v1/bespoke-requests/{bespoke.id}"
         await self._wait_until("the authority's request", lambda: self._catalogue.exists(path))
         advisor = {"name": "Claire Hébrard", "email": "conseil.occitanie@cnfpt.example"}
 
         async def answer(**answer: object) -> dict[str, Any]:
-            self.model.answer_officer(officer_of(bespoke.agent)["email"])
+            self.model.answer_officer(bespoke.data["requested_by"]["email"])
             return await self._catalogue.call("POST", f"{path}/answers", {"advisor": advisor, **answer})
 
         await answer(answer="proposed")
-        answered = await answer(answer="agreed", session=private_session(datetime.now(UTC)))
+        answered = await answer(answer="agreed", session=private_session(utc_now()))
         document = await self._catalogue.call("GET", f"/api/v1/sessions/{answered['session_id']}")
         session = CatalogueSession.of(document)
         self.model.add_session(session)
         return session
 
-    async def _rank(self, script: RequestScript, sessions: DemoSessions, part: str) -> None:
+    async def _rank(self, script: RequestScript, part: str) -> None:
         """Let the organiser of a small session rank the candidates."""
-        session = sessions.of_part(part)
-        ranked, not_selected = script.ranking(self.model, part)
+        session_id = script.modelled(part).terms.session_id
+        ranked, not_selected = script.ranking(part)
+        ranking = {"ranked": ranked, "not_selected": not_selected}
         self._selection += Counter(
-            await self._enrolment.call(
-                "PUT",
-                f"/api/v1/sessions/{session.session_id}/selection",
-                {"ranked": ranked, "not_selected": not_selected},
-            )
+            await self._enrolment.call("PUT", f"/api/v1/sessions/{session_id}/selection", ranking)
         )
-        self.model.select(session.session_id, ranked, not_selected)
+        self.model.select(session_id, ranked, not_selected)
 
     async def _enrol_by_hand(self, script: RequestScript, session: CatalogueSession) -> None:
         """Let the organiser enrol by hand, by the rules or with a reason above the capacity."""
         for agent, reason in script.by_hand():
             wanted = {name: value for name, value in agent.as_json().items() if name != "agent_id"}
-            entry = await self._enrolment.call(
-                "POST",
-                f"/api/v1/sessions/{session.session_id}/enrolments",
-                {**wanted, "above_capacity": reason},
-            )
-            enrolled = replace(agent, agent_id=entry["agent"]["agent_id"])  # one of the service's own
+            path = f"/api/v1/sessions/{session.session_id}/enrolments"
+            entry = await self._enrolment.call("POST", path, {**wanted, "above_capacity": reason})
+            enrolled = replace(agent, agent_id=entry["agent"]["agent_id"])  # the service invents one
             self.model.enrol_by_hand(session.session_id, enrolled, above_capacity=reason is not None)
-        await self._publish([script.after_hand(self.model)])
+        await self._publish(script.after_hand())
 
     async def _answer_offers(self, script: RequestScript) -> None:
         """Let agents decline their offers, the next ones accept theirs, and one agent not answer."""
         for declining in (True, False):
             await self._wait_for_consequences("offered")
-            await self._publish(script.answers_to_offers(self.model, declining=declining))
+            await self._publish(script.answers_to_offers(declining=declining))
         await self._wait_for_answers(but_unknown=True)
+
+    async def _change_sessions(self, script: RequestScript, sessions: DemoSessions) -> None:
+        """Play what needs no offer, while an offer lapses."""
+        await self._rank(script, "two_steps")
+        await self._cancel(sessions.of_part("to_cancel"))
+        await self._release_reserved_seats(sessions.of_part("reserved"))
+        await self._close_enrolment([sessions.of_part("full"), sessions.of_part("too_few")])
+        await self._correct(script.with_new_addresses())
+        await self._publish_replay(sessions.of_part("recorded"))
+        await self._wait_for_consequences("cancelled")
+        await self._publish(script.after_cancellation())
 
     async def _cancel(self, session: CatalogueSession) -> None:
         await self._catalogue.call("POST", f"/api/v1/sessions/{session.session_id}/cancel")
         self.model.cancel(session.session_id)
-        await self._wait_for_consequences("cancelled")
 
     async def _release_reserved_seats(self, session: CatalogueSession) -> None:
-        """Let the clock release the reserved seats while others wait, sooner than was planned."""
-        release_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        """Let the clock release the reserved seats while agents wait, sooner than was planned."""
+        release_at = (utc_now() + timedelta(seconds=2)).isoformat()
         reserved = [
-            {"delegation": delegation, "seats": seats, "release_at": release_at}
-            for delegation, seats in session.reserved
+            {"delegation": reservation.delegation, "seats": reservation.seats, "release_at": release_at}
+            for reservation in session.seats.reserved
         ]
-        await self._catalogue.call(
-            "PATCH", f"/api/v1/sessions/{session.session_id}", {"reserved_seats": reserved}
-        )
+        await self._change(session, reserved_seats=reserved)
         self.model.release_reserved_seats(session.session_id)
 
     async def _close_enrolment(self, sessions: Sequence[CatalogueSession]) -> None:
         """Let enrolment end in sessions that have started, sooner than was planned."""
         for session in sessions:
-            closes_at = datetime.now(UTC) + timedelta(seconds=2)
-            await self._catalogue.call(
-                "PATCH",
-                f"/api/v1/sessions/{session.session_id}",
-                {"enrolment_closes_at": closes_at.isoformat()},
-            )
+            closes_at = utc_now() + timedelta(seconds=2)
+            await self._change(session, enrolment_closes_at=closes_at.isoformat())
             self.model.close_enrolment(session.session_id, closes_at, ORGANISERS_ADDRESS)
 
-    async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Let an offer without an answer lapse, and the next agent take the seat."""
-        self.model.let_offers_lapse(session.session_id)
-        await self._wait_for_consequences("lapsed", "offered")
-        await self._publish(script.acceptance_after_lapse(self.model))
+    async def _change(self, session: CatalogueSession, **fields: object) -> None:
+        await self._catalogue.call("PATCH", f"/api/v1/sessions/{session.session_id}", fields)
 
-    async def _accept_by_link(self, script: RequestScript, session: CatalogueSession) -> None:
-        """Accept an offer by the link in its mail, once the mails before it have been sent."""
-        await self._wait_for_mails(but_unknown=True)
-        agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
-        await self._publish([script.withdrawal_from(self.model, "by_link")])
-
-        async def has_come() -> bool:
-            return self._mails.link_to(agent.email, OFFER_PAGE) is not None
-
-        await self._wait_until("the mail of an offer", has_come)
-        link = self._mails.link_to(agent.email, OFFER_PAGE) or ""
-        await self._wait_until("the page of an offer", lambda: submit_page(link, reponse="oui"))
-        self.model.answer_by_link(session.session_id, agent, accepted=True)
-
-    async def _correct(self, script: RequestScript) -> None:
-        """Correct addresses, once the mails to the old ones have been sent."""
-        agents = script.with_new_addresses(self.model)
+    async def _correct(self, agents: Sequence[Agent]) -> None:
+        """Correct addresses, once the letters to the old addresses have been sent."""
 
         async def all_came() -> bool:
             self._mails.look()
-            came = self._mails.by_address + await superseded_mails(self._stack.database_url("notifier"))
+            came = self._mails.by_address() + await superseded_mails(self._stack.database_url("notifier"))
             return all(came[agent.email] >= self.model.mails[agent.email] for agent in agents)
-
-        await self._wait_until("mails to addresses that change", all_came)
-        await self._publish(script.corrections(agents))
 
         async def all_corrected() -> bool:
             return self.model.corrections <= self._decisions.corrections
 
+        await self._wait_until("mails to addresses that change", all_came)
+        await self._publish([requests.correction(agent, f"nouvelle.{agent.email}") for agent in agents])
         await self._wait_until("corrections", all_corrected)
 
     async def _publish_replay(self, session: CatalogueSession) -> None:
@@ -308,26 +275,44 @@ class Day:
         }
         await self._catalogue.call("POST", "/api/v1/replays", replay)
         self.model.publish_replay(session.session_id)
-        await self._wait_for_mails()
+
+    async def _let_offers_lapse(self, script: RequestScript, session: CatalogueSession) -> None:
+        """Let an offer without an answer lapse, and the next agent take the seat."""
+        self.model.let_offers_lapse(session.session_id)
+        await self._wait_for_consequences("lapsed", "offered")
+        await self._publish(script.acceptance_after_lapse())
+
+    async def _accept_by_link(self, script: RequestScript, session: CatalogueSession) -> None:
+        """Accept an offer by the link in its letter, once the letters before it have been sent."""
+        await self._wait_for_mails(but_unknown=True)
+        agent = next(iter(self.model.sessions[session.session_id].waiting.values()))
+        await self._publish(script.freeing_a_seat())
+
+        async def has_come() -> bool:
+            return self._mails.link_to(agent.email, OFFER_PAGE) is not None
+
+        await self._wait_until("the mail of an offer", has_come)
+        link = self._mails.link_to(agent.email, OFFER_PAGE) or ""
+        await self._wait_until("the page of an offer", lambda: submit_page(link, reponse="oui"))
+        self.model.answer_by_link(session.session_id, agent)
 
     # ------------------------------------------------------------------------------------- publishing
 
-    async def _publish(self, requests: Sequence[PortalRequest]) -> None:
+    async def _publish(self, requests: Sequence[Request]) -> None:
         """Send requests, an agent's always through the same portal, and have the model answer them."""
-        shares: list[list[PortalRequest]] = [[] for _ in self._portals]
+        shares: list[list[Request]] = [[] for _ in self._portals]
         for request in requests:
-            shares[int(request.agent.agent_id[-5:]) % len(shares)].append(request)
+            number = int(request.agents[0].agent_id[-5:]) if request.agents else 0
+            shares[number % len(shares)].append(request)
         published = await asyncio.gather(
             *(portal.publish(share) for portal, share in zip(self._portals, shares, strict=True))
         )
-        sent = [request for share in published for request in share]
-        self._progress.records += len(sent)
-        self.model.receive(sent)
+        self._progress.records += len(requests)
+        self.model.receive([sent for share in published for sent in share])
         self._show_progress()
 
-    async def _publish_malformed(self, session: CatalogueSession) -> None:
+    async def _publish_malformed(self, request: Request) -> None:
         portal = self._portals[0]
-        request = PortalRequest(session.session_id, self._people.agent())
         records = malformed_records(request, portal.source, portal.key)
         await portal.publish_raw(records)
         self._progress.records += len(records)
@@ -338,8 +323,8 @@ class Day:
     async def _wait_for_answers(self, *, but_unknown: bool = False) -> None:
         due = {
             key
-            for key, answer in self.model.answers.items()
-            if not (but_unknown and answer.reason == "unknown_session")
+            for key, verdict in self.model.answers.items()
+            if not (but_unknown and verdict.reason == "unknown_session")
         }
 
         async def all_answered() -> bool:
@@ -347,24 +332,24 @@ class Day:
 
         await self._wait_until("answers", all_answered)
 
-    async def _wait_for_consequences(self, *outcomes: str) -> None:
-        """Return once all consequences with these outcomes have come, from requests or from the clock.
+    async def _wait_for_consequences(self, *states: str) -> None:
+        """Return once all consequences with these states have come, from requests or from the clock.
 
-        Only these: one thing that is wrong elsewhere must not end the day for what comes after it.
+        The others do not count: one fault elsewhere must not end the day for what comes after it.
         """
 
         async def all_came() -> bool:
             came = self._decisions.consequences
-            return all(self.model.consequences_of(outcome) <= came for outcome in outcomes)
+            return all(self.model.consequences_of(state) <= came for state in states)
 
-        await self._wait_until(f"who is {' or '.join(outcomes)}", all_came)
+        await self._wait_until(f"who is {' or '.join(states)}", all_came)
 
     async def _wait_for_mails(self, *, but_unknown: bool = False) -> None:
-        late = sum(answer.reason == "unknown_session" for answer in self.model.answers.values())
+        late = sum(verdict.reason == "unknown_session" for verdict in self.model.answers.values())
+        due = self.model.mails.total() - (late if but_unknown else 0)
 
         async def all_settled() -> bool:
             superseded = await superseded_mails(self._stack.database_url("notifier"))
-            due = self.model.mails.total() - (late if but_unknown else 0)
             return self._mails.look() + superseded.total() >= due
 
         await self._wait_until("mails", all_settled)
@@ -376,7 +361,7 @@ class Day:
             if time.monotonic() - max(began, self._progress.made_at) > PATIENCE_SECONDS:
                 raise TimeIsUp(what)
             self._show_progress()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
     def _show_progress(self, *, last: bool = False) -> None:
         def counts() -> str:
@@ -386,10 +371,3 @@ class Day:
             )
 
         self._progress.show(counts, last=last)
-
-
-def connection_of(stack: Stack, client_id: str) -> dict[str, Any]:
-    """Return how to reach the stack's broker: an external one with the security that the environment says."""
-    if stack.broker is not None:
-        return {"bootstrap_servers": stack.kafka, "client_id": client_id}
-    return client_options(KafkaSettings(kafka_bootstrap_servers=stack.kafka), client_id)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from local.demo.people import TOWNS
-from local.demo.session_model import CatalogueSession
+from local.model.session import CatalogueSession
+from local.people import TOWNS
 
 LOCAL_EVENT_OFFER = "ia-et-territoires"
 WEBINAR_OFFER = "webinaires-acculturation-ia"

@@ -1,4 +1,4 @@
-"""The demonstration's summary for a person: what became of every demand for a seat, by format. Pure."""
+"""The demonstration's summary: the state of every demand for a seat, by format. Pure."""
 
 import textwrap
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.demo.comparison import Observed
-from local.demo.model import UNKNOWN_FORMAT, ReferenceModel
+from local.model.day import UNKNOWN_FORMAT, ReferenceModel
 
 FORMATS = {
     "mooc": "MOOC",
@@ -27,7 +27,7 @@ COLUMNS = {
     "lapsed": "lapsed",
     "not_obtained": "no seat",
 }
-"""Where a demand for a seat may stand, and its column: in each row they add up to the demands."""
+"""The states of a demand for a seat, and their columns: in each row they add up to the demands."""
 _WIDTH = 100
 
 
@@ -54,7 +54,7 @@ def summary(
         ),
         (
             f"{figures['groups']} groups, {figures['nominations']} lists of a bespoke session, "
-            f"{figures['reserved_seats_released']} reserved seats released to who waited, "
+            f"{figures['reserved_seats_released']} reserved seats released to agents who waited, "
             f"{figures['by_hand']} enrolled by hand, {figures['above_capacity']} of them above the capacity, "
             f"{figures['minimums_missed']} session with too few"
         ),
@@ -70,20 +70,21 @@ def summary(
 
 
 def _table(model: ReferenceModel, observed: Observed) -> list[str]:
-    """The rows: a format's sessions, the demands for seats there, where each stands now, and its mails."""
+    """Return the rows: a format's sessions, its demands for seats by their state now, and its mails."""
     demands: Counter[str] = Counter()
     for session_id, number in model.demands().items():
         demands[model.format_of(session_id)] += number
-    outcomes = Counter(
-        (model.format_of(last.session_id), last.outcome) for last in observed.decisions.enrolments.values()
+    states = Counter(
+        (model.format_of(last.session_id), last.verdict.state)
+        for last in observed.decisions.enrolments.values()
     )
     mails: Counter[str] = Counter()
-    for address, number in observed.mails.by_address.items():
+    for address, number in observed.mails.by_address().items():
         mails[model.format_of_address.get(address, UNKNOWN_FORMAT)] += number
     sessions = Counter(session.terms.format for session in model.sessions.values())
     headings = ("format", "sessions", "demands", *COLUMNS.values(), "mails")
     counts = {
-        name: [sessions[key], demands[key], *(outcomes[key, outcome] for outcome in COLUMNS), mails[key]]
+        name: [sessions[key], demands[key], *(states[key, state] for state in COLUMNS), mails[key]]
         for key, name in FORMATS.items()
         if demands[key]
     }
@@ -94,13 +95,13 @@ def _table(model: ReferenceModel, observed: Observed) -> list[str]:
 
 
 def _reasons(model: ReferenceModel, observed: Observed) -> list[str]:
-    """The refusals of each format, by reason."""
+    """Return the refusals of each format, by reason."""
     lines = ["", "refused, by reason"]
     for key, name in FORMATS.items():
         reasons = Counter(
-            last.reason
+            last.verdict.reason
             for last in observed.decisions.enrolments.values()
-            if last.reason and model.format_of(last.session_id) == key
+            if last.verdict.reason and model.format_of(last.session_id) == key
         )
         if reasons:
             label = f"  {name:<16}"

@@ -1,7 +1,6 @@
 """Opening one mail: its header fields, its texts, its attachments. Pure, and total: no mail is too broken.
 
-The standard library's modern policy raises on headers that only an attacker writes; the old one and a
-few lines of our own do not.
+The standard library's modern policy raises on headers that only an attacker writes; the old one does not.
 """
 
 import email
@@ -12,6 +11,8 @@ from email.header import decode_header, make_header
 from email.message import Message
 
 _UNSAFE_IN_A_FILE_NAME = re.compile(r"[^\w.()\- ]+")
+_FAULTS = (ValueError, LookupError, TypeError, email.errors.MessageError)
+_EXTENSIONS = {"text/calendar": "ics", "text/plain": "txt", "text/html": "html", "message/rfc822": "eml"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,13 @@ def open_mail(raw: bytes) -> ReadMail:
     for number, part in enumerate(message.walk()):
         if part.is_multipart():
             continue
-        media_type = part.get_content_type()
-        name = _file_name(part)
-        content = _content(part)
+        media_type, content = part.get_content_type(), _content(part)
         attached = str(part.get("Content-Disposition", "")).strip().lower().startswith("attachment")
         if media_type in {"text/plain", "text/html"} and media_type not in texts and not attached:
             texts[media_type] = _decoded(part, content)
         else:
-            attachments.append(
-                ReadAttachment(number, name or _default_name(media_type, number), media_type, content)
-            )
+            name = _file_name(part) or f"partie-{number}.{_EXTENSIONS.get(media_type, 'bin')}"
+            attachments.append(ReadAttachment(number, name, media_type, content))
     return ReadMail(header_fields(head_of(raw)), texts.get("text/plain"), texts.get("text/html"), attachments)
 
 
@@ -63,6 +61,11 @@ def head_of(raw: bytes) -> bytes:
     """Return the header block, without the empty line that ends it."""
     ends = [index for index in (raw.find(b"\r\n\r\n"), raw.find(b"\n\n")) if index >= 0]
     return raw[: min(ends)] if ends else raw
+
+
+def first_fields(raw: bytes) -> dict[str, str]:
+    """Return the first field of each name, by the name in lower case."""
+    return {name.lower(): value for name, value in reversed(header_fields(head_of(raw)))}
 
 
 def header_fields(head: bytes) -> list[tuple[str, str]]:
@@ -87,18 +90,16 @@ def _as_text(octets: bytes) -> str:
 
 
 def _header_text(value: str) -> str:
-    if "=?" not in value:
-        return value
     try:
-        return str(make_header(decode_header(value)))
-    except (ValueError, LookupError, email.errors.MessageError):
+        return str(make_header(decode_header(value))) if "=?" in value else value
+    except _FAULTS:
         return value
 
 
 def _content(part: Message) -> bytes:
     try:
         content = part.get_payload(decode=True)
-    except (ValueError, LookupError, email.errors.MessageError):
+    except _FAULTS:
         content = None
     if isinstance(content, bytes):
         return content
@@ -108,18 +109,13 @@ def _content(part: Message) -> bytes:
 def _decoded(part: Message, content: bytes) -> str:
     try:
         return content.decode(part.get_content_charset() or "utf-8", errors="replace")
-    except (LookupError, ValueError):
+    except _FAULTS:
         return _as_text(content)
 
 
 def _file_name(part: Message) -> str:
     try:
         name = part.get_filename() or ""
-    except (ValueError, LookupError, TypeError, email.errors.MessageError):
+    except _FAULTS:
         name = ""
     return _UNSAFE_IN_A_FILE_NAME.sub("_", _header_text(name)).strip("._ ")[:120]
-
-
-def _default_name(media_type: str, number: int) -> str:
-    extension = {"text/calendar": "ics", "text/plain": "txt", "text/html": "html", "message/rfc822": "eml"}
-    return f"partie-{number}.{extension.get(media_type, 'bin')}"

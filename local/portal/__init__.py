@@ -7,9 +7,5 @@ of `services` or `shared`.
 `requests.py` says what can be asked, `signing.py` and `envelope.py` make records of it, `exchange.py` sends
 them and hears the answers, `journal.py` keeps both, `standing.py` derives from them where each agent stands.
 `people.py` has invented agents, `offer.py` reads the catalogue, `pages.py` shows it all, `serving.py` runs
-it.
+the process and `server.py` starts and stops it.
 """
-
-from local.portal.serving import PortalServer, serve
-
-__all__ = ["PortalServer", "serve"]

@@ -1,4 +1,4 @@
-"""What is asked on the portal's pages: a form becomes a request, or comes back with what is wrong in it."""
+"""The forms of the portal's pages: a form becomes a request, or comes back with what is wrong in it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from local.people import Agent, Authority
 from local.portal import questions, requests
 from local.portal.forms import (
     NO_ADDRESS,
@@ -19,8 +20,8 @@ from local.portal.forms import (
     sent_form,
     whole_number,
 )
-from local.portal.people import Authority, PortalAgent, invented
-from local.portal.site import Site, authority_of, elsewhere, offers_of, place_of, redirect_to
+from local.portal.people import invented
+from local.portal.site import Site, authority_of, elsewhere, offers_of, redirect_to
 
 _NOBODY = "Cochez au moins une personne, ou indiquez combien en inventer (500 au plus)."
 
@@ -41,18 +42,13 @@ class Asking:
         return redirect_to(f"/agents/{agent.agent_id}")
 
     async def ask_for_seat(self, request: Request) -> Response:
-        """Ask for a seat for somebody who is there, or somebody new."""
+        """Request a seat for a known agent or a new one."""
         form = await sent_form(request)
         session_id = request.path_params["session_id"]
-        errors: Errors = {}
         is_new = is_about_somebody_new(form)
-        if is_new:
-            agent, errors = new_agent(form)
-        else:
-            agent = self._site.find(form["agent_id"])
-            if agent is None:
-                errors = {"pour-qui": "Choisissez pour qui demander une place."}
+        agent, errors = new_agent(form) if is_new else (self._site.find(form["agent_id"]), {})
         if agent is None:
+            errors = errors or {"pour-qui": "Choisissez pour qui demander une place."}
             return await self._site.session_page(request, errors, form)
         session = await self._site.offer.session(session_id)
         answers, errors = questions.answers(session or {}, form, agent.function)
@@ -60,35 +56,32 @@ class Asking:
             return await self._site.session_page(request, errors, form)
         if is_new:
             self._site.journal.add_agent(agent)
-        self._site.exchange.ask(requests.seat(session_id, agent, answers))
-        return redirect_to(f"/agents/{agent.agent_id}")
+        return self._ask(requests.seat(session_id, agent, answers))
 
     async def withdraw(self, request: Request) -> Response:
-        """Give up a seat or a place in line: the agent, or their employer."""
-        form = await sent_form(request)
-        agent = self._site.agent(form["agent_id"])
+        """Give up a seat or a place in line, as the agent or as their employer."""
+        form, agent, session_id = await self._in_session(request)
         by = "employer" if form["par"] == "employer" else "agent"
-        session_id = request.path_params["session_id"]
-        self._site.exchange.ask(
-            requests.withdrawal(session_id, agent.agent_id, by=by, reason=form["motif"][:4000])
-        )
-        return redirect_to(place_of(agent, by))
+        asked = requests.withdrawal(session_id, agent, by=by, reason=form["motif"][:4000])
+        return self._ask(asked, by_employer=by == "employer")
 
     async def answer_offer(self, request: Request) -> Response:
-        """Take the seat that is held, or leave it."""
-        form = await sent_form(request)
-        agent = self._site.agent(form["agent_id"])
-        session_id = request.path_params["session_id"]
-        self._site.exchange.ask(
-            requests.offer_answer(session_id, agent.agent_id, accepted=form["reponse"] == "oui")
+        """Accept the seat that is held, or decline it."""
+        form, agent, session_id = await self._in_session(request)
+        return self._ask(requests.offer_answer(session_id, agent, accepted=form["reponse"] == "oui"))
+
+    async def approve(self, request: Request) -> Response:
+        """Agree to an enrolment as the employer, or not."""
+        form, agent, session_id = await self._in_session(request)
+        granted, reason = form["reponse"] == "oui", form["motif"][:4000]
+        return self._ask(
+            requests.approval(session_id, agent, granted=granted, reason=reason), by_employer=True
         )
-        return redirect_to(place_of(agent, "agent"))
 
     async def move(self, request: Request) -> Response:
-        """Ask for a seat in another session of the offer, instead of the one that the agent has."""
-        form = await sent_form(request)
-        agent = self._site.agent(form["agent_id"])
-        sessions, session_id = await self._site.offer.sessions(), request.path_params["session_id"]
+        """Request a seat in another session of the offer, instead of the agent's own seat."""
+        form, agent, session_id = await self._in_session(request)
+        sessions = await self._site.offer.sessions()
         here = sessions.get(session_id)
         others = elsewhere(sessions.values(), here) if here is not None else []
         there = next((other for other in others if other["session_id"] == form["vers"]), None)
@@ -112,53 +105,33 @@ class Asking:
                 form=form,
                 errors=errors if answered else {},
             )
-        self._site.exchange.ask(requests.swap(session_id, agent.agent_id, form["vers"], answers))
-        return redirect_to(place_of(agent, "agent"))
+        return self._ask(requests.swap(session_id, agent, form["vers"], answers))
 
     async def correct(self, request: Request) -> Response:
         """Correct an agent's address."""
-        form = await sent_form(request)
-        agent = self._site.agent(request.path_params["agent_id"])
+        form, agent = await self._of_agent(request)
         address = form["courriel"].strip()
         if not is_address(address):
             return await self._site.agent_page(agent, {"courriel": NO_ADDRESS}, form)
-        self._site.exchange.ask(requests.correction(agent.agent_id, address))
-        return redirect_to(place_of(agent, "agent"))
+        return self._ask(requests.correction(agent, address))
 
     async def subscribe(self, request: Request) -> Response:
         """Follow the sessions of an offer, or not any more."""
-        form = await sent_form(request)
-        agent = self._site.agent(request.path_params["agent_id"])
+        form, agent = await self._of_agent(request)
         if form["offre"] not in offers_of((await self._site.offer.sessions()).values()):
             raise HTTPException(404)
-        self._site.exchange.ask(
-            requests.subscription(agent, form["offre"], subscribed=form["suivre"] == "oui")
-        )
-        return redirect_to(place_of(agent, "agent"))
+        subscribed = form["suivre"] == "oui"
+        return self._ask(requests.subscription(agent, subscribed=subscribed, offer=form["offre"]))
 
     async def forget(self, request: Request) -> Response:
-        """Ask that what is known of an agent be erased."""
-        await sent_form(request)
-        agent = self._site.agent(request.path_params["agent_id"])
-        self._site.exchange.ask(requests.erasure(agent.agent_id, datetime.now(UTC)))
-        return redirect_to(place_of(agent, "agent"))
-
-    async def approve(self, request: Request) -> Response:
-        """Agree to an enrolment as the employer, or not."""
-        form = await sent_form(request)
-        agent = self._site.agent(form["agent_id"])
-        session_id, granted = request.path_params["session_id"], form["reponse"] == "oui"
-        self._site.exchange.ask(
-            requests.approval(
-                session_id, agent.agent_id, agent.employer, granted=granted, reason=form["motif"][:4000]
-            )
-        )
-        return redirect_to(place_of(agent, "employer"))
+        """Request that all data of an agent be erased."""
+        _, agent = await self._of_agent(request)
+        return self._ask(requests.erasure(agent, datetime.now(UTC)))
 
     async def send_group(self, request: Request) -> Response:
-        """Ask for several seats at once, for people who are there and people invented on the spot."""
-        form = await sent_form(request)
-        authority, session_id = authority_of(request.path_params["siret"]), form["session_id"]
+        """Request several seats at once, for known agents and agents invented on the spot."""
+        form, authority = await self._of_authority(request)
+        session_id = form["session_id"]
         agents, errors = self._chosen_agents(form, authority, "groupe")
         if session_id not in await self._site.offer.sessions():
             errors["groupe-session"] = "Choisissez une session."
@@ -167,28 +140,24 @@ class Asking:
         self._keep_new(agents)
         may_wait = form["attendre"] == "oui"
         together = form["ensemble"] == "oui" or may_wait
-        self._site.exchange.ask(
-            requests.group(session_id, agents, authority, all_or_nothing=together, may_wait=may_wait)
-        )
-        return redirect_to(f"/employeurs/{authority.siret}")
+        asked = requests.group(session_id, agents, all_or_nothing=together, may_wait=may_wait)
+        return self._ask(asked, by_employer=True)
 
     async def nominate(self, request: Request) -> Response:
-        """Name who takes part in an authority's own session."""
-        form = await sent_form(request)
-        authority, session_id = authority_of(request.path_params["siret"]), form["session_id"]
+        """Name the trainees of an authority's own session."""
+        form, authority = await self._of_authority(request)
+        session_id = form["session_id"]
         if session_id not in {bespoke.session_id for bespoke in self._site.bespoke(authority)}:
             raise HTTPException(404)
         agents, errors = self._chosen_agents(form, authority, "stagiaires")
         if errors:
             return await self._site.employer_page(authority, errors, form)
         self._keep_new(agents)
-        self._site.exchange.ask(requests.nomination(session_id, agents, authority))
-        return redirect_to(f"/employeurs/{authority.siret}")
+        return self._ask(requests.nomination(session_id, agents, authority), by_employer=True)
 
     async def ask_for_training(self, request: Request) -> Response:
-        """Ask a delegation for training of one's own."""
-        form = await sent_form(request)
-        authority = authority_of(request.path_params["siret"])
+        """Ask a delegation for training of the authority's own."""
+        form, authority = await self._of_authority(request)
         trainees = whole_number(form["nombre"])
         if not 1 <= trainees <= requests.MAX_GROUP:
             errors = {"nombre": "Indiquez un nombre de personnes, de 1 à 500."}
@@ -198,15 +167,33 @@ class Asking:
         )
         return redirect_to(f"/employeurs/{authority.siret}")
 
-    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[PortalAgent], Errors]:
-        """Return those who are ticked and as many new ones as are wanted; errors where that makes nobody."""
+    async def _in_session(self, request: Request) -> tuple[Form, Agent, str]:
+        form = await sent_form(request)
+        return form, self._site.agent(form["agent_id"]), request.path_params["session_id"]
+
+    async def _of_agent(self, request: Request) -> tuple[Form, Agent]:
+        return await sent_form(request), self._site.agent(request.path_params["agent_id"])
+
+    async def _of_authority(self, request: Request) -> tuple[Form, Authority]:
+        return await sent_form(request), authority_of(request.path_params["siret"])
+
+    def _ask(self, asked: requests.Request, *, by_employer: bool = False) -> Response:
+        """Send a request and lead to the page of the agent, or of the employer that made the request."""
+        self._site.exchange.ask(asked)
+        agent = asked.agents[0]
+        return redirect_to(
+            f"/employeurs/{agent.employer.siret}" if by_employer else f"/agents/{agent.agent_id}"
+        )
+
+    def _chosen_agents(self, form: Form, authority: Authority, name: str) -> tuple[list[Agent], Errors]:
+        """Return the ticked agents and as many new agents as are wanted, or an error if that is nobody."""
         chosen = [agent for agent in self._site.staff(authority) if agent.agent_id in form.all("agents")]
         more = whole_number(form["inventer"])
         if not 1 <= len(chosen) + more <= requests.MAX_GROUP:
             return [], {f"{name}-1": _NOBODY}
         return [*chosen, *invented(authority, more, Random())], {}
 
-    def _keep_new(self, agents: Sequence[PortalAgent]) -> None:
+    def _keep_new(self, agents: Sequence[Agent]) -> None:
         known = {agent.agent_id for agent in self._site.agents()}
         for agent in agents:
             if agent.agent_id not in known:

@@ -1,7 +1,6 @@
 """CloudEvents on Kafka, binary mode: a request as a signed record, a record as an event. Pure."""
 
 import json
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +44,7 @@ def signed(request: Request, source: str, key: SigningKey | None, now: datetime)
     """Return the event of a request, new, with its signature; without one where there is no key."""
     attributes = {
         "specversion": "1.0",
-        "id": str(uuid.uuid4()),
+        "id": request.id,
         "source": source,
         "type": request.type,
         "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -7,7 +7,9 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from local.portal.people import AUTHORITIES, FUNCTIONS, PortalAgent
+from local.people import Agent
+from local.portal import people
+from local.portal.people import AUTHORITIES, FUNCTIONS
 
 Errors = dict[str, str]
 """What is wrong with a form: a sentence for each field, by the id of its first input."""
@@ -52,7 +54,7 @@ def is_about_somebody_new(form: Mapping[str, str]) -> bool:
     return chosen == "nouvelle"
 
 
-def new_agent(form: Form) -> tuple[PortalAgent | None, Errors]:
+def new_agent(form: Form) -> tuple[Agent | None, Errors]:
     """Return the person that a form describes, or what is wrong with it."""
     given, family, email = (form[name].strip() for name in ("prenom", "nom", "courriel"))
     errors: Errors = {}
@@ -64,7 +66,7 @@ def new_agent(form: Form) -> tuple[PortalAgent | None, Errors]:
         errors["courriel"] = NO_ADDRESS
     if errors or form["fonction"] not in FUNCTIONS or form["siret"] not in AUTHORITIES:
         return None, errors or {"fonction": "Choisissez une fonction et un employeur."}
-    return PortalAgent.new(given, family, email, form["fonction"], AUTHORITIES[form["siret"]]), {}
+    return people.new_agent(given, family, form["fonction"], AUTHORITIES[form["siret"]], email), {}
 
 
 def is_address(text: str) -> bool:

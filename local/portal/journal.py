@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from local.people import Agent
 from local.portal.envelope import Envelope
-from local.portal.people import STAFF, PortalAgent
+from local.portal.people import STAFF, agent_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Read what is kept. Raises `ValueError` where the file is not a journal."""
         self.travels: list[Travel] = []
-        self.newcomers: list[PortalAgent] = []
+        self.newcomers: list[Agent] = []
         self.moves = 0
         self._agent_ids = {agent.agent_id for agent in STAFF}
         self._index: dict[tuple[str, str, str], int] = {}
@@ -65,7 +66,7 @@ class Journal:
             if self._is_ours(envelope) and _identity("heard", envelope) not in self._index:
                 self._add({"move": "heard", **_line(envelope), "place": [partition, offset]})
 
-    def add_agent(self, agent: PortalAgent) -> None:
+    def add_agent(self, agent: Agent) -> None:
         """Keep an agent who was not there from the start."""
         self._add({"move": "agent", "agent": agent.as_json()})
 
@@ -94,7 +95,7 @@ class Journal:
         self.moves += 1
         match move["move"]:
             case "agent":
-                self.newcomers.append(PortalAgent.of(move["agent"]))
+                self.newcomers.append(agent_of(move["agent"]))
                 self._agent_ids.add(self.newcomers[-1].agent_id)
             case "taken":
                 number = self._index["sent", "", move["id"]]

@@ -1,11 +1,12 @@
-"""What a portal can ask: the data of each event, its type, its topic, its key. Pure."""
+"""What a portal can request: the data of each event, its type, its topic, its key. Pure."""
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from local.portal.people import Authority, PortalAgent
+from local.people import Agent, Authority
 
 ENROLMENTS, BESPOKE, AGENTS = "portal.enrolments", "portal.bespoke", "portal.agents"
 MAX_GROUP = 500
@@ -13,109 +14,95 @@ MAX_GROUP = 500
 
 @dataclass(frozen=True)
 class Request:
-    """One request, before it is sent. `name` is the event's, without owner and version."""
+    """One request, before it is sent. The same `id` twice is a redelivery.
+
+    `name` is the event's, without owner and version. `agents` are the agents whom the request is about, or an
+    agent of the authority that makes it.
+    """
 
     topic: str
     key: str
     name: str
     data: dict[str, Any]
+    agents: tuple[Agent, ...] = ()
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def type(self) -> str:
         return f"fr.cnfpt.portal.{self.name}.v1"
 
+    @property
+    def session_id(self) -> str:
+        """The session that the request is about; empty for none."""
+        return str(self.data.get("session_id", ""))
 
-def seat(session_id: str, agent: PortalAgent, answers: Sequence[dict[str, Any]] = ()) -> Request:
-    """An agent asks for a seat, and answers the session's questions; their employer has said nothing yet."""
-    return _of_session(
-        "EnrolmentRequested", session_id, agent=agent.as_json(), approval=None, answers=list(answers)
-    )
+
+def seat(session_id: str, agent: Agent, answers: Sequence[dict[str, Any]] = ()) -> Request:
+    """An agent requests a seat and answers the session's questions; their employer has said nothing yet."""
+    data = {"agent": agent.as_json(), "approval": None, "answers": list(answers)}
+    return _of_session("EnrolmentRequested", session_id, (agent,), **data)
 
 
 def group(
-    session_id: str,
-    agents: Sequence[PortalAgent],
-    authority: Authority,
-    *,
-    all_or_nothing: bool,
-    may_wait: bool = False,
+    session_id: str, agents: Sequence[Agent], *, all_or_nothing: bool, may_wait: bool = False
 ) -> Request:
-    """An authority asks for several of its agents at once."""
+    """An authority requests seats for several of its agents at once."""
     return _of_session(
         "GroupEnrolmentRequested",
         session_id,
+        tuple(agents),
         agents=[agent.as_json() for agent in agents],
-        requested_by=authority.officer,
+        requested_by=agents[0].employer.officer,
         all_or_nothing=all_or_nothing,
         may_wait=may_wait,
     )
 
 
-def withdrawal(session_id: str, agent_id: str, *, by: str, reason: str | None) -> Request:
+def withdrawal(session_id: str, agent: Agent, *, by: str = "agent", reason: str = "") -> Request:
     """An agent (`by` is `agent`) or the authority (`employer`) gives up a seat or a place in line."""
-    return _of_session("WithdrawalRequested", session_id, agent_id=agent_id, by=by, reason=reason or None)
+    return _of_agent_in("WithdrawalRequested", session_id, agent, by=by, reason=reason or None)
 
 
-def offer_answer(session_id: str, agent_id: str, *, accepted: bool) -> Request:
-    """An agent takes or leaves the seat that is held for them."""
-    return _of_session("SeatOfferAnswered", session_id, agent_id=agent_id, accepted=accepted)
+def offer_answer(session_id: str, agent: Agent, *, accepted: bool) -> Request:
+    """An agent accepts or declines the seat that is held for them."""
+    return _of_agent_in("SeatOfferAnswered", session_id, agent, accepted=accepted)
 
 
-def swap(
-    session_id: str, agent_id: str, to_session_id: str, answers: Sequence[dict[str, Any]] = ()
-) -> Request:
+def swap(session_id: str, agent: Agent, to_session_id: str, answers: Sequence[Any] = ()) -> Request:
     """An agent who has a seat wants one in another session of the same offer, and answers its questions."""
-    return _of_session(
-        "SessionSwapRequested",
-        session_id,
-        agent_id=agent_id,
-        to_session_id=to_session_id,
-        answers=list(answers),
-    )
+    moved = {"to_session_id": to_session_id, "answers": list(answers)}
+    return _of_agent_in("SessionSwapRequested", session_id, agent, **moved)
 
 
-def correction(agent_id: str, email: str) -> Request:
-    """An agent has another address."""
-    return _of_agent("AgentCorrected", agent_id, email=email)
-
-
-def subscription(agent: PortalAgent, offer_id: str, *, subscribed: bool) -> Request:
-    """An agent wants to hear when a session of an offer opens, or not any more."""
-    return _of_agent(
-        "SubscriptionChanged",
-        agent.agent_id,
-        email=agent.email,
-        given_name=agent.given_name,
-        family_name=agent.family_name,
-        offer=offer_id,
-        subscribed=subscribed,
-    )
-
-
-def erasure(agent_id: str, requested_at: datetime) -> Request:
-    """An agent asks that what is known of them be erased."""
-    return _of_agent("AgentErasureRequested", agent_id, requested_at=requested_at.isoformat())
-
-
-def approval(
-    session_id: str, agent_id: str, authority: Authority, *, granted: bool, reason: str | None
-) -> Request:
+def approval(session_id: str, agent: Agent, *, granted: bool, reason: str = "") -> Request:
     """An authority agrees to the enrolment of its agent, or does not."""
-    return _of_session(
-        "ApprovalDecided",
-        session_id,
-        agent_id=agent_id,
-        granted=granted,
-        decided_by=authority.officer["name"],
-        reason=reason or None,
-    )
+    decided_by = agent.employer.officer_name
+    decision = {"granted": granted, "decided_by": decided_by, "reason": reason or None}
+    return _of_agent_in("ApprovalDecided", session_id, agent, **decision)
 
 
-def bespoke(authority: Authority, theme: str, trainees: int, message: str | None) -> Request:
+def correction(agent: Agent, email: str) -> Request:
+    """An agent has another address."""
+    return _of_agent("AgentCorrected", agent, email=email)
+
+
+def subscription(agent: Agent, *, subscribed: bool, **followed: str) -> Request:
+    """An agent wants news of an `offer` or a `theme`, or does not any more."""
+    named = {"email": agent.email, "given_name": agent.given_name, "family_name": agent.family_name}
+    return _of_agent("SubscriptionChanged", agent, **named, **followed, subscribed=subscribed)
+
+
+def erasure(agent: Agent, requested_at: datetime) -> Request:
+    """An agent asks that what is known of them be erased."""
+    return _of_agent("AgentErasureRequested", agent, requested_at=requested_at.isoformat())
+
+
+def bespoke(authority: Authority, theme: str, trainees: int, message: str = "") -> Request:
     """An authority asks its delegation for training of its own."""
     return _of_authority(
         "BespokeTrainingRequested",
-        authority.siret,
+        authority,
+        (),
         authority=authority.name,
         delegation=authority.delegation,
         requested_by=authority.officer,
@@ -125,24 +112,29 @@ def bespoke(authority: Authority, theme: str, trainees: int, message: str | None
     )
 
 
-def nomination(session_id: str, agents: Sequence[PortalAgent], authority: Authority) -> Request:
+def nomination(session_id: str, agents: Sequence[Agent], authority: Authority) -> Request:
     """An authority names who takes part in its own session; the list is whole each time."""
     return _of_authority(
         "TraineesNominated",
-        authority.siret,
+        authority,
+        tuple(agents),
         session_id=session_id,
         agents=[agent.as_json() for agent in agents],
         nominated_by=authority.officer,
     )
 
 
-def _of_session(name: str, session_id: str, **data: Any) -> Request:
-    return Request(ENROLMENTS, session_id, name, {"session_id": session_id, **data})
+def _of_session(name: str, session_id: str, about: tuple[Agent, ...], **data: Any) -> Request:
+    return Request(ENROLMENTS, session_id, name, {"session_id": session_id, **data}, about)
 
 
-def _of_agent(name: str, agent_id: str, **data: Any) -> Request:
-    return Request(AGENTS, agent_id, name, {"agent_id": agent_id, **data})
+def _of_agent_in(name: str, session_id: str, agent: Agent, **data: Any) -> Request:
+    return _of_session(name, session_id, (agent,), agent_id=agent.agent_id, **data)
 
 
-def _of_authority(name: str, siret: str, **data: Any) -> Request:
-    return Request(BESPOKE, siret, name, {"siret": siret, **data})
+def _of_agent(name: str, agent: Agent, **data: Any) -> Request:
+    return Request(AGENTS, agent.agent_id, name, {"agent_id": agent.agent_id, **data}, (agent,))
+
+
+def _of_authority(name: str, by: Authority, about: tuple[Agent, ...], **data: Any) -> Request:
+    return Request(BESPOKE, by.siret, name, {"siret": by.siret, **data}, about)

@@ -1,69 +1,21 @@
-"""The portal's process, and the handle that starts and stops it."""
+"""The portal's process."""
 
 import asyncio
 import logging
 import signal
 import socket
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 import httpx
 import uvicorn
 
-from local.children import Child
 from local.failures import LocalStackError
-from local.places import PROJECT
 from local.portal.exchange import Exchange
 from local.portal.journal import Journal
 from local.portal.offer import Offer
 from local.portal.pages import pages
 from local.portal.settings import Settings, from_environment
-from local.ports import LOOPBACK
-from local.readiness import is_ready, wait_for_port
-from local.server import LocalServer
-
-
-class PortalServer(LocalServer):
-    """A running example portal. What it sent and heard stays when it is stopped."""
-
-    title = "the example portal"
-
-    def __init__(self, directory: Path, port: int, environment: Mapping[str, str], log_file: Path) -> None:
-        self.port = port
-        self._directory = directory
-        self._environment = environment
-        self._log_file = log_file
-
-    @classmethod
-    def start(cls, directory: Path, port: int, environment: Mapping[str, str], *, log_file: Path) -> Self:
-        """Start a portal that keeps its journal in `directory`; its settings are in `environment`."""
-        portal = cls(directory.absolute(), port, environment, log_file)
-        portal.launch()
-        return portal
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def start_process(self) -> Child:
-        wait_for_port(self.port, self.title)
-        return Child.start(
-            self.title,
-            [
-                *(sys.executable, "-m", "local", "portal"),
-                f"--host={LOOPBACK}",
-                f"--port={self.port}",
-                f"--directory={self._directory}",
-            ],
-            log_file=self._log_file,
-            env=self._environment,
-            cwd=PROJECT,
-        )
-
-    def answers(self) -> bool:
-        return self.child.listens_on(self.port) and is_ready(self.url)
 
 
 def serve(host: str, port: int, directory: Path, announce: Callable[[str], None]) -> None:

@@ -14,12 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from local.people import Agent, Authority
 from local.portal import french, questions
 from local.portal.exchange import Exchange
 from local.portal.forms import Errors, is_about_somebody_new
 from local.portal.journal import Journal, Travel
 from local.portal.offer import Offer, Session
-from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF, Authority, PortalAgent
+from local.portal.people import AUTHORITIES, FUNCTIONS, STAFF
 from local.portal.settings import Settings
 from local.portal.standing import BespokeRequest, Standings
 
@@ -85,7 +86,7 @@ class Site:
         )
 
     async def agent_page(
-        self, agent: PortalAgent, errors: Errors | None = None, form: Mapping[str, Any] | None = None
+        self, agent: Agent, errors: Errors | None = None, form: Mapping[str, Any] | None = None
     ) -> Response:
         """Return the page of an agent, with what is wrong in the form that was sent."""
         sessions = await self.offer.sessions()
@@ -173,7 +174,7 @@ class Site:
             if bespoke.request.envelope.data["siret"] == authority.siret
         ]
 
-    def agents(self) -> list[PortalAgent]:
+    def agents(self) -> list[Agent]:
         """Return everybody who is there, each with the address that was corrected last."""
         corrected = {
             travel.envelope.data["agent_id"]: travel.envelope.data["email"]
@@ -185,15 +186,15 @@ class Site:
             for agent in (*STAFF, *self.journal.newcomers)
         ]
 
-    def staff(self, authority: Authority) -> list[PortalAgent]:
+    def staff(self, authority: Authority) -> list[Agent]:
         """Return who works for an authority."""
         return [agent for agent in self.agents() if agent.employer == authority]
 
-    def find(self, agent_id: str) -> PortalAgent | None:
+    def find(self, agent_id: str) -> Agent | None:
         """Return the agent of an identifier, if there is any."""
         return next((agent for agent in self.agents() if agent.agent_id == agent_id), None)
 
-    def agent(self, agent_id: str) -> PortalAgent:
+    def agent(self, agent_id: str) -> Agent:
         """Return the agent of an identifier. Raises 404 where there is none."""
         agent = self.find(agent_id)
         if agent is None:
@@ -238,11 +239,6 @@ def elsewhere(sessions: Iterable[Session], here: Session) -> list[Session]:
 def offers_of(sessions: Iterable[Session]) -> dict[str, str]:
     """Return the offers of these sessions, each by its id with the title of a session."""
     return {session["offer_id"]: session["title"] for session in sessions}
-
-
-def place_of(agent: PortalAgent, by: str) -> str:
-    """Return the address of the page of who acts: the agent, or their employer."""
-    return f"/employeurs/{agent.employer.siret}" if by == "employer" else f"/agents/{agent.agent_id}"
 
 
 def redirect_to(address: str) -> Response:

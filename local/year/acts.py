@@ -1,27 +1,36 @@
-"""What is done in the year, each with its moment, on a running stack (`Year`); what is asked by a portal."""
+"""What is done in the year, on a running stack: each function is a verb of the situations.
+
+Its arguments are the words of the line: agents and sessions by their names in the situations, moments as
+clocks in Paris show them.
+"""
 
 import asyncio
-import time
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
-from local.demo.api_client import ApiClient
-from local.demo.observed import reading
-from local.demo.people import Agent
-from local.demo.portal import Portal, PortalRequest, RequestKind
+import httpx
+
+from local.api_client import ApiClient, submit_page
+from local.demo.portal import Portal
 from local.failures import LocalStackError
+from local.observing import Mailbox, reading
+from local.people import Agent
+from local.portal import requests
+from local.portal.requests import Request
 from local.readiness import wait_until
-from local.services import SupervisedProcess
+from local.services import SupervisedProcess, run_command
 from local.stack import READY_SECONDS, Stack
-from local.year.hearing import Letters
-from local.year.quiet import PATIENCE_SECONDS
 
 PARIS = ZoneInfo("Europe/Paris")
+PATIENCE_SECONDS = 90.0
 _DECISIONS_ARE_READ = "SELECT min(read_until) >= $1 FROM read_progress WHERE topic = 'enrolment.decisions'"
+_ADVISOR = {"name": "Claire Hébrard", "email": "conseil@cnfpt.example"}
+_OWN_ENROLMENTS, _ADDRESS = "/inscriptions/mes-inscriptions", "/inscriptions/adresse"
 
 
 def paris(written: str) -> datetime:
@@ -34,56 +43,54 @@ def iso(written: str) -> str:
     return paris(written).astimezone(UTC).isoformat()
 
 
-def request_id(name: str) -> str:
-    """Return the id of the request that has this name in the year."""
-    return str(uuid5(NAMESPACE_URL, f"year/{name}"))
-
-
 class Year:
-    """The running year: sessions by their names here, the stack, the portal, the APIs, the letters."""
+    """The running year: the stack, portal and APIs; people and sessions by their names in the situations.
 
-    def __init__(self, stack: Stack, portal: Portal, catalogue: ApiClient, enrolment: ApiClient) -> None:
+    `requests` has the ids of what was sent for each agent.
+    """
+
+    def __init__(
+        self, stack: Stack, people: Mapping[str, Agent], portal: Portal, *, apis: Mapping[str, ApiClient]
+    ) -> None:
         if stack.mailbox is None:
             raise LocalStackError("the year needs the stack's own mailbox")
         self.stack = stack
-        self.portal = portal
-        self.catalogue = catalogue
-        self.enrolment = enrolment
-        self.letters = Letters(stack.mailbox.directory)
+        self.people = people
+        self.catalogue, self.enrolment = apis["catalogue"], apis["enrolment"]
+        self.mailbox = Mailbox(stack.mailbox.directory)
         self.sessions: dict[str, str] = {}
+        self.bespoke: dict[str, str] = {}
+        self.requests: dict[str, list[str]] = {}
+        self._portal = portal
 
-    async def find_mooc(self) -> None:
-        """Find the session of the offer's own MOOC."""
-        sessions = await self.catalogue.items("/api/v1/sessions")
-        (self.sessions["mooc"],) = [
-            session["session_id"] for session in sessions if session["format"] == "mooc"
-        ]
+    async def send(self, request: Request) -> None:
+        """Send a request by the portal."""
+        for agent in request.agents[:1]:
+            self.requests.setdefault(agent.agent_id, []).append(request.id)
+        await self._portal.publish([request])
 
-    async def publish_session(self, name: str, draft: Mapping[str, Any]) -> None:
-        """Draft a session and publish it."""
-        self.sessions[name] = (await self.catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
-        await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
+    def agents(self, names: Sequence[str]) -> list[Agent]:
+        """Return the agents of these names."""
+        return [self.people[name] for name in names]
 
-    async def start_notifier_again(self, **settings: str) -> None:
-        """Start the notifier again, with these settings too: what it does by the minute is done now."""
-        processes = [process for process in self.stack.services if process.service == "notifier"]
-        for process in processes:
-            process.env = {**process.env, **settings}
-        await asyncio.to_thread(start_again, processes)
-
-    async def wait_until_decisions_are_read(self, moment: datetime) -> None:
-        """Return once the notifier knows that it has read all that was decided before a moment."""
-        began = time.monotonic()
-        async with reading(self.stack.database_url("notifier")) as database:
-            while not await database.fetchval(_DECISIONS_ARE_READ, moment):
-                if time.monotonic() - began > PATIENCE_SECONDS:
-                    raise LocalStackError("some decisions are never read")
-                await asyncio.sleep(0.1)
+    async def organise(self, method: str, session: str, what: str, body: Any = None) -> dict[str, Any]:
+        """Call the enrolment service's API about a session."""
+        return await self.enrolment.call(method, f"/api/v1/sessions/{self.sessions[session]}/{what}", body)
 
     async def roster(self, session: str) -> dict[str, dict[str, Any]]:
         """Return the entries of a session's roster, by the agents' addresses."""
         entries = await self.enrolment.items(f"/api/v1/sessions/{self.sessions[session]}/roster")
         return {entry["agent"]["email"]: entry for entry in entries}
+
+    async def find_mooc(self) -> None:
+        """Find the session of the offer's own MOOC."""
+        sessions = await self.catalogue.items("/api/v1/sessions")
+        (self.sessions["mooc"],) = [each["session_id"] for each in sessions if each["format"] == "mooc"]
+
+    async def publish_session(self, name: str, draft: Mapping[str, Any]) -> None:
+        """Draft a session and publish it."""
+        self.sessions[name] = (await self.catalogue.call("POST", "/api/v1/sessions", draft))["session_id"]
+        await self.catalogue.call("POST", f"/api/v1/sessions/{self.sessions[name]}/publish")
 
 
 def start_again(processes: Sequence[SupervisedProcess]) -> None:
@@ -95,98 +102,358 @@ def start_again(processes: Sequence[SupervisedProcess]) -> None:
         wait_until(process.ready, seconds=READY_SECONDS, what=f"{process.name} being ready again")
 
 
-@dataclass(frozen=True)
-class Act:
-    """Something that is done at a moment."""
-
-    at: str
-    does: Callable[[Year], Awaitable[object]]
+# ------------------------------------------------------------------------------------ sent by the portal
 
 
-def asks(at: str, agent: Agent, session: str, kind: RequestKind = RequestKind.ENROLMENT, **how: Any) -> Act:
-    """An agent, or who speaks for them, asks something about a session by the portal."""
-
-    async def send(year: Year) -> None:
-        wanted: dict[str, Any] = {
-            name: year.sessions[value] if name == "to_session_id" else value for name, value in how.items()
-        }
-        session_id = year.sessions.get(session, request_id(session))
-        await year.portal.publish([PortalRequest(session_id, agent, kind, **wanted)])
-
-    return Act(at, send)
+async def asks(year: Year, agent: str, session: str, **answers: str) -> None:
+    """An agent requests a seat, and answers the session's questions."""
+    given = [{"question_id": question, "value": value} for question, value in answers.items()]
+    await year.send(requests.seat(year.sessions[session], year.people[agent], given))
 
 
-def ask_together(at: str, agents: Sequence[Agent], session: str, *, may_wait: bool = False) -> Act:
-    """A training officer asks for all of these, or for nobody."""
-    return asks(at, agents[0], session, RequestKind.GROUP, agents=tuple(agents), may_wait=may_wait)
+async def accepts(year: Year, agent: str, session: str) -> None:
+    """An agent accepts an offer."""
+    await year.send(requests.offer_answer(year.sessions[session], year.people[agent], accepted=True))
 
 
-def withdraws(at: str, agent: Agent, session: str) -> Act:
+async def moves(year: Year, agent: str, session: str, there: str) -> None:
+    """An agent requests a seat in another session instead of their own."""
+    await year.send(requests.swap(year.sessions[session], year.people[agent], year.sessions[there]))
+
+
+async def ask_together(year: Year, session: str, *agents: str, may_wait: str = "non") -> None:
+    """A training officer requests seats for all of these agents, or for none."""
+    together = year.agents(agents)
+    wait = may_wait == "oui"
+    await year.send(requests.group(year.sessions[session], together, all_or_nothing=True, may_wait=wait))
+
+
+async def withdraws(year: Year, agent: str, session: str) -> None:
     """An agent withdraws."""
-    return asks(at, agent, session, RequestKind.WITHDRAWAL)
+    await year.send(requests.withdrawal(year.sessions[session], year.people[agent]))
 
 
-def is_approved(at: str, agent: Agent, session: str) -> Act:
+async def is_approved(year: Year, agent: str, session: str) -> None:
     """The agent's employer agrees."""
-    return asks(at, agent, session, RequestKind.APPROVAL)
+    await year.send(requests.approval(year.sessions[session], year.people[agent], granted=True))
 
 
-def asks_for_training(at: str, name: str, agents: Sequence[Agent]) -> Act:
-    """The training officer of an authority asks its delegation for training of its own."""
-    return asks(
-        at, agents[0], name, RequestKind.BESPOKE, agents=tuple(agents), ce_id=request_id(f"{name}/asked")
-    )
+async def asks_for_training(year: Year, agent: str, name: str) -> None:
+    """The training officer of the agent's authority asks for training of its own."""
+    request = requests.bespoke(year.people[agent].employer, "enjeux-ia", 12)
+    year.bespoke[name] = request.id
+    await year.send(request)
 
 
-def nominates(at: str, name: str, agents: Sequence[Agent], number: int = 1) -> Act:
-    """The officer sends the list of trainees; `number` tells one list from the next."""
-    return asks(
-        at,
-        agents[0],
-        name,
-        RequestKind.NOMINATION,
-        agents=tuple(agents),
-        ce_id=request_id(f"{name}/list {number}"),
-    )
+async def nominates(year: Year, name: str, *agents: str) -> None:
+    """The officer sends the list of trainees."""
+    trainees = year.agents(agents)
+    await year.send(requests.nomination(year.sessions[name], trainees, trainees[0].employer))
 
 
-def sends_what_is_not_valid(at: str, agent: Agent, session: str) -> Act:
-    """The portal sends a request for an agent with a function that there is not."""
-    wrong = replace(agent, function="stagiaire")
-    return asks(at, wrong, session, ce_id=not_valid(agent))
+async def sends_what_is_not_valid(year: Year, agent: str, session: str) -> None:
+    """The portal sends a request for an agent with a function that does not exist."""
+    wrong = replace(year.people[agent], function="stagiaire")
+    await year.send(requests.seat(year.sessions[session], wrong))
 
 
-def not_valid(agent: Agent) -> str:
-    """Return the id of the request of `sends_what_is_not_valid`."""
-    return request_id(f"{agent.agent_id}/not valid")
+async def is_corrected(year: Year, agent: str) -> None:
+    """The portal corrects an agent's address to the address of `agent`."""
+    corrected = year.people[agent]
+    await year.send(requests.correction(corrected, corrected.email))
 
 
-def is_corrected(at: str, agent: Agent) -> Act:
-    """The portal corrects an agent's address to the one that `agent` has."""
-    return asks(at, agent, "", RequestKind.CORRECTION, ce_id=correction(agent))
+async def subscribes(year: Year, agent: str, theme: str) -> None:
+    """An agent follows a theme."""
+    await year.send(requests.subscription(year.people[agent], subscribed=True, theme=theme))
 
 
-def correction(agent: Agent) -> str:
-    """Return the id of the request of `is_corrected`."""
-    return request_id(f"{agent.agent_id}/corrected")
+async def unsubscribes(year: Year, agent: str, theme: str) -> None:
+    """An agent follows a theme no longer."""
+    await year.send(requests.subscription(year.people[agent], subscribed=False, theme=theme))
 
 
-def subscribes(at: str, agent: Agent, theme: str, *, subscribed: bool = True) -> Act:
-    """An agent follows a theme, or does not any more."""
-    wanted = subscription(agent, theme, subscribed=subscribed)
-    return asks(at, agent, "", RequestKind.SUBSCRIPTION, theme=theme, says_yes=subscribed, ce_id=wanted)
-
-
-def subscription(agent: Agent, theme: str, *, subscribed: bool = True) -> str:
-    """Return the id of the request of `subscribes`."""
-    return request_id(f"{agent.agent_id}/{theme}/{subscribed}")
-
-
-def is_forgotten(at: str, agent: Agent) -> Act:
+async def is_forgotten(year: Year, agent: str, at: str) -> None:
     """An agent wants to be forgotten."""
-    return asks(at, agent, "", RequestKind.ERASURE, ce_id=erasure(agent), asked_at=iso(at))
+    await year.send(requests.erasure(year.people[agent], paris(at).astimezone(UTC)))
 
 
-def erasure(agent: Agent) -> str:
-    """Return the id of the request of `is_forgotten`."""
-    return request_id(f"{agent.agent_id}/forgotten")
+# ---------------------------------------------------------------------------- by letters, and on pages
+
+
+async def opens(year: Year, agent: str, page: str, **fields: str) -> None:
+    """An agent opens the newest link to a page in their letters, and submits its form."""
+    await _submit(await _link(year, agent, page), **fields)
+
+
+async def gives_address(year: Year, agent: str, new: str) -> None:
+    """An agent gives another address on the page of their enrolments, to which a letter led."""
+    own = await _link(year, agent, _OWN_ENROLMENTS)
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
+        page = await browser.get(own)
+    found = re.search(rf'"((?:https?://[^"]+)?{_ADDRESS}/[^"]+)"', page.text)
+    if found is None:
+        raise LocalStackError("the page of an agent's enrolments leads to none to correct the address")
+    await _submit(str(page.url.join(found.group(1))), adresse=year.people[new].email)
+
+
+async def loses_link(year: Year, agent: str) -> None:
+    """An agent types their address to get the link to their enrolments anew."""
+    page = f"{year.stack.url('notifier')}/courriels/mes-inscriptions"
+    await _submit(page, adresse=year.people[agent].email)
+
+
+async def follows(year: Year, agent: str, offer: str, delegation: str) -> None:
+    """An agent asks on the page of an offer to be told when a session of a delegation opens."""
+    page = f"{year.stack.url('notifier')}/courriels/abonnement?offre={offer}"
+    await _submit(page, adresse=year.people[agent].email, interet=f"offer:{offer}/{delegation}")
+
+
+async def comes_back(year: Year, agent: str) -> None:
+    """The newest letter to an agent comes back: the mailbox does not exist (RFC 3464)."""
+    address = year.people[agent].email
+    letters = year.mailbox.to(address)
+    if not letters:
+        raise LocalStackError(f"{address} was never written to")
+    path = letters[-1].read().field("Return-Path").strip().strip("<>")
+    taken = await asyncio.to_thread(
+        run_command,
+        *("notifier", "bounces", "take"),
+        env=year.stack.environment("notifier"),
+        given=_REPORT.format(path=path, address=address),
+    )
+    if taken != "taken":
+        raise LocalStackError(f"a letter came back, and its report is not taken: {taken}")
+
+
+_REPORT = """\
+Return-Path: <>
+To: {path}
+Subject: Undelivered Mail Returned to Sender
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="B"
+
+--B
+Content-Type: text/plain; charset=utf-8
+
+user unknown
+
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.agglo.example
+
+Final-Recipient: rfc822; {address}
+Action: failed
+Status: 5.1.1
+
+--B--
+"""
+
+
+async def _link(year: Year, agent: str, page: str) -> str:
+    """Return the newest link to a page in the letters to an agent, once a letter has it."""
+    address = year.people[agent].email
+    found: list[str] = []
+
+    async def has_come() -> bool:
+        link = year.mailbox.link_to(address, page)
+        found.extend([link] if link else [])
+        return link is not None
+
+    await _until(has_come, f"a letter to {address} with a link to {page}")
+    return found[0]
+
+
+async def _submit(link: str, **fields: str) -> None:
+    await _until(lambda: submit_page(link, **fields), "a page")
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return once the condition is true. Raises `LocalStackError` when that takes too long."""
+    for _ in range(int(2 * PATIENCE_SECONDS)):
+        if await condition():
+            return
+        await asyncio.sleep(0.5)
+    raise LocalStackError(f"{what} does not come")
+
+
+# ------------------------------------------------------------------------------------- by an organiser
+
+
+async def imports(year: Year, name: str, venue: str, changed: str) -> None:
+    """An organiser imports a sheet of one session, which is published if it is `created`."""
+    sheet = (
+        "Référence;Offre;Délégation;Titre;Début;Fin;Ouverture des inscriptions;Places;Lieu\n"
+        "RENNES-7;ia-et-territoires;bretagne;L’IA et les parcs;17/06/2025 09:30;17/06/2025 17:00;"
+        f"03/03/2025 09:00;20;{venue}\n"
+    )
+    (line,) = (await year.catalogue.call("POST", "/api/v1/sessions/import", sheet))["lines"]
+    if line["outcome"] != changed:
+        raise LocalStackError(f"the sheet of {name} is {line['outcome']}, not {changed}")
+    if changed == "created":
+        year.sessions[name] = line["session_id"]
+        await year.catalogue.call("POST", f"/api/v1/sessions/{line['session_id']}/publish")
+
+
+async def postpones(year: Year, session: str, day: str) -> None:
+    """The organiser moves a session to another day."""
+    await _change(year, session, starts_at=iso(f"{day} 09:30"), ends_at=iso(f"{day} 17:00"))
+
+
+async def changes_days(year: Year, session: str, *days: str) -> None:
+    """The organiser changes the days of a session."""
+    await _change(year, session, modules=whole_days(days))
+
+
+def whole_days(days: Sequence[str]) -> list[dict[str, str]]:
+    """Return séances of a whole day each."""
+    return [
+        {"title": f"Journée du {day}", "starts_at": iso(f"{day} 09:30"), "ends_at": iso(f"{day} 17:00")}
+        for day in days
+    ]
+
+
+async def _change(year: Year, session: str, **fields: object) -> None:
+    await year.catalogue.call("PATCH", f"/api/v1/sessions/{year.sessions[session]}", fields)
+
+
+async def cancels(year: Year, session: str) -> None:
+    """The organiser cancels a session."""
+    await year.catalogue.call("POST", f"/api/v1/sessions/{year.sessions[session]}/cancel")
+
+
+async def ranks(year: Year, session: str, *ranked: str, refused: str = "") -> None:
+    """The organiser ranks all candidates in this order, except for the refused agent."""
+    ranking = {
+        "ranked": [agent.agent_id for agent in year.agents(ranked)],
+        "not_selected": [agent.agent_id for agent in year.agents([refused])],
+    }
+    await year.organise("PUT", session, "selection", ranking)
+
+
+async def attends(year: Year, agent: str, session: str, *modules: str) -> None:
+    """The organiser records that an agent came to these séances, or to the only one."""
+    await _record(year, agent, session, modules or ("1",), "attended")
+
+
+async def is_absent(year: Year, agent: str, session: str) -> None:
+    """The organiser records that an agent did not come."""
+    await _record(year, agent, session, ("1",), "absent")
+
+
+async def _record(year: Year, agent: str, session: str, modules: Sequence[str], attendance: str) -> None:
+    """Record attendance for the agent as the roster has them, by address."""
+    named = (await year.roster(session))[year.people[agent].email]["agent"]
+    of_agent = {"agent_id": named["agent_id"], "issuer": named["issuer"], "attendance": attendance}
+    records = [{**of_agent, "module": int(module)} for module in modules]
+    await year.organise("POST", session, "attendance", {"records": records})
+
+
+async def attends_by_sheet(year: Year, agent: str, session: str) -> None:
+    """The organiser sends the sheet of a session back, with an agent who came."""
+    sheet = f"Identifiant;Présence;Numéro de séance\n{year.people[agent].agent_id};présence;1\n"
+    await year.organise("POST", session, "attendance.csv", sheet)
+
+
+async def is_enrolled_by_hand(year: Year, agent: str, session: str) -> None:
+    """The organiser enrols an agent at the door."""
+    block = year.people[agent].as_json()
+    del block["agent_id"]
+    await year.organise("POST", session, "enrolments", block)
+
+
+async def keeps_one(year: Year, session: str, stays: str, ends: str) -> None:
+    """The organiser sees that two entries of the roster are one person, and keeps one."""
+    roster = await year.roster(session)
+    kept, ended = roster[year.people[stays].email], roster[year.people[ends].email]
+    if ended["enrolment_id"] not in kept["same_person"]:
+        raise LocalStackError(f"the roster does not show that {stays} and {ends} are one person")
+    path = f"/api/v1/enrolments/{kept['enrolment_id']}/join"
+    await year.enrolment.call("POST", path, {"enrolment_id": ended["enrolment_id"]})
+
+
+async def writes(year: Year, session: str, text: str, send_at: str) -> None:
+    """The organiser writes to the agents of a session, at a time."""
+    await year.organise("POST", session, "messages", {"text": text, "send_at": iso(send_at)})
+
+
+async def publishes_replay(year: Year, session: str, theme: str) -> None:
+    """The organiser opens the recording to everyone."""
+    recording = {
+        "session_id": year.sessions[session],
+        "title": "L’IA et les marchés publics, l’enregistrement",
+        "url": f"https://videos.example.org/replays/{session}",
+        "themes": [theme],
+    }
+    await year.catalogue.call("POST", "/api/v1/replays", recording)
+
+
+async def publishes_resource(year: Year, kind: str, title: str, theme: str) -> None:
+    """The CNFPT opens a dossier documentaire or an e-communauté (`kind`) to everyone."""
+    resource = {
+        "kind": kind,
+        "title": title,
+        "url": f"https://ressources.example.org/{kind}",
+        "themes": [theme],
+        "organiser": "inset-dunkerque",
+    }
+    await year.catalogue.call("POST", "/api/v1/resources", resource)
+
+
+async def proposes(year: Year, name: str) -> None:
+    """The delegation makes a proposal to the authority that asked for training."""
+    await _answer_authority(year, name, answer="proposed")
+
+
+async def agrees(year: Year, name: str, title: str, day: str) -> None:
+    """The delegation agrees; the private session gets the name of the request."""
+    session = {
+        "offer_id": "sur-mesure-enjeux-ia",
+        "title": title,
+        "starts_at": iso(f"{day} 09:30"),
+        "ends_at": iso(f"{day} 17:00"),
+        "timezone": "Europe/Paris",
+        "capacity": 12,
+        "venue": "Hôtel de ville",
+    }
+    answered = await _answer_authority(year, name, answer="agreed", session=session)
+    year.sessions[name] = answered["session_id"]
+
+
+async def _answer_authority(year: Year, name: str, **answer: object) -> dict[str, Any]:
+    path = f"/api/v1/bespoke-requests/{year.bespoke[name]}/answers"
+    return await year.catalogue.call("POST", path, {"advisor": _ADVISOR, **answer})
+
+
+async def wants_letters(year: Year, at: str, delegation: str, **contacts: str) -> None:
+    """The addresses of a delegation's staff are set; the notifier then writes the letters of the morning.
+
+    It does so once it has read the decisions before `at`, and looks once a minute: it is started again.
+    """
+    moment = paris(at)
+
+    async def decisions_are_read() -> bool:
+        async with reading(year.stack.database_url("notifier")) as database:
+            return bool(await database.fetchval(_DECISIONS_ARE_READ, moment))
+
+    await _until(decisions_are_read, "the notifier's progress to this morning")
+    processes = [process for process in year.stack.services if process.service == "notifier"]
+    wanted = {role: [year.people[agent].email] for role, agent in contacts.items()}
+    for process in processes:
+        process.env = {**process.env, "DELEGATION_CONTACTS": json.dumps({delegation: wanted})}
+    await asyncio.to_thread(start_again, processes)
+
+
+Verb = Callable[..., Awaitable[None]]
+VERBS: Mapping[str, Verb] = {
+    verb.__name__: verb
+    for verb in (
+        *(asks, accepts, moves, ask_together, withdraws, is_approved, asks_for_training, nominates),
+        *(sends_what_is_not_valid, is_corrected, subscribes, unsubscribes, is_forgotten),
+        *(opens, gives_address, loses_link, follows, comes_back),
+        *(imports, postpones, changes_days, cancels, ranks, attends, is_absent, attends_by_sheet),
+        *(is_enrolled_by_hand, keeps_one, writes, publishes_replay, publishes_resource, proposes, agrees),
+        wants_letters,
+    )
+}

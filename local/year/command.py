@@ -1,17 +1,17 @@
 """`year`: the whole year, on a broker of each kind or on one; shown, and compared with what is expected."""
 
 import asyncio
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from local import credentials, kafka
+from local.api_client import ApiClient
 from local.clock import MovedClock
-from local.demo.api_client import ApiClient
-from local.demo.day import connection_of
 from local.demo.portal import Portal, signing_keys
 from local.failures import LocalStackError
 from local.folder import remove_data
@@ -19,14 +19,13 @@ from local.running import signals_interrupt
 from local.servers import BrokerKind
 from local.services import SERVICES
 from local.stack import Stack, StackOptions
-from local.tansu import TansuBroker
 from local.year import situations
 from local.year.acts import Year, paris
 from local.year.hearing import Answers, heard_by
-from local.year.keeping import Finding, look_for_everybody
+from local.year.keeping import RETENTION, Finding, look_for_everybody
 from local.year.quiet import Quiet
 from local.year.script import Say, Script
-from local.year.timeline import NOT_BUILT, Timeline, compare, shown
+from local.year.timeline import Timeline, compare
 
 ANNOUNCEMENT = "2025-02-26 09:00"
 _PORTAL = "portail-de-l-annee"
@@ -35,7 +34,7 @@ _PORTAL = "portail-de-l-annee"
 def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
     """Play the year and return the exit code: 0 when everybody heard what they are to hear.
 
-    `broker` None: one year on each, on Apache Kafka where it can run.
+    Without a `broker` a year is played on each, on Apache Kafka if it can run.
     """
     brokers: list[BrokerKind] = [broker] if broker is not None else ["embedded", "kafka"]
     problem = kafka.missing_tools()
@@ -45,7 +44,7 @@ def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
 
     def play(kind: BrokerKind) -> int:
         if kind == "kafka" and problem is None:
-            kafka.prepare()  # fetched by this hour: no server's certificate is valid in another year
+            kafka.prepare()  # fetched now: no server's certificate is valid in another year
         with MovedClock.lend(paris(ANNOUNCEMENT)) as clock:
             return _play(StackOptions(broker=kind, directory=directory), clock, say)
 
@@ -53,7 +52,7 @@ def year(broker: BrokerKind | None, directory: Path, say: Say) -> int:
 
 
 def in_turn(brokers: Sequence[BrokerKind], play: Callable[[BrokerKind], int], say: Say) -> int:
-    """Play it on one after the other. The first signal ends what is played, and no other is begun."""
+    """Play it on one after the other. The first signal ends the year that is played, and begins no other."""
     with signals_interrupt():
         try:
             return max([play(kind) for kind in brokers])
@@ -72,11 +71,11 @@ def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
         options,
         data=options.directory / "data",
         fresh=True,
-        extra={**options.extra, **situations.SETTINGS, "PORTALS_FILE": str(portals)},
+        offer_day=lambda _: paris(ANNOUNCEMENT).date(),
+        extra={**options.extra, **_settings(), "PORTALS_FILE": str(portals)},
     )
     say(f"Starting Parcours on {ANNOUNCEMENT[:10]}, with the broker {options.broker} …")
     with Stack(options, say) as stack:
-        say(stack.load_offer(ANNOUNCEMENT[:10]))
         timelines, findings = asyncio.run(_walk(stack, clock, portals, say))
         say("Stopping …")
     agreed = _report(timelines, findings, say)
@@ -89,64 +88,60 @@ def _play(options: StackOptions, clock: MovedClock, say: Say) -> int:
     return 0 if agreed else 1
 
 
+def _settings() -> dict[str, str]:
+    """Return the addresses of this year's organisers, and the address that letters come back to."""
+    people, _ = situations.load()
+    contacts = {name: {"organisers": [people[name].email]} for name in ("inet", "bretagne")}
+    return {"DELEGATION_CONTACTS": json.dumps(contacts), "BOUNCE_ADDRESS": "retours@cnfpt.example"}
+
+
 async def _walk(
     stack: Stack, clock: MovedClock, portals: Path, say: Say
 ) -> tuple[dict[str, list[Timeline]], list[Finding]]:
     """Walk through the year and the years of retention. Returns what was heard and who was found."""
     urls = {service: stack.database_url(service) for service in SERVICES}
+    people, played = situations.load()
     async with AsyncExitStack() as connections:
         enter = connections.enter_async_context
-        answers = await enter(
-            Answers.follow(f"portal.answers.{_PORTAL}", connection_of(stack, "year-reader"))
-        )
+        answers = await enter(Answers.follow(f"portal.answers.{_PORTAL}", stack.kafka_client("year-reader")))
         portal = await enter(
             Portal.connect(
                 _PORTAL,
                 signing_keys(portals, [_PORTAL])[_PORTAL],
-                connection_of(stack, "year-portal"),
-                idempotent=not isinstance(stack.broker, TansuBroker),
+                stack.kafka_client("year-portal"),
+                idempotent=stack.broker_is_idempotent,
                 now=clock.now,
             )
         )
-        plays = Year(
-            stack,
-            portal,
-            await enter(ApiClient.connect("catalogue", stack.url("catalogue"), stack.token)),
-            await enter(ApiClient.connect("enrolment service", stack.url("enrolment"), stack.token)),
-        )
+        apis = {
+            service: await enter(ApiClient.connect(service, stack.url(service), stack.token))
+            for service in SERVICES
+        }
+        plays = Year(stack, people, portal, apis=apis)
         await plays.find_mooc()
-        quiet = await enter(Quiet.look(urls, connection_of(stack, "year-auditor"), clock))
+        quiet = await enter(Quiet.look(urls, stack.kafka_client("year-auditor"), clock))
         script = Script(clock, plays, quiet, say)
-        findings = await script.play(situations.ALL, urls)
+        findings = await script.play(played, urls)
         timelines = {
             f"{number}. {situation.title}  [{situation.rules}]": [
-                compare(listener.name, listener.expected, heard_by(listener, plays.letters, answers))
+                compare(listener.name, listener.expected, heard_by(listener, plays, answers))
                 for listener in situation.listeners
             ]
-            for number, situation in enumerate(situations.ALL, start=1)
+            for number, situation in enumerate(played, start=1)
         }
-        for retention in situations.RETENTION:
+        for retention in RETENTION:
             await script.go_to(paris(retention.at))
             await script.start_services_again()
             findings.append(await look_for_everybody(urls, retention))
     return timelines, findings
 
 
-def _report(timelines: dict[str, list[Timeline]], findings: Sequence[Finding], say: Say) -> bool:
+def _report(timelines: Mapping[str, list[Timeline]], findings: Sequence[Finding], say: Say) -> bool:
     """Say what was heard, and who is still known; return whether all is as it should be."""
     for title, of_situation in timelines.items():
-        say(f"\n{title}")
-        for timeline in of_situation:
-            say("\n".join(shown(timeline)))
-    say("\nWho is still known")
-    for finding in findings:
-        say(f"  {finding}")
-    lines = [
-        line for of_situation in timelines.values() for timeline in of_situation for line in timeline.lines
-    ]
-    differences = sum(
-        timeline.differences for of_situation in timelines.values() for timeline in of_situation
-    )
-    to_come = sum(line.verdict == NOT_BUILT for line in lines)
-    say(f"\n{len(lines)} lines, {differences} not as expected, {to_come} not built yet")
+        say("\n".join(["", title, *map(str, of_situation)]))
+    say("\n".join(["", "Who is still known", *(f"  {finding}" for finding in findings)]))
+    heard = [timeline for of_situation in timelines.values() for timeline in of_situation]
+    differences = sum(timeline.differences for timeline in heard)
+    say(f"\n{sum(len(timeline.lines) for timeline in heard)} lines, {differences} not as expected")
     return not differences and not any(finding.wrong for finding in findings)

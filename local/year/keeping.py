@@ -1,21 +1,21 @@
-"""For whom the databases still have anything: looked for by mark and name, in every table."""
+"""About whom the databases still have anything: searched by mark and name, in every table."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import asyncpg
 
-from local.demo.observed import reading
-from local.demo.people import Agent
-from local.year.people import MARK
+from local.observing import reading
+from local.people import Agent
+from local.year.situations import MARK
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Where nobody of the year may be any more at a moment, and where somebody still must be.
+    """Tables that have nobody of the year any more at a moment, and tables that still must have somebody.
 
-    Tables as `service.table`; `*` stands for any. `why`: the periods in the register of personal data.
+    Tables are `service.table`; `*` stands for any. `why` names the period in docs/personal-data.md.
     """
 
     at: str
@@ -24,9 +24,26 @@ class Retention:
     there: Collection[str] = ()
 
 
+RETENTION: Sequence[Retention] = (
+    Retention(
+        "2025-12-01 10:00",
+        "90 days after the last letter the mails are gone",
+        gone=["notifier.mail"],
+        there=["enrolment.enrolment", "notifier.enrolment"],
+    ),
+    Retention(
+        "2026-10-01 10:00",
+        "a year later addresses are gone, and who was refused, withdrew or waited",
+        gone=["notifier.*", "catalogue.*", "enrolment.request", "enrolment.correction"],
+        there=["enrolment.enrolment"],
+    ),
+    Retention("2030-10-01 10:00", "five years later nobody is known", gone=["*"]),
+)
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What was found at a moment; `wrong`: who should not be there, or should."""
+    """What was found at a moment, and what is `wrong` with it."""
 
     at: str
     why: str
@@ -41,20 +58,26 @@ class Finding:
 
 async def look_for_everybody(urls: Mapping[str, str], retention: Retention) -> Finding:
     """Look for anybody of the year."""
-    rows = await _rows_with(urls, [MARK])
-    return Finding(retention.at, retention.why, rows, judge(retention, rows))
+    return await _look(urls, retention, [MARK])
 
 
 async def look_for(urls: Mapping[str, str], agent: Agent, at: str) -> Finding:
-    """Look for somebody who was to be forgotten: by identifier, address and name."""
-    rows = await _rows_with(urls, [agent.agent_id, agent.email, agent.family_name])
-    name = f"{agent.given_name} {agent.family_name}"
-    retention = Retention(at, f"{name} is forgotten within a day", ["*"])
-    return Finding(at, retention.why, rows, judge(retention, rows))
+    """Look for an agent who was to be forgotten: by identifier, address and name."""
+    retention = Retention(at, f"{agent.name} is forgotten within a day", ["*"])
+    return await _look(urls, retention, [agent.agent_id, agent.email, agent.family_name])
+
+
+async def _look(urls: Mapping[str, str], retention: Retention, sought: Collection[str]) -> Finding:
+    rows: dict[str, int] = {}
+    for service, url in urls.items():
+        async with reading(url) as database:
+            counts = await _tables_with(database, sought)
+        rows |= {f"{service}.{table}": count for table, count in counts.items()}
+    return Finding(retention.at, retention.why, rows, judge(retention, rows))
 
 
 def judge(retention: Retention, rows: Mapping[str, int]) -> list[str]:
-    """Return what is wrong with whom these tables have."""
+    """Return what is wrong if these tables have somebody."""
     kept = [
         f"{table} still knows somebody"
         for table in rows
@@ -68,17 +91,8 @@ def judge(retention: Retention, rows: Mapping[str, int]) -> list[str]:
     return kept + lost
 
 
-async def _rows_with(urls: Mapping[str, str], sought: Collection[str]) -> dict[str, int]:
-    """Return in how many rows of which tables any of these is."""
-    found: dict[str, int] = {}
-    for service, url in urls.items():
-        async with reading(url) as database:
-            counts = await _tables_with(database, sought)
-        found |= {f"{service}.{table}": count for table, count in counts.items()}
-    return found
-
-
 async def _tables_with(database: asyncpg.Connection, sought: Collection[str]) -> dict[str, int]:
+    """Return by table the number of rows with anything sought."""
     tables = await database.fetch(
         "SELECT format('%I.%I', table_schema, table_name) AS name FROM information_schema.tables "
         "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"

@@ -10,16 +10,16 @@ from typing import Any
 import asyncpg
 
 from local.clock import MovedClock
-from local.demo.observed import all_is_read, reading
 from local.failures import LocalStackError
+from local.observing import all_is_read, reading
 from local.services import SERVICES
+from local.year.acts import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 90.0
-EPOCH = datetime.fromtimestamp(0, UTC)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _STEADY_SECONDS = 2.5
-"""For so long nothing may happen: each job of the services looks once a second."""
+"""Nothing may happen for so long: each job of the services looks once a second."""
 _SETTLED_SECONDS = 0.5
-"""For so long after an act whose effect needs no clock."""
+"""The same after an act whose effect needs no clock."""
 
 _COMMON = """
     SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL AND held IS NULL)
@@ -57,7 +57,7 @@ class Quiet:
     async def look(
         cls, urls: Mapping[str, str], connection: Mapping[str, Any], clock: MovedClock
     ) -> AsyncIterator["Quiet"]:
-        """Give one that is connected to the services' databases. `connection`: to the broker."""
+        """Connect to the services' databases; `connection` says how aiokafka reaches the broker."""
         async with AsyncExitStack() as connections:
             databases = {
                 service: await connections.enter_async_context(reading(urls[service])) for service in SERVICES
@@ -70,7 +70,7 @@ class Quiet:
 
     async def settle(self) -> None:
         """Return once nothing is left to do that is known of, without waiting for the services' clocks."""
-        await self._until_steady(EPOCH, _SETTLED_SECONDS)
+        await self._until_steady(_EPOCH, _SETTLED_SECONDS)
 
     async def wait_until_all_is_read(self) -> None:
         """Return once the services have read all topics to the end, which takes seconds to find out."""

@@ -1,4 +1,4 @@
-"""The walk through the calendar: the clock is moved from stop to stop, what is due there is done."""
+"""The walk through the calendar: the clock is moved from stop to stop, and what is due there is done."""
 
 import time
 from collections import defaultdict
@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 
 from local.clock import MovedClock
 from local.failures import LocalStackError
-from local.year.acts import PARIS, Act, Year, paris, start_again
+from local.year.acts import PARIS, Year, paris, start_again
 from local.year.keeping import Finding, look_for
 from local.year.quiet import Quiet
-from local.year.situation import Situation
+from local.year.situations import Act, Situation
 from local.year.timeline import parse
 
 Say = Callable[[str], None]
@@ -20,18 +20,14 @@ _LETTERS_WAIT = timedelta(minutes=2)
 
 
 def stops(situations: Iterable[Situation]) -> Mapping[datetime, Sequence[Act]]:
-    """Return each moment at which the clock is to stop, in order, and what is done then."""
+    """Return each moment at which the clock stops, in order, and what is done then."""
     acts: dict[datetime, list[Act]] = defaultdict(list)
     for situation in situations:
         for act in situation.acts:
             acts[paris(act.at)].append(act)
-        moments = [paris(written) for written in (*situation.stops, *situation.forgotten)]
-        moments += [
-            paris(f"{heard.day}{_HOUR}")
-            for listener in situation.listeners
-            for heard in parse(listener.expected)[0]
-        ]
-        for moment in moments:
+        heard = [event for listener in situation.listeners for event in parse(listener.expected)]
+        written = [*situation.stops, *situation.forgotten, *(f"{event.day}{_HOUR}" for event in heard)]
+        for moment in map(paris, written):
             acts.setdefault(moment, [])
     return dict(sorted(acts.items()))
 
@@ -48,39 +44,33 @@ class Script:
     async def play(self, situations: Sequence[Situation], urls: Mapping[str, str]) -> list[Finding]:
         """Go from stop to stop until the last is over and all is read.
 
-        Returns whether who was to be forgotten is found in the databases.
+        Returns whether the agents who were to be forgotten are found in the databases.
         """
         findings: list[Finding] = []
         began, day = time.monotonic(), date.min
-        for moment, acts in stops(situations).items():
-            if moment.date() != day:
-                day = moment.astimezone(PARIS).date()
-                self._say(f"{time.monotonic() - began:5.0f} s  {day:%d/%m/%Y}")
-            try:
+        try:
+            for moment, acts in stops(situations).items():
+                if moment.date() != day:
+                    day = moment.astimezone(PARIS).date()
+                    self._say(f"{time.monotonic() - began:5.0f} s  {day:%d/%m/%Y}")
                 await self._stop(moment, acts)
-            except LocalStackError as error:
-                return [*findings, Finding(str(day), "the year ended here", {}, [str(error)])]
-            for situation in situations:
-                for at, agent in situation.forgotten.items():
+                for at, agent in [item for each in situations for item in each.forgotten.items()]:
                     if paris(at) == moment:
                         findings.append(await look_for(urls, agent, at))
-        try:
             await self._quiet.wait_until_all_is_read()
         except LocalStackError as error:
-            findings.append(Finding(str(day), "not all was read", {}, [str(error)]))
-        self._year.letters.look()
+            findings.append(Finding(str(day), "the year ended here", {}, [str(error)]))
         return findings
 
     async def _stop(self, moment: datetime, acts: Sequence[Act]) -> None:
         await self.go_to(moment)
         for act in acts:
-            # One after the other: what two people do in the same minute is to have an order.
+            # One after the other: what two people do in the same minute has an order.
             await act.does(self._year)
             await self._quiet.settle()
         if acts:
-            # A letter may wait for what it is to say, for a minute.
+            # A letter may wait for a minute for what it says.
             await self.go_to(self._clock.now() + _LETTERS_WAIT)
-        self._year.letters.look()
 
     async def go_to(self, moment: datetime) -> None:
         """Move the clock, and wait until what was due meanwhile is done."""

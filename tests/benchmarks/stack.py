@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import aiosmtplib
 
-from local.mailbox import MailboxServer
+from local.mailbox.server import MailboxServer
 from local.postgres import PostgresServer
 
 MAILS = 2_000

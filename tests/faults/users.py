@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from local.demo.api_client import ApiClient, submit_page
+from local.api_client import ApiClient, submit_page
 from shared import clock
 from shared.events.portal import BespokeTrainingRequested, EnrolmentRequested, WithdrawalRequested
 from shared.events.topics import Topic

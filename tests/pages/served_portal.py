@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 
+from local.people import Agent
 from local.portal.envelope import Envelope, signed
 from local.portal.exchange import Exchange
 from local.portal.journal import Journal
 from local.portal.offer import Offer
 from local.portal.pages import pages
-from local.portal.people import STAFF, PortalAgent
+from local.portal.people import STAFF
 from local.portal.requests import Request, bespoke, group, seat
 from tests.unit.local.portal.test_pages import SESSION, SETTINGS, catalogue
 
@@ -68,12 +69,12 @@ async def portal(_url: str, folder: Path, _address: str) -> AsyncIterator[tuple[
     upstream = httpx.AsyncClient(
         base_url="http://catalogue.example", transport=httpx.MockTransport(catalogue)
     )
-    journal.add_agent(PortalAgent("EX-900", "a@b.example", "Anne-Marie", "D" * 80, "agent", ZOE.employer))
+    journal.add_agent(Agent("EX-900", "a@b.example", "Anne-Marie", "D" * 80, "agent", ZOE.employer))
     for number, (name, members) in enumerate(STATES):
         session_id = SESSION[:-1] + str(number)
         journal.add_request(a_request(seat(session_id, ZOE)))
         journal.add_answers([(an_answer(name, number, session_id, **members), 0, number)])
-    journal.add_request(a_request(group(SESSION, [LOIC, ANAIS], ZOE.employer, all_or_nothing=True)))
+    journal.add_request(a_request(group(SESSION, [LOIC, ANAIS], all_or_nothing=True)))
     asked = a_request(bespoke(ZOE.employer, "enjeux-ia", 15, "Au printemps"))
     journal.add_request(asked)
     agreed = {"request_id": asked.id, "siret": SIRET, "answer": "agreed", "agent": None}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("services", "shared", "local", "tests")
-OF_OTHERS = ("local/demo", "local/portal", "local/year")
+OF_OTHERS = ("local/demo", "local/model", "local/observing", "local/people", "local/portal", "local/year")
 """Written as somebody else would write them, or to check the services: they have names of their own."""
 OF_EACH_SERVICE = {"Settings", "SessionRow", "EnrolmentRow", "TrainerRow", "Kind"}
 """Each service has its settings and tables of its own, and what it calls a kind; none imports another's."""

@@ -26,18 +26,20 @@ def directory(tmp_path: Path) -> Iterator[Path]:
         unprivileged.remove_data(tmp_path / "postgres")
 
 
-async def test_a_database_belongs_to_its_own_role_alone(postgres: PostgresServer) -> None:
-    catalogue = postgres.create_database("own_catalogue")
-    enrolment = postgres.create_database("own_enrolment")
-
-    connection = await asyncpg.connect(catalogue)
+async def test_a_database_belongs_to_its_own_role_alone_and_is_made_once(postgres: PostgresServer) -> None:
+    own, other = postgres.create_database("own_catalogue"), postgres.create_database("own_enrolment")
+    assert postgres.create_database("own_catalogue") == own
+    connection = await asyncpg.connect(own)
     await connection.execute("CREATE TABLE seat (id int)")
-    assert await connection.fetchval("SELECT current_user") == "own_catalogue"
     await connection.close()
-
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asyncpg.connect(catalogue.removesuffix("own_catalogue") + "own_enrolment")
-    assert enrolment.endswith(f"127.0.0.1:{postgres.port}/own_enrolment")
+        await asyncpg.connect(own.removesuffix("own_catalogue") + "own_enrolment")
+    assert other.endswith(f"127.0.0.1:{postgres.port}/own_enrolment")
+    copied = await asyncpg.connect(postgres.fresh_database(owner="own_catalogue", template="own_catalogue"))
+    await copied.execute("INSERT INTO seat VALUES (1)")
+    await copied.close()
+    with pytest.raises(ValueError, match="not a name"):
+        postgres.create_database("x; DROP DATABASE postgres")
 
 
 async def test_nobody_enters_without_the_password(postgres: PostgresServer) -> None:
@@ -46,94 +48,39 @@ async def test_nobody_enters_without_the_password(postgres: PostgresServer) -> N
     assert stat.S_IMODE((postgres.directory / "secret").stat().st_mode) == 0o600
 
 
-async def test_a_fresh_database_can_copy_a_migrated_one(postgres: PostgresServer) -> None:
-    template = postgres.create_database("template_of_test")
-    connection = await asyncpg.connect(template)
-    await connection.execute("CREATE TABLE offer (id int)")
-    await connection.close()
-
-    copy = postgres.fresh_database(owner="template_of_test", template="template_of_test")
-
-    connection = await asyncpg.connect(copy)
-    await connection.execute("INSERT INTO offer VALUES (1)")
-    await connection.close()
-
-
-def test_creating_a_database_again_keeps_it_and_gives_the_same_url(postgres: PostgresServer) -> None:
-    first = postgres.create_database("twice")
-    assert postgres.create_database("twice") == first
-
-
-def test_a_name_that_is_not_a_name_is_refused(postgres: PostgresServer) -> None:
-    with pytest.raises(ValueError, match="not a name"):
-        postgres.create_database("x; DROP DATABASE postgres")
-
-
-def test_the_server_is_durable_unless_told_otherwise(directory: Path) -> None:
+def test_data_outlives_a_stop_and_a_kill_and_a_stop_leaves_nothing_running(directory: Path) -> None:
     with PostgresServer.start(directory) as server:
         assert server.execute("SHOW fsync; SHOW synchronous_commit; SHOW full_page_writes;") == "on\non\non"
-
-
-async def test_data_outlives_a_stop_and_a_kill(directory: Path) -> None:
-    with PostgresServer.start(directory) as server:
-        url = server.create_database("kept")
-        connection = await asyncpg.connect(url)
-        await connection.execute("CREATE TABLE fact AS SELECT 1 AS n")
-        await connection.close()
-        port = server.port
+        server.create_database("kept")
+        server.execute("CREATE TABLE fact AS SELECT 1 AS n", "kept")
+        pid, port = server.pid, server.port
+    assert not psutil.pid_exists(pid)
+    assert is_free(port)
 
     with PostgresServer.start(directory) as server:
         assert server.port == port, "the port of the last time is kept while it is free"
         server.execute("INSERT INTO fact VALUES (2)", "kept")
         server.kill()
-        assert not server.running()
+        pid_file = server._data / "postmaster.pid"
+        lines = pid_file.read_text().split("\n")
+        pid_file.write_text("\n".join(["1", *lines[1:]]))  # 1 is alive, and is not Postgres
         server.restart()
         assert server.execute("SELECT sum(n) FROM fact", "kept") == "3"
 
 
-def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(directory: Path) -> None:
-    with PostgresServer.start(directory, durable=False) as server:
-        server.kill()
-        pid_file = server._data / "postmaster.pid"
-        lines = pid_file.read_text().split("\n")
-        pid_file.write_text("\n".join(["1", *lines[1:]]))  # 1 is alive, and is not Postgres
-
-        server.restart()
-
-        assert server.execute("SELECT 1") == "1"
-
-
-def test_a_server_whose_supervisor_is_gone_is_replaced(directory: Path) -> None:
+def test_a_directory_or_a_port_in_use_is_refused_in_one_line_and_an_abandoned_server_replaced(
+    postgres: PostgresServer, directory: Path
+) -> None:
+    with pytest.raises(LocalStackError, match=f"port {postgres.port}.* in use"):
+        PostgresServer.start(directory, port=postgres.port, durable=False)
     abandoned = PostgresServer.start(directory, durable=False)
+    with pytest.raises(LocalStackError, match="another running stack"):
+        PostgresServer.start(directory, durable=False)
     abandoned._lock.close()  # as the kernel does when the supervisor is killed
-
     with PostgresServer.start(directory, durable=False) as server:
         assert server.pid != abandoned.pid
         assert server.execute("SELECT 1") == "1"
     assert not abandoned.running()
-
-
-def test_a_directory_in_use_is_refused_in_one_line(directory: Path) -> None:
-    with (
-        PostgresServer.start(directory, durable=False),
-        pytest.raises(LocalStackError, match="another running stack"),
-    ):
-        PostgresServer.start(directory, durable=False)
-
-
-def test_a_busy_port_is_refused_in_one_line(postgres: PostgresServer, directory: Path) -> None:
-    with pytest.raises(LocalStackError, match=f"port {postgres.port}.* in use"):
-        PostgresServer.start(directory, port=postgres.port, durable=False)
-    with PostgresServer.start(directory, durable=False):
-        pass  # and the directory was let go
-
-
-def test_stopping_leaves_no_process_and_a_free_port(directory: Path) -> None:
-    server = PostgresServer.start(directory, durable=False)
-    pid, port = server.pid, server.port
-    server.stop()
-    assert not psutil.pid_exists(pid)
-    assert is_free(port)
 
 
 @as_root

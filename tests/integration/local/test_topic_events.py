@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from local.observing import following
 from local.tansu import TansuBroker
-from local.topic_events import following
 from tests.integration.local.test_brokers import create_topic
 
 HEADERS = [

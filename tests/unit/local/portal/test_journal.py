@@ -9,7 +9,7 @@ from pathlib import Path
 from local.portal import envelope, requests
 from local.portal.envelope import Envelope
 from local.portal.journal import Journal
-from local.portal.people import STAFF, PortalAgent
+from local.portal.people import STAFF, new_agent
 
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 
@@ -27,7 +27,7 @@ def an_answer(event_id: str, source: str = "/services/enrolment") -> Envelope:
 async def test_what_is_kept_is_the_same_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "portal" / "journal.jsonl"
     journal, first, second = Journal(path), a_request(), a_request()
-    newcomer = PortalAgent.new("Zoé", "Dürand", "zoe@ville.example", "agent", STAFF[0].employer)
+    newcomer = new_agent("Zoé", "Dürand", "agent", STAFF[0].employer, "zoe@ville.example")
     journal.add_request(first)
     journal.add_request(second)
     journal.acknowledge(first, 3, 17)

@@ -359,7 +359,7 @@ async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_o
         ("SeatOffered", {"hold_until": "2026-12-01T11:00:00Z"}, "Accepter la place"),
         ("SeatOfferLapsed", {"cause": "declined"}, "Redemander une place"),
         ("EnrolmentPending", {"awaiting": "employer_approval"}, "L’employeur doit donner son accord"),
-        ("EnrolmentRefused", {"reason": "session_full"}, "Toutes les places sont prises"),
+        ("EnrolmentRefused", {"reason": "session_full"}, "Session complète."),
         ("EnrolmentWithdrawn", {"by": "session_cancelled"}, "La session est annulée"),
         ("SeatNotObtained", {"reason": "line_ended"}, "La liste d’attente est close"),
     ],

@@ -1,21 +1,23 @@
-"""The example portal speaks the contract without importing it; the services' reader judges."""
+"""The portals speak the contract without importing it; the services' reader judges."""
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 
 import pytest
+from stdnum.fr import siret
 
+from local.demo.portal import Headers, malformed_records, record_of
+from local.people import Population
 from local.portal import envelope, requests
-from local.portal.envelope import Envelope
 from local.portal.people import AUTHORITIES, STAFF, invented
 from local.portal.requests import Request
 from local.portal.signing import SigningKey
 from shared.events import BY_TYPE, Event
 from shared.events.cloudevents import Received, Record, SendingPortal
+from shared.events.outcomes import RejectionCode
 from shared.messaging.portals import registry
 from shared.messaging.portals.admission import Rejected, admit
 
@@ -30,28 +32,36 @@ PORTAL = registry.Portal.model_validate(
         "keys": [{"id": KEY.id, "secret": f"whsec_{base64.b64encode(KEY.secret).decode()}"}],
     }
 )
+NOW = datetime.now(UTC)
 ZOE = STAFF[0]
 AUTHORITY = ZOE.employer
 ALL_REQUESTS: Sequence[Request] = (
     requests.seat(SESSION, ZOE),
-    requests.group(SESSION, STAFF[:3], AUTHORITY, all_or_nothing=True),
-    requests.withdrawal(SESSION, ZOE.agent_id, by="employer", reason="Empêchement"),
-    requests.offer_answer(SESSION, ZOE.agent_id, accepted=True),
-    requests.swap(SESSION, ZOE.agent_id, ELSEWHERE),
-    requests.swap(SESSION, ZOE.agent_id, ELSEWHERE, [{"question_id": "repas", "value": "végétarien"}]),
-    requests.correction(ZOE.agent_id, "zoe@ville-exemple.fr"),
-    requests.subscription(ZOE, "les-fondamentaux-de-l-ia", subscribed=True),
-    requests.erasure(ZOE.agent_id, datetime(2026, 11, 27, 9, 0, tzinfo=UTC)),
-    requests.approval(SESSION, ZOE.agent_id, AUTHORITY, granted=False, reason=None),
-    requests.bespoke(AUTHORITY, "enjeux-ia", 15, None),
+    requests.group(SESSION, STAFF[:3], all_or_nothing=True),
+    requests.withdrawal(SESSION, ZOE, by="employer", reason="Empêchement"),
+    requests.offer_answer(SESSION, ZOE, accepted=True),
+    requests.swap(SESSION, ZOE, ELSEWHERE),
+    requests.swap(SESSION, ZOE, ELSEWHERE, [{"question_id": "repas", "value": "végétarien"}]),
+    requests.correction(ZOE, "zoe@ville-exemple.fr"),
+    requests.subscription(ZOE, subscribed=True, offer="les-fondamentaux-de-l-ia"),
+    requests.subscription(ZOE, subscribed=False, theme="enjeux-ia"),
+    requests.erasure(ZOE, NOW),
+    requests.approval(SESSION, ZOE, granted=False),
+    requests.bespoke(AUTHORITY, "enjeux-ia", 15),
     requests.nomination(SESSION, STAFF[:3], AUTHORITY),
 )
 
 
-def admitted(sent: Envelope) -> Received[Event] | Rejected:
-    headers = tuple((name, value.encode()) for name, value in sent.headers)
-    record = Record(sent.topic, 0, 0, None, sent.value, headers, datetime.now(UTC))
+def admitted(topic: str, value: bytes | None, headers: Headers) -> Received[Event] | Rejected:
+    record = Record(topic, 0, 0, None, value, tuple(headers), datetime.now(UTC))
     return admit(record, registry.Portals([PORTAL]), [])
+
+
+def accepted(request: Request, *, structured: bool = False) -> Received[Event]:
+    _, value, headers = record_of(request, PORTAL.source, KEY, NOW, structured=structured)
+    received = admitted(request.topic, value, headers)
+    assert isinstance(received, Received), received
+    return received
 
 
 def test_the_example_of_the_contract_has_the_signature_that_the_contract_says() -> None:
@@ -67,41 +77,54 @@ def test_the_example_of_the_contract_has_the_signature_that_the_contract_says() 
     assert key.sign(attributes, value) == b"v1,kLlrbAPvxvGcaSwpm+f4kE6oitj09AtRuiFnKFeyNm4="
 
 
+@pytest.mark.parametrize("structured", [False, True], ids=["binary", "structured"])
 @pytest.mark.parametrize("request_", ALL_REQUESTS, ids=lambda request: request.name)
-def test_what_it_asks_is_signed_and_as_the_contract_says(request_: Request) -> None:
-    sent = envelope.signed(request_, PORTAL.source, KEY, datetime.now(UTC))
-    received = admitted(sent)
-    assert isinstance(received, Received), received
+def test_what_a_portal_sends_is_signed_and_as_the_contract_says(request_: Request, structured: bool) -> None:
+    received = accepted(request_, structured=structured)
     assert type(received.event) is BY_TYPE[request_.type]
-    assert received.event.key == sent.key == sent.attribute("subject")
-    assert (str(received.id), received.sender) == (sent.id, SendingPortal("exemple", "exemple"))
+    assert (str(received.id), received.event.key) == (request_.id, request_.key)
+    assert received.sender == SendingPortal("exemple", "exemple")
 
 
 def test_a_changed_value_is_not_what_was_signed() -> None:
-    sent = envelope.signed(ALL_REQUESTS[2], PORTAL.source, KEY, datetime.now(UTC))
-    assert isinstance(admitted(replace(sent, data=sent.data | {"agent_id": "another"})), Rejected)
+    sent = envelope.signed(ALL_REQUESTS[2], PORTAL.source, KEY, NOW)
+    headers: Headers = [(name, value.encode()) for name, value in sent.headers]
+    changed = replace(sent, data=sent.data | {"agent_id": "another"})
+    assert isinstance(admitted(sent.topic, changed.value, headers), Rejected)
 
 
-def test_every_authority_and_person_is_one_that_parcours_takes() -> None:
-    agents = [*STAFF, *invented(AUTHORITY, 200, Random(1))]
+def test_every_malformed_record_is_rejected_for_its_fault() -> None:
+    codes = []
+    for _, value, headers in malformed_records(ALL_REQUESTS[0], PORTAL.source, KEY):
+        rejected = admitted("portal.enrolments", value, headers)
+        assert isinstance(rejected, Rejected)
+        codes.append(rejected.code)
+    assert len(codes) >= 12
+    assert codes[-2:] == [RejectionCode.UNKNOWN_TYPE, RejectionCode.NOT_AUTHENTICATED]
+    assert set(codes[:-2]) == {RejectionCode.UNREADABLE, RejectionCode.INVALID}
+
+
+def test_every_invented_authority_and_agent_is_one_that_parcours_takes() -> None:
+    people = Population("abc", Random(1))
+    agents = [*STAFF, *invented(AUTHORITY, 200, Random(1)), *(people.agent() for _ in range(200))]
     assert {agent.employer.siret for agent in STAFF} == set(AUTHORITIES)
     assert len({agent.agent_id for agent in agents}) == len({agent.email for agent in agents}) == len(agents)
-    for authority in AUTHORITIES.values():
-        theirs = [agent for agent in agents if agent.employer == authority]
-        group = requests.group(SESSION, theirs, authority, all_or_nothing=False)
-        received = admitted(envelope.signed(group, PORTAL.source, KEY, datetime.now(UTC)))
-        assert isinstance(received, Received), received
+    assert all(siret.is_valid(agent.employer.siret) for agent in agents)
+    accepted(requests.group(SESSION, agents, all_or_nothing=False))
+
+
+ENROLLED = [("ce_id", b"1"), ("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1")]
 
 
 def test_an_answer_is_read_from_its_record() -> None:
-    headers = [("ce_id", b"1"), ("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1"), ("x-other", None)]
-    answer = envelope.read("portal.answers.exemple", b"IEL-1", json.dumps({"version": 1}).encode(), headers)
+    answer = envelope.read(
+        "portal.answers.exemple", b"IEL-1", b'{"version": 1}', [*ENROLLED, ("x-other", None)]
+    )
     assert (answer.id, answer.name, answer.key) == ("1", "AgentEnrolled", "IEL-1")
     assert answer.data == {"version": 1}
 
 
 @pytest.mark.parametrize("value", [None, b"", b"[]", b"{"])
 def test_what_is_no_event_is_not_taken_for_an_answer(value: bytes | None) -> None:
-    headers = [("ce_id", b"1"), ("ce_type", b"fr.cnfpt.enrolment.AgentEnrolled.v1")]
-    with pytest.raises(ValueError, match=r"is no CloudEvent|Expecting"):
-        envelope.read("portal.answers.exemple", None, value, headers)
+    with pytest.raises(ValueError, match=r"CloudEvent|JSON|Expecting"):
+        envelope.read("portal.answers.exemple", b"IEL-1", value, ENROLLED)

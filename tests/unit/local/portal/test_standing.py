@@ -18,7 +18,7 @@ from local.portal.standing import Standing, Standings
 SESSION = "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a11"
 ZOE, LOIC = STAFF[:2]
 SEAT = requests.seat(SESSION, ZOE)
-WITHDRAWAL = requests.withdrawal(SESSION, ZOE.agent_id, by="agent", reason=None)
+WITHDRAWAL = requests.withdrawal(SESSION, ZOE, by="agent", reason="")
 
 
 def sent(request: Request) -> Travel:
@@ -96,7 +96,7 @@ def test_a_refusal_of_what_changes_nothing_leaves_the_seat_and_is_shown(members:
 
 def test_a_move_is_answered_in_the_other_session_and_ends_the_seat_in_this_one() -> None:
     asked, elsewhere = sent(SEAT), "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a12"
-    moving = sent(requests.swap(SESSION, ZOE.agent_id, elsewhere))
+    moving = sent(requests.swap(SESSION, ZOE, elsewhere))
     gained = heard("AgentEnrolled", moving, session_id=elsewhere, enrolment_id="2")
     before = [asked, heard("AgentEnrolled", asked), moving]
     assert standing_of_zoe(*before).unanswered == {moving.envelope.id}
@@ -108,7 +108,7 @@ def test_a_move_is_answered_in_the_other_session_and_ends_the_seat_in_this_one()
 
 
 def test_a_refused_move_leaves_the_seat_and_is_shown() -> None:
-    asked, moving = sent(SEAT), sent(requests.swap(SESSION, ZOE.agent_id, "other"))
+    asked, moving = sent(SEAT), sent(requests.swap(SESSION, ZOE, "other"))
     refusal = heard("EnrolmentRefused", moving, asked="swap", reason="session_full")
     standing = standing_of_zoe(asked, heard("AgentEnrolled", asked), moving, refusal)
     assert (standing.state, standing.refusal, standing.unanswered) == ("enrolled", refusal, set())
@@ -122,7 +122,7 @@ def test_a_rejected_request_is_rejected_for_the_agent_it_was_about() -> None:
 
 
 def test_a_group_is_answered_agent_by_agent() -> None:
-    group = sent(requests.group(SESSION, [ZOE, LOIC], ZOE.employer, all_or_nothing=False))
+    group = sent(requests.group(SESSION, [ZOE, LOIC], all_or_nothing=False))
     standings = Standings([group, heard("AgentEnrolled", group)])
     states = {each.agent["agent_id"]: each.state for each in standings.all()}
     assert states == {ZOE.agent_id: "enrolled", LOIC.agent_id: "asked"}
@@ -132,7 +132,7 @@ def test_a_group_is_answered_agent_by_agent() -> None:
 
 
 def test_a_bespoke_request_ends_in_the_session_that_was_agreed() -> None:
-    asked = sent(requests.bespoke(ZOE.employer, "enjeux-ia", 15, None))
+    asked = sent(requests.bespoke(ZOE.employer, "enjeux-ia", 15))
     accepted = heard("RequestAccepted", asked, session_id=None, agent=None)
     agreed = heard("BespokeRequestAnswered", asked, answer="agreed", agent=None)
     [request] = Standings([asked, accepted, agreed]).bespoke.values()

@@ -1,8 +1,9 @@
-"""The people of the demonstration: invented agents of invented authorities, with names as France has them."""
+"""Invented agents of invented authorities, with names as France has them."""
 
 import unicodedata
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 GIVEN_NAMES = (
     "Zoé", "Noël", "Anaïs", "Loïc", "Hélène", "François", "Chloé", "Gaëlle", "Jérôme", "Inès", "Maëlys",
@@ -40,27 +41,52 @@ TOWNS = {
 
 
 @dataclass(frozen=True)
+class Authority:
+    """A local authority, whose training officer speaks for it."""
+
+    siret: str
+    name: str
+    delegation: str
+    domain: str
+    officer_name: str = "Nadia Renard"
+
+    @classmethod
+    def of_delegation(cls, delegation: str, mark: str = "") -> "Authority":
+        """Return the authority that a delegation has here; `mark` is a part of its addresses."""
+        domain = f"{plain(TOWNS[delegation])}{mark}.example"
+        return cls(siret(list(TOWNS).index(delegation)), TOWNS[delegation], delegation, domain)
+
+    @property
+    def officer(self) -> dict[str, str]:
+        """The training officer, as a contact."""
+        return {"name": self.officer_name, "email": f"formation@{self.domain}"}
+
+
+@dataclass(frozen=True)
 class Agent:
-    """A local civil servant as their portal knows them."""
+    """A local civil servant, as a portal describes them to Parcours."""
 
     agent_id: str
     email: str
     given_name: str
     family_name: str
     function: str
-    siret: str
-    employer: str
-    delegation: str
+    employer: Authority
 
-    def as_json(self) -> dict[str, object]:
+    @property
+    def name(self) -> str:
+        return f"{self.given_name} {self.family_name}"
+
+    def as_json(self) -> dict[str, Any]:
         """Return the agent block of a request."""
+        employer = self.employer
         return {
             "agent_id": self.agent_id,
             "email": self.email,
             "given_name": self.given_name,
             "family_name": self.family_name,
             "function": self.function,
-            "employer": {"siret": self.siret, "name": self.employer, "delegation": self.delegation},
+            "employer": {"siret": employer.siret, "name": employer.name, "delegation": employer.delegation},
         }
 
 
@@ -77,17 +103,9 @@ class Population:
         self._count += 1
         place = delegation if delegation in TOWNS else self._random.choice(list(TOWNS))
         given, family = self._random.choice(GIVEN_NAMES), self._random.choice(FAMILY_NAMES)
-        town = TOWNS[place]
-        return Agent(
-            agent_id=f"IEL-{self._run}-{self._count:05d}",
-            email=f"{plain(given)}.{plain(family)}.{self._run}{self._count}@{plain(town)}.example",
-            given_name=given,
-            family_name=family,
-            function=function,
-            siret=siret(list(TOWNS).index(place)),
-            employer=town,
-            delegation=place,
-        )
+        employer = Authority.of_delegation(place, f"-{self._run}")
+        address = f"{plain(given)}.{plain(family)}.{self._count}@{employer.domain}"
+        return Agent(f"IEL-{self._run}-{self._count:05d}", address, given, family, function, employer)
 
 
 def siret(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The services' HTTP APIs as an organiser's program calls them, with the demonstration's token."""
+"""The services' HTTP APIs as an organiser's program calls them, and the pages behind links in letters."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +13,7 @@ _MORE_ATTEMPTS = 5
 
 
 class ApiClient:
-    """One service's API. What it refuses or does not answer is a `LocalStackError`."""
+    """One service's API. A refusal, or no answer, raises `LocalStackError`."""
 
     def __init__(self, service: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -36,13 +36,16 @@ class ApiClient:
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None
     ) -> dict[str, Any]:
-        """Return what a request is answered. `body`: JSON, or as a text a sheet (CSV)."""
-        answer = await self._answer(method, path, body)
+        """Return the answer to a request. A `body` is JSON, or a sheet (CSV) if it is a text."""
+        content = {"content": body} if isinstance(body, str) else {"json": body}
+        headers = {"Content-Type": "text/csv; charset=utf-8"} if isinstance(body, str) else {}
+        request = self._client.build_request(method, path, headers=headers, **content)
+        answer = await self._send(request)
         for _ in range(_MORE_ATTEMPTS):
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             await asyncio.sleep(1)  # its database was away for a moment: nothing was done
-            answer = await self._answer(method, path, body)
+            answer = await self._send(request)
         if answer.is_error:
             raise LocalStackError(
                 f"the {self._service} refused {method} {path} with {answer.status_code}: {answer.text[:500]}"
@@ -50,35 +53,33 @@ class ApiClient:
         result: dict[str, Any] = answer.json()
         return result
 
-    async def _answer(self, method: str, path: str, body: Mapping[str, Any] | str | None) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         try:
-            if isinstance(body, str):
-                sheet = {"Content-Type": "text/csv; charset=utf-8"}
-                return await self._client.request(method, path, content=body, headers=sheet)
-            return await self._client.request(method, path, json=body)
+            return await self._client.send(request)
         except httpx.TransportError as error:
-            raise LocalStackError(f"the {self._service} did not answer {method} {path}: {error}") from error
+            what = f"{request.method} {request.url.path}"
+            raise LocalStackError(f"the {self._service} did not answer {what}: {error}") from error
 
     async def exists(self, path: str) -> bool:
-        """Say whether there is such a thing."""
+        """Say whether the API has something at this path."""
         return (await self._client.get(path)).is_success
 
     async def items(self, path: str) -> list[dict[str, Any]]:
         """Return a whole list, however many pages it has."""
         items: list[dict[str, Any]] = []
-        cursor: str | None = None
+        query = f"{path}?limit=100"
         while True:
-            page = await self.call("GET", f"{path}?limit=100" + (f"&cursor={cursor}" if cursor else ""))
+            page = await self.call("GET", query)
             items += page["items"]
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 return items
+            query = f"{path}?limit=100&cursor={page['next']}"
 
 
 async def submit_page(link: str, **fields: str) -> bool:
     """Open the page behind a link in a mail and press its button, as its reader would.
 
-    Returns False where the service is away for the moment: its reader tries again.
+    Returns False if the service is away for the moment: its reader tries again.
     """
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         try:
@@ -89,6 +90,6 @@ async def submit_page(link: str, **fields: str) -> bool:
         return False
     for answer in answers:
         if answer.is_error:
-            # The link is its bearer's: it is not repeated.
+            # The link belongs to its bearer: the message does not repeat it.
             raise LocalStackError(f"the page of a link answered {answer.status_code}")
     return True

@@ -1,0 +1,72 @@
+"""The handle that starts and stops the mailbox's process."""
+
+import sys
+from pathlib import Path
+from typing import Self
+
+from local.children import Child
+from local.places import PROJECT
+from local.ports import LOOPBACK, free_port
+from local.readiness import is_ready, wait_for_port
+from local.server import LocalServer
+
+
+class MailboxServer(LocalServer):
+    """A running mailbox. Its mails stay when it is stopped."""
+
+    title = "the mailbox"
+
+    def __init__(self, directory: Path, smtp_port: int, http_port: int, log_file: Path) -> None:
+        self.directory = directory
+        self.smtp_host = LOOPBACK
+        self.smtp_port = smtp_port
+        self.http_port = http_port
+        self._log_file = log_file
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path,
+        smtp_port: int | None = None,
+        http_port: int | None = None,
+        *,
+        log_file: Path | None = None,
+    ) -> Self:
+        """Start a mailbox that keeps its mails in `directory`; a port that is None is a free one."""
+        directory = directory.absolute()
+        mailbox = cls(
+            directory,
+            smtp_port if smtp_port is not None else free_port(),
+            http_port if http_port is not None else free_port(),
+            log_file or directory.with_name(directory.name + ".log"),
+        )
+        mailbox.launch()
+        return mailbox
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    def mails(self) -> list[Path]:
+        """Return the mails' files in the order of their arrival."""
+        return sorted(self.directory.glob("*.eml"))
+
+    def start_process(self) -> Child:
+        wait_for_port(self.smtp_port, "the mailbox (SMTP)")
+        wait_for_port(self.http_port, "the mailbox (page)")
+        return Child.start(
+            self.title,
+            [
+                *(sys.executable, "-m", "local", "mailbox"),
+                f"--host={LOOPBACK}",
+                f"--smtp-port={self.smtp_port}",
+                f"--http-port={self.http_port}",
+                f"--directory={self.directory}",
+            ],
+            log_file=self._log_file,
+            cwd=PROJECT,
+        )
+
+    def answers(self) -> bool:
+        return self.child.listens_on(self.smtp_port) and is_ready(self.url)

@@ -1,0 +1,53 @@
+"""The handle that starts and stops the example portal's process."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from local.children import Child
+from local.places import PROJECT
+from local.ports import LOOPBACK
+from local.readiness import is_ready, wait_for_port
+from local.server import LocalServer
+
+
+class PortalServer(LocalServer):
+    """A running example portal. What it sent and heard stays when it is stopped."""
+
+    title = "the example portal"
+
+    def __init__(self, directory: Path, port: int, environment: Mapping[str, str], log_file: Path) -> None:
+        self.port = port
+        self._directory = directory
+        self._environment = environment
+        self._log_file = log_file
+
+    @classmethod
+    def start(cls, directory: Path, port: int, environment: Mapping[str, str], *, log_file: Path) -> Self:
+        """Start a portal that keeps its journal in `directory`; its settings are in `environment`."""
+        portal = cls(directory.absolute(), port, environment, log_file)
+        portal.launch()
+        return portal
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start_process(self) -> Child:
+        wait_for_port(self.port, self.title)
+        return Child.start(
+            self.title,
+            [
+                *(sys.executable, "-m", "local", "portal"),
+                f"--host={LOOPBACK}",
+                f"--port={self.port}",
+                f"--directory={self._directory}",
+            ],
+            log_file=self._log_file,
+            env=self._environment,
+            cwd=PROJECT,
+        )
+
+    def answers(self) -> bool:
+        return self.child.listens_on(self.port) and is_ready(self.url)
