@@ -162,9 +162,11 @@ $(PY):
 	echo 'On Debian and Ubuntu: apt-get install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python …' >&2; \
 	exit 1
 
+# pip compiles one file after the other; compileall uses every core, and compiles the project too.
 define install
 	@echo "Installing $(1) (hashes checked)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r $(1)
+	@$(PY) -m compileall -q -j 0 $(VENV)/lib services shared local
 endef
 
 $(VENV)/.local-ready: requirements/local.txt | $(PY)
