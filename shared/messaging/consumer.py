@@ -94,13 +94,16 @@ def read(record: Record) -> Delivery:
 class Consumer:
     """Takes one topic into one database.
 
-    ``context`` holds the values of the handler's parameters beside its events. ``admit`` reads the records of
-    portals; without it they are read like all others. ``limit`` is that on failing handlers, which consumers
-    of one topic share. ``subscriber`` is FastStream's subscriber of the topic,
-    None where no broker is used. The watchdog and the read progress look at
-    ``since``, the monotonic time of the last progress, ``busy``, whether a batch is being handled,
-    ``batches``, how many are done, ``in_hand``, how many records are in the batch being handled, and
-    ``taken_until``, when the last record was received that was taken in; both by partition.
+    ``context`` holds the handler's parameters beside its events. ``admit`` reads the records of portals.
+    ``limit`` is the limit on failing handlers, shared by the consumers of a topic.
+
+    The watchdog and the read progress look at these attributes:
+
+    - ``since``: the monotonic time of the last progress;
+    - ``busy``: whether a batch is being handled;
+    - ``batches``: how many batches are done;
+    - ``in_hand``: by partition, how many records are in the batch being handled;
+    - ``taken_until``: by partition, when the last record taken in was received.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """The relay: outbox to Kafka, in order per key, marked sent after the broker's acknowledgement.
 
-Each bucket of the outbox is served by whoever holds its advisory lock, so that replicas share the work and
-never reorder a key. Unsent rows are read in id order, never "after the last seen": a transaction that
-commits late has a low id. Crashing between the acknowledgement and the mark publishes an event again with
-the same id; consumers drop what they know.
+Each bucket of the outbox is served by the process that holds its advisory lock, so that replicas share the
+work and never reorder a key. Unsent rows are read in id order, never "after the last seen": a transaction
+that commits late has a low id. Crashing between the acknowledgement and the mark publishes an event again
+with the same id; consumers drop what they know.
 """
 
 import asyncio
