@@ -1,9 +1,8 @@
 """What waits in each service, for a decision or for too long."""
 
 import getpass
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from services.console.asking import ConsoleSettings, ServiceAnswer, ask, ask_in_transaction, ask_service
@@ -26,140 +25,83 @@ LISTED = 100
 """Lines of one service at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class MailFigures:
-    """The number of due mails, the age of the oldest, and the number of ambiguous mails."""
-
-    due: int
-    oldest: timedelta
-    ambiguous: int
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceFigures:
-    """The figures of a service's database. ``lacking``: what it lacks to be at this version."""
-
-    lacking: str | None
-    unsent: int = 0
-    unsent_for: timedelta = timedelta(0)
-    refused: int = 0
-    waiting: int = 0
-    parked: int = 0
-    parked_since: datetime | None = None
-    mails: MailFigures | None = None
-
-
-async def figures(definition: Definition, database: Database) -> ServiceFigures:
-    lacking = await migrations.missing(database, definition.revisions)
-    if lacking is not None:
-        return ServiceFigures(lacking)
-    async with database.quiet_transaction() as tx:
-        unsent, age = await outbox.unsent(tx)
-        refused, waiting = await held.count(tx)
-        mails = None
-        if definition is NOTIFIER:
-            waiting_mails = await queue.measure(tx)
-            mails = MailFigures(
-                waiting_mails.due, timedelta(seconds=waiting_mails.age), waiting_mails.ambiguous
-            )
-        return ServiceFigures(
-            None,
-            unsent,
-            timedelta(seconds=age),
-            refused,
-            waiting,
-            await dead_letters.count_parked(tx),
-            await dead_letters.oldest_parked(tx),
-            mails,
-        )
-
-
 async def status(settings: ConsoleSettings, services: Sequence[Definition]) -> list[Finding]:
     """Return the lines of each service."""
-    now = clock.now()
-    findings: list[Finding] = []
-    for answer in await ask(services, settings, figures):
-        if answer.value is None:
-            findings.append(answer.finding("database"))
-        else:
-            findings += _lines(answer.service, answer.value, now)
-    return findings
+    return [
+        line
+        for answer in await ask(services, settings, _lines)
+        for line in answer.value or [answer.finding("database")]
+    ]
 
 
-def _lines(service: str, known: ServiceFigures, now: datetime) -> Iterator[Finding]:
-    if known.lacking is not None:
-        yield Finding(
-            service, "database", Mark.ACT, known.lacking, f"run 'python -m services.{service} migrate'"
-        )
-        return
-    yield Finding(service, "database", Mark.OK, "answers, at this version")
-    yield _outbox(service, known)
-    yield _dead_letters(service, known, now)
-    if known.mails is not None:
-        yield _mails(known.mails)
+async def _lines(definition: Definition, database: Database) -> list[Finding]:
+    service = definition.name
+    lacking = await migrations.missing(database, definition.revisions)
+    if lacking is not None:
+        remedy = f"run 'python -m services.{service} migrate'"
+        return [Finding(service, "database", Mark.ACT, lacking, remedy)]
+    async with database.quiet_transaction() as tx:
+        lines = [
+            Finding(service, "database", Mark.OK, "answers, at this version"),
+            await _outbox(tx, service),
+            await _dead_letters(tx, service),
+        ]
+        return [*lines, await _mails(tx)] if definition is NOTIFIER else lines
 
 
-def _outbox(service: str, known: ServiceFigures) -> Finding:
+async def _outbox(tx: Transaction, service: str) -> Finding:
+    unsent, age = await outbox.unsent(tx)
+    refused, waiting = await held.count(tx)
+    unsent_for = timedelta(seconds=age)
     remedy = ""
-    if known.refused:
+    if refused:
         remedy = f"decide: parcours outbox, then parcours {service} outbox redrive | discard"
-    elif known.waiting:
+    elif waiting:
         remedy = "a topic is missing: parcours topics"
-    elif known.unsent_for > LATE:
+    elif unsent_for > LATE:
         remedy = f"start {service}; where it runs, Kafka refuses or is away: parcours doctor"
-    oldest = f", the oldest for {duration(known.unsent_for)}" if known.unsent else ""
-    held_back = (
-        f"; {known.refused} refused, {known.waiting} held back" if known.refused + known.waiting else ""
-    )
+    oldest = f", the oldest for {duration(unsent_for)}" if unsent else ""
+    held_back = f"; {refused} refused, {waiting} held back" if refused + waiting else ""
     return Finding(
         service,
         "outbox",
         Mark.ACT if remedy else Mark.OK,
-        f"{known.unsent} events to publish{oldest}{held_back}",
+        f"{unsent} events to publish{oldest}{held_back}",
         remedy,
-        {
-            "unsent": known.unsent,
-            "oldest_seconds": round(known.unsent_for.total_seconds(), 1),
-            "refused": known.refused,
-            "held": known.waiting,
-        },
+        {"unsent": unsent, "oldest_seconds": round(age, 1), "refused": refused, "held": waiting},
     )
 
 
-def _dead_letters(service: str, known: ServiceFigures, now: datetime) -> Finding:
-    since = None if known.parked_since is None else now - known.parked_since
+async def _dead_letters(tx: Transaction, service: str) -> Finding:
+    parked, parked_since = await dead_letters.count_parked(tx), await dead_letters.oldest_parked(tx)
+    since = None if parked_since is None else clock.now() - parked_since
     return Finding(
         service,
         "dead letters",
-        Mark.ACT if known.parked else Mark.OK,
-        f"{known.parked} parked" + ("" if since is None else f", the oldest for {duration(since)}"),
-        f"decide: parcours {service} dead-letters redrive | discard" if known.parked else "",
-        {
-            "parked": known.parked,
-            "oldest_seconds": None if since is None else round(since.total_seconds(), 1),
-        },
+        Mark.ACT if parked else Mark.OK,
+        f"{parked} parked" + ("" if since is None else f", the oldest for {duration(since)}"),
+        f"decide: parcours {service} dead-letters redrive | discard" if parked else "",
+        {"parked": parked, "oldest_seconds": None if since is None else round(since.total_seconds(), 1)},
     )
 
 
-def _mails(mails: MailFigures) -> Finding:
+async def _mails(tx: Transaction) -> Finding:
+    waiting = await queue.measure(tx)
+    oldest_for = timedelta(seconds=waiting.age)
     remedy = ""
-    is_late = mails.oldest > MAILS_LATE
-    if mails.ambiguous:
+    is_late = oldest_for > MAILS_LATE
+    if waiting.ambiguous:
         remedy = "decide: parcours mails, then parcours notifier mails resolve"
     elif is_late:
         remedy = "start the notifier; where it runs, the relay is away or slow: parcours doctor"
-    oldest = f", the oldest for {duration(mails.oldest)}" if mails.due or is_late else ""
+    oldest = f", the oldest for {duration(oldest_for)}" if waiting.due or is_late else ""
     return Finding(
         "notifier",
         "mails",
         Mark.ACT if remedy else Mark.OK,
-        f"{mails.due} due{oldest}; {mails.ambiguous} ambiguous",
+        f"{waiting.due} due{oldest}; {waiting.ambiguous} ambiguous",
         remedy,
-        {
-            "due": mails.due,
-            "oldest_seconds": round(mails.oldest.total_seconds(), 1),
-            "ambiguous": mails.ambiguous,
-        },
+        {"due": waiting.due, "oldest_seconds": round(waiting.age, 1), "ambiguous": waiting.ambiguous},
     )
 
 
