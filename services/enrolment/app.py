@@ -64,8 +64,6 @@ def compose(settings: Settings) -> Process:
         database,
         guard,
         tokens=tokens,
-        policy=settings.policy,
-        signature=signature,
         address=settings.public_url("enrolment"),
         provider=provider_of(settings),
         sites=sites,

@@ -1,5 +1,7 @@
 """What every endpoint depends on: the owner of the token, the database, the policy."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -7,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from services.enrolment.rules.policy import Policy
+from services.enrolment.service.acting import Acting
 from shared import clock
 from shared.auth import (
     Principal,
@@ -119,6 +122,21 @@ ReaderOrTrial = Annotated[Reader, Depends(_anybody_in_a_trial)]
 def _organiser_reading(organiser: Organiser, purpose: PurposeHeader = None) -> Reading:
     return reading_of(organiser, purpose)
 
+
+@asynccontextmanager
+async def acting(database: Database, organiser: Organiser, policy: PolicyInForce) -> AsyncIterator[Acting]:
+    """Open a transaction in which an organiser acts."""
+    async with database.transaction() as tx:
+        yield Acting(tx, organiser, policy, clock.now())
+
+
+async def _acting(database: Database, organiser: Organiser, policy: PolicyInForce) -> AsyncIterator[Acting]:
+    async with acting(database, organiser, policy) as opened:
+        yield opened
+
+
+ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
+"""The transaction is committed before the response is sent."""
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
 """What is recorded of an organiser's read of people."""

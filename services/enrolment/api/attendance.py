@@ -7,15 +7,21 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, OrganiserReading, PolicyInForce, found
+from services.enrolment.api.access import (
+    ActingOrganiser,
+    Database,
+    Organiser,
+    OrganiserReading,
+    PolicyInForce,
+    acting,
+    found,
+)
 from services.enrolment.api.bodies import AMBIGUOUS, KEY, Recorded, Records, key_of
 from services.enrolment.render.certificates import pdf_of, zip_of
 from services.enrolment.rules.organising import OrganisingFault
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import attendance, certificates, roster, sessions, sheet_lines
-from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import InvalidRecords
-from shared import clock
 from shared.auth import TokenFirst
 from shared.http import PROBLEMS, Problem
 from shared.web.paging import Cursor, Limit, page_of, position
@@ -33,14 +39,11 @@ _FAULTS = {
 
 
 @router.post("/sessions/{session_id}/attendance", summary="Record who came")
-async def record_attendance(
-    session_id: UUID, records: Records, database: Database, organiser: Organiser, policy: PolicyInForce
-) -> Recorded:
-    """All, or nothing when one cannot be recorded. Once all modules are known, who attended is certified."""
+async def record_attendance(session_id: UUID, records: Records, by: ActingOrganiser) -> Recorded:
+    """All records are taken, or none. Certificates are due once the attendance at all modules is known."""
     marks = [(record.agent, record.module, record.attendance) for record in records.records]
     try:
-        async with database.transaction() as tx:
-            await attendance.record(tx, ByOrganiser(organiser, policy, clock.now()), session_id, marks)
+        await attendance.record(by, session_id, marks)
     except InvalidRecords as failure:
         errors = [
             {"field": f"body.records.{index}", "code": fault.value, "message": _FAULTS[fault]}
@@ -91,11 +94,11 @@ async def record_attendance_by_sheet(
     lines = sheet_lines.records_of(rows, unreadable)
     marks = [(record.agent, record.module, record.attendance) for _, record in lines]
     try:
-        async with database.transaction() as tx:
+        async with acting(database, organiser, policy) as by:
             if unreadable:
-                found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
+                found(await sessions.find_own(by.tx, session_id, organiser), f"session {session_id}")
                 raise sheets.wrong(unreadable)
-            await attendance.record(tx, ByOrganiser(organiser, policy, clock.now()), session_id, marks)
+            await attendance.record(by, session_id, marks)
     except InvalidRecords as failure:
         raise sheets.wrong(
             [Fault(lines[index][0], fault.value, _FAULTS[fault]) for index, fault in failure.faults.items()]

@@ -1,32 +1,25 @@
 """What organisers read and write over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.roster_lines import LineKey, RosterLine
 from services.enrolment.rules.states import State
+from services.enrolment.service.commands import Command
 from services.enrolment.service.sheet_lines import module_title
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.events.portal import QuestionAnswers
 from shared.events.reasons import Reason
 from shared.events.vocabulary import (
     Agent,
     AgentId,
-    Email,
-    Employer,
-    Function,
     IssuerName,
-    Line,
-    Name,
-    Paragraph,
     at_most,
 )
-from shared.messaging.portals.registry import OWN_ISSUER
 
 MAX_CANDIDATES = 20_000
 MAX_RECORDS = 20_000
@@ -117,11 +110,7 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
     )
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IssuedId(_Body):
+class IssuedId(Command):
     """An agent by identifier and issuer, where two agents of the session have the same identifier."""
 
     agent_id: AgentId
@@ -131,7 +120,7 @@ class IssuedId(_Body):
 Candidate = AgentId | IssuedId
 
 
-class Ranking(_Body):
+class Ranking(Command):
     """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
 
     ranked: Annotated[tuple[Candidate, ...], at_most(MAX_CANDIDATES), Field(max_length=MAX_CANDIDATES)] = ()
@@ -155,91 +144,7 @@ class Selected(BaseModel):
     refused: int
 
 
-class PriorityChange(_Body):
-    """Another priority for somebody who waits. The author is the owner of the token."""
-
-    priority: int = Field(ge=0, le=1000, description="Higher ones are served before; 0 is usual.")
-    reason: Line
-
-
-class WithdrawalByOrganiser(_Body):
-    """The organiser withdraws somebody, who asked for it, or whose employer did, by telephone or mail."""
-
-    by: Literal["agent", "employer"]
-    reason: Paragraph | None = None
-
-
-_HOW_KNOWN = Field(description="How you know, such as by telephone, and when. Kept with the author.")
-
-
-class OfferAnswerByOrganiser(_Body):
-    """Whether an agent takes the seat that is offered, as they told you. The author is the token's owner."""
-
-    accepted: bool
-    reason: Line = _HOW_KNOWN
-
-
-class ApprovalByOrganiser(_Body):
-    """Whether the employer agrees, as it told you. The author is the owner of the token."""
-
-    granted: bool
-    reason: Line = _HOW_KNOWN
-
-
-class JoinByOrganiser(_Body):
-    """The enrolment of the same person that ends."""
-
-    enrolment_id: UUID
-
-
-class MoveByOrganiser(_Body):
-    """Where an agent is moved to: a session of the same offer, that the organiser has too."""
-
-    to_session_id: UUID
-    answers: QuestionAnswers = ()
-
-
-class EnrolmentByHand(_Body):
-    """Whom the organiser enrols, and whether the rules hold for a seat."""
-
-    email: Email
-    given_name: Name
-    family_name: Name
-    function: Function
-    employer: Employer
-    approved: bool = Field(default=False, description="The employer has agreed, where that is needed.")
-    above_capacity: Paragraph | None = Field(
-        default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
-    )
-    answers: QuestionAnswers = ()
-
-    def agent(self) -> Agent:
-        """The agent, with a new identifier of ours."""
-        return Agent(
-            agent_id=uuid4().hex,
-            issuer=OWN_ISSUER,
-            email=self.email,
-            given_name=self.given_name,
-            family_name=self.family_name,
-            function=self.function,
-            employer=self.employer,
-        )
-
-
-class AgentCorrection(_Body):
-    """An agent's address or names were wrong, or have changed. What is left out stays."""
-
-    email: Email | None = None
-    given_name: Name | None = None
-    family_name: Name | None = None
-
-    @property
-    def changes(self) -> dict[str, str]:
-        """What is corrected."""
-        return self.model_dump(exclude_none=True)
-
-
-class Record(_Body):
+class Record(Command):
     """What was seen of an agent at a module."""
 
     agent_id: AgentId
@@ -256,7 +161,7 @@ class Record(_Body):
         return NamedAgent(self.agent_id, self.issuer)
 
 
-class Records(_Body):
+class Records(Command):
     """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
 
     records: Annotated[tuple[Record, ...], at_most(MAX_RECORDS), Field(min_length=1, max_length=MAX_RECORDS)]

@@ -7,13 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.enrolment.api.access import Database, Organiser, PolicyInForce, found
+from services.enrolment.api.access import ActingOrganiser, Database, Organiser, found
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage
 from services.enrolment.service import messages
-from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import MessageNotTaken
 from services.enrolment.tables import MessageRow
-from shared import clock
 from shared.auth import TokenFirst
 from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Instant, MessageText, Url, at_most
@@ -97,9 +95,7 @@ class Messages(BaseModel):
 async def write(
     session_id: UUID,
     new: NewMessage,
-    database: Database,
-    organiser: Organiser,
-    policy: PolicyInForce,
+    acting: ActingOrganiser,
     *,
     response: Response,
     dry_run: Annotated[bool, Query(description="Only say when it would leave, and for how many.")] = False,
@@ -111,9 +107,7 @@ async def write(
     How the letter reads, the notifier says (`POST /api/v1/sessions/{session_id}/messages/preview`).
     """
     try:
-        async with database.transaction() as tx:
-            by = ByOrganiser(organiser, policy, clock.now())
-            planned = await messages.plan(tx, by, session_id, new.message(), new.send_at, dry_run=dry_run)
+        planned = await messages.plan(acting, session_id, new.message(), new.send_at, dry_run=dry_run)
     except MessageNotTaken as failure:
         raise _refused(failure.fault) from None
     response.status_code = 200 if dry_run else 201
@@ -134,12 +128,9 @@ async def show(session_id: UUID, database: Database, organiser: Organiser) -> Me
 
 
 @router.delete("/messages/{message_id}", status_code=204, summary="Take back a message that has not left")
-async def take_back(
-    message_id: UUID, database: Database, organiser: Organiser, policy: PolicyInForce
-) -> None:
-    """It is as if it had not been written."""
-    async with database.transaction() as tx:
-        await messages.take_back(tx, ByOrganiser(organiser, policy, clock.now()), message_id)
+async def take_back(message_id: UUID, acting: ActingOrganiser) -> None:
+    """The message is removed, as if it had not been written."""
+    await messages.take_back(acting, message_id)
 
 
 def _item(row: MessageRow) -> MessageItem:

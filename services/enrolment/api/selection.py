@@ -6,16 +6,22 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.enrolment.api import sheets
-from services.enrolment.api.access import Database, Organiser, OrganiserReading, PolicyInForce, found
+from services.enrolment.api.access import (
+    ActingOrganiser,
+    Database,
+    Organiser,
+    OrganiserReading,
+    PolicyInForce,
+    acting,
+    found,
+)
 from services.enrolment.api.bodies import AMBIGUOUS, Ranking, Selected, named_agent
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.organising import RankingFault
 from services.enrolment.rules.states import State
 from services.enrolment.service import selection, sessions, sheet_lines
-from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import InvalidRanking
 from services.enrolment.service.selection import Selection
-from shared import clock
 from shared.auth import TokenFirst
 from shared.events.vocabulary import AgentKey
 from shared.http import PROBLEMS, Problem
@@ -25,16 +31,12 @@ router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst
 
 
 @router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
-async def select(
-    session_id: UUID, ranking: Ranking, database: Database, organiser: Organiser, policy: PolicyInForce
-) -> Selected:
+async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Selected:
     """Final, and at once for all: the ranked fill the seats in their order, then the line."""
     ranked = [named_agent(candidate) for candidate in ranking.ranked]
     not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
     try:
-        async with database.transaction() as tx:
-            by = ByOrganiser(organiser, policy, clock.now())
-            selected = await selection.select(tx, by, session_id, ranked, not_selected)
+        selected = await selection.select(by, session_id, ranked, not_selected)
     except InvalidRanking as failure:
         errors = [
             {"field": "body", "code": code, **agent._asdict(), "message": message}
@@ -84,12 +86,11 @@ async def select_by_sheet(
     )
     ranked, not_selected, lines = sheet_lines.ranking_of(rows, unreadable)
     try:
-        async with database.transaction() as tx:
+        async with acting(database, organiser, policy) as by:
             if unreadable:
-                found(await sessions.find_own(tx, session_id, organiser), f"session {session_id}")
+                found(await sessions.find_own(by.tx, session_id, organiser), f"session {session_id}")
                 raise sheets.wrong(unreadable)
-            by = ByOrganiser(organiser, policy, clock.now())
-            selected = await selection.select(tx, by, session_id, ranked, not_selected)
+            selected = await selection.select(by, session_id, ranked, not_selected)
     except InvalidRanking as failure:
         raise sheets.wrong(
             [

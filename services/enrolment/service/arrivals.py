@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.enrolments import find_own as find_own_enrolment
 from services.enrolment.service.failures import NotFound, UnknownCode
 from services.enrolment.service.sessions import find_own, read_own
@@ -63,20 +63,20 @@ async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> dateti
     return await arrivals.of_one(tx, enrolment_id, module)
 
 
-async def note(tx: Transaction, by: ByOrganiser, session_id: UUID, module: int, code: str) -> UUID:
+async def note(acting: Acting, session_id: UUID, module: int, code: str) -> UUID:
     """Note that somebody has come, by the id or the reference of their enrolment. Returns the id.
 
     ``module`` is one of the session. Raises ``NotFound``, ``UnknownCode``.
     """
-    enrolment_id = await _seated(tx, session_id, code, by.organiser)
-    await arrivals.note(tx, enrolment_id, module, by.organiser.name, by.now)
+    enrolment_id = await _seated(acting.tx, session_id, code, acting.who)
+    await arrivals.note(acting.tx, enrolment_id, module, acting.who.name, acting.now)
     return enrolment_id
 
 
-async def undo(tx: Transaction, by: ByOrganiser, session_id: UUID, module: int, code: str) -> UUID:
+async def undo(acting: Acting, session_id: UUID, module: int, code: str) -> UUID:
     """Undo that somebody was noted; as :func:`note`."""
-    enrolment_id = await _seated(tx, session_id, code, by.organiser)
-    await arrivals.remove(tx, enrolment_id, module)
+    enrolment_id = await _seated(acting.tx, session_id, code, acting.who)
+    await arrivals.remove(acting.tx, enrolment_id, module)
     return enrolment_id
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.enrolment.rules.named_agents import AgentsByName, NamedAgent
 from services.enrolment.rules.organising import OrganisingFault, attendance_marks, record_attendance
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import AttendanceHasChanged, InvalidRecords
 from services.enrolment.service.sessions import lock_own
 from services.enrolment.store import attendance as store
@@ -19,8 +19,7 @@ from shared.events.enrolment import Attendance
 
 
 async def record(
-    tx: Transaction,
-    by: ByOrganiser,
+    acting: Acting,
     session_id: UUID,
     records: Sequence[tuple[NamedAgent, int | None, Attendance]],
 ) -> None:
@@ -29,25 +28,27 @@ async def record(
     A record is an agent as named, the number of the module (1 is the first; None where there is no choice),
     the attendance. Raises ``NotFound``, ``InvalidRecords``.
     """
-    session = await lock_own(tx, session_id, by.organiser)
+    session = await lock_own(acting.tx, session_id, acting.who)
     only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
     marks, faults = attendance_marks(
         [
             (named, only_module if number is None else number - 1, attendance)
             for named, number, attendance in records
         ],
-        AgentsByName(await enrolments.agents_of(tx, session_id, {named.agent_id for named, *_ in records})),
+        AgentsByName(
+            await enrolments.agents_of(acting.tx, session_id, {named.agent_id for named, *_ in records})
+        ),
     )
     if faults:
         raise InvalidRecords(faults)
     agents = {mark.agent for mark in marks}
     roster = await rosters.load_for_organiser(
-        tx, session_id, by.policy, by.now, plan=LoadPlan(), agents=agents
+        acting.tx, session_id, acting.policy, acting.now, plan=LoadPlan(), agents=agents
     )
-    faults = record_attendance(roster, marks, by.organiser.name)
+    faults = record_attendance(roster, marks, acting.who.name)
     if faults:
         raise InvalidRecords(faults)
-    await rosters.save(tx, [roster])
+    await rosters.save(acting.tx, [roster])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,13 @@ async def incomplete_modules(tx: Transaction, session: SessionState, now: dateti
     return await store.incomplete_modules(tx, session.session_id, begun)
 
 
-async def record_as_seen(
-    tx: Transaction, by: ByOrganiser, session_id: UUID, changes: Sequence[AttendanceAsSeen]
-) -> None:
+async def record_as_seen(acting: Acting, session_id: UUID, changes: Sequence[AttendanceAsSeen]) -> None:
     """Record attendance as :func:`record`, if all of it is still as it was seen.
 
     Raises also ``AttendanceHasChanged``.
     """
-    await lock_own(tx, session_id, by.organiser)
-    agents = await enrolments.agents(tx, session_id, [change.enrolment_id for change in changes])
+    await lock_own(acting.tx, session_id, acting.who)
+    agents = await enrolments.agents(acting.tx, session_id, [change.enrolment_id for change in changes])
     gone = {
         index: OrganisingFault.NOT_ENROLLED
         for index, change in enumerate(changes)
@@ -82,7 +81,7 @@ async def record_as_seen(
     }
     if gone:
         raise InvalidRecords(gone)
-    recorded = await store.of_enrolments(tx, [*agents])
+    recorded = await store.of_enrolments(acting.tx, [*agents])
     since: dict[UUID, Attendance | None] = {}
     for change in changes:
         mark = recorded.get(change.enrolment_id, {}).get(change.module)
@@ -94,4 +93,4 @@ async def record_as_seen(
     for change in changes:
         agent = agents[change.enrolment_id]
         records.append((NamedAgent(agent.agent_id, agent.issuer), change.module + 1, change.after))
-    await record(tx, by, session_id, records)
+    await record(acting, session_id, records)

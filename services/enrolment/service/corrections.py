@@ -9,16 +9,15 @@ from types import MappingProxyType
 from uuid import UUID, uuid4
 
 from services.enrolment.rules.organising import judge_correction
-from services.enrolment.rules.roster_lines import RosterLine
-from services.enrolment.service.by_organiser import ByOrganiser
-from services.enrolment.service.enrolments import find_own, own_as_seen
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import AgentCorrection
+from services.enrolment.service.enrolments import LineInSession, find_own, own_as_seen
 from services.enrolment.service.failures import ChangedMeanwhile, NotFound, NotPossible
 from services.enrolment.store import corrections, roster_lines, sessions
 from services.enrolment.store.corrections import THE_AGENT, CorrectionRequest
 from services.enrolment.store.outbox import OUTBOX
 from shared.database import Transaction
 from shared.events import Event
-from shared.events.catalogue import SessionState
 from shared.events.cloudevents import Received
 from shared.events.corrections import changes
 from shared.events.enrolment import AgentDetailsCorrected
@@ -69,36 +68,35 @@ async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
 
 
 async def correct_by_organiser(
-    tx: Transaction,
-    by: ByOrganiser,
+    acting: Acting,
     enrolment_id: UUID,
+    command: AgentCorrection,
     *,
-    after: Mapping[str, str],
     seen: Mapping[str, str] = _NOTHING,
     version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Correct what all enrolments say of the agent of one; the organiser is kept as the author.
+) -> LineInSession:
+    """Correct an agent's address and names in all enrolments. The author is kept.
 
-    ``after``: what is corrected, of email, given_name and family_name; ``seen``: what was seen of them, and
-    ``version`` of the enrolment. An agent has one address, to which letters about all of their sessions go:
-    who organises only some of these may not change it. Returns the enrolment's line of the roster then.
+    ``seen`` are the old values and ``version`` the version of the enrolment that the organiser saw. All
+    letters to an agent go to one address: an organiser of only some of the agent's sessions may not change
+    the address.
     Raises ``NotFound``, ``ChangedMeanwhile``, ``NotPossible``.
     """
-    own = await find_own(tx, enrolment_id, by.organiser)
+    own = await find_own(acting.tx, enrolment_id, acting.who)
     if own is None:
         raise NotFound(f"enrolment {enrolment_id}")
     agent = own.enrolment.agent.key
-    locked = await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
-    found = await own_as_seen(tx, by, enrolment_id, version)
+    locked = await sessions.lock(acting.tx, await corrections.sessions_of(acting.tx, [agent]))
+    found = await own_as_seen(acting, enrolment_id, version)
     if any(getattr(found.enrolment.agent, name) != value for name, value in seen.items()):
         raise ChangedMeanwhile(enrolment_id)
-    fault = judge_correction(
-        (session.state.organiser for session in locked.values()), by.organiser.delegation
-    )
+    organisers = (session.state.organiser for session in locked.values())
+    fault = judge_correction(organisers, acting.who.delegation)
     if fault is not None:
         raise NotPossible(fault)
-    await _correct(tx, agent, after, CorrectionRequest("", uuid4(), by.now, author=by.organiser.name))
-    return await roster_lines.line_of(tx, found.session.session_id, enrolment_id), found.session
+    requested = CorrectionRequest("", uuid4(), acting.now, author=acting.who.name)
+    await _correct(acting.tx, agent, command.changes, requested)
+    return await roster_lines.line_of(acting.tx, found.session.session_id, enrolment_id), found.session
 
 
 async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:

@@ -1,4 +1,4 @@
-"""What organisers do with one enrolment, and portals read of their agents'."""
+"""What organisers do with one enrolment, and what portals read of their agents' enrolments."""
 
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -17,7 +17,17 @@ from services.enrolment.rules.requests import (
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.waiting_list import FIRST_PLACE
 from services.enrolment.service import requests
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import (
+    ApprovalByOrganiser,
+    EnrolmentByHand,
+    JoinByOrganiser,
+    MoveByOrganiser,
+    OfferAnswerByOrganiser,
+    PriorityChange,
+    ServedFirst,
+    WithdrawalByOrganiser,
+)
 from services.enrolment.service.failures import (
     ChangedMeanwhile,
     HasEnded,
@@ -40,23 +50,23 @@ from shared import read_log
 from shared.auth import Principal
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
-from shared.events.portal import QuestionAnswers
 from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, AgentKey
 from shared.messaging.portals.registry import Portal
 from shared.read_log import Reading, ReadKind
 
+LineInSession = tuple[RosterLine, SessionState]
+
 
 async def find_own(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, *, lock: bool = False
 ) -> EnrolmentInSession | None:
-    """Return the enrolment if its session is the organiser's, else None."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     return found if found is not None and organiser.finds(found.session.organiser) else None
 
 
 async def lapsing(tx: Transaction, now: datetime, within: timedelta) -> tuple[int, float]:
-    """Return how many offers lapse within this time, and for how long the oldest should have lapsed."""
+    """Return how many offers lapse within this time, and by how many seconds the oldest is overdue."""
     return await enrolments.lapsing(tx, now, now + within)
 
 
@@ -69,9 +79,9 @@ async def of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Return enrolments of the agents with this identifier, the newest first: of a portal's own, or of all.
+    """Return enrolments of the agents with this identifier, newest first, with place in line and last change.
 
-    Each with its place in line while it waits, and when it changed last. Who of the staff reads is recorded.
+    A portal gets its own agents only. A read by staff is recorded.
     """
     found = await enrolments.page_of_agent(tx, agent_id, portal, after, limit)
     if reading is not None:
@@ -80,14 +90,12 @@ async def of_agent(
     return found
 
 
-async def own_as_seen(
-    tx: Transaction, by: ByOrganiser, enrolment_id: UUID, version: int | None
-) -> EnrolmentInSession:
-    """Return an enrolment of the organiser, which nobody else changes until the transaction ends.
+async def own_as_seen(acting: Acting, enrolment_id: UUID, version: int | None) -> EnrolmentInSession:
+    """Lock and return an enrolment of the organiser. ``version`` is the version that was seen, None for any.
 
-    ``version``: the one that was seen; None: any. Raises ``NotFound``, ``ChangedMeanwhile``.
+    Raises ``NotFound``, ``ChangedMeanwhile``.
     """
-    found = await find_own(tx, enrolment_id, by.organiser, lock=True)
+    found = await find_own(acting.tx, enrolment_id, acting.who, lock=True)
     if found is None:
         raise NotFound(f"enrolment {enrolment_id}")
     if version is not None and found.enrolment.version != version:
@@ -95,201 +103,160 @@ async def own_as_seen(
     return found
 
 
-# What organisers do. Each returns the line of the roster then, and its session; or raises why nothing was
-# done: ``NotFound``, ``ChangedMeanwhile`` where the enrolment is not in the ``version`` that is given,
-# ``HasEnded``, ``HasStarted``, ``NotPossible``, ``RefusedByRules``.
+# Each action of an organiser returns the enrolment's line of the roster and its session. If it is refused,
+# or if ``version`` is not the present version, it raises an ``EnrolmentFailure`` and does nothing.
 
 
 async def change_priority(
-    tx: Transaction,
-    by: ByOrganiser,
+    acting: Acting,
     enrolment_id: UUID,
+    command: PriorityChange | ServedFirst,
     *,
-    priority: int | None,
-    reason: str,
     version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Give an agent who waits another priority; None: that before all. Author and reason are kept."""
-    found = await own_as_seen(tx, by, enrolment_id, version)
+) -> LineInSession:
+    """Give a waiting agent another priority. Author and reason are kept."""
+    found = await own_as_seen(acting, enrolment_id, version)
     session_id, agent = found.session.session_id, found.enrolment.agent.key
     plan = LoadPlan(places_from=FIRST_PLACE)
-    roster = await rosters.load_for_organiser(tx, session_id, by.policy, by.now, plan=plan, agents=[agent])
+    roster = await rosters.load_for_organiser(
+        acting.tx, session_id, acting.policy, acting.now, plan=plan, agents=[agent]
+    )
     latest = roster.latest.get(agent)
     if latest is None or latest.enrolment_id != enrolment_id:
         raise NotPossible(OrganisingFault.NOT_IN_LINE)
-    fault = prioritise(roster, agent, priority, by.organiser.name, reason)
+    priority = command.priority if isinstance(command, PriorityChange) else None
+    fault = prioritise(roster, agent, priority, acting.who.name, command.reason)
     if fault is not None:
         raise NotPossible(fault)
-    await rosters.save(tx, [roster])
-    return await roster_lines.line_of(tx, session_id, enrolment_id), found.session
+    await rosters.save(acting.tx, [roster])
+    return await roster_lines.line_of(acting.tx, session_id, enrolment_id), found.session
 
 
 async def withdraw(
-    tx: Transaction,
-    by: ByOrganiser,
-    enrolment_id: UUID,
-    *,
-    reason: str | None,
-    by_employer: bool,
-    version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Withdraw somebody for the organiser, whom the agent or employer asked; author and reason are kept."""
-    found = await own_as_seen(tx, by, enrolment_id, version)
-    enrolment, session = found.enrolment, found.session
-    if not enrolment.state.is_live:
-        raise HasEnded(enrolment.state)
-    if judge_withdrawal(session, enrolment, by.now) is not None:
+    acting: Acting, enrolment_id: UUID, command: WithdrawalByOrganiser, *, version: int | None = None
+) -> LineInSession:
+    """Withdraw an agent. Author and reason are kept."""
+    found = await own_as_seen(acting, enrolment_id, version)
+    if not found.enrolment.state.is_live:
+        raise HasEnded(found.enrolment.state)
+    if judge_withdrawal(found.session, found.enrolment, acting.now) is not None:
         raise HasStarted
-    # As anybody's withdrawal: it needs the first of the waiting list, not everybody.
-    request = Withdrawal(uuid4(), by.now, session.session_id, enrolment.agent.key, reason, by_employer)
-    return await _answered(tx, by, request, found, reason=reason)
+    by_employer = command.by == "employer"
+    request = Withdrawal(*_members(acting, found), command.reason, by_employer)
+    return await _processed(acting, request, found, reason=command.reason)
 
 
 async def reply_to_offer(
-    tx: Transaction,
-    by: ByOrganiser,
-    enrolment_id: UUID,
-    *,
-    accepted: bool,
-    reason: str,
-    version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Take the seat that is held for an agent, or leave it, as they have told the organiser.
-
-    The organiser is kept as the author, with the reason.
-    """
-    found = await own_as_seen(tx, by, enrolment_id, version)
-    enrolment, session = found.enrolment, found.session
-    request = OfferAnswer(
-        uuid4(), by.now, session.session_id, enrolment.agent.key, accepted, enrolment.version
-    )
-    refused = judge_reply(session, enrolment, request)
+    acting: Acting, enrolment_id: UUID, command: OfferAnswerByOrganiser, *, version: int | None = None
+) -> LineInSession:
+    """Accept or decline the seat that is held for an agent. Author and reason are kept."""
+    found = await own_as_seen(acting, enrolment_id, version)
+    request = OfferAnswer(*_members(acting, found), command.accepted, found.enrolment.version)
+    refused = judge_reply(found.session, found.enrolment, request)
     if refused is not None:
         raise RefusedByRules(refused.reason)
-    return await _answered(tx, by, request, found, reason=reason)
+    return await _processed(acting, request, found, reason=command.reason)
 
 
 async def decide_approval(
-    tx: Transaction,
-    by: ByOrganiser,
-    enrolment_id: UUID,
-    *,
-    granted: bool,
-    reason: str,
-    version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Note that the employer agrees to an enrolment, or does not, as the organiser was told (rule 5).
-
-    The organiser is kept as the author, with the reason.
-    """
-    found = await own_as_seen(tx, by, enrolment_id, version)
-    enrolment, session = found.enrolment, found.session
-    refused = judge_approval(session, enrolment, by.now, granted=granted)
+    acting: Acting, enrolment_id: UUID, command: ApprovalByOrganiser, *, version: int | None = None
+) -> LineInSession:
+    """Record the employer's decision about an enrolment (rule 5). Author and reason are kept."""
+    found = await own_as_seen(acting, enrolment_id, version)
+    refused = judge_approval(found.session, found.enrolment, acting.now, granted=command.granted)
     if refused is not None:
         raise RefusedByRules(refused.reason)
-    request = ApprovalDecision(uuid4(), by.now, session.session_id, enrolment.agent.key, granted)
-    return await _answered(tx, by, request, found, reason=reason)
+    request = ApprovalDecision(*_members(acting, found), command.granted)
+    return await _processed(acting, request, found, reason=command.reason)
 
 
-async def _answered(
-    tx: Transaction,
-    by: ByOrganiser,
+async def join(
+    acting: Acting,
+    enrolment_id: UUID,
+    command: JoinByOrganiser,
+    *,
+    version: int | None = None,
+    other_version: int | None = None,
+) -> LineInSession:
+    """End the other enrolment of a person who is in the session under two issuers. The author is kept.
+
+    Returns the line of the enrolment that stays.
+    """
+    found = await own_as_seen(acting, enrolment_id, version)
+    other = await find_own(acting.tx, command.enrolment_id, acting.who)
+    if other is None:
+        raise NotFound(f"enrolment {enrolment_id}, or {command.enrolment_id}")
+    if other_version is not None and other.enrolment.version != other_version:
+        raise ChangedMeanwhile(command.enrolment_id)
+    fault = judge_join(found.session, found.enrolment, other.enrolment, acting.now)
+    if fault is not None:
+        raise NotPossible(fault)
+    request = Withdrawal(*_members(acting, other), None, joined_to=enrolment_id)
+    return await _processed(acting, request, found)
+
+
+def _members(acting: Acting, found: EnrolmentInSession) -> tuple[UUID, datetime, UUID, AgentKey]:
+    return uuid4(), acting.now, found.session.session_id, found.enrolment.agent.key
+
+
+async def _processed(
+    acting: Acting,
     request: Withdrawal | OfferAnswer | ApprovalDecision,
     found: EnrolmentInSession,
     *,
     reason: str | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Answer what an organiser requests for somebody else, and keep who it was, and why if they say so."""
+) -> LineInSession:
+    """Process an organiser's request about an agent, and keep its author and reason."""
     enrolment_id, session = found.enrolment.enrolment_id, found.session
-    await requests.process(tx, [request], by.policy, by.now)
-    await changes.add_author(tx, request.key, session.session_id, by.now, by.organiser.name)
+    await requests.process(acting.tx, [request], acting.policy, acting.now)
+    await changes.add_author(acting.tx, request.key, session.session_id, acting.now, acting.who.name)
     if reason is not None:
-        await changes.add_facts(tx, request.key, enrolment_id, by.now, {"reason": reason})
-    return await roster_lines.line_of(tx, session.session_id, enrolment_id), session
-
-
-async def join(
-    tx: Transaction,
-    by: ByOrganiser,
-    enrolment_id: UUID,
-    *,
-    other_id: UUID,
-    version: int | None = None,
-    other_version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """End the other enrolment of a person who is there under two issuers; the author is kept.
-
-    Returns the line of the one that stays.
-    """
-    found = await own_as_seen(tx, by, enrolment_id, version)
-    other = await find_own(tx, other_id, by.organiser)
-    if other is None:
-        raise NotFound(f"enrolment {enrolment_id}, or {other_id}")
-    session, ends = found.session, other.enrolment
-    if other_version is not None and ends.version != other_version:
-        raise ChangedMeanwhile(other_id)
-    fault = judge_join(session, found.enrolment, ends, by.now)
-    if fault is not None:
-        raise NotPossible(fault)
-    request = Withdrawal(uuid4(), by.now, session.session_id, ends.agent.key, None, joined_to=enrolment_id)
-    return await _answered(tx, by, request, found)
+        facts = {"reason": reason}
+        await changes.add_facts(acting.tx, request.key, enrolment_id, acting.now, facts)
+    return await roster_lines.line_of(acting.tx, session.session_id, enrolment_id), session
 
 
 async def move(
-    tx: Transaction,
-    by: ByOrganiser,
-    enrolment_id: UUID,
-    *,
-    to_session_id: UUID,
-    answers: QuestionAnswers,
-    version: int | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Move somebody who has a seat to another session, by its rules; the organiser is kept as the author.
+    acting: Acting, enrolment_id: UUID, command: MoveByOrganiser, *, version: int | None = None
+) -> LineInSession:
+    """Move an agent who has a seat to another session, by the rules of that session. The author is kept.
 
-    ``answers`` are to the questions there. Returns the line of the other session's roster.
+    Returns the line of the other session's roster.
     """
-    await enrolments.lock_session_of(tx, enrolment_id, [to_session_id])  # both in order, or two would cross
-    found = await own_as_seen(tx, by, enrolment_id, version)
-    there = await sessions.find(tx, to_session_id)
-    fault = judge_destination(found.session, there, by.organiser.delegation)
+    # Both sessions are locked in order: two moves in opposite directions would deadlock otherwise.
+    await enrolments.lock_session_of(acting.tx, enrolment_id, [command.to_session_id])
+    found = await own_as_seen(acting, enrolment_id, version)
+    there = await sessions.find(acting.tx, command.to_session_id)
+    fault = judge_destination(found.session, there, acting.who.delegation)
     if fault is not None or there is None:
         raise NotPossible(fault or OrganisingFault.NO_SUCH_SESSION)
     if not found.enrolment.state.has_seat:
         raise RefusedByRules(Reason.NOT_ENROLLED)
-    agent, session_id = found.enrolment.agent.key, found.session.session_id
-    request = Swap(uuid4(), by.now, session_id, agent, to_session_id, answers)
-    await requests.grant(tx, request, by.policy, by.now)
-    await changes.add_author(tx, request.key, session_id, by.now, by.organiser.name)
-    return await _newest_line(tx, to_session_id, agent), there
+    request = Swap(*_members(acting, found), command.to_session_id, command.answers)
+    await requests.grant(acting.tx, request, acting.policy, acting.now)
+    await changes.add_author(acting.tx, request.key, request.session_id, acting.now, acting.who.name)
+    return await _newest_line(acting.tx, command.to_session_id, request.agent_key), there
 
 
 async def enrol_by_hand(
-    tx: Transaction,
-    by: ByOrganiser,
-    session_id: UUID,
-    agent: Agent,
-    *,
-    approved: bool,
-    above_capacity: str | None,
-    answers: QuestionAnswers,
-    before: Agent | None = None,
-) -> tuple[RosterLine, SessionState]:
-    """Enrol somebody for whom an organiser asks, who is kept as the author (rule 22).
+    acting: Acting, session_id: UUID, command: EnrolmentByHand, *, before: Agent | None = None
+) -> LineInSession:
+    """Enrol a person by hand (rule 22). The author is kept.
 
-    ``agent`` has a new identifier, and keeps it unless they are known already: the same address and the same
-    names, as they are now; or as they were in the enrolment that was theirs ``before``, by whatever portal.
-    ``above_capacity``: why they get a seat where none is free.
+    The person gets a new identifier, unless a known agent has the same address and names. ``before`` is the
+    agent of an earlier enrolment, of any portal: this agent is reused if address and names are the same.
     """
-    # Locked first, or two at once would make two agents of one person.
-    session = await lock_own(tx, session_id, by.organiser)
+    # The session is locked first: two concurrent requests would make two agents of one person otherwise.
+    session = await lock_own(acting.tx, session_id, acting.who)
+    agent = command.agent()
     if before is not None and _is_same_person(agent, before):
         agent = agent.model_copy(update=before.key._asdict())
-    elif (known := await enrolments.known_by_hand(tx, agent)) is not None:
+    elif (known := await enrolments.known_by_hand(acting.tx, agent)) is not None:
         agent = agent.model_copy(update={"agent_id": known})
-    by_hand = ByHand(by.organiser.name, above_capacity)
-    request = SeatRequest(uuid4(), by.now, session_id, agent, approved, by_hand, answers)
-    await requests.grant(tx, request, by.policy, by.now)
-    return await _newest_line(tx, session_id, agent.key), session
+    by_hand = ByHand(acting.who.name, command.above_capacity)
+    request = SeatRequest(uuid4(), acting.now, session_id, agent, command.approved, by_hand, command.answers)
+    await requests.grant(acting.tx, request, acting.policy, acting.now)
+    return await _newest_line(acting.tx, session_id, agent.key), session
 
 
 def _is_same_person(agent: Agent, before: Agent) -> bool:

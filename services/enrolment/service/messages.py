@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.enrolment.rules.messages import MessageFault, OrganiserMessage, judge_message, moment_of
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import MessageHasLeft, MessageNotTaken, NotFound
 from services.enrolment.service.sessions import find_own, lock_own
 from services.enrolment.store import messages, sessions
@@ -30,31 +30,32 @@ class PlannedMessage:
 
 
 async def plan(
-    tx: Transaction,
-    by: ByOrganiser,
+    acting: Acting,
     session_id: UUID,
     message: OrganiserMessage,
     send_at: datetime | None,
     *,
     dry_run: bool,
 ) -> PlannedMessage:
-    """Keep a message of an organiser until it leaves, or try whether it would be taken.
+    """Keep a message until it leaves. ``dry_run`` only checks that the message would be accepted.
 
-    One that is sent twice within a minute, as by two clicks, is kept once.
+    A message that is sent twice within a minute, as by two clicks, is kept once.
     Raises ``NotFound``, ``MessageNotTaken``.
     """
-    session = await lock_own(tx, session_id, by.organiser)  # or two at once would both be the last of the day
-    moment, reach = moment_of(send_at, by.now), await messages.reach(tx, session_id, message)
+    tx, now = acting.tx, acting.now
+    # Locked first: two concurrent messages could both be the last that the day allows otherwise.
+    session = await lock_own(tx, session_id, acting.who)
+    moment, reach = moment_of(send_at, now), await messages.reach(tx, session_id, message)
     if not dry_run and (kept := await messages.same_to_come(tx, session_id, message, moment)) is not None:
         return PlannedMessage(kept.send_at, reach, kept)
-    fault = judge_message(session, send_at, await messages.moments(tx, session_id), by.policy, by.now)
+    fault = judge_message(session, send_at, await messages.moments(tx, session_id), acting.policy, now)
     if fault is None and await messages.strangers(tx, session_id, message.enrolment_ids or ()):
         fault = MessageFault.NOT_OF_THE_SESSION
     if fault is not None:
         raise MessageNotTaken(fault)
     if dry_run:
         return PlannedMessage(moment, reach, None)
-    row = await messages.add(tx, session_id, message, author=by.organiser.name, send_at=moment, now=by.now)
+    row = await messages.add(tx, session_id, message, author=acting.who.name, send_at=moment, now=now)
     return PlannedMessage(moment, reach, row)
 
 
@@ -65,14 +66,14 @@ async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) ->
     return await messages.of_session(tx, session_id, most=SHOWN)
 
 
-async def take_back(tx: Transaction, by: ByOrganiser, message_id: UUID) -> MessageRow:
+async def take_back(acting: Acting, message_id: UUID) -> MessageRow:
     """Have a message not leave. Returns what it was. Raises ``NotFound``, ``MessageHasLeft``."""
-    row = await messages.lock(tx, message_id)
-    if row is None or await find_own(tx, row.session_id, by.organiser) is None:
+    row = await messages.lock(acting.tx, message_id)
+    if row is None or await find_own(acting.tx, row.session_id, acting.who) is None:
         raise NotFound(f"message {message_id}")
     if row.published_at is not None:
         raise MessageHasLeft
-    await messages.remove(tx, row)
+    await messages.remove(acting.tx, row)
     return row
 
 

@@ -15,7 +15,7 @@ from services.enrolment.rules.requests import Swap
 from services.enrolment.rules.roster_lines import ChangeKey, RosterLine
 from services.enrolment.rules.states import Cause, State
 from services.enrolment.service import sessions as sessions_service
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.enrolments import find_own
 from services.enrolment.service.failures import NotFound
 from services.enrolment.store import (
@@ -238,18 +238,18 @@ async def employers(tx: Transaction, session_id: UUID) -> Sequence[Employer]:
     return await enrolments.employers(tx, session_id)
 
 
-async def add_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, text: str) -> None:
+async def add_note(acting: Acting, enrolment_id: UUID, text: str) -> None:
     """Keep a note beside an enrolment. Raises ``NotFound``."""
-    if await find_own(tx, enrolment_id, by.organiser) is None:
+    if await find_own(acting.tx, enrolment_id, acting.who) is None:
         raise NotFound(f"enrolment {enrolment_id}")
-    await notes.add(tx, enrolment_id, text, by.organiser.name, by.now)
+    await notes.add(acting.tx, enrolment_id, text, acting.who.name, acting.now)
 
 
-async def remove_note(tx: Transaction, by: ByOrganiser, enrolment_id: UUID, note_id: UUID) -> None:
+async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None:
     """Take away a note, whoever of the organisers wrote it; that it was is kept. Raises ``NotFound``."""
-    if await find_own(tx, enrolment_id, by.organiser) is None:
+    if await find_own(acting.tx, enrolment_id, acting.who) is None:
         raise NotFound(f"enrolment {enrolment_id}")
-    await notes.remove(tx, enrolment_id, note_id, by.organiser.name, by.now)
+    await notes.remove(acting.tx, enrolment_id, note_id, acting.who.name, acting.now)
 
 
 @dataclass(frozen=True, slots=True)

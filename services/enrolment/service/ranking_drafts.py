@@ -10,7 +10,7 @@ from services.enrolment.rules.ranking import DraftChange, RankingDraft, arranged
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import selection
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import DraftHasChanged, UndecidedCandidates
 from services.enrolment.service.selection import Selection
 from services.enrolment.service.sessions import lock_own, read_own
@@ -55,21 +55,20 @@ async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDra
     return draft_of(await ranking_drafts.find(tx, session.session_id))
 
 
-async def save(tx: Transaction, by: ByOrganiser, session_id: UUID, change: DraftChange) -> int:
+async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
     """Keep a draft as it was changed, if nobody has saved another since. Returns its version.
 
     Raises ``NotFound``, ``DraftHasChanged``.
     """
-    await lock_own(tx, session_id, by.organiser)
-    kept = draft_of(await ranking_drafts.find(tx, session_id))
+    await lock_own(acting.tx, session_id, acting.who)
+    kept = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if kept.version != change.version:
         raise DraftHasChanged
-    return await _save(tx, by, session_id, change.on(kept, [*await _candidates(tx, session_id)]))
+    return await _save(acting, session_id, change.on(kept, [*await _candidates(acting.tx, session_id)]))
 
 
 async def decide(
-    tx: Transaction,
-    by: ByOrganiser,
+    acting: Acting,
     session_id: UUID,
     *,
     version: int,
@@ -81,20 +80,20 @@ async def decide(
     nobody saves another draft until the transaction ends. Raises as :func:`selection.select`, and
     ``DraftHasChanged``, ``UndecidedCandidates``.
     """
-    await lock_own(tx, session_id, by.organiser)
-    draft = draft_of(await ranking_drafts.find(tx, session_id))
+    await lock_own(acting.tx, session_id, acting.who)
+    draft = draft_of(await ranking_drafts.find(acting.tx, session_id))
     if draft.version != version:
         raise DraftHasChanged
-    candidates = await _candidates(tx, session_id)
+    candidates = await _candidates(acting.tx, session_id)
     order = arranged(draft, [*candidates])
     if order.undecided:
         raise UndecidedCandidates(len(order.undecided))
     ranked, not_selected = (
         [candidates[candidate] for candidate in part] for part in (order.ranked, order.not_selected)
     )
-    selected = await selection.select(tx, by, session_id, ranked, not_selected, dry_run=dry_run)
+    selected = await selection.select(acting, session_id, ranked, not_selected, dry_run=dry_run)
     if not dry_run:
-        await _save(tx, by, session_id, RankingDraft(draft.version))
+        await _save(acting, session_id, RankingDraft(draft.version))
     return selected
 
 
@@ -110,7 +109,7 @@ def _lines(tx: Transaction, session_id: UUID) -> AsyncIterator[RosterLine]:
     return roster_lines.stream(tx, session_id, states=[State.PENDING_SELECTION])
 
 
-async def _save(tx: Transaction, by: ByOrganiser, session_id: UUID, draft: RankingDraft) -> int:
+async def _save(acting: Acting, session_id: UUID, draft: RankingDraft) -> int:
     saved = replace(draft, version=draft.version + 1)
-    await ranking_drafts.save(tx, session_id, saved, by.organiser.name, by.now)
+    await ranking_drafts.save(acting.tx, session_id, saved, acting.who.name, acting.now)
     return saved.version

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from services.enrolment.rules.named_agents import NamedAgent
 from services.enrolment.rules.policy import Policy
 from services.enrolment.service import attendance
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from shared import security_log
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -43,8 +43,8 @@ async def record(front: Front, database: Database, session: SessionState, agent:
     ]
     async with database.transaction() as tx:
         organiser = Principal(name="advisor", role=Role.ORGANISER)
-        by = ByOrganiser(organiser, Policy(), session.ends_at)
-        await attendance.record(tx, by, session.session_id, records)
+        acting = Acting(tx, organiser, Policy(), session.ends_at)
+        await attendance.record(acting, session.session_id, records)
     return await letter(front, Purpose.CERTIFICATE, session, agent)
 
 

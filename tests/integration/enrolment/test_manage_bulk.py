@@ -10,9 +10,8 @@ import pytest
 
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import enrolments
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import NotFound
-from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.integration.enrolment.conftest import Front, SelectRows
@@ -121,11 +120,11 @@ async def test_who_is_gone_in_the_middle_does_not_hide_what_became_of_the_others
     withdraw = enrolments.withdraw
 
     async def unless_gone(
-        tx: Transaction, by: ByOrganiser, enrolment_id: UUID, **withdrawal: Any
+        acting: Acting, enrolment_id: UUID, **withdrawal: Any
     ) -> tuple[RosterLine, SessionState]:
         if str(enrolment_id) == second:
             raise NotFound(f"enrolment {enrolment_id}")
-        return await withdraw(tx, by, enrolment_id, **withdrawal)
+        return await withdraw(acting, enrolment_id, **withdrawal)
 
     monkeypatch.setattr(enrolments, "withdraw", unless_gone)
     said = {"action": "withdraw", "confirmer": "oui", "by": "agent", **versions}

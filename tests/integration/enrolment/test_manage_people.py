@@ -12,7 +12,8 @@ from sqlalchemy import text
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import GroupRequest
 from services.enrolment.service import corrections, people
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import AgentCorrection
 from shared import clock
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -309,8 +310,8 @@ async def test_a_name_that_is_corrected_while_a_form_waits_stays(
         return bool(await rows(waiting))
 
     async with database.transaction() as tx:
-        by = ByOrganiser(colleague, Policy(), clock.now())
-        await corrections.correct_by_organiser(tx, by, enrolment_id, after={"given_name": "Zoë"})
+        acting = Acting(tx, colleague, Policy(), clock.now())
+        await corrections.correct_by_organiser(acting, enrolment_id, AgentCorrection(given_name="Zoë"))
         late = asyncio.create_task(send(organiser, path, f"{path}/correction", **form))
         await eventually(it_waits, "the form waits for the colleague")
     assert "ont été corrigés entre-temps" in text_of(await late, 409)
@@ -407,8 +408,8 @@ async def test_a_note_that_is_sent_again_is_kept_once_a_day(
     assert (page.count("À rappeler"), page.count("Rappelé")) == (1, 1)
     author = Principal(name="advisor-bretagne", role=Role.ORGANISER, delegation="bretagne")
     async with database.transaction() as tx:
-        by = ByOrganiser(author, Policy(), now + timedelta(days=1))
-        await people.add_note(tx, by, (await front.of(session, agent)).enrolment_id, "À rappeler")
+        acting = Acting(tx, author, Policy(), now + timedelta(days=1))
+        await people.add_note(acting, (await front.of(session, agent)).enrolment_id, "À rappeler")
     assert (await organiser.get(path)).text.count("À rappeler") == 2
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.requests import Withdrawal
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.attendance import AttendanceAsSeen, record_as_seen
-from services.enrolment.service.by_organiser import ByOrganiser
 from services.enrolment.service.failures import NotFound
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -175,10 +175,10 @@ async def test_what_is_recorded_in_a_session_of_others_is_not_told(
     await send(organiser, page_of(session, "/presence"), **{f"avant-{first}": "", f"p-{first}": "absent"})
     change = AttendanceAsSeen(UUID(first), 0, None, Attendance.ATTENDED)
     corse = Principal(name="advisor-corse", role=Role.ORGANISER, delegation="corse")
-    by = ByOrganiser(corse, Policy(), datetime.now(UTC))
-    with pytest.raises(NotFound):
-        async with database.transaction() as tx:
-            await record_as_seen(tx, by, session.session_id, [change])
+    async with database.transaction() as tx:
+        acting = Acting(tx, corse, Policy(), datetime.now(UTC))
+        with pytest.raises(NotFound):
+            await record_as_seen(acting, session.session_id, [change])
 
 
 async def test_each_seance_has_its_own_attendance(

@@ -15,7 +15,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.ranking import DraftChange
 from services.enrolment.rules.requests import SeatRequest, Withdrawal
 from services.enrolment.service import ranking_drafts
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.sessions import lock_own
 from shared import clock
 from shared.auth import Principal, Role
@@ -250,8 +250,8 @@ async def test_a_ranking_is_not_taken_over_a_draft_that_is_saved_meanwhile(
         await lock_own(tx, session.session_id, colleague)
         imported = asyncio.create_task(confirm_ranking(organiser, session, tried))
         await eventually(it_waits, "the import waits for the colleague")
-        by = ByOrganiser(colleague, Policy(), clock.now())
-        await ranking_drafts.save(tx, by, session.session_id, rank)
+        acting = Acting(tx, colleague, Policy(), clock.now())
+        await ranking_drafts.save(acting, session.session_id, rank)
     assert "Le brouillon a changé depuis l’essai" in text_of(await imported, 409)
     assert 'value="7"' in (await organiser.get(page_of(session, "/candidatures"))).text
 

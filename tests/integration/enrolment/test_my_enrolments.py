@@ -18,7 +18,8 @@ from services.enrolment.rules.requests import (
     Withdrawal,
 )
 from services.enrolment.service import corrections, requests
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import AgentCorrection
 from shared import clock, qr_codes
 from shared.auth import Principal, Role
 from shared.database import Database
@@ -368,8 +369,8 @@ async def correct(front: Front, database: Database, session: SessionState, agent
     organiser = Principal(name="advisor", role=Role.ORGANISER, delegation="bretagne")
     right = {"email": "zoe@exemple.fr"}
     async with database.transaction() as tx:
-        by = ByOrganiser(organiser, Policy(), datetime.now(UTC))
-        await corrections.correct_by_organiser(tx, by, enrolment_id, after=right)
+        acting = Acting(tx, organiser, Policy(), datetime.now(UTC))
+        await corrections.correct_by_organiser(acting, enrolment_id, AgentCorrection.model_validate(right))
     return agent.model_copy(update=right)
 
 

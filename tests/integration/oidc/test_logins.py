@@ -19,8 +19,6 @@ from typer.testing import CliRunner, Result
 from services.catalogue import api as catalogue_api
 from services.catalogue import pages as catalogue_pages
 from services.enrolment.pages import manage
-from services.enrolment.render.certificates import Signature
-from services.enrolment.rules.policy import Policy
 from services.logins import app as logins_command
 from services.notifier import api as notifier_api
 from services.notifier import pages as notifier_pages
@@ -102,8 +100,6 @@ def enrolment(enrolment_database: Database, tokens: Tokens, provider: Provider) 
         enrolment_database,
         a_guard(enrolment_database),
         tokens=tokens,
-        policy=Policy(),
-        signature=Signature("", SITE),
         address=SITE,
         provider=provider,
         sites=Sites(catalogue="http://catalogue"),

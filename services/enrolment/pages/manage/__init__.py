@@ -4,17 +4,26 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from services.enrolment.pages.links import TEMPLATES
-from services.enrolment.pages.manage import roster, start
-from services.enrolment.pages.manage.bulk import BulkPages
-from services.enrolment.pages.manage.by_hand import ByHandPage
-from services.enrolment.pages.manage.messages import MessagePages
-from services.enrolment.pages.manage.person import PersonPages
-from services.enrolment.pages.manage.presence import PresencePages
-from services.enrolment.pages.manage.ranking import RankingPages
-from services.enrolment.pages.manage.sheets import SheetPages
+from services.enrolment.pages.manage import (
+    bulk,
+    by_hand,
+    messages,
+    person,
+    presence,
+    ranking,
+    roster,
+    sheets,
+    start,
+)
+from services.enrolment.pages.manage.person import (
+    acting_by,
+    approval_in,
+    correction_in,
+    priority_in,
+    reply_in,
+    withdrawal_in,
+)
 from services.enrolment.pages.manage.staff_area import ENROLMENTS, SESSIONS, STAFF_AREA
-from services.enrolment.render.certificates import Signature
-from services.enrolment.rules.policy import Policy
 from shared.auth import Tokens
 from shared.database import Database
 from shared.guard import Guard
@@ -32,8 +41,6 @@ def add_to(
     guard: Guard,
     *,
     tokens: Tokens,
-    policy: Policy,
-    signature: Signature,
     address: str,
     provider: Provider | None,
     sites: Sites,
@@ -48,21 +55,18 @@ def add_to(
         STAFF_AREA, database, tokens, guard, address=address, rendering=rendering, provider=provider
     )
     session, enrolment = f"{SESSIONS}/{{session_id:uuid}}", f"{ENROLMENTS}/{{enrolment_id:uuid}}"
-    person, ranking = PersonPages(policy), RankingPages(policy)
-    presence, messages = PresencePages(policy, signature, guard), MessagePages(policy)
-    sheets = SheetPages(policy, guard)
     routes: tuple[tuple[str, VisitHandler, list[str]], ...] = (
         (STAFF_AREA.home, start.today, ["GET"]),
         (f"{STAFF_AREA.home}/a-faire", start.tasks, ["GET"]),
         (f"{STAFF_AREA.home}/semaine", start.week, ["GET"]),
         (f"{STAFF_AREA.home}/personnes", start.find, ["GET", "POST"]),
         (session, roster.participants, ["GET", "POST"]),
-        (f"{session}/choix", BulkPages(policy).show, ["POST"]),
+        (f"{session}/choix", bulk.show, ["POST"]),
         (f"{session}/attente", roster.waiting_list, ["GET"]),
         (f"{session}/places", roster.seats, ["GET"]),
         (f"{session}/groupes", roster.groups, ["GET"]),
         (f"{session}/historique", roster.history, ["GET"]),
-        (f"{session}/ajout", ByHandPage(policy).show, ["GET", "POST"]),
+        (f"{session}/ajout", by_hand.show, ["GET", "POST"]),
         (f"{session}/presence", presence.record, ["GET", "POST"]),
         (f"{session}/pointage", presence.check_in, ["GET", "POST"]),
         (f"{ARRIVAL}/{{enrolment_id:uuid}}", presence.arrival, ["GET", "POST"]),
@@ -75,12 +79,12 @@ def add_to(
         (f"{session}/candidatures", ranking.show, ["GET", "POST"]),
         (f"{session}/candidatures/decision", ranking.decide, ["POST"]),
         (enrolment, person.show, ["GET"]),
-        (f"{enrolment}/correction", person.correct, ["POST"]),
-        (f"{enrolment}/desistement", person.withdraw, ["POST"]),
-        (f"{enrolment}/reponse", person.reply_to_offer, ["POST"]),
-        (f"{enrolment}/accord", person.decide_approval, ["POST"]),
+        (f"{enrolment}/correction", acting_by(correction_in, "corrigee"), ["POST"]),
+        (f"{enrolment}/desistement", acting_by(withdrawal_in, "desistee"), ["POST"]),
+        (f"{enrolment}/reponse", acting_by(reply_in, "repondue"), ["POST"]),
+        (f"{enrolment}/accord", acting_by(approval_in, "accord"), ["POST"]),
         (f"{enrolment}/deplacement", person.move, ["POST"]),
-        (f"{enrolment}/priorite", person.prioritise, ["POST"]),
+        (f"{enrolment}/priorite", acting_by(priority_in, "priorite"), ["POST"]),
         (f"{enrolment}/reunion", person.join, ["POST"]),
         (f"{enrolment}/note", person.note, ["POST"]),
         (f"{enrolment}/note/retrait", person.remove_note, ["POST"]),

@@ -1,10 +1,9 @@
-"""Several persons of a session at once: chosen in the roster, told what follows, done one by one.
+"""One action for several people of a session: chosen in the roster, confirmed, done one by one.
 
-Each form brings the version of each enrolment that it showed: who has changed meanwhile is left as they are.
+Each form brings the version of each enrolment that it showed. An enrolment that has changed since is skipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
@@ -21,7 +20,6 @@ from services.enrolment.pages.manage.person import (
     withdrawal_in,
 )
 from services.enrolment.rules.bulk import BulkAction, consequences
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import people, roster
 from services.enrolment.service.failures import EnrolmentFailure, NotFound
@@ -53,45 +51,41 @@ BulkResults = dict[UUID, FormError | None]
 """Why something was not done, by enrolment; None where it was."""
 
 
-@dataclass(frozen=True, slots=True)
-class BulkPages:
-    """What is done with several persons, as with one, by the rules of ``policy``."""
+async def show(visit: StaffVisit) -> Response:
+    """Show what an action would do with the chosen people; once confirmed, show what became of each."""
+    chosen, typed = chosen_in(visit.form), visit.form.typed("action")
+    if not chosen:
+        return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})
+    if typed == "write":
+        return await messages.write_to(visit, chosen)
+    if typed not in set(BulkAction):
+        raise HTTPException(400)
+    action = BulkAction(typed)
+    if "confirmer" not in visit.form:
+        return await _page(visit, chosen, action)
+    try:
+        results = await _do(visit, chosen, action)
+    except InvalidForm as error:  # before anything was done
+        return await _page(visit, chosen, action, errors=error.errors)
+    return await _page(visit, chosen, action, results=results)
 
-    policy: Policy
 
-    async def show(self, visit: StaffVisit) -> Response:
-        """What an action would come to for those who are chosen; once confirmed, what became of each."""
-        chosen, action = chosen_in(visit.form), visit.form.typed("action")
-        if not chosen:
-            return await roster_pages.participants(visit, {"": FormError("nobody_chosen")})
-        if action == "write":
-            return await messages.write_to(visit, chosen, self.policy)
-        if action not in set(BulkAction):
-            raise HTTPException(400)
-        if "confirmer" not in visit.form:
-            return await _page(visit, chosen, BulkAction(action))
+async def _do(visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
+    """Do the action with each person, in a transaction of its own."""
+    act = _ACTIONS[action](visit.form)
+    results: BulkResults = {}
+    for line in await _lines(visit, chosen):
+        enrolment_id = line.enrolment.enrolment_id
+        version = frame.version_in(visit.form, f"version-{enrolment_id}")
+        results[enrolment_id] = None
         try:
-            results = await self._do(visit, chosen, BulkAction(action))
-        except InvalidForm as error:  # before anything was done
-            return await _page(visit, chosen, BulkAction(action), errors=error.errors)
-        return await _page(visit, chosen, BulkAction(action), results=results)
-
-    async def _do(self, visit: StaffVisit, chosen: Sequence[UUID], action: BulkAction) -> BulkResults:
-        """Do it with each, in a transaction of its own. Returns why not, by enrolment; None where it is."""
-        act = _ACTIONS[action](visit.form)
-        results: BulkResults = {}
-        for line in await _lines(visit, chosen):
-            enrolment_id = line.enrolment.enrolment_id
-            version = frame.version_in(visit.form, f"version-{enrolment_id}")
-            results[enrolment_id] = None
-            try:
-                async with visit.database.transaction() as tx:
-                    await act(tx, frame.acting(visit, self.policy), enrolment_id, version=version)
-            except NotFound:  # it is not in this session any more
-                results[enrolment_id] = FormError("enrolment_has_changed")
-            except EnrolmentFailure as failure:
-                results[enrolment_id] = frame.why_not(failure)
-        return results
+            async with frame.acting(visit) as acting:
+                await act(acting, enrolment_id, version=version)
+        except NotFound:  # it is not in this session any more
+            results[enrolment_id] = FormError("enrolment_has_changed")
+        except EnrolmentFailure as failure:
+            results[enrolment_id] = frame.why_not(failure)
+    return results
 
 
 async def _lines(visit: StaffVisit, chosen: Sequence[UUID]) -> list[RosterLine]:

@@ -1,8 +1,6 @@
 """Organisers enrol somebody: before the session, or on the day, whoever is at the door."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from uuid import uuid4
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -12,18 +10,17 @@ from stdnum.fr import siret
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.presence import module_of
 from services.enrolment.pages.questions import answers_of, field_of
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.questions import asked_of
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import State
 from services.enrolment.service import arrivals, enrolments, people
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import EnrolmentByHand
 from services.enrolment.service.failures import EnrolmentFailure
 from shared.database import Transaction
 from shared.events.catalogue import Question, SessionState
 from shared.events.portal import QuestionAnswers
 from shared.events.vocabulary import Agent, Employer, Function
-from shared.messaging.portals.registry import OWN_ISSUER
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -38,38 +35,41 @@ AGAIN = "depuis"
 """The enrolment of who is enrolled again, in the address."""
 
 
-def agent_in(form: Form, known: Sequence[Employer] = ()) -> tuple[Agent | None, dict[str, FormError]]:
-    """Return the agent that a form describes, with a new identifier of ours, or what is wrong, by field.
+def enrolment_in(
+    form: Form, known: Sequence[Employer], answers: QuestionAnswers
+) -> tuple[EnrolmentByHand | None, dict[str, FormError]]:
+    """Return the enrolment that a form asks for, or its errors by field.
 
-    ``known``: the employers of which one may be chosen, by its SIRET, instead of being typed.
+    One of the ``known`` employers may be chosen by its SIRET instead of being typed.
     """
     chosen = next((employer for employer in known if employer.siret == form.typed("known")), None)
     typed_here = [name for name in FIELDS if chosen is None or name not in EMPLOYER_FIELDS]
     errors = {name: FormError("required") for name in typed_here if not form.typed(name)}
+    reason = form.typed("above_capacity")
+    if len(reason) > LONGEST_REASON:
+        errors["above_capacity"] = FormError("too_long")
     described = {
-        "agent_id": uuid4().hex,
-        "issuer": OWN_ISSUER,
-        "email": form.typed("email"),
-        "given_name": form.typed("given_name"),
-        "family_name": form.typed("family_name"),
-        "function": form.typed("function"),
+        **{name: form.typed(name) for name in ("email", "given_name", "family_name", "function")},
         "employer": chosen
         or {
             "name": form.typed("employer"),
             "siret": form.typed("siret").replace(" ", "").replace("\u00a0", ""),
             "delegation": form.typed("delegation"),
         },
+        "approved": "approved" in form,
+        "above_capacity": reason or None,
+        "answers": answers,
     }
     try:
-        agent = Agent.model_validate(described)
+        command = EnrolmentByHand.model_validate(described)
     except ValidationError as error:
         for fault in error.errors():
             name = _BY_PLACE.get(".".join(map(str, fault["loc"])), str(fault["loc"][0]))
             errors.setdefault(name, FormError(name) if name in WITH_OWN_ERROR else FormError("invalid"))
         return None, errors
-    if chosen is None and not siret.is_valid(agent.employer.siret):  # the contract looks at the form alone
+    if chosen is None and not siret.is_valid(command.employer.siret):  # the contract checks the digits alone
         errors.setdefault("siret", FormError("siret"))
-    return (None if errors else agent), errors
+    return command, errors
 
 
 def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswers, Mapping[str, str]]:
@@ -88,48 +88,30 @@ _ADDED: Mapping[State, str] = {
 """What was done, of who has no seat yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class ByHandPage:
-    """The form, and what comes of it by the rules of ``policy``."""
+async def show(visit: StaffVisit) -> Response:
+    """Show the form. On POST enrol the person, or show why not.
 
-    policy: Policy
-
-    async def show(self, visit: StaffVisit) -> Response:
-        """The form; on POST the person is enrolled, waits, or the page says why not.
-
-        Whoever comes from the door, where the address has a module, goes back there: the arrival is noted.
-        """
-        if visit.request.method != "POST":
-            return await _page(visit)
-        async with visit.database.quiet_transaction() as tx:
-            session = (await frame.own_session(tx, visit)).session
-            known = await people.employers(tx, session.session_id)
-            before = await _before(tx, visit)
-        agent, errors = agent_in(visit.form, known)
-        answers, faults = answers_in(visit.form, session.questions)
-        reason = visit.form.typed("above_capacity")
-        if len(reason) > LONGEST_REASON:
-            errors["above_capacity"] = FormError("too_long")
-        if agent is None or errors or faults:
-            return await _page(visit, errors=errors, faults=faults)
-        by = frame.acting(visit, self.policy)
-        try:
-            async with visit.database.transaction() as tx:
-                line, session = await enrolments.enrol_by_hand(
-                    tx,
-                    by,
-                    session.session_id,
-                    agent,
-                    approved="approved" in visit.form,
-                    above_capacity=reason or None,
-                    answers=answers,
-                    before=before,
-                )
-                if _at_door(visit):
-                    return await _note_arrival(tx, visit, by, session, line)
-        except EnrolmentFailure as failure:
-            return await _page(visit, errors={"": frame.why_not(failure)})
-        return frame.to_person(line.enrolment.enrolment_id, _ADDED.get(line.enrolment.state, "ajoutee"))
+    If the address has a module, the organiser came from the check-in page: the arrival is noted too, and the
+    next page is the check-in page.
+    """
+    if visit.request.method != "POST":
+        return await _page(visit)
+    async with visit.database.quiet_transaction() as tx:
+        session = (await frame.own_session(tx, visit)).session
+        known = await people.employers(tx, session.session_id)
+        before = await _before(tx, visit)
+    answers, faults = answers_in(visit.form, session.questions)
+    command, errors = enrolment_in(visit.form, known, answers)
+    if command is None or errors or faults:
+        return await _page(visit, errors=errors, faults=faults)
+    try:
+        async with frame.acting(visit) as acting:
+            line, session = await enrolments.enrol_by_hand(acting, session.session_id, command, before=before)
+            if _at_door(visit):
+                return await _note_arrival(acting, visit, session, line)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)})
+    return frame.to_person(line.enrolment.enrolment_id, _ADDED.get(line.enrolment.state, "ajoutee"))
 
 
 async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
@@ -158,13 +140,13 @@ def _at_door(visit: StaffVisit) -> bool:
 
 
 async def _note_arrival(
-    tx: Transaction, visit: StaffVisit, by: ByOrganiser, session: SessionState, line: RosterLine
+    acting: Acting, visit: StaffVisit, session: SessionState, line: RosterLine
 ) -> Response:
     """Note that somebody who has a seat has come to the module of the address, and lead back to the door."""
     module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
     is_here = line.enrolment.state.has_seat
     if is_here:
-        await arrivals.note(tx, by, session.session_id, module, code)
+        await arrivals.note(acting, session.session_id, module, code)
     return frame.to_session(
         session.session_id,
         "/pointage",

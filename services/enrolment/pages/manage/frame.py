@@ -1,7 +1,8 @@
 """What every page of a session has: whose it is, its head, its other pages, what was done, or why not."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import LineKey, RosterLine, plain
 from services.enrolment.rules.states import State
 from services.enrolment.service import overview, roster
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import (
     AttendanceHasChanged,
     ChangedMeanwhile,
@@ -199,16 +200,24 @@ def file_name(what: str, session: SessionState, ending: str) -> str:
     return "-".join(filter(None, (what, kept, day.isoformat()))) + f".{ending}"
 
 
-def download(visit: StaffVisit, guard: Guard, content: bytes, name: str, media_type: str) -> Response:
-    """A file about a session, which the security log has."""
+def download(visit: StaffVisit, content: bytes, name: str, media_type: str) -> Response:
+    """Return a file about a session, and record the export in the security log."""
+    guard: Guard = visit.request.app.state.guard
     guard.record(visit.request, SecurityEvent.EXPORT, SecurityOutcome.OK, visit.who.in_security_log)
     headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type=media_type, headers=headers)
 
 
-def acting(visit: StaffVisit, policy: Policy) -> ByOrganiser:
-    """Who visits, as somebody who acts now by these rules."""
-    return ByOrganiser(visit.who, policy, clock.now())
+def policy_of(visit: StaffVisit) -> Policy:
+    policy: Policy = visit.request.app.state.policy
+    return policy
+
+
+@asynccontextmanager
+async def acting(visit: StaffVisit) -> AsyncIterator[Acting]:
+    """Open a transaction in which the visiting organiser acts."""
+    async with visit.database.transaction() as tx:
+        yield Acting(tx, visit.who, policy_of(visit), clock.now())
 
 
 _ERRORS: Mapping[type[EnrolmentFailure], FormError] = {

@@ -1,7 +1,6 @@
 """Organisers write to who is in a session: tried first, then kept until it leaves, taken back until then."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,6 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.rules.messages import PAUSE, MessageFault, OrganiserMessage
-from services.enrolment.rules.policy import Policy
 from services.enrolment.service import messages
 from services.enrolment.service.failures import EnrolmentFailure, MessageNotTaken
 from services.enrolment.service.messages import PlannedMessage
@@ -65,50 +63,44 @@ def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
         raise HTTPException(400) from None
 
 
-async def write_to(visit: StaffVisit, chosen: Sequence[UUID], policy: Policy) -> Response:
+async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
     """The form of a message to those who are chosen."""
-    return await _page(visit, policy, chosen=[str(enrolment_id) for enrolment_id in chosen])
+    return await _page(visit, chosen=[str(enrolment_id) for enrolment_id in chosen])
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePages:
-    """The messages of a session, as many a day as ``policy`` allows."""
+async def show(visit: StaffVisit) -> Response:
+    """The messages and the form; on POST it is tried, or kept where it is sent."""
+    if visit.request.method != "POST" or "toutes" in visit.form:
+        return await _page(visit)
+    async with visit.database.quiet_transaction() as tx:
+        session = (await frame.own_session(tx, visit)).session
+    message, send_at, errors = message_in(visit.form, session)
+    if errors:
+        return await _page(visit, errors=errors)
+    sends = "envoyer" in visit.form
+    try:
+        async with frame.acting(visit) as acting:
+            planned = await messages.plan(acting, session.session_id, message, send_at, dry_run=not sends)
+    except EnrolmentFailure as failure:
+        is_of_moment = isinstance(failure, MessageNotTaken) and failure.fault in OF_THE_MOMENT
+        field = "envoi" if is_of_moment else ""
+        return await _page(visit, errors={field: frame.why_not(failure)})
+    if sends:
+        return frame.to_session(
+            session.session_id, "/messages", done="message" if send_at else "message-part"
+        )
+    return await _page(visit, planned=planned)
 
-    policy: Policy
 
-    async def show(self, visit: StaffVisit) -> Response:
-        """The messages and the form; on POST it is tried, or kept where it is sent."""
-        if visit.request.method != "POST" or "toutes" in visit.form:
-            return await _page(visit, self.policy)
-        async with visit.database.quiet_transaction() as tx:
-            session = (await frame.own_session(tx, visit)).session
-        message, send_at, errors = message_in(visit.form, session)
-        if errors:
-            return await _page(visit, self.policy, errors=errors)
-        sends = "envoyer" in visit.form
-        try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                planned = await messages.plan(tx, by, session.session_id, message, send_at, dry_run=not sends)
-        except EnrolmentFailure as failure:
-            is_of_moment = isinstance(failure, MessageNotTaken) and failure.fault in OF_THE_MOMENT
-            field = "envoi" if is_of_moment else ""
-            return await _page(visit, self.policy, errors={field: frame.why_not(failure)})
-        if sends:
-            return frame.to_session(
-                session.session_id, "/messages", done="message" if send_at else "message-part"
-            )
-        return await _page(visit, self.policy, planned=planned)
-
-    async def take_back(self, visit: StaffVisit) -> Response:
-        """Have a message not leave; what it said is in the form again."""
-        message_id = frame.id_in(visit.form.typed("message"))
-        try:
-            async with visit.database.transaction() as tx:
-                row = await messages.take_back(tx, frame.acting(visit, self.policy), message_id)
-        except EnrolmentFailure as failure:
-            return await _page(visit, self.policy, errors={"": frame.why_not(failure)}, status=409)
-        return await _page(visit, self.policy, taken_back=row)
+async def take_back(visit: StaffVisit) -> Response:
+    """Have a message not leave; what it said is in the form again."""
+    message_id = frame.id_in(visit.form.typed("message"))
+    try:
+        async with frame.acting(visit) as acting:
+            row = await messages.take_back(acting, message_id)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
+    return await _page(visit, taken_back=row)
 
 
 def _typed(form: Form) -> dict[str, Any]:
@@ -133,7 +125,6 @@ def _as_typed(row: MessageRow, timezone: str) -> dict[str, Any]:
 
 async def _page(
     visit: StaffVisit,
-    policy: Policy,
     *,
     errors: FormErrors | None = None,
     planned: PlannedMessage | None = None,
@@ -161,6 +152,6 @@ async def _page(
         messages=rows,
         planned=planned,
         taken_back=taken_back is not None,
-        a_day=policy.messages_a_day,
+        a_day=frame.policy_of(visit).messages_a_day,
         **fields,
     )

@@ -1,16 +1,16 @@
-"""One person in a session: what is known, what happened, and what an organiser may do about it.
+"""The page of one person in a session, and what an organiser does with the enrolment.
 
-Each form brings the version of the enrolment that it showed: where that is not the present one, nothing is
-done and the page shows what has changed.
+Each form brings the version of the enrolment that it showed. If the enrolment has changed since, nothing is
+done and the page shows the changes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -18,221 +18,202 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.staff_area import ENROLMENTS
 from services.enrolment.pages.questions import answers_of, field_of
 from services.enrolment.rules.overview import SessionNumbers
-from services.enrolment.rules.policy import Policy
-from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.service import corrections, enrolments, people
-from services.enrolment.service.by_organiser import ByOrganiser
+from services.enrolment.service.acting import Acting
+from services.enrolment.service.commands import (
+    MAX_PRIORITY,
+    AgentCorrection,
+    ApprovalByOrganiser,
+    JoinByOrganiser,
+    MoveByOrganiser,
+    OfferAnswerByOrganiser,
+    PriorityChange,
+    ServedFirst,
+    WithdrawalByOrganiser,
+)
+from services.enrolment.service.enrolments import LineInSession
 from services.enrolment.service.failures import ChangedMeanwhile, EnrolmentFailure, NotFound
 from services.enrolment.service.people import Destination, PersonInSession
 from shared import clock
-from shared.database import Transaction
-from shared.events.catalogue import SessionState
-from shared.events.vocabulary import Email, Line, Name, Paragraph
+from shared.events.vocabulary import Paragraph
 from shared.web.form_errors import FormError, FormErrors, sentence
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
-CORRECTABLE: dict[str, TypeAdapter[str]] = {
-    "email": TypeAdapter(Email),
-    "given_name": TypeAdapter(Name),
-    "family_name": TypeAdapter(Name),
-}
-"""What an organiser may correct of somebody; each has a sentence of its own."""
-_LINE: TypeAdapter[str] = TypeAdapter(Line)
+CORRECTABLE = ("email", "given_name", "family_name")
 _PARAGRAPH: TypeAdapter[str] = TypeAdapter(Paragraph)
-MAX_PRIORITY = 1000
+_ANSWERS = {"yes": True, "no": False}
+_HEARD = {"accepted": "answer", "granted": "answer", "reason": "heard"}
+"""Fields of a form by the fields of the command that records what the organiser was told."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-Parsed = TypeVar("Parsed")
+CommandClass = TypeVar("CommandClass", bound=BaseModel)
 
 
 class OrganiserAction(Protocol):
-    """What an organiser does with an enrolment, if it is in this version still; None: in any."""
+    """What an organiser does with an enrolment, unless it has changed since ``version``."""
 
-    async def __call__(
-        self, tx: Transaction, by: ByOrganiser, enrolment_id: UUID, *, version: int | None
-    ) -> tuple[RosterLine, SessionState]:
-        """Return the line of the roster then. Raises why nothing was done."""
+    async def __call__(self, acting: Acting, enrolment_id: UUID, *, version: int | None) -> LineInSession: ...
 
 
 class InvalidForm(Exception):
-    """A form says nothing that could be done: what is wrong, by field; under "" what is no field's."""
+    """The errors of a form by field, under "" those of no field."""
 
     def __init__(self, errors: FormErrors) -> None:
         super().__init__(errors)
         self.errors = errors
 
 
-def _parsed(kind: TypeAdapter[Parsed], field: str, typed: str, error: FormError) -> Parsed:
+def _command(
+    kind: type[CommandClass],
+    values: dict[str, Any],
+    *,
+    fields: Mapping[str, str] = _NOTHING,
+    errors: FormErrors = _NOTHING,
+) -> CommandClass:
+    """Return the command with these values.
+
+    ``fields`` are the form's fields where their names differ; ``errors`` are by form field. Raises
+    ``InvalidForm``.
+    """
     try:
-        return kind.validate_python(typed)
-    except ValidationError:
-        raise InvalidForm({field: error}) from None
+        return kind.model_validate(values)
+    except ValidationError as error:
+        names = [str(fault["loc"][0]) for fault in error.errors()]
+        wrong = [fields.get(name, name) for name in names]
+        raise InvalidForm({field: errors.get(field, FormError(field)) for field in wrong}) from None
 
 
 def withdrawal_in(form: Form) -> OrganiserAction:
-    """The withdrawal of who asked for it, or whose employer did. Raises ``InvalidForm``."""
-    by, typed = form.typed("by"), form.typed("reason")
-    if by not in ("agent", "employer"):
-        raise InvalidForm({"by": FormError("by")})
-    reason = _parsed(_PARAGRAPH, "reason", typed, FormError("too_long")) if typed else None
-    return partial(enrolments.withdraw, reason=reason, by_employer=by == "employer")
+    values = {"by": form.typed("by"), "reason": form.typed("reason") or None}
+    command = _command(WithdrawalByOrganiser, values, errors={"reason": FormError("too_long")})
+    return partial(enrolments.withdraw, command=command)
 
 
 def priority_in(form: Form) -> OrganiserAction:
-    """The priority that somebody who waits is to have, or that before all. Raises ``InvalidForm``."""
-    is_first = "premier" in form
-    priority = None if is_first else form.number("priority", MAX_PRIORITY)
-    if priority is None and not is_first:
-        raise InvalidForm({"priority": FormError("priority", MAX_PRIORITY)})
-    reason = _parsed(_LINE, "reason", form.typed("reason"), FormError("reason"))
-    return partial(enrolments.change_priority, priority=priority, reason=reason)
+    values: dict[str, Any] = {"reason": form.typed("reason")}
+    if "premier" in form:
+        return partial(enrolments.change_priority, command=_command(ServedFirst, values))
+    values["priority"] = form.number("priority", MAX_PRIORITY)
+    command = _command(PriorityChange, values, errors={"priority": FormError("priority", MAX_PRIORITY)})
+    return partial(enrolments.change_priority, command=command)
 
 
-def _correction_in(form: Form) -> OrganiserAction:
+def correction_in(form: Form) -> OrganiserAction:
     seen = {field: form.get(f"avant-{field}", "") for field in CORRECTABLE}
-    after = {
-        field: _parsed(kind, field, form.typed(field), FormError(field))
-        for field, kind in CORRECTABLE.items()
-        if form.typed(field) != seen[field]
-    }
+    after = {field: form.typed(field) for field in CORRECTABLE if form.typed(field) != seen[field]}
     if not after:
         raise InvalidForm({"": FormError("unchanged")})
-    return partial(
-        corrections.correct_by_organiser, after=after, seen={field: seen[field] for field in after}
-    )
+    command = _command(AgentCorrection, after)
+    seen = {field: seen[field] for field in after}
+    return partial(corrections.correct_by_organiser, command=command, seen=seen)
 
 
-def _answer_in(form: Form) -> OrganiserAction:
-    accepted, reason = _heard_in(form)
-    return partial(enrolments.reply_to_offer, accepted=accepted, reason=reason)
+def reply_in(form: Form) -> OrganiserAction:
+    command = _command(OfferAnswerByOrganiser, _heard_in(form, "accepted"), fields=_HEARD)
+    return partial(enrolments.reply_to_offer, command=command)
 
 
 def approval_in(form: Form) -> OrganiserAction:
-    """What the employer said, and how that was heard. Raises ``InvalidForm``."""
-    granted, reason = _heard_in(form)
-    return partial(enrolments.decide_approval, granted=granted, reason=reason)
+    command = _command(ApprovalByOrganiser, _heard_in(form, "granted"), fields=_HEARD)
+    return partial(enrolments.decide_approval, command=command)
+
+
+def _heard_in(form: Form, field: str) -> dict[str, Any]:
+    """Return the decision that the organiser was told, and how, as a command has them."""
+    return {field: _ANSWERS.get(form.typed("answer")), "reason": form.typed("heard")}
 
 
 def move_in(form: Form) -> OrganiserAction:
-    """The move to another session, of who is asked nothing there. Raises ``InvalidForm``."""
+    """The move to a session without required questions."""
+    command = _command(MoveByOrganiser, {"to_session_id": form.typed("to_session_id")})
+    return partial(enrolments.move, command=command)
+
+
+def join_in(form: Form) -> OrganiserAction:
+    command = JoinByOrganiser(enrolment_id=frame.id_in(form.typed("autre")))
+    return partial(enrolments.join, command=command, other_version=frame.version_in(form, "version-autre"))
+
+
+async def show(visit: StaffVisit) -> Response:
+    return await _page(visit)
+
+
+def acting_by(
+    action_in: Callable[[Form], OrganiserAction], done: str
+) -> Callable[[StaffVisit], Awaitable[Response]]:
+    """Return the handler of a form of the page. ``done`` is the message of the next page."""
+    return partial(_do, action_in=action_in, done=done)
+
+
+async def _do(visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], done: str) -> Response:
+    """Do what a form asks for, if the enrolment is still as the form showed it."""
+    enrolment_id, version = frame.enrolment_id_of(visit), frame.version_in(visit.form)
     try:
-        to_session_id = UUID(form.typed("to_session_id"))
+        act = action_in(visit.form)
+        async with frame.acting(visit) as acting:
+            line, _ = await act(acting, enrolment_id, version=version)
+    except InvalidForm as error:
+        return await _page(visit, status=422, errors=error.errors, seen=version)
+    except ChangedMeanwhile as failure:
+        other = failure.enrolment_id != enrolment_id
+        return await _page(visit, status=409, seen=None if other else version, other_changed=other)
+    except EnrolmentFailure as failure:
+        return await _page(visit, status=422, errors={"": frame.why_not(failure)})
+    stays = line.enrolment.enrolment_id == enrolment_id
+    return frame.to_person(line.enrolment.enrolment_id, done, frame.listed_by(visit) if stays else {})
+
+
+async def move(visit: StaffVisit) -> Response:
+    """Move the person to another session. If that session asks questions, they come first."""
+    try:
+        to_session_id = UUID(visit.form.typed("to_session_id"))
     except ValueError:
-        raise InvalidForm({"to_session_id": FormError("to_session_id")}) from None
-    return partial(enrolments.move, to_session_id=to_session_id, answers=())
+        return await _page(visit, status=422, errors={"to_session_id": FormError("to_session_id")})
+    async with visit.database.quiet_transaction() as tx:
+        there = await people.destination(tx, frame.enrolment_id_of(visit), to_session_id, visit.who)
+    questions = [] if there is None else there.questions
+    answers, faults = answers_of(questions, visit.form)
+    answered = "repondu" in visit.form
+    if there is not None and questions and (faults or not answered):
+        return await _questions_page(visit, there, faults if answered else {})
+    command = MoveByOrganiser(to_session_id=to_session_id, answers=answers)
+    return await _do(visit, lambda _form: partial(enrolments.move, command=command), "deplacee")
 
 
-def _heard_in(form: Form) -> tuple[bool, str]:
-    """Whether the answer that was heard is yes, and how it was heard. Raises ``InvalidForm``."""
-    answer = form.typed("answer")
-    if answer not in ("yes", "no"):
-        raise InvalidForm({"answer": FormError("answer")})
-    return answer == "yes", _parsed(_LINE, "heard", form.typed("heard"), FormError("heard"))
+async def join(visit: StaffVisit) -> Response:
+    """Keep this one of two enrolments of one person, once both were shown side by side."""
+    if "confirmer" not in visit.form:
+        return await _join_page(visit)
+    return await _do(visit, join_in, "reunie")
 
 
-def _join_in(form: Form) -> OrganiserAction:
-    other_id = frame.id_in(form.typed("autre"))
-    return partial(enrolments.join, other_id=other_id, other_version=frame.version_in(form, "version-autre"))
+async def note(visit: StaffVisit) -> Response:
+    """Keep a note beside the enrolment."""
+    try:
+        text = _PARAGRAPH.validate_python(visit.form.typed("note"))
+    except ValidationError:
+        return await _page(visit, status=422, errors={"note": FormError("note")})
+    return await _keep(visit, partial(people.add_note, text=text), "notee")
 
 
-@dataclass(frozen=True, slots=True)
-class PersonPages:
-    """The page of a person, and what its forms do by the rules of ``policy``."""
+async def remove_note(visit: StaffVisit) -> Response:
+    """Remove the text of a note."""
+    note_id = frame.id_in(visit.form.typed("laquelle"))
+    return await _keep(visit, partial(people.remove_note, note_id=note_id), "note-retiree")
 
-    policy: Policy
 
-    async def show(self, visit: StaffVisit) -> Response:
-        """All that is known of one enrolment."""
-        return await _page(visit)
-
-    # ------------------------------------------------------------------------------------ what is done
-
-    async def correct(self, visit: StaffVisit) -> Response:
-        """Correct names and address."""
-        return await self._do(visit, _correction_in, "corrigee")
-
-    async def withdraw(self, visit: StaffVisit) -> Response:
-        """Withdraw the person, who asked for it, or whose employer did."""
-        return await self._do(visit, withdrawal_in, "desistee")
-
-    async def reply_to_offer(self, visit: StaffVisit) -> Response:
-        """Take or leave the seat that is offered, as the person has told the organiser."""
-        return await self._do(visit, _answer_in, "repondue")
-
-    async def decide_approval(self, visit: StaffVisit) -> Response:
-        """Note that the employer agrees, or does not, as it has told the organiser."""
-        return await self._do(visit, approval_in, "accord")
-
-    async def move(self, visit: StaffVisit) -> Response:
-        """Move the person to another session of the offer; one that asks questions asks them first."""
-        try:
-            to_session_id = UUID(visit.form.typed("to_session_id"))
-        except ValueError:
-            return await _page(visit, status=422, errors={"to_session_id": FormError("to_session_id")})
-        async with visit.database.quiet_transaction() as tx:
-            there = await people.destination(tx, frame.enrolment_id_of(visit), to_session_id, visit.who)
-        questions = [] if there is None else there.questions
-        answers, faults = answers_of(questions, visit.form)
-        answered = "repondu" in visit.form
-        if there is not None and questions and (faults or not answered):
-            return await _questions_page(visit, there, faults if answered else {})
-        move = partial(enrolments.move, to_session_id=to_session_id, answers=answers)
-        return await self._do(visit, lambda _form: move, "deplacee")
-
-    async def prioritise(self, visit: StaffVisit) -> Response:
-        """Serve somebody who waits sooner or later."""
-        return await self._do(visit, priority_in, "priorite")
-
-    async def join(self, visit: StaffVisit) -> Response:
-        """Keep this one of two enrolments of one person, once both were seen side by side."""
-        if "confirmer" not in visit.form:
-            return await _join_page(visit)
-        return await self._do(visit, _join_in, "reunie")
-
-    async def note(self, visit: StaffVisit) -> Response:
-        """Note something beside the enrolment."""
-        try:
-            text = _parsed(_PARAGRAPH, "note", visit.form.typed("note"), FormError("note"))
-        except InvalidForm as error:
-            return await _page(visit, status=422, errors=error.errors)
-        return await self._keep(visit, partial(people.add_note, text=text), "notee")
-
-    async def remove_note(self, visit: StaffVisit) -> Response:
-        """Take away a note, whose text is gone then."""
-        note_id = frame.id_in(visit.form.typed("laquelle"))
-        return await self._keep(visit, partial(people.remove_note, note_id=note_id), "note-retiree")
-
-    async def _keep(self, visit: StaffVisit, act: Callable[..., Awaitable[None]], to_say: str) -> Response:
-        enrolment_id = frame.enrolment_id_of(visit)
-        try:
-            async with visit.database.transaction() as tx:
-                await act(tx, frame.acting(visit, self.policy), enrolment_id)
-        except NotFound as failure:
-            raise HTTPException(404) from failure
-        return frame.to_person(enrolment_id, to_say, frame.listed_by(visit))
-
-    async def _do(
-        self, visit: StaffVisit, action_in: Callable[[Form], OrganiserAction], to_say: str
-    ) -> Response:
-        """Do what a form asks for, if the enrolment is still as it showed it."""
-        enrolment_id, version = frame.enrolment_id_of(visit), frame.version_in(visit.form)
-        try:
-            act = action_in(visit.form)
-            async with visit.database.transaction() as tx:
-                line, _ = await act(tx, frame.acting(visit, self.policy), enrolment_id, version=version)
-        except InvalidForm as error:
-            return await _page(visit, status=422, errors=error.errors, seen=version)
-        except ChangedMeanwhile as failure:
-            other = failure.enrolment_id != enrolment_id
-            return await _page(visit, status=409, seen=None if other else version, other_changed=other)
-        except EnrolmentFailure as failure:
-            return await _page(visit, status=422, errors={"": frame.why_not(failure)})
-        stays = line.enrolment.enrolment_id == enrolment_id
-        return frame.to_person(line.enrolment.enrolment_id, to_say, frame.listed_by(visit) if stays else {})
+async def _keep(visit: StaffVisit, act: Callable[..., Awaitable[None]], done: str) -> Response:
+    enrolment_id = frame.enrolment_id_of(visit)
+    try:
+        async with frame.acting(visit) as acting:
+            await act(acting, enrolment_id)
+    except NotFound as failure:
+        raise HTTPException(404) from failure
+    return frame.to_person(enrolment_id, done, frame.listed_by(visit))
 
 
 async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping[str, str]) -> Response:
-    """What the other session asks, before the move."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit, there.left.session_id)
     return frame.page(
@@ -250,7 +231,6 @@ async def _questions_page(visit: StaffVisit, there: Destination, faults: Mapping
 
 
 async def _join_page(visit: StaffVisit) -> Response:
-    """Two enrolments of one person side by side, and what follows when one ends."""
     found, numbers = await _found(visit)
     other_id = frame.id_in(visit.form.typed("autre"))
     ends = next((twin for twin, _ in found.twins if twin.enrolment.enrolment_id == other_id), None)
@@ -260,7 +240,6 @@ async def _join_page(visit: StaffVisit) -> Response:
 
 
 async def _found(visit: StaffVisit) -> tuple[PersonInSession, SessionNumbers]:
-    """Return who is at the address, and the session. Raises a 404."""
     async with visit.database.quiet_transaction() as tx:
         found = await people.show(
             tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit), clock.now()

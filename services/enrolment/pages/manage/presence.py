@@ -13,7 +13,6 @@ from services.enrolment.pages.manage import frame
 from services.enrolment.render.attendance_sheets import sheet_of
 from services.enrolment.render.certificates import Signature, pdf_of, zip_of
 from services.enrolment.rules.overview import SessionNumbers
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.roster_lines import RosterLine, SeatedPerson, plain
 from services.enrolment.rules.states import SEATED, State
 from services.enrolment.service import arrivals, attendance, certificates, roster
@@ -24,7 +23,6 @@ from shared import clock
 from shared.database import Transaction
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Attendance
-from shared.guard import Guard
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form, number_in
 from shared.web.links import ARRIVAL
@@ -75,160 +73,148 @@ def tapped_at(typed: str, now: datetime) -> datetime:
     return moment if now - LONGEST_QUEUE <= moment <= now else now
 
 
-@dataclass(frozen=True, slots=True)
-class PresencePages:
-    """The pages of attendance, by the rules of ``policy``; certificates have this ``signature``."""
+async def record(visit: StaffVisit) -> Response:
+    """Attendance at a module; on POST what has changed in the form is recorded, all or nothing."""
+    if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
+        return await _sheet(visit)
+    session_id = frame.session_id_of(visit)
+    async with visit.database.quiet_transaction() as tx:
+        module = module_of(visit, (await frame.own_session(tx, visit)).session)
+    changes = changes_in(visit.form, module)
+    if not changes:
+        return await _sheet(visit, errors={"": FormError("unchanged")}, status=422)
+    try:
+        async with frame.acting(visit) as acting:
+            await attendance.record_as_seen(acting, session_id, changes)
+    except AttendanceHasChanged as failure:
+        return await _sheet(visit, since=failure.attendance, status=409)
+    except EnrolmentFailure as failure:
+        return await _sheet(visit, errors={"": frame.why_not(failure)}, status=409)
+    return frame.to_session(session_id, "/presence", done="presences", seance=module + 1)
 
-    policy: Policy
-    signature: Signature
-    guard: Guard
 
-    # ------------------------------------------------------------------------------------- recorded
+async def _sheet(
+    visit: StaffVisit,
+    *,
+    status: int = 200,
+    errors: FormErrors | None = None,
+    since: Mapping[UUID, Attendance | None] | None = None,
+) -> Response:
+    numbers, found, module = await _arrivals(visit, SHOWN)
+    async with visit.database.quiet_transaction() as tx:
+        files = await _certificate_files(tx, numbers.session.session_id)
+        incomplete = await attendance.incomplete_modules(tx, numbers.session, clock.now())
+    return frame.page(
+        visit,
+        "presence.html",
+        numbers,
+        "presence",
+        status=status,
+        errors=errors,
+        seated=found.people,
+        certificates=files,
+        module=module,
+        begins_at=begins_at(found.session, module),
+        since=since,
+        typed=visit.form,
+        incomplete=incomplete,
+        rest=_mark(visit.form.get("reste")) or "",
+    )
 
-    async def record(self, visit: StaffVisit) -> Response:
-        """Attendance at a module; on POST what has changed in the form is recorded, all or nothing."""
-        if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
-            return await self._sheet(visit)
-        session_id = frame.session_id_of(visit)
-        async with visit.database.quiet_transaction() as tx:
-            module = module_of(visit, (await frame.own_session(tx, visit)).session)
-        changes = changes_in(visit.form, module)
-        if not changes:
-            return await self._sheet(visit, errors={"": FormError("unchanged")}, status=422)
-        try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                await attendance.record_as_seen(tx, by, session_id, changes)
-        except AttendanceHasChanged as failure:
-            return await self._sheet(visit, since=failure.attendance, status=409)
-        except EnrolmentFailure as failure:
-            return await self._sheet(visit, errors={"": frame.why_not(failure)}, status=409)
-        return frame.to_session(session_id, "/presence", done="presences", seance=module + 1)
 
-    async def _sheet(
-        self,
-        visit: StaffVisit,
-        *,
-        status: int = 200,
-        errors: FormErrors | None = None,
-        since: Mapping[UUID, Attendance | None] | None = None,
-    ) -> Response:
-        numbers, found, module = await _arrivals(visit, SHOWN)
-        async with visit.database.quiet_transaction() as tx:
-            files = await _certificate_files(tx, numbers.session.session_id)
-            incomplete = await attendance.incomplete_modules(tx, numbers.session, clock.now())
-        return frame.page(
-            visit,
-            "presence.html",
-            numbers,
-            "presence",
-            status=status,
-            errors=errors,
-            seated=found.people,
-            certificates=files,
-            module=module,
-            begins_at=begins_at(found.session, module),
-            since=since,
-            typed=visit.form,
-            incomplete=incomplete,
-            rest=_mark(visit.form.get("reste")) or "",
-        )
+async def check_in(visit: StaffVisit) -> Response:
+    """Who has come and who has not; on POST one is noted by a tap or a code, or that is undone."""
+    if visit.request.method != "POST":
+        return await _check_in_page(visit)
+    async with visit.database.quiet_transaction() as tx:
+        session = (await frame.own_session(tx, visit)).session
+    module, session_id = module_of(visit, session), frame.session_id_of(visit)
+    # The script sends what was tapped when there was no network: that needs no page.
+    undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
+    try:
+        async with frame.acting(visit) as acting:
+            if undone:
+                enrolment_id = await arrivals.undo(acting, session_id, module, undone)
+            else:
+                # A code that is read by the camera is the address of the arrival.
+                code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
+                at = acting.now if tapped is None else tapped_at(tapped, acting.now)
+                enrolment_id = await arrivals.note(replace(acting, now=at), session_id, module, code)
+    except EnrolmentFailure as failure:
+        errors = {"code": frame.why_not(failure)}
+        return Response(status_code=422) if tapped is not None else await _check_in_page(visit, errors)
+    if tapped is not None:
+        return Response(status_code=204)
+    return frame.to_session(
+        session_id,
+        "/pointage",
+        done=f"pointee-{enrolment_id}",
+        at=f"p-{enrolment_id}",
+        seance=module + 1,
+    )
 
-    # ----------------------------------------------------------------------------------- at the door
 
-    async def check_in(self, visit: StaffVisit) -> Response:
-        """Who has come and who has not; on POST one is noted by a tap or a code, or that is undone."""
-        if visit.request.method != "POST":
-            return await _check_in_page(visit)
-        async with visit.database.quiet_transaction() as tx:
-            session = (await frame.own_session(tx, visit)).session
-        module, session_id = module_of(visit, session), frame.session_id_of(visit)
-        # The script sends what was tapped when there was no network: that needs no page.
-        undone, tapped = visit.form.typed("annuler"), visit.form.get("differe")
-        by = frame.acting(visit, self.policy)
-        if tapped is not None:
-            by = replace(by, now=tapped_at(tapped, by.now))
-        try:
-            async with visit.database.transaction() as tx:
-                if undone:
-                    enrolment_id = await arrivals.undo(tx, by, session_id, module, undone)
-                else:
-                    # A code that is read by the camera is the address of the arrival.
-                    code = visit.form.typed("present") or visit.form.typed("code").rpartition("/")[2]
-                    enrolment_id = await arrivals.note(tx, by, session_id, module, code)
-        except EnrolmentFailure as failure:
-            errors = {"code": frame.why_not(failure)}
-            return Response(status_code=422) if tapped is not None else await _check_in_page(visit, errors)
-        if tapped is not None:
-            return Response(status_code=204)
-        return frame.to_session(
-            session_id,
-            "/pointage",
-            done=f"pointee-{enrolment_id}",
-            at=f"p-{enrolment_id}",
-            seance=module + 1,
-        )
-
-    async def arrival(self, visit: StaffVisit) -> Response:
-        """Whose code was read; on POST they are noted, or that is undone. Opening it changes nothing."""
-        enrolment_id = frame.enrolment_id_of(visit)
-        async with visit.database.quiet_transaction() as tx:
-            line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
-            if line is None:
-                raise HTTPException(404)
-            numbers = await frame.own_session(tx, visit, line.enrolment.session_id)
-            module = module_of(visit, numbers.session)
-            arrived = await arrivals.arrived_at(tx, enrolment_id, module)
-        if visit.request.method != "POST":
-            return frame.page(
-                visit, "arrival.html", numbers, "presence", line=line, module=module, arrived=arrived
-            )
-        session_id, code = numbers.session.session_id, str(enrolment_id)
-        by = frame.acting(visit, self.policy)
-        with suppress(UnknownCode):  # the page that follows says that they have no seat
-            async with visit.database.transaction() as tx:
-                if "annuler" in visit.form:
-                    await arrivals.undo(tx, by, session_id, module, code)
-                else:
-                    await arrivals.note(tx, by, session_id, module, code)
-        return see_other(f"{ARRIVAL}/{enrolment_id}?seance={module + 1}")
-
-    # ----------------------------------------------------------------------------------- on paper
-
-    async def printed(self, visit: StaffVisit) -> Response:
-        """The sheet that who comes signs, as a PDF."""
-        async with visit.database.quiet_transaction() as tx:
-            session, lines = await seated_in(tx, visit)
-        pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
-        return frame.download(
-            visit, self.guard, pdf, frame.file_name("emargement", session, "pdf"), "application/pdf"
-        )
-
-    async def certificate(self, visit: StaffVisit) -> Response:
-        """The certificate of a person, if one is due."""
-        async with visit.database.quiet_transaction() as tx:
-            _, certificate = await certificates.certificate_for_organiser(
-                tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit)
-            )
-        if certificate is None:
+async def arrival(visit: StaffVisit) -> Response:
+    """Whose code was read; on POST they are noted, or that is undone. Opening it changes nothing."""
+    enrolment_id = frame.enrolment_id_of(visit)
+    async with visit.database.quiet_transaction() as tx:
+        line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
+        if line is None:
             raise HTTPException(404)
-        pdf = await pdf_of(certificate, self.signature)
-        return frame.download(visit, self.guard, pdf, certificate.file_name, "application/pdf")
-
-    async def all_certificates(self, visit: StaffVisit) -> Response:
-        """The certificates of a session that are due as a ZIP, the first two hundred or the next."""
-        async with visit.database.quiet_transaction() as tx:
-            start = frame.after(visit, frame.LINE_KEY)
-            session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
-            if not lines:
-                raise HTTPException(404)
-            due = await certificates.certificates_of(
-                tx, session, [line.enrolment for line in lines], frame.reading(visit)
-            )
-        zipped = await zip_of(due, self.signature)
-        return frame.download(
-            visit, self.guard, zipped, frame.file_name("attestations", session, "zip"), "application/zip"
+        numbers = await frame.own_session(tx, visit, line.enrolment.session_id)
+        module = module_of(visit, numbers.session)
+        arrived = await arrivals.arrived_at(tx, enrolment_id, module)
+    if visit.request.method != "POST":
+        return frame.page(
+            visit, "arrival.html", numbers, "presence", line=line, module=module, arrived=arrived
         )
+    session_id, code = numbers.session.session_id, str(enrolment_id)
+    with suppress(UnknownCode):  # the next page says that the person has no seat
+        async with frame.acting(visit) as acting:
+            if "annuler" in visit.form:
+                await arrivals.undo(acting, session_id, module, code)
+            else:
+                await arrivals.note(acting, session_id, module, code)
+    return see_other(f"{ARRIVAL}/{enrolment_id}?seance={module + 1}")
+
+
+async def printed(visit: StaffVisit) -> Response:
+    """The sheet that who comes signs, as a PDF."""
+    async with visit.database.quiet_transaction() as tx:
+        session, lines = await seated_in(tx, visit)
+    pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
+    return frame.download(visit, pdf, frame.file_name("emargement", session, "pdf"), "application/pdf")
+
+
+async def certificate(visit: StaffVisit) -> Response:
+    """The certificate of a person, if one is due."""
+    async with visit.database.quiet_transaction() as tx:
+        _, certificate = await certificates.certificate_for_organiser(
+            tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit)
+        )
+    if certificate is None:
+        raise HTTPException(404)
+    pdf = await pdf_of(certificate, _signature(visit))
+    return frame.download(visit, pdf, certificate.file_name, "application/pdf")
+
+
+async def all_certificates(visit: StaffVisit) -> Response:
+    """The certificates of a session that are due as a ZIP, the first two hundred or the next."""
+    async with visit.database.quiet_transaction() as tx:
+        start = frame.after(visit, frame.LINE_KEY)
+        session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
+        if not lines:
+            raise HTTPException(404)
+        due = await certificates.certificates_of(
+            tx, session, [line.enrolment for line in lines], frame.reading(visit)
+        )
+    zipped = await zip_of(due, _signature(visit))
+    return frame.download(visit, zipped, frame.file_name("attestations", session, "zip"), "application/zip")
+
+
+def _signature(visit: StaffVisit) -> Signature:
+    signature: Signature = visit.request.app.state.signature
+    return signature
 
 
 def _mark(typed: str | None) -> Attendance | None:

@@ -4,18 +4,19 @@ Buttons move a candidate by a step, numbers say it at once, and where there is a
 Each form brings the version of the draft that it showed: over a newer one nothing is saved.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.ranking import DraftChange, arranged
 from services.enrolment.rules.states import State
 from services.enrolment.service import people, ranking_drafts
+from services.enrolment.service.acting import Acting
 from services.enrolment.service.failures import DraftHasChanged, EnrolmentFailure
+from shared import clock
 from shared.web.form_errors import FormError, FormErrors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
@@ -49,96 +50,91 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
     return change, errors
 
 
-@dataclass(frozen=True, slots=True)
-class RankingPages:
-    """The page of candidates, by the rules of ``policy``."""
+async def show(visit: StaffVisit) -> Response:
+    """Candidates with their draft; on POST it is saved, a candidate is moved, or all is tried."""
+    if visit.request.method != "POST":
+        return await _page(visit)
+    change, errors = change_in(visit.form)
+    if errors:
+        return await _page(visit, change=change, errors=errors, status=422)
+    session_id = frame.session_id_of(visit)
+    try:
+        async with frame.acting(visit) as acting:
+            version = await ranking_drafts.save(acting, session_id, change)
+    except DraftHasChanged:
+        return await _page(visit, change=change, stale=True, status=409)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
+    if "essai" in visit.form:
+        return await _try(visit, version)
+    if change.moved is not None:
+        return frame.to_session(session_id, "/candidatures", at=f"candidat-{change.moved}")
+    return frame.to_session(session_id, "/candidatures", done="brouillon")
 
-    policy: Policy
 
-    async def show(self, visit: StaffVisit) -> Response:
-        """Candidates with their draft; on POST it is saved, a candidate is moved, or all is tried."""
-        if visit.request.method != "POST":
-            return await self._page(visit)
-        change, errors = change_in(visit.form)
-        if errors:
-            return await self._page(visit, change=change, errors=errors, status=422)
-        session_id = frame.session_id_of(visit)
-        try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                version = await ranking_drafts.save(tx, by, session_id, change)
-        except DraftHasChanged:
-            return await self._page(visit, change=change, stale=True, status=409)
-        except EnrolmentFailure as failure:
-            return await self._page(visit, errors={"": frame.why_not(failure)}, status=409)
-        if "essai" in visit.form:
-            return await self._try(visit, version)
-        if change.moved is not None:
-            return frame.to_session(session_id, "/candidatures", at=f"candidat-{change.moved}")
-        return frame.to_session(session_id, "/candidatures", done="brouillon")
+async def decide(visit: StaffVisit) -> Response:
+    """Decide about all candidates as the draft has it, if it is the one that was tried."""
+    session_id, version = frame.session_id_of(visit), frame.version_in(visit.form)
+    try:
+        async with frame.acting(visit) as acting:
+            await ranking_drafts.decide(acting, session_id, version=version)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
+    return frame.to_session(session_id, done="decidee")
 
-    async def decide(self, visit: StaffVisit) -> Response:
-        """Decide about all candidates as the draft has it, if it is the one that was tried."""
-        session_id, version = frame.session_id_of(visit), frame.version_in(visit.form)
-        try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                await ranking_drafts.decide(tx, by, session_id, version=version)
-        except EnrolmentFailure as failure:
-            return await self._page(visit, errors={"": frame.why_not(failure)}, status=409)
-        return frame.to_session(session_id, done="decidee")
 
-    async def _try(self, visit: StaffVisit, version: int) -> Response:
-        """What the decision would come to by this version of the draft, beside the draft itself."""
-        try:
-            return await self._page(visit, to_try=version)
-        except EnrolmentFailure as failure:
-            return await self._page(visit, errors={"": frame.why_not(failure)}, is_saved=True, status=422)
+async def _try(visit: StaffVisit, version: int) -> Response:
+    """Show the result of a decision by this version of the draft, beside the draft."""
+    try:
+        return await _page(visit, to_try=version)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)}, is_saved=True, status=422)
 
-    async def _page(
-        self,
-        visit: StaffVisit,
-        *,
-        status: int = 200,
-        change: DraftChange | None = None,
-        errors: FormErrors | None = None,
-        is_saved: bool = False,
-        stale: bool = False,
-        to_try: int | None = None,
-    ) -> Response:
-        """Show candidates with their draft; ``to_try``: the version whose decision is tried first, if any."""
-        tried = None
-        async with visit.database.quiet_transaction() as tx:
-            if to_try is not None:
-                by, session_id = frame.acting(visit, self.policy), frame.session_id_of(visit)
-                tried = await ranking_drafts.decide(tx, by, session_id, version=to_try, dry_run=True)
-            numbers = await frame.own_session(tx, visit)
-            found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
-            _, pending = await frame.lines_in(tx, visit, [State.PENDING_APPROVAL], PENDING)
-            lists = await people.nominations(tx, frame.session_id_of(visit))
-        if found is None:
-            raise HTTPException(404)
-        lines = {line.enrolment.enrolment_id: line for line in found.lines}
-        draft = found.draft if change is None else change.on(found.draft, [*lines])
-        if stale:  # sent again, it replaces the newer one
-            draft = replace(draft, version=found.draft.version)
-        order = arranged(draft, [*lines])
-        return frame.page(
-            visit,
-            "ranking.html",
-            numbers,
-            "candidatures",
-            status=status,
-            errors=errors,
-            found=found,
-            lines=lines,
-            order=order.first(SHOWN),
-            draft=draft,
-            typed=visit.form,
-            is_cut=len(found.lines) > SHOWN,
-            is_saved=is_saved,
-            stale=stale,
-            tried=tried,
-            pending=pending,
-            nominations=lists,
-        )
+
+async def _page(
+    visit: StaffVisit,
+    *,
+    status: int = 200,
+    change: DraftChange | None = None,
+    errors: FormErrors | None = None,
+    is_saved: bool = False,
+    stale: bool = False,
+    to_try: int | None = None,
+) -> Response:
+    """Show candidates with their draft; ``to_try``: the version whose decision is tried first, if any."""
+    tried = None
+    async with visit.database.quiet_transaction() as tx:
+        if to_try is not None:
+            acting = Acting(tx, visit.who, frame.policy_of(visit), clock.now())
+            session_id = frame.session_id_of(visit)
+            tried = await ranking_drafts.decide(acting, session_id, version=to_try, dry_run=True)
+        numbers = await frame.own_session(tx, visit)
+        found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
+        _, pending = await frame.lines_in(tx, visit, [State.PENDING_APPROVAL], PENDING)
+        lists = await people.nominations(tx, frame.session_id_of(visit))
+    if found is None:
+        raise HTTPException(404)
+    lines = {line.enrolment.enrolment_id: line for line in found.lines}
+    draft = found.draft if change is None else change.on(found.draft, [*lines])
+    if stale:  # sent again, it replaces the newer one
+        draft = replace(draft, version=found.draft.version)
+    order = arranged(draft, [*lines])
+    return frame.page(
+        visit,
+        "ranking.html",
+        numbers,
+        "candidatures",
+        status=status,
+        errors=errors,
+        found=found,
+        lines=lines,
+        order=order.first(SHOWN),
+        draft=draft,
+        typed=visit.form,
+        is_cut=len(found.lines) > SHOWN,
+        is_saved=is_saved,
+        stale=stale,
+        tried=tried,
+        pending=pending,
+        nominations=lists,
+    )

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from services.enrolment.pages.manage import frame
 from services.enrolment.pages.manage.presence import seated_in
-from services.enrolment.rules.policy import Policy
 from services.enrolment.rules.ranking import DraftChange, RankingDraft, differing
 from services.enrolment.rules.roster_lines import RosterLine
 from services.enrolment.rules.states import SEATED, State
@@ -65,111 +64,102 @@ class FaultyLine:
     person: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SheetPages:
-    """Exports and imports, by the rules of ``policy``."""
-
-    policy: Policy
-    guard: Guard
-
-    # ------------------------------------------------------------------------------------- out
-
-    async def export(self, visit: StaffVisit) -> Response:
-        """A sheet by its name, as CSV or as a workbook: everybody, attendance, or candidates to rank."""
-        kind, _, form = visit.request.path_params["file"].partition(".")
-        states = {
-            "participants": (),
-            "presences": SEATED,
-            "candidatures": [State.PENDING_SELECTION],
-        }
-        if kind not in states or form not in ("csv", "xlsx"):
+async def export(visit: StaffVisit) -> Response:
+    """A sheet by its name, as CSV or as a workbook: everybody, attendance, or candidates to rank."""
+    kind, _, form = visit.request.path_params["file"].partition(".")
+    states = {
+        "participants": (),
+        "presences": SEATED,
+        "candidatures": [State.PENDING_SELECTION],
+    }
+    if kind not in states or form not in ("csv", "xlsx"):
+        raise HTTPException(404)
+    async with visit.database.quiet_transaction() as tx:
+        streamed = await roster.stream(
+            tx, frame.session_id_of(visit), visit.who, frame.reading(visit), states[kind]
+        )
+        if streamed is None:
             raise HTTPException(404)
-        async with visit.database.quiet_transaction() as tx:
-            streamed = await roster.stream(
-                tx, frame.session_id_of(visit), visit.who, frame.reading(visit), states[kind]
-            )
-            if streamed is None:
-                raise HTTPException(404)
-            session, stream = streamed
-            asked_before = await roster.asked_before(tx, session)
-            lines = [line async for line in stream]
-            is_ranking = kind == "candidatures"
-            draft = await ranking_drafts.draft_of_session(tx, session) if is_ranking else None
-        content = _sheet(kind, session, lines, asked_before, draft)
-        if form == "xlsx":
-            content = await asyncio.to_thread(workbooks.of_csv, content)
-        media_type = workbooks.MEDIA_TYPE if form == "xlsx" else spreadsheets.MEDIA_TYPE
-        return frame.download(visit, self.guard, content, frame.file_name(kind, session, form), media_type)
+        session, stream = streamed
+        asked_before = await roster.asked_before(tx, session)
+        lines = [line async for line in stream]
+        is_ranking = kind == "candidatures"
+        draft = await ranking_drafts.draft_of_session(tx, session) if is_ranking else None
+    content = _sheet(kind, session, lines, asked_before, draft)
+    if form == "xlsx":
+        content = await asyncio.to_thread(workbooks.of_csv, content)
+    media_type = workbooks.MEDIA_TYPE if form == "xlsx" else spreadsheets.MEDIA_TYPE
+    return frame.download(visit, content, frame.file_name(kind, session, form), media_type)
 
-    # ------------------------------------------------------------------------------------- in
 
-    async def import_sheet(self, visit: StaffVisit) -> Response:
-        """The form; on POST each change that a file would make, and after it what was confirmed."""
-        if visit.request.method != "POST":
-            return await _page(visit)
-        if visit.form.typed("confirmer") == "classement":
-            return await self._save_ranking(visit)
-        if "confirmer" in visit.form:
-            return await self._record(visit)
-        content = visit.form.file
-        if not content:
-            return await _page(visit, errors={"fichier": FormError("fichier")}, status=422)
-        queue: SheetQueue = visit.request.app.state.sheets
-        try:
-            async with sheet_queue.turn(queue, self.guard, visit.request, visit.who, content):
-                if visit.form.typed("quoi") == "classement":
-                    return await _show_ranking(visit, content)
-                return await self._show_changes(visit, content)
-        except UnreadableSheet as error:
-            return await _page(visit, faults=_faulty_lines(error.faults, ()), status=422)
-        except LimitMet as error:
-            response = await _page(
-                visit, not_now="busy" if isinstance(error, Busy) else "too_much", status=429
-            )
-            response.headers["Retry-After"] = str(error.seconds)
-            return response
+async def import_sheet(visit: StaffVisit) -> Response:
+    """The form; on POST each change that a file would make, and after it what was confirmed."""
+    if visit.request.method != "POST":
+        return await _page(visit)
+    if visit.form.typed("confirmer") == "classement":
+        return await _save_ranking(visit)
+    if "confirmer" in visit.form:
+        return await _record(visit)
+    content = visit.form.file
+    if not content:
+        return await _page(visit, errors={"fichier": FormError("fichier")}, status=422)
+    queue: SheetQueue = visit.request.app.state.sheets
+    guard: Guard = visit.request.app.state.guard
+    try:
+        async with sheet_queue.turn(queue, guard, visit.request, visit.who, content):
+            if visit.form.typed("quoi") == "classement":
+                return await _show_ranking(visit, content)
+            return await _show_changes(visit, content)
+    except UnreadableSheet as error:
+        return await _page(visit, faults=_faulty_lines(error.faults, ()), status=422)
+    except LimitMet as error:
+        response = await _page(visit, not_now="busy" if isinstance(error, Busy) else "too_much", status=429)
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
 
-    async def _show_changes(self, visit: StaffVisit, content: bytes) -> Response:
-        async with visit.database.quiet_transaction() as tx:
-            session, seated = await seated_in(tx, visit)
-        changes, faults = await sheet_queue.in_thread(partial(_changes_in, content, session, seated))
-        if len(changes) > MOST_CHANGES:
-            many = {"fichier": FormError("too_many_changes", MOST_CHANGES)}
-            return await _page(visit, errors=many, status=422)
-        return await _page(visit, changes=changes, faults=faults, tried=True)
 
-    async def _record(self, visit: StaffVisit) -> Response:
-        changes = [_change_in(typed) for typed in visit.form.every("change")]
-        session_id = frame.session_id_of(visit)
-        try:
-            async with visit.database.transaction() as tx:
-                by = frame.acting(visit, self.policy)
-                await attendance.record_as_seen(tx, by, session_id, changes)
-        except EnrolmentFailure as failure:
-            return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
-        return frame.to_session(session_id, "/presence", done="presences")
+async def _show_changes(visit: StaffVisit, content: bytes) -> Response:
+    async with visit.database.quiet_transaction() as tx:
+        session, seated = await seated_in(tx, visit)
+    changes, faults = await sheet_queue.in_thread(partial(_changes_in, content, session, seated))
+    if len(changes) > MOST_CHANGES:
+        many = {"fichier": FormError("too_many_changes", MOST_CHANGES)}
+        return await _page(visit, errors=many, status=422)
+    return await _page(visit, changes=changes, faults=faults, tried=True)
 
-    async def _save_ranking(self, visit: StaffVisit) -> Response:
-        """Put a ranking that was shown in place of the draft, to be decided by later, if that is the same."""
-        ranked, not_selected = (
-            [frame.id_in(typed) for typed in visit.form.typed(field).split()]
-            for field in ("classees", "non-retenues")
-        )
-        change = DraftChange(
-            frame.version_in(visit.form),
-            shown=None,
-            ranks={candidate: rank for rank, candidate in enumerate(ranked, 1)},
-            not_selected=frozenset(not_selected),
-        )
-        session_id = frame.session_id_of(visit)
-        try:
-            async with visit.database.transaction() as tx:
-                await ranking_drafts.save(tx, frame.acting(visit, self.policy), session_id, change)
-        except EnrolmentFailure as failure:
-            is_other = isinstance(failure, DraftHasChanged)
-            error = FormError("other_draft_saved") if is_other else frame.why_not(failure)
-            return await _page(visit, errors={"": error}, status=409)
-        return frame.to_session(session_id, "/candidatures", done="brouillon")
+
+async def _record(visit: StaffVisit) -> Response:
+    changes = [_change_in(typed) for typed in visit.form.every("change")]
+    session_id = frame.session_id_of(visit)
+    try:
+        async with frame.acting(visit) as acting:
+            await attendance.record_as_seen(acting, session_id, changes)
+    except EnrolmentFailure as failure:
+        return await _page(visit, errors={"": frame.why_not(failure)}, status=409)
+    return frame.to_session(session_id, "/presence", done="presences")
+
+
+async def _save_ranking(visit: StaffVisit) -> Response:
+    """Put a ranking that was shown in place of the draft, to be decided by later, if that is the same."""
+    ranked, not_selected = (
+        [frame.id_in(typed) for typed in visit.form.typed(field).split()]
+        for field in ("classees", "non-retenues")
+    )
+    change = DraftChange(
+        frame.version_in(visit.form),
+        shown=None,
+        ranks={candidate: rank for rank, candidate in enumerate(ranked, 1)},
+        not_selected=frozenset(not_selected),
+    )
+    session_id = frame.session_id_of(visit)
+    try:
+        async with frame.acting(visit) as acting:
+            await ranking_drafts.save(acting, session_id, change)
+    except EnrolmentFailure as failure:
+        is_other = isinstance(failure, DraftHasChanged)
+        error = FormError("other_draft_saved") if is_other else frame.why_not(failure)
+        return await _page(visit, errors={"": error}, status=409)
+    return frame.to_session(session_id, "/candidatures", done="brouillon")
 
 
 async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:

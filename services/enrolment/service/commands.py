@@ -1,0 +1,101 @@
+"""What organisers ask for: the same classes for JSON bodies, forms and bulk forms."""
+
+from typing import Literal
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.events.portal import QuestionAnswers
+from shared.events.vocabulary import Agent, Email, Employer, Function, Line, Name, Paragraph
+from shared.messaging.portals.registry import OWN_ISSUER
+
+MAX_PRIORITY = 1000
+
+
+class Command(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriorityChange(Command):
+    """Another priority for an agent who waits. The author is the owner of the token."""
+
+    priority: int = Field(ge=0, le=MAX_PRIORITY, description="Higher ones are served before; 0 is usual.")
+    reason: Line
+
+
+class ServedFirst(Command):
+    """The highest priority of the waiting list for an agent."""
+
+    reason: Line
+
+
+class WithdrawalByOrganiser(Command):
+    """The organiser withdraws an agent. The agent or the employer asked for it, by telephone or mail."""
+
+    by: Literal["agent", "employer"]
+    reason: Paragraph | None = None
+
+
+_HOW_KNOWN = Field(description="How you know, such as by telephone, and when. Kept with the author.")
+
+
+class OfferAnswerByOrganiser(Command):
+    """Whether an agent takes the seat that is offered, as they told you. The author is the token's owner."""
+
+    accepted: bool
+    reason: Line = _HOW_KNOWN
+
+
+class ApprovalByOrganiser(Command):
+    """Whether the employer agrees, as it told you. The author is the owner of the token."""
+
+    granted: bool
+    reason: Line = _HOW_KNOWN
+
+
+class JoinByOrganiser(Command):
+    """The enrolment of the same person that ends."""
+
+    enrolment_id: UUID
+
+
+class MoveByOrganiser(Command):
+    """The session to which an agent moves. It belongs to the same offer and to the same organiser."""
+
+    to_session_id: UUID
+    answers: QuestionAnswers = ()
+
+
+class EnrolmentByHand(Command):
+    """The person whom the organiser enrols, and whether the rules hold for a seat."""
+
+    email: Email
+    given_name: Name
+    family_name: Name
+    function: Function
+    employer: Employer
+    approved: bool = Field(default=False, description="The employer has agreed, where that is needed.")
+    above_capacity: Paragraph | None = Field(
+        default=None, description="Why they get a seat though none is free for them; kept. Null: they do not."
+    )
+    answers: QuestionAnswers = ()
+
+    def agent(self) -> Agent:
+        """Return the agent with a new identifier of our own issuer."""
+        return Agent(
+            agent_id=uuid4().hex,
+            issuer=OWN_ISSUER,
+            **{name: getattr(self, name) for name in set(Agent.model_fields) - {"agent_id", "issuer"}},
+        )
+
+
+class AgentCorrection(Command):
+    """An agent's address or names were wrong, or have changed. What is left out stays."""
+
+    email: Email | None = None
+    given_name: Name | None = None
+    family_name: Name | None = None
+
+    @property
+    def changes(self) -> dict[str, str]:
+        return self.model_dump(exclude_none=True)
