@@ -1,5 +1,5 @@
-"""Every command and query of the enrolment service: functions of a transaction, a module for each subject.
+"""Commands and queries of the enrolment service: functions of a transaction, one module for each subject.
 
-Handlers, API, pages, jobs and the command line open the transaction and call one of them; nothing else calls
-the store.
+Handlers, API, pages, jobs and the command line open the transaction and call these functions. Only these
+functions call the store.
 """

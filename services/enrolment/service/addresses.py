@@ -1,4 +1,4 @@
-"""The agents whose mails come back, so that organisers can ask for a better address."""
+"""Agents with a bad address: organisers can ask them for a better one."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ EmailDelivery = EmailBounced | EmailFailed | EmailSent
 
 
 async def record_deliveries(tx: Transaction, deliveries: Sequence[EmailDelivery], now: datetime) -> None:
-    """Mark the agents whose address is bad, and no longer those to whom a mail has arrived again."""
+    """Mark the agents whose address is bad, and unmark the agents who received a mail again."""
     relevant = [delivery for delivery in deliveries if _concerns_address(delivery)]
     last = {_agent(delivery): delivery for delivery in relevant}
     arrived = {
@@ -28,7 +28,7 @@ def _agent(delivery: EmailDelivery) -> AgentKey:
 
 
 def _concerns_address(delivery: EmailDelivery) -> bool:
-    """Whether a delivery shows that the address of an enrolment is bad, or good.
+    """Return whether a delivery shows that the address of an enrolment is bad or good.
 
     A mail without an enrolment may go to another address, such as that of a subscription.
     """

@@ -1,4 +1,4 @@
-"""The feeds of portals: what each hears over HTTP, in the order of its numbers."""
+"""The feeds of portals: the answers that each portal reads over HTTP, in the order of their numbers."""
 
 import json
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from shared.read_log import Reading, ReadKind
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Answers in order, and the number to ask after next."""
+    """Answers in order, and the number to ask after next time."""
 
     answers: Sequence[OutboxRow]
     next: int
 
 
 class NeverGiven(LookupError):
-    """A number that the feed has not reached; ``last`` is the last that it gave."""
+    """The feed has not reached this number; ``last`` is its last number."""
 
     def __init__(self, last: int) -> None:
         super().__init__(last)
@@ -29,7 +29,7 @@ class NeverGiven(LookupError):
 
 
 class Forgotten(LookupError):
-    """Answers that follow the number are kept no more; those after ``kept_after`` are."""
+    """The answers after this number were deleted. Those after ``kept_after`` are kept."""
 
     def __init__(self, kept_after: int) -> None:
         super().__init__(kept_after)
@@ -39,11 +39,10 @@ class Forgotten(LookupError):
 async def page(
     tx: Transaction, portal: str, after: int, limit: int, reading: Reading | None = None
 ) -> FeedPage:
-    """Return the answers of a portal that follow a number; 0: from the oldest that is kept.
+    """Return the answers of a portal that follow a number; 0 starts at the oldest.
 
-    Those about an agent who was erased since are left out; their numbers are passed over. Who of the staff
-    reads is recorded. Raises :class:`NeverGiven`, and :class:`Forgotten`: numbers have no gaps, so that a gap
-    shows what is lost.
+    Numbers have no gaps, so that a gap shows a loss. Answers about erased agents are left out, but their
+    numbers count. A read by staff is recorded. Raises :class:`NeverGiven`, :class:`Forgotten`.
     """
     last = await answers.last_number(tx, portal)  # before the answers: more may be numbered meanwhile
     found = await answers.page(tx, portal, after, limit)
@@ -59,11 +58,9 @@ async def page(
 
 
 def _agents_in(found: Sequence[OutboxRow]) -> list[AgentKey]:
-    """Return the agents whom these answers are about; a rejection is about none."""
     agents = [json.loads(answer.data).get("agent") for answer in found]
     return [AgentKey(agent["issuer"], agent["agent_id"]) for agent in agents if agent is not None]
 
 
 async def last_numbers(tx: Transaction) -> dict[str, int]:
-    """Return the last number of each portal's feed that has any."""
     return await answers.last_numbers(tx)

@@ -1,4 +1,4 @@
-"""Who comes is noted at the door; it is attendance only once the organiser records it."""
+"""Arrivals are noted at the door. They become attendance once the organiser records it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from shared.references import ids_of
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The first by name of those who have a seat, and how many of all have come to the module."""
+    """The first people with a seat, by name, and the number of arrivals at the module."""
 
     session: SessionState
     people: Sequence[SeatedPerson]
@@ -31,9 +31,9 @@ class Arrivals:
 async def show(
     tx: Transaction, session_id: UUID, module: int, organiser: Principal, *, reading: Reading, most: int
 ) -> Arrivals | None:
-    """Return who has a seat and who has come to a module, counted from 0; None: it is not the organiser's.
+    """Return people with a seat and arrivals at a module, counted from 0. The read is recorded.
 
-    ``most``: how many people, at most. Who reads is recorded.
+    Returns None if the session is not the organiser's. ``most`` bounds the number of people.
     """
     session = await read_own(tx, session_id, organiser, reading)
     if session is None:
@@ -45,9 +45,9 @@ async def show(
 async def seen_by_code(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> RosterLine | None:
-    """Return the line of whose code was read; None: they are in no session of the organiser's.
+    """Return the roster line of a scanned code. The read is recorded.
 
-    Who reads is recorded.
+    Returns None if the enrolment is in no session of the organiser.
     """
     found = await find_own_enrolment(tx, enrolment_id, organiser)
     if found is None:
@@ -59,14 +59,14 @@ async def seen_by_code(
 
 
 async def arrived_at(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
-    """Return when somebody came to a module, counted from 0; None: they have not."""
+    """Return when an agent arrived at a module, counted from 0. Returns None if they have not."""
     return await arrivals.of_one(tx, enrolment_id, module)
 
 
 async def note(acting: Acting, session_id: UUID, module: int, code: str) -> UUID:
-    """Note that somebody has come, by the id or the reference of their enrolment. Returns the id.
+    """Note an arrival, by the id or the reference of the enrolment. Returns the id.
 
-    ``module`` is one of the session. Raises ``NotFound``, ``UnknownCode``.
+    Raises ``NotFound``, ``UnknownCode``.
     """
     enrolment_id = await _seated(acting.tx, session_id, code, acting.who)
     await arrivals.note(acting.tx, enrolment_id, module, acting.who.name, acting.now)
@@ -74,14 +74,13 @@ async def note(acting: Acting, session_id: UUID, module: int, code: str) -> UUID
 
 
 async def undo(acting: Acting, session_id: UUID, module: int, code: str) -> UUID:
-    """Undo that somebody was noted; as :func:`note`."""
     enrolment_id = await _seated(acting.tx, session_id, code, acting.who)
     await arrivals.remove(acting.tx, enrolment_id, module)
     return enrolment_id
 
 
 async def _seated(tx: Transaction, session_id: UUID, code: str, organiser: Principal) -> UUID:
-    """Return the only enrolment of this id or reference that has a seat in a session of the organiser.
+    """Return the one enrolment with a seat that has this id or reference.
 
     Raises ``NotFound``, ``UnknownCode``.
     """

@@ -23,10 +23,9 @@ async def record(
     session_id: UUID,
     records: Sequence[tuple[NamedAgent, int | None, Attendance]],
 ) -> None:
-    """Record who came to which module: all records, or none.
+    """Record attendance at modules: all records, or none.
 
-    A record is an agent as named, the number of the module (1 is the first; None where there is no choice),
-    the attendance. Raises ``NotFound``, ``InvalidRecords``.
+    Modules are numbered from 1; None means that there is no choice. Raises ``NotFound``, ``InvalidRecords``.
     """
     session = await lock_own(acting.tx, session_id, acting.who)
     only_module = 0 if len(session.modules) <= 1 else -1  # where there is a choice it must be made
@@ -53,7 +52,7 @@ async def record(
 
 @dataclass(frozen=True, slots=True)
 class AttendanceAsSeen:
-    """The attendance of an enrolment at a module, counted from 0: as it was seen, and as it is to be."""
+    """An attendance that was shown as ``before`` and becomes ``after``. Modules count from 0."""
 
     enrolment_id: UUID
     module: int
@@ -62,15 +61,15 @@ class AttendanceAsSeen:
 
 
 async def incomplete_modules(tx: Transaction, session: SessionState, now: datetime) -> set[int]:
-    """Return which modules of an organiser's session have begun, and lack the attendance of somebody."""
+    """Return the modules that have begun and lack an attendance."""
     begun = sum(module.starts_at <= now for module in session.modules)
     return await store.incomplete_modules(tx, session.session_id, begun)
 
 
 async def record_as_seen(acting: Acting, session_id: UUID, changes: Sequence[AttendanceAsSeen]) -> None:
-    """Record attendance as :func:`record`, if all of it is still as it was seen.
+    """Record attendance, unless another value was recorded since.
 
-    Raises also ``AttendanceHasChanged``.
+    Raises ``NotFound``, ``InvalidRecords``, ``AttendanceHasChanged``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     agents = await enrolments.agents(acting.tx, session_id, [change.enrolment_id for change in changes])

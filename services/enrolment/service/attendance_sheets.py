@@ -1,4 +1,4 @@
-"""What a sheet of attendance would change, line by line, before anything is recorded."""
+"""Compares a sheet of attendance with what is recorded, line by line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.web.spreadsheets import Fault
 
 @dataclass(frozen=True, slots=True)
 class AttendanceChange:
-    """A line of a sheet that differs from what is recorded. ``module`` counts from 0."""
+    """A line of a sheet that differs from the record. ``module`` counts from 0."""
 
     line: int
     person: RosterLine
@@ -24,14 +24,13 @@ class AttendanceChange:
 
     @property
     def enrolment_id(self) -> UUID:
-        """Whose attendance changes."""
         return self.person.enrolment.enrolment_id
 
 
 def compared(
     session: SessionState, seated: Sequence[RosterLine], lines: Sequence[tuple[int, AttendanceLine]]
 ) -> tuple[list[AttendanceChange], list[Fault]]:
-    """Return what the lines of a sheet would change, and what is wrong with others."""
+    """Return the changes that a sheet would make, and the faults of its other lines."""
     changes: list[AttendanceChange] = []
     faults: list[Fault] = []
     number_of_modules = max(1, len(session.modules))

@@ -1,4 +1,4 @@
-"""What the catalogue says of bespoke requests, kept as far as organisers have to do something (ADR 0058)."""
+"""Bespoke requests that wait for organisers, as the catalogue reports them (ADR 0058)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ BespokeEvent = BespokeRequestReceived | BespokeRequestAnswered | BespokeRequestC
 
 
 async def record_progress(tx: Transaction, received: Sequence[Received[BespokeEvent]]) -> None:
-    """Keep how far each request is; of one that came before this was kept, nothing else is known."""
+    """Keep the step of each request. Requests older than this table have no other data."""
     rows: dict[tuple[UUID, str], dict[str, Any]] = {}
     for record in received:
         event = record.event

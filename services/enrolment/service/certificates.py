@@ -1,4 +1,4 @@
-"""Certificates of attendance: for who attended and for organisers, and verified by whoever holds one."""
+"""Certificates of attendance: for agents, for organisers, and verified by code."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from shared.read_log import Reading, ReadKind
 
 
 async def of_enrolment(tx: Transaction, found: EnrolmentInSession) -> Certificate | None:
-    """Return the certificate of an enrolment, if one is due now. One that is read first gets its code."""
+    """Return the certificate of an enrolment, or None if none is due. The first read creates its code."""
     due = await _due(tx, found.session, [found.enrolment])
     return due.get(found.enrolment.enrolment_id)
 
@@ -30,10 +30,7 @@ async def of_enrolment(tx: Transaction, found: EnrolmentInSession) -> Certificat
 async def certificate_for_organiser(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> tuple[EnrolmentInSession | None, Certificate | None]:
-    """Return an enrolment and its certificate, if one is due, where the session is the organiser's.
-
-    Who reads is recorded.
-    """
+    """Return an enrolment of the organiser and its certificate, if one is due. The read is recorded."""
     own = await find_own(tx, enrolment_id, organiser)
     if own is None:
         return None, None
@@ -49,9 +46,9 @@ async def certificates_of(
     *,
     of_a_list: bool = True,
 ) -> list[Certificate]:
-    """Return the certificates that are due among enrolments of a session. Who asks is recorded for each.
+    """Return the certificates that are due among these enrolments. Each read is recorded.
 
-    ``of_a_list``: it was not one person who was asked for.
+    ``of_a_list`` says that the reader asked for several people.
     """
     if enrolments:
         agents = [enrolment.agent.key for enrolment in enrolments]
@@ -64,23 +61,19 @@ async def certificates_of(
 
 
 async def count_due(tx: Transaction, session_id: UUID) -> int:
-    """Return how many certificates are due in a session of an organiser."""
     return await certificates.count_due(tx, session_id)
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, size: int) -> list[LineKey]:
-    """Return after which lines the second and each next ``size`` of a session's certificates begin.
-
-    After the last of them there may be none.
-    """
+    """Return the roster lines after which the second and each next ``size`` certificates begin."""
     return await roster_lines.ends_of_parts(tx, session_id, State.CERTIFIED, size)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a code stands for: a certificate that is valid, or was withdrawn when attendance was corrected.
+    """A certificate that is valid, or that was withdrawn when attendance was corrected.
 
-    ``hours`` are those attended, None where they are not known. ``name`` is the agent's, where it was typed.
+    ``hours`` is None if unknown. ``name`` is the agent's name if the reader typed it correctly.
     """
 
     is_valid: bool
@@ -90,7 +83,7 @@ class Verified:
 
 
 async def verify(tx: Transaction, code: str, name: str | None = None) -> Verified | None:
-    """Return what a code stands for; None: no certificate that is kept. A ``name`` that matches is said."""
+    """Return the certificate of a code, or None. A matching ``name`` is confirmed."""
     enrolment_id = await certificates.enrolment_of(tx, code)
     found = None if enrolment_id is None else await enrolments.find(tx, enrolment_id)
     if found is None:
@@ -108,7 +101,7 @@ async def verify(tx: Transaction, code: str, name: str | None = None) -> Verifie
 async def _due(
     tx: Transaction, session: SessionState, enrolments: Sequence[Enrolment]
 ) -> dict[UUID, Certificate]:
-    """Return the certificates that are due, by enrolment. One that is read first gets its code."""
+    """Return the certificates that are due, by enrolment. The first read creates the code."""
     certified = {
         enrolment.enrolment_id: enrolment for enrolment in enrolments if enrolment.state is State.CERTIFIED
     }

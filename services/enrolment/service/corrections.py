@@ -1,6 +1,7 @@
-"""Agents' addresses and names are corrected: in every enrolment, with a history, before the next decision.
+"""Corrections of agents' addresses and names, in every enrolment and with a history.
 
-A request that came before a correction and is decided after it is decided as corrected: ``store.requests``.
+A request that was received before a correction and is decided later uses the corrected data:
+``store.requests``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,19 +31,19 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 async def request(tx: Transaction, corrected: AgentCorrected) -> UUID:
-    """Ask all services, this one too, to correct an agent, as a service of ours. Returns the request's id.
+    """Ask all services to correct an agent. Returns the request's id.
 
-    The relay signs it: without ``INTAKE_SIGNING_KEY`` nobody would believe it.
+    The relay signs the request: without ``INTAKE_SIGNING_KEY`` the services reject it.
     """
     [request_id] = await OUTBOX.publish(tx, [corrected])
     return request_id
 
 
 async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Lock the sessions of the agents whom these corrections and erasures are about.
+    """Lock the sessions of all agents whom these corrections and erasures are about.
 
-    No decision with an old address is published after its correction. Those of all agents at once, in the
-    order in which decisions lock them.
+    No decision with an old address is published after its correction. Sessions are locked in the order in
+    which decisions lock them.
     """
     corrected = [
         request.event.agent_of(request.issuer)
@@ -54,10 +55,7 @@ async def lock_sessions(tx: Transaction, received: Sequence[Received[Event]]) ->
 
 
 async def correct(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Correct what enrolments say of agents, as those of these events ask that are corrections, in order.
-
-    Their sessions are locked (:func:`lock_sessions`).
-    """
+    """Apply the corrections among these events, in order. The sessions are locked (:func:`lock_sessions`)."""
     for request in received:
         if isinstance(request.event, AgentCorrected) and (after := changes(request.event)):
             source, request_id = request.identity
@@ -100,22 +98,21 @@ async def correct_by_organiser(
 
 
 async def lock_sessions_of(tx: Transaction, agent: AgentKey) -> None:
-    """Lock the sessions of an agent, as for each correction: no decision is made beside it."""
     await sessions.lock(tx, await corrections.sessions_of(tx, [agent]))
 
 
 async def correct_by_agent(tx: Transaction, agent: AgentKey, after: dict[str, str], now: datetime) -> None:
-    """Correct what all enrolments say of an agent, who is kept as the author. Their sessions are locked."""
+    """Apply an agent's own correction. The agent's sessions are locked."""
     await _correct(tx, agent, after, CorrectionRequest("", uuid4(), now, author=THE_AGENT))
 
 
 async def _correct(
     tx: Transaction, agent: AgentKey, after: Mapping[str, str], requested: CorrectionRequest
 ) -> None:
-    """Correct all enrolments of an agent, and publish it, unless all say it already.
+    """Correct all enrolments of an agent, and publish the correction if anything changes.
 
-    One that is read after a newer one, as when it is redriven, changes what that one does not say. Where a
-    newer request describes the agent, all enrolments become as that says.
+    A correction that is read after a newer one, such as a redriven one, only changes fields that the newer
+    one leaves out. If a newer request describes the agent, its description wins.
     """
     newer = (await corrections.newer_than(tx, {agent: requested.at})).since(agent, requested.at)
     described = await corrections.described_since(tx, agent, requested.at)

@@ -1,4 +1,4 @@
-"""An agent is forgotten: what they still have is given up first; of their attendance a number stays."""
+"""Erasure of an agent: their seats are given up first, and their attendance stays as a number."""
 
 import logging
 from collections.abc import Sequence
@@ -23,11 +23,10 @@ log = logging.getLogger(__name__)
 
 
 async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy: Policy) -> None:
-    """Withdraw agents who ask to be forgotten from all sessions that they are in, as soon as they are read.
+    """Withdraw agents who asked to be erased from all their sessions.
 
-    Who asks again after that is judged as one who has left. What was requested before and is read later is
-    withdrawn by the job (:func:`give_up`), which also does all that fails here. Where they are in no session,
-    this locks none.
+    A later request of the agent is judged as that of an agent who has left. The job (:func:`give_up`)
+    withdraws from what was requested before and read later, and from what fails here.
     """
     until = {
         agent: record.received_at for record in received if (agent := erasure.agent_of(record)) is not None
@@ -52,7 +51,7 @@ async def withdraw(tx: Transaction, received: Sequence[Received[Event]], policy:
 async def _withdrawal(
     tx: Transaction, enrolment_id: UUID, agent: AgentKey, moment: datetime, *, lock: bool = False
 ) -> Withdrawal | None:
-    """Return the withdrawal from one session; None where there is nothing to withdraw from."""
+    """Return the withdrawal from one session, or None if there is nothing to withdraw from."""
     found = await enrolments.find(tx, enrolment_id, lock=lock)
     if found is None or judge_withdrawal(found.session, found.enrolment, moment) is not None:
         return None
@@ -60,10 +59,10 @@ async def _withdrawal(
 
 
 async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime | None:
-    """Withdraw the agent from a session, if there is one left; its seat is given on. None: there may be more.
+    """Withdraw the agent from one session; the seat goes to the next agent.
 
-    Where the agent has sat already there is no seat to give on, and nothing to withdraw. What they requested
-    before is answered first. Returns until when what they requested is to be erased.
+    Requests of the agent are decided first. Returns None if there may be more sessions, else the moment until
+    which the agent's requests are erased. A seat in a session that has begun is not given up.
     """
     if await store.waits(tx, request.agent, request.received_at):
         return None
@@ -76,5 +75,5 @@ async def give_up(tx: Transaction, request: Erasure, policy: Policy) -> datetime
 
 
 async def keep_numbers(tx: Transaction, agent: AgentKey, until: datetime) -> None:
-    """Count the agent's attendance among that of those who are forgotten."""
+    """Add the agent's attendance to the numbers of erased agents."""
     await attendance.count_erased(tx, agent, until)

@@ -33,15 +33,13 @@ LAST_CHANGES = 50
 
 @dataclass(frozen=True, slots=True)
 class RequestExplanation:
-    """A request, and the enrolments that it began or changed."""
-
     request: RequestRow
     enrolments: Sequence[EnrolmentHistory]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionExplanation:
-    """A session as published last, with its numbers, the requests for it by outcome, and its last changes."""
+    """A session with its numbers, its requests by outcome, and its last changes."""
 
     session: SessionState
     row: SessionRow
@@ -51,8 +49,6 @@ class SessionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class AgentExplanation:
-    """The enrolments of an agent, and the requests about them by name."""
-
     agent: AgentKey
     enrolments: Sequence[EnrolmentHistory]
     requests: Sequence[RequestRow]
@@ -60,7 +56,7 @@ class AgentExplanation:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeExplanation:
-    """What another service answered to a request of which nothing else is kept here; it names nobody."""
+    """The answer of another service to a request that is not kept here."""
 
     request_id: UUID
     outcomes: Sequence[RequestOutcomeRow]
@@ -72,10 +68,10 @@ IdExplanation = (
 
 
 async def explain(tx: Transaction, identifier: str, reading: Reading) -> Sequence[IdExplanation]:
-    """Return what explains the request, session, enrolment or agent with this id; nothing: there is none.
+    """Return explanations of the request, session, enrolment or agent with this id.
 
-    It may also be the reference of an enrolment, as letters have it. What several have for their id explains
-    them all: a request of two portals, an agent of two issuers. Who reads is recorded.
+    The id may also be the reference of an enrolment. If several have the id, such as requests of two portals,
+    all are explained. The read is recorded.
     """
     try:
         known_id = UUID(identifier)

@@ -1,4 +1,4 @@
-"""Why nothing was done for an organiser, or by a link. Each is raised: the transaction stores nothing."""
+"""The reasons why an action was refused. Each is raised, so that the transaction stores nothing."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -11,11 +11,11 @@ from shared.events.reasons import Reason
 
 
 class EnrolmentFailure(Exception):
-    """Nothing was done."""
+    pass
 
 
 class NotFound(EnrolmentFailure):
-    """There is no such thing, or it belongs to another delegation: which of the two stays unsaid."""
+    """The thing does not exist or belongs to another delegation. The answer does not say which."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -23,7 +23,7 @@ class NotFound(EnrolmentFailure):
 
 
 class ChangedMeanwhile(EnrolmentFailure):
-    """This enrolment is not any more as it was seen."""
+    """The enrolment has changed since it was shown."""
 
     def __init__(self, enrolment_id: UUID) -> None:
         super().__init__(enrolment_id)
@@ -31,7 +31,7 @@ class ChangedMeanwhile(EnrolmentFailure):
 
 
 class HasEnded(EnrolmentFailure):
-    """The enrolment has ended, in this state."""
+    """The enrolment has ended in this state."""
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
@@ -39,11 +39,11 @@ class HasEnded(EnrolmentFailure):
 
 
 class HasStarted(EnrolmentFailure):
-    """The session has started: who does not come is absent, and withdraws no more."""
+    """The session has started: absence is recorded as attendance instead of a withdrawal."""
 
 
 class NotPossible(EnrolmentFailure):
-    """The session, or the enrolment, is not in the state for it."""
+    """The state of the session or enrolment does not allow the action."""
 
     def __init__(self, fault: OrganisingFault) -> None:
         super().__init__(fault)
@@ -51,7 +51,7 @@ class NotPossible(EnrolmentFailure):
 
 
 class RefusedByRules(EnrolmentFailure):
-    """The rules of the session refuse it, as they would refuse an agent."""
+    """The rules of the session refuse the action, as they would refuse an agent."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -59,11 +59,11 @@ class RefusedByRules(EnrolmentFailure):
 
 
 class DraftHasChanged(EnrolmentFailure):
-    """The draft of a ranking is not any more in the version that was seen."""
+    """The draft of the ranking has changed since it was shown."""
 
 
 class UndecidedCandidates(EnrolmentFailure):
-    """So many candidates have no rank, and are not among those who are not selected."""
+    """This many candidates have no rank and are not marked as not selected."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -79,7 +79,7 @@ class InvalidRanking(EnrolmentFailure):
 
 
 class InvalidRecords(EnrolmentFailure):
-    """These records of attendance cannot be kept, by their index."""
+    """Faults of attendance records, by their index."""
 
     def __init__(self, faults: Mapping[int, OrganisingFault]) -> None:
         super().__init__(faults)
@@ -87,7 +87,7 @@ class InvalidRecords(EnrolmentFailure):
 
 
 class AttendanceHasChanged(EnrolmentFailure):
-    """This attendance is recorded now, and was not seen; by enrolment."""
+    """The attendance that was recorded since the form was shown, by enrolment."""
 
     def __init__(self, attendance: Mapping[UUID, Attendance | None]) -> None:
         super().__init__(attendance)
@@ -95,7 +95,7 @@ class AttendanceHasChanged(EnrolmentFailure):
 
 
 class MessageNotTaken(EnrolmentFailure):
-    """The message cannot leave at this time, or not to those whom it names."""
+    """The message cannot leave at this time, or not to these people."""
 
     def __init__(self, fault: MessageFault) -> None:
         super().__init__(fault)
@@ -103,8 +103,8 @@ class MessageNotTaken(EnrolmentFailure):
 
 
 class MessageHasLeft(EnrolmentFailure):
-    """The message has left: it cannot be taken back."""
+    pass
 
 
 class UnknownCode(EnrolmentFailure):
-    """The code at the door is that of nobody who has a seat in the session."""
+    """The code belongs to nobody with a seat in the session."""

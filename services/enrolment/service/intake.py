@@ -1,4 +1,7 @@
-"""Requests that portals make by HTTP: each once, however often it is sent, onto the portals' own topics."""
+"""Requests that portals send by HTTP.
+
+Each is published once on the portals' topics, however often it is sent.
+"""
 
 import asyncio
 import hashlib
@@ -17,9 +20,9 @@ from shared.messaging.portals.registry import Portal
 
 
 async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Event]]) -> list[bool]:
-    """Accept the events of a portal, to be published in this order. Returns which of them are accepted.
+    """Accept the events of a portal, to be published in this order. Returns which are accepted.
 
-    An event that came before is accepted again, without effect; one that has the id of another is not.
+    An event that came before is accepted again without effect. An event with the id of another one is not.
     """
     if not received:
         return []
@@ -40,7 +43,7 @@ async def accept(tx: Transaction, portal: Portal, received: Sequence[Received[Ev
 
 
 async def accepted_at(tx: Transaction, event_id: UUID) -> datetime | None:
-    """Return when an event with this id came by HTTP, from whichever portal; None: it did not."""
+    """Return when an event with this id came by HTTP from any portal, or None."""
     return await accepted_events.accepted_at(tx, event_id, None)
 
 
@@ -49,8 +52,8 @@ def _digests(received: Sequence[Received[Event]]) -> list[tuple[UUID, bytes]]:
 
 
 def _digest(event: Event) -> bytes:
-    """Return what tells one event from another: the SHA-256 of what it says, however that is written.
+    """Return the SHA-256 of the event's content.
 
-    Defaults are left out, so that a field which a later version adds changes nothing.
+    Default values are left out, so that a field which a later version adds changes nothing.
     """
     return hashlib.sha256(f"{event.TYPE}\n{event.model_dump_json(exclude_defaults=True)}".encode()).digest()

@@ -1,4 +1,4 @@
-"""What agents do by the links of their letters: see their enrolments, answer an offer, withdraw, or move."""
+"""What agents do by the links of their letters: see enrolments, reply to an offer, withdraw, move."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -31,22 +31,22 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent
 
 MOST = 100
-"""How many enrolments of an agent are shown."""
 CORRECTED_LATELY = timedelta(days=30)
-"""How long what a link does is kept with who of the staff corrected the address that it goes to [choice]."""
+"""After a correction of an address by staff, acts by a link are kept with that staff for this time [choice].
+"""
 
 
 class AgentLink(NamedTuple):
-    """A link to an agent, about an enrolment; ``written_to``: whether that was to an address.
+    """A link to an agent about an enrolment. ``written_to`` tells whether the letter went to an address.
 
-    One that was written to another address than the agent's now may lie in a wrong mailbox: it opens nothing.
+    A letter to a former address may lie in a wrong mailbox, so its link opens nothing.
     """
 
     enrolment_id: UUID
     written_to: Callable[[str], bool]
 
     def opens(self, agent: Agent | None) -> LinkState:
-        """Return whether it opens anything of this agent, or why not; None: the enrolment is unknown."""
+        """Return whether the link opens something of this agent, None for an unknown enrolment."""
         if agent is None:
             return LinkState.UNKNOWN
         return LinkState.OPEN if self.written_to(agent.email) else LinkState.ADDRESS_CHANGED
@@ -55,7 +55,7 @@ class AgentLink(NamedTuple):
 async def _keep_who_corrected(
     tx: Transaction, found: EnrolmentInSession, request: Request, now: datetime
 ) -> None:
-    """Keep beside an act by a link who of the staff corrected the address lately: they may have the link."""
+    """Keep beside an act by a link which staff corrected the address lately: they may have the link."""
     since = now - CORRECTED_LATELY
     corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
     if corrected is not None:
@@ -63,18 +63,17 @@ async def _keep_who_corrected(
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]
-"""Whether what a link is for can still be done, and its enrolment; None where the link opens nothing."""
+"""The state of a link and its enrolment, None if the link opens nothing."""
 
 
 async def _find(tx: Transaction, link: AgentLink, *, lock: bool = False) -> EnrolmentInSession | LinkState:
-    """Return the enrolment of a link, or why the link opens nothing."""
     found = await enrolments.find(tx, link.enrolment_id, lock=lock)
     state = link.opens(None if found is None else found.enrolment.agent)
     return state if found is None or state is not LinkState.OPEN else found
 
 
 async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -> Linked:
-    """Return whether the offer stands that was made by this version of the enrolment."""
+    """Return whether the offer of this version of the enrolment is still open."""
     found = await _find(tx, link)
     return (found, None) if isinstance(found, LinkState) else (offer_state(found, version, now), found)
 
@@ -82,7 +81,7 @@ async def offer(tx: Transaction, link: AgentLink, version: int, now: datetime) -
 async def reply_to_offer(
     tx: Transaction, link: AgentLink, version: int, *, accepted: bool, policy: Policy, now: datetime
 ) -> Linked:
-    """Take the seat that is offered, or leave it, if the offer stands."""
+    """Accept or decline the offered seat, if the offer is still open."""
     found = await _find(tx, link, lock=True)
     if isinstance(found, LinkState):
         return found, None
@@ -99,13 +98,11 @@ async def reply_to_offer(
 
 
 async def withdrawal(tx: Transaction, link: AgentLink, now: datetime) -> Linked:
-    """Return whether one may withdraw from the enrolment."""
     found = await _find(tx, link)
     return (found, None) if isinstance(found, LinkState) else (withdrawal_state(found, now), found)
 
 
 async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: datetime) -> Linked:
-    """Withdraw from the enrolment, if one may."""
     found = await _find(tx, link, lock=True)
     if isinstance(found, LinkState):
         return found, None
@@ -122,9 +119,9 @@ async def withdraw(tx: Transaction, link: AgentLink, policy: Policy, now: dateti
 async def move(
     tx: Transaction, link: AgentLink, now: datetime
 ) -> tuple[LinkState, EnrolmentInSession | None, Sequence[SessionState]]:
-    """Return whether one may give up the seat for another, and the sessions of the offer that have one.
+    """Return whether the agent may move, and the sessions of the offer with a seat.
 
-    Those of the same organiser come first: they are near.
+    Sessions of the same organiser come first: they are near.
     """
     found = await _find(tx, link)
     if isinstance(found, LinkState):
@@ -141,7 +138,7 @@ async def move(
 async def questions_of(
     tx: Transaction, link: AgentLink, to_session_id: UUID
 ) -> tuple[SessionState | None, Sequence[Question]]:
-    """Return the session where an agent wants to move, where they may, and what it asks of them."""
+    """Return the session to which an agent wants to move, if they may, and its questions for them."""
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return None, ()
@@ -160,10 +157,10 @@ async def move_to(
     policy: Policy,
     now: datetime,
 ) -> tuple[LinkState, SessionState | None]:
-    """Give up the seat for one in another session. ``answers`` are to the questions there.
+    """Move the agent to another session. ``answers`` are to the questions of that session.
 
-    Returns also the session where the agent has a seat then; None where the link opens nothing any more.
-    Raises ``RefusedByRules``: the page says why, and no letter must.
+    Returns the new session, or None if the link opens nothing. Raises ``RefusedByRules``: the page says why,
+    and no letter is sent.
     """
     # Not locked yet: both sessions are locked at once, by what answers the request.
     found = await _find(tx, link)
@@ -185,7 +182,6 @@ async def move_to(
 async def certificate(
     tx: Transaction, link: AgentLink
 ) -> tuple[LinkState, EnrolmentInSession | None, Certificate | None]:
-    """Return the certificate of the enrolment, as it is due now."""
     found = await _find(tx, link)
     if isinstance(found, LinkState):
         return found, None, None
@@ -194,9 +190,10 @@ async def certificate(
 
 
 async def enrolments_of_agent(tx: Transaction, link: AgentLink, now: datetime) -> AgentEnrolments | LinkState:
-    """Return the enrolments of the agent whose enrolment this is, the newest `MOST`, or why not.
+    """Return the newest enrolments of the agent of this enrolment, or why the link is refused.
 
-    Those with the same address alone: whoever has another mailbox of the agent has had no letter about them.
+    Only enrolments with the same address count: a reader of another mailbox of the agent had no letter about
+    them.
     """
     agent = await enrolments.agent_of(tx, link.enrolment_id)
     state = link.opens(agent)

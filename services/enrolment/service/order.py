@@ -1,7 +1,7 @@
-"""The order of requests: those for one session must lie in one partition, where they are judged as they came.
+"""Requests for one session must lie in one partition, where they are judged in order of receipt.
 
-A request for limited seats that lies elsewhere might pass an earlier one, or be passed by a later one, so it
-is refused. A portal of a trial, which need not sign, is served all the same, and informed by each answer.
+A request for limited seats in another partition could overtake an earlier request, so it is refused. A trial
+portal, which need not sign, is served all the same and is told in each answer.
 """
 
 import time
@@ -33,17 +33,17 @@ RequestReceived = Received[PortalRequest]
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequests:
-    """What is to be judged, in order of receipt, and what is refused since it lies in a wrong partition."""
+    """Requests to judge, in order of receipt, and requests to refuse for their partition."""
 
     requests: list[Request]
     refused: list[Rejected]
 
 
 class PartitionCheck:
-    """Knows how many partitions the topic of requests has; ``ask_broker`` says it.
+    """Knows the number of partitions of the requests' topic.
 
-    The broker is asked before anything is refused: partitions may have been added a moment ago. While all
-    lies right, the number that another process learnt is read once a minute.
+    The broker is asked before anything is refused: partitions may have been added a moment ago. Otherwise the
+    number that another process stored is read once a minute.
     """
 
     def __init__(self, ask_broker: Callable[[], Awaitable[int]]) -> None:
@@ -52,9 +52,9 @@ class PartitionCheck:
         self._read_at = float("-inf")
 
     async def check(self, tx: Transaction, received: Sequence[RequestReceived]) -> CheckedRequests:
-        """Return the requests that these records make, without those that are refused for their place.
+        """Return the requests of these records, without those in a wrong partition.
 
-        Raises ``ConnectionError`` where the broker must be asked and does not answer.
+        Raises ``ConnectionError`` if the broker must be asked and does not answer.
         """
         elsewhere = await self._elsewhere(tx, received)
         requests = [request_of(record) for record in received]
@@ -80,7 +80,6 @@ class PartitionCheck:
         )
 
     async def _elsewhere(self, tx: Transaction, received: Sequence[RequestReceived]) -> list[int]:
-        """Return the indexes of the records that do not lie in their session's partition."""
         if time.monotonic() - self._read_at > _READ_AGAIN_SECONDS:
             self._numbers = await partition_numbers.known(tx)
             self._read_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What other services answer to portals' requests: passed on unchanged to the portal that sent each."""
+"""Answers of other services to portals' requests, passed on unchanged to the portal."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from shared.messaging.outbox import OutboxEvent
 
 
 async def pass_on(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Publish them to their portals, under the ids and sources that they have, and keep them to be read."""
+    """Publish the answers to their portals under their own ids and sources, and keep them."""
     await request_outcomes.save(tx, received)
     await OUTBOX.publish(
         tx,

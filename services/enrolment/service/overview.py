@@ -1,4 +1,4 @@
-"""What organisers see first: their sessions with their numbers, and what waits for them."""
+"""The first page of organisers: their sessions with numbers, and their tasks."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -19,11 +19,9 @@ MOST = 200
 
 
 async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> Sequence[SessionNumbers]:
-    """Return the sessions of an organiser that are not over for long, the first to start first.
+    """Return current sessions of an organiser by start, then past sessions that lack attendance.
 
-    After them those that are, where attendance is to be recorded still.
-
-    There is one more than :data:`MOST` where some are left out.
+    Returns one more than :data:`MOST` if some are left out.
     """
     return await overview.list_numbers(
         tx,
@@ -36,11 +34,11 @@ async def of_organiser(tx: Transaction, organiser: Principal, now: datetime) -> 
 
 
 async def bespoke_tasks_of(tx: Transaction, organiser: Principal) -> Sequence[BespokeTask]:
-    """Return the bespoke requests that wait for an organiser, who waits longest first; one more as above."""
+    """Return the bespoke requests that wait for an organiser, the longest wait first."""
     return await bespoke_tasks.waiting(tx, organiser.delegation, MOST + 1)
 
 
 async def of_session(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionNumbers | None:
-    """Return a session with its numbers; None: it is not the organiser's."""
+    """Return a session with its numbers, or None if it is not the organiser's."""
     found = await overview.find_numbers(tx, session_id, clock.now())
     return found if found is not None and organiser.finds(found.session.organiser) else None

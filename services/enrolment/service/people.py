@@ -1,4 +1,4 @@
-"""One person in a session, for its organisers: all that is known, where they could go, notes."""
+"""One person in a session, for organisers: history, notes, and sessions to move to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,10 +48,10 @@ _STATES = frozenset(State)
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """How an enrolment began: with which state, by whom and why.
+    """How an enrolment began.
 
-    ``state`` is None where that is not known any more, ``author`` where no organiser did it.
-    ``reason``: of a seat above capacity. ``left``: the session that the person has left for this one.
+    ``state`` is None if it is no longer known, ``author`` if no organiser made it. ``reason`` is that of a
+    seat above capacity, ``left`` the session that the agent left for this one.
     """
 
     state: State | None
@@ -62,7 +62,7 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that takes people still, and how many seats are free in it; None: no limit."""
+    """A session that still takes people, and its number of free seats, None without limit."""
 
     session: SessionState
     free: int | None
@@ -70,15 +70,12 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class PersonInSession:
-    """An enrolment with its session, its history and its notes, the oldest first.
+    """An enrolment with its session, its history and its notes, oldest first.
 
-    ``moves``: where the person went who left for another session, by the request of that change.
-    ``twins``: the lines of who may be the same person by another issuer, and why this enrolment cannot take
-    the place of theirs, if it cannot. ``destinations``: the organiser's other sessions of the offer that have
-    a seat for the agent, where they may give up theirs.
-    ``may_leave``: they may withdraw, or be withdrawn. ``elsewhere``: the agent's other enrolments, in this
-    and other sessions of the organiser, the last :data:`ELSEWHERE`. ``is_back``: they have another enrolment
-    in this session, a live one.
+    ``moves`` are the sessions to which the agent moved, by request. ``twins`` are lines of possibly the same
+    person under another issuer, each with the obstacle to joining. ``destinations`` have a free seat for the
+    agent. ``elsewhere`` are the last :data:`ELSEWHERE` other enrolments with this organiser. ``is_back`` says
+    that the agent has a live enrolment here again.
     """
 
     line: RosterLine
@@ -95,7 +92,7 @@ class PersonInSession:
 
     @property
     def history(self) -> Sequence[EnrolmentChangeRow | NoteRow]:
-        """Return the changes and the notes that were taken away, the newest first."""
+        """Return the changes and the removed notes, newest first."""
         events: list[tuple[datetime, EnrolmentChangeRow | NoteRow]] = []
         events += ((change.at, change) for change in self.changes)
         events += ((note.removed_at, note) for note in self.notes if note.removed_at is not None)
@@ -103,9 +100,9 @@ class PersonInSession:
 
 
 async def find(tx: Transaction, typed: str, organiser: Principal, reading: Reading) -> FoundPeople:
-    """Return who is meant by what was typed, in the sessions of an organiser, in the last of them first.
+    """Find people in the sessions of an organiser, the last session first.
 
-    Who reads is recorded for each who is found, or that nobody was; what was typed is not kept.
+    The read is recorded for each person found, or as a read of nobody. The search text is not kept.
     """
     people = await people_store.find(tx, typed, organiser.delegation, FOUND)
     agents = [found.enrolment.agent.key for found in people.found]
@@ -116,10 +113,7 @@ async def find(tx: Transaction, typed: str, organiser: Principal, reading: Readi
 async def show(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading, now: datetime
 ) -> PersonInSession | None:
-    """Return an enrolment and what belongs to it; None: it is in no session of theirs.
-
-    Who reads is recorded.
-    """
+    """Return an enrolment with its context, or None if it is not the organiser's. The read is recorded."""
     found = await find_own(tx, enrolment_id, organiser)
     if found is None:
         return None
@@ -153,9 +147,9 @@ async def show(
 async def destinations_of_several(
     tx: Transaction, session: SessionState, agents: Sequence[Agent], organiser: Principal, now: datetime
 ) -> Sequence[OpenSession]:
-    """Return the organiser's other sessions of the offer that would seat one of these agents at least.
+    """Return the organiser's other sessions of the offer that would seat at least one of these agents.
 
-    Not those that ask what has to be answered: each agent answers for themselves.
+    Sessions with required questions are left out: each agent answers for themselves.
     """
     found = await _destinations(tx, session, agents, organiser, now)
     return [there for there in found if not any(question.required for question in there.session.questions)]
@@ -187,7 +181,6 @@ async def _beginning(tx: Transaction, enrolment: Enrolment, *, has_changed: bool
 
 
 async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping[UUID, SessionState]:
-    """Return where those went who left for another session, by the requests of these changes."""
     moved = [change.request_id for change in past if change.cause == Cause.MOVED and change.request_id]
     to = await requests.destinations(tx, moved) if moved else {}
     known = await sessions.states(tx, set(to.values()))
@@ -196,7 +189,7 @@ async def _moves(tx: Transaction, past: Sequence[EnrolmentChangeRow]) -> Mapping
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an agent is to move to from the session that is ``left``, and what is asked of them there."""
+    """A session to which an agent may move, and its questions for the agent."""
 
     agent: Agent
     left: SessionState
@@ -207,7 +200,7 @@ class Destination:
 async def destination(
     tx: Transaction, enrolment_id: UUID, to_session_id: UUID, organiser: Principal
 ) -> Destination | None:
-    """Return where the agent of an enrolment would go; None: the organiser cannot move them there."""
+    """Return the destination, or None if the organiser cannot move the agent there."""
     found = await find_own(tx, enrolment_id, organiser)
     there = await sessions.find(tx, to_session_id)
     if found is None or there is None:
@@ -221,10 +214,7 @@ async def destination(
 async def agent_before(
     tx: Transaction, enrolment_id: UUID, organiser: Principal, reading: Reading
 ) -> Agent | None:
-    """Return the agent of an enrolment of an organiser, to enrol them again; None: it is not theirs.
-
-    Who reads is recorded.
-    """
+    """Return the agent of an enrolment, to enrol them again, or None. The read is recorded."""
     found = await find_own(tx, enrolment_id, organiser)
     if found is None:
         return None
@@ -234,19 +224,17 @@ async def agent_before(
 
 
 async def employers(tx: Transaction, session_id: UUID) -> Sequence[Employer]:
-    """Return the employers of who is in a session of an organiser, by name."""
     return await enrolments.employers(tx, session_id)
 
 
 async def add_note(acting: Acting, enrolment_id: UUID, text: str) -> None:
-    """Keep a note beside an enrolment. Raises ``NotFound``."""
     if await find_own(acting.tx, enrolment_id, acting.who) is None:
         raise NotFound(f"enrolment {enrolment_id}")
     await notes.add(acting.tx, enrolment_id, text, acting.who.name, acting.now)
 
 
 async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None:
-    """Take away a note, whoever of the organisers wrote it; that it was is kept. Raises ``NotFound``."""
+    """Remove the text of a note of any organiser. That it was removed is kept."""
     if await find_own(acting.tx, enrolment_id, acting.who) is None:
         raise NotFound(f"enrolment {enrolment_id}")
     await notes.remove(acting.tx, enrolment_id, note_id, acting.who.name, acting.now)
@@ -254,7 +242,7 @@ async def remove_note(acting: Acting, enrolment_id: UUID, note_id: UUID) -> None
 
 @dataclass(frozen=True, slots=True)
 class GroupsOfSession:
-    """Who was enrolled together in a session, the newest first; ``is_cut``: some are left out."""
+    """Groups that were enrolled together, newest first. ``is_cut`` says that some are left out."""
 
     groups: Sequence[EnrolledTogether]
     is_cut: bool
@@ -262,10 +250,7 @@ class GroupsOfSession:
 
 @dataclass(frozen=True, slots=True)
 class PastOfSession:
-    """The last changes in a session, the newest first, and the agents of their enrolments that are kept.
-
-    ``moves``: where those went who left for another session, by the request of that change.
-    """
+    """The last changes in a session, newest first, with agents and the destinations of moves by request."""
 
     changes: Sequence[EnrolmentChangeRow]
     agents: Mapping[UUID, Agent]
@@ -294,17 +279,13 @@ async def history(
 
 
 async def nominations(tx: Transaction, session_id: UUID) -> Sequence[ReceivedList]:
-    """Return when the last lists of trainees for a session of an organiser were received."""
     return await last_nominations.of_session(tx, session_id)
 
 
 async def groups(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, most: int
 ) -> GroupsOfSession | None:
-    """Return who was enrolled together in a session; None: it is not the organiser's.
-
-    Of the last ``most`` who came so and left so. Who reads is recorded.
-    """
+    """Return groups of the last ``most`` agents who came or left by a list. The read is recorded."""
     if await sessions_service.read_own(tx, session_id, organiser, reading) is None:
         return None
     begun = await groups_store.begun(tx, session_id, most + 1)
@@ -315,5 +296,4 @@ async def groups(
 
 
 async def count_notes(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many notes there are beside these enrolments of an organiser."""
     return await notes.count(tx, enrolment_ids)

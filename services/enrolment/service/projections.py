@@ -1,4 +1,4 @@
-"""Compares the stored sessions with what the topics and the enrolments lead to."""
+"""Compares the stored sessions with the topics and the enrolments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,6 @@ from shared.messaging.projections import Compared
 async def compare(
     tx: Transaction, states: Sequence[SessionState], occupancies: Sequence[SessionOccupancyChanged]
 ) -> list[Compared]:
-    """Compare each session with its last state, its enrolments and its last published occupancy."""
     published = {occupancy.session_id: occupancy for occupancy in occupancies}
     rows = {row.session_id: row for row in await sessions.all_rows(tx)}
     counts = await sessions.counts(tx)
@@ -62,7 +61,7 @@ def _counted(state: SessionState, counts: EnrolmentCounts) -> dict[str, int | No
 
 
 def _published(last: SessionOccupancyChanged | None, row: SessionRow | None) -> dict[str, Any]:
-    """Return the occupancy that a row must have, unless a newer one of its own is still to be published."""
+    """Return the occupancy that a row must have, unless a newer one is still to be published."""
     if last is None or row is None or row.occupancy_version > last.version:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""Organisers draft a ranking, alone or several at once, before they decide by it."""
+"""Drafts of a ranking, which several organisers may edit before the decision."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +24,7 @@ from shared.read_log import Reading
 
 @dataclass(frozen=True, slots=True)
 class CandidatesToRank:
-    """The candidates of a session in order of receipt, and the draft of their ranking.
-
-    ``author`` and ``saved_at`` are those of the draft; None: none was saved.
-    """
+    """Candidates in order of receipt and the draft. ``author`` and ``saved_at`` are None without a draft."""
 
     lines: Sequence[RosterLine]
     draft: RankingDraft
@@ -38,7 +35,10 @@ class CandidatesToRank:
 async def show(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading
 ) -> CandidatesToRank | None:
-    """Return the candidates of a session and its draft; None: it is not the organiser's. It is recorded."""
+    """Return the candidates and the draft, or None if the session is not the organiser's.
+
+    The read is recorded.
+    """
     if await read_own(tx, session_id, organiser, reading) is None:
         return None
     row = await ranking_drafts.find(tx, session_id)
@@ -51,12 +51,11 @@ async def show(
 
 
 async def draft_of_session(tx: Transaction, session: SessionState) -> RankingDraft:
-    """Return the draft of an organiser's session, empty where none was saved."""
     return draft_of(await ranking_drafts.find(tx, session.session_id))
 
 
 async def save(acting: Acting, session_id: UUID, change: DraftChange) -> int:
-    """Keep a draft as it was changed, if nobody has saved another since. Returns its version.
+    """Save a changed draft, unless another one was saved since. Returns its version.
 
     Raises ``NotFound``, ``DraftHasChanged``.
     """
@@ -74,11 +73,11 @@ async def decide(
     version: int,
     dry_run: bool = False,
 ) -> Selection:
-    """Decide about all candidates as the draft has it, which is empty then; its versions go on.
+    """Decide about all candidates by the draft, and empty it.
 
-    ``version``: the one that was seen. ``dry_run``: what it would come to is counted, and nothing is stored;
-    nobody saves another draft until the transaction ends. Raises as :func:`selection.select`, and
-    ``DraftHasChanged``, ``UndecidedCandidates``.
+    ``version`` is the version that was shown. ``dry_run`` counts the result without storing it; nobody saves
+    another draft until the transaction ends. Raises what :func:`selection.select` does, ``DraftHasChanged``,
+    ``UndecidedCandidates``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     draft = draft_of(await ranking_drafts.find(acting.tx, session_id))
@@ -98,7 +97,6 @@ async def decide(
 
 
 async def _candidates(tx: Transaction, session_id: UUID) -> dict[UUID, NamedAgent]:
-    """Return the candidates of a session in order of receipt, by their enrolments."""
     return {
         line.enrolment.enrolment_id: NamedAgent(line.enrolment.agent.agent_id, line.enrolment.agent.issuer)
         async for line in _lines(tx, session_id)

@@ -1,7 +1,4 @@
-"""Requests are answered here: rosters are loaded under lock, the rules decide, the rosters are saved.
-
-The same way for portals' events, links, organisers and the clock.
-"""
+"""Requests of portals, links, organisers and the clock: load rosters under lock, decide, save."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,10 +37,10 @@ from shared.security_log import is_anothers
 async def process(
     tx: Transaction, requests: Sequence[Request], policy: Policy, now: datetime
 ) -> Mapping[RequestKey, RequestResult | None]:
-    """Answer those requests that are new, in order of receipt. One whose session is unknown waits for it.
+    """Process the new requests in order of receipt.
 
-    Requests that were waiting for one of these sessions come first. Returns the answers by request, None
-    for one that waits.
+    Requests that waited for these sessions come first. Returns the results by request, None for a request
+    whose session is unknown: it waits.
     """
     rows = await sessions.lock(tx, {session_id for request in requests for session_id in request.session_ids})
     new = await store.not_taken_in(tx, requests)
@@ -61,7 +58,7 @@ async def process(
 
 
 async def process_known(tx: Transaction, request: Request, policy: Policy, now: datetime) -> RequestResult:
-    """Answer one request whose sessions are known."""
+    """Process a request whose sessions are known."""
     result = (await process(tx, [request], policy, now))[request.key]
     if result is None:
         raise LookupError("a session that was there is not")
@@ -69,14 +66,14 @@ async def process_known(tx: Transaction, request: Request, policy: Policy, now: 
 
 
 async def grant(tx: Transaction, request: Request, policy: Policy, now: datetime) -> None:
-    """Answer a request for somebody who is not written to where it is refused. Raises ``RefusedByRules``."""
+    """Process a request. A refusal raises ``RefusedByRules``, so that no letter is sent."""
     result = await process_known(tx, request, policy, now)
     if result.reason is not None:
         raise RefusedByRules(result.reason)
 
 
 async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> None:
-    """Answer requests that were kept while the event of their session was being committed."""
+    """Process requests that were kept while the event of their session was being committed."""
     rows = await sessions.lock(tx, await sessions.with_undecided_requests(tx))
     requests = await store.undecided(tx, rows)
     by_session = rosters.by_session(requests)
@@ -87,10 +84,10 @@ async def process_waiting(tx: Transaction, policy: Policy, now: datetime) -> Non
 
 
 async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime) -> None:
-    """Refuse requests that have waited since then for a session whose event has not come.
+    """Refuse requests that have waited since ``waiting_since`` for an unknown session.
 
-    A refusal is published for each agent whom a request describes; of others only an id is known, and the
-    portal alone is answered.
+    A refusal is published for each agent whom the request describes. Otherwise only an id is known, and only
+    the portal is answered.
     """
     reason = Reason.UNKNOWN_SESSION
     requests = await store.undecided_since(tx, waiting_since)
@@ -114,12 +111,11 @@ async def refuse_unknown(tx: Transaction, waiting_since: datetime, now: datetime
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
-    """What is known of a request.
+    """All that is known of a request.
 
-    ``request`` is its row, None while it is not read; ``changes`` are those that it made. ``states_now`` are
-    those of the enrolments that it began, or else moved, for its own agents, ``history`` their changes since.
-    ``accepted_at``: when it came by HTTP. ``outcomes``: what other services answered, in order.
-    ``dead_letter``: its record, where it was parked or rejected.
+    ``request`` is None until it is read. ``changes`` are its own, ``history`` are later changes of the
+    agent's enrolments, and ``states_now`` their states. ``accepted_at`` is set if it came by HTTP.
+    ``outcomes`` are answers of other services. ``dead_letter`` is set if it was parked or rejected.
     """
 
     request: RequestRow | None
@@ -132,15 +128,15 @@ class RequestStatus:
 
 
 class SeveralRequests(LookupError):
-    """Several portals used one ``ce_id``, each for a request of its own."""
+    """Several portals used one ``ce_id`` for different requests."""
 
 
 async def status(
     tx: Transaction, request_id: UUID, source: str | None, reading: Reading | None = None
 ) -> RequestStatus:
-    """Return what is known of the request with this ``ce_id``, of this ``ce_source`` or (None) of any.
+    """Return what is known of the request with this ``ce_id``; ``source`` None means any portal.
 
-    Who of the staff reads is recorded. Raises :class:`SeveralRequests`.
+    A read by staff is recorded. Raises :class:`SeveralRequests`.
     """
     match await store.with_id(tx, request_id, source):
         case [request]:
@@ -164,7 +160,7 @@ async def status(
 
 
 async def record_read(tx: Transaction, request: RequestRow, reading: Reading, kind: ReadKind) -> None:
-    """Record that somebody has read of a request: of its agent, or of its session where it names several."""
+    """Record a read of a request: about its agent, or about its session if it names several agents."""
     known = request.agent_id is not None
     about = [AgentKey(request.issuer or "", request.agent_id or "")] if known else []
     await read_log.record(tx, reading, kind, agents=about, session_id=request.session_id)

@@ -1,4 +1,4 @@
-"""After a restore: which decisions were published, and are not known any more."""
+"""After a restore: find published decisions that the database no longer has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _SAYS: Mapping[type[Decision], frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class PublishedDecision:
-    """The newest decision that was published of an enrolment."""
+    """The newest published decision about an enrolment."""
 
     kind: type[Decision]
     enrolment_id: UUID
@@ -46,23 +46,22 @@ class PublishedDecision:
 
     @classmethod
     def of(cls, event: Decision) -> "PublishedDecision":
-        """Return what counts of an event: without the agent."""
+        """Return the fields of an event that are compared. The agent is left out."""
         return cls(type(event), event.enrolment_id, event.session_id, event.version)
 
 
 @dataclass(frozen=True, slots=True)
 class LostDecision:
-    """A decision that others have heard of, and where its enrolment stands here; None: there is none."""
+    """A published decision that is missing here. ``state`` is None if its enrolment is missing too."""
 
     published: PublishedDecision
     stands: State | None
 
 
 async def reconcile(tx: Transaction, published: Sequence[PublishedDecision]) -> list[LostDecision]:
-    """Return which of these decisions are not known here, nor a newer one of the same enrolment.
+    """Return the decisions that are missing here.
 
-    What is decided of these enrolments from now on is newer for all who listen: the versions go on from
-    those that were published.
+    Versions continue from the published ones, so that consumers accept the next decisions as newer.
     """
     versions = {decision.enrolment_id: decision.version for decision in published}
     found = await enrolments.standings(tx, versions)

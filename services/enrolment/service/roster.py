@@ -1,4 +1,4 @@
-"""The roster of a session, for its organisers."""
+"""The roster of a session, for its organisers. Each read is recorded."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from uuid import UUID
@@ -25,12 +25,9 @@ async def page(
     before: LineKey | None = None,
     sought: Collection[str] = (),
 ) -> tuple[SessionState, list[RosterLine]] | None:
-    """Return the session and the next ``limit`` lines of its roster; None: it is not the organiser's.
+    """Return the session and ``limit`` lines of its roster, or None if it is not the organiser's.
 
-    ``before``: the last lines before this one instead. ``sought``: only those in whose names, address or
-    employer all of these stand.
-
-    Who reads is recorded.
+    ``sought`` are words that must occur in names, address or employer.
     """
     session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
@@ -53,7 +50,6 @@ async def sorted_page(
     states: Collection[State],
     descending: bool,
 ) -> tuple[SessionState, list[RosterLine]] | None:
-    """Return what :func:`page` does, sorted by what one chooses."""
     session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
@@ -65,10 +61,6 @@ async def sorted_page(
 async def with_bad_address(
     tx: Transaction, session_id: UUID, organiser: Principal, *, reading: Reading, limit: int
 ) -> tuple[SessionState, list[RosterLine]] | None:
-    """Return the session and the lines of ``limit`` who are live in it and get no mail; None as above.
-
-    Who reads is recorded.
-    """
     session = await sessions.read_own(tx, session_id, organiser, reading)
     if session is None:
         return None
@@ -84,10 +76,7 @@ async def chosen(
     *,
     reading: Reading,
 ) -> list[RosterLine] | None:
-    """Return the lines of these enrolments that are in the session; None: it is not the organiser's.
-
-    Who reads is recorded.
-    """
+    """Return the lines of these enrolments, or None if the session is not the organiser's."""
     if await sessions.read_own(tx, session_id, organiser, reading) is None:
         return None
     return await roster_lines.lines_of(tx, session_id, enrolment_ids)
@@ -96,10 +85,7 @@ async def chosen(
 async def stream(
     tx: Transaction, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State] = ()
 ) -> tuple[SessionState, AsyncIterator[RosterLine]] | None:
-    """Return the session and its whole roster, in these states or in all; None: it is not the organiser's.
-
-    Who reads is recorded.
-    """
+    """Return the session and its roster, or None if it is not the organiser's."""
     session = await sessions.read_own(tx, session_id, organiser, reading, ReadKind.SHEET)
     if session is None:
         return None
@@ -107,5 +93,4 @@ async def stream(
 
 
 async def asked_before(tx: Transaction, session: SessionState) -> Mapping[str, str]:
-    """Return the questions that were answered in a session and that it asks no more, by their ids."""
     return await question_answers.asked_before(tx, session)

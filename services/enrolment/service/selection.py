@@ -17,8 +17,6 @@ from services.enrolment.store.load_plans import LoadPlan
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How many candidates have a seat, wait, and are refused."""
-
     enrolled: int
     waitlisted: int
     refused: int
@@ -32,11 +30,10 @@ async def select(
     *,
     dry_run: bool = False,
 ) -> Selection:
-    """Decide about all candidates of a session at once. The ranked fill the seats in order, then the list.
+    """Decide about all candidates at once: the ranked fill the seats in order, then the waiting list.
 
-    ``dry_run``: what it would come to is counted, and nothing is stored.
-
-    Raises ``NotFound``, ``NotPossible``, ``InvalidRanking``.
+    ``dry_run`` counts the result without storing it. Raises ``NotFound``, ``NotPossible``,
+    ``InvalidRanking``.
     """
     await lock_own(acting.tx, session_id, acting.who)
     plan = LoadPlan(pending=True, places_from=FIRST_PLACE)

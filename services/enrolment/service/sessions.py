@@ -1,4 +1,4 @@
-"""Sessions: newer states from the catalogue are taken over, and what is due in them is done."""
+"""Sessions: apply newer states from the catalogue, and do what is due."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -28,9 +28,9 @@ async def apply_states(
     now: datetime,
     published: Mapping[UUID, SessionOccupancyChanged] = _NOTHING,
 ) -> None:
-    """Take over newer states of sessions, with all that follows for those enrolled, waiting or requesting.
+    """Apply newer states of sessions, and decide what follows for enrolments and waiting requests.
 
-    ``published``: the occupancy that was published last, of sessions whose row may have been lost.
+    ``published`` has the last published occupancies of sessions whose row may have been lost.
     """
     rows = {
         session_id: row
@@ -62,14 +62,14 @@ async def restore(
     policy: Policy,
     now: datetime,
 ) -> None:
-    """Take over states and occupancies that were read again from their topics."""
+    """Apply states and occupancies that were read again from their topics."""
     await apply_states(tx, newest, policy, now, {**published, **await outbox.unsent_occupancies(tx)})
 
 
 async def due(tx: Transaction, policy: Policy, read_until: datetime, now: datetime) -> list[UUID]:
-    """Return sessions in which offers, pending enrolments, lines, a minimum or seats are due, at most 100.
+    """Return up to 100 sessions in which something is due.
 
-    ``read_until``: the moment by which every request that had come has been answered.
+    ``read_until`` is the moment by which every received request has been processed.
     """
     return await sessions.due(tx, min(read_until, now) - policy.grace, now)
 
@@ -77,10 +77,7 @@ async def due(tx: Transaction, policy: Policy, read_until: datetime, now: dateti
 async def expire(
     tx: Transaction, session_id: UUID, policy: Policy, read_until: datetime, now: datetime
 ) -> bool:
-    """Do what is due in one session: as :func:`due` says.
-
-    Returns whether anything changed.
-    """
+    """Do what is due in one session. Returns whether anything changed."""
     until = min(read_until, now)
     rows = await sessions.lock(tx, [session_id])
     loaded = await rosters.load(tx, rows, policy, now, over_by=until - policy.grace)
@@ -91,7 +88,7 @@ async def expire(
 
 
 async def find_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState | None:
-    """Return the session if it is the organiser's, else None: what belongs to others does not exist."""
+    """Return the session, or None if it does not exist or is not the organiser's."""
     session = await sessions.find(tx, session_id)
     return session if session is not None and organiser.finds(session.organiser) else None
 
@@ -103,7 +100,7 @@ async def read_own(
     reading: Reading,
     kind: ReadKind = ReadKind.ROSTER,
 ) -> SessionState | None:
-    """Return a session of whose people the organiser reads, which is recorded; None: it is not theirs."""
+    """Return the session, or None if it is not the organiser's. The read is recorded."""
     session = await find_own(tx, session_id, organiser)
     if session is not None:
         await read_log.record(tx, reading, kind, session_id=session_id)
@@ -111,10 +108,7 @@ async def read_own(
 
 
 async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> SessionState:
-    """Lock a session of the organiser: nobody else decides in it until the transaction ends.
-
-    Raises ``NotFound``.
-    """
+    """Lock a session of the organiser until the transaction ends. Raises ``NotFound``."""
     locked = (await sessions.lock(tx, [session_id])).get(session_id)
     if locked is None or not organiser.finds(locked.state.organiser):
         raise NotFound(f"session {session_id}")
@@ -122,5 +116,4 @@ async def lock_own(tx: Transaction, session_id: UUID, organiser: Principal) -> S
 
 
 async def states(tx: Transaction, session_ids: Collection[UUID]) -> Mapping[UUID, SessionState]:
-    """Return those of these sessions that are known, as the catalogue published them last."""
     return await sessions.states(tx, session_ids)

@@ -1,4 +1,4 @@
-"""The cells of organisers' sheets: the labels of states, and how what people write is read."""
+"""The cells of organisers' sheets: labels of states, and the spellings that are understood."""
 
 import unicodedata
 
@@ -18,12 +18,11 @@ _NOT_SELECTED = frozenset({"non", NOT_SELECTED, "non retenue", "non retenus", "n
 
 
 def attendance_of(cell: str) -> Attendance | None:
-    """Return the attendance that a cell means, in any of the usual spellings; None: it means none."""
+    """Return the attendance that a cell means in any usual spelling, or None."""
     return _SPELLINGS.get(_bare(cell))
 
 
 def says_not_selected(cell: str) -> bool:
-    """Whether a cell says that the candidate is not selected, instead of a rank."""
     return _bare(cell) in _NOT_SELECTED
 
 

@@ -1,4 +1,4 @@
-"""The lines of organisers' sheets: rosters, rankings and attendance, written and read."""
+"""Reads and writes the lines of rosters, rankings and attendance sheets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,22 +36,20 @@ _PLACE = (
 
 @dataclass(frozen=True, slots=True)
 class AttendanceLine:
-    """What a line says of an agent at a module, 1 for the first; None: there is no choice."""
-
     agent: NamedAgent
     module: int | None
     attendance: Attendance
 
 
 def module_title(session: SessionState, number: int) -> str | None:
-    """The title of a module, counted from 0; None for the session as a whole, or a module that is no more."""
+    """Return the title of a module, counted from 0, or None for a whole session or a removed module."""
     return session.modules[number].title if number < len(session.modules) else None
 
 
 def roster_heading(session: SessionState, asked_before: Mapping[str, str]) -> bytes:
-    """Return the first line of a roster; its last columns are the modules, then the questions.
+    """Return the first line of a roster. Its last columns are the modules, then the questions.
 
-    ``asked_before``: those that the session asks no more, by their ids.
+    ``asked_before`` are the questions that the session no longer asks.
     """
     modules = [Column(f"module_{n}", f"Séance {n} : {m.title}") for n, m in enumerate(session.modules, 1)]
     removed = [
@@ -89,14 +87,12 @@ def _roster(session: SessionState) -> list[Column]:
 
 
 def _moments(name: str, title: str, session: SessionState) -> Column:
-    """Return a column of moments in the session's zone, which its title says."""
     return Column(name, f"{title} ({french.zone(session.timezone)})")
 
 
 def roster_lines(
     lines: Sequence[RosterLine], session: SessionState, asked_before: Mapping[str, str]
 ) -> bytes:
-    """Return lines of a roster, with the columns of its heading."""
     question_ids = [*(question.question_id for question in session.questions), *asked_before]
     return spreadsheets.lines(_roster_line(line, session, question_ids) for line in lines)
 
@@ -127,7 +123,7 @@ def _roster_line(line: RosterLine, session: SessionState, question_ids: Sequence
 def ranking_form(
     candidates: Sequence[RosterLine], session: SessionState, draft: RankingDraft | None = None
 ) -> bytes:
-    """Return a sheet of the candidates and their answers, with a column for ranks: those of the draft."""
+    """Return a sheet of the candidates with the ranks of the draft."""
     received = _moments("received_at", "Candidature reçue le", session)
     return spreadsheets.write(
         (RANK, *WHO, *_PLACE, received, *_questions(session)),
@@ -152,7 +148,7 @@ def _rank(line: RosterLine, draft: RankingDraft | None) -> Cell:
 
 
 def attendance_form(seated: Sequence[RosterLine], session: SessionState) -> bytes:
-    """Return a sheet with a line for each agent and module, and a cell for the attendance."""
+    """Return a sheet with a line for each agent and module."""
     columns = (ATTENDANCE, MODULE, Column("title", "Séance"), *WHO)
     return spreadsheets.write(
         columns,
@@ -200,10 +196,7 @@ def _local(moment: datetime, session: SessionState) -> str:
 def ranking_of(
     rows: Sequence[SheetRow], faults: list[Fault]
 ) -> tuple[list[NamedAgent], list[NamedAgent], dict[NamedAgent, int]]:
-    """Return who is ranked in a sheet, in order, who is not selected, and the line of each.
-
-    Adds what is wrong to ``faults``.
-    """
+    """Return the ranked agents in order, those not selected, and the line of each. Appends to ``faults``."""
     ranks: dict[int, tuple[int, NamedAgent]] = {}
     not_selected: list[NamedAgent] = []
     lines: dict[NamedAgent, int] = {}
@@ -233,10 +226,7 @@ def _named(row: SheetRow) -> NamedAgent:
 
 
 def records_of(rows: Sequence[SheetRow], faults: list[Fault]) -> list[tuple[int, AttendanceLine]]:
-    """Return the records of attendance in a sheet, each with its line. Adds what is wrong to ``faults``.
-
-    A line without attendance is passed over.
-    """
+    """Return the records of a sheet with their lines, skipping empty ones. Appends to ``faults``."""
     return [(row.line, record) for row in rows for record in _record(row, faults)]
 
 

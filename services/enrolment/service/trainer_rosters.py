@@ -1,4 +1,4 @@
-"""Who has a seat in a session, for who teaches in it."""
+"""The people with a seat in a session, for its trainers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,12 +16,10 @@ from shared.events.vocabulary import Agent
 from shared.read_log import Reading, ReadKind
 
 MOST = 1_000
-"""How many are shown: more is a MOOC, which nobody calls a roll for."""
+"""A session with more people is a MOOC, where no roll is called."""
 
 
 class TrainerRoster(NamedTuple):
-    """A session and who has a seat in it, by name; ``is_cut``: there are more than :data:`MOST`."""
-
     session: SessionState
     agents: Sequence[Agent]
     is_cut: bool
@@ -30,7 +28,7 @@ class TrainerRoster(NamedTuple):
 async def read(
     tx: Transaction, session_id: UUID, trainer_id: UUID, now: datetime
 ) -> TrainerRoster | RosterLinkState:
-    """Return who has a seat, or why this trainer may not read it. That they read is recorded."""
+    """Return the roster, or why this trainer may not read it. The read is recorded."""
     session = await sessions.find(tx, session_id)
     state = roster_state(session, trainer_id, now)
     if session is None or state is not RosterLinkState.OPEN:
