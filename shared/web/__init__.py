@@ -1,1 +1,1 @@
-"""What every page, feed and letter has in common, whichever service shows it."""
+"""What every page, feed and letter has in common."""

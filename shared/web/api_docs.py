@@ -1,6 +1,6 @@
-"""``/docs``: what the OpenAPI document of a service says, as a page without scripts that all can read.
+"""``/docs``: the OpenAPI document of a service as an accessible page without scripts.
 
-Swagger's own page fails six rules of WCAG 2.1 A and AA; programs read ``/openapi.json``.
+Swagger's own page fails six rules of WCAG 2.1 A and AA. Programs read ``/openapi.json``.
 """
 
 import functools
@@ -45,7 +45,7 @@ class DocumentedField:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedBody:
-    """What is sent or answered: ``status`` of an answer; media types, and what each holds."""
+    """A request or an answer: its ``status``, and the content of each media type."""
 
     status: str
     description: str
@@ -54,8 +54,6 @@ class DocumentedBody:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedOperation:
-    """A method of a path."""
-
     anchor: str
     method: str
     path: str
@@ -69,8 +67,6 @@ class DocumentedOperation:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedSchema:
-    """A schema that operations name."""
-
     name: str
     description: str
     type: Markup | None
@@ -79,7 +75,7 @@ class DocumentedSchema:
 
 
 def add_to(api: FastAPI, service: str) -> None:
-    """Serve the page, which is made when it is first asked for."""
+    """Serve the page. It is made at the first request."""
     made = functools.cache(lambda: page(api.openapi(), service))
 
     async def docs(request: Request) -> Response:
@@ -89,7 +85,7 @@ def add_to(api: FastAPI, service: str) -> None:
 
 
 def page(whole: ApiDocument, service: str) -> str:
-    """Return the page of the OpenAPI document of a service."""
+    """Return the page of an OpenAPI document."""
     rendering = Rendering(TEMPLATES, service=service, code=_with_code)
     return rendering.text("api.html", info=whole["info"], tags=_by_tag(whole), schemas=list(_schemas(whole)))
 
@@ -136,7 +132,7 @@ def _contents(body: ApiDocument) -> list[tuple[str, Markup]]:
 
 
 def _resolved(whole: ApiDocument, part: ApiDocument) -> ApiDocument:
-    """Return a part of the document, or that which it refers to."""
+    """Return a part of the document, or the part that it refers to."""
     found: Any = part
     if "$ref" in part:
         found = whole
@@ -159,7 +155,7 @@ def _schemas(whole: ApiDocument) -> Iterator[DocumentedSchema]:
 
 
 def _type(schema: ApiDocument) -> Markup:
-    """Return what a value is, in words; what has a name leads to it. Regular expressions are left out."""
+    """Return the type of a value in words, with links to named types. Regular expressions are left out."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return Markup('<a href="#schema-{0}">{0}</a>').format(name)
@@ -181,5 +177,5 @@ def _type(schema: ApiDocument) -> Markup:
 
 
 def _with_code(text: str) -> Markup:
-    """Return a sentence in which what stands between backticks is code."""
+    """Return a sentence with the text between backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 escaped before

@@ -1,6 +1,7 @@
-"""The files that every page needs: style sheet, script, icon and typeface. Each service serves them itself.
+"""The files that every page needs: style sheet, script, icon and typeface.
 
-Their addresses name their content, so that a browser keeps each for ever; nothing comes from elsewhere.
+Each service serves them itself. Their addresses contain a fingerprint, so that a browser keeps each version
+for ever.
 """
 
 import gzip
@@ -23,19 +24,19 @@ FOLDER = Path(__file__).parent / "static"
 STYLE_SHEET = "parcours.css"
 SCRIPT = "parcours.js"
 _PREFIXES = {"enrolment": "/inscriptions", "notifier": "/courriels"}
-"""The path by which the public reaches the pages of a service; of the catalogue it is the root."""
+"""The public path of a service's pages. The catalogue has the root."""
 _VERSIONED = ".woff2"
 _COMPRESSED = (".woff2", ".png")
 _COMMENTED = (".css", ".js")
 _COMMENT = re.compile(rb"^ *(/\*[^*]*\*/|//.*)\n", re.MULTILINE)
 _BLANK = re.compile(rb"\s*;?\s*(})\s*|\s*([{;>~])\s*|(?<=[a-z-]:) |(?<=[\w)],) ")
-"""What a browser does not need between the parts of a style sheet."""
+"""Blanks of a style sheet that a browser does not need."""
 _FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file as it is sent, also ``compressed`` where that makes it smaller."""
+    """A file, also ``compressed`` if that makes it smaller."""
 
     name: str
     content: bytes
@@ -45,12 +46,12 @@ class Asset:
 
     @property
     def fingerprint(self) -> str:
-        """A text that differs between two versions of the file."""
+        """Return a text that differs between versions of the file."""
         return hashlib.blake2b(self.content, digest_size=6).hexdigest()
 
 
 def read_asset(path: Path, before: str = "") -> Asset:
-    """A file, with ``before`` in front, without its lines of comment; a style sheet without blanks, too."""
+    """Read a file, with ``before`` in front, without comment lines. A style sheet loses its blanks too."""
     content = path.read_bytes()
     if path.suffix in _COMMENTED:
         content = _COMMENT.sub(b"", content)
@@ -70,25 +71,24 @@ ASSETS: Mapping[str, Asset] = {
 
 
 def place_of(service: str) -> str:
-    """The path below which a service has the files of its pages."""
+    """Return the path of the files of a service's pages."""
     return f"{_PREFIXES.get(service, '')}/static"
 
 
 def address_of(place: str, name: str) -> str:
-    """The address of a file below ``place``, which is another one when the file changes.
+    """Return the address of a file below ``place``. It changes with the file.
 
-    The typeface says its version in its name, by which the style sheet finds it.
+    The name of the typeface contains its version, because the style sheet refers to it.
     """
     return f"{place}/{name}" if name.endswith(_VERSIONED) else f"{place}/{name}?{ASSETS[name].fingerprint}"
 
 
 def routes(place: str) -> list[Route]:
-    """The addresses of the files below ``place``."""
     return [Route(f"{place}/{name}", serving(asset)) for name, asset in ASSETS.items()]
 
 
 def serving(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
-    """What answers with a file; for ever where the address names its content."""
+    """Return the endpoint of a file. A fingerprinted address may be kept for ever."""
 
     async def serve(request: Request) -> Response:
         named = asset.name.endswith(_VERSIONED) or request.url.query == asset.fingerprint

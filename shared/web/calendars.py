@@ -1,7 +1,7 @@
 """iCalendar (RFC 5545) for the catalogue's feeds, the notifier's letters and the agent's page.
 
-Written line by line: a feed holds a thousand sessions, a fan-out writes a hundred thousand letters, and the
-library icalendar takes half a millisecond for each entry. It reads in the tests what is written here.
+It is written line by line: a feed holds a thousand sessions, a fan-out writes a hundred thousand letters,
+and the library icalendar takes half a millisecond per entry. Tests read the result with that library.
 """
 
 import functools
@@ -19,7 +19,7 @@ from shared.web.french import listed
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who organises or attends. ``address`` is an e-mail address."""
+    """An organiser or an attendee. ``address`` is an e-mail address."""
 
     name: str
     address: str
@@ -27,10 +27,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Details:
-    """What an event is, the same for all its attendees; its lines are written once.
+    """The part of an event that is the same for all attendees. Its lines are written once.
 
-    ``busy``: its reader has a seat, so the time is taken; never for a MOOC, which is followed at one's own
-    pace; ``tentative``: they have none yet. What is None is not written.
+    ``busy``: the reader has a seat, so the time is taken; never for a MOOC, which agents follow at their own
+    pace. ``tentative``: the reader has no seat yet. A field that is None is not written.
     """
 
     format: Format
@@ -49,22 +49,20 @@ class Details:
 
     @functools.cached_property
     def in_days(self) -> bool:
-        """Whether it is in whole days: a MOOC, or a séance of a MOOC, from midnight to midnight."""
+        """Return whether it lasts whole days, from midnight to midnight: a MOOC, or a séance of a MOOC."""
         return self.format is Format.MOOC and self.starts.time() == self.ends.time() == time.min
 
     @functools.cached_property
     def starts(self) -> datetime:
-        """When it begins, by the clocks there."""
         return self.starts_at.astimezone(ZoneInfo(self.timezone))
 
     @functools.cached_property
     def ends(self) -> datetime:
-        """When it ends, by the clocks there."""
         return self.ends_at.astimezone(ZoneInfo(self.timezone))
 
     @functools.cached_property
     def lines(self) -> bytes:
-        """As they stand in a VEVENT."""
+        """Return the lines of the VEVENT."""
         form = ";VALUE=DATE:%Y%m%d" if self.in_days else f";TZID={self.timezone}:%Y%m%dT%H%M%S"
         lines = [
             f"DTSTART{self.starts.strftime(form)}",
@@ -88,7 +86,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class CalendarEvent:
-    """One event of a calendar. ``stamp`` is when this state of it was written (DTSTAMP)."""
+    """One event of a calendar. ``stamp`` is when this state was written (DTSTAMP)."""
 
     uid: str
     sequence: int
@@ -98,21 +96,21 @@ class CalendarEvent:
 
 
 def uid(enrolment_id: UUID | str, number: int) -> str:
-    """What an agent's entry is found again by; ``number`` is that of the séance, 0 of the session itself."""
+    """Return the UID of an agent's entry. ``number`` is that of the séance, 0 for the session itself."""
     return f"{enrolment_id}-{number}" if number else str(enrolment_id)
 
 
 def sequence(enrolment_version: int, session_version: int) -> int:
-    """Whatever is decided last has the highest number (RFC 5546, 2.1.4).
+    """Return the SEQUENCE: the last decision has the highest number (RFC 5546, 2.1.4).
 
-    The enrolment's version weighs more: a confirmation that arrives late, written when the session had
-    changed, must not outdo the cancellation that was decided after it.
+    The enrolment's version weighs more. A late confirmation about a changed session must not outdo the
+    cancellation that was decided after it.
     """
     return min(enrolment_version * 10_000 + min(session_version, 9_999), 2**31 - 1)
 
 
 def speaking(names: Sequence[str]) -> str | None:
-    """Who speaks or teaches, as the description of an entry has it; None where nobody is named."""
+    """Return the description with the speakers' names, or None without names."""
     return f"Intervention\u00a0: {listed(names)}" if names else None
 
 
@@ -124,10 +122,10 @@ def write(
     name: str | None = None,
     refresh: str | None = None,
 ) -> bytes:
-    """A calendar of these events, with the time zones that they need.
+    """Return a calendar of these events with their time zones.
 
-    ``product`` says who wrote it (PRODID), ``method`` is that of RFC 5546, ``name`` is shown to who
-    subscribes, ``refresh`` is a duration (``PT4H``).
+    ``product`` is PRODID, ``method`` that of RFC 5546, ``name`` is shown to subscribers, ``refresh`` is a
+    duration (``PT4H``).
     """
     head = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{product}", "CALSCALE:GREGORIAN", f"METHOD:{method}"]
     if name is not None:
@@ -162,7 +160,7 @@ def _event(event: CalendarEvent) -> bytes:
 
 
 def _person(person: Person) -> str:
-    """``CN="…":mailto:…``; a quoted value can hold no double quote, a caret is escaped as RFC 6868 says."""
+    """Return ``CN="…":mailto:…``. RFC 6868 escapes double quotes and carets."""
     name = " ".join(person.name.splitlines()).replace('"', "’").replace("^", "^^")
     address = person.address
     # As a URI (RFC 6068).
@@ -175,7 +173,7 @@ def _person(person: Person) -> str:
 
 @functools.lru_cache(maxsize=200)
 def timezone(name: str, first_year: int, last_year: int) -> bytes:
-    """The VTIMEZONE of a zone in these years: its offset as they begin, and each change of clock.
+    """Return the VTIMEZONE of a zone for these years: its first offset, and each change of clock.
 
     A change is dated by the local time before it (3.6.5).
     """
@@ -193,7 +191,7 @@ def timezone(name: str, first_year: int, last_year: int) -> bytes:
 
 
 def _observance(zone: ZoneInfo, instant: datetime, before: datetime) -> Iterator[str]:
-    """The offset that holds from ``instant`` on; ``before`` is a moment of the offset that it ends."""
+    """Yield the offset in force from ``instant`` on. ``before`` is a moment of the offset before it."""
     after = instant.astimezone(zone)
     kind = "DAYLIGHT" if after.dst() else "STANDARD"
     yield f"BEGIN:{kind}"
@@ -209,7 +207,7 @@ def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
 
 
 def _change_between(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
-    """The first second after the change of clock between two instants that are a day apart."""
+    """Return the first second after the change of clock between two instants that are a day apart."""
     before = _offset(zone, low)
     while high - low > timedelta(seconds=1):
         middle = low + timedelta(seconds=int((high - low).total_seconds()) // 2)
@@ -226,12 +224,12 @@ _SPECIAL = re.compile(r"[\\;,]")
 
 
 def _text(value: str) -> str:
-    """A value of type TEXT (3.3.11); no line break of it can end the line."""
+    """Return a value of type TEXT (3.3.11), with line breaks escaped."""
     return "\\n".join(_SPECIAL.sub(r"\\\g<0>", value).splitlines())
 
 
 def _folded(*lines: str) -> bytes:
-    """Each line in pieces of 75 octets at most, none of which ends inside a character (3.1)."""
+    """Fold each line into pieces of at most 75 octets, never inside a character (3.1)."""
     return b"".join(_fold(line.encode(errors="replace")) for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a form, by its fields: codes here, their sentences in ``erreurs.html`` of a service."""
+"""Errors of a form by field: codes here, French sentences in ``erreurs.html`` of a service."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from shared.web.rendering import Rendering
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """An entry of ``erreurs.html``, and what its sentence quotes, if anything."""
+    """A code of ``erreurs.html``, and what its sentence quotes."""
 
     code: str
     quoted: object = ""
 
 
 FormErrors = Mapping[str, FormError]
-"""By field; under "" what is no field's."""
+"""By field; "" for an error of no field."""
 
 
 def sentences(rendering: Rendering, errors: FormErrors) -> dict[str, str]:
-    """The errors in French, as pages show them."""
+    """Return the errors in French."""
     return {field: sentence(rendering, error) for field, error in errors.items()}
 
 
 def shown_errors(rendering: Rendering, errors: FormErrors, order: Sequence[str]) -> dict[str, Any]:
-    """The errors of a form as its template has them: beside their fields, and above it in ``order``."""
+    """Return the template values for the errors of a form: beside their fields, and listed in ``order``."""
     beside = sentences(rendering, errors)
     return {"errors": beside, "listed_errors": _listed(beside, order)}
 
 
 def _listed(errors: Mapping[str, str], order: Sequence[str]) -> list[tuple[str | None, str]]:
-    """Each error, for the list above the form in the ``order`` of its fields; first what is no field's.
+    """Return each error in the ``order`` of its field, those of no field first.
 
-    A row's field (``modules-0-title``) stands where its rows do.
+    The field of a row (``modules-0-title``) stands where its rows stand.
     """
     ranks = {name: number for number, name in enumerate(order)}
 
@@ -44,6 +44,6 @@ def _listed(errors: Mapping[str, str], order: Sequence[str]) -> list[tuple[str |
 
 
 def sentence(rendering: Rendering, error: FormError) -> str:
-    """An error in French. Raises KeyError for a code without a sentence."""
+    """Return an error in French. Raises KeyError for a code without a sentence."""
     table: dict[str, str] = rendering.module("erreurs.html").errors
     return table[error.code].format(error.quoted)

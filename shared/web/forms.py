@@ -1,4 +1,4 @@
-"""A form as a browser sends it, read in one way."""
+"""Reads forms as browsers send them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +17,15 @@ from shared.http import is_from_here
 LARGEST_FORM = 256 * 1024
 """Bytes."""
 MAX_FIELDS = 1_000
-"""Those of a session with a hundred séances and a hundred reservations."""
+"""A session with a hundred séances and a hundred reservations has fewer."""
 
 _WALL_CLOCK = "%Y-%m-%dT%H:%M"
-"""How browsers send a date and time."""
+"""The format of a date and time in a form."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form(Mapping[str, str]):
-    """The fields of a form and what was typed in each: the last, where a field was sent several times."""
+    """The typed fields of a form. A field that was sent several times has its last value."""
 
     pairs: Sequence[tuple[str, str]] = ()
     file: bytes | None = None
@@ -44,25 +44,25 @@ class Form(Mapping[str, str]):
         return len(self._fields)
 
     def typed(self, name: str) -> str:
-        """What was typed, without spaces around it; nothing for a field that was not sent."""
+        """Return the typed text without spaces around it, or an empty text."""
         return self._fields.get(name, "").strip()
 
     def number(self, name: str, most: int) -> int | None:
-        """The whole number that was typed, from 0 to ``most``; None for anything else."""
+        """Return the typed whole number from 0 to ``most``, or None."""
         return number_in(self.typed(name), most)
 
     def every(self, name: str) -> list[str]:
-        """All that was chosen in a field that may be sent several times."""
+        """Return all values of a field that may be sent several times."""
         return [value for field_name, value in self.pairs if field_name == name]
 
 
 async def read_form(
     request: Request, address: str | None = None, *, most: int = MAX_FIELDS, with_file: bool = False
 ) -> Form:
-    """The fields of a form, ``most`` at most, and its file where it may come ``with_file``.
+    """Read the fields of a form, at most ``most``, and its file if ``with_file``.
 
-    Raises a 400 for what no browser sends, a 413 for what is too large, and, where ``address`` says where the
-    public finds these pages, a 403 for a form of another site.
+    Raises a 400 for a malformed form, and a 413 for one that is too large. If ``address`` is our public
+    address, a form of another site raises a 403.
     """
     if address is not None and not is_from_here(request.headers, address):
         raise HTTPException(403)
@@ -82,7 +82,7 @@ async def read_form(
 
 
 async def _with_file(request: Request, most: int) -> Form:
-    """The fields and the one file of a form; shared.http bounds the size of the file."""
+    """Read the fields and the one file of a form. shared.http bounds the size of the file."""
     pairs: list[tuple[str, str]] = []
     file: bytes | None = None
     async with request.form(max_files=1, max_fields=most, max_part_size=LARGEST_FORM) as sent:
@@ -97,7 +97,7 @@ async def _with_file(request: Request, most: int) -> Form:
 
 
 def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
-    """The fields of a form, as browsers send them. Raises a 400 for what no browser sends."""
+    """Parse the fields of a form. Raises a 400 for a malformed form."""
     try:
         text = content.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
@@ -107,22 +107,22 @@ def parsed(content: bytes, most: int = MAX_FIELDS) -> Form:
 
 
 def _form(pairs: Sequence[tuple[str, str]], file: bytes | None = None) -> Form:
-    """Raises a 400 where a NUL was typed: no browser sends it, and Postgres keeps none."""
+    """Raises a 400 for a NUL: no browser sends it, and Postgres does not store it."""
     if any("\0" in name or "\0" in value for name, value in pairs):
         raise HTTPException(400)
     return Form(pairs, file)
 
 
 def number_in(typed: str, most: int) -> int | None:
-    """Return the whole number of a text, from 0 to ``most``; None for anything else."""
+    """Return the whole number from 0 to ``most`` in a text, or None."""
     is_number = typed.isascii() and typed.isdigit() and len(typed) <= len(str(most))
     return int(typed) if is_number and int(typed) <= most else None
 
 
 def moment_in(typed: str, timezone: str) -> datetime:
-    """Return the moment of a date and time that were typed, by the clocks of ``timezone``.
+    """Return the moment of a typed date and time in ``timezone``.
 
-    Raises ``ValueError`` for what is none, or none of ours, and for a zone that does not exist.
+    Raises ``ValueError`` for an invalid text, a year out of bounds or an unknown zone.
     """
     zone = zone_named(timezone)
     if zone is None:
@@ -135,5 +135,5 @@ def moment_in(typed: str, timezone: str) -> datetime:
 
 
 def typed_moment(moment: datetime, timezone: str) -> str:
-    """Return a moment as one types it in a form, by the clocks of ``timezone``."""
+    """Return a moment as a form shows it, in ``timezone``."""
     return moment.astimezone(ZoneInfo(timezone)).strftime(_WALL_CLOCK)

@@ -1,4 +1,4 @@
-"""How dates, times and numbers are written in French, in letters, pages and certificates. Pure."""
+"""Dates, times and numbers in French, for letters, pages and certificates. Pure."""
 
 import functools
 import re
@@ -18,7 +18,7 @@ _FRENCH = Locale("fr")
 
 
 def zone(timezone: str) -> str:
-    """Whose time it is: ``heure de Paris``."""
+    """``heure de Paris``."""
     name = ZONES.get(timezone)
     if name is None:
         return f"heure locale ({get_timezone_location(timezone, locale=_FRENCH, return_city=True)})"
@@ -26,48 +26,48 @@ def zone(timezone: str) -> str:
 
 
 def own_zone(timezone: str) -> str:
-    """``, heure de La Réunion`` behind a time, where it is not that of Paris."""
+    """``, heure de La Réunion`` after a time, unless the zone is Paris."""
     return "" if timezone == "Europe/Paris" else f", {zone(timezone)}"
 
 
 def day(moment: date) -> str:
-    """``lundi 17 mars 2025``, of a moment already in its own zone; the first of a month is ``1er``."""
+    """``lundi 17 mars 2025`` for a moment in its own zone. The first of a month is ``1er``."""
     pattern = "EEEE '1er' MMMM y" if moment.day == 1 else "EEEE d MMMM y"
     return format_date(moment, pattern, locale=_FRENCH)
 
 
 @functools.lru_cache(maxsize=10_000)
 def tile(instant: datetime, timezone: str) -> tuple[str, str, str]:
-    """``17``, ``mars`` and ``lun.``: the day and, short, the month and the day of the week."""
+    """``17``, ``mars``, ``lun.``: the day, the short month and the short weekday."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     month, weekday = (format_date(local, pattern, locale=_FRENCH) for pattern in ("MMM", "EEE"))
     return str(local.day), month, weekday
 
 
 def day_and_month(instant: datetime, timezone: str) -> str:
-    """``17 mars``, by the clocks of ``timezone``, where the year is clear."""
+    """``17 mars`` in ``timezone``, where the year is clear."""
     local = instant.astimezone(ZoneInfo(timezone)).date()
     return format_date(local, "'1er' MMMM" if local.day == 1 else "d MMMM", locale=_FRENCH)
 
 
 def short_month(day: date) -> str:
-    """``févr.``: the month of a day, short."""
+    """``févr.``."""
     return format_date(day, "MMM", locale=_FRENCH)
 
 
 def clock_time(moment: datetime) -> str:
-    """``9 h 30``, or ``9 h`` at the full hour, of a moment already in its own zone; no line breaks in it."""
+    """``9 h 30``, or ``9 h``, for a moment in its own zone."""
     hour = f"{moment.hour}{NBSP}h"
     return f"{hour}{NBSP}{moment.minute:02}" if moment.minute else hour
 
 
 def clock_time_of(instant: datetime, timezone: str) -> str:
-    """``9 h 30``, by the clocks of ``timezone``."""
+    """``9 h 30`` in ``timezone``."""
     return clock_time(instant.astimezone(ZoneInfo(timezone)))
 
 
 def hours(length: timedelta) -> str:
-    """``3 h 30``, ``45 min``: how long something takes, to the minute."""
+    """A duration to the minute: ``3 h 30``, ``45 min``."""
     whole, minutes = divmod(int(length.total_seconds()) // 60, 60)
     if not whole:
         return f"{minutes}{NBSP}min"
@@ -75,7 +75,7 @@ def hours(length: timedelta) -> str:
 
 
 def age(seconds: float) -> str:
-    """``45 s``, and from two minutes on as :func:`hours`: how long something has waited."""
+    """An age: ``45 s``, from two minutes on like :func:`hours`."""
     return hours(timedelta(seconds=seconds)) if seconds >= 120 else f"{seconds:.0f}{NBSP}s"
 
 
@@ -86,13 +86,13 @@ def moment(instant: datetime, timezone: str) -> str:
 
 
 def local_moment(instant: datetime, timezone: str) -> str:
-    """``lundi 17 mars 2025 à 9 h 30``, where it is said once for all of them whose time it is."""
+    """``lundi 17 mars 2025 à 9 h 30``, where another sentence names the zone."""
     local = instant.astimezone(ZoneInfo(timezone))
     return f"{day(local)} à {clock_time(local)}"
 
 
 def beginning(instant: datetime, timezone: str) -> str:
-    """The first moment of something: the day alone where it begins at midnight."""
+    """The first moment of something: the day alone if it begins at midnight."""
     local = instant.astimezone(ZoneInfo(timezone))
     return day(local) if _is_midnight(local) else moment(instant, timezone)
 
@@ -101,8 +101,8 @@ def beginning(instant: datetime, timezone: str) -> str:
 def period(start: datetime, end: datetime, timezone: str) -> str:
     """When something takes place; ``end`` is exclusive.
 
-    Whole days are written as days: from midnight to midnight, 17 March to 12 April is ``du lundi 17 mars
-    2025 au vendredi 11 avril 2025``.
+    Whole days are written as days: midnight of 17 March to midnight of 12 April is ``du lundi 17 mars 2025
+    au vendredi 11 avril 2025``.
     """
     first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
     if _is_midnight(first) and _is_midnight(last) and last > first:
@@ -117,9 +117,9 @@ def period(start: datetime, end: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def short_period(start: datetime, end: datetime, timezone: str) -> str:
-    """What :func:`period` says beside the day of the start: ``9 h 30 à 17 h``, ``jusqu’au 11 avril 2025``.
+    """The part of :func:`period` beside the day of the start: ``9 h 30 à 17 h``, ``jusqu’au 11 avril 2025``.
 
-    It says whose time it is where that is not Paris'.
+    It names the zone unless that is Paris.
     """
     first, last = start.astimezone(ZoneInfo(timezone)), end.astimezone(ZoneInfo(timezone))
     whole_days = _is_midnight(first) and _is_midnight(last)
@@ -135,7 +135,7 @@ def short_period(start: datetime, end: datetime, timezone: str) -> str:
 def deadline(instant: datetime, timezone: str) -> str:
     """The last day before ``instant``, which is exclusive: ``vendredi 28 mars 2025 inclus``.
 
-    When it is not a midnight: ``lundi 17 mars 2025 à 9 h 30, heure de Paris``.
+    An instant that is not midnight is written as :func:`moment`.
     """
     local = instant.astimezone(ZoneInfo(timezone))
     if _is_midnight(local):
@@ -145,7 +145,7 @@ def deadline(instant: datetime, timezone: str) -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def local_day(instant: datetime, timezone: str) -> str:
-    """``mardi 11 mars 2025``: the day of an instant, by the clocks of ``timezone``."""
+    """``mardi 11 mars 2025`` in ``timezone``."""
     return day(instant.astimezone(ZoneInfo(timezone)))
 
 
@@ -155,9 +155,9 @@ def month(first: date) -> str:
 
 
 def days_until(deadline: datetime, now: datetime, timezone: str) -> str:
-    """``dans 6 jours``, ``demain``, ``aujourd’hui``: how far the last day before ``deadline`` is.
+    """How far the last day before ``deadline`` is: ``dans 6 jours``, ``demain``, ``aujourd’hui``.
 
-    By the clocks of the place. Nothing for what is past, or two months away.
+    Empty for the past and for more than two months ahead.
     """
     last, today = (moment.astimezone(ZoneInfo(timezone)) for moment in (deadline, now))
     last_day = (last - timedelta(days=1) if _is_midnight(last) else last).date()
@@ -171,7 +171,7 @@ _NEAR = 60
 
 
 def counted(number: int) -> str:
-    """A number as French writes it: ``1 200`` with a narrow no-break space."""
+    """``1 200``, with a narrow no-break space."""
     return f"{number:,}".replace(",", "\u202f")
 
 
@@ -209,7 +209,7 @@ def typeset(text: str) -> str:
 
 
 BREAKS = re.compile(r"(?<=\S) (?=[:;?!»](?![=\w]))|(?<=«) ")
-"""Where a line must not break in a French text."""
+"""Places where a line of French text must not break."""
 
 
 def capitalised(text: str) -> str:

@@ -1,8 +1,8 @@
-"""Signed links: what a letter lets its reader do, without a login.
+"""Signed links: what a letter lets its reader do without a log-in.
 
-The notifier writes them, the service that owns the page reads them. A link names things by their ids and
-never a person; whoever holds it may do the one thing that it is for, until it expires; one to an agent, as
-long as that is the agent's address to which it was written. Opening one changes nothing: mail scanners open
+The notifier writes links; the service that owns the page reads them. A link contains ids, never a name. Its
+holder may do the one thing that the link is for, until it expires. A link to an agent works while the agent
+has the address that the letter was sent to. Opening a link changes nothing, because mail scanners open
 links.
 """
 
@@ -20,34 +20,34 @@ from pydantic_settings import BaseSettings
 SHORTEST_KEY = 32
 
 LOST_LINK = "/courriels/mes-inscriptions"
-"""The path of the page that sends this link anew, to an address that is known; the notifier's."""
+"""The notifier's page that sends an agent a new link."""
 NEWS = "/courriels/abonnement"
-"""The path of the page where anybody subscribes to news; the notifier's."""
+"""The notifier's page to subscribe to news."""
 ORGANISING = "/inscriptions/gestion"
-"""Where organisers work with enrolments."""
+"""Organisers' pages about enrolments."""
 ARRIVAL = f"{ORGANISING}/arrivee"
-"""The path of the page that notes somebody's arrival, before the id of the enrolment; for organisers."""
+"""The organisers' page that notes an arrival; the id of the enrolment follows."""
 MAIL_LOG = "/courriels/suivi"
-"""The path of the pages of support; the notifier's."""
+"""The notifier's pages for support."""
 DELEGATION_FIGURES = "/courriels/chiffres"
-"""The path of the figures that organisers see; the notifier's."""
+"""The notifier's figures for organisers."""
 OPERATIONS = {
     "catalogue": "/exploitation",
     "enrolment": "/inscriptions/exploitation",
     "notifier": "/courriels/exploitation",
 }
-"""The path of the pages of operators, of each service."""
+"""The operators' pages of each service."""
 ENROLMENTS_FOR = timedelta(days=180)
-"""How long a letter's link to all of its reader's enrolments opens them [choice]."""
+"""How long the link to all of an agent's enrolments works [choice]."""
 CONFIRM_ADDRESS_FOR = timedelta(days=1)
-"""How long a new address can be confirmed, from when it was given."""
+"""How long a new address can be confirmed."""
 
 _SESSIONS_MOVE = timedelta(days=365)
-"""How much later a session may end than it was to: a link written before still opens."""
+"""How much later than planned a session may end: a link written before the change still works."""
 
 
 class Purpose(StrEnum):
-    """What a link is for; the value is the path of its page, before the token. A link serves one only."""
+    """The purpose of a link; the value is the path of its page. A link has one purpose."""
 
     WITHDRAW = "/inscriptions/desistement"
     OFFER = "/inscriptions/offre"
@@ -66,27 +66,27 @@ class Purpose(StrEnum):
 
     @property
     def owner(self) -> str:
-        """The service whose page it is."""
+        """The service that owns the page."""
         return "enrolment" if self.value.startswith("/inscriptions/") else "notifier"
 
 
 class Forged(Exception):
-    """Not a link of ours, or not one for this purpose."""
+    """The link is not ours, or has another purpose."""
 
 
 class Expired(Exception):
-    """A link of ours whose time is over."""
+    """The link has expired."""
 
 
 class LinkContent(NamedTuple):
-    """What a link says: the ids of what it is about, and until when it opens."""
+    """The ids of a link, and its end."""
 
     ids: tuple[str, ...]
     until: datetime
 
 
 class LinkSettings(BaseSettings):
-    """Where the public pages are, and the secret that links are signed with. Part of a service's settings."""
+    """The address of the public pages, and the secret that signs links. Part of a service's settings."""
 
     public_base_url: str = Field(
         default="http://localhost:8001",
@@ -102,18 +102,18 @@ class LinkSettings(BaseSettings):
     )
 
     def public_url(self, service: str) -> str:
-        """Where the public finds the pages of a service, without a slash at the end."""
+        """Return the public address of a service's pages, without a slash at the end."""
         own: str | None = getattr(self, f"{service}_public_url")
         return (own or self.public_base_url).rstrip("/")
 
     @property
     def link_keys(self) -> list[str]:
-        """The secrets, none of them empty."""
+        """Return the secrets. None of them is empty."""
         return _keys(self.link_signing_key)
 
     @property
     def links(self) -> "Links | None":
-        """What signs and reads links, or None without a key."""
+        """Return the signer of links, or None without a key."""
         if not self.link_keys:
             return None
         return Links(self.link_keys, {purpose: self.public_url(purpose.owner) for purpose in Purpose})
@@ -131,7 +131,10 @@ def _keys(value: str) -> list[str]:
 
 
 class Links:
-    """Signs and reads. ``keys``: the last signs, all are accepted. ``bases``: where each page is."""
+    """Signs and reads links.
+
+    The last of ``keys`` signs; all are accepted. ``bases`` are the addresses of pages.
+    """
 
     def __init__(self, keys: list[str], bases: dict[Purpose, str]) -> None:
         sha256 = {"digest_method": hashlib.sha256}  # itsdangerous signs by SHA-1 by default
@@ -142,7 +145,7 @@ class Links:
         self._keys = keys
 
     def url(self, purpose: Purpose, *ids: str, until: datetime) -> str:
-        """The address of a page about these ids (never a name or an address), open before ``until``."""
+        """Return the address of a page about these ids, valid until ``until``."""
         return f"{self._bases[purpose]}{purpose.value}/{self.token(purpose, *ids, until=until)}"
 
     def to_agent(
@@ -155,10 +158,10 @@ class Links:
         until: datetime,
         back_until: int = 0,
     ) -> str:
-        """The address of a page about an enrolment, for who reads mails to the agent's address of ``mark``.
+        """Return the address of a page about an enrolment, for a reader at the agent's address of ``mark``.
 
-        ``number`` is what else the page has to know; ``back_until``: until when it leads back to all
-        enrolments of the agent, in seconds since 1970; 0: it does not.
+        ``number`` is anything else that the page needs. Until ``back_until`` (seconds since 1970) it leads
+        back to all enrolments of the agent; 0: never.
         """
         ids = [str(enrolment_id), str(mark), str(number)]
         if back_until:
@@ -166,43 +169,44 @@ class Links:
         return self.url(purpose, *ids, until=until)
 
     def arrival(self, enrolment_id: UUID) -> str:
-        """The address in the code that is shown at the door. Who opens it has to log in."""
+        """Return the address in the code shown at the door. Its reader must log in."""
         return f"{self._bases[Purpose.ENROLMENTS]}{ARRIVAL}/{enrolment_id}"
 
     def to_trainer(self, trainer_id: UUID, session_id: UUID, ends_at: datetime) -> str:
-        """The address of who has a seat in a session, in the letter to a trainer of it.
+        """Return the address of a session's roster, for the letter to a trainer.
 
-        Their id is of one address, so it needs no mark. Until when it opens, the page says: sessions move.
+        The trainer's id belongs to one address, so the link needs no mark. The page decides when it expires,
+        because sessions move.
         """
         until = ends_at + _SESSIONS_MOVE
         return self.url(Purpose.ROSTER, str(trainer_id), "0", str(session_id.int), until=until)
 
     def confirm_address(self, request_id: str, address: str, until: datetime) -> str:
-        """The address of the page that confirms a new address, in a letter to it."""
+        """Return the address of the page that confirms a new address."""
         return self.url(Purpose.CONFIRM_ADDRESS, request_id, str(self.mark(address)), until=until)
 
     def preferences(self, subscriber: str, address: str, until: datetime) -> str:
-        """The address of what a subscriber follows, in a letter to this address."""
+        """Return the address of a subscriber's preferences."""
         return self.url(Purpose.PREFERENCES, subscriber, str(self.mark(address)), until=until)
 
     def end_digest(self, digest_id: UUID, address: str, until: datetime) -> str:
-        """The address of the page that ends the digest of a delegation, in that digest to this address."""
+        """Return the address of the page that ends a delegation's digest."""
         return self.url(Purpose.DIGEST, str(digest_id), str(self.mark(address)), until=until)
 
     def mark(self, address: str) -> int:
-        """What a link says of the address that it is written to: it tells nobody the address."""
+        """Return the mark of an address: a number in links that does not reveal the address."""
         return _mark(self._keys[-1], address)
 
     def is_mark_of(self, mark: int, address: str) -> bool:
-        """Whether a link with this mark was written to this address."""
+        """Return whether a link with this mark was sent to this address."""
         return any(_mark(key, address) == mark for key in self._keys)
 
     def token(self, purpose: Purpose, *ids: str, until: datetime) -> str:
-        """The last part of :meth:`url`."""
+        """Return the last part of :meth:`url`."""
         return str(self._serializers[purpose].dumps([int(until.timestamp()), *ids]))
 
     def read(self, purpose: Purpose, token: str, now: datetime) -> LinkContent:
-        """What the link says. Raises :class:`Forged` or :class:`Expired`."""
+        """Return the content of a link. Raises :class:`Forged` or :class:`Expired`."""
         try:
             until, *ids = self._serializers[purpose].loads(token)
         except (BadSignature, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""The network a visitor comes from: limits are counted by it, since one visitor may have many addresses."""
+"""The network of a visitor. Limits count by network, because one visitor may have many addresses."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -6,16 +6,15 @@ from starlette.requests import HTTPConnection
 
 
 def network_of(visit: HTTPConnection) -> str:
-    """Return the network of the visitor: /24 of IPv4, /56 of IPv6, as one customer has it.
+    """Return the visitor's network: /24 of IPv4, /56 of IPv6, as one customer has it.
 
-    Behind a proxy the visitor is whom its ``X-Forwarded-For`` names, where uvicorn trusts the proxy
-    (FORWARDED_ALLOW_IPS).
+    Behind a trusted proxy (FORWARDED_ALLOW_IPS) ``X-Forwarded-For`` names the visitor.
     """
     return _network_of(visit, 24, 56)
 
 
 def visitor_of(visit: HTTPConnection) -> str:
-    """Return the visitor without neighbours: the address of IPv4, of IPv6 /64, as a house has it."""
+    """Return the visitor without neighbours: the IPv4 address, or the IPv6 /64 of a house."""
     return _network_of(visit, 32, 64)
 
 

@@ -1,7 +1,4 @@
-"""Pages without a form: they say what happened, or why something is not possible.
-
-What each says stands in templates: ``errors.html`` here, ``notices.html`` of a service.
-"""
+"""Pages without a form. Their texts are in ``errors.html`` here and ``notices.html`` of a service."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +16,7 @@ from shared.web.links import Expired, Forged, Links, Purpose
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A page without a form: its status, its title, what happened, and what to do next."""
+    """A page without a form: status, title, what happened, and what to do next."""
 
     status: int
     title: str
@@ -28,14 +25,12 @@ class Notice:
 
 
 class Error(StrEnum):
-    """What any page may have to say."""
-
     FORGED = "forged"
     UNAVAILABLE = "unavailable"
 
 
 class Closed(Exception):
-    """The page has no form now: the notice of this name says why; ``values`` are for its template."""
+    """The page has no form now. The notice of this name says why; ``values`` are for its template."""
 
     def __init__(self, name: StrEnum, **values: Any) -> None:
         super().__init__(name)
@@ -44,11 +39,11 @@ class Closed(Exception):
 
 
 class OpenedLink(NamedTuple):
-    """A link of ours that somebody opened: the id that it names, and until when it opens.
+    """A signed link that was opened: its id, and its end.
 
-    Of one to an agent also the mark of the address, and the number (:meth:`Links.to_agent`); of one to a
-    subscriber the mark; of one to a trainer the number is their session's id; else 0. ``back_until``: of a
-    page to which another led.
+    A link to an agent also has the mark of the address and a number (:meth:`Links.to_agent`). A link to a
+    subscriber has the mark. A link to a trainer has the session's id as its number. Otherwise both are 0.
+    ``back_until`` belongs to a page that another page led to.
     """
 
     subject: UUID
@@ -61,10 +56,9 @@ class OpenedLink(NamedTuple):
 async def read_link(
     request: Request, guard: Guard, links: Links | None, purpose: Purpose, *, expired: StrEnum
 ) -> OpenedLink:
-    """What the signed link of a request says.
+    """Return the signed link of a request. Without ``links`` (no signing key) no link is valid.
 
-    Without ``links`` (no signing key) no link is valid. Raises `Closed`, and `LimitMet` where it
-    opens too often, or its sender sent too many wrong ones.
+    Raises `Closed`, and `LimitMet` if it is opened too often or its sender sent too many wrong links.
     """
     if links is None:
         raise Closed(Error.FORGED)

@@ -1,9 +1,8 @@
 """How pages are made: templates over one layout and one style sheet, with labels and dates.
 
-A service brings templates that extend ``layout.html`` (blocks: title, description, head, navigation, account,
-area, hero, main, footer), or ``staff.html`` behind a log-in, and are made of ``parts.html`` and
-``fields.html`` (docs/look.md). A page without a form is a ``notice.html``, and its sentences are in
-``notices.html`` of the service.
+Templates of a service extend ``layout.html`` (blocks: title, description, head, navigation, account, area,
+hero, main, footer), or ``staff.html`` behind a log-in. They use ``parts.html`` and ``fields.html``
+(docs/look.md). A page without a form is a ``notice.html`` with texts in ``notices.html`` of the service.
 """
 
 import logging
@@ -38,19 +37,18 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 
 CONFORMITY = "non conforme"
-"""What each page must say of its accessibility, in the words of the law; the statement says why."""
+"""The legal term for the accessibility of each page. The statement gives the reasons."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sites:
-    """Where the pages of all services are, for the head of each page; None: the installation does not say.
+    """The addresses of pages of all services, for the head of each page; None if not configured.
 
-    ``catalogue`` has no slash at its end, and is "" on the catalogue's own pages. ``my_enrolments`` is where
-    agents get the link to theirs, ``news`` where anybody subscribes, ``mail_log`` where support works,
-    ``enrolment`` has the pages of organisers about enrolments, without a slash at its end; ``figures`` are
-    theirs; ``operations`` are the pages of operators, by service.
+    ``catalogue`` and ``enrolment`` have no final slash, and ``catalogue`` is "" on its own pages.
+    ``my_enrolments`` sends agents their link. ``news`` is for subscribers, ``mail_log`` for support,
+    ``figures`` for organisers, ``operations`` for operators, by service.
     """
 
     catalogue: str = ""
@@ -63,7 +61,7 @@ class Sites:
 
     @classmethod
     def by(cls, public_url: Callable[[str], str]) -> "Sites":
-        """Those of an installation, by where the public finds each service."""
+        """Return the addresses of an installation."""
         notifier = public_url("notifier")
         return cls(
             catalogue=public_url("catalogue"),
@@ -77,11 +75,11 @@ class Sites:
 
     @property
     def organisers(self) -> str:
-        """Where organisers begin: with what waits for them, or with their sessions where it is not said."""
+        """Return where organisers begin: their tasks, or else their sessions."""
         return self.staff_page(ORGANISING) or f"{self.catalogue}/gestion"
 
     def staff_page(self, path: str) -> str | None:
-        """Return the address of a page of an organiser, on whichever service; None: it is not said where."""
+        """Return the address of an organiser's page on any service, or None if not configured."""
         if path.startswith(ORGANISING):
             return None if self.enrolment is None else f"{self.enrolment}{path}"
         if path == DELEGATION_FIGURES:
@@ -93,7 +91,7 @@ NOWHERE_ELSE = Sites()
 
 
 class _Compiled(BytecodeCache):
-    """The templates that this process has compiled: those of the layout once, not for each `Rendering`."""
+    """Compiled templates, shared by all `Rendering` of the process."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
@@ -111,11 +109,10 @@ _compiled = _Compiled()
 
 
 class Rendering:
-    """A service's templates, in the folder ``templates``, and the shared ones.
+    """A service's templates in the folder ``templates``, and the shared ones.
 
-    ``service`` says where the files of its pages are. ``sites`` are where the other pages are. ``layout`` and
-    ``notice`` are the service's own templates for every page and for a notice, where it has any; ``values``
-    are what each template may use. ``headers`` go with each page.
+    ``layout`` and ``notice`` are the service's own templates for pages and notices. ``values`` are available
+    in each template. ``headers`` are sent with each page.
     """
 
     def __init__(
@@ -172,23 +169,23 @@ class Rendering:
                 self._notices |= {name: Notice(*row) for name, row in rows.items()}
 
     def text(self, template: str, **values: Any) -> str:
-        """A template, written out; it knows the present time as ``now``."""
+        """Return a rendered template. It knows the present time as ``now``."""
         return self._environment.get_template(template).render({"now": clock.now(), **values})
 
     def module(self, template: str, **values: Any) -> Any:
-        """The macros and tables of a template, by name."""
+        """Return the macros and tables of a template by name."""
         return self._environment.get_template(template).make_module(values)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page that nobody may keep."""
+        """Return a page that must not be stored."""
         return Response(self.text(template, **values), status, headers=self._headers, media_type=HTML)
 
     def notice(self, name: StrEnum, **values: Any) -> Response:
-        """A page without a form, by its name in ``errors.html`` or the service's ``notices.html``."""
+        """Return a page without a form, by its name in ``errors.html`` or ``notices.html``."""
         return self._say(self._notices[name], **values)
 
     def failure(self, status: int, **values: Any) -> Response:
-        """What a page says of an error of HTTP."""
+        """Return the page of an HTTP error."""
         known = self._notices.get(str(status)) or replace(self._notices["other"], status=status)
         return self._say(known, **values)
 
@@ -196,9 +193,9 @@ class Rendering:
         return self.page(self._notice_template, status=notice.status, notice=notice, **values)
 
     def ways_back(self, place: str) -> list[Route]:
-        """The last routes of a service that has its pages below ``place``: who gets lost there gets a page.
+        """Return the last routes of a service with pages below ``place``: unknown addresses get a page.
 
-        Who typed the name of the service alone comes to the first page of all.
+        The bare host name leads to the first page.
         """
 
         async def unknown(_request: Request) -> Response:
@@ -210,7 +207,7 @@ class Rendering:
         return [Route("/", first), Route(f"{place}/{{rest:path}}", self.guarded(unknown))]
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint, with a page for errors of HTTP, closed forms, and a database that is away."""
+        """Return the endpoint with pages for HTTP errors, closed forms and a database that is away."""
 
         async def guarded(request: Request) -> Response:
             try:
@@ -237,12 +234,12 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _label(code: str, table: Mapping[str, str]) -> str:
-    """What a code is called; for lists: ``codes | map("label", labels.FIELDS)``."""
+    """Return the label of a code; for lists: ``codes | map("label", labels.FIELDS)``."""
     return table[code]
 
 
 def query(values: Mapping[str, str | None]) -> str:
-    """``?a=b``, without what is empty; nothing when all is."""
+    """Return ``?a=b`` without empty values, or nothing."""
     given = {name: value for name, value in values.items() if value}
     return f"?{urlencode(given)}" if given else ""
 
@@ -251,11 +248,11 @@ _NOT_XML = {0xFFFE: None, 0xFFFF: None}
 
 
 def _typeset(text: str) -> str:
-    """The same as `french.typeset`; what a macro wrote is escaped already, and stays so."""
+    """Like `french.typeset`. Markup stays escaped."""
     typed = french.typeset(text)
     return Markup(typed) if isinstance(text, Markup) else typed  # noqa: S704 it was Markup before
 
 
 def _xml(text: str) -> str:
-    """Without the two characters that may stand in a title and not in XML."""
+    """Remove the two characters that titles may contain and XML may not."""
     return text.translate(_NOT_XML)

@@ -1,4 +1,4 @@
-"""What a page is answered with: security headers, validators, and 304 for who has it already."""
+"""Headers of pages: security, validators, and status 304."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""Nothing from elsewhere, and nothing that is written into a page: no style, no script, no handler."""
+"""Nothing from elsewhere, and no inline style, script or handler."""
 
 SECURITY: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
@@ -26,15 +26,15 @@ NO_PAGE: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-"""For what no browser shows as a page: JSON, problems, files."""
+"""For answers that are no pages: JSON, problems, files."""
 PRIVATE: Mapping[str, str] = {**SECURITY, "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
-"""For what nobody may keep."""
+"""For answers that must not be stored."""
 BY_LINK: Mapping[str, str] = {**PRIVATE, "Referrer-Policy": "no-referrer"}
-"""For what a link opens: the address of such a page is all it takes to open it."""
+"""For pages opened by a link: their address alone opens them."""
 
 HTML = "text/html; charset=utf-8"
 REVALIDATE = "no-cache"
-"""Keep it, but revalidate each time: seats go within seconds, and a 304 costs next to nothing."""
+"""Revalidate each time: seats go within seconds, and a 304 costs little."""
 
 
 _ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -48,12 +48,11 @@ def cacheable(
     modified: datetime | None = None,
     cache: str = REVALIDATE,
 ) -> Response:
-    """The body with its validators, or 304.
+    """Return the body with its validators, or 304.
 
-    The ETag is made of the body, so it is exact whatever the page depends on; weak, because the page may be
-    compressed on its way. ``modified`` is given only where it is exact too: never for a list that time
-    shortens. HTTP has it by the second, so it is given once that second is over: what changes again within
-    it would have the same date.
+    The ETag is made of the body, so it is exact; it is weak because the page may be compressed on its way.
+    Give ``modified`` only where it is exact too, never for a list that time shortens. HTTP dates have
+    seconds, so it is sent once that second is over.
     """
     content = body.encode() if isinstance(body, str) else body
     etag = f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
@@ -69,18 +68,18 @@ def cacheable(
 
 
 def see_other(address: str) -> Response:
-    """Lead to another page of the site, once a form is done with."""
+    """Redirect to another page of the site after a form (303)."""
     return RedirectResponse(address, 303, headers=PRIVATE)
 
 
 def etag_matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the client has what ``etag`` stands for: then 304. Compared as weak tags (RFC 9110, 13.1.2)."""
+    """Return whether the client's copy is current. Compared as weak tags (RFC 9110, 13.1.2)."""
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
 def _is_current(request: Request, etag: str, modified: datetime | None) -> bool:
-    """RFC 9110, 13.2.2: If-None-Match decides where there is one."""
+    """If-None-Match decides where it is sent (RFC 9110, 13.2.2)."""
     tags = request.headers.get("if-none-match")
     if tags is not None:
         return etag_matches(tags, etag)

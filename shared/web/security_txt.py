@@ -1,4 +1,4 @@
-"""``/.well-known/security.txt``: whom to tell of a weakness of this installation (RFC 9116)."""
+"""``/.well-known/security.txt``: the contact for weaknesses of this installation (RFC 9116)."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -15,11 +15,11 @@ from shared.web import responses
 
 PATH = "/.well-known/security.txt"
 LASTS = timedelta(days=180)
-"""For how long what is said may be believed; RFC 9116 (2.5.5) asks for less than a year."""
+"""RFC 9116 (2.5.5) asks for less than a year."""
 
 
 class SecuritySettings(BaseSettings):
-    """Whom to tell of a weakness. Part of a service's settings."""
+    """The contact for weaknesses. Part of a service's settings."""
 
     security_contact: str = Field(
         default="", description="Whom to tell of a weakness: an address, or the https address of a form."
@@ -55,7 +55,7 @@ def _is_https(value: str) -> bool:
 
 
 def write(settings: SecuritySettings, now: datetime) -> str:
-    """The text. ``Expires`` is computed from ``now``, so that it is never past, and changes once a day."""
+    """Return the text. ``Expires`` follows ``now``, so it is never past, and changes once a day."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     fields = {
         "Contact": settings.security_contact,
@@ -67,12 +67,11 @@ def write(settings: SecuritySettings, now: datetime) -> str:
 
 
 def add_to(api: Starlette, settings: SecuritySettings) -> None:
-    """Serve it, where the settings name somebody to tell."""
+    """Serve it, if the settings name a contact."""
     if not settings.security_contact:
         return
 
     async def security_txt(request: Request) -> Response:
-        """Whom to tell of a weakness."""
         return responses.cacheable(
             request, write(settings, clock.now()), media_type="text/plain; charset=utf-8"
         )

@@ -1,8 +1,7 @@
-"""Sentences in French: of all problems, and why letters are not sent, by the English ones of the code.
+"""French translations of the English sentences in the code: problems, and reasons why letters are not sent.
 
-The code says a sentence once, in English, which is also what is kept and sent by Kafka. Where HTTP answers
-somebody who prefers French, it is looked up in :data:`CATALOGUE`, a file of gettext. A test fails for a
-sentence of the portals' API that is not there.
+The code, the database and Kafka hold the English sentence. HTTP looks the French one up in
+:data:`CATALOGUE`, a gettext file. A test fails for a sentence of the portals' API that is missing there.
 """
 
 import re
@@ -17,7 +16,8 @@ Language = Literal["en", "fr"]
 CATALOGUE = Path(__file__).parent / "sentences.fr.po"
 
 _LONGEST = 2_000
-"""Characters of a sentence that is looked up. A longer one quotes a client, who could make it take long."""
+"""The most characters of a sentence that is looked up. A longer one quotes a client, who could make it slow.
+"""
 
 
 def _french() -> dict[str, str]:
@@ -27,11 +27,11 @@ def _french() -> dict[str, str]:
 
 
 FRENCH: Mapping[str, str] = _french()
-"""English to French; ``{}`` stands for what a sentence names."""
+"""English to French; ``{}`` stands for a quoted value."""
 
 
 def translated(sentence: str, language: Language) -> str:
-    """Return an English sentence of ours in this language; unchanged where it is not in the table."""
+    """Return an English sentence in this language, or unchanged if it is not in the table."""
     if language == "en" or not 0 < len(sentence) <= _LONGEST:
         return sentence
     if sentence in FRENCH:
@@ -45,7 +45,7 @@ def translated(sentence: str, language: Language) -> str:
 
 
 def language_of(accept_language: str | None) -> Language:
-    """Return the language to answer in: French where ``Accept-Language`` prefers it, else English."""
+    """Return French if ``Accept-Language`` prefers it, else English."""
     wanted: dict[str, float] = {}
     for item in (accept_language or "").split(","):
         tag, _, parameter = item.partition(";")

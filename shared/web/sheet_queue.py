@@ -1,4 +1,4 @@
-"""The queue of sheets in a process: they are read one after the other, few and so much of one organiser."""
+"""The queue of uploaded sheets in a process: one is read at a time, and each organiser has a budget."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,28 +13,28 @@ from shared.guard import Guard, LimitMet
 from shared.limits import Rate
 
 MOST_WAITING = 5
-"""Sheets that wait in a process; one of 20,000 lines takes some seconds."""
+"""Waiting sheets in a process. A sheet of 20,000 lines takes some seconds."""
 SENT = Rate(64 * 1024, 3600)
-"""KiB of sheets that are read of an organiser, tried ones too: some forty of 20,000 short lines."""
+"""KiB of sheets per organiser, trials included: some forty sheets of 20,000 short lines."""
 _BUSY_SECONDS = 10
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sheets")
-"""One sheet after the other: together they are no faster, and the threads of all are for short work."""
+"""One sheet after the other: several at once are no faster, and the shared threads are for short work."""
 
 T = TypeVar("T")
 
 
 def sender_of(who: Principal) -> str:
-    """Whose sheets count together: those of a delegation, or of somebody who acts everywhere."""
+    """Return whose sheets count together: a delegation, or a person who acts everywhere."""
     return who.delegation or who.name
 
 
 def kibibytes(content: bytes) -> int:
-    """What a file counts for of :data:`SENT`."""
+    """Return what a file counts for in :data:`SENT`."""
     return len(content) // 1024 + 1
 
 
 class Busy(LimitMet):
-    """Others come first, and enough of them wait: to come again in so many ``seconds``."""
+    """Too many sheets wait. Try again in ``seconds``."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -42,10 +42,10 @@ class Busy(LimitMet):
 
 
 class SheetQueue:
-    """The sheet that is being read in a process, and those that wait: one of each organiser, few in all.
+    """The sheet that is being read, and those that wait: one per organiser.
 
-    A place is taken before any connection to the database, so that a sheet that waits holds neither a
-    connection nor a lock.
+    A place is taken before any database connection, so a waiting sheet holds neither a connection nor a
+    lock.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class SheetQueue:
 
     @asynccontextmanager
     async def take(self, who: Principal) -> AsyncIterator[None]:
-        """Wait until no other sheet is read; the next ones wait until this block ends.
+        """Wait until no other sheet is read. The next one waits until this block ends.
 
-        Raises :class:`Busy` where a sheet of the same organiser waits already, or too many of others do.
+        Raises :class:`Busy` if a sheet of the same organiser waits already, or too many others do.
         """
         whose = sender_of(who)
         if whose in self._waiting or len(self._waiting) >= MOST_WAITING:
@@ -76,12 +76,12 @@ class SheetQueue:
 async def turn(
     queue: SheetQueue, guard: Guard, visit: HTTPConnection, who: Principal, content: bytes
 ) -> AsyncIterator[None]:
-    """Wait until a sheet of somebody may be read, and count it. Raises :class:`LimitMet`, also as busy."""
+    """Wait until a sheet may be read, and count it. Raises :class:`LimitMet`, also when busy."""
     async with queue.take(who):
         await guard.take(visit, "sheet", SENT, sender_of(who), number=kibibytes(content))
         yield
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Do work on a sheet in a thread of its own, so that other requests are answered meanwhile."""
+    """Work on a sheet in a thread, so that other requests are answered meanwhile."""
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)

@@ -1,9 +1,8 @@
-"""CSV as people's spreadsheet programs write and read it: rosters, rankings, attendance, sessions.
+"""CSV as spreadsheet programs write and read it: rosters, rankings, attendance, sessions.
 
-Reading takes what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16 with
-one, else Windows-1252; semicolons, commas or tabs; any line ending. Faults are given by line, all at
-once. Writing never hands a spreadsheet something that it would run as a formula. No meaning of any column
-enters here.
+Reading accepts what Excel and LibreOffice save in France: UTF-8 with or without a byte order mark, UTF-16
+with one, else Windows-1252; semicolons, commas or tabs; any line ending. All faults are reported at once, by
+line. A written cell never runs as a formula. This module knows no column's meaning.
 """
 
 import csv
@@ -15,28 +14,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MEDIA_TYPE = "text/csv; charset=utf-8"
-"""Of what :func:`write` makes."""
 
 Cell = str | int | None
-"""What is written: numbers stay numbers, None is an empty cell."""
+"""Numbers stay numbers; None is an empty cell."""
 
 _BOM = b"\xef\xbb\xbf"
 _DELIMITERS = ";,\t"
 _LINES_OF_A_ROW = 10
 LONGEST_SHOWN = 80
-"""Characters of what is written in a cell, where a page says what is wrong with it."""
+"""The most characters of a cell that an error quotes."""
 _LONGEST_HEADING = 200
 _LONGEST_HEADER = 64 * 1024
-"""Characters of the first line that are looked at."""
+"""The most characters of the first line that are read."""
 _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
-"""How a cell begins that a spreadsheet may run (OWASP, CSV injection), also behind blanks and apostrophes."""
+"""The beginning of a cell that a spreadsheet may run (OWASP, CSV injection), blanks and apostrophes included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: ``name`` is its key in a row, ``title`` its heading when written. Either is read as heading.
+    """A column: ``name`` is its key, ``title`` its written heading. Either is accepted as a heading.
 
-    Headings are compared without case, accents, and what stands between words.
+    Headings are compared without case, accents and punctuation.
     """
 
     name: str
@@ -46,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is refused unread: more bytes, rows or columns than these."""
+    """The most bytes, rows and columns."""
 
     bytes: int = 10 * 1024 * 1024
     rows: int = 20_000
@@ -57,7 +55,7 @@ BOUNDS = Bounds()
 
 
 class Code(StrEnum):
-    """What can be wrong with a sheet or a line. Pages show a French sentence for each code."""
+    """Faults of a sheet or a line. Pages have a French sentence for each."""
 
     TOO_LARGE = "too_large"
     NOT_CSV = "not_csv"
@@ -75,7 +73,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong: in which line (from 1), in which column if it is in one."""
+    """A fault: its line (from 1), and its column if it has one."""
 
     line: int
     code: str
@@ -84,7 +82,7 @@ class Fault:
 
 
 class UnreadableSheet(ValueError):
-    """Nothing of the file can be used; ``faults`` say why, at least one."""
+    """The file cannot be used. ``faults`` has at least one reason."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"line {fault.line}: {fault.message}" for fault in faults))
@@ -101,7 +99,7 @@ class SheetRow:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What was read: the lines that have the form of the header, and what is wrong with the others."""
+    """The readable lines, and the faults of the others."""
 
     rows: tuple[SheetRow, ...]
     faults: tuple[Fault, ...]
@@ -118,11 +116,10 @@ def read(
     unless: Collection[str] = (),
     bounds: Bounds = BOUNDS,
 ) -> Sheet:
-    """The rows under ``columns``, whatever their order. Blank lines are passed over.
+    """Return the rows under ``columns``, in any order. Blank lines are skipped.
 
-    A heading that is not requested is ignored, or a fault of line 1 where ``others_are_faults``. Where the
-    file has one of the columns ``unless``, none is required: the caller looks at each row. Raises
-    :class:`UnreadableSheet` when the file as a whole cannot be used.
+    An unknown heading is ignored, or a fault of line 1 if ``others_are_faults``. If the file has one of the
+    columns ``unless``, no column is required: the caller checks each row. Raises :class:`UnreadableSheet`.
     """
     text = _text(content, bounds)
     _check_extent(text, bounds)
@@ -170,9 +167,9 @@ def _text(content: bytes, bounds: Bounds) -> str:
 
 
 def _check_extent(text: str, bounds: Bounds) -> None:
-    """Refuse what takes long to read and is no sheet: more line ends, or more cells, than the bounds allow.
+    """Refuse a text with more line ends or cells than the bounds allow: it is no sheet, and slow to read.
 
-    A row may have ten lines, as cells with line breaks have.
+    A row may have ten lines, because cells may contain line breaks.
     """
     if max(text.count("\n"), text.count("\r")) > _LINES_OF_A_ROW * bounds.rows:
         raise UnreadableSheet(_too_many_rows(1, bounds))
@@ -199,7 +196,7 @@ def _line_of(text: str, index: int) -> int:
 
 
 def _header(text: str, columns: Sequence[Column]) -> tuple[list[str], str]:
-    """The first line by the delimiter that finds most of ``columns`` in it, and that delimiter."""
+    """Return the first line and its delimiter: the one that finds most of ``columns``."""
     known = {_bare(word) for column in columns for word in (column.name, column.title)}
     beginning = text[:_LONGEST_HEADER]
     candidates = [(_first_record(beginning, delimiter), delimiter) for delimiter in _DELIMITERS]
@@ -227,7 +224,7 @@ def _names(columns: Iterable[Column]) -> str:
 
 
 def _bare(heading: str) -> str:
-    """A heading without case, accents and what stands between words."""
+    """Return a heading without case, accents and punctuation."""
     letters = unicodedata.normalize("NFKD", heading[:_LONGEST_HEADING].casefold())
     return "".join(letter for letter in letters if letter.isalnum())
 
@@ -235,7 +232,7 @@ def _bare(heading: str) -> str:
 def _indexes(
     first: list[str], columns: Sequence[Column], unless: Collection[str], bounds: Bounds
 ) -> dict[str, int]:
-    """Where each column stands. Raises for what makes every row meaningless."""
+    """Return the index of each column. Raises for headings that make every row meaningless."""
     if len(first) > bounds.columns:
         raise UnreadableSheet(
             Fault(1, Code.TOO_MANY_COLUMNS, f"the file has {len(first)} columns, more than {bounds.columns}")
@@ -271,7 +268,7 @@ def _unknown(first: list[str], columns: Sequence[Column]) -> list[Fault]:
 
 
 def _records(text: str, delimiter: str) -> Iterable[tuple[int, list[str] | Fault]]:
-    """Each record with the line that it begins in."""
+    """Yield each record with its first line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -305,17 +302,16 @@ def _cell(record: list[str], index: int | None) -> str:
 
 
 def write(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """A whole file: semicolons, CRLF, UTF-8 with a mark, without which Excel reads Windows-1252."""
+    """Return a file: semicolons, CRLF, UTF-8 with a mark. Without the mark Excel reads Windows-1252."""
     return heading(columns) + lines(rows)
 
 
 def heading(columns: Sequence[Column]) -> bytes:
-    """How a file begins, for one that is written in pieces."""
+    """Return the beginning of a file that is written in pieces."""
     return _BOM + lines([[column.title for column in columns]])
 
 
 def lines(rows: Iterable[Sequence[Cell]]) -> bytes:
-    """Lines of a file, in the order of its columns."""
     written = io.StringIO(newline="")
     csv.writer(written, delimiter=";", lineterminator="\r\n").writerows(
         [_harmless(cell) for cell in row] for row in rows
@@ -324,5 +320,8 @@ def lines(rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def _harmless(cell: Cell) -> Cell:
-    """The cell, behind an apostrophe if a spreadsheet would run it; :func:`read` takes it away again."""
+    """Return the cell, after an apostrophe if a spreadsheet would run it.
+
+    :func:`read` removes the apostrophe.
+    """
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

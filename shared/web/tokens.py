@@ -1,6 +1,6 @@
-"""The colours of every page and letter, in light and in dark, and the style sheet's variables made of them.
+"""The colours of pages and letters, light and dark, and the style sheet's variables.
 
-A colour is named for what it does. A test measures the contrast of each pair that is used together.
+A colour is named for its use. A test measures the contrast of each pair that is used together.
 """
 
 from collections.abc import Mapping
@@ -90,11 +90,11 @@ PRINT: Theme = {
     "on-deep": "#000000",
     "deep-quiet": "#333333",
 }
-"""On paper: nothing but lines and letters, whatever the screen had."""
+"""On paper: lines and letters alone."""
 
 
 def style_sheet() -> str:
-    """The variables of each theme, as the beginning of the style sheet."""
+    """Return the variables of each theme, as the beginning of the style sheet."""
     return (
         f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n"

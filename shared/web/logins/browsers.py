@@ -1,4 +1,4 @@
-"""What a browser calls itself, short enough for a list in which its owner recognises it."""
+"""Short names of browsers, for the list of one's log-ins."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ _SYSTEMS: Mapping[str, str] = {
 
 
 def browser_of(user_agent: str) -> str:
-    """Return the browser and its system, as ``Firefox, Linux``; empty where neither is known."""
+    """Return the browser and its system, ``Firefox, Linux``, or an empty text."""
     names = (_first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent))
     return ", ".join(name for name in names if name)
 

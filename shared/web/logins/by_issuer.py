@@ -1,4 +1,4 @@
-"""The way to the issuer and back: what a browser began here is what it must come back with."""
+"""The log-in at an issuer. The browser must come back with what it began with."""
 
 import logging
 import secrets
@@ -24,11 +24,11 @@ from shared.web.responses import see_other
 log = logging.getLogger(__name__)
 
 _BEGINNINGS = Rate(300, 60)
-"""Of one visitor, since each is a row for ten minutes. Neighbours must not lock each other out."""
+"""Per visitor: each attempt is a row for ten minutes, and neighbours must not lock each other out."""
 
 
 class LoginFault(StrEnum):
-    """Why nobody is logged in; what the page says of each is in ``log-in-fault.html``."""
+    """Why a log-in failed. ``log-in-fault.html`` explains each."""
 
     AWAY = "away"
     REJECTED = "rejected"
@@ -37,7 +37,6 @@ class LoginFault(StrEnum):
 
     @property
     def status(self) -> int:
-        """The status of the page."""
         return {"away": 503, "stale": 400}.get(self, 403)
 
 
@@ -63,16 +62,15 @@ class IssuerPages:
         self._rendering = rendering
 
     def routes(self) -> list[Route]:
-        """Where it begins, and where the issuer leads back to."""
         return [
             Route(self._area.begin, self._rendering.guarded(self.begin)),
             Route(self._area.come_back, self._rendering.guarded(self.come_back)),
         ]
 
     async def begin(self, request: Request) -> Response:
-        """Lead to the issuer. ``vers`` is the page to open afterwards, ``autre`` asks who it is again.
+        """Redirect to the issuer. ``vers`` is the next page; ``autre`` asks for another account.
 
-        From another site to the log-in page instead: nobody is logged in without a click of their own.
+        A visitor from another site sees the log-in page first: nobody is logged in without a click.
         """
         if not is_from_here(request.headers, self._address):
             return see_other(self._area.log_in)
@@ -100,10 +98,10 @@ class IssuerPages:
         return response
 
     async def come_back(self, request: Request) -> Response:
-        """Log in whom the issuer knows, if they have a role here.
+        """Log the person in, if they have a role here.
 
-        The page leads on by itself: a cookie that is for this site alone is not sent on a way that another
-        site began.
+        The page leads on by itself: a browser does not send a same-site cookie on a way that another site
+        began.
         """
         attempt = await self._kept.take(request)
         if attempt is None:

@@ -1,4 +1,4 @@
-"""The log-ins of a staff area, between a browser's cookie and the row it stands for."""
+"""The log-ins of a staff area: a browser's cookie and its row."""
 
 import secrets
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from shared.web.logins.store import ATTEMPT_LASTS, LASTS, LoginAttemptRow, Login
 
 @dataclass(frozen=True, slots=True)
 class OpenLogin:
-    """A log-in in force, and whose it is."""
+    """A log-in in force and its owner."""
 
     row: LoginRow
     who: Principal
 
 
 class KeptLogins:
-    """The log-ins of a staff area; ``address`` is where the public finds it, without a slash at the end.
+    """The log-ins of a staff area at the public ``address`` (without a final slash).
 
-    ``provider`` is None where people have tokens alone.
+    ``provider`` is None if people log in by token alone.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class KeptLogins:
         self._before = self._name_of(f"{area.cookie}-avant")
 
     def _name_of(self, cookie: str) -> str:
-        """Browsers let nobody else set a cookie of that name, where the site is on https."""
+        """Return the name of the cookie. On https a ``__Host-`` cookie can be set by this host alone."""
         return f"__Host-{cookie}" if self._secure else cookie
 
     # ------------------------------------------------------------------------------------------- in force
 
     async def of(self, request: Request) -> OpenLogin | None:
-        """Return the log-in of a request; None where its token, or the rule that gave its role, has ended."""
+        """Return the log-in of a request, or None if it, its token or its rule has ended."""
         secret = request.cookies.get(self._cookie)
         if not secret:
             return None
@@ -70,7 +70,7 @@ class KeptLogins:
         return None if row is None or who is None else OpenLogin(row, who)
 
     def owner_of_token(self, token: str) -> Principal | None:
-        """Return the owner of a token, if their role may open these pages; else None."""
+        """Return the owner of a token if their role may open these pages, else None."""
         return self._for_these_pages(self._tokens.owner_of(token))
 
     def _principal(self, row: LoginRow) -> Principal | None:
@@ -89,7 +89,7 @@ class KeptLogins:
     # -------------------------------------------------------------------------------------- opened, ended
 
     async def open_by_token(self, request: Request, token: str) -> tuple[LoginRow, str]:
-        """Log the owner of a token in. Returns the log-in, and the secret that its browser is to have."""
+        """Log the owner of a token in. Returns the log-in, and the secret for the cookie."""
         await self._guard.take(request, "log_in", self._guard.rates.log_in, token)
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(token))
@@ -97,7 +97,7 @@ class KeptLogins:
         return row, secret
 
     async def open_by_issuer(self, request: Request, issuer: str, identity: Identity, grant: Grant) -> str:
-        """Log somebody in whom the issuer knows. Returns the secret that their browser is to have."""
+        """Log a person of the issuer in. Returns the secret for the cookie."""
         secret = secrets.token_urlsafe(32)
         row = _new_row(request, secret, owner=digest_of(issuer, identity.subject))
         row.granted_by, row.role, row.delegation = grant.by, grant.role, grant.delegation
@@ -106,9 +106,9 @@ class KeptLogins:
         return secret
 
     async def _open(self, request: Request, row: LoginRow) -> None:
-        """Replace the log-in that this browser had: who knew its cookie knows nothing now.
+        """Replace the browser's former log-in, so that its cookie becomes worthless.
 
-        Where the same person was logged in, in another tab, the forms of that tab stay good.
+        If the same person was logged in, the forms of other tabs stay valid.
         """
         former = await self.of(request)
         if former is not None and former.row.owner == row.owner:
@@ -121,32 +121,29 @@ class KeptLogins:
             self._guard.record(request, SecurityEvent.LOG_IN, SecurityOutcome.OK, who.in_security_log)
 
     async def end(self, login: LoginRow) -> None:
-        """End a log-in here, whatever its browser still sends."""
         async with self._database.quiet_transaction() as tx:
             await store.forget(tx, login.digest)
 
     def give_cookie(self, response: Response, secret: str) -> None:
-        """Have the browser keep the secret of its log-in, which comes with this response."""
         self._set(response, self._cookie, secret, LASTS, self._area.same_site)
 
     def take_cookie_back(self, response: Response) -> None:
-        """Have the browser forget its log-in with this response."""
         self._delete(response, self._cookie, self._area.same_site)
 
     async def same_owner(self, login: LoginRow) -> list[LoginRow]:
-        """Return the log-ins of whoever has this one, itself too, newest first."""
+        """Return the log-ins of the same owner, newest first."""
         async with self._database.quiet_transaction() as tx:
             return await store.of_owner(tx, login.owner, clock.now())
 
     async def end_of_same_owner(self, login: LoginRow, digest: str | None = None) -> None:
-        """End the log-in of this digest if it is of the same owner; without one, all of theirs."""
+        """End the owner's log-in of this digest, or all of the owner's."""
         async with self._database.quiet_transaction() as tx:
             await store.forget_of(tx, login.owner, digest)
 
     # ------------------------------------------------------------------------- begun, by way of the issuer
 
     async def begin(self, request: Request, response: Response, state: str, attempt: LoginAttemptRow) -> None:
-        """Remember what must come back, and which browser began it; it may begin several, in several tabs."""
+        """Store the attempt and the browser that began it. A browser may begin several, in several tabs."""
         browser = request.cookies.get(self._before) or secrets.token_urlsafe(32)
         attempt.state, attempt.browser = digest_of(state), digest_of(browser)
         async with self._database.quiet_transaction() as tx:
@@ -155,7 +152,7 @@ class KeptLogins:
         self._set(response, self._before, browser, ATTEMPT_LASTS, "lax")
 
     async def take(self, request: Request) -> LoginAttemptRow | None:
-        """Return what this browser began under the state that it comes back with, once."""
+        """Return the attempt that this browser began under the returned state, once."""
         state, browser = request.query_params.get("state"), request.cookies.get(self._before)
         if not state or not browser:
             return None

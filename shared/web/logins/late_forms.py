@@ -1,8 +1,8 @@
-"""A form that came after its log-in had ended: brought through the next one by the browser, then sent again.
+"""A form sent after its log-in ended: the browser carries it through the next log-in, then sends it again.
 
-Nothing of it is kept here. Only our own pages bring it (:func:`shared.web.forms.read_form` looks), and
-what is done with it is done by who is logged in then, by a button, with the key of their own log-in. Where
-that is final, its page shows again what follows before it is done.
+Nothing of it is stored. Only our own pages carry it (:func:`shared.web.forms.read_form` checks). The person
+logged in then sends it by a button, with the key of the new log-in. The page of a final act shows its
+consequences again.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,38 +16,38 @@ from shared.web.logins.staff_area import StaffArea
 _BROUGHT = "saisie-"
 _ADDRESS = "envoi"
 MORE_FIELDS = 5
-"""What a form of a log-in has at most, besides those."""
+"""The most fields of a log-in form besides the carried ones."""
 _LEFT_BEHIND = frozenset(("cle", "confirmer", "envoyer"))
-"""The key of the log-in that had ended, and the buttons that say that one has read what follows."""
+"""The key of the ended log-in, and buttons that confirm that consequences were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateForm:
-    """Where a form was sent, and what was in it; one without an address can be copied, and not sent."""
+    """The address and fields of a late form. Without an address it can be copied, not sent."""
 
     address: str = ""
     fields: Sequence[tuple[str, str]] = ()
 
     @property
     def brought(self) -> Sequence[tuple[str, str]]:
-        """The fields that bring it through a log-in."""
+        """Return the hidden fields that carry the form through a log-in."""
         return [(_ADDRESS, self.address), *((f"{_BROUGHT}{name}", value) for name, value in self.fields)]
 
     def typed(self, label: Callable[[str], str | None]) -> str:
-        """What somebody typed into it, a line or more for each field that has a label."""
+        """Return what was typed, a line for each field with a label."""
         form = Form(self.fields)
         named = ((label(name), form.typed(name)) for name in form)
         return "\n".join(f"{name}\u00a0: {value}" for name, value in named if name and value)
 
 
 def sent(request: Request, area: StaffArea, form: Form) -> LateForm:
-    """The form of a request; an empty one for a form with a file, which its browser sends once."""
+    """Return the form of a request, or an empty one if it has a file: a browser sends a file once."""
     address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return LateForm() if form.file is not None else _of_area(area, address, form.pairs)
 
 
 def brought(area: StaffArea, form: Form) -> LateForm:
-    """The late form that the form of a log-in brings; an empty one where it brings none."""
+    """Return the late form carried by a log-in form, or an empty one."""
     pairs = [(name.removeprefix(_BROUGHT), value) for name, value in form.pairs if name.startswith(_BROUGHT)]
     return _of_area(area, form.get(_ADDRESS, ""), pairs)
 

@@ -1,4 +1,4 @@
-"""The pages of logging in and out, and who gets into the others."""
+"""The pages to log in and out, and the guard of all other staff pages."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ from shared.web.responses import PRIVATE, see_other
 
 @dataclass(frozen=True, slots=True)
 class StaffVisit:
-    """A request of somebody who is logged in. ``form`` is empty unless they sent one."""
+    """A request of a person who is logged in. ``form`` is empty unless one was sent."""
 
     request: Request
     area: StaffArea
@@ -43,7 +43,7 @@ class StaffVisit:
     rendering: Rendering
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page that nobody may keep, with what its forms need."""
+        """Return a page that must not be stored, with the values that its forms need."""
         return self.rendering.page(
             template,
             status=status,
@@ -57,24 +57,24 @@ class StaffVisit:
 
     @property
     def done(self) -> str | None:
-        """What was just done, if that led to this page."""
+        """Return what was just done, if that led to this page."""
         return None if self.form else self.request.query_params.get("fait")
 
     @property
     def owner_mark(self) -> str:
-        """What tells who visits from others, the same in each of their log-ins; a page may show it."""
+        """Return a mark of the visitor, the same in all their log-ins. A page may show it."""
         return store.digest_of("mark", self.login.owner)[:ID]
 
     @property
     def reading(self) -> Reading | None:
-        """Who visits, and what they said that they searched for last; None: they have not."""
+        """Return the visitor with the purpose of their last search, or None."""
         purpose = self.login.purpose
         if purpose is None:
             return None
         return Reading(self.who.name, self.who.role, purpose, is_of_search=True)
 
     async def read_for(self, purpose: str) -> Reading:
-        """Keep what who visits searches people's data for, until they log out or search again."""
+        """Keep the purpose of the visitor's search until they log out or search again."""
         if purpose != self.login.purpose:
             async with self.database.quiet_transaction() as tx:
                 await store.state_purpose(tx, self.login.digest, purpose)
@@ -82,16 +82,16 @@ class StaffVisit:
 
 
 ALL = "toutes"
-"""What the button sends that ends all log-ins of its owner."""
+"""The value of the button that ends all log-ins of its owner."""
 
 _NO_FORM = LateForm()
 VisitHandler = Callable[[StaffVisit], Awaitable[Response]]
 
 
 class Logins:
-    """Who is logged in to a staff area. ``address`` is where the public finds it, without a slash at the end.
+    """The log-ins of a staff area at the public ``address`` (without a final slash).
 
-    People log in at ``provider``, where there is one, or by token.
+    People log in at ``provider`` if there is one, or by token.
     """
 
     def __init__(
@@ -114,7 +114,6 @@ class Logins:
         self._kept = KeptLogins(area, database, tokens, guard, address=address, provider=provider)
 
     def routes(self) -> list[Route]:
-        """The addresses of logging in and out."""
         area = self._area
         routes = [
             Route(area.log_in, self._rendering.guarded(self.log_in), methods=["GET", "POST"]),
@@ -135,9 +134,9 @@ class Logins:
         return routes
 
     def guarded(self, handler: VisitHandler, *, with_file: bool = False) -> Endpoint:
-        """Only for who is logged in; others are led to the log-in. A form that is not ours is refused (403).
+        """Guard a page: others are led to the log-in, and a foreign form is refused (403).
 
-        ``with_file``: the form may bring a file.
+        ``with_file``: the form may carry a file.
         """
 
         async def answer(request: Request) -> Response:
@@ -157,7 +156,7 @@ class Logins:
         return self._rendering.guarded(answer)
 
     async def log_in(self, request: Request) -> Response:
-        """The form, and what comes of it."""
+        """Show the form, or log in."""
         if request.method != "POST":
             return self._page(request, towards=request.query_params.get("vers", ""))
         form = await read_form(request, self._address, most=MAX_FIELDS + late_forms.MORE_FIELDS)
@@ -190,12 +189,12 @@ class Logins:
     def _once_more(
         self, request: Request, who: Principal, row: LoginRow, late_form: LateForm, towards: str
     ) -> Response:
-        """The form that came too late, to be sent or copied by who is logged in now."""
+        """Show the late form again, to be sent or copied."""
         visit = StaffVisit(request, self._area, who, row, Form(), self._database, self._rendering)
         return visit.page("late-form.html", late_form=late_form, towards=self._area.leads_to(towards))
 
     async def log_out(self, visit: StaffVisit) -> Response:
-        """Ended here first, and at the issuer too where it has a place for it: it may be slow, or away."""
+        """End the log-in here first, then at the issuer, which may be slow or away."""
         await self._kept.end(visit.login)
         self._record_log_out(visit)
         response = await self._after_log_out(visit)
@@ -203,7 +202,7 @@ class Logins:
         return response
 
     async def own_logins(self, visit: StaffVisit) -> Response:
-        """The log-ins of who visits, each with a button that ends it, and one for all."""
+        """Show the visitor's log-ins, each with a button that ends it, and one for all."""
         if visit.request.method == "POST":
             return await self._end_own(visit, visit.form.typed("fin"))
         return visit.page(
@@ -214,7 +213,7 @@ class Logins:
         )
 
     async def stay(self, _visit: StaffVisit) -> Response:
-        """Asked for, that is all: it counts as use, and the page that leads here stays with what is typed."""
+        """Prolong the log-in. The page stays as it is, with what is typed."""
         return Response(status_code=204, headers=PRIVATE)
 
     async def _end_own(self, visit: StaffVisit, which: str) -> Response:
@@ -231,10 +230,7 @@ class Logins:
         self._guard.record(visit.request, SecurityEvent.LOG_OUT, SecurityOutcome.OK, who)
 
     async def _after_log_out(self, visit: StaffVisit) -> Response:
-        """Lead to the log-in, or to where the issuer ends its own.
-
-        By a page, since a form may lead to no other site (``form-action``).
-        """
+        """Lead to the log-in, or to the issuer's log-out, by a page: ``form-action`` forbids the redirect."""
         onward = None
         if self._provider is not None and visit.login.id_token is not None:
             onward = await self._provider.log_out_address(
@@ -245,7 +241,7 @@ class Logins:
         return self._rendering.page("log-out-onward.html", path="", area=self._area, onward=onward)
 
     async def _lead_to_log_in(self, request: Request, *, with_file: bool) -> Response:
-        """Lead to the log-in and then to this page. A form that came too late is brought through it."""
+        """Lead to the log-in and back to this page. A late form is carried along."""
         path = request.url.path
         if request.method != "POST":
             path = path if path != self._area.stay else self._area.home
@@ -269,7 +265,6 @@ class Logins:
         too_many: bool = False,
         status: int = 200,
     ) -> Response:
-        """The form of the log-in, which keeps where it leads and the form that came too late."""
         return self._rendering.page(
             "log-in.html",
             status=status,

@@ -1,4 +1,4 @@
-"""The pages that a log-in opens: where they are, for whom, and what their log-in page says."""
+"""Staff areas: their addresses, roles and log-in texts."""
 
 import re
 from collections.abc import Callable
@@ -19,20 +19,19 @@ ORGANISER_PAGES = (
     ("/gestion/demandes", "bespoke"),
     (DELEGATION_FIGURES, "figures"),
 )
-"""The pages of organisers, in each service: one head leads to all."""
+"""The pages of organisers in all services. One head leads to all."""
 _LONGEST = 2000
-"""Of an address to return to, which is kept while somebody logs in."""
+"""The most characters of an address to return to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffArea:
-    """Pages for those who are logged in, all under the path ``home``.
+    """Pages behind a log-in, all under the path ``home``.
 
-    ``cookie`` names the cookie; ``roles`` whose log-ins open these pages; ``title`` and ``lead`` are what the
-    page of the log-in says. ``pages`` are those that the head of each page leads to: address, and name in
-    `labels.STAFF_PAGES`. ``label`` gives what a form calls a field, and None for a field that nobody typed
-    in; ``only_posted`` are the ends of addresses that cannot be visited. ``shows_what_follows`` are parts of
-    addresses of forms that do what is final, and whose page says first what follows from it.
+    ``roles`` may open them. ``title`` and ``lead`` are texts of the log-in page. ``pages`` are the links of
+    the head: address, and name in `labels.STAFF_PAGES`. ``label`` names a field of a form, or returns None
+    for a field that nobody types. ``only_posted`` are ends of addresses that cannot be visited.
+    ``shows_what_follows`` are parts of addresses of final acts, whose page shows the consequences first.
     """
 
     home: str
@@ -48,41 +47,36 @@ class StaffArea:
 
     @property
     def log_in(self) -> str:
-        """The address of the page where one logs in."""
         return f"{self.home}/connexion"
 
     @property
     def begin(self) -> str:
-        """The address that leads to the issuer."""
         return f"{self.log_in}/compte"
 
     @property
     def come_back(self) -> str:
-        """The address that the issuer leads back to: its ``redirect_uri``."""
+        """Return the ``redirect_uri`` of the issuer."""
         return f"{self.log_in}/retour"
 
     @property
     def own_logins(self) -> str:
-        """The address of the list of one's log-ins."""
         return f"{self.home}/connexions"
 
     @property
     def stay(self) -> str:
-        """The address that a log-in is prolonged by, which answers with nothing: the page stays as it is."""
         return f"{self.own_logins}/prolonger"
 
     @property
     def log_out(self) -> str:
-        """The address of the form that logs out."""
         return f"{self.home}/deconnexion"
 
     def leads_to(self, address: str) -> str:
-        """The address, if it is of a page of this area and never of another host; else the first page."""
+        """Return the address if it is in this area, else the first page. It never leads to another host."""
         own = re.fullmatch(rf"{self.home}(/[a-z0-9-][a-z0-9.-]*)*(\?[\w%&=+.~-]*)?", address, re.ASCII)
         return address if own and len(address) <= _LONGEST else self.home
 
     def can_be_sent_late(self, address: str) -> bool:
-        """Whether a form that came after its log-in had ended may be sent there without its page."""
+        """Return whether a late form may be sent there without its page."""
         return self.leads_to(address) == address and not any(
             part in address for part in self.shows_what_follows
         )
@@ -96,7 +90,7 @@ def organiser_area(
     only_posted: tuple[str, ...] = (),
     shows_what_follows: tuple[str, ...] = (),
 ) -> StaffArea:
-    """Return the area of organisers on one service: one head leads to its pages in all."""
+    """Return the area of organisers on one service."""
     return StaffArea(
         home=home,
         cookie=cookie,

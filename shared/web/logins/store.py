@@ -1,6 +1,6 @@
-"""What is stored of log-ins, and every statement about it: those in force, and those that were begun.
+"""The tables of log-ins and attempts to log in, with every statement about them.
 
-Of a secret that a browser has, only the digest is kept.
+Only digests of secrets are stored.
 """
 
 import hashlib
@@ -17,22 +17,21 @@ LASTS = timedelta(hours=8)
 UNUSED_LASTS = timedelta(minutes=30)
 """Without a request. Source: NIST SP 800-63B, for two factors."""
 _USE_NOTED = timedelta(minutes=1)
-"""How exactly it is known when a log-in was used: a write a minute at most."""
+"""The time of use is written once a minute at most."""
 ATTEMPT_LASTS = timedelta(minutes=10)
-"""For how long one may take to log in at the issuer."""
+"""How long an attempt to log in at the issuer may take."""
 
 
 class LoginTable(SQLModel, registry=new_registry()):
-    """The registry of the tables below."""
+    pass
 
 
 class LoginRow(LoginTable, table=True):
-    """A browser that is logged in, until ``expires_at``, or :data:`UNUSED_LASTS` after ``used_at``.
+    """A log-in of a browser, until ``expires_at`` or :data:`UNUSED_LASTS` after ``used_at``.
 
-    ``digest`` is that of its cookie; ``owner`` that of the token it logged in with, which must still be
-    known, or that of the person at the issuer. ``form_key`` is in each of its forms, and in nobody else's. Of
-    who has logged in at the issuer the rest is kept too: the rule that gave the role, and the ID token, which
-    says at log-out whose log-in ends there.
+    ``digest`` is that of its cookie. ``owner`` is the digest of the token, which must still be valid, or of
+    the person at the issuer. ``form_key`` is in each of its forms. A log-in at the issuer also keeps the
+    rule that gave the role, and the ID token for the log-out there.
     """
 
     __tablename__ = "login"
@@ -53,9 +52,9 @@ class LoginRow(LoginTable, table=True):
 
 
 class LoginAttemptRow(LoginTable, table=True):
-    """A log-in at the issuer that was begun: by which browser, and what must come back with it.
+    """An attempt to log in at the issuer.
 
-    ``state`` and ``browser`` are digests: of what travels, and of the cookie of whoever began.
+    ``state`` and ``browser`` are digests of the state parameter and of the cookie.
     """
 
     __tablename__ = "login_attempt"
@@ -69,18 +68,17 @@ class LoginAttemptRow(LoginTable, table=True):
 
 
 def add_to(metadata: MetaData) -> None:
-    """Put the tables of log-ins among a service's own, so that its migrations make them."""
+    """Add the tables to a service's tables, so that its migrations create them."""
     for table in LoginTable.metadata.tables.values():
         table.to_metadata(metadata)
 
 
 def digest_of(*parts: str) -> str:
-    """Return the digest by which a secret, or somebody, is known here."""
+    """Return the digest of a secret or a person."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 async def remember(tx: Transaction, row: LoginRow | LoginAttemptRow) -> None:
-    """Store a log-in, or that one was begun."""
     tx.add(row)
     await tx.flush()
 
@@ -90,7 +88,7 @@ def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 async def used(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
-    """Return the log-in of a cookie, unless it has ended, and note that it is used."""
+    """Return the log-in of a cookie unless it has ended, and note its use."""
     row = await tx.scalar(select(LoginRow).where(col(LoginRow.digest) == digest, *_in_force(now)))
     if row is not None and row.used_at <= now - _USE_NOTED:
         await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(used_at=now))
@@ -98,36 +96,35 @@ async def used(tx: Transaction, digest: str, now: datetime) -> LoginRow | None:
 
 
 async def forget(tx: Transaction, digest: str) -> None:
-    """End a log-in, whoever else has kept its cookie."""
     await tx.execute(delete(LoginRow).where(col(LoginRow.digest) == digest))
 
 
 async def state_purpose(tx: Transaction, digest: str, purpose: str) -> None:
-    """Keep what the owner of a log-in reads people's data for, from now on."""
+    """Store the purpose for which the owner reads people's data from now on."""
     await tx.execute(update(LoginRow).where(col(LoginRow.digest) == digest).values(purpose=purpose))
 
 
 async def of_owner(tx: Transaction, owner: str, now: datetime) -> list[LoginRow]:
-    """Return the log-ins of somebody that have not ended, newest first."""
+    """Return the open log-ins of an owner, newest first."""
     query = select(LoginRow).where(col(LoginRow.owner) == owner, *_in_force(now))
     return list(await tx.scalars(query.order_by(col(LoginRow.opened_at).desc(), col(LoginRow.digest))))
 
 
 async def forget_of(tx: Transaction, owner: str, digest: str | None) -> None:
-    """End a log-in of somebody, or all."""
+    """End one log-in of an owner, or all."""
     theirs = delete(LoginRow).where(col(LoginRow.owner) == owner)
     await tx.execute(theirs if digest is None else theirs.where(col(LoginRow.digest) == digest))
 
 
 async def forget_person(tx: Transaction, name: str, owner: str) -> int:
-    """End the log-ins at the issuer of whoever has this name or is this owner. Returns how many."""
+    """End the log-ins at the issuer of a person, by name or owner. Returns their number."""
     theirs = or_(func.lower(col(LoginRow.name)) == name.lower(), col(LoginRow.owner) == owner)
     ended = await tx.execute(delete(LoginRow).where(col(LoginRow.granted_by).is_not(None), theirs))
     return ended.rowcount
 
 
 async def take_attempt(tx: Transaction, state: str, browser: str, now: datetime) -> LoginAttemptRow | None:
-    """Return what a browser began under this state, once; None for another's, or what took too long."""
+    """Return the attempt of a browser and state, once. None if it is another's or took too long."""
     return await tx.scalar(
         delete(LoginAttemptRow)
         .where(
@@ -164,4 +161,4 @@ REGISTER = Register(
     ],
     [_OVER, _ATTEMPTS],
 )
-"""What log-ins keep of people."""
+"""The personal data in log-ins."""
