@@ -27,7 +27,7 @@ _LONGEST_HEADING = 200
 _LONGEST_HEADER = 64 * 1024
 """The most characters of the first line that are read."""
 _FORMULA = re.compile(r"[\t\r\n]|[\s']*[=+\-@＝＋－＠]")
-"""The beginning of a cell that a spreadsheet may run (OWASP, CSV injection), blanks and apostrophes included."""
+"""The beginning of a cell that a spreadsheet may run (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True, slots=True)
