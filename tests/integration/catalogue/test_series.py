@@ -356,6 +356,14 @@ def test_the_sentence_says_how_many_templates_one_may_have() -> None:
     assert f" {templates.MOST} modèles" in sentence(Rendering(TEMPLATES), FormError("too_many_templates"))
 
 
+async def test_templates_stand_by_name(organiser: HttpBrowser, an_empty_offer: str) -> None:
+    for name in ("Soirée type", "Journée type"):
+        path = await created(organiser, an_empty_offer)
+        await send(organiser, path, f"{path}/modele", modele=name)
+    page = (await organiser.get("/gestion/sessions/nouvelle")).text
+    assert page.index("Journée type") < page.index("Soirée type")
+
+
 async def test_templates_are_of_their_delegation_alone(organiser: HttpBrowser, an_empty_offer: str) -> None:
     path = await created(organiser, an_empty_offer)
     await send(organiser, path, f"{path}/modele", modele="Journée type")

@@ -279,6 +279,17 @@ async def test_what_was_acknowledged_is_marked_though_others_failed(
     assert await on_the_topic(kafka.bootstrap_servers, [other]) == ["c1"]
 
 
+async def test_a_refused_event_holds_back_nothing_of_its_key_on_another_topic(database: Database) -> None:
+    [key] = keys(1)
+    await write(database, (key, "a1"))
+    await write(database, (key, "b1"), topic="portal.answers.iel")
+    async with database.quiet_transaction() as tx:
+        await held.hold(tx, {1: "too large"}, {2: "the topic does not exist"})
+        topics = await held.waiting_topics(tx)
+        assert topics == ["portal.answers.iel"]
+        assert await held.release(tx, topics, BUCKETS) == 1
+
+
 async def test_a_refused_event_is_let_go_only_after_the_pass_that_has_its_bucket(
     database: Database, eventually: Eventually
 ) -> None:
