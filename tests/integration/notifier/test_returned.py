@@ -188,6 +188,10 @@ async def test_a_full_mailbox_is_written_to_again_until_the_third_time(sent: tup
     assert path == ""
     found = [(event["kind"], event["suppressed"]) for event in await bounced(notifier)]
     assert found == [("soft", False), ("soft", False), ("soft", True)]
+    async with notifier.database.transaction() as tx:
+        assert await service.lift(tx, "zoe.durand@ville-exemple.fr")
+    await record(notifier, a_report(await send(notifier), status="5.2.2", number=4), PATH)
+    assert await send(notifier) != "", "what came back before it was lifted counts no more"
 
 
 async def test_a_report_about_no_mail_of_ours_changes_nothing(sent: tuple[Notifier, str]) -> None:
