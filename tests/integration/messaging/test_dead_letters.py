@@ -192,6 +192,17 @@ async def test_a_rejected_record_is_kept_for_a_month(database: Database) -> None
         assert await dead_letters.find(tx, limit=10) == []
 
 
+async def test_a_decided_record_is_kept_for_a_month_after_the_decision(database: Database) -> None:
+    await park(database, a_record())
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE dead_letter SET parked_at = now() - interval '62 days'"))
+        await dead_letters.settle(tx, 1, state="discarded", actor="tester", note="gone")
+        assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 0
+
+        await tx.execute(text("UPDATE dead_letter_audit SET at = now() - interval '31 days'"))
+        assert await end_rows(tx, DEAD_LETTERS, dead_letters.KEPT.days, clock.now()) == 1
+
+
 async def test_text_that_postgres_cannot_hold_is_no_reason_not_to_park(database: Database) -> None:
     record = a_record(b"x", [("name\0with\ud800", b"x")])
 
