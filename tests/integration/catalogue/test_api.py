@@ -282,10 +282,6 @@ async def test_a_draft_that_is_not_valid_is_refused_by_field(
     assert field in problem(answer, 422)
 
 
-async def test_html_in_a_title_is_kept_as_the_text_it_is(an_empty_offer: str, ask: Ask) -> None:
-    assert (await drafted(ask, an_empty_offer, title="<b>IA</b> & métiers"))["title"] == "<b>IA</b> & métiers"
-
-
 # ------------------------------------------------------------------------- publish, change, cancel
 
 

@@ -18,7 +18,7 @@ from shared.events.catalogue import SessionChanged
 from shared.events.vocabulary import Format
 from shared.limits import Rate
 from tests.conftest import Ask
-from tests.integration.catalogue.browsing import HttpBrowser, created, error_of, organiser, send, upload
+from tests.integration.catalogue.browsing import organiser
 from tests.integration.catalogue.conftest import (
     ADMIN,
     BRETAGNE,
@@ -30,7 +30,7 @@ from tests.integration.catalogue.conftest import (
     problem,
     published,
 )
-from tests.integration.catalogue.importing import LINE, faults, imported, outcomes, sheet, stored
+from tests.integration.catalogue.importing import faults, imported, outcomes, sheet, stored
 
 __all__ = ["organiser"]
 
@@ -333,66 +333,10 @@ async def a_twin(ask: Ask, session_id: str) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ pages
 
 
-async def test_the_page_says_of_each_line_what_became_of_it(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    assert await outcomes(ask, sheet("BRE-1", "BRE-2")) == ["created", "created"]
-    content = sheet("BRE-1", "BRE-3") + LINE.format(reference="BRE-2", places=9, lieu="Brest").encode()
-    tried = await upload(organiser, content, essai="oui")
-    for label in ("Inchangée", "À créer, en brouillon", "À modifier"):
-        assert f">{label}<" in tried.text
-    assert changes_in(tried.text) == [("Places", "5", "9"), ("Lieu", "Rennes", "Brest")]
-    done = await upload(organiser, content)
-    for label in ("Inchangée", "Créée, en brouillon", "Modifiée"):
-        assert f">{label}<" in done.text
-    assert changes_in(done.text) == [("Places", "5", "9"), ("Lieu", "Rennes", "Brest")]
-    assert "Rien n’a changé" in (await upload(organiser, content)).text
-
-
 def changes_in(page: str) -> list[tuple[str, str, str]]:
     """What the page says of each field that is changed: its name, before, after."""
     text = re.sub(r"<span[^>]*>[^<]*</span>", "", page)
     return re.findall(r"<dt>([^<]*)</dt>\s*<dd>\s*(\S*)\s*<strong>([^<]*)</strong>", text)
-
-
-async def test_the_page_shows_what_a_colleague_changed_meanwhile_and_a_line_replaced(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    assert await outcomes(ask, sheet("BRE-1")) == ["created"]
-    content = sheet("BRE-1", places=9)
-    assert changes_in((await upload(organiser, content, essai="oui")).text) == [("Places", "5", "9")]
-    assert await outcomes(ask, sheet("BRE-1", places=30)) == ["changed"]
-    assert changes_in((await upload(organiser, content)).text) == [("Places", "30", "9")]
-
-
-async def test_the_page_warns_that_a_change_of_what_is_published_is_told(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    session_id = await published(ask, an_empty_offer)
-    tried = await upload(organiser, f"Identifiant;Lieu\n{session_id};Brest\n".encode(), essai="oui")
-    assert "les personnes inscrites seront prévenues" in tried.text
-
-
-async def test_faults_of_names_are_told_in_french_by_line(
-    organiser: HttpBrowser, an_empty_offer: str
-) -> None:
-    answer = await upload(organiser, sheet("BRE-1", "BRE-1", "É"))
-    assert "Une ligne précédente a déjà cette référence." in answer.text
-    assert "La référence a au plus 64 lettres sans accent" in answer.text
-
-
-async def test_a_reference_is_given_and_taken_away_by_the_form(
-    organiser: HttpBrowser, an_empty_offer: str
-) -> None:
-    page = await created(organiser, an_empty_offer, reference="BRE-1")
-    assert 'value="BRE-1"' in (await organiser.get(page)).text
-    second = await send(organiser, "/gestion/sessions/nouvelle", offer_id=an_empty_offer, reference="BRE 2")
-    assert "sans espace" in error_of(second, "reference")
-    other = await created(organiser, an_empty_offer, reference="BRE-2")
-    refused = await send(organiser, other, reference="BRE-1")
-    assert error_of(refused, "reference") == "Une autre de vos sessions a déjà cette référence."
-    assert (await send(organiser, page, reference="")).status_code == 303
-    assert (await send(organiser, other, reference="BRE-1")).status_code == 303
 
 
 async def test_the_example_can_be_imported(an_empty_offer: str, ask: Ask, database: Database) -> None:

@@ -6,10 +6,8 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import text, update
-from sqlmodel import col
+from sqlalchemy import text
 
-from services.catalogue.tables import OfferRow
 from shared.database import Database
 from shared.events.catalogue import BespokeRequestAnswered, SessionScheduled
 from shared.references import reference_of
@@ -17,13 +15,12 @@ from tests.integration.catalogue.browsing import (
     HttpBrowser,
     a_form,
     error_of,
-    hidden,
     log_in,
     organiser,
     send,
     unseen_fields,
 )
-from tests.integration.catalogue.conftest import ADMIN, BRETAGNE, EventsOf, in_days
+from tests.integration.catalogue.conftest import ADMIN, EventsOf, in_days
 from tests.integration.catalogue.test_bespoke import a_bespoke_request, hear
 
 __all__ = ["organiser"]
@@ -94,29 +91,6 @@ async def test_an_agreement_is_in_the_hours_of_the_session_and_may_say_when_its_
     assert scheduled.enrolment_closes_at.isoformat() == f"{day - timedelta(days=3)}T08:00:00+00:00"
 
 
-async def test_the_board_has_each_request_where_it_stands_with_who_has_it_and_what_is_next(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
-) -> None:
-    assert "Aucune collectivité" in (await organiser.get("/gestion/demandes")).text
-    first = await hear(database, a_bespoke_request(authority="Ville de Brest"))
-    await hear(database, a_bespoke_request(authority="Ville de Vannes", trainees=9))
-    await hear(database, a_bespoke_request(authority="Ville d’Ajaccio", delegation="corse"))
-    path = f"/gestion/demandes/{first}"
-    assert (await send(organiser, path, answer="qualified", **ADVISOR)).status_code == 303
-    received, qualified, *others = _columns((await organiser.get("/gestion/demandes")).text)
-    assert re.findall(r"Ville d[^<]*", received)[0] == "Ville de Vannes"
-    assert "9\u00a0personnes à former" in received
-    assert "Personne ne la suit encore" in received
-    assert re.findall(r'name="reponse" value="(\w+)">([^<]*)', received) == [
-        ("qualified", "Prendre en charge")
-    ]
-    assert "Ville de Brest" in qualified
-    assert "Suivie par Paul Petit" in qualified
-    assert re.findall(r'name="reponse" value="(\w+)"', qualified) == ["proposed"]
-    assert [column.count("<li") for column in others] == [0, 0, 0]
-    assert "Ajaccio" not in received
-
-
 async def test_the_board_has_who_waits_longest_first_and_leads_to_all_of_a_state(
     organiser: HttpBrowser, database: Database
 ) -> None:
@@ -136,70 +110,6 @@ def _columns(page: str) -> list[str]:
     return re.findall(r"<section.*?</section>", page, re.DOTALL)
 
 
-async def test_the_page_of_a_request_has_its_next_answer_or_the_chosen_one_and_its_history(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
-) -> None:
-    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-
-    async def answer_of(address: str) -> str:
-        return hidden((await organiser.get(address)).text, "answer")
-
-    assert await answer_of(path) == "qualified"
-    assert await answer_of(f"{path}?reponse=declined") == "declined"
-    assert await answer_of(f"{path}?reponse=agreed") == "qualified"  # not from where it stands
-    await send(organiser, path, answer="qualified", **ADVISOR)
-    await send(organiser, path, answer="proposed", **ADVISOR)
-    assert await answer_of(path) == "agreed"
-    await send(organiser, path, **DECLINED)
-    page = (await organiser.get(path)).text
-    assert 'name="answer"' not in page
-    (history,) = re.findall(r'<ol class="timeline">.*?</ol>', page, re.DOTALL)
-    assert re.findall(r"<strong>(.*?)</strong>", history) == [
-        "Refusée",
-        "Proposition faite",
-        "En instruction",
-        "Demande reçue",
-    ]
-    assert history.count(f"par {BRETAGNE}") == 3
-
-
-async def test_the_requests_of_another_delegation_are_not_there(
-    organiser: HttpBrowser, database: Database
-) -> None:
-    path = f"/gestion/demandes/{await hear(database, a_bespoke_request(delegation='corse'))}"
-    listed = await organiser.get("/gestion/demandes")
-    assert path not in listed.text
-    assert (await organiser.get(path)).status_code == 404
-    assert (await organiser.post(path, data={"cle": hidden(listed.text, "cle")})).status_code == 404
-
-
-async def test_an_answer_over_somebody_elses_is_not_given(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
-) -> None:
-    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    page = (await organiser.get(path)).text
-    assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
-    stale = unseen_fields(page) | DECLINED
-    assert (await organiser.post(path, data=stale)).status_code == 412
-    assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
-
-
-async def test_an_answer_mended_after_a_fault_is_still_not_given_over_somebody_elses(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
-) -> None:
-    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    page = (await organiser.get(path)).text
-    assert (await send(organiser, path, answer="proposed", **ADVISOR)).status_code == 303
-    form = unseen_fields(page) | DECLINED
-    faulty = await organiser.post(path, data=form | {"advisor_email": ""})
-    assert faulty.status_code == 422
-    mended = await organiser.post(path, data=form | {"version": hidden(faulty.text, "version")})
-    assert mended.status_code == 412
-    assert len([event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]) == 1
-    seen = await organiser.post(path, data=form | {"version": hidden(mended.text, "version")})
-    assert seen.status_code == 303
-
-
 @pytest.mark.parametrize("answer", ["qualified", "declined"])
 async def test_what_was_typed_for_an_answer_that_was_given_meanwhile_is_sent_as_no_other(
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, answer: str
@@ -215,18 +125,6 @@ async def test_what_was_typed_for_an_answer_that_was_given_meanwhile_is_sent_as_
     assert ("?reponse=proposed" in stale.text) is (answer == "qualified")
 
 
-async def test_the_history_has_every_message_with_the_answer_that_it_came_with(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
-) -> None:
-    path = f"/gestion/demandes/{await hear(database, a_bespoke_request())}"
-    await send(organiser, path, answer="proposed", message="Deux jours à Rennes.", **ADVISOR)
-    await send(organiser, path, answer="proposed", **ADVISOR)
-    await send(organiser, path, answer="proposed", message="Ou un jour à Brest.", **ADVISOR)
-    lines = _history((await organiser.get(path)).text)
-    said = [re.findall(r"<blockquote>\s*<p>(.*?)</p>", line) for line in lines]
-    assert said == [["Ou un jour à Brest."], [], ["Deux jours à Rennes."], ["Plutôt au printemps."]]
-
-
 async def test_a_refusal_says_why(
     organiser: HttpBrowser, a_bespoke_offer: str, database: Database, events_of: EventsOf
 ) -> None:
@@ -234,21 +132,6 @@ async def test_a_refusal_says_why(
     unsaid = await send(organiser, path, **DECLINED | {"message": " "})
     assert error_of(unsaid, "message") == "Ce champ est obligatoire."
     assert not [event for event in await events_of() if isinstance(event, BespokeRequestAnswered)]
-
-
-async def test_an_agreement_begins_with_the_offer_of_its_theme_and_the_places_that_were_asked_for(
-    organiser: HttpBrowser, a_bespoke_offer: str, database: Database
-) -> None:
-    asked = a_bespoke_request(trainees=12)
-    async with database.transaction() as tx:
-        await tx.execute(
-            update(OfferRow).where(col(OfferRow.offer_id) == a_bespoke_offer).values(themes=[asked.theme])
-        )
-    path = f"/gestion/demandes/{await hear(database, asked)}"
-    await send(organiser, path, answer="proposed", **ADVISOR)
-    page = (await organiser.get(path)).text
-    assert f'<option value="{a_bespoke_offer}" selected>' in page
-    assert re.search('name="capacity" type="number" value="12"', page)
 
 
 async def test_a_request_is_handed_over_to_somebody_else_whom_the_next_answer_names(

@@ -3,13 +3,10 @@
 import asyncio
 import re
 from html import unescape
-from uuid import UUID
 
 import pytest
 
-from services.catalogue.handlers import router
 from services.catalogue.service.failures import Missing, NotYours
-from shared.database import Database
 from shared.events.catalogue import (
     ReplayPublished,
     SessionCancelled,
@@ -17,8 +14,6 @@ from shared.events.catalogue import (
     SessionOpened,
     SessionScheduled,
 )
-from shared.events.enrolment import SessionOccupancyChanged
-from shared.web import french
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -33,14 +28,11 @@ from tests.integration.catalogue.browsing import (
 )
 from tests.integration.catalogue.conftest import (
     BRETAGNE,
-    SITES,
     EventsOf,
-    drafted,
     in_days,
     published,
     time_is,
 )
-from tests.support.consuming import received, take
 
 __all__ = ["organiser"]
 
@@ -65,17 +57,6 @@ async def test_a_session_is_drafted_published_changed_and_cancelled(
     assert (changed.capacity, changed.venue) == (12, "Quimper")
     page = (await organiser.get(path)).text
     assert "Une session annulée le reste" in page
-
-
-@pytest.mark.parametrize("approval", ["none", "selection"])
-async def test_it_is_said_that_who_waits_for_a_decision_hears_of_a_cancellation_or_another_date_too(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, approval: str
-) -> None:
-    path = f"/gestion/sessions/{await published(ask, an_empty_offer, approval=approval)}"
-    cancelled = await organiser.get(f"{path}/annuler")
-    postponed = await send(organiser, f"{path}/reporter", starts_at=in_days(50).strftime("%Y-%m-%dT%H:%M"))
-    for page in (cancelled.text, postponed.text):
-        assert ("attend un accord ou une sélection" in page) is (approval == "selection")
 
 
 async def test_a_session_without_a_limit_of_seats_can_be_made_and_limited(
@@ -153,56 +134,6 @@ async def test_html_that_was_typed_comes_back_as_text(organiser: HttpBrowser, an
         assert "&lt;script&gt;" in page
 
 
-async def test_a_change_over_somebody_elses_is_not_made_and_is_kept_for_another_look(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    path = await created(organiser, an_empty_offer)
-    page = (await organiser.get(path)).text
-    api_path = f"/sessions/{path.rsplit('/', 1)[1]}"
-    await ask("PATCH", api_path, by=BRETAGNE, venue="Morlaix")
-    form = unseen_fields(page) | {"title": "Un autre titre"}
-    answer = await organiser.post(path, data=form)
-    assert answer.status_code == 412
-    assert "Cette session a changé depuis" in answer.text
-    assert 'value="Un autre titre"' in answer.text
-    assert (await ask("GET", api_path, by=BRETAGNE)).json()["title"] == "L'IA à Brest"
-    again = await organiser.post(path, data=form | {"version": hidden(answer.text, "version")})
-    assert again.status_code == 303
-    shown = (await ask("GET", api_path, by=BRETAGNE)).json()
-    assert (shown["title"], shown["venue"]) == ("Un autre titre", "Morlaix")
-
-
-@pytest.mark.parametrize("button", ["publier", "annuler"])
-async def test_a_button_pressed_too_late_speaks_of_no_form_that_nobody_filled_in(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, button: str
-) -> None:
-    path = await created(organiser, an_empty_offer)
-    page = (await organiser.get(path)).text
-    await ask("PATCH", f"/sessions/{path.rsplit('/', 1)[1]}", by=BRETAGNE, venue="Morlaix")
-    form = unseen_fields(page)
-    answer = await organiser.post(f"{path}/{button}", data=form)
-    assert answer.status_code == 412
-    assert "Cette session a changé depuis" in answer.text
-    assert "vérifiez-la, puis recommencez" in answer.text
-    assert "avez saisi" not in answer.text
-    assert "diffèrent" not in answer.text
-
-
-async def test_the_past_stays_and_the_page_says_so(
-    organiser: HttpBrowser, an_empty_offer: str, events_of: EventsOf
-) -> None:
-    path = await created(organiser, an_empty_offer)
-    await send(organiser, path, f"{path}/publier")
-    before = await events_of()
-    answer = await send(organiser, path, enrolment_opens_at=in_days(2).strftime("%Y-%m-%dT%H:%M"))
-    assert error_of(answer, "enrolment_opens_at").startswith("Cette date est passée")
-    assert (await send(organiser, path, f"{path}/publier", version="x")).status_code == 412
-    twice = await organiser.get(path)
-    published_again = await organiser.post(f"{path}/publier", data=unseen_fields(twice.text))
-    assert "La session est déjà publiée." in published_again.text
-    assert await events_of() == before
-
-
 async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_api(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,37 +149,6 @@ async def test_of_a_session_that_is_over_the_presentation_may_change_as_by_the_a
         assert "La session est terminée" in refused.text
     shown = (await ask("GET", f"/sessions/{session_id}", by=BRETAGNE)).json()
     assert (shown["summary"], shown["experts"]) == ("À revoir.", ["Une juriste"])
-
-
-async def test_under_its_minimum_a_session_is_to_be_decided_on_and_everybody_sees_that_it_is_open(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rule 15. The organiser runs it by taking the minimum away."""
-    session_id = await published(ask, an_empty_offer, minimum=12)
-    counted = SessionOccupancyChanged(
-        session_id=UUID(session_id), version=1, capacity=80, enrolled=11, waiting=0, offered=0
-    )
-    await take(router, database, [received(counted)])
-    path, to_decide = f"/gestion/sessions/{session_id}", "Minimum non atteint : à décider"
-    await log_in(organiser)
-    assert to_decide not in unescape((await organiser.get(path)).text).replace("\u00a0", " ")
-    async with time_is(monkeypatch, in_days(37)):
-        await log_in(organiser)
-        for page in (path, "/gestion"):
-            assert to_decide in unescape((await organiser.get(page)).text).replace("\u00a0", " ")
-        public = (await organiser.get(f"/sessions/{session_id}")).text
-        assert "l’organisateur doit encore décider si la session a lieu" in public
-        assert (await send(organiser, path, minimum="")).status_code == 303
-        assert to_decide not in unescape((await organiser.get(path)).text).replace("\u00a0", " ")
-
-
-async def test_a_session_keeps_a_zone_that_no_delegation_has(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    session_id = await published(ask, an_empty_offer, timezone="America/New_York")
-    page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
-    assert '<option value="America/New_York" selected>' in page
-    assert page.count(" selected>") == 2  # zone, waiting list
 
 
 async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
@@ -271,15 +171,6 @@ async def test_the_list_of_a_delegation_is_filtered_by_state_and_format(
     used = re.findall(r"Retirer le filtre </span>([^<]+)<", page)
     assert used == ["Brouillon", "Rendez-vous local", "Sessions terminées comprises"]
     assert 'name="delegation"' not in page
-
-
-async def test_who_sees_every_delegation_chooses_one(
-    visit: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    await published(ask, an_empty_offer)
-    await log_in(visit, "siege")
-    assert "1 session" in (await visit.get("/gestion?delegation=bretagne")).text
-    assert "Aucune session ne correspond" in (await visit.get("/gestion?delegation=corse")).text
 
 
 async def test_a_long_list_of_a_delegation_is_walked_in_both_directions(
@@ -368,27 +259,6 @@ async def test_the_reason_of_a_cancellation_is_asked_for_and_shown(
     for page in (path, f"/sessions/{session}"):
         assert "La salle est fermée." in (await organiser.get(page)).text, page
     assert "DESCRIPTION:La salle est fermée." in (await organiser.get("/agenda.ics")).text
-
-
-async def test_a_session_that_is_over_is_not_offered_for_cancelling(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
-    assert "C’est définitif" in (await organiser.get(path)).text
-    async with time_is(monkeypatch, in_days(40.31)):
-        await log_in(organiser)
-        await _refused(organiser, path, "La session est terminée")
-
-
-async def test_whoever_cancels_a_session_under_way_is_told_to_record_attendance_first(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of whom none is recorded nothing can be recorded any more (ADR 0042)."""
-    path = f"/gestion/sessions/{await published(ask, an_empty_offer)}/annuler"
-    assert "enregistrez d’abord les présences" not in (await organiser.get(path)).text
-    async with time_is(monkeypatch, in_days(40.1)):
-        await log_in(organiser)
-        assert "enregistrez d’abord les présences" in (await organiser.get(path)).text
 
 
 async def _refused(organiser: HttpBrowser, path: str, why: str) -> None:
@@ -518,39 +388,3 @@ async def test_publishing_says_what_follows_and_saves_what_was_typed_first(
     assert (scheduled.venue, scheduled.capacity) == ("Hôtel de ville, Quimper", 12)
     again = await organiser.get(f"{path}/publier")
     assert (again.status_code, "La session est déjà publiée." in again.text) == (422, True)
-
-
-async def test_the_reason_of_a_cancellation_stays_when_a_colleague_has_just_changed_the_session(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    session_id = await published(ask, an_empty_offer)
-    path = f"/gestion/sessions/{session_id}"
-    form = unseen_fields((await organiser.get(f"{path}/annuler")).text) | {"reason": "La salle est inondée."}
-    await ask("PATCH", f"/sessions/{session_id}", by=BRETAGNE, venue="Morlaix")
-    late = await organiser.post(f"{path}/annuler", data=form)
-    assert (late.status_code, "Morlaix" in late.text) == (412, True)
-    assert "La salle est inondée.</textarea>" in late.text
-    again = await organiser.post(
-        f"{path}/annuler", data=form | {"version": hidden(late.text, "version"), "cle": form["cle"]}
-    )
-    assert again.headers["location"] == f"{path}?fait=annulee"
-
-
-async def test_a_session_is_called_by_what_tells_it_from_the_others_and_leads_to_its_people(
-    organiser: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    session_id = await published(ask, an_empty_offer, title="L’IA", venue="Mairie, 35000 Rennes")
-    draft = (await drafted(ask, an_empty_offer, title="L’IA", venue=None))["session_id"]
-    roster = f"{SITES['enrolment']}/inscriptions/gestion/sessions/"
-    day = french.local_day(in_days(40), "Europe/Paris")
-    listed = (await organiser.get("/gestion")).text
-    assert f'<a href="/gestion/sessions/{session_id}">Rennes&nbsp;· {day}</a>' in listed
-    assert f'<a href="/gestion/sessions/{draft}">En ligne&nbsp;· {day}</a>' in listed
-    assert f'<a href="{roster}{session_id}">' in listed
-    assert f"{roster}{draft}" not in listed
-    page = (await organiser.get(f"/gestion/sessions/{session_id}")).text
-    assert f"<h1>Rennes&nbsp;· {day}</h1>" in page
-    assert f"<title>Rennes&nbsp;· {day} · L’IA" in page
-    assert f'<a href="{roster}{session_id}/presence">Présence</a>' in page
-    assert f'href="/gestion/sessions/{session_id}/historique"' in page
-    assert f"{roster}{draft}" not in (await organiser.get(f"/gestion/sessions/{draft}")).text

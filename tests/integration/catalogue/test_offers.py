@@ -18,12 +18,10 @@ from shared.events.catalogue import SessionCancelled
 from tests.conftest import Ask, Eventually
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
-    error_of,
     hidden,
     log_in,
     organiser,
     send,
-    unseen_fields,
 )
 from tests.integration.catalogue.conftest import (
     ADMIN,
@@ -263,39 +261,6 @@ async def test_an_offer_is_made_and_changed_on_pages(visit: HttpBrowser, an_empt
     assert "Une heure." in (await visit.get("/offres/l-ia-et-les-finances")).text
 
 
-async def test_an_error_stands_beside_its_field_and_what_was_typed_stays(
-    visit: HttpBrowser, an_empty_offer: str
-) -> None:
-    await log_in(visit, ADMIN)
-    answer = await send(
-        visit, "/gestion/offres/nouvelle", **an_offer_form(title="", capacity="x", summary="Deux heures.")
-    )
-    assert answer.status_code == 422
-    assert error_of(answer, "title") == "Ce champ est obligatoire."
-    assert error_of(answer, "capacity").startswith("Indiquez un nombre entier de places")
-    assert "Deux heures." in answer.text
-    assert 'id="theme-enjeux-ia" name="theme-enjeux-ia" type="checkbox" value="oui" checked' in answer.text
-    taken = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(offer_id=an_empty_offer))
-    assert error_of(taken, "offer_id") == "Une offre a déjà cet identifiant."
-    reserved = await send(visit, "/gestion/offres/nouvelle", **an_offer_form(title="Nouvelle"))
-    assert "n’est pas «\u00a0nouvelle\u00a0»" in error_of(reserved, "offer_id")
-
-
-async def test_nobody_writes_over_what_another_wrote_meanwhile(
-    visit: HttpBrowser, an_empty_offer: str
-) -> None:
-    await log_in(visit, ADMIN)
-    path = f"/gestion/offres/{an_empty_offer}"
-    old = await visit.get(path)
-    assert (await send(visit, path, **an_offer_form(title="Premier"))).status_code == 303
-    from_old = unseen_fields(old.text)
-    late = await visit.post(path, data=from_old | an_offer_form(title="Second", format="local_event"))
-    assert late.status_code == 412
-    assert "Cette offre a changé depuis" in late.text
-    assert 'value="Second"' in late.text
-    assert "titre" in late.text
-
-
 async def test_a_delegation_reads_offers_and_changes_none(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
@@ -424,16 +389,6 @@ async def test_an_offer_is_taken_back_after_the_sessions_that_are_being_drafted_
         assert not taking_back.done()
     assert "Cette offre a un brouillon ou une session" in (await taking_back).text
     assert (await ask("GET", PATH)).status_code == 200
-
-
-async def test_an_organiser_takes_back_no_offer(organiser: HttpBrowser, an_empty_offer: str) -> None:
-    path = f"/gestion/offres/{an_empty_offer}"
-    page = (await organiser.get(path)).text
-    assert "Retirer" not in page
-    for way in ("retirer", "remettre"):
-        sent = await organiser.post(f"{path}/{way}", data={"cle": hidden(page, "cle"), "version": ""})
-        assert sent.status_code == 403
-    assert (await organiser.get(f"/offres/{an_empty_offer}")).status_code == 200
 
 
 async def test_a_load_leaves_an_offer_withdrawn_and_makes_no_new_session_of_it(

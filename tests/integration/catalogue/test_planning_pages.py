@@ -14,7 +14,6 @@ from tests.integration.catalogue.browsing import (
     HttpBrowser,
     a_form,
     created,
-    error_of,
     hidden,
     organiser,
     send,
@@ -134,51 +133,6 @@ async def test_what_is_only_tried_is_not_counted_as_a_change(
     assert once_more.status_code == 422
 
 
-async def test_fewer_seats_take_nobodys(
-    organiser: HttpBrowser, an_empty_offer: str, catalogue_database: Database
-) -> None:
-    path = await published_session(organiser, an_empty_offer)
-    await fill(catalogue_database, path, 9, 0)
-    said = (await send(organiser, f"{path}/places", capacity="6")).text.replace("\u00a0", " ")
-    assert "Personne ne perd sa place : il y aura 3 personnes de plus que de places" in said
-    for wrong in ("", "-1", "beaucoup"):
-        answer = await send(organiser, f"{path}/places", capacity=wrong)
-        assert answer.status_code == 422
-        assert error_of(answer, "capacity").startswith("Indiquez un nombre entier de places")
-
-
-@pytest.mark.parametrize(
-    ("enrolled", "waiting", "capacity", "sentences"),
-    [
-        (10, 1, "11", ["1 personne en attente, au plus, recevra une place", "Passer à 11 places"]),
-        (
-            1,
-            1,
-            "1",
-            ["1 prise, 0 proposée, 1 personne en attente", "1 personne reste en attente.", "1 place<"],
-        ),
-    ],
-)
-async def test_of_one_person_it_is_said_as_of_one(
-    *,
-    organiser: HttpBrowser,
-    an_empty_offer: str,
-    catalogue_database: Database,
-    enrolled: int,
-    waiting: int,
-    capacity: str,
-    sentences: list[str],
-) -> None:
-    path = await published_session(organiser, an_empty_offer, waiting_list="automatic")
-    await fill(catalogue_database, path, enrolled, waiting)
-    said = (await send(organiser, f"{path}/places", capacity=capacity)).text.replace("\u00a0", " ")
-    for sentence in sentences:
-        assert sentence in said
-    later = in_days(47).strftime("%Y-%m-%dT%H:%M")
-    said = (await send(organiser, f"{path}/reporter", starts_at=later)).text.replace("\u00a0", " ")
-    assert ("1 personne inscrite, 1 personne en attente." in said) == (enrolled == 1)
-
-
 async def test_a_wrong_number_of_a_session_without_limit_leaves_the_box_as_it_was_sent(
     organiser: HttpBrowser, an_empty_offer: str
 ) -> None:
@@ -208,27 +162,6 @@ async def test_a_session_is_postponed_with_all_that_is_to_come(
     assert (changed.starts_at - before.starts_at).days in (6, 7)
     assert changed.enrolment_closes_at > before.enrolment_closes_at
     assert changed.enrolment_opens_at == before.enrolment_opens_at
-
-
-async def test_what_changed_meanwhile_is_not_overwritten(organiser: HttpBrowser, an_empty_offer: str) -> None:
-    path = await published_session(organiser, an_empty_offer)
-    tried = await send(organiser, f"{path}/places", capacity="14")
-    form = {name: hidden(tried.text, name) for name in ("cle", "version")}
-    await send(organiser, path, venue="Quimper")
-    late = await organiser.post(f"{path}/places", data=form | {"capacity": "14", "confirmer": "oui"})
-    assert late.status_code == 412
-    assert "Rien n’a été enregistré." in late.text
-
-
-async def test_a_date_that_cannot_be_is_said_beside_the_field(
-    organiser: HttpBrowser, an_empty_offer: str
-) -> None:
-    path = await published_session(organiser, an_empty_offer)
-    edges = ("0001-02-01T10:00", "0020-02-01T10:00", "2099-12-31T23:59", "9999-12-30T10:00")
-    for wrong in ("", "demain", in_days(-3).strftime("%Y-%m-%dT%H:%M"), *edges):
-        answer = await send(organiser, f"{path}/reporter", starts_at=wrong)
-        assert answer.status_code == 422, wrong
-        assert error_of(answer, "starts_at")
 
 
 @pytest.mark.parametrize("typed", ["0001-02-01T10:00", "9999-12-30T10:00"])

@@ -15,7 +15,7 @@ from services.catalogue.rules.offers import loaded_resource_id, loaded_session_i
 from shared.database import Database
 from shared.events.catalogue import ReplayPublished, ResourcePublished, ResourceWithdrawn
 from tests.conftest import Ask
-from tests.integration.catalogue.browsing import HttpBrowser, error_of, hidden, log_in, organiser, send
+from tests.integration.catalogue.browsing import HttpBrowser, error_of, log_in, organiser, send
 from tests.integration.catalogue.conftest import (
     ADMIN,
     AS_OF,
@@ -27,9 +27,7 @@ from tests.integration.catalogue.conftest import (
     in_days,
     problem,
     published,
-    time_is,
 )
-from tests.integration.catalogue.test_history_page import text_of
 from tests.integration.catalogue.test_loading import edited
 from tests.support.catalogue import load
 
@@ -198,15 +196,6 @@ async def test_what_somebody_else_corrected_meanwhile_is_not_overwritten(ask: As
     assert (again.status_code, again.json()["version"]) == (200, 3)
 
 
-async def test_a_resource_of_others_is_not_there_to_correct(ask: Ask) -> None:
-    path = f"/resources/{await published_replay(ask)}"
-    problem(await ask("PATCH", path, by=CORSE, title="A"), 404)
-    problem(await ask("PATCH", path, title="A"), 401)
-    problem(await ask("PATCH", f"/resources/{uuid4()}", by=ADMIN, title="A"), 404)
-    problem(await ask("GET", f"/resources/{uuid4()}"), 404)
-    assert (await ask("PATCH", path, by=ADMIN, title="A")).status_code == 200
-
-
 @pytest.mark.parametrize(
     ("change", "field"),
     [({"title": None}, "title"), ({"url": "ftp://x"}, "url"), ({"kind": "dossier"}, "kind")],
@@ -269,17 +258,6 @@ async def test_what_is_published_where_a_resource_is_just_leaving_is_published_t
     assert answer.json()["url"] == REPLAY["url"]
     again = await ask("POST", "/replays", by=BRETAGNE, **REPLAY)
     assert (again.json()["url"], again.json()["resource_id"] == left) == (REPLAY["url"], False)
-
-
-async def test_what_the_offers_files_give_is_named_to_who_publishes_it_differently(
-    ask: Ask, database: Database
-) -> None:
-    resource_id = await published_replay(ask)
-    async with database.quiet_transaction() as tx:
-        await tx.execute(text("UPDATE resource SET source = 'illustrative'"))
-    answer = await ask("POST", "/replays", by=BRETAGNE, **REPLAY | {"title": "A"})
-    problem(answer, 409)
-    assert f"in the offer's files, resource {resource_id}." in answer.json()["detail"]
 
 
 async def test_what_the_offers_files_give_is_corrected_in_them(
@@ -394,85 +372,7 @@ async def test_what_the_offers_files_give_is_withdrawn_and_stays_so_when_they_ar
     problem(await ask("GET", f"/resources/{resource_id}"), 410)
 
 
-async def test_a_resource_is_withdrawn_by_its_page_once_it_was_confirmed(
-    organiser: HttpBrowser, ask: Ask, database: Database
-) -> None:
-    resource_id = await published_replay(ask)
-    path = f"/gestion/ressources/{resource_id}"
-    assert f'href="{path}/retirer" data-dialog="question"' in (await organiser.get(path)).text
-    asked = (await organiser.get(f"{path}/retirer")).text
-    form = {name: hidden(asked, name) for name in ("cle", "version")}
-    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.\n\nÀ Rennes.")
-    stale = await organiser.post(f"{path}/retirer", data=form)
-    assert (stale.status_code, "La ressource n’est pas retirée." in stale.text) == (412, True)
-    assert "<p>À Rennes.</p>" in stale.text.replace("\u00a0", " ")
-    assert "Retirer la ressource ?" in stale.text.replace("\u00a0", " ")
-    assert all(
-        unescape(stale.text).count(shown) == 1 for shown in (REPLAY["title"], REPLAY["url"], "Une journée.")
-    )
-    answer = await organiser.post(f"{path}/retirer", data=form | {"version": hidden(stale.text, "version")})
-    assert answer.headers["location"] == f"{path}?fait=retiree"
-    page = (await organiser.get(answer.headers["location"])).text
-    assert "La ressource est retirée" in page
-    assert f'href="{REPLAY["url"]}"' not in page
-    assert "Enregistrer les corrections" not in page
-    assert _history(page).startswith("Retirée")
-    assert unescape(page).count(REPLAY["title"]) == 1  # when it was published
-    assert ">Retirée<" in (await organiser.get("/gestion/ressources")).text
-    again = await organiser.post(f"{path}/retirer", data=form | {"version": "3"})
-    assert (again.status_code, "est retirée définitivement" in again.text) == (422, True)
-    assert "Retirée le" not in (await organiser.get(f"{path}/retirer")).text
-    correction = form | {"title": "Mien", "url": REPLAY["url"], "summary": ""}
-    for late in (
-        await organiser.post(f"{path}/retirer", data=form),
-        await organiser.post(path, data=correction),
-    ):
-        assert (late.status_code, "est retirée définitivement" in late.text) == (422, True)
-        assert "encore dans le formulaire" not in late.text
-    await log_in(organiser, CORSE)
-    assert (await organiser.get(f"{path}/retirer")).status_code == 404
-
-
-async def test_when_a_resource_was_put_online_and_withdrawn_is_told_by_its_organisers_clocks(
-    visit: HttpBrowser, ask: Ask, database: Database
-) -> None:
-    await log_in(visit, ADMIN)
-    answer = await ask("POST", "/replays", by=ADMIN, organiser="guyane", **REPLAY)
-    path = f"/gestion/ressources/{answer.json()['resource_id']}"
-    # Still the day before in Cayenne.
-    dated = "published_at = '2026-03-05T01:00Z', withdrawn_at = '2026-03-10T02:00Z'"
-    async with database.quiet_transaction() as tx:
-        await tx.execute(text(f"UPDATE resource SET {dated}"))
-    page = text_of((await visit.get(path)).text)
-    assert "Mise en ligne le mercredi 4 mars 2026, retirée le lundi 9 mars 2026." in page
-    listed = text_of((await visit.get("/gestion/ressources")).text)
-    assert "mercredi 4 mars 2026 Guyane" in listed
-
-
 # --------------------------------------------------------------------------------------------- by a form
-
-
-async def test_a_replay_is_corrected_from_the_page_of_its_session(
-    organiser: HttpBrowser, recorded: str, ask: Ask, events_of: EventsOf
-) -> None:
-    resource_id = await published_replay(ask, session_id=recorded)
-    path = f"/gestion/ressources/{resource_id}"
-    assert f'href="{path}"' in (await organiser.get(f"/gestion/sessions/{recorded}")).text
-    assert f'href="{path}"' in (await organiser.get("/gestion/ressources")).text
-    fields = {"title": "Revoir <b>l’IA</b>", "url": OTHER_URL, "summary": ""}
-    answer = await send(organiser, path, **fields)
-    assert answer.headers["location"] == f"{path}?fait=corrigee"
-    page = (await organiser.get(answer.headers["location"])).text
-    assert "La ressource est corrigée." in page
-    history = _history(page)
-    assert "par advisor-bretagne" in history
-    assert f"Adresse Avant : {REPLAY['url']} → ; après : {OTHER_URL}" in history
-    assert history.count("Ce qui a été enregistré") == 1  # when it was published
-    assert "<b>" not in page
-    last = (await events_of(resource_id))[-1]
-    assert isinstance(last, ReplayPublished)
-    assert (last.title, last.url, last.summary, last.version) == (fields["title"], OTHER_URL, None, 2)
-    assert "Revoir &lt;b&gt;l’IA&lt;/b&gt;" in (await organiser.get("/ressources")).text
 
 
 async def test_a_dossier_is_put_online_once_by_a_form_and_its_themes_are_corrected(
@@ -546,52 +446,6 @@ async def test_a_theme_that_the_offer_has_no_more_stays_until_it_is_taken_away(
     assert (await ask("GET", f"/resources/{resource_id}")).json()["themes"] == []
 
 
-async def test_a_replay_that_they_cannot_correct_is_shown_without_the_way_to_it(
-    organiser: HttpBrowser, recorded: str, ask: Ask, database: Database
-) -> None:
-    path, way = (
-        f"/gestion/sessions/{recorded}",
-        f"/gestion/ressources/{await published_replay(ask, session_id=recorded)}",
-    )
-    for change in ("organiser = 'corse'", "organiser = 'bretagne', source = 'illustrative'"):
-        async with database.quiet_transaction() as tx:
-            await tx.execute(text(f"UPDATE resource SET {change}"))
-        page = (await organiser.get(path)).text
-        assert (REPLAY["url"] in page, way in page) == (True, False)
-
-
-async def test_an_error_stands_beside_its_field_and_the_correction_stays_typed(
-    organiser: HttpBrowser, ask: Ask
-) -> None:
-    path = f"/gestion/ressources/{await published_replay(ask)}"
-    await published_replay(ask, url=OTHER_URL)
-    for fields, field, expected in (
-        ({"title": " ", "url": OTHER_URL, "summary": ""}, "title", "Le titre"),
-        ({"title": "Autre", "url": "ici", "summary": ""}, "url", "Indiquez une adresse"),
-        ({"title": "Autre", "url": OTHER_URL, "summary": ""}, "url", "Une autre de vos ressources"),
-    ):
-        answer = await send(organiser, path, **fields)
-        assert (answer.status_code, error_of(answer, field).startswith(expected)) == (422, True)
-        assert f'value="{fields["url"]}"' in answer.text
-
-
-async def test_a_correction_over_somebody_elses_is_kept_for_another_look(
-    organiser: HttpBrowser, ask: Ask
-) -> None:
-    resource_id = await published_replay(ask)
-    path = f"/gestion/ressources/{resource_id}"
-    page = (await organiser.get(path)).text
-    await ask("PATCH", f"/resources/{resource_id}", by=ADMIN, summary="Une journée.")
-    form = {name: hidden(page, name) for name in ("cle", "version")}
-    form |= {"title": "Mien", "url": REPLAY["url"], "summary": ""}
-    answer = await organiser.post(path, data=form)
-    assert (answer.status_code, "a changé depuis" in answer.text) == (412, True)
-    assert 'value="Mien"' in answer.text
-    assert "maintenant\u00a0: titre et présentation." in answer.text
-    again = await organiser.post(path, data=form | {"version": hidden(answer.text, "version")})
-    assert again.status_code == 303
-
-
 async def test_the_resources_of_others_are_neither_listed_nor_shown(
     visit: HttpBrowser, offer: object, ask: Ask
 ) -> None:
@@ -606,17 +460,6 @@ async def test_the_resources_of_others_are_neither_listed_nor_shown(
     shown = (await visit.get(f"/gestion/ressources/{dossier}")).text
     assert "se corrige dans les fichiers" in shown
     assert "Enregistrer les corrections" not in shown
-
-
-async def test_a_new_replay_is_led_to_the_sessions_that_are_over(
-    organiser: HttpBrowser, recorded: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = (await organiser.get("/gestion/ressources/nouvelle")).text
-    way = re.search(r'href="([^"]+)">depuis la page de la session', page)
-    assert way
-    async with time_is(monkeypatch, in_days(1)):
-        await log_in(organiser)
-        assert recorded in (await organiser.get(unescape(way[1]))).text
 
 
 async def test_who_acts_for_all_looks_for_a_resource_by_its_words_and_its_delegation(

@@ -1,7 +1,6 @@
 """A series on pages: seen before it is made, all its sessions or none, once; and templates to begin from."""
 
 import asyncio
-import re
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.pages.site import TEMPLATES
 from services.catalogue.rules.series import SeriesSession
 from services.catalogue.service import series, templates
 from services.catalogue.service.acting import Acting
@@ -19,8 +17,6 @@ from services.catalogue.service.series import SeriesRow
 from shared.auth import Principal, Role
 from shared.database import Database
 from shared.events.catalogue import SessionOpened, SessionScheduled
-from shared.web.form_errors import FormError, sentence
-from shared.web.rendering import Rendering
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import (
     HttpBrowser,
@@ -128,15 +124,6 @@ async def test_one_row_that_may_not_be_keeps_all_from_being_made(
     assert await sessions_of(ask) == []
 
 
-async def test_a_start_that_cannot_be_is_said_at_its_row(organiser: HttpBrowser, an_empty_offer: str) -> None:
-    for wrong in ("0001-02-01T10:00", "9999-12-30T10:00"):
-        page = await send(
-            organiser, PAGE, **a_series(an_empty_offer, "Brest", **{"towns-0-starts_at": wrong})
-        )
-        assert page.status_code == 422
-        assert error_of(page, "towns-0-starts_at").startswith("Indiquez une date et une heure")
-
-
 async def test_what_was_typed_after_the_preview_is_shown_again_first(
     organiser: HttpBrowser, an_empty_offer: str, ask: Ask
 ) -> None:
@@ -220,22 +207,6 @@ async def test_a_session_that_the_series_has_made_is_not_judged_again_as_a_new_o
     assert [session.exists for session in made.sessions if isinstance(session, SeriesSession)] == [
         True,
         False,
-    ]
-
-
-async def test_rows_are_added_and_taken_away_and_what_was_typed_stays(
-    organiser: HttpBrowser, an_empty_offer: str
-) -> None:
-    form = a_series(an_empty_offer, "Brest", "Quimper", "Vannes")
-    page = await send(organiser, PAGE, **form, ligne="ajouter-towns")
-    assert page.status_code == 200
-    assert 'id="towns-3-town"' in page.text
-    assert 'value="L’IA à {ville}"' in page.text
-    page = await send(organiser, PAGE, **form, ligne="retirer-towns-0")
-    assert re.findall(r'id="towns-\d-town" name="[^"]+" type="text" value="([^"]*)"', page.text) == [
-        "Quimper",
-        "Vannes",
-        "",
     ]
 
 
@@ -350,10 +321,6 @@ async def test_a_delegation_has_so_many_templates_at_most(
     await log_in(organiser, CORSE)
     other = await created(organiser, an_empty_offer)
     assert (await send(organiser, other, f"{other}/modele", modele="Journée type")).status_code == 303
-
-
-def test_the_sentence_says_how_many_templates_one_may_have() -> None:
-    assert f" {templates.MOST} modèles" in sentence(Rendering(TEMPLATES), FormError("too_many_templates"))
 
 
 async def test_templates_stand_by_name(organiser: HttpBrowser, an_empty_offer: str) -> None:

@@ -1,7 +1,6 @@
 """The form of a session, whole: its séances, reserved seats and audience, row by row and without a script."""
 
 import re
-from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.integration.catalogue.browsing import (
     send,
     unseen_fields,
 )
-from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published, time_is
+from tests.integration.catalogue.conftest import BRETAGNE, EventsOf, in_days, published
 
 __all__ = ["organiser"]
 
@@ -174,37 +173,8 @@ async def test_an_error_stands_beside_the_field_of_its_row(
     assert fields_of(answer.text)["reserved_seats-0-release_at"] == WHOLE["reserved_seats-0-release_at"]
 
 
-async def test_more_reserved_seats_than_seats_is_told_above_the_rows(
-    organiser: httpx.AsyncClient, an_empty_offer: str
-) -> None:
-    answer = await send(
-        organiser, "/gestion/sessions/nouvelle", **a_form(an_empty_offer, **WHOLE), capacity="11"
-    )
-    assert "Il y a plus de places réservées" in answer.text
-    assert '<details class="part" id="reserved_seats" open>' in answer.text
-    assert 'aria-labelledby="reserved_seats-nom" aria-describedby="reserved_seats-erreur"' in answer.text
-    assert '<a href="#reserved_seats">Places réservées\u00a0: Il y a plus' in answer.text
-
-
 def folded(page: str) -> list[str]:
     return re.findall(r'<details class="part" id="(\w+)">', page)
-
-
-async def test_what_a_session_has_not_is_folded_away_until_it_is_used_or_wrong(
-    organiser: httpx.AsyncClient, an_empty_offer: str
-) -> None:
-    parts = ["modules", "reserved_seats", "audience", "questions"]
-    new = "/gestion/sessions/nouvelle"
-    assert folded((await organiser.get(new)).text) == parts
-    more = await send(organiser, new, ligne="ajouter-modules")
-    assert folded(more.text) == parts[1:]
-    fewer = await send(organiser, new, **fields_of(more.text), ligne="retirer-modules-0")
-    assert folded(fewer.text) == parts[1:]
-    wrong = await send(organiser, new, **a_form(an_empty_offer, **{"audience-sirets": "12"}))
-    assert folded(wrong.text) == ["modules", "reserved_seats", "questions"]
-    path = await created(organiser, an_empty_offer, **WHOLE)
-    assert folded((await organiser.get(path)).text) == []
-    assert folded((await organiser.get(await created(organiser, an_empty_offer))).text) == parts
 
 
 async def test_a_row_is_added_and_taken_away_without_losing_anything_or_storing_it(
@@ -237,47 +207,6 @@ async def test_a_row_more_does_not_hide_that_somebody_else_changed_the_session(
     assert hidden(more.text, "version") == form["version"]
     assert (await organiser.post(path, data=form)).status_code == 412
     assert (await shown(ask, path))["venue"] == "Morlaix"
-
-
-async def test_what_can_change_no_more_is_shown_as_such(
-    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modules = [
-        {"title": "Matin", "starts_at": in_days(40).isoformat(), "ends_at": in_days(40.1).isoformat()},
-        {"title": "Après-midi", "starts_at": in_days(40.2).isoformat(), "ends_at": in_days(40.3).isoformat()},
-    ]
-    kept = [{"delegation": "corse", "seats": 5, "release_at": in_days(20).isoformat()}]
-    session_id = await published(ask, an_empty_offer, modules=modules, reserved_seats=kept, capacity=30)
-    path = f"/gestion/sessions/{session_id}"
-    async with time_is(monkeypatch, in_days(40) + timedelta(minutes=5)):
-        # The login has run out by then.
-        await organiser.post("/gestion/connexion", data={"jeton": BRETAGNE})
-        page = (await organiser.get(path)).text
-        readonly = set(re.findall(r'<input id="([^"]+)"[^>]* readonly', page))
-        assert {"starts_at", "modules-0-title", "modules-0-ends_at", "reserved_seats-0-seats"} <= readonly
-        assert not {"ends_at", "modules-1-title"} & readonly
-        assert "Séance 1 (commencée" in page
-        assert "Réservation 1 (libérée" in page
-        assert 'id="approval"' not in page
-        fields = fields_of(page)
-        later = fields | {"modules-1-title": "Soirée"}
-        assert (await send(organiser, path, **later)).status_code == 303
-        refused = await send(organiser, path, **later | {"modules-0-title": "Aube"})
-        assert "Ce moment est passé" in refused.text
-        more = await send(organiser, path, **later | {"reserved_seats-0-seats": "6"})
-        assert "Ce moment est passé" in more.text
-        assert [module["title"] for module in (await shown(ask, path))["modules"]] == ["Matin", "Soirée"]
-
-
-async def test_the_public_page_says_what_is_asked_of_who_enrols_and_who_reads_it(
-    organiser: httpx.AsyncClient, an_empty_offer: str, ask: Ask
-) -> None:
-    number = {"question_id": "q", "kind": "number", "label": "Combien de personnes encadrez-vous ?"}
-    questions = [{"kind": "adjustment"}, number | {"required": True}]
-    session_id = await published(ask, an_empty_offer, questions=questions)
-    page = unescape((await organiser.get(f"/sessions/{session_id}")).text).replace("\u00a0", " ")
-    assert "« De quel aménagement avez-vous besoin pour participer ? » (facultatif)" in page
-    assert "« Combien de personnes encadrez-vous ? ». Lui seul lit les réponses." in page
 
 
 async def test_what_a_session_requires_is_chosen_among_the_other_offers_and_said_on_its_page(

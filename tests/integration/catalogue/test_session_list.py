@@ -9,15 +9,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from services.catalogue.pages import browse
-from services.catalogue.service import occupancy
 from shared.database import Database
-from shared.events.enrolment import SessionOccupancyChanged
 from shared.web import labels
 from shared.web.paging import read_position, written
 from tests.conftest import Ask
 from tests.integration.catalogue.browsing import HttpBrowser
-from tests.integration.catalogue.conftest import MOOC, PUBLIC_URL, RENNES, a_draft_of, in_days, published
+from tests.integration.catalogue.conftest import MOOC, RENNES, a_draft_of, in_days, published
 from tests.integration.catalogue.public_pages import (
     MAMOUDZOU,
     LinkedPage,
@@ -72,26 +69,6 @@ async def test_a_period_finds_what_runs_through_it_or_into_it_and_nothing_that_e
     ):
         period = {"du": begin.isoformat(), "au": end.isoformat()}
         assert (str(MOOC) in await found(visitor, **period)) is inside, period
-
-
-async def test_a_search_that_is_cut_says_so(visitor: HttpBrowser) -> None:
-    expected = "Seuls les 200 premiers caractères ont été cherchés."
-    assert expected in (await read(visitor, "/sessions?recherche=" + "a" * 201)).text
-    assert expected not in (await read(visitor, "/sessions?recherche=" + "a" * 200)).text
-
-
-async def test_a_month_that_is_cut_says_so(visitor: HttpBrowser, monkeypatch: pytest.MonkeyPatch) -> None:
-    month = "/sessions?vue=calendrier"
-    assert "premières sessions de ce mois" not in (await read(visitor, month)).text
-    monkeypatch.setattr(browse, "MAX_IN_A_MONTH", 2)
-    assert "Voici les 2 premières sessions de ce mois" in (await read(visitor, month)).text
-
-
-async def test_a_page_on_paper_says_where_to_enrol_and_where_it_is(visitor: HttpBrowser) -> None:
-    text = (await visitor.get(f"/sessions/{RENNES}")).text
-    printed = re.findall(r'<p class="print">[^<]*?(https://[^<]+)</p>', text)
-    portal = f"https://portail.example.org/inscription?session={RENNES}"
-    assert printed == [portal, f"{PUBLIC_URL}/sessions/{RENNES}"]
 
 
 @pytest.mark.parametrize(
@@ -163,12 +140,6 @@ async def test_what_makes_no_sense_is_said_beside_its_field(visitor: HttpBrowser
     assert "Cette valeur n’existe pas" in page.text
 
 
-async def test_filters_out_of_sight_are_shown_when_they_are_used_or_wrong(visitor: HttpBrowser) -> None:
-    for query in ("theme=enjeux-ia", "du=2026-01-01", "au=hier", "passees=oui"):
-        assert "<details open>" in (await visitor.get(f"/sessions?{query}")).text
-    assert "<details>" in (await visitor.get("/sessions?format=webinar&recherche=ia")).text
-
-
 async def test_the_list_is_walked_in_both_directions_and_shows_the_same(visitor: HttpBrowser) -> None:
     async def walk(path: str, way: str) -> tuple[list[list[str]], str]:
         parts, following = [], path
@@ -230,87 +201,6 @@ async def test_the_map_counts_the_sessions_of_each_delegation_as_the_list_has_th
         assert re.search(rf"{name} ?{counted}", page.text), name
         assert f"/sessions?format=local_event&delegation={delegation}" in page.links
     assert "aucune session" in page.text, "a delegation without any is shown, and leads nowhere"
-
-
-async def test_the_calendar_has_the_month_and_the_ways_to_its_neighbours(
-    visitor: HttpBrowser, look: Ask
-) -> None:
-    rennes = (await look("GET", f"/sessions/{RENNES}")).json()["starts_at"]
-    month = datetime.fromisoformat(rennes).astimezone(ZoneInfo("Europe/Paris")).date().replace(day=1)
-    page = await read(visitor, f"/sessions?vue=calendrier&mois={month:%Y-%m}")
-    assert set(session_links(page)) == await found(visitor, mois=f"{month:%Y-%m}")
-    assert str(RENNES) in session_links(page)
-    after = (month + timedelta(days=31)).replace(day=1)
-    before = (month - timedelta(days=1)).replace(day=1)
-    for neighbour in (before, after):
-        assert f"/sessions?mois={neighbour:%Y-%m}&vue=calendrier" in page.links
-
-
-async def test_a_busy_day_of_the_calendar_leads_to_all_its_sessions(
-    visit: HttpBrowser, an_empty_offer: str, ask: Ask
-) -> None:
-    every = {await published(ask, an_empty_offer) for _ in range(5)}
-    await published(ask, an_empty_offer, starts_at=in_days(42).isoformat(), ends_at=in_days(42.1).isoformat())
-    page = await read(visit, "/sessions?vue=calendrier&delegation=bretagne")
-    assert len(every & set(session_links(page))) == 3
-    day = in_days(40).astimezone(ZoneInfo("Europe/Paris")).date()
-    (of_day,) = (link for link in page.links if f"du={day}&au=" in link)
-    assert of_day == f"/sessions?delegation=bretagne&du={day}&au={day}"
-    assert "2 autres sessions, " in page.text
-    assert set(session_links(await read(visit, of_day))) == every
-
-
-async def test_the_calendar_says_where_no_seat_is_left(
-    visit: HttpBrowser, an_empty_offer: str, ask: Ask, database: Database
-) -> None:
-    sessions = [await published(ask, an_empty_offer, capacity=20) for _ in range(2)]
-    async with database.transaction() as tx:
-        for session_id, enrolled in zip(sessions, (20, 19), strict=True):
-            counted = {"version": 1, "capacity": 20, "enrolled": enrolled, "waiting": 0, "offered": 0}
-            await occupancy.record(tx, [SessionOccupancyChanged(session_id=UUID(session_id), **counted)])
-    page = await read(visit, "/sessions?vue=calendrier&delegation=bretagne")
-    assert set(sessions) <= set(session_links(page))
-    assert page.text.count("· Complet") == 1
-
-
-async def test_each_filter_in_use_is_taken_off_by_its_own_link(visitor: HttpBrowser) -> None:
-    page = await read(visitor, "/sessions?format=webinar&delegation=bretagne&ouvertes=oui&recherche=ia")
-    for without in (
-        "/sessions?recherche=ia&delegation=bretagne&ouvertes=oui",
-        "/sessions?recherche=ia&format=webinar&ouvertes=oui",
-        "/sessions?recherche=ia&format=webinar&delegation=bretagne",
-        "/sessions?format=webinar&delegation=bretagne&ouvertes=oui",
-    ):
-        assert without in page.links
-    assert "Filtres (4)" in page.text
-
-
-async def test_a_session_is_told_by_its_town_and_day_and_one_online_by_its_title(
-    visitor: HttpBrowser,
-) -> None:
-    page = (await visitor.get("/sessions?recherche=rennes")).text
-    heading = re.search(rf'<h3><a href="/sessions/{RENNES}">([^<]*)<', page)
-    assert heading is not None
-    assert heading[1] == "Rennes"
-    online = (await visitor.get("/sessions?format=mooc")).text
-    heading = re.search(rf'<h3><a href="/sessions/{MOOC}">([^<]*)<', online)
-    assert heading is not None
-    assert heading[1] == "Les fondamentaux de l’IA"
-
-
-async def test_what_is_an_example_is_said_once(visitor: HttpBrowser) -> None:
-    for path in (
-        "/",
-        "/?delegation=bretagne",
-        "/sessions",
-        "/sessions?vue=calendrier",
-        "/sessions?vue=carte",
-        "/offres/ia-et-territoires",
-        "/ressources",
-        f"/sessions/{RENNES}",
-    ):
-        assert (await visitor.get(path)).text.count("Exemple") == 1, path
-    assert "Exemple" not in (await visitor.get(f"/sessions/{MOOC}")).text
 
 
 async def test_an_example_is_said_wherever_it_is_counted_or_is_another_date(
