@@ -43,7 +43,7 @@ POLICY = Policy()
 
 
 @pytest.fixture
-def kafka_of_its_own() -> Iterator[TansuBroker]:
+def empty_broker() -> Iterator[TansuBroker]:
     """A broker that holds nothing but what the test tells: extra sessions would be differences."""
     with TansuBroker.start() as broker:
         create_topics(broker)
@@ -121,11 +121,11 @@ EVENTS = "SELECT count(*) FROM outbox"
 
 
 async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
-    kafka_of_its_own: Broker,
+    empty_broker: Broker,
     enrolment_url: str,
     enrolment_database: Database,
 ) -> None:
-    database, broker = enrolment_database, kafka_of_its_own
+    database, broker = enrolment_database, empty_broker
     agents = [an_agent() for _ in range(30)]
     release = clock.now() + timedelta(days=5)
     first = [
@@ -184,9 +184,9 @@ async def test_enrolment_rebuilds_its_sessions_equal_and_goes_on_deciding(
 
 
 async def test_what_enrolment_never_heard_has_its_effects_when_the_sessions_are_rebuilt(
-    kafka_of_its_own: Broker, enrolment_url: str, enrolment_database: Database
+    empty_broker: Broker, enrolment_url: str, enrolment_database: Database
 ) -> None:
-    database, broker = enrolment_database, kafka_of_its_own
+    database, broker = enrolment_database, empty_broker
     kept, lost, agent = open_now(capacity=1), open_now(), an_agent()
     events = to_publish(kept, lost)
     await take_in(database, enrolment.router, events)
@@ -217,11 +217,11 @@ KNOWN = (
 
 
 async def test_the_notifier_knows_its_sessions_and_resources_again_and_writes_to_nobody_twice(
-    kafka_of_its_own: Broker,
+    empty_broker: Broker,
     notifier_url: str,
     notifier_database: Database,
 ) -> None:
-    database, broker = notifier_database, kafka_of_its_own
+    database, broker = notifier_database, empty_broker
     # News is what subscribers are written to about: of the one that is cancelled since there is none.
     sessions = [open_now(), open_now(format="webinar"), open_now()]
     moved = changed(sessions[0], venue="Ailleurs")
@@ -286,9 +286,9 @@ OCCUPANCY = "SELECT session_id, version, capacity, enrolled, waiting, offered FR
 
 
 async def test_the_catalogue_knows_again_how_full_its_sessions_are(
-    kafka_of_its_own: Broker, catalogue_url: str, catalogue_database: Database
+    empty_broker: Broker, catalogue_url: str, catalogue_database: Database
 ) -> None:
-    database, broker = catalogue_database, kafka_of_its_own
+    database, broker = catalogue_database, empty_broker
     ids = [uuid.uuid4() for _ in range(150)]  # more than one transaction
     events = to_publish(
         *(
