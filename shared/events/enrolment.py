@@ -131,7 +131,7 @@ class SeatNotObtained(Decision):
 
 
 class Awaiting(StrEnum):
-    """Whose agreement a pending enrolment waits for."""
+    """The agreement that a pending enrolment waits for."""
 
     EMPLOYER_APPROVAL = "employer_approval"
     SELECTION = "selection"
@@ -160,7 +160,7 @@ class EnrolmentRefused(Decision):
 
 
 class WithdrawnBy(StrEnum):
-    """Why an enrolment ended: by whom, or with the session."""
+    """The cause of the end of an enrolment."""
 
     AGENT = "agent"
     EMPLOYER = "employer"

@@ -1,7 +1,7 @@
 """Answers to requests that no decision answers. Only the portal that sent the request gets them.
 
-The types are those of enrolment, which tells portals, whichever service says it (``ce_source``): so portals
-look for one name.
+The types are those of enrolment in every service, so that portals look for one name. ``ce_source`` is the
+service.
 """
 
 from enum import StrEnum

@@ -277,7 +277,7 @@ class WaitingList(StrEnum):
 
 
 class ApprovalPolicy(StrEnum):
-    """Whose agreement an agent needs before a seat."""
+    """The agreement that an agent needs before a seat."""
 
     NONE = "none"
     EMPLOYER = "employer"

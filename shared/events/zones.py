@@ -1,4 +1,4 @@
-"""Whose clocks a delegation goes by, and which clocks there are."""
+"""Time zones: those of delegations, and any by its IANA name."""
 
 from zoneinfo import ZoneInfo
 
@@ -13,12 +13,12 @@ _OVERSEAS = {
 
 
 def zone_of(delegation: str) -> str:
-    """The time zone of a delegation's own sessions."""
+    """Return the time zone of a delegation's own sessions."""
     return _OVERSEAS.get(delegation, PARIS)
 
 
 def zone_named(name: str) -> ZoneInfo | None:
-    """The time zone of this IANA name; None where there is none."""
+    """Return the time zone with this IANA name, or None."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # none, no name, or too long for the name of a file

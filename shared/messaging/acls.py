@@ -72,7 +72,7 @@ _GROUPS = tuple(f"{service}.{topic}" for topic, settings in TOPICS.items() for s
 _HEARD = tuple(topic.value for topic, settings in TOPICS.items() if settings.listeners)
 
 _PASSED_ON = {"enrolment": _REQUESTS, "notifier": (Topic.PORTAL_AGENTS.value,)}
-"""Requests that a service publishes itself: enrolment those sent by HTTP, the notifier those of support."""
+"""Topics of requests that a service also publishes: enrolment for HTTP, the notifier for its support page."""
 
 
 def users(portals: Iterable[Portal]) -> list[User]:

@@ -98,7 +98,7 @@ def document(broker: KafkaBroker, router: Router, examples: Examples | None = No
 
 
 def portal_document(examples: Examples | None = None) -> dict[str, Any]:
-    """Return the document of a portal's side: what it sends, and what it hears. No service reads it."""
+    """Return the document of a portal's side: what it sends and reads. No service reads it."""
     messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {"Envelope": _ENVELOPE, "SignedEnvelope": _SIGNED_ENVELOPE}
     channels: dict[str, Any] = {}

@@ -233,7 +233,7 @@ async def lock(tx: Transaction, dead_letter_id: int) -> DeadLetter | None:
 
 
 async def settle(tx: Transaction, dead_letter_id: int, *, state: str, actor: str, note: str | None) -> None:
-    """Set the last state of a dead letter, ``redriven`` or ``discarded``, and log who decided."""
+    """Set the last state of a dead letter, ``redriven`` or ``discarded``, and log the actor."""
     await tx.execute(update(DeadLetterRow).where(col(DeadLetterRow.id) == dead_letter_id).values(state=state))
     await audit(tx, dead_letter_id, action=state, actor=actor, note=note)
 

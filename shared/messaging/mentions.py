@@ -42,10 +42,10 @@ def has_address(record: Record, address: str) -> bool:
 
 
 def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None = None) -> list[AgentKey]:
-    """Return the agents that a JSON value names, each once; with an address, those that have it there.
+    """Return the agents in a JSON value, each once. With an address: the agents that have this address there.
 
-    ``issuer`` is the issuer of the portal that sent the value. If it is None, the value may say who issued an
-    identifier; otherwise the issuer in the result is empty.
+    ``issuer`` is the issuer of the portal that sent the value. If it is None, the value may name the issuer
+    of an identifier; otherwise the issuer in the result is empty.
     """
     found = _objects_in(raw) if address is None else _objects_with(raw, {address})
     named = (
@@ -59,7 +59,7 @@ def agents_in(raw: bytes | str | None, issuer: str | None, address: str | None =
 def as_read_by(raw: bytes | str | None, subject: Subject, issuer: str | None) -> str:
     """Return a value as the person may read it: objects about other people are empty.
 
-    Returns "…" if the value is no JSON, since nobody knows which part is about whom.
+    Returns "…" if the value is no JSON, since any part of it may be about other people.
     """
     try:
         return json.dumps(_without_others(json.loads(raw or b"null"), subject, issuer), ensure_ascii=False)

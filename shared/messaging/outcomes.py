@@ -1,4 +1,4 @@
-"""What a portal is told about a record that no decision answers."""
+"""Answers to a portal about a record that no decision answers."""
 
 from collections.abc import Sequence
 from uuid import UUID

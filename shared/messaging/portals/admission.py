@@ -103,8 +103,8 @@ class _Rejection(Exception):
 def admit(record: Record, portals: Portals, intake_keys: Sequence[bytes]) -> Received[Event] | Rejected:
     """Read a record on a topic of portals, whatever it holds, without raising.
 
-    ``intake_keys`` are the keys of the services, for requests by HTTP and for their own requests. Only in
-    their own requests does the data say who issued an agent's id.
+    ``intake_keys`` are the keys of the services, for requests by HTTP and for their own requests. Only a
+    service's own request names the issuer of an agent's id in its data.
     """
     if _size(record) > _MAX_READ:
         return _unread(record, portals)
@@ -153,7 +153,7 @@ def admit_by_token(record: Record, portal: Portal) -> Received[Event] | Rejected
 
 
 def _unread(record: Record, portals: Portals) -> Rejected:
-    """Reject a record that is too large to be read; its headers may say who sent it."""
+    """Reject a record that is too large to be read; its headers may name the sender."""
     why = _because(RejectionCode.TOO_LARGE, _TOO_LARGE)
     try:
         envelope = read_envelope(replace(record, value=b"{}"))
