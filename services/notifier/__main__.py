@@ -12,7 +12,6 @@ import typer
 
 from services.notifier.app import DEFINITION
 from services.notifier.letters.bounces import LARGEST, Suppression
-from services.notifier.render import preview
 from services.notifier.restores import read_ended
 from services.notifier.service import bounces, mails, organisers, sender_dns
 from services.notifier.service.mails import MailDetails
@@ -30,19 +29,8 @@ mail_commands = typer.Typer(help="Mails, and what has become of them.", no_args_
 app.add_typer(mail_commands, name="mails")
 returned = typer.Typer(help="Mails that came back.", no_args_is_help=True)
 app.add_typer(returned, name="bounces")
-
-
 digests = typer.Typer(help="Who has ended the digest of a delegation.", no_args_is_help=True)
 app.add_typer(digests, name="digests")
-
-
-@app.command("preview", help="Write every letter, with sample data, to look at; needs no settings.")
-def write_preview(
-    output: Annotated[Path, typer.Option("--output", help="A folder; made if it is not there.")],
-) -> None:
-    """Render what there is."""
-    number = preview.write(output)
-    typer.echo(f"{number} letters: open {output / 'index.html'}")
 
 
 @mail_commands.command("list", help="Mails, newest first, and how many are in each state.")

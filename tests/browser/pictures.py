@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from services.notifier.render import preview
 from tests.browser.conftest import ServedCatalogue, ServedEnrolment, ServedPortal, new_tab
 from tests.browser.test_manage_enrolments import log_in
+from tests.letters.samples import samples
+from tests.letters.showing import show
 from tests.pages.served_enrolment import TOKEN
 from tests.pages.states_enrolment import MANAGE
 
@@ -68,7 +69,7 @@ def test_pictures(
         page.goto("/")
         page.locator("li", has_text="D" * 80).evaluate("row => row.remove()")  # as long as tests want it
         keep(page, "portal")
-    [letter, *_] = [sample for sample in preview.samples() if sample.template == "enrolment-confirmed"]
+    [letter, *_] = [sample for sample in samples() if sample.template == "enrolment-confirmed"]
     with screen(chromium, served.url) as page:
-        page.set_content(preview.show(letter).page)
+        page.set_content(show(letter).page)
         keep(page, "letter")

@@ -1,20 +1,20 @@
 """Letters as a phone shows them: nothing to push aside, and nothing for axe to report."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from services.notifier.letters import KINDS, Tone
-from services.notifier.render import preview
 from shared.web import tokens
 from tests.browser.conftest import new_tab, violations
+from tests.letters.samples import Sample, samples
+from tests.letters.showing import show
 
 pytestmark = pytest.mark.browser
 
 NARROW = 360
-SAMPLES = preview.samples()
+SAMPLES = samples()
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def dark(chromium: Browser) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_a_letter_fits_a_narrow_screen_and_axe_finds_nothing(tab: Page, sample: preview.Sample) -> None:
-    tab.set_content(preview.show(sample).page)
+def test_a_letter_fits_a_narrow_screen_and_axe_finds_nothing(tab: Page, sample: Sample) -> None:
+    tab.set_content(show(sample).page)
     assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW
     assert violations(tab) == []
 
@@ -43,7 +43,7 @@ BY_TONE = {KINDS[sample.template].tone: sample for sample in SAMPLES}
 
 @pytest.mark.parametrize("tone", Tone)
 def test_a_letter_of_each_tone_can_be_read_on_a_dark_screen(dark: Page, tone: Tone) -> None:
-    dark.set_content(preview.show(BY_TONE[tone]).page)
+    dark.set_content(show(BY_TONE[tone]).page)
     assert violations(dark) == []
     red, green, blue = bytes.fromhex(tokens.DARK["raised"][1:])
     ground = dark.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
@@ -51,23 +51,13 @@ def test_a_letter_of_each_tone_can_be_read_on_a_dark_screen(dark: Page, tone: To
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_a_letter_has_one_button_and_none_only_for_who_has_no_enrolments(sample: preview.Sample) -> None:
-    page = preview.show(sample).page
+def test_a_letter_has_one_button_and_none_only_for_who_has_no_enrolments(sample: Sample) -> None:
+    page = show(sample).page
     assert page.count('class="button"') in ({1} if "/mes-inscriptions/" in page else {0, 1})
 
 
 def test_a_fault_in_a_letter_would_be_found(tab: Page) -> None:
-    page = preview.show(SAMPLES[0]).page.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
+    page = show(SAMPLES[0]).page.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
     tab.set_content(page.replace("<p>", f"<p>{'W' * 60}", 1))
     assert tab.evaluate("document.documentElement.scrollWidth") > NARROW
     assert any(fault.startswith("heading-order: ") for fault in violations(tab))
-
-
-def test_the_page_to_leaf_through_letters_is_accessible_and_fits(tab: Page, tmp_path: Path) -> None:
-    preview.write(tmp_path)
-    tab.goto((tmp_path / "index.html").as_uri())
-    assert tab.locator("main iframe").count() == 2
-    for width in (NARROW, 1600):
-        tab.set_viewport_size({"width": width, "height": 740})
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert violations(tab) == []

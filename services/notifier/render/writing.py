@@ -116,12 +116,6 @@ def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
     return text, html
 
 
-def preview_page(**values: Any) -> str:
-    """The page to leaf through all letters."""
-    _, environment = _environments()
-    return environment.get_template("preview.html").render(values)
-
-
 def headline_of(name: letters.LetterType, variables: Mapping[str, Any]) -> str:
     """What a letter announces, in a few words: its block ``headline``, else its label."""
     template, _ = templates_of(name)

@@ -15,12 +15,12 @@ from local.year.script import stops
 from local.year.situations import MARK, Act, Listener, Situation
 from local.year.timeline import MISSING, UNEXPECTED, Heard, compare, parse
 from services.notifier.letters import LetterType
-from services.notifier.render import preview
-from services.notifier.render.preview import show
 from shared.events import events_on
 from shared.events.reasons import Reason
 from shared.events.topics import Topic
 from shared.events.vocabulary import Event
+from tests.letters.samples import samples
+from tests.letters.showing import show
 
 DAY = date(2025, 3, 10)
 CONFIRMED = Heard(DAY, "courriel", "inscription confirmée")
@@ -165,7 +165,7 @@ def test_a_year_that_is_not_as_expected_is_the_result_of_both() -> None:
 
 @pytest.mark.parametrize("template", LetterType)
 def test_every_letter_is_heard_in_a_situation(template: LetterType) -> None:
-    subjects = [show(sample).subject for sample in preview.samples() if sample.template is template]
+    subjects = [show(sample).subject for sample in samples() if sample.template is template]
     heard = {letter_in(subject) for subject in subjects}
     assert not heard & set(subjects), "a letter has no name in letters.yaml"
     assert heard & HEARD, "no situation hears it"

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.notifier.render.preview import Sample, samples
-from services.notifier.render.preview.files import letter_of, renderer_of
 from services.notifier.store.attempts import as_json, written
 from services.notifier.tables import MailAttemptRow
+from tests.letters.samples import Sample, samples
+from tests.letters.showing import letter_of, renderer_of
 from tests.unit.notifier.builders import MAIL_ID
 
 SAMPLES = samples()

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from services.notifier.letters import LetterContext, LetterType, NewsItem, NewsKind, NumberedSession
-from services.notifier.render import Renderer, Sender, preview
-from services.notifier.render.preview import show
+from services.notifier.render import Renderer, Sender
 from shared.references import reference_of
+from tests.letters.samples import samples
+from tests.letters.showing import show
 from tests.unit.notifier.builders import MAIL_ID, SENDER, a_mail, a_session, at, some_news, the_mooc
 from tests.unit.notifier.reading import DETAILS, body, parsed, rendered
 
@@ -224,7 +225,7 @@ def test_an_event_has_its_date_its_place_and_when_to_enrol() -> None:
 
 
 def test_other_sessions_are_proposed_with_the_place_where_one_finds_them() -> None:
-    (sample,) = [sample for sample in preview.samples() if sample.name == "annulation"]
+    (sample,) = [sample for sample in samples() if sample.name == "annulation"]
     letter = show(sample)
     address = f"https://parcours.example/sessions/{sample.others[0].session_id}"
     assert f"  {address}\n" in letter.text
@@ -271,5 +272,5 @@ def test_a_subscription_is_confirmed_until_a_moment_that_is_named() -> None:
     text = body(rendered(LetterType.CONFIRM_SUBSCRIPTION), "text/plain")
     assert "mercredi 12 mars 2025" not in text  # without a key there is no link
     template = LetterType.CONFIRM_SUBSCRIPTION
-    (sample,) = [sample for sample in preview.samples() if sample.template is template]
+    (sample,) = [sample for sample in samples() if sample.template is template]
     assert "jusqu’au mercredi 12 mars 2025 à 14\u00a0h\u00a005, heure de Paris" in show(sample).text

@@ -11,8 +11,9 @@ from dateutil.tz import tzical
 from pydantic import TypeAdapter
 
 from services.notifier.letters import KINDS, CalendarAction, LetterType, NumberedModule
-from services.notifier.render.preview import Sample, samples, show
 from shared.events.vocabulary import Format
+from tests.letters.samples import Sample, samples
+from tests.letters.showing import show
 
 WITH_CALENDAR = [
     sample

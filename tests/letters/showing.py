@@ -1,4 +1,4 @@
-"""Letters as their reader gets them, written to files, and the page to leaf through them."""
+"""Sample letters as their reader gets them."""
 
 import base64
 import email.policy
@@ -6,15 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from services.notifier.letters import EnrolmentState, LetterContext, LetterType, Mail
 from services.notifier.render import Renderer, Sender
-from services.notifier.render.preview.samples import Sample, samples
-from services.notifier.render.writing import preview_page
 from shared.web.links import Links, Purpose
+from tests.letters.samples import Sample
 
 _ENROLMENT = UUID("0b7a4e52-58f3-4d0e-8a51-9f2f2b6a6c01")
 _MAIL = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
@@ -22,17 +20,15 @@ _MAIL = UUID("d2719a4e-3b53-4a52-9d53-2b8f7f6f3a90")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A letter as its reader gets it, with what it does to their calendar."""
+    """The parts of a letter: ``page`` is its HTML, with the images inside."""
 
     subject: str
     text: str
     page: str
     calendars: tuple[str, ...]
-    message: bytes
 
 
 def renderer_of(sample: Sample) -> Renderer:
-    """What writes the letter."""
     sender = Sender(
         "CNFPT", "formations@cnfpt.example", "formations@cnfpt.example", "https://parcours.example"
     )
@@ -41,7 +37,7 @@ def renderer_of(sample: Sample) -> Renderer:
 
 
 def letter_of(sample: Sample) -> tuple[Mail, LetterContext]:
-    """The letter as it comes out of the queue."""
+    """Return the mail as it comes out of the queue, and what is known of its session and reader."""
     about_session = sample.session is not None and sample.template not in (
         LetterType.BESPOKE_ANSWERED,
         LetterType.MINIMUM_MISSED,
@@ -80,7 +76,6 @@ def letter_of(sample: Sample) -> tuple[Mail, LetterContext]:
 
 
 def show(sample: Sample) -> Shown:
-    """The letter, rendered as the queue would."""
     outgoing = renderer_of(sample).render(*letter_of(sample))
     message = message_from_bytes(outgoing.content, _class=EmailMessage, policy=email.policy.default)
     bodies: defaultdict[str, list[str]] = defaultdict(list)
@@ -94,26 +89,10 @@ def show(sample: Sample) -> Shown:
     [text], [page] = bodies["text/plain"], bodies["text/html"]
     for named, image in images.items():
         page = page.replace(named, image)
-    return Shown(str(message["Subject"]), text, page, tuple(bodies["text/calendar"]), outgoing.content)
+    return Shown(str(message["Subject"]), text, page, tuple(bodies["text/calendar"]))
 
 
 def _content(part: Any) -> str:
     content = part.get_content()
     text: str = content if isinstance(content, str) else content.decode()
     return text.replace("\r\n", "\n")
-
-
-def write(directory: Path) -> int:
-    """Write every letter and the page to leaf through; how many letters."""
-    directory.mkdir(parents=True, exist_ok=True)
-    letters = {sample.name: show(sample) for sample in samples()}
-    for name, letter in letters.items():
-        (directory / f"{name}.txt").write_text(letter.text)
-        (directory / f"{name}.html").write_text(letter.page)
-        (directory / f"{name}.eml").write_bytes(letter.message)
-        for number, calendar in enumerate(letter.calendars):
-            # iCalendar's lines end with CRLF (RFC 5545, 3.1).
-            file = directory / (f"{name}-{number + 1}.ics" if number else f"{name}.ics")
-            file.write_bytes(calendar.replace("\n", "\r\n").encode())
-    (directory / "index.html").write_text(preview_page(letters=letters))
-    return len(letters)

@@ -16,8 +16,8 @@ from services.notifier.letters import (
     NumberedSession,
     Standing,
 )
-from services.notifier.render.preview.sessions import event, inet, mooc, webinar
 from shared.events.reasons import Reason
+from tests.letters.sessions import event, inet, mooc, webinar
 
 NOW = datetime(2025, 3, 10, 13, 5, 30, tzinfo=UTC)
 _EVENT, _MOOC, _INET, _WEBINAR = event(), mooc(), inet(), webinar()

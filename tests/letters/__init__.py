@@ -1,0 +1,1 @@
+"""Every letter with sample data, and its golden file."""
