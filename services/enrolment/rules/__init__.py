@@ -1,9 +1,8 @@
-"""Who gets a seat. Pure and total: requests and numbers in, decisions out, no clock, no I/O.
+"""The rules of seats. Pure and total: requests and numbers in, decisions out, no clock, no I/O.
 
-``requests`` are what is requested, ``states`` where an enrolment may stand. ``eligibility`` says what one
-request deserves; ``seats`` and ``waiting_list`` are what there is to give, ``holds`` until when an offer
-stands. A ``session_roster`` is one session while it is decided upon, the only place where seats and the
-waiting list change. On it ``answering`` answers requests, ``session_changes`` follows the catalogue and
-``expiry`` the clock; in ``organising`` organisers rank and prioritise, in ``attendance`` is who came.
-Rules are numbered as in the domain's list.
+``requests`` and ``states`` are the vocabulary. ``eligibility`` judges one request. ``seats`` and
+``waiting_list`` are what a session has to give, ``holds`` the end of offers. A ``session_roster`` is one
+session while requests are decided: seats and waiting list change only there. ``answering`` processes
+requests, ``session_changes`` follows the catalogue, ``expiry`` the clock. ``organising`` has the acts of
+organisers, ``attendance`` the attendance. Rules have the numbers of docs/domain.md.
 """

@@ -1,4 +1,4 @@
-"""The times at which agents take part, so that nobody is enrolled in two places at once (off by default)."""
+"""When agents take part in sessions, so that nobody has two seats at the same time (off by default)."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -13,22 +13,21 @@ _Times = tuple[tuple[datetime, datetime], ...]
 
 @dataclass(slots=True)
 class AgentSchedule:
-    """The live enrolments in all sessions of the agents whom a batch concerns."""
+    """The live enrolments of a batch's agents in all sessions."""
 
     _entries: dict[AgentKey, dict[UUID, _Times]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, agent: AgentKey, session: SessionState) -> None:
-        """Enter a session in which the agent is enrolled, waits, or is pending."""
+        """Add a session in which the agent is enrolled, waits, or is pending."""
         self._entries[agent][session.session_id] = _times(session)
 
     def remove(self, agent: AgentKey, session: SessionState) -> None:
-        """Remove a session in which the agent no longer takes part."""
         self._entries[agent].pop(session.session_id, None)
 
     def overlaps(self, agent: AgentKey, session: SessionState, leaves: UUID | None = None) -> bool:
-        """Whether the agent takes part in another session while this one is on.
+        """Return whether the agent takes part in another session at the same time.
 
-        ``leaves``: a session that they give up for it, which does not count.
+        ``leaves`` does not count: the agent gives it up.
         """
         times = _times(session)
         return any(
@@ -41,7 +40,10 @@ class AgentSchedule:
 
 
 def _times(session: SessionState) -> _Times:
-    """Return the start and end of each module, or of the session. A MOOC is followed at any time: none."""
+    """Return the start and end of each module, or of the session.
+
+    A MOOC has none: agents follow it at any time.
+    """
     if session.format is Format.MOOC:
         return ()
     if session.modules:

@@ -1,7 +1,7 @@
-"""The answers to requests for sessions: in order of receipt, exactly one each.
+"""Processes requests in order of receipt, with exactly one result each.
 
-Of one agent ``seat_requests`` decides, of several ``group_requests`` and ``nominations``, of an enrolment
-that there is ``about_enrolments``.
+``seat_requests`` decides about one agent, ``group_requests`` and ``nominations`` about several,
+``about_enrolments`` about an existing enrolment.
 """
 
 from collections import Counter
@@ -40,9 +40,9 @@ from shared.events.reasons import Reason
 
 
 def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -> None:
-    """Answer ``requests``, which are in order of receipt, at the moment of the rosters of their sessions.
+    """Process ``requests``, given in order of receipt, at the moment of their rosters.
 
-    Offers whose time is over are not ended here: an answer that was given in time may still be unread.
+    Expired offers are not ended here: a reply that was sent in time may still be unread.
     """
     for roster in rosters.values():
         promote(roster)
@@ -65,7 +65,7 @@ def decide(rosters: Mapping[UUID, SessionRoster], requests: Sequence[Request]) -
 def _outcomes(
     roster: SessionRoster, request: RequestInSession, numbers: dict[str, int | str | None]
 ) -> list[StateAndReason]:
-    """Answer a request in its session. Adds to ``numbers`` what else it was decided by."""
+    """Process a request in its session. Adds to ``numbers`` the figures behind the decision."""
     match request:
         case SeatRequest(by_hand=ByHand() as by_hand):
             numbers |= {"author": by_hand.author, "above_capacity": by_hand.above_capacity}
@@ -105,7 +105,7 @@ def _outcomes(
 def _result(
     request: Request, outcomes: Sequence[StateAndReason], numbers: dict[str, int | str | None]
 ) -> RequestResult:
-    """Return the one answer to a request. About several agents, it counts them by outcome."""
+    """Return the one result of a request. For several agents it counts them by state."""
     if len(outcomes) == 1:
         state, reason = outcomes[0]
         return RequestResult(request, state, reason, numbers)

@@ -1,4 +1,4 @@
-"""Attendance: what is recorded of an agent at the modules of a session, and what follows from it."""
+"""Attendance at the modules of a session, and its consequences."""
 
 from services.enrolment.rules.enrolments import Enrolment
 from services.enrolment.rules.session_roster import SessionRoster
@@ -7,17 +7,17 @@ from shared.events.enrolment import Attendance, AttendanceRecorded
 
 
 def has_begun(roster: SessionRoster, module: int) -> bool:
-    """Return whether a module, counted from 0, has begun, and had before the session was cancelled."""
+    """Return whether a module, counted from 0, began before any cancellation of the session."""
     modules = roster.session.modules
     starts_at = modules[module].starts_at if modules else roster.session.starts_at
     return starts_at <= (roster.now if roster.cancelled_at is None else min(roster.now, roster.cancelled_at))
 
 
 def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
-    """Return the state that follows from the attendance recorded for an enrolment.
+    """Return the state that follows from the recorded attendance.
 
-    A certificate is due to whoever attended a module, once attendance is known for every module. One
-    that the session has no more counts for nothing, nor does one that its cancellation prevented.
+    An agent who attended a module gets a certificate once the attendance of every module is known. Modules
+    that were dropped or cancelled do not count.
     """
     recorded = roster.attendance.get(enrolment.enrolment_id, {})
     modules = modules_held(roster)
@@ -33,7 +33,7 @@ def state_by_attendance(roster: SessionRoster, enrolment: Enrolment) -> State:
 
 
 def modules_held(roster: SessionRoster) -> list[int]:
-    """Return the modules that take place, counted from 0: of a cancelled session those that had begun."""
+    """Return the modules that take place, counted from 0. A cancelled session keeps those that had begun."""
     modules = range(max(1, len(roster.session.modules)))
     return [module for module in modules if roster.cancelled_at is None or has_begun(roster, module)]
 
@@ -45,7 +45,7 @@ def publish_attendance(
     attendance: Attendance,
     **added: int | str | None,
 ) -> None:
-    """Move an enrolment to where recorded attendance leads it, and publish that at one module."""
+    """Move an enrolment to the state of its attendance, and publish the attendance at one module."""
     after = roster.move(before, state_by_attendance(roster, before), Cause.ATTENDANCE)
     roster.add_numbers(**added, module=module + 1, attendance=attendance)
     certified = after.state is State.CERTIFIED and before.state is not State.CERTIFIED

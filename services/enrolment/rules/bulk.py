@@ -1,4 +1,4 @@
-"""What an organiser's action on several enrolments of a session would come to, before it is done. Pure."""
+"""The consequences of an organiser's action on several enrolments, before it is done. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.events.vocabulary import WaitingList
 
 
 class BulkAction(StrEnum):
-    """What is done with each of those who are chosen."""
+    """What is done with each chosen enrolment."""
 
     WITHDRAW = "withdraw"
     PRIORITISE = "prioritise"
@@ -23,7 +23,7 @@ class BulkAction(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """Why an action is not possible for one of those who are chosen."""
+    """Why an action is not possible for a chosen enrolment."""
 
     HAS_ENDED = "has_ended"
     HAS_STARTED = "has_started"
@@ -34,10 +34,10 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BulkConsequences:
-    """For whom the action is possible, for whom not and why, and what follows for others.
+    """For which enrolments the action is possible, for which not and why, and what follows for others.
 
-    ``seats_freed`` counts seats that are given up, held offers among them; ``to_serve`` who of the line is
-    served at most: reservations, quotas and groups may have fewer served.
+    ``seats_freed`` counts released seats and offers. ``to_serve`` is the most agents in line who get one:
+    reservations, quotas and groups may leave fewer.
     """
 
     possible: Sequence[RosterLine]
@@ -49,7 +49,7 @@ class BulkConsequences:
 def consequences(
     session: SessionState, lines: Sequence[RosterLine], action: BulkAction, waiting: int, now: datetime
 ) -> BulkConsequences:
-    """Return what an action on these lines would come to; ``waiting`` counts all who wait."""
+    """Return the consequences of an action on these lines. ``waiting`` counts the whole waiting list."""
     obstacles = [(line, _obstacle(session, line.enrolment, action, now)) for line in lines]
     possible = [line for line, obstacle in obstacles if obstacle is None]
     leave = possible if action in (BulkAction.WITHDRAW, BulkAction.MOVE) else []

@@ -1,4 +1,4 @@
-"""Whether a request is granted. Every refusal is a value (rules 1 to 8, 14, 16, 18, 22)."""
+"""Judges requests. Every refusal is a value (rules 1 to 8, 14, 16, 18, 22)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +14,11 @@ from shared.events.vocabulary import Agent, Format, Status, WaitingList
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request is refused for this reason."""
-
     reason: Reason
 
 
 class Granted(StrEnum):
-    """The request is granted in one of four ways."""
+    """The four ways to grant a request."""
 
     SEAT = "seat"
     PLACE_IN_LINE = "place_in_line"
@@ -29,7 +27,6 @@ class Granted(StrEnum):
 
     @property
     def state(self) -> State:
-        """The first state of the enrolment."""
         return _STATES[self]
 
 
@@ -43,13 +40,12 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What decides whether one agent can get a seat in one session.
+    """The facts that decide whether one agent can get a seat in one session.
 
-    ``seat_is_free``: there is a seat that the agent may take, and that nobody on the waiting list may take.
-    ``is_live``: the agent has an enrolment in the session already. ``quota_is_reached``: the agent's
-    authority has all the seats that it may have. ``overlaps``: the agent takes part in another session at
-    the same time. ``line_is_over``: the waiting list has ended, and gives no seat any more.
-    ``lacks_prerequisite``: the agent has no certificate of the offer that this session requires.
+    ``seat_is_free``: the agent may take a seat that nobody on the waiting list may take. ``is_live``: the
+    agent has a live enrolment in the session. ``quota_is_reached``: the agent's authority has all its seats.
+    ``overlaps``: the agent takes part in another session at the same time. ``line_is_over``: the waiting
+    list has ended. ``lacks_prerequisite``: the agent has no certificate of the required offer.
     """
 
     seat_is_free: bool
@@ -70,12 +66,12 @@ def judge(
     by_officer: bool = False,
     by_hand: bool = False,
 ) -> Granted | Refused:
-    """Grant a request for a seat, or refuse it.
+    """Grant or refuse a request for a seat.
 
-    ``received_at``: when the broker received the request, or our API where it came by HTTP; the deadline is
-    judged by it, not by when we read it. ``approved``: the employer has agreed. ``by_officer``: the
-    authority's training officer named the agent, which a bespoke session needs (rule 14). ``by_hand``: the
-    organiser enrols the agent, which is possible until the session is over (rule 22).
+    ``received_at`` is when the broker, or our HTTP API, received the request: the deadline is judged by it.
+    ``approved``: the employer has agreed. ``by_officer``: the authority's training officer named the agent,
+    which a bespoke session needs (rule 14). ``by_hand``: an organiser enrols the agent, which is possible
+    until the session is over (rule 22).
     """
     refused = _judge_status(session)
     if refused is not None:
@@ -101,7 +97,10 @@ def judge(
 
 
 def judge_by_hand(session: SessionState, now: datetime) -> Refused | None:
-    """Why an organiser can enrol nobody in the session now, or None; `judge` says whom they can (rule 22)."""
+    """Return why an organiser can enrol nobody in the session now, or None (rule 22).
+
+    `judge` decides about each agent.
+    """
     refused = _judge_status(session) or _judge_moment(session, now, by_hand=True)
     if refused is None and session.format is Format.BESPOKE:
         return Refused(Reason.NOT_NOMINATED)
@@ -122,7 +121,7 @@ def _judge_moment(session: SessionState, received_at: datetime, *, by_hand: bool
 
 
 def judge_place(session: SessionState, availability: Availability) -> Granted | Refused:
-    """Grant a seat or a place in line to an agent who may enrol, or refuse both."""
+    """Grant an eligible agent a seat or a place in line, or refuse."""
     if availability.quota_is_reached:
         return Refused(Reason.QUOTA_REACHED)
     if availability.seat_is_free:
@@ -133,7 +132,7 @@ def judge_place(session: SessionState, availability: Availability) -> Granted | 
 
 
 def is_in_audience(audience: Audience, agent: Agent) -> bool:
-    """Whether the session is meant for this agent: by function, authority and delegation."""
+    """Return whether the session is for the agent's function, authority and delegation."""
     return (
         (not audience.functions or agent.function in audience.functions)
         and (not audience.sirets or agent.employer.siret in audience.sirets)
@@ -142,16 +141,18 @@ def is_in_audience(audience: Audience, agent: Agent) -> bool:
 
 
 def takes_nominations(session: SessionState, siret: str) -> bool:
-    """Whether this authority says who takes part in the session (rule 14)."""
+    """Return whether this authority nominates the participants of the session (rule 14)."""
     return session.format is Format.BESPOKE and siret in session.audience.sirets
 
 
 def judge_withdrawal(
     session: SessionState, latest: Enrolment | None, received_at: datetime
 ) -> Refused | None:
-    """Why a withdrawal is refused, or None (rules 8 and 13). ``latest`` is the agent's last enrolment there.
+    """Return why a withdrawal is refused, or None (rules 8 and 13).
 
-    Once attendance is recorded it is too late, even for a withdrawal that was sent before the start.
+    ``latest`` is the agent's last enrolment there.
+
+    Once attendance is recorded a withdrawal is too late, even if it was sent before the start.
     """
     if latest is None or not latest.state.is_live:
         return Refused(Reason.NOT_ENROLLED)
@@ -164,10 +165,10 @@ def judge_withdrawal(
 def judge_swap(
     session: SessionState, latest: Enrolment | None, received_at: datetime, there: Granted | Refused
 ) -> Refused | None:
-    """Why an agent does not move to another session, or None (rule 18).
+    """Return why an agent does not move to another session, or None (rule 18).
 
-    ``latest`` is their last enrolment in the session they are in, ``there`` what a new request gets in the
-    other: nothing but a seat there is worth the one they have.
+    ``latest`` is the agent's last enrolment in the present session. ``there`` is what a new request gets in
+    the other session: the agent only moves for a seat.
     """
     if latest is None or not latest.state.has_seat:
         return Refused(Reason.NOT_ENROLLED)
@@ -187,9 +188,9 @@ _INSTEAD_OF_A_SEAT = {
 def judge_approval(
     session: SessionState, latest: Enrolment | None, received_at: datetime, *, granted: bool
 ) -> Refused | None:
-    """Why a decision of the employer comes to nothing, or None (rule 5).
+    """Return why an employer's decision has no effect, or None (rule 5).
 
-    An agreement that comes late is late also once the enrolment has ended for want of it.
+    A late agreement is refused as late even if the enrolment has ended without it.
     """
     is_late = granted and received_at >= session.enrolment_closes_at
     if session.status is Status.CANCELLED:
@@ -205,7 +206,7 @@ def judge_approval(
 
 
 def judge_reply(session: SessionState, latest: Enrolment | None, answer: OfferAnswer) -> Refused | None:
-    """Why an answer to an offer comes to nothing, or None (rule 2)."""
+    """Return why a reply to an offer has no effect, or None (rule 2)."""
     if session.status is Status.CANCELLED:
         return Refused(Reason.SESSION_CANCELLED)
     if latest is None or latest.hold_until is None:

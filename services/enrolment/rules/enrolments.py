@@ -1,4 +1,4 @@
-"""One agent's enrolment in one session, its changes, and what every event says of it."""
+"""One agent's enrolment in one session, its changes, and the common members of its events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ Place = tuple[int, int]
 class Enrolment:
     """One agent's enrolment in one session.
 
-    ``ticket`` sorts by time of receipt (a refused one has none), ``priority`` puts it before lower ones in
-    line. ``hold_until`` is the end of its offer, and stays when the offer is over. ``waits_together``: it
-    waits, or waited, as one place with all that have its ticket (rule 17).
+    ``ticket`` sorts by time of receipt; a refused enrolment has none. ``priority`` puts it before lower ones
+    in line. ``hold_until`` is the end of its offer, and stays after the offer. ``waits_together``: it waits,
+    or waited, as one place with all enrolments of its ticket (rule 17).
     """
 
     enrolment_id: UUID
@@ -49,15 +49,13 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentInSession:
-    """An enrolment with its session."""
-
     enrolment: Enrolment
     session: SessionState
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentChange:
-    """One change of an enrolment after its beginning: how it is since, why, and by which numbers."""
+    """One change of an enrolment: the new state, the cause, and the figures behind it."""
 
     enrolment: Enrolment
     cause: Cause
@@ -66,8 +64,6 @@ class EnrolmentChange:
 
 
 class DecisionMembers(TypedDict):
-    """The members of every decision."""
-
     enrolment_id: UUID
     version: int
     request_id: UUID | None
@@ -80,10 +76,10 @@ class DecisionMembers(TypedDict):
 def decision_members(
     enrolment: Enrolment, session_version: int, request: RequestKey | None
 ) -> DecisionMembers:
-    """Return the members that every decision about this enrolment has.
+    """Return the common members of decisions about this enrolment.
 
-    ``session_version``: the state of the session it is taken on, 0 where none is known. ``request``: the one
-    that it answers, None where it answers none.
+    ``session_version`` is the state of the session behind the decision, 0 if unknown. ``request`` is the
+    request that the decision answers, if any.
     """
     return {
         "enrolment_id": enrolment.enrolment_id,
@@ -107,8 +103,7 @@ def new_enrolment(
 ) -> Enrolment:
     """Return the enrolment that a request begins for one of its agents.
 
-    Its id follows from who sent the request, its id and the agent: it is the same however often the request
-    is decided.
+    Its id derives from the request's source and id and the agent, so deciding again gives the same id.
     """
     # None of the parts but the last has a space.
     name = f"{request.request_id.hex} {agent.issuer} {agent.agent_id} {request.source}"
@@ -127,12 +122,12 @@ def new_enrolment(
 
 
 def refused_enrolment(request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
-    """Return the enrolment that a refused request leaves behind for one of its agents."""
+    """Return the enrolment that a refused request leaves for one of its agents."""
     return new_enrolment(request, agent, State.REFUSED, reason=reason)
 
 
 def refusal_event(enrolment: Enrolment, session_version: int, request: RequestKey | None) -> EnrolmentRefused:
-    """Return the event about a refused enrolment. Raises ``ValueError`` for one without a reason."""
+    """Return the event of a refused enrolment. Raises ``ValueError`` without a reason."""
     if enrolment.reason is None:
         raise ValueError("only a refused enrolment has a reason")
     members = decision_members(enrolment, session_version, request)

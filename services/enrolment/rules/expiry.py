@@ -1,4 +1,4 @@
-"""What time ends in a session: offers, waiting for an agreement, the waiting list, enrolment itself."""
+"""What time ends in a session: offers, pending approvals, the waiting list, enrolment itself."""
 
 from datetime import datetime
 from typing import TypedDict
@@ -12,7 +12,7 @@ from shared.events.reasons import Reason
 
 
 class _About(TypedDict):
-    """What every notice says of its session."""
+    """The common members of notices about a session."""
 
     session_id: UUID
     session_version: int
@@ -20,12 +20,11 @@ class _About(TypedDict):
 
 
 def expire(roster: SessionRoster, until: datetime) -> None:
-    """End what is over: offers without an answer, pending enrolments without a decision, waiting.
+    """End offers without a reply, pending enrolments without a decision, and waiting.
 
-    At the close of enrolment it tells the organiser what is to be decided.
-
-    ``until``: the moment by which every answer given in time has been read. Needs those offers and
-    pending enrolments in ``latest``. Of a waiting list it ends the part that is loaded.
+    At the close of enrolment the organiser is told what to decide. ``until`` is the moment by which every
+    reply given in time has been read. Needs those offers and pending enrolments in ``latest``. Ends the
+    loaded part of a waiting list.
     """
     over = until - roster.policy.grace
     for offer in roster.in_state(State.OFFERED):
@@ -48,17 +47,17 @@ def expire(roster: SessionRoster, until: datetime) -> None:
 
 
 def _end_line(roster: SessionRoster) -> None:
-    """Tell those who wait, of those that are loaded, that they have no seat (rule 10)."""
+    """Tell the loaded waiting agents that they get no seat (rule 10)."""
     for waiting in list(roster.waiting_list):
         ended = roster.move(waiting, State.NOT_OBTAINED, Cause.LINE_ENDED)
         roster.publish(SeatNotObtained(**roster.members(ended)))
 
 
 def _close(roster: SessionRoster) -> None:
-    """Tell the organiser if fewer take part than the session needs, and if candidates are to be ranked.
+    """Tell the organiser about a missed minimum and about candidates to rank.
 
-    That is all that follows. For the minimum, who may still have a seat counts: by an offer or by the
-    selection. Needs the candidates in ``latest``.
+    For the minimum, agents who may still get a seat count: by an offer or by the selection. Needs the
+    candidates in ``latest``.
     """
     session, seats = roster.session, roster.seats
     candidates = len(roster.in_state(State.PENDING_SELECTION))

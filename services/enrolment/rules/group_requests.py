@@ -22,10 +22,10 @@ from shared.events.vocabulary import Agent, WaitingList
 
 
 def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndReason]:
-    """Answer for each agent in the order given, or grant all or nobody (rule 6).
+    """Decide for each agent in the order given, or for all together (rule 6).
 
-    A group is requested by the training officer, who approves for the employer, and may name who takes part
-    in a bespoke session.
+    The training officer asks for a group. The officer approves for the employer, and may nominate for a
+    bespoke session.
     """
     agents = agents_once(request)
     if not request.all_or_nothing:
@@ -50,7 +50,7 @@ def decide_group(roster: SessionRoster, request: GroupRequest) -> list[StateAndR
 def _verdicts_together(
     roster: SessionRoster, request: GroupRequest, agents: Sequence[Agent]
 ) -> Iterator[Granted | Refused]:
-    """Yield what each would get after those before them, on a copy of the seats: nothing is taken yet."""
+    """Yield the verdict of each agent after the agents before, on a copy of the seats."""
     seats = roster.seats
     trial = seats.copy()
     roster.seats = trial
@@ -73,7 +73,7 @@ def _verdicts_together(
 
 
 def _does_not_count(roster: SessionRoster, request: GroupRequest, agent: Agent) -> bool:
-    """Whether an agent stands in nobody's way: has a seat already, or where all may wait is live already."""
+    """Return whether the group's verdict ignores an agent who has a seat or, if all may wait, is live."""
     latest = roster.latest.get(agent.key)
     if latest is None:
         return False
@@ -84,9 +84,9 @@ _ALREADY_ENROLLED = Refused(Reason.ALREADY_ENROLLED)
 
 
 def _may_wait(roster: SessionRoster, agents: Sequence[Agent], verdicts: Sequence[Granted | Refused]) -> bool:
-    """Whether those of a group who are new may wait as one place (rule 17).
+    """Return whether the new agents of a group may wait as one place (rule 17).
 
-    Each would have a seat or a place alone, but for the quota of the moment, and all could sit in the empty
+    Each must get a seat or a place alone, apart from the present quota, and all must fit in the empty
     session.
     """
     session = roster.session
@@ -109,9 +109,9 @@ def _wait_together(
     agents: Sequence[Agent],
     verdicts: Sequence[Granted | Refused],
 ) -> list[StateAndReason]:
-    """Have those of a group who are new wait as one place; it may keep the seats that are free from now.
+    """Let the new agents of a group wait as one place, which may keep seats that are free from now on.
 
-    Who is the only one waits as anybody does.
+    A single new agent waits as usual.
     """
     number = sum(verdict != _ALREADY_ENROLLED for verdict in verdicts)
     ticket = roster.draw_ticket(request.received_at) if number > 1 else None
@@ -131,5 +131,5 @@ def _wait_together(
 
 
 def _bars_the_agent(verdict: Granted | Refused) -> bool:
-    """Whether the agent would be refused alone too, for another reason than a lack of seats."""
+    """Return whether the agent would be refused alone too, and not for lack of seats."""
     return isinstance(verdict, Refused) and not verdict.reason.refusal.lacks_seat

@@ -1,4 +1,4 @@
-"""Who was enrolled together, as a group or by an authority's list, as organisers read it. Pure."""
+"""Agents enrolled together, by a group request or a list of trainees, as organisers see them. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.enrolment.rules.requests import GroupRequest, Nomination, RequestK
 
 
 class GroupKind(StrEnum):
-    """What several were enrolled by; the values are the names of their requests."""
+    """The request that enrolled several agents. The values are the names of requests."""
 
     GROUP = GroupRequest.__name__
     LIST = Nomination.__name__
@@ -18,7 +18,7 @@ class GroupKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BegunTogether:
-    """An enrolment that a request for several began."""
+    """An enrolment that a request for several agents began."""
 
     enrolment: Enrolment
     kind: GroupKind
@@ -35,9 +35,9 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedList:
-    """When the last list of trainees of an authority was received.
+    """When the last list of an authority was received.
 
-    ``authority`` is its name as its trainees have it; None: nobody who works there is known.
+    ``authority`` is its name according to its trainees, or None if no trainee is known.
     """
 
     siret: str
@@ -47,9 +47,9 @@ class ReceivedList:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTogether:
-    """What one request for several came to: whom it enrolled, and who left for them.
+    """The effect of one request for several agents: new enrolments, and those that ended for them.
 
-    Of a list ``members`` are those whom it was the first to name: the others of it stand with earlier ones.
+    A list's ``members`` are the agents that it named first. The others stand with earlier lists.
     """
 
     kind: GroupKind
@@ -59,19 +59,18 @@ class EnrolledTogether:
 
     @property
     def employers(self) -> list[str]:
-        """The authorities of all of them, each once."""
+        """Return the authorities, each once."""
         return sorted({enrolment.agent.employer.name for enrolment in (*self.members, *self.replaced)})
 
     @property
     def waits_together(self) -> bool:
-        """Whether they wait as one place."""
         return any(enrolment.waits_together and not enrolment.state.holds_seat for enrolment in self.members)
 
 
 def enrolled_together(begun: Iterable[BegunTogether], replaced: Iterable[Replaced]) -> list[EnrolledTogether]:
-    """Return what each request came to, the newest first.
+    """Return the effect of each request, newest first.
 
-    A list that only shortened the one before has no members, and stands where it ended the first of them.
+    A list that only shortened the one before has no members. It stands where it ended the first enrolment.
     """
     members: dict[RequestKey, list[BegunTogether]] = {}
     left: dict[RequestKey, list[Replaced]] = {}

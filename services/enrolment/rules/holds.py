@@ -1,7 +1,7 @@
-"""Until when an offered seat is held (rule 2), and the waiting list is served (rule 10).
+"""The end of an offer (rule 2), and of the waiting list (rule 10).
 
 A hold that would end in the night or on a day off ends on the next working day at noon, so that nobody loses
-a seat in their sleep; none outlives the last moment to offer.
+a seat in their sleep. No hold outlives the last moment to offer.
 """
 
 import functools
@@ -25,18 +25,19 @@ _OVERSEAS: Mapping[str, str] = {
     Delegation.LA_REUNION: "974",
     Delegation.MAYOTTE: "976",
 }
-"""Departments with public holidays of their own."""
+"""Overseas departments with their own public holidays."""
 
 
 def last_moment_to_offer(session: SessionState, policy: Policy) -> datetime:
-    """From this moment on no seat is offered."""
+    """Return the moment from which no seat is offered."""
     return session.starts_at - policy.last_offer
 
 
 def line_ends_at(session: SessionState, policy: Policy) -> datetime:
-    """From this moment on the waiting list is given no seat: who still waits by then has none (rule 10).
+    """Return the moment from which the waiting list gets no seat (rule 10).
 
-    With offers it is the last moment to offer; without, the later of the close of enrolment and the start.
+    With offers it is the last moment to offer. Without, it is the later of the close of enrolment and the
+    start.
     """
     if session.waiting_list is WaitingList.OFFER:
         return last_moment_to_offer(session, policy)
@@ -44,7 +45,7 @@ def line_ends_at(session: SessionState, policy: Policy) -> datetime:
 
 
 def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime | None:
-    """Until when a seat offered now is held, in UTC; None when it is too late to offer one."""
+    """Return the end of an offer made now, in UTC, or None if it is too late to offer."""
     last = last_moment_to_offer(session, policy)
     if now >= last:
         return None
@@ -55,7 +56,7 @@ def hold_until(session: SessionState, now: datetime, policy: Policy) -> datetime
 
 
 def _in_working_hours(end: datetime, delegation: str) -> datetime:
-    """The moment itself, or noon of the next working day when it is in the night or on a day off."""
+    """Return the moment, or noon of the next working day if it is in the night or on a day off."""
     day = end.date()
     if _is_working_day(day, delegation) and _MORNING <= end.time() < _EVENING:
         return end

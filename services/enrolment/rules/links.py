@@ -1,4 +1,4 @@
-"""What an agent can do by the links of letters: with one enrolment, and with all of theirs."""
+"""What an agent can do by the links of letters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from shared.events.seances import NumberedModule, cancellation_reason
 from shared.events.vocabulary import LATEST, Agent, Format, Status
 
 ROSTER_FOR = timedelta(days=14)
-"""How long after the end of a session its trainers can read who has a seat [choice]."""
+"""How long after a session its trainers can read the roster [choice]."""
 
 CODE_SHOWN_FOR = timedelta(days=31)
-"""How long before a session its agent's page has the code of arrival [choice]; the convocation has it too."""
+"""How long before a session the agent's page shows the arrival code [choice]. The convocation has it too."""
 
 
 class LinkState(StrEnum):
-    """Whether what a link is for can still be done, was done just now, or is over, and why."""
+    """Whether the act of a link is possible, was just done, or is over, and why."""
 
     OPEN = "open"
     SEAT_TAKEN = "seat_taken"
@@ -46,7 +46,7 @@ class LinkState(StrEnum):
 
 
 class RosterLinkState(StrEnum):
-    """Whether a trainer may read who has a seat in a session, or why not."""
+    """Whether a trainer may read the roster of a session, or why not."""
 
     OPEN = "open"
     NOT_A_TRAINER = "not_a_trainer"
@@ -55,7 +55,7 @@ class RosterLinkState(StrEnum):
 
 
 def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) -> RosterLinkState:
-    """Return whether the trainer may read who has a seat: while the session names them, and for some days."""
+    """Return whether the trainer may read the roster: while the session names them, and some days after."""
     if session is None or trainer_id not in session.trainer_ids:
         return RosterLinkState.NOT_A_TRAINER
     if session.status is Status.CANCELLED:
@@ -64,7 +64,7 @@ def roster_state(session: SessionState | None, trainer_id: UUID, now: datetime) 
 
 
 def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkState:
-    """Return whether the offer of this version of the enrolment stands, or what became of it."""
+    """Return whether the offer of this version stands, or what became of it."""
     enrolment = found.enrolment
     over = enrolment.hold_until is None or enrolment.hold_until <= now
     if found.session.status is Status.CANCELLED:
@@ -81,7 +81,7 @@ def offer_state(found: EnrolmentInSession, version: int, now: datetime) -> LinkS
 
 
 def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
-    """Return whether one may withdraw from the enrolment, or why not."""
+    """Return whether the agent may withdraw, or why not."""
     if found.session.status is Status.CANCELLED:
         return LinkState.SESSION_CANCELLED
     if not found.enrolment.state.is_live:
@@ -92,16 +92,16 @@ def withdrawal_state(found: EnrolmentInSession, now: datetime) -> LinkState:
 
 
 def move_state(found: EnrolmentInSession, now: datetime) -> LinkState:
-    """Return whether one may give up the seat for one in another session, or why not (rule 18)."""
+    """Return whether the agent may move to another session, or why not (rule 18)."""
     state = withdrawal_state(found, now)
     has_seat = found.enrolment.state.has_seat
     return LinkState.ALREADY_ENDED if state is LinkState.OPEN and not has_seat else state
 
 
 def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetime) -> bool:
-    """Whether the session would give the agent a seat now, as far as its seats say, once they have answered.
+    """Return whether the session seems to have a seat for the agent now, once they answer its questions.
 
-    Who waits there may still come first: that is known when it is decided.
+    Agents in its waiting list may still come first; the decision knows.
     """
     availability = Availability(seat_is_free=seats.may_take(session, agent.employer, now))
     return judge(session, agent, now, approved=False, availability=availability) is Granted.SEAT
@@ -109,7 +109,7 @@ def has_seat_for(session: SessionState, seats: Seats, agent: Agent, now: datetim
 
 @dataclass(frozen=True, slots=True)
 class PastChange:
-    """A change of an enrolment after its beginning: when, how it was since, and why."""
+    """A change of an enrolment: time, state and cause."""
 
     at: datetime
     state: State
@@ -118,11 +118,10 @@ class PastChange:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentNow:
-    """An enrolment in its session, its changes in order, and the numbers of now.
+    """An enrolment in its session, with its changes in order and present figures.
 
-    ``numbered_modules`` are the session's in a calendar.
-    ``position`` is the place in line, of who waits; ``updated_at`` is when the enrolment changed last;
-    ``taken`` counts the seats of the session that are taken or held.
+    ``numbered_modules`` are the session's modules in a calendar. ``position`` is the place in line.
+    ``updated_at`` is the time of the last change. ``taken`` counts seats that are taken or held.
     """
 
     found: EnrolmentInSession
@@ -135,10 +134,10 @@ class EnrolmentNow:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnrolment:
-    """One enrolment as its agent sees it: what can be done about it now, and what became of it.
+    """One enrolment as its agent sees it: what the agent can do now, and what happened.
 
-    ``is_undecided``: too few take part, and the organiser has not said yet whether the session takes place.
-    ``shows_code``: None where there is no code to show at the door, else whether it is time for it.
+    ``is_undecided``: too few take part, and the organiser has not decided yet. ``shows_code``: None without
+    an arrival code, else whether to show it already.
     """
 
     enrolment: Enrolment
@@ -156,32 +155,29 @@ class AgentEnrolment:
 
     @property
     def must_answer(self) -> bool:
-        """Whether a seat is held until the agent answers."""
+        """Return whether a seat is held until the agent replies."""
         return self.offer is LinkState.OPEN
 
     @property
     def may_withdraw(self) -> bool:
-        """Whether the agent may still withdraw."""
         return self.withdrawal is LinkState.OPEN
 
     @property
     def may_move(self) -> bool:
-        """Whether another session of the offer may give the agent a seat instead, where one has any."""
+        """Return whether the agent may move to another session of the offer."""
         return self.move is LinkState.OPEN and self.session.format is not Format.BESPOKE
 
     @property
     def was_cut_short(self) -> bool:
-        """Whether the session was cancelled after the agent's attendance had been recorded (rule 11)."""
+        """Return whether the session was cancelled after the agent's attendance was recorded (rule 11)."""
         return self.session.status is Status.CANCELLED and self.enrolment.state.has_seat
 
     @property
     def cancellation_reason(self) -> str | None:
-        """Why the session was cancelled, where the organiser said so."""
         return cancellation_reason(self.session)
 
     @property
     def has_certificate(self) -> bool:
-        """Whether there is a certificate."""
         return self.enrolment.state is State.CERTIFIED
 
 
@@ -208,9 +204,9 @@ def seen_by_agent(known: EnrolmentNow, now: datetime) -> AgentEnrolment:
 
 
 def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:
-    """Whether fewer take part than the session needs, from the close of enrolment to its start (rule 15).
+    """Return whether the session is below its minimum, from the close of enrolment to its start (rule 15).
 
-    Where candidates are selected it is not known before the first has a seat.
+    With a selection this is unknown before the first candidate has a seat.
     """
     return (
         session.minimum is not None
@@ -223,7 +219,7 @@ def _misses_minimum(session: SessionState, taken: int, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AgentEnrolments:
-    """All of an agent: what waits for an answer, what is to come, what is past with the newest first."""
+    """An agent's enrolments: to be answered, to come, and past (newest first)."""
 
     to_answer: Sequence[AgentEnrolment]
     to_come: Sequence[AgentEnrolment]

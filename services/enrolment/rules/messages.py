@@ -1,4 +1,4 @@
-"""What an organiser may write to who is in a session, when, and how often."""
+"""Messages of organisers to the people of a session: recipients, times and limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.events.enrolment import MessageAudience
 from shared.events.vocabulary import Status
 
 PAUSE = timedelta(minutes=1)
-"""What is to leave at once waits so long: it can be taken back, and decisions of before are heard first."""
+"""A message "at once" waits this long: it can be taken back, and earlier decisions are read first."""
 LONGEST = timedelta(days=365)
 
 STATES: Mapping[MessageAudience, frozenset[State]] = {
@@ -27,9 +27,9 @@ STATES: Mapping[MessageAudience, frozenset[State]] = {
 
 @dataclass(frozen=True, slots=True)
 class OrganiserMessage:
-    """A message of an organiser to the people of a session.
+    """A message of an organiser.
 
-    ``audience``: in which states their enrolments are. ``enrolment_ids``: only these; None: all of them.
+    ``audience``: the states of the recipients' enrolments. ``enrolment_ids``: only these, or None for all.
     """
 
     text: str
@@ -39,12 +39,11 @@ class OrganiserMessage:
 
     @property
     def states(self) -> list[State]:
-        """The states of the enrolments that are meant."""
         return sorted(state for audience in self.audience for state in STATES[audience])
 
 
 class MessageFault(StrEnum):
-    """Why a message is not taken."""
+    """Why a message is refused."""
 
     SESSION_IS_CANCELLED = "session_is_cancelled"
     IS_PAST = "is_past"
@@ -54,16 +53,16 @@ class MessageFault(StrEnum):
 
 
 def moment_of(send_at: datetime | None, now: datetime) -> datetime:
-    """When a message leaves: at the time that was asked for, or at once, after the pause."""
+    """Return when a message leaves: at the requested time, or after the pause."""
     return now + PAUSE if send_at is None else max(send_at, now + PAUSE)
 
 
 def judge_message(
     session: SessionState, send_at: datetime | None, others: Sequence[datetime], policy: Policy, now: datetime
 ) -> MessageFault | None:
-    """Why a message to who is in a session is not taken; None: it is.
+    """Return why the message is refused, or None if it is accepted.
 
-    ``others``: when those of the session leave, or have left. Days are those of the session's zone.
+    ``others`` are the times of the session's other messages. Days are those of the session's zone.
     """
     if session.status is Status.CANCELLED:
         return MessageFault.SESSION_IS_CANCELLED

@@ -28,9 +28,9 @@ from shared.events.vocabulary import EARLIEST
 
 
 def is_outdated(roster: SessionRoster, request: Nomination) -> bool:
-    """Whether a newer list has been answered, as when one that could not be handled is redriven.
+    """Return whether a newer list was processed, for example when an old one is redriven.
 
-    Lists are whole: the newer one says all.
+    Lists are whole, so the newer one replaces it.
     """
     newest = (roster.last_nominations.get(sender, EARLIEST) for sender in _senders(request))
     return takes_nominations(roster.session, request.siret) and any(
@@ -39,7 +39,7 @@ def is_outdated(roster: SessionRoster, request: Nomination) -> bool:
 
 
 def keep_as_newest(roster: SessionRoster, request: Nomination) -> None:
-    """Keep when the list came, for the lists that may come after it though they were sent before."""
+    """Store the time of the list, so that older lists are recognised."""
     if takes_nominations(roster.session, request.siret):
         roster.last_nominations |= dict.fromkeys(_senders(request), request.received_at)
 
@@ -49,7 +49,7 @@ def _senders(request: Nomination) -> set[tuple[str, str]]:
 
 
 def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
-    """Return whose enrolments end because a list of trainees does not name them (any more)."""
+    """Return the enrolments that end because the list does not name their agents."""
     session, named = roster.session, set(request.agent_keys)
     if not takes_nominations(session, request.siret):
         return []
@@ -68,10 +68,10 @@ def leaving_by(roster: SessionRoster, request: Nomination) -> list[Enrolment]:
 def nominate(
     roster: SessionRoster, request: Nomination, leaving: Sequence[Enrolment]
 ) -> list[StateAndReason]:
-    """Take over the whole list of a private session: who is not in it leaves, who is new gets a seat.
+    """Apply the whole list: agents not in it leave, new agents get a seat.
 
-    Once enrolment is closed the list may not grow: until the start each newcomer replaces one who leaves,
-    or has left since the close.
+    After the close of enrolment the list may not grow: until the start each new agent replaces one who
+    leaves now or left since the close.
     """
     session, agents = roster.session, agents_once(request)
     not_eligible = Refused(Reason.NOT_ELIGIBLE)
@@ -113,7 +113,7 @@ def nominate(
 
 
 def acknowledge(roster: SessionRoster, request: Nomination, left: Sequence[Enrolment]) -> None:
-    """Notify who sent a list of trainees what became of each (rule 14)."""
+    """Tell the sender of a list what became of each trainee (rule 14)."""
     if request.nominated_by is None:
         return
     trainees = []

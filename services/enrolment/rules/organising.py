@@ -1,4 +1,4 @@
-"""What organisers do with one session: rank candidates, change a priority, record attendance."""
+"""Acts of organisers in one session: ranking, priorities, attendance, joining, moving."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from shared.events.vocabulary import Agent, AgentKey, Status
 
 
 class OrganisingFault(StrEnum):
-    """Why an action of an organiser is not possible."""
+    """Why an act of an organiser is not possible."""
 
     SESSION_IS_CANCELLED = "session_is_cancelled"
     SESSION_IS_OVER = "session_is_over"
@@ -40,9 +40,9 @@ class OrganisingFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RankingFault:
-    """Why a ranking is not valid: agents who are not candidates, who are missing, who are named twice.
+    """Why a ranking is invalid: agents who are no candidates, are missing, or are named twice.
 
-    ``ambiguous``: the identifiers alone that two candidates have, of two issuers.
+    ``ambiguous``: identifiers that two candidates of two issuers share.
     """
 
     unknown: tuple[AgentKey, ...] = ()
@@ -52,7 +52,7 @@ class RankingFault:
 
 
 def candidates(roster: SessionRoster) -> Mapping[AgentKey, Enrolment]:
-    """Return those who are pending selection, of those that are loaded."""
+    """Return the loaded enrolments that are pending selection."""
     return {
         agent: enrolment
         for agent, enrolment in roster.latest.items()
@@ -65,10 +65,10 @@ def rank(
 ) -> RankingFault | OrganisingFault | None:
     """Decide about all candidates at once (rule 5).
 
-    The agents of ``ranked`` fill the seats in this order, then the waiting list; those of ``not_selected``
-    are refused. Together they are all who are pending selection, each once; otherwise nothing changes and the
-    fault is returned. ``author`` is kept with each change. Needs the candidates in ``latest``, and all
-    places in line.
+    The agents of ``ranked`` fill the seats in this order, then the waiting list. Those of ``not_selected``
+    are refused. Together they must be all candidates, each once; otherwise nothing changes and the fault is
+    returned. ``author`` is stored with each change. Needs the candidates in ``latest``, and all places in
+    line.
     """
     if roster.session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
@@ -98,7 +98,7 @@ def rank(
 def rank_named(
     roster: SessionRoster, ranked: Sequence[NamedAgent], not_selected: Sequence[NamedAgent], author: str
 ) -> RankingFault | OrganisingFault | None:
-    """Do as :func:`rank` with agents as an organiser wrote them."""
+    """Like :func:`rank`, with agents as an organiser typed them."""
     agents = AgentsByName(candidates(roster))
     if ambiguous := agents.ambiguous([*ranked, *not_selected]):
         return RankingFault(ambiguous=ambiguous)
@@ -108,11 +108,10 @@ def rank_named(
 def prioritise(
     roster: SessionRoster, agent: AgentKey, priority: int | None, author: str, reason: str
 ) -> OrganisingFault | None:
-    """Put somebody who waits before those of a lower priority; 0 is where everybody starts (rule 2).
+    """Give a waiting agent another priority (rule 2). 0 is usual; None puts the agent before all.
 
-    ``priority``: None puts them before all. Needs all places in line. Author and reason are kept. No event is
-    published about the new place. A seat that time has freed and nobody was given yet goes by the new order.
-    Who waits with others goes there with all of them, who must be loaded.
+    Needs all places in line. Author and reason are stored, and no event is published. A seat that time has
+    freed goes by the new order. An agent who waits in a group moves with the group, which must be loaded.
     """
     if (
         priority is not None and priority < 0
@@ -144,9 +143,9 @@ class AttendanceMark:
 def attendance_marks(
     records: Sequence[tuple[NamedAgent, int, Attendance]], agents: AgentsByName
 ) -> tuple[list[AttendanceMark], Mapping[int, OrganisingFault]]:
-    """Return the marks that an organiser's records mean, and the faults of those that may mean several.
+    """Return the attendance marks of typed records, and the faults of ambiguous ones.
 
-    A record is the agent as named, the module and the attendance; the faults are by the record's index.
+    A record is the agent as named, the module and the attendance. Faults are keyed by the record's index.
     """
     found = [(agents.find(named), module, attendance) for named, module, attendance in records]
     marks = [AttendanceMark(agent, module, mark) for agent, module, mark in found if agent is not None]
@@ -158,9 +157,9 @@ def attendance_marks(
 def record_attendance(
     roster: SessionRoster, marks: Sequence[AttendanceMark], author: str
 ) -> Mapping[int, OrganisingFault]:
-    """Record who came to which module: all marks, or none when there is a fault (rule 9).
+    """Record attendance: all marks, or none if there is a fault (rule 9).
 
-    Returns the faults by the index of their mark. What was recorded before may be corrected.
+    Returns the faults by the index of their mark. A recorded attendance may be corrected.
     """
     faults: dict[int, OrganisingFault] = {}
     first: dict[tuple[AgentKey, int], Attendance] = {}
@@ -193,9 +192,9 @@ def _attendance_fault(roster: SessionRoster, mark: AttendanceMark) -> Organising
 
 
 def judge_correction(organisers: Iterable[str], delegation: str | None) -> OrganisingFault | None:
-    """Why who acts for this delegation (None: for all) may not correct an agent, or None (rule 19).
+    """Return why an organiser of this delegation (None: of all) may not correct an agent, or None (rule 19).
 
-    ``organisers``: of the agent's sessions. Letters about all of these go to the agent's one address.
+    ``organisers`` are those of the agent's sessions: all their letters go to the agent's one address.
     """
     if delegation is None or set(organisers) <= {delegation}:
         return None
@@ -203,7 +202,7 @@ def judge_correction(organisers: Iterable[str], delegation: str | None) -> Organ
 
 
 def are_one_person(agent: Agent, other: Agent) -> bool:
-    """Whether two agents of different issuers may be one person: the same address, or the same names."""
+    """Return whether two agents of different issuers may be one person: same address, or same names."""
     if agent.issuer == other.issuer:
         return False
     names, others = ((known.given_name.lower(), known.family_name.lower()) for known in (agent, other))
@@ -213,7 +212,7 @@ def are_one_person(agent: Agent, other: Agent) -> bool:
 def judge_join(
     session: SessionState, stays: Enrolment, ends: Enrolment, now: datetime
 ) -> OrganisingFault | None:
-    """Why two enrolments of a session cannot become the one that stays, or None (rule 22)."""
+    """Return why two enrolments of a session cannot be joined, or None (rule 22)."""
     if session.status is Status.CANCELLED:
         return OrganisingFault.SESSION_IS_CANCELLED
     if now >= session.ends_at:
@@ -232,7 +231,7 @@ def judge_join(
 def judge_destination(
     session: SessionState, there: SessionState | None, delegation: str | None
 ) -> OrganisingFault | None:
-    """Why who acts for this delegation (None: for all) may not move an agent there, or None (rule 18)."""
+    """Return why an organiser may not move an agent there, or None (rule 18). ``delegation`` None: all."""
     if there is None or there.session_id == session.session_id or there.offer_id != session.offer_id:
         return OrganisingFault.NO_SUCH_SESSION
     if delegation is not None and there.organiser != delegation:

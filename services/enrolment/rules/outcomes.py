@@ -1,4 +1,4 @@
-"""What the portal that sent a request is answered, where no decision about an agent answers it."""
+"""The answer to a portal's request that no decision about an agent answers."""
 
 from services.enrolment.rules.requests import Request, Swap
 from shared.events.outcomes import RejectionCode, RequestAccepted, RequestRejected
@@ -10,7 +10,7 @@ PortalOutcome = RequestRejected | RequestAccepted
 def no_enrolment(request: Request) -> RequestRejected | None:
     """Return the answer to a request about an enrolment that does not exist for its portal.
 
-    It is the same where the agent is another's: it gives a hint of nobody. None where no portal sent it.
+    It is the same for another portal's agent, so it reveals nothing. None if no portal sent the request.
     """
     return _rejected(
         request,
@@ -21,7 +21,7 @@ def no_enrolment(request: Request) -> RequestRejected | None:
 
 
 def no_session(request: Request) -> RequestRejected | None:
-    """Return the answer to a request about an enrolment in a session that nobody knows."""
+    """Return the answer to a request about an enrolment in an unknown session."""
     if isinstance(request, Swap):
         either = "session_id or to_session_id is the id of no session that is known"
         return _rejected(request, RejectionCode.INVALID, "", either)
@@ -29,12 +29,12 @@ def no_session(request: Request) -> RequestRejected | None:
 
 
 def other_offer(request: Swap) -> RequestRejected | None:
-    """Return the answer to a move to a session that is of another offer. None where no portal sent it."""
+    """Return the answer to a move to a session of another offer, or None if no portal sent it."""
     return _rejected(request, RejectionCode.INVALID, "/to_session_id", "is a session of another offer")
 
 
 def nothing_new(request: Request) -> RequestAccepted | None:
-    """Return the answer to a list whose agents all have what it requests. None where no portal sent it."""
+    """Return the answer to a list that changes nothing, or None if no portal sent it."""
     if request.portal is None:
         return None
     return RequestAccepted(

@@ -1,4 +1,4 @@
-"""What an organiser is shown of their sessions: their numbers, what waits for them, and what comes next."""
+"""The organiser's overview: figures of sessions, tasks, and the week ahead."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,12 @@ from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Format, Status
 
 AHEAD = timedelta(days=7)
-"""How far the week ahead goes."""
 MISSING_BEFORE = timedelta(days=7)
-"""From how long before the close on missing approvals, or lists of trainees, are something to do."""
+"""Missing approvals and lists of trainees become tasks this long before the close."""
 
 
 class OrganiserTask(StrEnum):
-    """Something that waits for an organiser, the most urgent first."""
+    """Tasks of organisers, most urgent first."""
 
     HELD_TODAY = "held_today"
     MINIMUM_MISSED = "minimum_missed"
@@ -32,7 +31,7 @@ class OrganiserTask(StrEnum):
 
 
 class OrganiserDate(StrEnum):
-    """What happens in a session at a moment."""
+    """A date of a session."""
 
     OPENS = "opens"
     CLOSES = "closes"
@@ -44,10 +43,10 @@ class OrganiserDate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionNumbers:
-    """A session and its numbers. ``next_lapse``: when the first of its offers ends without an answer.
+    """A session and its figures.
 
-    ``unrecorded``: somebody's attendance is not known. ``bad_addresses``: how many who are live in it get no
-    mail.
+    ``next_lapse``: the end of its first open offer. ``unrecorded``: some attendance is missing.
+    ``bad_addresses``: live agents who receive no mail.
     """
 
     session: SessionState
@@ -62,17 +61,17 @@ class SessionNumbers:
 
     @property
     def taken(self) -> int:
-        """How many seats are taken, or held for an answer."""
+        """Return the seats that are taken or held."""
         return self.enrolled + self.offered
 
     def kept(self, now: datetime) -> int:
-        """Return how many free seats are kept for some delegations, at most."""
+        """Return the most free seats that are reserved for delegations."""
         reserved = sum(reserve.seats for reserve in self.session.reserved_seats if reserve.release_at > now)
         free = max(0, (self.session.capacity or 0) - self.taken)
         return min(reserved, free)
 
     def held_today(self, now: datetime) -> datetime | None:
-        """Return when the séance of this day begins that is not over, or the session that has none."""
+        """Return the start of today's module (or session) that is not over, or None."""
         today = self._day(now)
         return next((at for at, ends_at in self._held() if self._day(at) == today and now < ends_at), None)
 
@@ -86,7 +85,7 @@ class SessionNumbers:
         return moment.astimezone(ZoneInfo(self.session.timezone)).date()
 
     def tasks(self, now: datetime) -> list[OrganiserTask]:
-        """Return what waits for the organiser, the most urgent first."""
+        """Return the organiser's tasks, most urgent first."""
         session = self.session
         if session.status is Status.CANCELLED:
             return []
@@ -112,7 +111,7 @@ class SessionNumbers:
         return [task for task in OrganiserTask if due.get(task)]
 
     def dates(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, OrganiserDate]]:
-        """Yield what happens in the session from one moment to another."""
+        """Yield the dates of the session between two moments."""
         session = self.session
         if session.status is Status.CANCELLED:
             return
@@ -131,7 +130,7 @@ class SessionNumbers:
 
 
 class BespokeStep(IntEnum):
-    """How far a bespoke request is, for its delegation: after the proposal it waits for the authority."""
+    """The progress of a bespoke request. After the proposal it waits for the authority."""
 
     NEW = 0
     TAKEN_ON = 1
@@ -140,7 +139,7 @@ class BespokeStep(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class BespokeTask:
-    """A bespoke request that waits for its delegation, ``since`` when it does."""
+    """A bespoke request that waits for its delegation since ``since``."""
 
     request_id: UUID
     delegation: str
@@ -151,19 +150,19 @@ class BespokeTask:
 
     @property
     def task(self) -> OrganiserTask:
-        """What the delegation does next."""
+        """Return what the delegation does next."""
         is_new = self.step is BespokeStep.NEW
         return OrganiserTask.BESPOKE_NEW if is_new else OrganiserTask.BESPOKE_PROPOSAL_DUE
 
 
 WaitingTask = tuple[OrganiserTask, SessionNumbers | BespokeTask]
-"""What is to be done, and in which session or for which request."""
+"""A task, with its session or bespoke request."""
 
 
 def waiting_tasks(
     sessions: Iterable[SessionNumbers], requests: Iterable[BespokeTask], now: datetime
 ) -> list[WaitingTask]:
-    """Return what waits for an organiser, the most urgent first, then in the order of what is given."""
+    """Return the tasks of an organiser, most urgent first, then in the given order."""
     order = list(OrganiserTask)
     tasks: list[WaitingTask] = [(task, numbers) for numbers in sessions for task in numbers.tasks(now)]
     tasks += [(request.task, request) for request in requests]
@@ -172,15 +171,13 @@ def waiting_tasks(
 
 @dataclass(frozen=True, slots=True)
 class ComingDate:
-    """Something that happens in a session soon."""
-
     at: datetime
     what: OrganiserDate
     session: SessionState
 
 
 def week_ahead(sessions: Iterable[SessionNumbers], now: datetime) -> list[ComingDate]:
-    """Return what happens in these sessions within a week, in order."""
+    """Return the dates of these sessions within a week, in order."""
     coming = [
         ComingDate(at, what, numbers.session)
         for numbers in sessions

@@ -1,4 +1,4 @@
-"""Who is next: free seats go to the waiting list, and groups that do not fit keep some (rules 2 and 17)."""
+"""Gives free seats to the waiting list; groups that do not fit keep some (rules 2 and 17)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from shared.events.vocabulary import Employer, WaitingList
 
 
 def promote(roster: SessionRoster) -> None:
-    """Give free seats to the first on the waiting list who may take them, or offer them (rule 2).
+    """Give or offer free seats to the first agents in line who may take them (rule 2).
 
-    A group is never offered seats: several cannot give one answer.
+    A group is never offered seats, because several agents cannot give one reply.
     """
     while party := _next_to_promote(roster):
         for first in party:
@@ -32,9 +32,9 @@ def promote(roster: SessionRoster) -> None:
 
 
 def _next_to_promote(roster: SessionRoster) -> Sequence[Enrolment]:
-    """Return the first on the waiting list who may take a seat now, or a group all of whom may.
+    """Return the first agent in line who may take a seat now, or the first group that fits.
 
-    Nobody where it is not served any more. Seats that groups keep are not free for those behind.
+    Nobody once the line is over. Seats kept by groups are not free for the places behind.
     """
     roster.kept = []
     if roster.now >= roster.line_ends_at():
@@ -68,10 +68,9 @@ def _next_party(roster: SessionRoster) -> Sequence[Enrolment]:
 
 
 def _keeps(roster: SessionRoster, ticket: int | None, employers: Sequence[Employer]) -> bool:
-    """Whether a group that does not fit keeps the seats that it may take (rule 17).
+    """Return whether a group that does not fit keeps the seats it may take (rule 17), and start its time.
 
-    It keeps none that could not help it: its authority has all its seats, or the session has become too
-    small. It begins to keep here.
+    It keeps none that cannot help: its authority has all its seats, or the session has become too small.
     """
     group = roster.waiting_list.groups[ticket or 0]
     if group.is_passed or _quota_is_short(roster, employers) or not could_seat(roster, employers):
@@ -90,7 +89,7 @@ def _quota_is_short(roster: SessionRoster, employers: Sequence[Employer]) -> boo
 
 
 def could_seat(roster: SessionRoster, employers: Sequence[Employer]) -> bool:
-    """Whether agents of these employers could all sit in the empty session, at some time.
+    """Return whether agents of these employers could ever all sit in the empty session.
 
     Reserved seats count as released if they will be while the waiting list is served.
     """

@@ -1,4 +1,4 @@
-"""Answers to the questions of a session: whether a request has those that it must have, and no other."""
+"""Answers to the questions of a session: the required ones, and no others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from shared.events.vocabulary import Function, QuestionKind
 
 @dataclass(frozen=True, slots=True)
 class AnswersFault:
-    """Why the answers of a request are not taken, and which question is missing or which answer is too much.
+    """Why the answers of a request are refused, with the missing question or the index of the extra answer.
 
-    An answer is named by its number in the request, from 0: what somebody answered is nobody else's business.
+    An answer is named by its index from 0, because its content is confidential.
     """
 
     reason: Reason
@@ -23,9 +23,9 @@ class AnswersFault:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer as the organiser reads it: the question in the words in which it was asked.
+    """An answer as the organiser reads it, with the question as it was asked.
 
-    ``value`` is that of the contract as JSON has it. ``kept_days``: after the session's end.
+    ``value`` is the JSON of the contract. ``kept_days`` count from the session's end.
     """
 
     question_id: str
@@ -35,14 +35,13 @@ class KeptAnswer:
 
 
 def asked_of(questions: Sequence[Question], function: Function) -> list[Question]:
-    """Return the questions that are asked of agents with this function."""
     return [question for question in questions if not question.functions or function in question.functions]
 
 
 def answers_fault(
     questions: Sequence[Question], function: Function, answers: Sequence[QuestionAnswer]
 ) -> AnswersFault | None:
-    """Why the answers of an agent who asks for a seat are not taken, or None."""
+    """Return why the answers of a request for a seat are refused, or None."""
     if not questions and not answers:
         return None
     question_of = {question.question_id: question for question in asked_of(questions, function)}
@@ -58,7 +57,7 @@ def answers_fault(
 
 
 def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer]) -> list[KeptAnswer]:
-    """Return what is kept of answers without fault."""
+    """Return the valid answers as they are stored."""
     question_of = {question.question_id: question for question in questions}
     return [
         KeptAnswer(
@@ -72,7 +71,7 @@ def kept_answers(questions: Sequence[Question], answers: Sequence[QuestionAnswer
 
 
 def takes(question: Question, value: object) -> bool:
-    """Whether this is an answer to the question, by its kind."""
+    """Return whether the value fits the question's kind."""
     match question.kind:
         case QuestionKind.TEXT:
             return isinstance(value, str)

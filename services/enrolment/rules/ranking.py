@@ -1,4 +1,4 @@
-"""A ranking of candidates while it is drafted: who stands where, who is not selected, who stands equal."""
+"""A draft ranking of candidates: ranks, ties, and candidates not selected."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,9 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class RankingDraft:
-    """Ranks that an organiser has given so far, and who is not selected, by enrolment.
+    """The ranks given so far, and the candidates not selected, by enrolment.
 
-    ``version`` counts how often it was saved; 0: never.
+    ``version`` counts saves; 0: never saved.
     """
 
     version: int = 0
@@ -20,9 +20,9 @@ class RankingDraft:
 
 @dataclass(frozen=True, slots=True)
 class ArrangedCandidates:
-    """Candidates as a draft has them: in order of rank, then of receipt; not decided about; not selected.
+    """The candidates of a draft: ranked (by rank, then receipt), undecided, not selected.
 
-    ``ties``: the ranks that several have.
+    ``ties`` are shared ranks.
     """
 
     ranked: Sequence[UUID]
@@ -31,7 +31,7 @@ class ArrangedCandidates:
     ties: Mapping[int, Sequence[UUID]]
 
     def first(self, number: int) -> "ArrangedCandidates":
-        """Return the first so many of them, in the same order."""
+        """Return the first ``number`` candidates in the same order."""
         ranked = self.ranked[:number]
         undecided = self.undecided[: number - len(ranked)]
         rest = number - len(ranked) - len(undecided)
@@ -39,7 +39,7 @@ class ArrangedCandidates:
 
 
 def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandidates:
-    """Return the candidates, who are given in order of receipt, as the draft has them."""
+    """Return the candidates, given in order of receipt, as the draft arranges them."""
     not_selected = [candidate for candidate in candidates if candidate in draft.not_selected]
     others = [candidate for candidate in candidates if candidate not in draft.not_selected]
     with_rank = [candidate for candidate in others if candidate in draft.ranks]
@@ -58,7 +58,7 @@ def arranged(draft: RankingDraft, candidates: Sequence[UUID]) -> ArrangedCandida
 
 
 def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UUID]) -> list[UUID]:
-    """Return whose rank differs, or whether they are selected, in the order of the draft ``after``."""
+    """Return the candidates whose rank or selection differs, in the order of ``after``."""
     order = arranged(after, candidates)
 
     def place(draft: RankingDraft, candidate: UUID) -> tuple[bool, int | None]:
@@ -72,9 +72,9 @@ def differing(before: RankingDraft, after: RankingDraft, candidates: Sequence[UU
 
 
 def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: int) -> RankingDraft:
-    """Return the draft with one candidate a step sooner (-1) or later (1), and ranks from 1 on anew.
+    """Return the draft with one candidate a step earlier (-1) or later (1), and ranks numbered anew.
 
-    Who has no rank yet comes last of the ranked by a step.
+    A step makes an unranked candidate the last ranked one.
     """
     order = [*arranged(draft, candidates).ranked]
     if moved in order:
@@ -92,10 +92,10 @@ def stepped(draft: RankingDraft, candidates: Sequence[UUID], moved: UUID, step: 
 
 @dataclass(frozen=True, slots=True)
 class DraftChange:
-    """What an organiser changes in the draft that they saw in this version.
+    """A change of the draft that the organiser saw in this version.
 
-    ``ranks`` and ``not_selected`` are all that it says of those who were ``shown``; None: of all candidates.
-    Then the candidate who is ``moved``, if anybody, goes a step sooner (-1) or later (1).
+    ``ranks`` and ``not_selected`` describe the candidates ``shown`` (None: all). Then the candidate
+    ``moved``, if any, goes a step earlier (-1) or later (1).
     """
 
     version: int
@@ -106,7 +106,7 @@ class DraftChange:
     step: int = 0
 
     def on(self, kept: RankingDraft, candidates: Sequence[UUID]) -> RankingDraft:
-        """Return the draft of these candidates: who was not shown is as in the draft that is kept."""
+        """Return the changed draft. Candidates that were not shown keep their place in the stored draft."""
         ranks: dict[UUID, int] = {}
         not_selected: set[UUID] = set()
         for candidate in candidates:

@@ -1,4 +1,4 @@
-"""The requests that portals, organisers and links make, and the answer that each gets."""
+"""The requests of portals, organisers and links, and their results."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
@@ -34,14 +34,14 @@ PortalRequest = (
 
 
 class RequestKey(NamedTuple):
-    """Which request: its ``ce_id``, and the ``ce_source`` that gave it. Two portals may use one ``ce_id``."""
+    """The identity of a request: ``ce_id`` and ``ce_source``. Two portals may use one ``ce_id``."""
 
     source: str
     request_id: UUID
 
 
 class Position(NamedTuple):
-    """Where the record of a request lies."""
+    """The place of a request's record on its topic."""
 
     topic: str
     partition: int
@@ -50,11 +50,11 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What every request has.
+    """The common part of requests.
 
-    ``source`` and ``portal`` are who sent it, ``limits`` whose agents they may speak for; ``source`` is empty
-    where no portal did: agents by their links, organisers. ``traceparent`` is the trace of the event that
-    made it, ``position`` where that lies. ``misrouted``: in another partition than its session's, on a trial.
+    ``source`` and ``portal`` name the sender, ``limits`` the agents that the sender may act for. ``source``
+    is empty for links and organisers. ``traceparent`` is the trace of the event, ``position`` its place.
+    ``misrouted``: it lies in another partition than its session's, in a trial.
     """
 
     request_id: UUID
@@ -74,15 +74,15 @@ class _Request:
 
     @property
     def session_ids(self) -> tuple[UUID, ...]:
-        """The sessions whose rosters it may change: all are locked at once."""
+        """Return the sessions that the request may change. All are locked at once."""
         return (self.session_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """An organiser enrols somebody by hand, such as who walks in on the day (rule 22).
+    """An organiser enrols an agent by hand, for example a walk-in (rule 22).
 
-    ``above_capacity``: why they get a seat where none is free; None: they get none then.
+    ``above_capacity`` is the reason for a seat when none is free; None: no seat then.
     """
 
     author: str
@@ -91,9 +91,9 @@ class ByHand:
 
 @dataclass(frozen=True, slots=True)
 class SeatRequest(_Request):
-    """An agent requests a seat; ``approved``: the employer agreed beforehand.
+    """An agent asks for a seat.
 
-    ``answers`` are to the questions of the session.
+    ``approved``: the employer agreed beforehand. ``answers`` are to the session's questions.
     """
 
     agent: Agent
@@ -129,9 +129,9 @@ class _ForSeveralAgents(_Request):
 
 @dataclass(frozen=True, slots=True)
 class GroupRequest(_ForSeveralAgents):
-    """A training officer requests seats for several agents, in the order in which they are to get them.
+    """A training officer asks for seats for several agents, in this order.
 
-    ``may_wait``: all wait as one, where they ask for all or nothing and there are too few seats (rule 17).
+    ``may_wait``: with all or nothing and too few seats, all wait as one place (rule 17).
     """
 
     all_or_nothing: bool
@@ -140,10 +140,10 @@ class GroupRequest(_ForSeveralAgents):
 
 @dataclass(frozen=True, slots=True)
 class Nomination(_ForSeveralAgents):
-    """An authority says who takes part in its private session: the whole list, each time.
+    """An authority sends the whole list of trainees for its private session.
 
-    The list is whole for the issuer of its agents, and for those whom its portal may speak for: another
-    portal names its own. ``nominated_by`` is notified of the outcome; None in older requests.
+    The list is whole for the issuer and the limits of its portal: another portal sends its own.
+    ``nominated_by`` hears the result; None in older requests.
     """
 
     siret: str
@@ -163,7 +163,7 @@ class _AboutEnrolment(_Request):
 class Withdrawal(_AboutEnrolment):
     """An agent, or the employer, gives up an enrolment.
 
-    ``joined_to``: an organiser ends it, as the same person has this one by another issuer (rule 22).
+    ``joined_to``: an organiser ends it because the same person has this one by another issuer (rule 22).
     """
 
     reason: str | None
@@ -180,9 +180,9 @@ class ApprovalDecision(_AboutEnrolment):
 
 @dataclass(frozen=True, slots=True)
 class OfferAnswer(_AboutEnrolment):
-    """An agent takes the seat that is held for them, or leaves it.
+    """An agent accepts or declines an offered seat.
 
-    ``version`` says which offer is meant: the version of the enrolment when it was made. None: the last.
+    ``version`` is the enrolment's version when the offer was made; None: the last offer.
     """
 
     accepted: bool
@@ -191,7 +191,7 @@ class OfferAnswer(_AboutEnrolment):
 
 @dataclass(frozen=True, slots=True)
 class Swap(_AboutEnrolment):
-    """An agent wants to give up the seat in ``session_id`` for one in ``to_session_id`` (rule 18)."""
+    """An agent gives up the seat in ``session_id`` for a seat in ``to_session_id`` (rule 18)."""
 
     to_session_id: UUID
     answers: tuple[QuestionAnswer, ...] = ()
@@ -201,7 +201,7 @@ class Swap(_AboutEnrolment):
         return self.session_id, self.to_session_id
 
     def as_seat_request(self, agent: Agent) -> SeatRequest:
-        """Return the request for a seat that it is in the other session."""
+        """Return the request for a seat in the other session."""
         return SeatRequest(
             self.request_id,
             self.received_at,
@@ -224,7 +224,7 @@ Request = RequestInSession | Swap
 
 
 def request_of(received: Received[PortalRequest]) -> Request:
-    """Return the request that a portal makes by this event. An agent is known by the portal's issuer."""
+    """Return the request of a portal's event. The portal's issuer identifies the agent."""
     event = received.event
     common = received.id, received.received_at, event.session_id
     portal = received.sender
@@ -256,7 +256,7 @@ def request_of(received: Received[PortalRequest]) -> Request:
 
 
 def as_corrected(request: Request, corrections: Corrections) -> Request:
-    """Return the request as those of these corrections say that came after it."""
+    """Return the request with the corrections that were received after it."""
     match request:
         case SeatRequest():
             return replace(request, agent=corrections.apply(request.agent, request.received_at))
@@ -276,10 +276,10 @@ class _Sender(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """What became of a request, and the numbers by which it was decided.
+    """The result of a request, and the figures behind it.
 
-    ``state`` is the one that the enrolment came to, or ``refused``; of several agents the state that all
-    came to, ``mixed``, or ``unchanged`` when nobody is new.
+    ``state`` is the enrolment's state, or ``refused``. For several agents it is their common state,
+    ``mixed``, or ``unchanged`` if nobody is new.
     """
 
     request: Request

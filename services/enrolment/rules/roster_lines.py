@@ -27,11 +27,11 @@ PARTS = [
     State.WITHDRAWN,
     State.SESSION_CANCELLED,
 ]
-"""The order of the roster, after those who have a seat."""
+"""The order of the roster after the enrolments with a seat."""
 
 
 def plain(text: str) -> str:
-    """Return a text as it is searched in: in small letters, without accents, as SQL makes it too."""
+    """Return a text for searching: lower case, without accents, as SQL computes it."""
     text = text.lower()
     if text.isascii():
         return text
@@ -40,7 +40,7 @@ def plain(text: str) -> str:
 
 
 class RosterOrder(StrEnum):
-    """What a roster is sorted by."""
+    """The column that a roster is sorted by."""
 
     STANDING = "standing"
     NAME = "name"
@@ -49,39 +49,38 @@ class RosterOrder(StrEnum):
 
 
 def sought_of(agent: Agent) -> str:
-    """Return what an agent is searched by; its first line is what a roster is sorted by employer by."""
+    """Return the text that finds an agent. Its first line sorts a roster by employer."""
     named = f"{agent.employer.name} {agent.family_name} {agent.given_name}"
     return plain(f"{named}\n{agent.email} {agent.agent_id}")
 
 
 def part_of(state: State) -> int:
-    """Return in which part of the roster a line with this state stands: 0 has who has a seat."""
+    """Return the part of the roster for a state. Part 0 has the enrolments with a seat."""
     return 0 if state.has_seat else 1 + PARTS.index(state)
 
 
 SmallNumber = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LargeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 LineKey = tuple[SmallNumber, SmallNumber, LargeNumber, Instant, UUID]
-"""Where a line stands in the roster: part, minus priority in line, ticket, time of receipt, id."""
+"""The position of a line: part, minus priority in line, ticket, time of receipt, id."""
 TextKey = tuple[Annotated[str, Field(pattern="^[^\\x00]*$")], UUID]
-"""Where a line stands in a roster that is sorted by a text: that, and the id."""
+"""The position of a line in a roster sorted by a text."""
 TimeKey = tuple[Instant, UUID]
-"""Where a line stands in a roster that is sorted by when it changed last: that, and the id."""
+"""The position of a line in a roster sorted by the time of its last change."""
 SortedKey = tuple[str | datetime, UUID]
-"""A TextKey or a TimeKey."""
 
 ChangeKey = tuple[Instant, SmallNumber, UUID]
-"""Where a change stands in the history of a session: when it was, which of its enrolment's, the enrolment."""
+"""The position of a change in a session's history: time, number, enrolment."""
 
 
 @dataclass(frozen=True, slots=True)
 class RosterLine:
     """One enrolment as an organiser reads it.
 
-    ``position``: the place on the waiting list, 1 is next. ``attendance``: by module, counted from 0.
-    ``answers`` are to the session's questions, by their ids. ``same_person``: who is live in the session too,
-    of another issuer, with the same address or the same names (rule 22). ``above_capacity``: why an organiser
-    gave them a seat where none was free. ``sorted_by``: what the roster is sorted by, where that is chosen.
+    ``position`` is the place in line, from 1. ``attendance`` is by module, counted from 0. ``answers`` are
+    by question. ``same_person``: live enrolments of another issuer with the same address or names (rule 22).
+    ``above_capacity``: why an organiser gave a seat when none was free. ``sorted_by``: the chosen sort
+    value.
     """
 
     enrolment: Enrolment
@@ -108,7 +107,7 @@ class RosterLine:
 
 @dataclass(frozen=True, slots=True)
 class SeatedPerson:
-    """Who has a seat, as an organiser sees them at a module: what is recorded, and when they came."""
+    """An agent with a seat, for one module: recorded attendance and arrival."""
 
     enrolment_id: UUID
     family_name: str

@@ -32,7 +32,7 @@ StateAndReason = tuple[State, Reason | None]
 
 
 def seat(roster: SessionRoster, request: SeatRequest | GroupRequest, agent: Agent) -> StateAndReason:
-    """Answer a request for one of its agents by the rules."""
+    """Decide a request for one of its agents by the rules."""
     verdict = judge(
         roster.session,
         agent,
@@ -59,7 +59,7 @@ def _answers_fault(roster: SessionRoster, request: SeatRequest) -> AnswersFault 
 def numbers_of_answers(
     roster: SessionRoster, request: SeatRequest, outcome: StateAndReason
 ) -> Mapping[str, int | str]:
-    """Return which question is not answered, or which answer is too much, where it was refused for that."""
+    """Return the missing question or the extra answer, if the request was refused for it."""
     _, reason = outcome
     if reason not in (Reason.ANSWER_MISSING, Reason.ANSWER_NOT_EXPECTED):
         return {}
@@ -68,7 +68,7 @@ def numbers_of_answers(
 
 
 def seat_by_hand(roster: SessionRoster, request: SeatRequest, by_hand: ByHand) -> StateAndReason:
-    """Answer an organiser: by the rules, or by a seat above capacity, where they give a reason for it."""
+    """Decide an organiser's request: by the rules, or a seat above capacity with the organiser's reason."""
     verdict = judge(
         roster.session,
         request.agent,
@@ -96,7 +96,7 @@ def grant(
     verdict: Granted | Refused,
     moved_from: SeatLeft | None = None,
 ) -> StateAndReason:
-    """Begin what was granted, or refuse, and have that published."""
+    """Begin the enrolment, or refuse it, and publish the decision."""
     if isinstance(verdict, Refused):
         roster.refuse(request, agent, verdict.reason)
         return State.REFUSED, verdict.reason
@@ -125,7 +125,7 @@ _AWAITED = {
 
 
 def agents_once(request: GroupRequest | Nomination) -> list[Agent]:
-    """Return the agents in the order given, each once: one who is named twice gets one answer."""
+    """Return the agents in the order given, each once: an agent named twice gets one answer."""
     first: dict[AgentKey, Agent] = {}
     for agent in request.agents:
         first.setdefault(agent.key, agent)

@@ -11,9 +11,9 @@ from shared.events.vocabulary import Employer
 
 @dataclass(slots=True)
 class Seats:
-    """What is taken: in all, and by delegation and by authority where that matters.
+    """Taken seats: in all, and by delegation and authority where that matters.
 
-    ``enrolled`` counts seats that agents have, ``offered`` seats held for their answer: both are taken.
+    ``enrolled`` counts agents' seats, ``offered`` seats held for a reply. Both are taken.
     """
 
     enrolled: int = 0
@@ -26,20 +26,19 @@ class Seats:
         return self.enrolled + self.offered
 
     def by_employer(self) -> Mapping[str, Mapping[str, int]]:
-        """Return the counts by delegation and by authority, to be stored."""
+        """Return the counts by delegation and authority, to be stored."""
         return {"delegation": +self.by_delegation, "siret": +self.by_siret}
 
     def take(self, employer: Employer, number: int = 1) -> None:
-        """Count ``number`` seats for agents of this employer, beside ``enrolled`` and ``offered``."""
+        """Count ``number`` seats for this employer, beside ``enrolled`` and ``offered``."""
         self.by_delegation[employer.delegation] += number
         self.by_siret[employer.siret] += number
 
     def copy(self) -> "Seats":
-        """Return a copy, to try something out on."""
         return Seats(self.enrolled, self.offered, self.by_delegation.copy(), self.by_siret.copy())
 
     def and_kept(self, kept: "Seats") -> "Seats":
-        """Return these seats and those that are kept for a group (rule 17): nobody else may take either."""
+        """Return these seats plus those kept for a group (rule 17): nobody else may take either."""
         return Seats(
             self.enrolled + kept.enrolled,
             self.offered,
@@ -48,9 +47,9 @@ class Seats:
         )
 
     def for_all(self, session: SessionState, employers: Sequence[Employer], now: datetime) -> "Seats":
-        """Return the seats that agents of these employers may take together, one after the other.
+        """Return the seats that agents of these employers may take together.
 
-        All of them may sit where as many are ``enrolled`` in it as there are employers.
+        All of them fit if as many are ``enrolled`` in it as there are employers.
         """
         trial, theirs = self.copy(), Seats()
         for employer in employers:
@@ -63,12 +62,11 @@ class Seats:
         return theirs
 
     def may_take(self, session: SessionState, employer: Employer, now: datetime) -> bool:
-        """Whether an agent of this employer may take one more seat.
+        """Return whether an agent of this employer may take one more seat.
 
-        A delegation's agents fill its reserved seats first. Reserved seats that nobody has taken are kept
-        from the others until the release date. They are not kept from another delegation that still has
-        reserved seats itself. More seats may be reserved than there are, by mistake or since the capacity was
-        lowered, and then no seat stays empty. A lowered capacity may be exceeded already.
+        A delegation's agents fill its reserved seats first. Free reserved seats are kept from other
+        delegations until the release date, except from a delegation with free reserved seats of its own. If
+        more seats are reserved than exist, no seat stays empty. A lowered capacity may be exceeded already.
         """
         if self.reaches_quota(session, employer):
             return False
@@ -81,7 +79,7 @@ class Seats:
     def numbers_for(
         self, session: SessionState, employer: Employer, now: datetime
     ) -> dict[str, int | str | None]:
-        """Return the seats of this authority, its quota, and the number of seats that are kept from it."""
+        """Return the seats of this authority, its quota, and the number of seats kept from it."""
         return {
             "quota": session.quota_per_authority,
             "taken_by_authority": self.by_siret[employer.siret],
@@ -89,12 +87,12 @@ class Seats:
         }
 
     def reaches_quota(self, session: SessionState, employer: Employer) -> bool:
-        """Whether this authority has as many seats as it may have."""
+        """Return whether this authority has all the seats of its quota."""
         quota = session.quota_per_authority
         return quota is not None and self.by_siret[employer.siret] >= quota
 
     def _kept_from(self, delegation: str, session: SessionState, now: datetime) -> int:
-        """Return how many reserved seats nobody has taken that this delegation's agents may not take."""
+        """Return the free reserved seats that this delegation may not take."""
         reserved: dict[str, int] = {}
         for reservation in session.reserved_seats:
             if now < reservation.release_at:
@@ -105,7 +103,7 @@ class Seats:
 
 
 def counts_by_employer(session: SessionState) -> bool:
-    """Whether seats are counted by employer in this session: some are reserved, or there is a quota."""
+    """Return whether the session counts seats by employer: it has reserved seats or a quota."""
     return bool(session.reserved_seats) or session.quota_per_authority is not None
 
 

@@ -1,4 +1,4 @@
-"""A newer state of a session: what follows from it, and of what those who are in the session are notified."""
+"""The consequences of a newer state of a session, and what its agents are told."""
 
 from services.enrolment.rules.attendance import modules_held, publish_attendance, state_by_attendance
 from services.enrolment.rules.enrolments import Enrolment
@@ -32,13 +32,13 @@ _RECORDED = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, Sta
 
 
 def apply_state(roster: SessionRoster, session: SessionState) -> None:
-    """Take over a newer state of the session, and do what follows from it.
+    """Apply a newer state of the session.
 
-    If it is cancelled every live enrolment ends; else free seats go to the waiting list. Where it has fewer
-    seats than are taken nobody loses theirs. A cancellation is final: no later state changes anything.
-    Needs every offer in ``latest``; for a cancellation every live enrolment, and their attendance; when
-    nobody's approval is needed any more who is pending, and all places in line. A new roster may have
-    enrolments already, when the session's row was lost: they then get what they should have had.
+    A cancellation ends every live enrolment and is final. Otherwise free seats go to the waiting list. A
+    lowered capacity takes no seat away. Needs every offer in ``latest``. A cancellation needs every live
+    enrolment and its attendance. When approval is no longer needed, it needs the pending enrolments and all
+    places in line. A new roster may have enrolments if the session's row was lost: their agents then get
+    what they were due.
     """
     if roster.session.status is Status.CANCELLED and not roster.is_new:
         return
@@ -57,14 +57,14 @@ def apply_state(roster: SessionRoster, session: SessionState) -> None:
 
 
 def _place_pending(roster: SessionRoster) -> None:
-    """Place all who are pending, in order of receipt: nobody's agreement is needed any more."""
+    """Place all pending enrolments in order of receipt: approval is no longer needed."""
     for state in (State.PENDING_APPROVAL, State.PENDING_SELECTION):
         for pending in roster.in_state(state):
             roster.settle_pending(pending, Cause.APPROVAL_DROPPED, None)
 
 
 def _shorten_offers(roster: SessionRoster) -> None:
-    """End no offer later than the last moment to offer, which a session brought forward has sooner."""
+    """Shorten offers to the last moment to offer, which is sooner after a change of date."""
     last = last_moment_to_offer(roster.session, roster.policy)
     for offer in roster.in_state(State.OFFERED):
         if offer.hold_until is None or offer.hold_until <= last:
@@ -77,7 +77,7 @@ def _shorten_offers(roster: SessionRoster) -> None:
 
 
 def _cancel(roster: SessionRoster) -> None:
-    """End every live enrolment (rule 8). Attendance that is recorded stays (rule 11)."""
+    """End every live enrolment (rule 8). Recorded attendance stays (rule 11)."""
     for enrolment in list(roster.latest.values()):
         if enrolment.state in _CANCELLABLE:
             ended = roster.move(enrolment, State.SESSION_CANCELLED, Cause.SESSION_CANCELLED)
@@ -89,7 +89,7 @@ def _cancel(roster: SessionRoster) -> None:
 
 
 def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
-    """Notify an agent whose attendance is recorded; the certificate may be due now."""
+    """Tell an agent with recorded attendance about the cancellation. A certificate may be due now."""
     kept = roster.move(enrolment, enrolment.state, Cause.SESSION_CANCELLED)
     by = WithdrawnBy.SESSION_CANCELLED
     reason = cancellation_reason(roster.session)
@@ -101,7 +101,7 @@ def _cancel_the_rest(roster: SessionRoster, enrolment: Enrolment) -> None:
 
 
 def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]:
-    """Return what of the dates, the place and the link is not as it was."""
+    """Return which of dates, place and link changed."""
     differ = {
         SessionPart.DATES: (before.starts_at, before.ends_at, before.modules)
         != (after.starts_at, after.ends_at, after.modules),
@@ -114,7 +114,7 @@ def parts_changed(before: SessionState, after: SessionState) -> set[SessionPart]
 def change_event(
     session: SessionState, changed: set[SessionPart], enrolment: Enrolment
 ) -> SessionChangedForAgent:
-    """Return the event that notifies of one agent."""
+    """Return the event that tells one agent about the change."""
     return SessionChangedForAgent(
         session_id=session.session_id,
         session_version=session.version,

@@ -1,8 +1,7 @@
-"""One session while it is decided upon: the only place where its seats and its waiting list change.
+"""One session while requests are decided: its seats and its waiting list change only here.
 
-Every change of an enrolment goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`, which
-allow only the transitions of the lifecycle and keep the counts. ``answering`` says what requests do with it,
-``session_changes`` the catalogue, ``expiry`` the clock, ``organising`` organisers.
+Every change of an enrolment goes through :meth:`SessionRoster.begin` and :meth:`SessionRoster.move`. They
+allow only the transitions of the lifecycle and keep the counts.
 """
 
 from collections import Counter
@@ -49,18 +48,17 @@ from shared.events.reasons import Reason
 from shared.events.vocabulary import Agent, AgentKey, Status, WaitingList
 
 Certified = tuple[AgentKey, str]
-"""An agent who has a certificate of a session of this offer."""
+"""An agent with a certificate of this offer."""
 
 
 @dataclass(slots=True)
 class SessionRoster:
-    """One session at one moment, with the enrolments that are loaded.
+    """One session at one moment, with the loaded enrolments.
 
-    ``latest`` holds, of each agent concerned, the live enrolment or else the last that ended.
-    ``waiting_list`` holds those who may be next; ``attendance`` what was recorded, by enrolment and module.
-    What was decided collects in ``decisions`` and ``outcomes`` (each with the request that was being
-    answered), ``results``, ``changed`` (enrolments to save), ``changes`` (their history) and ``recorded``
-    (attendance to save).
+    ``latest`` holds each agent's live enrolment, or the last ended one. ``waiting_list`` holds the agents
+    who may be next, ``attendance`` the records by enrolment and module. Decisions collect in ``decisions``
+    and ``outcomes`` (each with its request), ``results``, ``changed`` (enrolments to save), ``changes``
+    (history) and ``recorded`` (attendance to save).
     """
 
     session: SessionState
@@ -69,21 +67,19 @@ class SessionRoster:
     seats: Seats = field(default_factory=Seats)
     waiting_list: SessionWaitingList = field(default_factory=SessionWaitingList)
     kept: list[tuple[Place, Seats]] = field(default_factory=list)
-    """The free seats that groups keep, by their places: not free for who comes behind (rule 17).
-
-    Known once there was a promotion.
+    """Free seats kept by groups, by place: not free for the places behind (rule 17). Known after a promotion.
     """
     next_ticket: int = 1
     newest_receipt: datetime | None = None
-    """When the newest request was received that began an enrolment; an older one is not last in line."""
+    """When the newest request was received that began an enrolment. An older request is not last in line."""
     occupancy_version: int = 0
     latest: dict[AgentKey, Enrolment] = field(default_factory=dict)
     attendance: dict[UUID, dict[int, str]] = field(default_factory=dict)
     schedule: AgentSchedule | None = None
     certified: Collection[Certified] = frozenset()
-    """Who of the agents concerned has a certificate of an offer that a session requires."""
+    """The agents with a certificate that a session requires."""
     cancelled_at: datetime | None = None
-    """When the cancellation of the session was read; what had not begun by then did not take place."""
+    """When the cancellation was read. Modules that had not begun by then did not take place."""
     decisions: list[tuple[Decision, Request | None]] = field(default_factory=list)
     outcomes: list[tuple[PortalOutcome, Request]] = field(default_factory=list)
     results: list[RequestResult] = field(default_factory=list)
@@ -91,24 +87,24 @@ class SessionRoster:
     changes: list[EnrolmentChange] = field(default_factory=list)
     recorded: dict[tuple[UUID, int], str] = field(default_factory=dict)
     question_answers: dict[UUID, list[KeptAnswer]] = field(default_factory=dict)
-    """What those who got a seat or a place answered to the session's questions, by enrolment."""
+    """Answers to the session's questions of agents with a seat or a place, by enrolment."""
     notices: list[MinimumMissed | SelectionDue | NominationAnswered] = field(default_factory=list)
-    """What the organiser, and who sent a list of trainees, must hear."""
+    """Notices to the organiser and to senders of lists."""
     close_judged_for: datetime | None = None
-    """The close of enrolment at which the minimum was judged last."""
+    """The close of enrolment for which the minimum was judged last."""
     session_has_changed: bool = False
     parts_changed: set[SessionPart] = field(default_factory=set)
-    """What those who are in the session must hear of its newer state."""
+    """What the session's agents must hear of its newer state."""
     vacancies: Counter[str] = field(default_factory=Counter)
-    """How many trainees have left since the close and are not replaced (rule 14), by SIRET."""
+    """Trainees who left since the close and are not replaced, by SIRET (rule 14)."""
     last_nominations: dict[tuple[str, str], datetime] = field(default_factory=dict)
-    """When the last list of trainees was received, by SIRET and issuer; of those that are to be answered."""
+    """When the last list was received, by SIRET and issuer, for the lists in this batch."""
     seats_were_added: bool = False
-    """An organiser gave somebody a seat above the capacity, or above a quota (rule 22)."""
+    """An organiser gave a seat above the capacity or a quota (rule 22)."""
     is_new: bool = False
-    """Nothing was stored of the session before: ``session`` is the first state that is read."""
+    """Nothing of the session was stored before."""
     answering: Request | None = None
-    """The request that is being answered; the changes that follow are published in its trace."""
+    """The request in hand: changes are published in its trace."""
     _published: tuple[int | None, int, int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -120,10 +116,10 @@ class SessionRoster:
     def availability(
         self, agent: Agent, *, leaves: UUID | None = None, place: Place | None = None
     ) -> Availability:
-        """Return what the session has for this agent. A seat that somebody who waits may take is not free.
+        """Return what the session has for this agent. A seat that a waiting agent may take is not free.
 
-        ``leaves``: the session that they would give up for it. ``place``: theirs, if they had to wait, where
-        it does not follow from the request.
+        ``leaves`` is the session that the agent would give up. ``place`` is the agent's place in line,
+        unless it follows from the request.
         """
         latest, required = self.latest.get(agent.key), self.session.prerequisite
         return Availability(
@@ -137,15 +133,15 @@ class SessionRoster:
         )
 
     def latest_for(self, request: Request, agent: AgentKey) -> Enrolment | None:
-        """Return the agent's latest enrolment as the sender of a request may know and change it.
+        """Return the agent's latest enrolment as the request's sender may know it.
 
-        Where the sender may not speak for the agent's employer there is none, as for an unknown agent.
+        If the sender may not act for the agent's employer, the agent is unknown.
         """
         latest = self.latest.get(agent)
         return latest if latest is not None and request.limits.allow(latest.agent.employer) else None
 
     def numbers(self) -> dict[str, int | str | None]:
-        """Return the seats and the waiting list as they are, to be stored with a decision."""
+        """Return the present figures, to be stored with a decision."""
         numbers: dict[str, int | str | None] = {
             "session_version": self.session.version,
             "capacity": self.session.capacity,
@@ -158,13 +154,13 @@ class SessionRoster:
         return numbers
 
     def numbers_for(self, agent: Agent) -> dict[str, int | str | None]:
-        """Return the numbers of the agent's authority, where seats are counted by employer."""
+        """Return the figures of the agent's authority, if seats are counted by employer."""
         if not counts_by_employer(self.session):
             return {}
         return self.seats.numbers_for(self.session, agent.employer, self.now)
 
     def occupancy(self) -> SessionOccupancyChanged | None:
-        """Return the occupancy to publish, once, if it is not what was published last."""
+        """Return the occupancy to publish, once, if it has changed."""
         if self._published == self._occupancy():
             return None
         self._published = self._occupancy()
@@ -180,7 +176,7 @@ class SessionRoster:
         )
 
     def resume_from(self, last: SessionOccupancyChanged) -> None:
-        """Go on from the occupancy that was published last, where the database has lost it."""
+        """Continue from the last published occupancy after the database lost it."""
         if last.version > self.occupancy_version:
             self.occupancy_version = last.version
             self._published = last.capacity, last.enrolled, last.waiting, last.offered
@@ -190,7 +186,7 @@ class SessionRoster:
     def settle_pending(
         self, pending: Enrolment, cause: Cause, request: RequestKey | None, *, ticket: int | None = None
     ) -> Enrolment:
-        """Give who is pending a seat, their place in line, or neither (rule 5). Needs those behind it."""
+        """Give a pending agent a seat, a place in line, or neither (rule 5). Needs the places behind."""
         place = -pending.priority, ticket or pending.ticket or 0
         verdict = judge_place(self.session, self.availability(pending.agent, place=place))
         if isinstance(verdict, Refused):
@@ -217,9 +213,9 @@ class SessionRoster:
         return refused
 
     def _seats_for(self, place: Place | None) -> Seats:
-        """Return the seats as who stands at this place in line finds them: groups before it keep some.
+        """Return the seats seen from this position in the waiting list. Groups ahead of it keep some.
 
-        Without a place, that of the request that is being answered.
+        Without a place, the position is that of the request in hand.
         """
         if not self.kept:
             return self.seats
@@ -232,7 +228,7 @@ class SessionRoster:
         return seats
 
     def groups_kept_until(self) -> datetime | None:
-        """Return when the first group stops keeping seats; None: none keeps any."""
+        """Return when the first group stops keeping seats, or None."""
         ends = (
             group.kept_until
             for group in self.waiting_list.groups.values()
@@ -241,25 +237,25 @@ class SessionRoster:
         return min(ends, default=None)
 
     def _waiting_list_comes_first(self) -> bool:
-        """Whether a free seat is kept from whoever does not wait, though nobody is promoted any more.
+        """Return whether free seats are kept for the waiting list, though it is no longer served.
 
-        A list of offers is different: once no offer can be made while others may still enrol, a free seat
-        goes to whoever requests it, rather than to nobody (ADR 0007).
+        A list of offers differs: once no offer can be made while enrolment is open, a free seat goes to the
+        next request (ADR 0007).
         """
         if not self.waiting_list or self.session.waiting_list is WaitingList.OFFER:
             return False
         return self.now >= self.line_ends_at()
 
     def line_is_over(self) -> bool:
-        """Whether the waiting list was given no seat any more when what is being answered was received."""
+        """Return whether the waiting list had ended when the request in hand was received."""
         return (self.answering.received_at if self.answering else self.now) >= self.line_ends_at()
 
     def line_ends_at(self) -> datetime:
-        """Return the moment from which on the waiting list is given no seat."""
+        """Return the moment from which the waiting list gets no seat."""
         return line_ends_at(self.session, self.policy)
 
     def close_due_at(self) -> datetime | None:
-        """Return when the organiser may have something to decide; None: never, or it was looked at.
+        """Return when the organiser may have to decide at the close, or None.
 
         A session has a minimum (rule 15), or a selection.
         """
@@ -271,7 +267,7 @@ class SessionRoster:
         return None if self.close_judged_for == closes_at else closes_at
 
     def in_state(self, state: State) -> list[Enrolment]:
-        """Return those loaded in this state, the earliest end of an offer first, then in order of receipt."""
+        """Return the loaded enrolments in this state, by end of offer, then in order of receipt."""
         found = [enrolment for enrolment in self.latest.values() if enrolment.state is state]
         return sorted(found, key=lambda enrolment: (enrolment.hold_until or self.now, enrolment.place))
 
@@ -280,9 +276,9 @@ class SessionRoster:
     def begin(
         self, request: RequestForSeats, agent: Agent, state: State, *, together: int | None = None
     ) -> Enrolment:
-        """Begin an enrolment in its first state. One that waits has its place by its time of receipt.
+        """Begin an enrolment in its first state. A waiting one gets its place by time of receipt.
 
-        ``together``: the ticket of the group in which it waits.
+        ``together``: the ticket of the group that it waits in.
         """
         enrolment = new_enrolment(
             request,
@@ -302,7 +298,7 @@ class SessionRoster:
         return enrolment
 
     def draw_ticket(self, moment: datetime) -> int:
-        """Return a ticket that sorts by the moment, to the millisecond, and then by when it was drawn."""
+        """Return a ticket that sorts by the moment, to the millisecond, then by when it was drawn."""
         ticket = self._ticket(moment)
         self.next_ticket += 1
         return ticket
@@ -311,7 +307,7 @@ class SessionRoster:
         return first_ticket(moment) + self.next_ticket % (1 << NUMBER_BITS)
 
     def refuse(self, request: RequestForSeats, agent: Agent, reason: Reason) -> Enrolment:
-        """Refuse a request for one of its agents. An enrolment of theirs that is live stays as it is."""
+        """Refuse a request for one of its agents. A live enrolment of the agent stays."""
         enrolment = refused_enrolment(request, agent, reason)
         self.changed[enrolment.enrolment_id] = enrolment
         latest = self.latest.get(agent.key)
@@ -321,9 +317,9 @@ class SessionRoster:
         return enrolment
 
     def move(self, before: Enrolment, state: State, cause: Cause, **other: Any) -> Enrolment:
-        """Take an enrolment to another state, with the seat or the place that goes with it.
+        """Move an enrolment to another state, with its seat or place. ``other`` are further changes.
 
-        ``other``: members to change besides. Raises ``ValueError`` for what the lifecycle does not have.
+        Raises ``ValueError`` for a transition that the lifecycle does not have.
         """
         if state not in TRANSITIONS[before.state]:
             raise ValueError(f"an enrolment that is {before.state} never becomes {state}")
@@ -344,20 +340,20 @@ class SessionRoster:
         return after
 
     def members(self, enrolment: Enrolment, request: RequestKey | None = None) -> DecisionMembers:
-        """Return the members of a decision about an enrolment, and the request that it answers, if any."""
+        """Return the members of a decision about an enrolment, with its request, if any."""
         return decision_members(enrolment, self.session.version, request)
 
     def publish(self, decision: Decision) -> None:
-        """Have a decision published, in the trace of the request that is being answered."""
+        """Publish a decision in the trace of the request in hand."""
         self.decisions.append((decision, self.answering))
 
     def publish_outcome(self, request: Request, outcome: PortalOutcome | None) -> None:
-        """Have an outcome published to the portal that sent a request; None: a decision answers it."""
+        """Publish an outcome to the sending portal. None: a decision answers the request."""
         if outcome is not None:
             self.outcomes.append((outcome, request))
 
     def add_numbers(self, **added: int | str | None) -> None:
-        """Add to the numbers of the last change what else it was decided by."""
+        """Add figures to the last change."""
         last = self.changes[-1]
         self.changes[-1] = replace(last, numbers={**last.numbers, **added})
 
@@ -373,7 +369,7 @@ class SessionRoster:
         self.latest[enrolment.agent.key] = enrolment
 
     def _count(self, enrolment: Enrolment, number: int) -> None:
-        """Count the seat of an enrolment, if it has one: ``number`` is 1, or -1 where it gives it back."""
+        """Count an enrolment's seat, if it has one: ``number`` is 1, or -1 if it is given back."""
         if enrolment.state.has_seat:
             self.seats.enrolled += number
         elif enrolment.state is State.OFFERED:

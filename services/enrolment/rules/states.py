@@ -1,4 +1,4 @@
-"""The states of an enrolment, where it may go from each, and why it moves."""
+"""The states of an enrolment, their transitions, and the causes."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,8 +6,6 @@ from typing import Self
 
 
 class State(StrEnum):
-    """Where an enrolment stands."""
-
     PENDING_APPROVAL = "pending_approval"
     PENDING_SELECTION = "pending_selection"
     WAITLISTED = "waitlisted"
@@ -25,17 +23,17 @@ class State(StrEnum):
 
     @property
     def is_live(self) -> bool:
-        """Whether the enrolment has not ended: its agent may not ask for the session again."""
+        """Return whether the enrolment has not ended. Its agent may not ask for the session again."""
         return self not in _ENDED
 
     @property
     def has_seat(self) -> bool:
-        """Whether the agent sits, or sat, on a seat of the session."""
+        """Return whether the agent has or had a seat."""
         return self in _WITH_SEAT
 
     @property
     def holds_seat(self) -> bool:
-        """Whether a seat is theirs, or held for their answer."""
+        """Return whether the agent has a seat, or one is held for their reply."""
         return self is State.OFFERED or self in _WITH_SEAT
 
 
@@ -45,7 +43,7 @@ _ENDED = frozenset(
 _SEEN = frozenset({State.ATTENDED, State.ABSENT, State.ABSENT_JUSTIFIED, State.CERTIFIED})
 _WITH_SEAT = _SEEN | {State.ENROLLED}
 SEATED = tuple(state for state in State if state in _WITH_SEAT)
-"""The states of an enrolment with a seat."""
+"""The states with a seat."""
 _GIVEN_UP = frozenset({State.WITHDRAWN, State.SESSION_CANCELLED})
 _PLACED = frozenset({State.ENROLLED, State.WAITLISTED, State.REFUSED}) | _GIVEN_UP
 
@@ -65,7 +63,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CERTIFIED: _SEEN | {State.ENROLLED},
     **dict.fromkeys(_ENDED, frozenset()),
 }
-"""Where an enrolment may go from each state (the domain's lifecycle)."""
+"""The transitions of the domain's lifecycle."""
 
 
 class Cause(StrEnum):
@@ -74,7 +72,7 @@ class Cause(StrEnum):
     explanation: str
 
     def __new__(cls, value: str, explanation: str = "") -> Self:
-        """Give the member its value, and its explanation beside it."""
+        """Make a member with its explanation."""
         if not explanation:
             raise ValueError(f"{value} needs an explanation")
         member = str.__new__(cls, value)

@@ -1,4 +1,4 @@
-"""The waiting list of one session, in order (rule 2), with the groups that wait as one place (rule 17)."""
+"""The waiting list of one session, in order (rule 2), with groups that wait as one place (rule 17)."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,26 +11,26 @@ from services.enrolment.rules.enrolments import Enrolment, Place
 from shared.events.vocabulary import EARLIEST
 
 FIRST_PLACE: Place = (1 - 2**31, 0)
-"""Before everybody: no priority is higher."""
+"""Before all places: no priority is higher."""
 END_OF_LIST: Place = (1, 0)
-"""Behind everybody: no priority is below 0."""
+"""Behind all places: no priority is below 0."""
 NUMBER_BITS = 20
-"""Of a ticket: its last bits tell apart those of one millisecond."""
+"""The last bits of a ticket, which separate requests of one millisecond."""
 
 _place = attrgetter("place")
 
 
 def first_ticket(moment: datetime) -> int:
-    """Return the lowest ticket of this moment's millisecond. Tickets sort by the moment of receipt."""
+    """Return the lowest ticket of this moment's millisecond."""
     return ((moment - EARLIEST) // timedelta(milliseconds=1)) << NUMBER_BITS
 
 
 @dataclass(slots=True)
 class WaitingGroup:
-    """A group that waits as one place: how many of it wait, and at which priority.
+    """A group that waits as one place: its number of agents, and its priority.
 
     ``kept_until``: when it stops keeping seats that are too few for it; None: it has kept none.
-    ``is_passed``: that time is over, and others take seats before it until there are enough.
+    ``is_passed``: that time is over, and places behind pass it until enough seats are free.
     """
 
     priority: int
@@ -40,12 +40,11 @@ class WaitingGroup:
 
 
 class SessionWaitingList:
-    """The enrolments that wait; ``len`` is their number. Iterating yields those that are loaded, in order.
+    """The waiting enrolments. ``len`` is their number; iterating yields the loaded ones in order.
 
-    A batch can free only so many seats, so the store loads only so many of the first: ``entries``. Of all
-    others only places are needed, to say which one somebody has who joins before them: ``places`` are those
-    from ``known_from`` on. ``groups`` are all that wait, by their ticket, whether their members are loaded or
-    not.
+    A batch frees few seats, so the store loads only the first enrolments: ``entries``. Of the others only
+    places are needed, to number a newcomer before them: ``places`` from ``known_from`` on. ``groups`` are
+    all waiting groups by ticket.
     """
 
     def __init__(
@@ -70,15 +69,15 @@ class SessionWaitingList:
         return iter(self._entries)
 
     def parties(self) -> Iterator[Sequence[Enrolment]]:
-        """Yield those that are loaded, in order, each place at once: somebody alone, or a group."""
+        """Yield the loaded enrolments in order, a place at a time: one agent, or a group."""
         return (tuple(party) for _, party in groupby(self._entries, key=_place))
 
     def group_of(self, enrolment: Enrolment) -> Sequence[Enrolment]:
-        """Return the group, of those that are loaded, that waits together with an enrolment, itself too."""
+        """Return the loaded group of an enrolment, itself included."""
         return [waiting for waiting in self._entries if waiting.place == enrolment.place]
 
     def add(self, enrolment: Enrolment) -> None:
-        """Add an enrolment at its place. Raises ``ValueError`` when the places behind it are not known."""
+        """Add an enrolment at its place. Raises ``ValueError`` if the places behind it are unknown."""
         if enrolment.place < self._known_from:
             raise ValueError("a place in the middle of the waiting list needs the places behind it")
         insort(self._entries, enrolment, key=_place)
@@ -90,7 +89,7 @@ class SessionWaitingList:
             group.members += 1
 
     def position(self, enrolment: Enrolment) -> int:
-        """Return the place of an enrolment that was added; 1 is next. A group is one place."""
+        """Return the place of an added enrolment; 1 is next. A group is one place."""
         before_known = self._waiting - len(self._places)
         companions = sum(
             group.members - 1
@@ -100,14 +99,14 @@ class SessionWaitingList:
         return before_known + bisect_left(self._places, enrolment.place) - companions + 1
 
     def priority_before_all(self, enrolment: Enrolment) -> int:
-        """Return the priority by which who was added is before all others. Needs all places."""
+        """Return the priority that puts an added enrolment before all others. Needs all places."""
         other = next((place for place in self._places if place != enrolment.place), None)
         if other is None or enrolment.place < other:
             return enrolment.priority
         return 1 - other[0]
 
     def remove(self, enrolment: Enrolment) -> None:
-        """Remove an enrolment, whether it is loaded or not."""
+        """Remove an enrolment, loaded or not."""
         self._waiting -= 1
         index = bisect_left(self._entries, enrolment.place, key=_place)  # thousands may wait
         while index < len(self._entries) and self._entries[index].place == enrolment.place:
