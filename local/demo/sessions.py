@@ -3,20 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import yaml
 
 from local.model.session import CatalogueSession
 from local.people import TOWNS
 
-LOCAL_EVENT_OFFER = "ia-et-territoires"
-WEBINAR_OFFER = "webinaires-acculturation-ia"
-INET_OFFER = "inet-conduire-transition-numerique"
-BESPOKE_OFFER = "sur-mesure-enjeux-ia"
-RESERVED_FOR = "bretagne"
+_OFFERS = {
+    "event": "ia-et-territoires",
+    "webinar": "webinaires-acculturation-ia",
+    "inet": "inet-conduire-transition-numerique",
+}
 WITH_CONTACT = "inset-angers"
 ORGANISERS_ADDRESS = "organisation.angers@cnfpt.example"
-"""Of the only organiser here who has one, where it is written what their sessions need."""
+"""The only organiser with an address, which is told what its sessions need."""
 
 # How far a session's dates must be from now, so that no clock decides what the model cannot know.
 _MARGIN = timedelta(minutes=10)
@@ -106,92 +109,10 @@ def daytime_zone(now: datetime) -> str:
 
 def small_sessions(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the sessions to draft, by the part that they play."""
-    opened = now - timedelta(days=1)
-
-    def event(number: int, title: str, capacity: int, **terms: object) -> dict[str, Any]:
-        place = {"venue": f"Salle {number}, délégation régionale"}
-        return _draft(LOCAL_EVENT_OFFER, title, opened, number, {**place, "capacity": capacity, **terms})
-
-    def webinar(number: int, title: str, capacity: int, **terms: object) -> dict[str, Any]:
-        link = f"https://webinaires.example.org/demonstration-{number}"
-        usual = {"join_url": link, "capacity": capacity, "waiting_list": "none"}
-        return _draft(WEBINAR_OFFER, title, opened, number, {**usual, **terms})
-
-    # Enrolment goes on for a while after the start: then nobody hears of it when its end is moved.
-    begun = {
-        "organiser": WITH_CONTACT,
-        "minimum": 3,
-        "starts_at": _iso(now - timedelta(minutes=30)),
-        "ends_at": _iso(now + timedelta(hours=2)),
-        "enrolment_closes_at": _iso(now + timedelta(hours=1)),
-    }
-    reserved = {"delegation": RESERVED_FOR, "seats": 3, "release_at": _iso(now + timedelta(days=20))}
+    parts = yaml.safe_load(Path(__file__).with_name("sessions.yaml").read_text())
     return {
-        "events": [
-            event(n, f"L’IA et l’accueil des usagers, atelier n°\N{NO-BREAK SPACE}{n}", 10 + n)
-            for n in range(1, 7)
-        ],
-        "webinars": [
-            webinar(n, f"L’IA pas à pas, webinaire n°\N{NO-BREAK SPACE}{n}", 15 + n) for n in range(7, 11)
-        ],
-        "popular": [event(11, "L’IA à l’état civil, une rencontre très demandée", 30)],
-        "to_cancel": [webinar(12, "Webinaire qui sera annulé", 100)],
-        # A replay is of what has begun; one may still join.
-        "recorded": [
-            webinar(
-                13,
-                "L’IA et le droit des collectivités",
-                80,
-                starts_at=_iso(now - timedelta(minutes=30)),
-                ends_at=_iso(now + timedelta(hours=2)),
-                enrolment_closes_at=_iso(now + timedelta(hours=1)),
-                timezone=daytime_zone(now),
-            )
-        ],
-        "offers": [event(14, "L’IA au quotidien, atelier local", 3, waiting_list="offer")],
-        "by_link": [event(15, "Écrire avec l’IA, atelier local", 2, waiting_list="offer")],
-        "selection": [
-            _draft(
-                INET_OFFER,
-                "Conduire la transition numérique, matinée de Strasbourg",
-                opened,
-                16,
-                {"capacity": 5, "organiser": "inet", "approval": "selection", "venue": "Inet, Strasbourg"},
-            )
-        ],
-        "two_steps": [
-            _draft(
-                INET_OFFER,
-                "Conduire la transition numérique, après l’accord de l’employeur",
-                opened,
-                24,
-                {
-                    "capacity": 4,
-                    "organiser": "inet",
-                    "approval": "employer_then_selection",
-                    "venue": "Inet, Strasbourg",
-                },
-            )
-        ],
-        "groups": [event(17, "L’IA en équipe, atelier local", 8)],
-        "together": [event(23, "L’IA ensemble, atelier local", 3, waiting_list="automatic")],
-        "by_hand": [event(25, "L’IA et l’accessibilité, atelier local", 3)],
-        "full": [event(26, "L’IA en salle comble, atelier local", 3, **begun)],
-        "too_few": [event(27, "L’IA en petit comité, atelier local", 8, **begun)],
-        "reserved": [
-            event(
-                18,
-                "L’IA et les petites communes, rencontre bretonne",
-                6,
-                organiser=RESERVED_FOR,
-                reserved_seats=[reserved],
-            )
-        ],
-        "moving": [
-            event(20, "L’IA et les archives, atelier local", 3),
-            event(21, "L’IA et les archives, une autre date", 3),
-        ],
-        "approval": [event(19, "L’IA et le budget, atelier local", 10, approval="employer")],
+        part: [_draft(now, number, **terms) for number in terms.pop("numbers")]
+        for part, terms in parts.items()
     }
 
 
@@ -199,7 +120,7 @@ def private_session(now: datetime) -> dict[str, Any]:
     """Return what a delegation and an authority agree on."""
     starts_at = _morning(now + timedelta(days=60))
     return {
-        "offer_id": BESPOKE_OFFER,
+        "offer_id": "sur-mesure-enjeux-ia",
         "title": "S’approprier les enjeux de l’IA à la Ville de Mas-d’Orb",
         "starts_at": _iso(starts_at),
         "ends_at": _iso(starts_at + timedelta(hours=7)),
@@ -210,27 +131,39 @@ def private_session(now: datetime) -> dict[str, Any]:
 
 
 def _draft(
-    offer: str, title: str, opened: datetime, number: int, terms: Mapping[str, object]
+    now: datetime, number: int, *, kind: str, title: str, begun: bool = False, reserved: int = 0, **terms: Any
 ) -> dict[str, Any]:
-    """A session of the offer. `number` tells its organiser, and its day from the others'."""
-    starts_at = _morning(opened + timedelta(days=31 + number))
+    """Return a session as the catalogue takes it. Its number gives its day, and its usual organiser."""
+    starts_at = _morning(now + timedelta(days=30 + number))
+    closes_at = starts_at - timedelta(days=5)
+    if begun:
+        # Enrolment goes on for a while after the start: then nobody hears of it when its end is moved.
+        starts_at, closes_at = now - timedelta(minutes=30), now + timedelta(hours=1)
+    seats = {"delegation": "bretagne", "seats": reserved, "release_at": _iso(now + timedelta(days=20))}
     return {
-        "offer_id": offer,
-        "title": title,
-        "organiser": list(TOWNS)[number % _IN_EUROPE],
-        "enrolment_opens_at": _iso(opened),
-        "enrolment_closes_at": _iso(starts_at - timedelta(days=5)),
+        "offer_id": _OFFERS[kind],
+        "title": title.format(number).replace("n° ", "n°\N{NO-BREAK SPACE}"),
+        "organiser": "inet" if kind == "inet" else list(TOWNS)[number % _IN_EUROPE],
+        "enrolment_opens_at": _iso(now - timedelta(days=1)),
+        "enrolment_closes_at": _iso(closes_at),
         "starts_at": _iso(starts_at),
-        "ends_at": _iso(starts_at + timedelta(hours=2)),
-        "timezone": "Europe/Paris",
-        "waiting_list": "automatic",
+        "ends_at": _iso(starts_at + (timedelta(hours=2.5) if begun else timedelta(hours=2))),
+        # The letter of a replay waits for the morning of its session: by day it leaves at once.
+        "timezone": daytime_zone(now) if kind == "webinar" and begun else "Europe/Paris",
+        "waiting_list": "none" if kind == "webinar" else "automatic",
         "approval": "none",
+        **(
+            {"join_url": f"https://webinaires.example.org/demonstration-{number}"}
+            if kind == "webinar"
+            else {"venue": "Inet, Strasbourg" if kind == "inet" else f"Salle {number}, délégation régionale"}
+        ),
+        **({"reserved_seats": [seats]} if reserved else {}),
         **terms,
     }
 
 
 def _morning(moment: datetime) -> datetime:
-    """Half past nine of that day in Paris, or of the Monday after."""
+    """Return half past nine of that day in Paris, or of the Monday after a weekend."""
     local = moment.astimezone(_PARIS)
     weekend = 7 - local.weekday() if local.weekday() > 4 else 0
     return (local + timedelta(days=weekend)).replace(hour=9, minute=30, second=0)

@@ -1,7 +1,8 @@
 """A model of enrolment in one session, so simple that it is plainly right.
 
 The model takes in the published events alone, and keeps the state of each agent. At each event it checks: was
-there a seat, did nobody wait before, was an answer due, was the change of state allowed?
+there a seat, did nobody wait before, was an answer due, was the change of state allowed? `local.model`, which
+shares no code with the services, counts seats and goes through the line.
 """
 
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from local.model.seats import Reservation, Seats
 from services.enrolment.rules.policy import Policy
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import (
@@ -109,26 +111,18 @@ class Model:
             parties.setdefault(self.group.get(agent, agent), []).append(agent)
         return list(parties.values())
 
+    @property
+    def seats(self) -> Seats:
+        reserved = (
+            Reservation(seats.delegation, seats.seats, seats.release_at)
+            for seats in self.session.reserved_seats
+        )
+        return Seats(self.session.capacity, self.session.quota_per_authority, tuple(reserved))
+
     def may_take_a_seat(self, agent: AgentKey, now: datetime, kept: Sequence[AgentKey] = ()) -> bool:
-        """The naive answer, counted anew each time (rules 1, 3 and 4). ``kept``: for whom seats are kept."""
-        employer = self.agents[agent].employer
-        taken = [*self.taken, *kept]
-        mine = [other for other in taken if self.agents[other].employer.siret == employer.siret]
-        quota = self.session.quota_per_authority
-        if quota is not None and len(mine) >= quota:
-            return False
-        if self.session.capacity is None:
-            return True
-        reserved: Counter[str] = Counter()
-        for reservation in self.session.reserved_seats:
-            if now < reservation.release_at:
-                reserved[reservation.delegation] += reservation.seats
-        for delegation in reserved:
-            sitting = [other for other in taken if self.agents[other].employer.delegation == delegation]
-            reserved[delegation] = max(0, reserved[delegation] - len(sitting))
-        if reserved[employer.delegation]:  # where more is reserved than there is, who comes first has it
-            return len(taken) < self.session.capacity
-        return len(taken) + sum(reserved.values()) < self.session.capacity
+        """Say whether a seat is free for the agent, if these other agents have a seat kept for them."""
+        taken = [self.agents[other] for other in (*self.taken, *kept)]
+        return self.seats.is_free_for(self.agents[agent], taken, now)
 
     def line_is_served(self, now: datetime) -> bool:
         if self.session.status == "cancelled":
@@ -162,36 +156,13 @@ class Model:
         return -self.priority[agent], self.order[agent]
 
     def _through_the_line(self, now: datetime) -> tuple[list[AgentKey], list[AgentKey]]:
-        kept: list[AgentKey] = []
-        for party in self.parties if self.line_is_served(now) else ():
-            seated: list[AgentKey] = []
-            for agent in party:
-                if self.may_take_a_seat(agent, now, [*kept, *seated]):
-                    seated.append(agent)
-            if len(seated) == len(party):
-                return party, kept
-            if self.group.get(party[0]) not in self.passed and self._only_lacks_seats(party):
-                kept += seated
-        return [], kept
-
-    def _only_lacks_seats(self, party: Sequence[AgentKey]) -> bool:
-        """Whether a group would sit, were others to leave who are not of its authority."""
-        quota = self.session.quota_per_authority
-        sirets = Counter(self.agents[agent].employer.siret for agent in [*self.taken, *party])
-        theirs = {self.agents[agent].employer.siret for agent in party}
-        if quota is not None and any(sirets[siret] > quota for siret in theirs):
-            return False
-        capacity = self.session.capacity
-        return capacity is None or len(party) <= capacity - self._never_released(party)
-
-    def _never_released(self, party: Sequence[AgentKey]) -> int:
-        """How many seats are reserved for others for as long as the line is served, and not for the group."""
-        reserved: Counter[str] = Counter()
-        for reservation in self.session.reserved_seats:
-            if reservation.release_at >= self.line_ends_at:
-                reserved[reservation.delegation] += reservation.seats
-        of = Counter(self.agents[agent].employer.delegation for agent in party)
-        return sum(max(0, seats - of[delegation]) for delegation, seats in reserved.items())
+        if not self.line_is_served(now):
+            return [], []
+        line = [[self.agents[agent] for agent in party] for party in self.parties]
+        passed = [party for party in line if self.group.get(party[0].key) in self.passed]
+        taken = [self.agents[agent] for agent in self.taken]
+        place, kept = self.seats.next_in(line, taken, now, self.line_ends_at, passed)
+        return [agent.key for agent in place], [agent.key for agent in kept]
 
     def being_kept(self, now: datetime) -> list[datetime]:
         """Until when groups keep seats now, those whose time is not over."""

@@ -192,34 +192,61 @@ async def test_a_form_with_mistakes_names_them_and_sends_nothing(portal: PortalS
     assert portal.journal.travels == []
 
 
-@pytest.mark.parametrize(
-    ("path", "fields", "name", "members"),
-    [
-        (f"/sessions/{SESSION}/desistement", {"par": "agent"}, "WithdrawalRequested", {"by": "agent"}),
-        (
-            f"/sessions/{SESSION}/desistement",
-            {"par": "employer", "motif": "Départ"},
-            "WithdrawalRequested",
-            {"by": "employer", "reason": "Départ"},
-        ),
-        (f"/sessions/{SESSION}/reponse", {"reponse": "oui"}, "SeatOfferAnswered", {"accepted": True}),
-        (f"/sessions/{SESSION}/reponse", {"reponse": "non"}, "SeatOfferAnswered", {"accepted": False}),
-        (f"/sessions/{SESSION}/accord", {"reponse": "oui"}, "ApprovalDecided", {"granted": True}),
-        (
-            f"/sessions/{SESSION}/accord",
-            {"reponse": "non", "motif": "Effectif"},
-            "ApprovalDecided",
-            {"granted": False, "reason": "Effectif"},
-        ),
-    ],
-)
+IN_SESSION, OF_ZOE, OF_EMPLOYER = f"/sessions/{SESSION}", "/agents/EX-101", f"/employeurs/{SIRET}"
+TWO = ["EX-101", "EX-102"]
+FORMS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    (f"{IN_SESSION}/desistement", {"par": "agent"}, "WithdrawalRequested", {"by": "agent"}),
+    (
+        f"{IN_SESSION}/desistement",
+        {"par": "employer", "motif": "Départ"},
+        "WithdrawalRequested",
+        {"by": "employer", "reason": "Départ"},
+    ),
+    (f"{IN_SESSION}/reponse", {"reponse": "oui"}, "SeatOfferAnswered", {"accepted": True}),
+    (f"{IN_SESSION}/reponse", {"reponse": "non"}, "SeatOfferAnswered", {"accepted": False}),
+    (f"{IN_SESSION}/accord", {"reponse": "oui"}, "ApprovalDecided", {"granted": True}),
+    (
+        f"{IN_SESSION}/accord",
+        {"reponse": "non", "motif": "Effectif"},
+        "ApprovalDecided",
+        {"granted": False, "reason": "Effectif"},
+    ),
+    (
+        f"{OF_ZOE}/abonnement",
+        {"offre": "ia-et-territoires", "suivre": "oui"},
+        "SubscriptionChanged",
+        {"offer": "ia-et-territoires", "subscribed": True},
+    ),
+    (
+        f"{OF_ZOE}/abonnement",
+        {"offre": "ia-et-territoires", "suivre": "non"},
+        "SubscriptionChanged",
+        {"subscribed": False},
+    ),
+    (f"{OF_ZOE}/effacement", {}, "AgentErasureRequested", {"agent_id": "EX-101"}),
+    (
+        f"{OF_EMPLOYER}/groupe",
+        {"session_id": SESSION, "agents": TWO, "ensemble": "oui"},
+        "GroupEnrolmentRequested",
+        {"all_or_nothing": True, "may_wait": False},
+    ),
+    (
+        f"{OF_EMPLOYER}/groupe",
+        {"session_id": SESSION, "agents": TWO, "attendre": "oui"},
+        "GroupEnrolmentRequested",
+        {"all_or_nothing": True, "may_wait": True},
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "name", "members"), FORMS)
 async def test_a_button_sends_what_it_says(
-    portal: PortalServer, path: str, fields: dict[str, str], name: str, members: dict[str, Any]
+    portal: PortalServer, path: str, fields: dict[str, Any], name: str, members: dict[str, Any]
 ) -> None:
-    await portal.post(path, agent_id="EX-101", **fields)
+    await portal.post(path, **{"agent_id": "EX-101"} | fields)
     asked = portal.asked()
     assert asked.name == name
-    assert asked.data.items() >= ({"session_id": SESSION, "agent_id": "EX-101"} | members).items()
+    assert asked.data.items() >= members.items()
 
 
 async def test_who_has_a_seat_asks_for_one_in_another_session_of_the_offer(tmp_path: Path) -> None:
@@ -273,25 +300,6 @@ async def test_an_agent_corrects_their_address_which_the_portal_then_sends(porta
     assert portal.journal.travels[-1].envelope.data["agent"]["email"] == "zoe@nouvelle.example"
 
 
-@pytest.mark.parametrize(("answer", "subscribed"), [("oui", True), ("non", False)])
-async def test_an_agent_follows_the_sessions_of_an_offer(
-    portal: PortalServer, answer: str, subscribed: bool
-) -> None:
-    path = "/agents/EX-101/abonnement"
-    assert (await portal.browser.post(path, data={"offre": "autre", "suivre": "oui"})).status_code == 404
-    await portal.post(path, offre="ia-et-territoires", suivre=answer)
-    asked = portal.asked()
-    assert (asked.topic, asked.name) == ("portal.agents", "SubscriptionChanged")
-    assert (asked.data["offer"], asked.data["subscribed"]) == ("ia-et-territoires", subscribed)
-
-
-async def test_an_agent_asks_to_be_forgotten(portal: PortalServer) -> None:
-    await portal.post("/agents/EX-101/effacement")
-    asked = portal.asked()
-    assert (asked.topic, asked.key, asked.name) == ("portal.agents", "EX-101", "AgentErasureRequested")
-    assert "Demande d’effacement" in await portal.get("/agents/EX-101")
-
-
 async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_ones(
     portal: PortalServer,
 ) -> None:
@@ -302,27 +310,6 @@ async def test_an_authority_sends_a_group_of_people_who_are_there_and_invented_o
     assert len(asked.data["agents"]) == 5
     assert (asked.data["all_or_nothing"], asked.data["may_wait"]) == (True, False)
     assert len(portal.journal.newcomers) == 3
-
-
-async def test_sessions_of_one_title_are_told_apart_by_place_and_day(tmp_path: Path) -> None:
-    other = AN_OTHER | {"title": A_SESSION["title"]}
-
-    def two(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/api/v1/sessions":
-            return httpx.Response(200, json={"items": [A_SESSION, other], "next": None})
-        return httpx.Response(404)
-
-    async with a_portal(tmp_path / "journal.jsonl", two) as portal:
-        page = await portal.get(f"/employeurs/{SIRET}")
-    for town in ("Rennes", "Brest"):
-        assert f"Délégation Bretagne du CNFPT, {town}, mardi 22 décembre 2026, de 9" in page
-
-
-async def test_a_group_that_may_wait_together_wants_all_its_seats_or_none(portal: PortalServer) -> None:
-    fields = {"session_id": SESSION, "agents": ["EX-101", "EX-102"], "attendre": "oui"}
-    await portal.post(f"/employeurs/{SIRET}/groupe", **fields)
-    asked = portal.asked()
-    assert (asked.data["all_or_nothing"], asked.data["may_wait"]) == (True, True)
 
 
 async def test_an_authority_has_training_of_its_own_and_names_its_trainees(portal: PortalServer) -> None:
@@ -340,37 +327,6 @@ async def test_an_authority_has_training_of_its_own_and_names_its_trainees(porta
     assert (named.name, named.topic, named.key) == ("TraineesNominated", "portal.bespoke", SIRET)
 
 
-async def test_a_private_session_which_the_catalogue_shows_nobody_has_the_name_of_its_theme(
-    portal: PortalServer,
-) -> None:
-    await portal.post(f"/employeurs/{SIRET}/sur-mesure", theme="enjeux-ia", nombre="12")
-    private = {"session_id": "6f0c2f0e-6a0e-5d0e-9d0c-0d6d1f9f2a99"}
-    agreed = {"request_id": portal.asked().id, "answer": "agreed", "agent": None}
-    await portal.hear("BespokeRequestAnswered", **agreed, **private)
-    await portal.hear("AgentEnrolled", **private)
-    for path in ("/agents/EX-101", f"/employeurs/{SIRET}"):
-        assert "Formation sur mesure, enjeux de l’intelligence artificielle" in await portal.get(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "members", "shown"),
-    [
-        ("AgentWaitlisted", {"position": 2}, "2e place dans la file"),
-        ("SeatOffered", {"hold_until": "2026-12-01T11:00:00Z"}, "Accepter la place"),
-        ("SeatOfferLapsed", {"cause": "declined"}, "Redemander une place"),
-        ("EnrolmentPending", {"awaiting": "employer_approval"}, "L’employeur doit donner son accord"),
-        ("EnrolmentRefused", {"reason": "session_full"}, "Session complète."),
-        ("EnrolmentWithdrawn", {"by": "session_cancelled"}, "La session est annulée"),
-        ("SeatNotObtained", {"reason": "line_ended"}, "La liste d’attente est close"),
-    ],
-)
-async def test_each_answer_is_said_in_words(
-    portal: PortalServer, name: str, members: dict[str, Any], shown: str
-) -> None:
-    await portal.hear(name, **members)
-    assert shown in await portal.get("/agents/EX-101")
-
-
 async def test_a_rejection_names_what_is_wrong(portal: PortalServer) -> None:
     await portal.post(f"/sessions/{SESSION}/inscription", agent_id="EX-101")
     problems = [{"pointer": "/agent/email", "message": "is no address"}]
@@ -381,25 +337,6 @@ async def test_a_rejection_names_what_is_wrong(portal: PortalServer) -> None:
     assert "Demande rejetée" in page
     assert page.count("Zoé Durand</p>") == 2, "the request and its rejection say whom they are about"
     assert "/agent/email\u00a0: is no address" in page
-
-
-async def test_a_session_that_changed_is_told_beside_the_seat(portal: PortalServer) -> None:
-    await portal.hear("AgentEnrolled")
-    await portal.hear(
-        "SessionChangedForAgent",
-        changed=["dates", "place"],
-        starts_at="2026-12-23T08:30:00Z",
-        timezone="Europe/Paris",
-        venue="Palais des arts, Vannes",
-    )
-    page = await portal.get("/agents/EX-101")
-    assert "Inscription confirmée" in page
-    assert "désormais le mercredi 23 décembre 2026 à 9\u00a0h\u00a030, Palais des arts, Vannes" in page
-
-
-async def test_who_waits_for_approval_stands_before_the_employer(portal: PortalServer) -> None:
-    await portal.hear("EnrolmentPending", awaiting="employer_approval")
-    assert "Donner l’accord" in await portal.get(f"/employeurs/{SIRET}")
 
 
 async def test_a_form_of_another_site_and_an_address_of_nothing_do_nothing(portal: PortalServer) -> None:
