@@ -195,7 +195,7 @@ def batches(mutant: Mutant, reached: LinesReached) -> list[list[str]]:
     """Return the test files that run a line of the mutant: first those of its service, then by their time.
 
     Where none does, those that run its function, else those that start services as processes. Files that the
-    mutant names come before all others, and may need Kafka.
+    mutant names come before all others, and may need Kafka. A break of messaging meets Kafka last.
     """
 
     def runs(record: dict[str, Any], path: str, function: str, number: int | None) -> bool:
@@ -215,7 +215,10 @@ def batches(mutant: Mutant, reached: LinesReached) -> list[list[str]]:
     unfit = [f"--deselect={test}" for record in reached.values() for test in record["failed"]]
     slices = [found[first:last] for first, last in itertools.pairwise(BATCHES)]
     named = [list(mutant.tests)] if mutant.tests else []
-    return [*named, *([*_IN_PROCESS, *unfit, *files] for files in slices if files)]
+    in_process = [[*_IN_PROCESS, *unfit, *files] for files in slices if files]
+    kafka = [name for name in _files("tests/integration/messaging") if Path(name).name.startswith("test_")]
+    on_kafka = [["-m", "kafka", *kafka]] if service == "messaging" else []
+    return [*named, *in_process, *on_kafka]
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
