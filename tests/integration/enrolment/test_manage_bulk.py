@@ -156,44 +156,6 @@ async def test_a_choice_leads_back_to_the_list_as_it_was(front: Front, organiser
     assert 'form="trouvees">Ne rien changer' in asked.text
 
 
-async def test_several_who_wait_are_served_sooner(
-    front: Front, organiser: OrganiserClient, rows: SelectRows
-) -> None:
-    session, agents = await full(front)
-    ids = await ids_of(front, session, *agents)
-    page = await choose(organiser, session, ids, action="prioritise")
-    assert "Ce n’est pas possible pour 2 personnes" in text_of(page)
-    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids[2:]}
-    said = {"action": "prioritise", "confirmer": "oui", "priority": "5", "reason": "Reportées.", **versions}
-    assert "Fait pour 2 personnes." in text_of(await choose(organiser, session, ids[2:], **said))
-    found = await rows("SELECT priority FROM enrolment WHERE state = 'waitlisted'")
-    assert [row.priority for row in found] == [5, 5]
-
-
-async def test_what_an_employer_said_of_several_is_noted_at_once(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session = open_now(approval="employer", capacity=2)
-    agents = [an_agent(family_name=name) for name in ("Durand", "Le Goff", "Évrard")]
-    await front.publish(session)
-    await front.enrol(session, *agents)
-    awaited = await organiser.get(page_of(session, "/candidatures"))
-    assert page_of(session, "?etat=accord") in awaited.text
-    assert 'value="approve"' in (await organiser.get(page_of(session))).text
-    ids = await ids_of(front, session, *agents[:2])
-    page = await choose(organiser, session, ids, action="approve")
-    follows = text_of(page).replace("\u00a0", " ")
-    assert "2 personnes : la même réponse" in follows
-    assert "une place tant qu’il y en a (2 libres), puis la liste d’attente ; sans lui, un refus." in follows
-    assert follows.count(agents[0].employer.name) == 2
-    versions = {f"version-{each}": hidden(page.text, f"version-{each}") for each in ids}
-    said = {"action": "approve", "confirmer": "oui", **versions}
-    assert "Choisissez la réponse." in text_of(await choose(organiser, session, ids, **said), 422)
-    done = await choose(organiser, session, ids, **said, answer="yes", heard="La DRH, par courrier")
-    assert "Fait pour 2 personnes." in text_of(done)
-    assert await front.states(session, *agents) == ["enrolled", "enrolled", "pending_approval"]
-
-
 async def test_a_message_goes_to_those_who_are_chosen_alone(
     front: Front, organiser: OrganiserClient, rows: SelectRows
 ) -> None:
@@ -273,10 +235,3 @@ async def test_several_are_moved_to_another_session_as_long_as_it_has_seats(
     assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
     assert await front.states(there, agents[0]) == ["enrolled"]
     assert f'href="{page_of(there)}">Voir la nouvelle session</a>' in done.text
-
-
-async def test_who_cannot_be_moved_anywhere_is_told_before(front: Front, organiser: OrganiserClient) -> None:
-    session, agents = await full(front)
-    page = await choose(organiser, session, await ids_of(front, session, agents[0]), action="move")
-    assert "Aucune autre de vos sessions de cette offre n’a de place" in text_of(page)
-    assert 'name="confirmer"' not in page.text

@@ -56,28 +56,6 @@ async def test_the_page_of_a_person_leads_back_to_the_list_one_came_from_also_af
         assert f'href="{listed}"' in unescape(trail)
 
 
-async def test_somebody_is_withdrawn_and_the_next_is_served(front: Front, organiser: OrganiserClient) -> None:
-    session, agents = await full(front)
-    path = await person_page(front, session, agents[0])
-    without = await send(organiser, path, f"{path}/desistement")
-    assert "Dites qui l’a demandé." in text_of(without, 422)
-    long = await send(organiser, path, f"{path}/desistement", by="agent", reason="a" * 6000)
-    assert "Ce texte est trop long." in text_of(long, 422)
-    assert re.search(r"<details[^>]* open>\s*<summary>Enregistrer un désistement", long.text)
-    done = await send(organiser, path, f"{path}/desistement", by="employer", reason="Mutation")
-    assert done.headers["location"] == f"{path}?fait=desistee"
-    assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
-    page = text_of(await organiser.get(done.headers["location"]))
-    assert "Désistement à la demande de l’employeur" in page
-    assert "Demande reçue : inscription confirmée" in page
-    assert "advisor-bretagne" in page
-    served = text_of(await organiser.get(await person_page(front, session, agents[2])))
-    assert "Place libérée : inscription confirmée" in served
-    assert "Demande reçue : liste d’attente" in served
-    waits = text_of(await organiser.get(await person_page(front, session, agents[3])))
-    assert "Demande reçue : liste d’attente" in waits
-
-
 @pytest.mark.parametrize("gone", ["UPDATE request SET outcome = 'mixed'", "DELETE FROM request"])
 async def test_what_the_first_answer_was_is_not_said_where_it_is_not_known(
     front: Front, organiser: OrganiserClient, database: Database, gone: str
@@ -92,125 +70,7 @@ async def test_what_the_first_answer_was_is_not_said_where_it_is_not_known(
     assert "Demande reçue :" not in page
 
 
-FOLDED = ("correction", "desistement", "deplacement")
 """The parts of a page that are folded at first."""
-HEARD = {"answer": "yes", "heard": "Au téléphone"}
-
-
-@pytest.mark.parametrize(
-    ("action", "fields"),
-    [
-        ("correction", {"given_name": "Lise", "family_name": "Martin"}),
-        ("desistement", {"by": "agent"}),
-        ("reponse", HEARD),
-        ("accord", HEARD),
-        ("deplacement", {}),
-        ("priorite", {"priority": "5", "reason": "Oubli"}),
-        ("reunion", {}),
-    ],
-)
-async def test_what_changed_meanwhile_is_shown_and_nothing_is_done(
-    *, front: Front, organiser: OrganiserClient, rows: SelectRows, action: str, fields: dict[str, str]
-) -> None:
-    session, agents = await full(front)
-    agent, there = agents[2], open_now(venue="Brest")
-    twin = an_agent(issuer="portail-deux", given_name="Élise", family_name="Martin")
-    await front.publish(there)
-    await front.enrol(session, twin)
-    path = await person_page(front, session, agent)
-    page = (await organiser.get(path)).text
-    form = {name: hidden(page, name) for name in ("cle", "version", "autre")} | {"confirmer": "oui"}
-    form["version-autre"] = str((await front.of(session, twin)).version)
-    form |= {f"avant-{field}": getattr(agent, field) for field in ("given_name", "family_name", "email")}
-    form |= {"email": agent.email, "to_session_id": str(there.session_id)}
-    if action == "priorite":  # who has a seat has none
-        await send(organiser, path, f"{path}/priorite", priority="9", reason="Urgence")
-    else:
-        await front.withdraw(session, agents[0])  # whose seat goes to the agent
-    written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
-    before = await rows(written)
-
-    answer = await organiser.post(f"{path}/{action}", data=form | fields)
-    said = text_of(answer, 409)
-
-    if action in FOLDED:  # what was typed is in sight
-        panels = re.findall(r'<details class="part" open>.*?</details>', answer.text, re.DOTALL)
-        assert any(f'/{action}"' in panel for panel in panels)
-    assert "Rien n’a été enregistré." in said
-    assert ("Priorité changée" if action == "priorite" else "Place libérée") in said.partition("Situation")[0]
-    assert await rows(written) == before
-
-
-async def test_a_priority_is_changed_with_author_and_reason(front: Front, organiser: OrganiserClient) -> None:
-    session, agents = await full(front)
-    path = await person_page(front, session, agents[3])
-    for fields, wrong in (
-        ({"priority": "x", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
-        ({"priority": "5000", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
-        ({"priority": "0000099999", "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
-        ({"priority": "9" * 5000, "reason": "Oubli"}, "Indiquez un nombre de 0 à 1000."),
-        ({"priority": "5", "reason": " "}, "Dites pourquoi"),
-    ):
-        assert wrong in text_of(await send(organiser, path, f"{path}/priorite", **fields), 422)
-    assert (await send(organiser, path, f"{path}/priorite", priority="5", reason="Oubli")).status_code == 303
-    page = text_of(await organiser.get(path))
-    assert "1re de la liste" in page
-    assert "advisor-bretagne : Oubli" in page
-
-
-@pytest.mark.parametrize(
-    ("answer", "states"), [("yes", ["enrolled", "waitlisted"]), ("no", ["lapsed", "offered"])]
-)
-async def test_who_phones_about_an_offered_seat_is_answered_for(
-    front: Front, organiser: OrganiserClient, answer: str, states: list[str]
-) -> None:
-    session, agents = await full(front, waiting_list="offer")
-    await front.withdraw(session, agents[0])
-    path = await person_page(front, session, agents[2])
-    assert "Choisissez la réponse." in text_of(await send(organiser, path, f"{path}/reponse"), 422)
-    unheard = await send(organiser, path, f"{path}/reponse", answer=answer)
-    assert "Dites comment vous le savez" in text_of(unheard, 422)
-    done = await send(organiser, path, f"{path}/reponse", answer=answer, heard="Appel reçu")
-    assert done.headers["location"] == f"{path}?fait=repondue"
-    assert await front.states(session, *agents[2:]) == states
-    page = await organiser.get(done.headers["location"])
-    assert "La réponse est enregistrée" in text_of(page)
-    assert "advisor-bretagne : Appel reçu" in text_of(page)
-    assert f"{path}/reponse" not in page.text
-    served = text_of(await organiser.get(await person_page(front, session, agents[3])))
-    assert "Appel reçu" not in served
-
-
-@pytest.mark.parametrize(("answer", "state"), [("yes", "enrolled"), ("no", "refused")])
-async def test_what_an_employer_said_by_mail_is_noted(
-    front: Front, organiser: OrganiserClient, answer: str, state: str
-) -> None:
-    session, (agent, *_) = await full(front, approval="employer")
-    path = await person_page(front, session, agent)
-    done = await send(organiser, path, f"{path}/accord", answer=answer, heard="La DRH, par courrier")
-    assert done.headers["location"] == f"{path}?fait=accord"
-    assert await front.states(session, agent) == [state]
-    page = await organiser.get(done.headers["location"])
-    assert "La réponse de l’employeur est enregistrée" in text_of(page)
-    assert "advisor-bretagne : La DRH, par courrier" in text_of(page)
-    assert f"{path}/accord" not in page.text
-    late = await send(organiser, path, f"{path}/accord", answer=answer, heard="La DRH, par courrier")
-    assert "Les règles de la session ne le permettent pas" in text_of(late, 422)
-
-
-async def test_somebody_is_moved_to_another_session_of_the_offer(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, agents = await full(front)
-    there, taken = open_now(venue="Brest"), open_now(capacity=0, waiting_list="none", venue="Quimper")
-    await front.publish(there, taken)
-    path = await person_page(front, session, agents[0])
-    refused = await send(organiser, path, f"{path}/deplacement", to_session_id=str(taken.session_id))
-    assert "Les règles de la session ne le permettent pas" in text_of(refused, 422)
-    assert "Choisissez une session." in text_of(await send(organiser, path, f"{path}/deplacement"), 422)
-    done = await send(organiser, path, f"{path}/deplacement", to_session_id=str(there.session_id))
-    assert done.headers["location"] == f"{await person_page(front, there, agents[0])}?fait=deplacee"
-    assert await front.states(session, *agents) == ["withdrawn", "enrolled", "enrolled", "waitlisted"]
 
 
 async def test_where_somebody_may_not_leave_any_more_the_page_offers_neither_that_nor_another_session(
@@ -271,28 +131,6 @@ async def test_a_move_to_a_session_that_asks_questions_asks_them_first(
     assert await front.states(session, agent) == ["withdrawn"]
 
 
-async def test_a_name_and_an_address_are_corrected_unless_somebody_was_faster(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, (agent, *_) = await full(front)
-    path = await person_page(front, session, agent)
-    before = {
-        "avant-given_name": agent.given_name,
-        "avant-family_name": agent.family_name,
-        "avant-email": agent.email,
-    }
-    given = {"given_name": "Zoë", "family_name": "Durand", "email": agent.email}
-    wrong = await send(organiser, path, f"{path}/correction", **before | given | {"email": "zoe"})
-    assert "Indiquez une adresse électronique." in text_of(wrong, 422)
-    unchanged = await send(organiser, path, f"{path}/correction", **before | given | {"given_name": "Zoé"})
-    assert "Rien n’a été changé" in text_of(unchanged, 422)
-    done = await send(organiser, path, f"{path}/correction", **before | given)
-    assert done.headers["location"] == f"{path}?fait=corrigee"
-    assert "Durand Zoë" in text_of(await organiser.get(path))
-    late = await send(organiser, path, f"{path}/correction", **before | given | {"given_name": "Zoe"})
-    assert "ont été corrigés entre-temps" in text_of(late, 409)
-
-
 async def test_a_name_that_is_corrected_while_a_form_waits_stays(
     *, front: Front, organiser: OrganiserClient, database: Database, rows: SelectRows, eventually: Eventually
 ) -> None:
@@ -316,22 +154,6 @@ async def test_a_name_that_is_corrected_while_a_form_waits_stays(
         await eventually(it_waits, "the form waits for the colleague")
     assert "ont été corrigés entre-temps" in text_of(await late, 409)
     assert "Durand Zoë" in text_of(await organiser.get(path))
-
-
-async def test_who_waits_is_put_before_all_others_without_a_number_to_guess(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, agents = await full(front)
-    first, last = [await person_page(front, session, agent) for agent in agents[2:]]
-    await send(organiser, first, f"{first}/priorite", priority="7", reason="Urgence")
-    page = text_of(await send(organiser, last, f"{last}/priorite", premier="oui", priority="0"), 422)
-    assert "motif" in page.partition("Situation")[0].lower()
-    for path in (last, first, first):
-        done = await send(organiser, path, f"{path}/priorite", premier="oui", priority="0", reason="Oubli")
-        assert "1re de la liste" in text_of(await organiser.get(done.headers["location"]))
-    roster = text_of(await organiser.get(page_of(session, "?etat=attente")))
-    assert "1re de la liste, priorité 9" in roster
-    assert "2e de la liste, priorité 8" in roster
 
 
 async def test_one_person_under_two_issuers_is_joined(front: Front, organiser: OrganiserClient) -> None:
@@ -363,23 +185,6 @@ async def test_two_enrolments_are_joined_only_from_the_page_of_the_one_that_can_
     page = await organiser.get(waiting)
     assert "L’autre inscription a une place, celle-ci n’en a pas" in text_of(page)
     assert f"{waiting}/reunion" not in page.text
-
-
-async def test_an_enrolment_that_changed_meanwhile_does_not_end_for_another(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, agents = await full(front)
-    twin = an_agent(issuer="portail-deux", given_name="Zoé", family_name="Durand")
-    await front.enrol(session, twin)
-    path = await person_page(front, session, agents[0])
-    page = (await organiser.get(path)).text
-    asked = await send(organiser, path, f"{path}/reunion", autre=hidden(page, "autre"))
-    pair = {name: hidden(asked.text, name) for name in ("autre", "version-autre", "confirmer")}
-    other = await person_page(front, session, twin)
-    await send(organiser, other, f"{other}/priorite", priority="9", reason="Urgence")
-    late = await send(organiser, path, f"{path}/reunion", **pair)
-    assert "L’autre inscription a changé" in text_of(late, 409)
-    assert await front.states(session, agents[0], twin) == ["enrolled", "waitlisted"]
 
 
 async def test_a_note_is_kept_with_its_author_and_counted_in_the_roster(

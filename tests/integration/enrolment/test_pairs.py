@@ -1,6 +1,5 @@
 """One person under two issuers in one session: the organiser is shown the pair, and keeps one (rule 22)."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,7 +9,7 @@ import pytest
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
 from tests.conftest import Ask
-from tests.integration.enrolment.conftest import Front, SelectRows, problem
+from tests.integration.enrolment.conftest import Front, problem
 from tests.integration.enrolment.organising import lines
 from tests.support.builders import an_agent, open_now
 
@@ -75,28 +74,6 @@ async def test_the_roster_shows_who_has_the_same_address_or_names_by_another_iss
     }
     await front.enrol(session, same_issuer)
     assert await id_of(front, session, same_issuer) not in (await pairs(ask, session))[portal]
-
-
-async def test_of_a_pair_one_stays_and_the_seat_of_the_other_goes_to_the_next(
-    front: Front, ask: Ask, rows: SelectRows
-) -> None:
-    session, waiting = open_now(capacity=2, waiting_list="automatic"), an_agent(given_name="Yann")
-    await front.publish(session)
-    await front.enrol(session, OF_PORTAL, BY_HAND, waiting)
-    stays, ends = [await id_of(front, session, agent) for agent in (OF_PORTAL, BY_HAND)]
-
-    answer = await join(ask, stays, ends)
-
-    assert (answer.status_code, answer.json()["enrolment_id"], answer.json()["same_person"]) == (
-        200,
-        stays,
-        [],
-    )
-    assert await front.states(session, OF_PORTAL, BY_HAND, waiting) == ["enrolled", "withdrawn", "enrolled"]
-    [ended] = await rows("SELECT data FROM outbox WHERE type LIKE '%EnrolmentWithdrawn%'")
-    assert json.loads(ended.data)["joined_to"] == stays
-    [kept] = await rows("SELECT cause, facts FROM enrolment_change WHERE state = 'withdrawn'")
-    assert (kept.cause, kept.facts["author"]) == ("joined", ORGANISER)
 
 
 async def test_on_the_day_a_pair_is_joined_too_until_attendance_is_recorded(front: Front, ask: Ask) -> None:

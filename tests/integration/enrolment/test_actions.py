@@ -1,0 +1,448 @@
+"""What organisers do with one enrolment: the effect of each action, by each channel that asks for it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Row
+
+from shared import clock
+from shared.database import Transaction
+from shared.events.catalogue import SessionState
+from shared.events.vocabulary import Agent
+from tests.conftest import Ask
+from tests.integration.enrolment.conftest import Front, SelectRows, ToApplication, problem
+from tests.integration.enrolment.manage import MANAGE, OrganiserClient, hidden, page_of
+from tests.integration.enrolment.organising import ADMIN, BRETAGNE, listed, published_events
+from tests.support.builders import an_agent, open_now
+
+HEARD = "Au téléphone"
+
+
+class World:
+    """A full session of Bretagne with offers, a session with pending enrolments, and one with a free seat."""
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+        self.full = open_now(capacity=2, waiting_list="offer")
+        self.asking = open_now(capacity=1, approval="employer")
+        self.there = open_now(venue="Brest")
+        names = ("seated", "left", "offered", "first", "last", "twin")
+        self.agents = {name: an_agent(name, family_name=name) for name in names}
+        twin = {"issuer": "ouest", "email": "zoe@ville.fr"}
+        self.agents["seated"] = self.agents["seated"].model_copy(update={"email": "zoe@ville.fr"})
+        self.agents["twin"] = self.agents["twin"].model_copy(update=twin)
+        self.agents["pending"] = an_agent("pending")
+
+    async def publish(self) -> "World":
+        await self.front.publish(self.full, self.asking, self.there)
+        await self.front.enrol(self.full, *(self.agents[name] for name in ("seated", "left", "offered")))
+        await self.front.enrol(self.full, *(self.agents[name] for name in ("first", "last", "twin")))
+        await self.front.withdraw(self.full, self.agents["left"])
+        await self.front.enrol(self.asking, self.agents["pending"])
+        return self
+
+    def session_of(self, name: str) -> SessionState:
+        return self.asking if name == "pending" else self.full
+
+    async def of(self, name: str) -> Row[Any]:
+        return await self.front.of(self.session_of(name), self.agents[name])
+
+    async def states(self) -> dict[str, str]:
+        return {name: (await self.of(name)).state for name in self.agents}
+
+
+@pytest.fixture
+async def world(front: Front) -> World:
+    return await World(front).publish()
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action about the enrolment of ``who``: its JSON, its form, its bulk form, and its effect."""
+
+    who: str
+    method: str
+    resource: str
+    body: dict[str, Any]
+    page: str
+    form: dict[str, str]
+    bulk: str | None
+    cause: str
+    event: str | None
+    becomes: dict[str, str] = field(default_factory=dict)
+    reason: str | None = HEARD
+
+
+ACTIONS = {
+    "withdraw": Action(
+        "seated",
+        "POST",
+        "withdrawal",
+        {"by": "employer", "reason": HEARD},
+        "desistement",
+        {"by": "employer", "reason": HEARD},
+        "withdraw",
+        "employer",
+        "EnrolmentWithdrawn",
+        becomes={"seated": "withdrawn", "first": "offered"},
+    ),
+    "accept the offer": Action(
+        "offered",
+        "POST",
+        "offer-answer",
+        {"accepted": True, "reason": HEARD},
+        "reponse",
+        {"answer": "yes", "heard": HEARD},
+        None,
+        "offer_accepted",
+        "AgentEnrolled",
+        becomes={"offered": "enrolled"},
+    ),
+    "decline the offer": Action(
+        "offered",
+        "POST",
+        "offer-answer",
+        {"accepted": False, "reason": HEARD},
+        "reponse",
+        {"answer": "no", "heard": HEARD},
+        None,
+        "offer_declined",
+        "SeatOfferLapsed",
+        becomes={"offered": "lapsed", "first": "offered"},
+    ),
+    "grant approval": Action(
+        "pending",
+        "POST",
+        "approval",
+        {"granted": True, "reason": HEARD},
+        "accord",
+        {"answer": "yes", "heard": HEARD},
+        "approve",
+        "approval_granted",
+        "AgentEnrolled",
+        becomes={"pending": "enrolled"},
+    ),
+    "deny approval": Action(
+        "pending",
+        "POST",
+        "approval",
+        {"granted": False, "reason": HEARD},
+        "accord",
+        {"answer": "no", "heard": HEARD},
+        "approve",
+        "approval_denied",
+        "EnrolmentRefused",
+        becomes={"pending": "refused"},
+    ),
+    "change the priority": Action(
+        "last",
+        "PUT",
+        "priority",
+        {"priority": 5, "reason": HEARD},
+        "priorite",
+        {"priority": "5", "reason": HEARD},
+        "prioritise",
+        "priority",
+        None,
+    ),
+    "join": Action(
+        "seated",
+        "POST",
+        "join",
+        {"enrolment_id": "{twin}"},
+        "reunion",
+        {"autre": "{twin}", "version-autre": "1", "confirmer": "oui"},
+        None,
+        "joined",
+        "EnrolmentWithdrawn",
+        becomes={"twin": "withdrawn"},
+        reason=None,
+    ),
+    "move": Action(
+        "seated",
+        "POST",
+        "move",
+        {"to_session_id": "{there}"},
+        "deplacement",
+        {"to_session_id": "{there}"},
+        "move",
+        "moved",
+        "EnrolmentWithdrawn",
+        becomes={"seated": "withdrawn", "first": "offered"},
+        reason=None,
+    ),
+}
+CHANNELS = [
+    pytest.param(name, channel, id=f"{name}-by-{channel}")
+    for name, action in ACTIONS.items()
+    for channel in ("json", "form", "bulk")
+    if channel != "bulk" or action.bulk is not None
+]
+
+
+@dataclass(frozen=True)
+class Channels:
+    world: World
+    ask: Ask
+    organiser: OrganiserClient
+
+    async def ids(self, values: dict[str, Any]) -> dict[str, Any]:
+        known = {"{twin}": str((await self.world.of("twin")).enrolment_id)}
+        known["{there}"] = str(self.world.there.session_id)
+        return {name: known.get(value, value) for name, value in values.items()}
+
+    async def send(self, action: Action, channel: str, **changes: Any) -> httpx.Response:
+        """Ask for the action by this channel. ``changes`` replace fields of its body or form."""
+        enrolment = await self.world.of(action.who)
+        if channel == "json":
+            path = f"/api/v1/enrolments/{enrolment.enrolment_id}/{action.resource}"
+            body = await self.ids(action.body | changes)
+            return await self.ask(action.method, path, by=BRETAGNE, json=body)
+        key = hidden((await self.organiser.get(MANAGE)).text, "cle")
+        form = {"cle": key, "version": str(enrolment.version), **await self.ids(action.form | changes)}
+        if channel == "form":
+            return await self.organiser.post(
+                f"{MANAGE}/inscriptions/{enrolment.enrolment_id}/{action.page}", data=form
+            )
+        seen = form.pop("version")
+        chosen = {"choix": str(enrolment.enrolment_id), f"version-{enrolment.enrolment_id}": seen}
+        bulk = {"action": action.bulk, "confirmer": "oui"}
+        path = page_of(self.world.session_of(action.who), "/choix")
+        return await self.organiser.post(path, data=form | chosen | bulk)
+
+
+@pytest.fixture
+def channels(world: World, ask: Ask, organiser: OrganiserClient) -> Channels:
+    return Channels(world, ask, organiser)
+
+
+@pytest.mark.parametrize(("name", "channel"), CHANNELS)
+async def test_an_action_has_one_effect_by_each_channel_and_keeps_author_and_reason(
+    channels: Channels, rows: SelectRows, name: str, channel: str
+) -> None:
+    action, world = ACTIONS[name], channels.world
+    before = await world.states()
+    events = [] if action.event is None else await published_events(rows, action.event)
+
+    answer = await channels.send(action, channel)
+
+    assert answer.status_code == {"json": 200, "form": 303, "bulk": 200}[channel], answer.text
+    assert await world.states() == before | action.becomes
+    [kept] = await rows("SELECT facts FROM enrolment_change WHERE cause = :cause", cause=action.cause)
+    assert kept.facts["author"] == BRETAGNE
+    assert kept.facts.get("reason") == action.reason
+    others = await rows("SELECT facts FROM enrolment_change WHERE cause <> :cause", cause=action.cause)
+    assert not any("reason" in change.facts for change in others)
+    if action.event is not None:
+        assert len(await published_events(rows, action.event)) == len(events) + 1
+    waiting = [entry["agent"]["agent_id"] for entry in await listed(channels.ask, world.full)]
+    assert (waiting.index("last") < waiting.index("first")) == (name == "change the priority")
+    if name == "move":
+        assert await world.front.states(world.there, world.agents["seated"]) == ["enrolled"]
+
+
+STALE = {"withdraw": "seated", "accept the offer": "offered", "grant approval": "pending"}
+STALE |= {"change the priority": "last", "move": "seated", "join": "seated"}
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [case for case in CHANNELS if case.values[0] in STALE and case.values[1] != "json"],
+)
+async def test_a_form_about_an_enrolment_that_has_changed_since_does_nothing(
+    channels: Channels, rows: SelectRows, name: str, channel: str
+) -> None:
+    action = ACTIONS[name]
+    enrolment_id = (await channels.world.of(action.who)).enrolment_id
+    stale = {"version": "99"} | ({f"version-{enrolment_id}": "99"} if channel == "bulk" else {})
+    written = "SELECT count(*) FROM outbox UNION ALL SELECT count(*) FROM enrolment_change"
+    before = await rows(written)
+    answer = await channels.send(action, channel, **stale)
+    assert answer.status_code == (409 if channel == "form" else 200)
+    assert await rows(written) == before
+
+
+async def test_the_other_enrolment_of_a_pair_is_in_the_version_that_was_shown(channels: Channels) -> None:
+    before = await channels.world.states()
+    late = await channels.send(ACTIONS["join"], "form", **{"version-autre": "9"})
+    assert late.status_code == 409
+    assert await channels.world.states() == before
+
+
+INVALID: list[tuple[str, dict[str, Any]]] = [
+    ("withdraw", {"by": "colleague"}),
+    ("withdraw", {"reason": "a" * 6000}),
+    ("accept the offer", {"accepted": None, "answer": "perhaps"}),
+    ("accept the offer", {"reason": " ", "heard": " "}),
+    ("grant approval", {"granted": None, "answer": ""}),
+    ("grant approval", {"reason": " ", "heard": " "}),
+    ("change the priority", {"priority": "x"}),
+    ("change the priority", {"priority": 1001}),
+    ("change the priority", {"priority": -1}),
+    ("change the priority", {"priority": "9" * 5000}),
+    ("change the priority", {"reason": " "}),
+    ("move", {"to_session_id": "x"}),
+]
+"""Fields of an action, of its JSON and of its forms."""
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "channel"),
+    [
+        pytest.param(name, changes, channel, id=f"{name}-{number}-by-{channel}")
+        for number, (name, changes) in enumerate(INVALID)
+        for channel in ("json", "form", "bulk")
+        if channel != "bulk" or ACTIONS[name].bulk is not None
+    ],
+)
+async def test_an_invalid_action_is_refused_and_changes_nothing(
+    *, channels: Channels, rows: SelectRows, name: str, changes: dict[str, Any], channel: str
+) -> None:
+    action = ACTIONS[name]
+    known = action.body if channel == "json" else action.form
+    before = await rows("SELECT count(*) FROM enrolment_change")
+    kept = {name: value for name, value in changes.items() if name in known}
+    answer = await channels.send(action, channel, **kept)
+    assert answer.status_code == 422, answer.text
+    assert await rows("SELECT count(*) FROM enrolment_change") == before
+
+
+async def test_the_first_of_the_line_is_chosen_without_a_number(channels: Channels) -> None:
+    form = {"premier": "oui", "priority": "0"}
+    for who in ("last", "first"):
+        action = Action(who, "", "", {}, "priorite", form | {"reason": "Oubli"}, None, "", None)
+        assert (await channels.send(action, "form")).status_code == 303
+        waiting = await listed(channels.ask, channels.world.full, "?state=waitlisted")
+        assert waiting[0]["agent"]["agent_id"] == who
+        assert (await channels.send(action, "form", reason=" ")).status_code == 422
+
+
+@pytest.mark.parametrize("who", ["seated", "left", "offered"])
+async def test_only_an_agent_who_waits_has_a_priority(world: World, ask: Ask, who: str) -> None:
+    path = f"/api/v1/enrolments/{(await world.of(who)).enrolment_id}/priority"
+    problem(await ask("PUT", path, by=BRETAGNE, json={"priority": 5, "reason": "r"}), 409)
+
+
+async def test_nobody_is_withdrawn_twice_nor_after_the_start_and_nothing_is_published(
+    channels: Channels, front: Front, rows: SelectRows
+) -> None:
+    session, agent = open_now(starts_at=datetime.now(UTC) - timedelta(hours=1)), an_agent()
+    await front.publish(session)
+    await front.enrol(session, agent)
+    ids = [(await front.of(session, agent)).enrolment_id, (await channels.world.of("left")).enrolment_id]
+    published = await rows("SELECT count(*) FROM outbox")
+    for enrolment_id in ids:
+        path = f"/api/v1/enrolments/{enrolment_id}/withdrawal"
+        problem(await channels.ask("POST", path, by=BRETAGNE, json={"by": "agent"}), 409)
+    assert await rows("SELECT count(*) FROM outbox") == published
+
+
+async def test_an_offer_has_no_reply_once_its_time_is_over(
+    channels: Channels, rows: SelectRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = await channels.world.of("offered")
+    published = await rows("SELECT count(*) FROM outbox")
+    monkeypatch.setattr(clock, "now", lambda: offer.hold_until)
+    for who, code in (("offered", "deadline_passed"), ("first", "no_offer")):
+        path = f"/api/v1/enrolments/{(await channels.world.of(who)).enrolment_id}/offer-answer"
+        answer = await channels.ask("POST", path, by=BRETAGNE, json={"accepted": True, "reason": HEARD})
+        problem(answer, 409)
+        assert answer.json()["code"] == code
+    assert await rows("SELECT count(*) FROM outbox") == published
+
+
+@pytest.mark.parametrize(("granted", "code"), [(True, "already_enrolled"), (False, "not_enrolled")])
+async def test_an_employer_decides_once(channels: Channels, granted: bool, code: str) -> None:
+    action = ACTIONS["grant approval" if granted else "deny approval"]
+    await channels.send(action, "json")
+    again = await channels.send(action, "json")
+    problem(again, 409)
+    assert again.json()["code"] == code
+
+
+async def test_an_answer_never_precedes_its_commit(
+    world: World, application: ToApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/api/v1/enrolments/{(await world.of('first')).enrolment_id}/withdrawal"
+
+    def fail(_: Transaction) -> None:
+        raise RuntimeError("the commit failed")
+
+    monkeypatch.setattr(Transaction, "committed", fail)
+    transport = httpx.ASGITransport(app=application(), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://enrolment") as client:
+        headers = {"authorization": f"Bearer {BRETAGNE}"}
+        answer = await client.post(path, headers=headers, json={"by": "agent"})
+    assert answer.status_code == 500
+
+
+# ------------------------------------------------------------------------------------------- corrections
+
+
+async def in_two_sessions(front: Front, **other: Any) -> tuple[Agent, SessionState, SessionState, str]:
+    """An agent in a session of Bretagne and in another one, and the path of the correction."""
+    agent, ours, others = an_agent(email="faute@exemple.fr"), open_now(), open_now(**other)
+    await front.publish(ours, others)
+    await front.enrol(ours, agent)
+    await front.enrol(others, agent)
+    return agent, ours, others, f"/api/v1/enrolments/{(await front.of(ours, agent)).enrolment_id}/agent"
+
+
+async def test_an_organiser_corrects_an_agent_in_all_sessions_and_is_kept_as_the_author(
+    front: Front, ask: Ask, rows: SelectRows
+) -> None:
+    agent, _, others, path = await in_two_sessions(front)
+    right = {"email": "zoe@exemple.fr"}
+
+    for _ in range(2):
+        answer = await ask("PATCH", path, by=BRETAGNE, json=right)
+        assert answer.json()["agent"]["email"] == "zoe@exemple.fr", answer.text
+
+    assert (await front.of(others, agent)).agent["email"] == "zoe@exemple.fr"
+    first, again = await rows("SELECT * FROM correction ORDER BY received_at")
+    assert (first.author, first.before, first.after) == (BRETAGNE, [{"email": "faute@exemple.fr"}], right)
+    assert again.before == [], "nothing was wrong any more"
+    [published] = await published_events(rows, "AgentDetailsCorrected", agent_id=agent.agent_id)
+    assert (published["email"], published["given_name"]) == ("zoe@exemple.fr", None)
+    assert published["corrected_by"] == "organiser"
+
+
+async def test_an_organiser_of_only_some_of_an_agents_sessions_may_not_correct_the_agent(
+    front: Front, ask: Ask, rows: SelectRows
+) -> None:
+    """Letters about the other sessions would go to an address of this organiser's choice."""
+    agent, _, others, path = await in_two_sessions(front, organiser="corse")
+    problem(await ask("PATCH", path, by=BRETAGNE, json={"email": "mine@exemple.fr"}), 409)
+    assert await rows("SELECT 1 FROM correction") == []
+    assert (await ask("PATCH", path, by=ADMIN, json={"email": "zoe@exemple.fr"})).status_code == 200
+    assert (await front.of(others, agent)).agent["email"] == "zoe@exemple.fr"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"email": None}, {"email": "zoe"}, {"given_name": "https://x.example"}, {"agent_id": "A-2"}],
+)
+async def test_a_correction_that_says_nothing_or_nonsense_changes_nothing(
+    front: Front, ask: Ask, rows: SelectRows, body: Any
+) -> None:
+    *_, path = await in_two_sessions(front)
+    problem(await ask("PATCH", path, by=BRETAGNE, json=body), 422)
+    assert await rows("SELECT 1 FROM correction") == []
+
+
+async def test_a_form_corrects_what_it_changes_unless_a_colleague_was_faster(
+    channels: Channels, rows: SelectRows
+) -> None:
+    agent = channels.world.agents["seated"]
+    shown = {name: getattr(agent, name) for name in ("given_name", "family_name", "email")}
+    before = {f"avant-{name}": value for name, value in shown.items()}
+    action = Action("seated", "", "", {}, "correction", before | shown, None, "", None)
+    assert (await channels.send(action, "form")).status_code == 422, "nothing is changed"
+    assert (await channels.send(action, "form", email="zoe")).status_code == 422
+    assert (await channels.send(action, "form", given_name="Zoë")).status_code == 303
+    [kept] = await rows("SELECT after FROM correction")
+    assert kept.after == {"given_name": "Zoë"}
+    assert (await channels.send(action, "form", given_name="Zoe")).status_code == 409
