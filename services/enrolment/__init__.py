@@ -1,1 +1,1 @@
-"""The enrolment service: who holds a seat, who waits, who was refused, and why."""
+"""The enrolment service: seats, waiting lists, refusals and their reasons."""

@@ -29,8 +29,6 @@ def explain_(
         typer.Argument(help="The id of one of these; or the reference in a letter."),
     ],
 ) -> None:
-    """Print what happened, when, by which rule and which numbers."""
-
     async def find(process: Process) -> Sequence[IdExplanation]:
         async with process.database.quiet_transaction() as tx:
             return await explain(tx, about, Reading.by_command(getpass.getuser()))
@@ -51,7 +49,7 @@ def explain_(
 def reconcile(
     since: Annotated[datetime, typer.Option(help="A time before the backup; UTC unless it says otherwise.")],
 ) -> None:
-    """Print a line for each, without names."""
+    """Print a line for each lost decision, without names."""
 
     async def compare(process: Process) -> tuple[int, list[LostDecision]]:
         published = await read_published(

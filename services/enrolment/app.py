@@ -34,7 +34,7 @@ READS = (Topic.PORTAL_ENROLMENTS, Topic.PORTAL_BESPOKE)
 
 
 def compose(settings: Settings) -> Process:
-    """Wire the service. Connects to nothing."""
+    """Wire the service. Nothing is connected yet."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(settings.database_url, application_name="enrolment", info={outbox.REGISTRY: registry})
     watch = FeedWatch(database)
@@ -101,7 +101,6 @@ def compose(settings: Settings) -> Process:
 
 
 def eraser(database: Database, registry: PortalsFile, policy: Policy) -> Eraser:
-    """How this service forgets an agent."""
     return Eraser(
         database=database,
         router=handlers.router,

@@ -1,7 +1,4 @@
-"""The lines that an operator reads of an explanation, at the command line.
-
-Names and addresses are left out: no explanation needs them.
-"""
+"""Explanations as lines for an operator, without names and addresses."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,7 +22,6 @@ _NUMBERS = ("capacity", "enrolled", "offered", "waiting", "place_in_line")
 
 
 def lines_of(explanation: IdExplanation) -> Iterator[str]:
-    """Give the lines of an explanation, in order."""
     match explanation:
         case RequestExplanation(request, enrolments):
             yield from _request(request)
@@ -141,7 +137,6 @@ def _outcome(outcome: str | None, reason: str | None) -> str:
 
 
 def _numbers(kept: Mapping[str, Any] | None) -> str:
-    """Return the numbers, and what else was kept with them, in one line."""
     if not kept:
         return "no numbers were kept"
     ordered = sorted(kept, key=lambda name: (_NUMBERS.index(name) if name in _NUMBERS else 9, name))

@@ -1,4 +1,4 @@
-"""Kafka in: the requests of portals, the sessions of the catalogue, what others say of both, and of mails."""
+"""Kafka handlers for portal requests, catalogue sessions, outcomes and mail deliveries."""
 
 from collections.abc import Sequence
 from typing import Annotated, TypeGuard
@@ -50,7 +50,7 @@ async def on_requests(
     rejections: Rejections,
     received: list[Received[EnrolmentRequest]],
 ) -> int:
-    """Answer a batch of portal requests, in the order in which the broker received them."""
+    """Process a batch of portal requests in the order of receipt."""
     checked = await partition_check.check(tx, received)
     rejections.extend(checked.refused)
     return await _answer(tx, policy, checked.requests)
@@ -71,26 +71,26 @@ async def _answer(tx: Transaction, policy: Policy, made: Sequence[Request]) -> i
 
 @router.subscriber(Topic.CATALOGUE_SESSIONS)
 async def on_sessions(tx: Tx, policy: ThePolicy, received: list[Received[SessionState]]) -> None:
-    """Take over the newest state of each session."""
+    """Apply the newest state of each session."""
     states = sorted((record.event for record in received), key=lambda state: state.version)
     await sessions.apply_states(tx, {state.session_id: state for state in states}, policy, clock.now())
 
 
 @router.subscriber(Topic.NOTIFIER_DELIVERIES)
 async def on_deliveries(tx: Tx, received: list[Received[EmailDelivery]]) -> None:
-    """Mark the agents whose mails come back, and no longer those whom a mail reaches again."""
+    """Mark agents whose mails come back, and unmark agents whom a mail reaches again."""
     await addresses.record_deliveries(tx, [record.event for record in received], clock.now())
 
 
 @router.subscriber(Topic.REQUESTS_OUTCOMES)
 async def on_outcomes(tx: Tx, received: list[Received[RequestRejected | RequestAccepted]]) -> None:
-    """Tell portals what other services say of their requests."""
+    """Pass the answers of other services on to portals."""
     await outcomes.pass_on(tx, received)
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_bespoke_requests(tx: Tx, received: list[Received[bespoke_tasks.BespokeEvent]]) -> None:
-    """Keep what waits for organisers; tell portals what is answered to their authorities."""
+    """Keep tasks of organisers, and pass answers on to portals."""
     await bespoke_tasks.record_progress(tx, received)
     await outcomes.pass_on(tx, list(filter(_is_answer, received)))
 
@@ -103,7 +103,7 @@ def _is_answer(record: Received[bespoke_tasks.BespokeEvent]) -> TypeGuard[Receiv
 async def on_agents(
     tx: Tx, policy: ThePolicy, received: list[Received[portal.AgentCorrected | portal.AgentErasureRequested]]
 ) -> None:
-    """Correct agents' addresses and names; withdraw, and keep, those whom the job is to forget."""
+    """Apply corrections of agents. Withdraw agents who are to be erased, and keep them for the job."""
     await corrections.lock_sessions(tx, received)
     await corrections.correct(tx, received)
     await erasure.keep_requests(tx, received)
@@ -111,7 +111,7 @@ async def on_agents(
 
 
 def projections(policy: Policy) -> Projections:
-    """Return the projections: the sessions. To take one over again changes nothing that followed from it."""
+    """Return the projections: the sessions. Applying a session twice changes nothing."""
 
     async def restore(tx: Transaction, latest: Latest) -> None:
         newest: dict[UUID, SessionState] = {

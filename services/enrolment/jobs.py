@@ -1,4 +1,4 @@
-"""Jobs: what the clock triggers."""
+"""Jobs that the clock starts."""
 
 import logging
 from datetime import datetime, timedelta
@@ -29,7 +29,6 @@ REST_SECONDS = 0.2
 
 
 def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
-    """Return the jobs of this service."""
     patience = timedelta(seconds=settings.enrolment_pending_session_seconds)
 
     async def expire_what_is_due() -> float | None:
@@ -63,7 +62,6 @@ def all_jobs(database: Database, settings: Settings) -> tuple[Job, ...]:
 
 
 async def measure(database: Database) -> None:
-    """Set the gauges."""
     async with database.quiet_transaction() as tx:
         to_come, overdue = await enrolments.lapsing(tx, clock.now(), timedelta(days=1))
     LAPSING.set(to_come)
@@ -71,9 +69,10 @@ async def measure(database: Database) -> None:
 
 
 async def expire(database: Database, policy: Policy, read_until: datetime) -> float | None:
-    """Lapse offers, release reserved seats and refuse late approvals that are due, session by session.
+    """Lapse offers, release reserved seats and refuse late approvals, session by session.
 
-    A session that fails does not stop the others. Returns 0 when more may be due, to be called again at once.
+    A session that fails does not stop the others. Returns 0 if more may be due: the job is called again at
+    once.
     """
     now = clock.now()
     async with database.quiet_transaction() as tx:

@@ -1,4 +1,4 @@
-"""What the enrolment service keeps of people: whose, what for, for how long, and how it ends."""
+"""The register of personal data: whose data, for what, for how long, and how it ends."""
 
 from collections.abc import Mapping
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""After a restore: what was published of enrolments, read again."""
+"""After a restore: read the published decisions again."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ from shared.messaging.broker import KafkaSettings
 
 
 async def read_published(settings: KafkaSettings, since: datetime) -> dict[UUID, PublishedDecision]:
-    """Return the newest decision of each enrolment of which one was published at ``since`` or later.
+    """Return the newest decision of each enrolment published since ``since``.
 
     Raises ``KafkaError``, ``HistoryCut``.
     """
@@ -30,7 +30,6 @@ async def read_published(settings: KafkaSettings, since: datetime) -> dict[UUID,
 
 
 async def reconcile(database: Database, published: dict[UUID, PublishedDecision]) -> list[LostDecision]:
-    """Compare these decisions with what is known here; see :func:`restores.reconcile`."""
     lost: list[LostDecision] = []
     decisions = list(published.values())
     for first in range(0, len(decisions), SLICE):

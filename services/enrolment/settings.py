@@ -53,7 +53,6 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Enr
 
     @property
     def policy(self) -> Policy:
-        """The choices that the rules leave open."""
         longest = self.enrolment_longest_hold_seconds
         return Policy(
             last_offer=timedelta(hours=self.enrolment_last_offer_hours),

@@ -1,4 +1,4 @@
-"""Tables of the enrolment service. Never contracts: what travels is in ``shared.events``."""
+"""Tables of the enrolment service. They are no contracts: events are in ``shared.events``."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from shared.web import logins
 
 
 class EnrolmentTable(SQLModel, registry=new_registry()):
-    """What all tables of this service have in common: their registry."""
+    """The base of all tables of this service."""
 
 
 LIVE_SQL = ", ".join(sorted(f"'{state}'" for state in State if state.is_live))
@@ -59,7 +59,7 @@ ERASED = "erased"
 
 
 class SessionRow(EnrolmentTable, table=True):
-    """A session as the catalogue published it last, and its seats. Whoever changes them locks the row."""
+    """The newest catalogue state of a session, and its seats. A change needs the lock on the row."""
 
     __tablename__ = "session"
     __table_args__ = (
@@ -129,7 +129,7 @@ class SessionRow(EnrolmentTable, table=True):
 
 
 class EnrolmentRow(EnrolmentTable, table=True):
-    """One agent's enrolment in one session, from the request that began it to its end."""
+    """One agent's enrolment in one session, from its request to its end."""
 
     __tablename__ = "enrolment"
     __table_args__ = (
@@ -222,9 +222,9 @@ class EnrolmentRow(EnrolmentTable, table=True):
 
 
 class RequestRow(EnrolmentTable, table=True):
-    """A request, and what became of it by which numbers. It is undecided while it waits for its session.
+    """A request and its result. It is undecided while it waits for its session.
 
-    Its key is that of an event, of which two portals may use one id.
+    Its key is that of an event: two portals may use one id.
     """
 
     __tablename__ = "request"
@@ -260,7 +260,7 @@ class RequestRow(EnrolmentTable, table=True):
 
 
 class RequestOutcomeRow(EnrolmentTable, table=True):
-    """What another service answered to a portal's request that no decision answers; kept 30 days."""
+    """Another service's answer to a portal's request. It is kept for 30 days."""
 
     __tablename__ = "request_outcome"
     __table_args__ = (Index(None, "at", postgresql_using="brin"),)
@@ -275,9 +275,9 @@ class RequestOutcomeRow(EnrolmentTable, table=True):
 
 
 class BespokeTaskRow(EnrolmentTable, table=True):
-    """A bespoke request of an authority, as far as its delegation has to do something; it names nobody.
+    """A bespoke request as a task of a delegation. It names nobody.
 
-    What was received before it was kept here has neither delegation nor authority.
+    A request older than this table has neither delegation nor authority.
     """
 
     __tablename__ = "bespoke_task"
@@ -295,7 +295,7 @@ class BespokeTaskRow(EnrolmentTable, table=True):
 
 
 class EnrolmentChangeRow(EnrolmentTable, table=True):
-    """One change of an enrolment after its beginning: its new state, why, and by which numbers."""
+    """One change of an enrolment: its new state, cause and numbers."""
 
     __tablename__ = "enrolment_change"
     __table_args__ = (Index("ix_enrolment_change_session", "session_id", "at"),)
@@ -314,7 +314,7 @@ class EnrolmentChangeRow(EnrolmentTable, table=True):
 
 
 class SessionChangeRow(EnrolmentTable, table=True):
-    """A change of a session of which those in it are being notified, and which agent was last."""
+    """A change of a session whose agents are being notified, and the last agent who was."""
 
     __tablename__ = "session_change"
 
@@ -326,7 +326,7 @@ class SessionChangeRow(EnrolmentTable, table=True):
 
 
 class MessageRow(EnrolmentTable, table=True):
-    """What an organiser writes to who is in a session, and when it leaves."""
+    """An organiser's message to people in a session, and when it leaves."""
 
     __tablename__ = "message"
     __table_args__ = (
@@ -349,7 +349,7 @@ class MessageRow(EnrolmentTable, table=True):
 
 
 class CorrectionRow(EnrolmentTable, table=True):
-    """A correction of an agent's address or names: by which request, and what it changed."""
+    """A correction of an agent's address or names: its request and its changes."""
 
     __tablename__ = "correction"
     # Each batch asks whether any is newer, and then whose.
@@ -373,7 +373,7 @@ class CorrectionRow(EnrolmentTable, table=True):
 
 
 class NewAddressRow(EnrolmentTable, table=True):
-    """An address that an agent gave, and whose owner has not confirmed it: it corrects nothing yet."""
+    """A new address of an agent until its owner confirms it."""
 
     __tablename__ = "new_address"
 
@@ -389,7 +389,7 @@ class NewAddressRow(EnrolmentTable, table=True):
 
 
 class BadAddressRow(EnrolmentTable, table=True):
-    """An agent whose mails come back; never the address itself."""
+    """An agent whose mails come back. The address itself is not kept."""
 
     __tablename__ = "bad_address"
 
@@ -399,7 +399,7 @@ class BadAddressRow(EnrolmentTable, table=True):
 
 
 class PartitionNumberRow(EnrolmentTable, table=True):
-    """A number of partitions that the topic of portals' requests has, or had."""
+    """A present or former number of partitions of the requests' topic."""
 
     __tablename__ = "partition_number"
 
@@ -410,7 +410,7 @@ class PartitionNumberRow(EnrolmentTable, table=True):
 
 
 class AttendanceRow(EnrolmentTable, table=True):
-    """An agent's attendance at a module as it was last recorded; the changes say by whom."""
+    """The newest attendance of an agent at a module. The changes have its authors."""
 
     __tablename__ = "attendance"
 
@@ -432,7 +432,7 @@ class LastNominationRow(EnrolmentTable, table=True):
 
 
 class QuestionAnswerRow(EnrolmentTable, table=True):
-    """What an agent answered to a question of the session; its organiser alone reads it."""
+    """An agent's answer to a question of the session. Only its organiser reads it."""
 
     __tablename__ = "question_answer"
 
@@ -444,7 +444,7 @@ class QuestionAnswerRow(EnrolmentTable, table=True):
 
 
 class ArrivalRow(EnrolmentTable, table=True):
-    """Somebody came to a module, as was noted at the door: attendance once it is recorded."""
+    """An arrival at a module. It becomes attendance once the organiser records it."""
 
     __tablename__ = "arrival"
 
@@ -455,7 +455,7 @@ class ArrivalRow(EnrolmentTable, table=True):
 
 
 class RankingDraftRow(EnrolmentTable, table=True):
-    """The ranking of a session's candidates as its organisers have drafted it last."""
+    """The newest draft of a session's ranking."""
 
     __tablename__ = "ranking_draft"
 
@@ -468,9 +468,9 @@ class RankingDraftRow(EnrolmentTable, table=True):
 
 
 class NoteRow(EnrolmentTable, table=True):
-    """What an organiser has noted beside an enrolment, for their delegation alone; never changed.
+    """A note of an organiser beside an enrolment, for their delegation only. It is never changed.
 
-    Of a note that was taken away, who did it and when is kept, and no text.
+    A removed note keeps its author and date, but no text.
     """
 
     __tablename__ = "note"
@@ -485,7 +485,7 @@ class NoteRow(EnrolmentTable, table=True):
 
 
 class CertificateRow(EnrolmentTable, table=True):
-    """The code by which a certificate is verified, given when it is read first; kept when it is withdrawn."""
+    """The code of a certificate. The first read creates it. A withdrawn certificate keeps it."""
 
     __tablename__ = "certificate"
 
@@ -494,7 +494,7 @@ class CertificateRow(EnrolmentTable, table=True):
 
 
 class ErasedAttendanceRow(EnrolmentTable, table=True):
-    """At how many of those who were erased a module had this attendance: a number, and nobody's."""
+    """How many erased agents had this attendance at a module."""
 
     __tablename__ = "erased_attendance"
 
@@ -505,7 +505,7 @@ class ErasedAttendanceRow(EnrolmentTable, table=True):
 
 
 class AcceptedEventRow(EnrolmentTable, table=True):
-    """An event that a portal sent by HTTP: with the same id it is the same event."""
+    """An event that a portal sent by HTTP. The same id is the same event."""
 
     __tablename__ = "accepted_event"
     __table_args__ = (Index(None, "accepted_at", postgresql_using="brin"),)

@@ -1,4 +1,4 @@
-"""HTTP in (JSON and CSV): the requests of portals, what became of them, and what organisers see and do."""
+"""The HTTP API (JSON and CSV) for portals and organisers."""
 
 from fastapi import FastAPI
 
@@ -38,7 +38,6 @@ def build(
     settings: Settings,
     signature: Signature,
 ) -> FastAPI:
-    """Return the API of the service, which uses this database, this registry of portals and this watch."""
     api = new_api(
         "enrolment",
         "Seats: who is enrolled, waiting, refused, and why.",

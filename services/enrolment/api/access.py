@@ -1,4 +1,4 @@
-"""What every endpoint depends on: the owner of the token, the database, the policy."""
+"""Dependencies of the endpoints: token, database, policy, transaction."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,13 +47,12 @@ def _policy(request: Request) -> Policy:
 
 
 def portals_of(request: Request) -> Portals:
-    """Return the registry of portals in force."""
     portals: Portals = request.app.state.registry.portals
     return portals
 
 
 async def _portal_or_admin(request: Request) -> Portal | Principal:
-    """Return whose token the request has. Raises a 401, or a 403 for staff who are no admins."""
+    """Return the owner of the request's token. Raises a 401, or a 403 for staff other than admins."""
     token = bearer_token(request) or ""
     portal = portals_of(request).of_token(token, clock.now())
     if portal is not None:
@@ -71,7 +70,7 @@ async def _portal_or_admin(request: Request) -> Portal | Principal:
 
 
 async def _sender(request: Request, _documented: _OfPortal) -> Portal:
-    """The portal whose token the request has. In a trial an admin speaks for the trial's portal."""
+    """Return the portal of the request's token. In a trial, an admin speaks for the trial portal."""
     owner = await _portal_or_admin(request)
     if isinstance(owner, Portal):
         return owner
@@ -83,9 +82,9 @@ async def _sender(request: Request, _documented: _OfPortal) -> Portal:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads what became of agents: a portal, of its own; or somebody who may read all (no portal).
+    """A portal that reads about its own agents, or staff and trial visitors without a portal.
 
-    ``reading`` is what is recorded of a read by staff; None for portals, and in trials for who has no token.
+    ``reading`` is the record of a read by staff, else None.
     """
 
     portal: Portal | None
@@ -93,7 +92,7 @@ class Reader:
 
     @property
     def source(self) -> str | None:
-        """The ``ce_source`` of the requests that may be read; None: all."""
+        """The ``ce_source`` of the requests that may be read; None means all."""
         return None if self.portal is None else self.portal.source
 
 
@@ -139,16 +138,16 @@ ActingOrganiser = Annotated[Acting, Depends(_acting, scope="function")]
 """The transaction is committed before the response is sent."""
 
 OrganiserReading = Annotated[Reading, Depends(_organiser_reading)]
-"""What is recorded of an organiser's read of people."""
+"""The record of an organiser's read of people."""
 
 
 def not_found(name: str) -> Problem:
-    """Return a 404 for what does not exist, or is somebody else's."""
+    """Return the 404 for a thing that does not exist or belongs to others."""
     return Problem(404, "Not found", f"There is no {name}, or it is not yours.")
 
 
 def found(what: T | None, name: str) -> T:
-    """Return what was found. Raises a 404 for None: what belongs to others does not exist."""
+    """Return ``what``. Raises a 404 if it is None."""
     if what is None:
         raise not_found(name)
     return what

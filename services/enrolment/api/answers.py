@@ -1,4 +1,4 @@
-"""HTTP in: the feed of a portal, where it hears all that it hears by Kafka, by asking after a number."""
+"""The feed of a portal: the events of its topic over HTTP, by number."""
 
 import asyncio
 import json
@@ -24,19 +24,19 @@ router = APIRouter(prefix="/api/v1", tags=["requests"], responses=PROBLEMS)
 
 _MAX_SECONDS = 60
 _BEFORE_PROXIES_SECONDS = 55.0
-"""When who waits is answered at the latest: many proxies cut what is silent for 60 seconds."""
+"""Longest wait: many proxies cut connections that are silent for 60 seconds."""
 _LARGEST = 2**63 - 1
 
 
 class Answers(BaseModel):
-    """The answers that follow, none where there is nothing new."""
+    """The next answers. The list is empty if there is nothing new."""
 
     items: list[dict[str, Any]] = Field(description="CloudEvents in structured mode, in order.")
     next: int = Field(description="To be given as `after` next time, once these are kept.")
 
 
 class FeedQuery(BaseModel):
-    """Which answers."""
+    """The part of the feed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +55,7 @@ class FeedQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The name of the portal whose feed is read, which part of it, and who of the staff reads, if any."""
+    """A portal's feed, the part that is read, and the record of a read by staff."""
 
     portal: str
     query: FeedQuery
@@ -63,7 +63,7 @@ class Feed:
 
 
 def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyReader) -> Feed:
-    """Return the feed of the token's portal, or for an admin that of a portal that is named."""
+    """Return the feed of the token's portal. An admin names a portal."""
     portal = reader.portal
     if portal is None:
         portal = portals_of(request).of_source(SOURCES + (query.portal or TRIAL_PORTAL))
@@ -92,9 +92,9 @@ def _feed(request: Request, query: Annotated[FeedQuery, Query()], reader: AnyRea
 async def read_answers(
     feed: Annotated[Feed, Depends(_feed)], database: Database, request: Request, response: Response
 ) -> Answers:
-    """The same events as on the portal's topic, in order for each agent, kept 30 days.
+    """The same events as on the portal's topic, in order for each agent, kept for 30 days.
 
-    Ask again with `after` = `next`. With `wait` the answer comes as soon as there is an event.
+    Ask again with `after` = `next`. With `wait` the response comes as soon as there is an event.
     """
     response.headers["Cache-Control"] = "no-store"
     query = feed.query
@@ -124,7 +124,7 @@ async def read_answers(
 
 
 async def _while_connected(request: Request, feed: Feed) -> bool:
-    """Wait for news, no longer than the client does. Returns whether there are any."""
+    """Wait for news until the client disconnects. Returns whether there are any."""
     watch: FeedWatch = request.app.state.watch
     seconds = min(feed.query.wait, _BEFORE_PROXIES_SECONDS)
     news = asyncio.ensure_future(watch.news(feed.portal, feed.query.after, seconds))

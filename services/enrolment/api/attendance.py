@@ -1,4 +1,4 @@
-"""HTTP in: who came to which module, and certificates."""
+"""Attendance and certificates."""
 
 from typing import Annotated
 from uuid import UUID
@@ -67,7 +67,7 @@ async def record_attendance(session_id: UUID, records: Records, by: ActingOrgani
 async def export_attendance(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
-    """Write `présence`, `absence` or `absence justifiée` in each line, and send it back by POST."""
+    """Write `présence`, `absence` or `absence justifiée` in each line, and send the sheet back by POST."""
     session, seated = await sheets.lines_in(database, session_id, organiser, reading, SEATED)
     return sheets.exported(
         request, organiser, sheet_lines.attendance_form(seated, session), f"presences-{session_id}.csv"
@@ -82,9 +82,9 @@ async def export_attendance(
 async def record_attendance_by_sheet(
     session_id: UUID, request: Request, database: Database, organiser: Organiser, policy: PolicyInForce
 ) -> Recorded:
-    """Columns `Identifiant`, `Présence`, `Numéro de séance`; a line without `Présence` says nothing.
+    """Columns `Identifiant`, `Présence`, `Numéro de séance`. A line without `Présence` is skipped.
 
-    `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
+    `Émetteur` is only needed if two agents have the same `Identifiant`.
     """
     rows, unreadable = await sheets.sheet(
         request,
@@ -119,7 +119,7 @@ async def show_certificate(
     reading: OrganiserReading,
     request: Request,
 ) -> Response:
-    """The same that the agent opens by the link of their letter."""
+    """The certificate that the link in the agent's letter opens."""
     async with database.quiet_transaction() as tx:
         own, certificate = await certificates.certificate_for_organiser(tx, enrolment_id, organiser, reading)
     own = found(own, f"enrolment {enrolment_id}")
@@ -139,7 +139,7 @@ async def show_certificate(
 
 
 class CertificatesQuery(BaseModel):
-    """Which certificates of a session."""
+    """The part of a session's certificates."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -162,7 +162,7 @@ async def export_certificates(
     reading: OrganiserReading,
     request: Request,
 ) -> Response:
-    """A ZIP of PDFs. Where there are more, the header `Link` (`rel="next"`) says where the next ones are."""
+    """A ZIP of PDFs. If there are more, the header `Link` (`rel="next"`) has the address of the next ones."""
     after = position(query.cursor, KEY)
     async with database.quiet_transaction() as tx:
         lines = await roster.page(

@@ -1,4 +1,4 @@
-"""What organisers read and write over HTTP."""
+"""JSON bodies of organisers' requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ AMBIGUOUS = "two agents of the session have this identifier, of two issuers; say
 
 
 class ModuleAttendance(BaseModel):
-    """What was seen of an agent at one module."""
+    """The attendance of an agent at one module."""
 
     module: int = Field(description="1 for the first; 1 too for a session that has no modules.")
     title: str | None = Field(description="Null: the session as a whole.")
@@ -35,7 +35,7 @@ class ModuleAttendance(BaseModel):
 
 
 class AnsweredQuestion(BaseModel):
-    """What an agent answered to a question of the session."""
+    """An agent's answer to a question of the session."""
 
     question_id: str
     question: str = Field(description="In the words in which it was asked.")
@@ -45,7 +45,7 @@ class AnsweredQuestion(BaseModel):
 
 
 class RosterEntry(BaseModel):
-    """One agent's enrolment in the session, as it stands."""
+    """The present state of one agent's enrolment in the session."""
 
     enrolment_id: UUID
     version: int
@@ -73,16 +73,14 @@ class RosterEntry(BaseModel):
 
 
 KEY = TypeAdapter(LineKey)
-"""Where a page of a roster begins, as cursors have it."""
+"""The position in a roster, as cursors have it."""
 
 
 def key_of(line: RosterLine) -> Any:
-    """Return where a line stands in its roster, as JSON."""
     return KEY.dump_python(line.key, mode="json")
 
 
 def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
-    """Return a line of the roster as it is shown."""
     enrolment = line.enrolment
     return RosterEntry(
         enrolment_id=enrolment.enrolment_id,
@@ -111,7 +109,7 @@ def roster_entry(line: RosterLine, session: SessionState) -> RosterEntry:
 
 
 class IssuedId(Command):
-    """An agent by identifier and issuer, where two agents of the session have the same identifier."""
+    """An agent by identifier and issuer, for a session where two agents have the same identifier."""
 
     agent_id: AgentId
     issuer: IssuerName
@@ -121,7 +119,7 @@ Candidate = AgentId | IssuedId
 
 
 class Ranking(Command):
-    """Who is selected, the first first, and who is not. Together they are all who applied, each once."""
+    """The selected candidates, best first, and the others. Each candidate is named once."""
 
     ranked: Annotated[tuple[Candidate, ...], at_most(MAX_CANDIDATES), Field(max_length=MAX_CANDIDATES)] = ()
     not_selected: Annotated[
@@ -130,14 +128,13 @@ class Ranking(Command):
 
 
 def named_agent(candidate: Candidate) -> NamedAgent:
-    """Return the agent as the organiser named them."""
     if isinstance(candidate, IssuedId):
         return NamedAgent(candidate.agent_id, candidate.issuer)
     return NamedAgent(candidate)
 
 
 class Selected(BaseModel):
-    """What the ranking came to: how many have a seat, wait, and are refused."""
+    """The result of a ranking: agents with a seat, on the waiting list, and refused."""
 
     enrolled: int
     waitlisted: int
@@ -145,7 +142,7 @@ class Selected(BaseModel):
 
 
 class Record(Command):
-    """What was seen of an agent at a module."""
+    """The attendance of an agent at a module."""
 
     agent_id: AgentId
     issuer: IssuerName | None = Field(
@@ -162,12 +159,12 @@ class Record(Command):
 
 
 class Records(Command):
-    """What was seen of whom. What was recorded before may be corrected; what is not named stays."""
+    """Attendance records. They may correct earlier records; other records stay."""
 
     records: Annotated[tuple[Record, ...], at_most(MAX_RECORDS), Field(min_length=1, max_length=MAX_RECORDS)]
 
 
 class Recorded(BaseModel):
-    """How many records were taken."""
+    """The number of records."""
 
     records: int

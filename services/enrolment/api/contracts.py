@@ -1,4 +1,4 @@
-"""HTTP in: the contracts as documents, at addresses that stay: what portals send and hear."""
+"""The contracts of portals' events as documents, at stable addresses."""
 
 import functools
 from typing import Any
@@ -20,13 +20,13 @@ _MAX_QUOTED = 80
 
 @router.get("/asyncapi/portal", summary="What a portal sends by Kafka, and what it hears (AsyncAPI 3.0)")
 async def asyncapi_of_portals() -> dict[str, Any]:
-    """The events with their topics, keys, headers and schemas. The same for every portal."""
+    """The events with their topics, keys, headers and schemas, the same for every portal."""
     return _portal_document()
 
 
 @router.get("/schemas/{event_type}.json", summary="The JSON Schema of an event's data")
 async def schema_of_event(event_type: str, response: Response) -> dict[str, Any]:
-    """Of each event that portals send or hear, by its type, as `fr.cnfpt.portal.EnrolmentRequested.v1`.
+    """The schema of an event type such as `fr.cnfpt.portal.EnrolmentRequested.v1`.
 
     A schema of a `.v1` may gain fields with a default, and loses none.
     """

@@ -1,4 +1,4 @@
-"""HTTP in: the enrolments of a portal's agents, as they stand."""
+"""The enrolments of a portal's agents."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ _KEY = TypeAdapter(tuple[Instant, UUID])
 
 
 class EnrolmentOfAgent(BaseModel):
-    """An enrolment as it stands. What an agent is called is not repeated: the portal knows it."""
+    """The present state of an enrolment. Names are left out: the portal knows them."""
 
     enrolment_id: UUID
     version: int = Field(description="As in the last decision about it.")
@@ -41,7 +41,7 @@ class EnrolmentOfAgent(BaseModel):
 
 
 class AgentQuery(BaseModel):
-    """Whose enrolments to list."""
+    """The agent whose enrolments are listed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,9 +54,10 @@ class AgentQuery(BaseModel):
 async def list_enrolments(
     query: Annotated[AgentQuery, Query()], database: Database, reader: AnyReader
 ) -> Page[EnrolmentOfAgent]:
-    """Of an agent of the portal's issuer, within its limits; for an admin, of all issuers' agents of this id.
+    """The enrolments of an agent of the portal's issuer, within its limits.
 
-    Empty where there is no such agent, and where it is another's.
+    An admin gets the agents of all issuers with this id. The list is empty for an unknown agent and for an
+    agent of another portal.
     """
     after = position(query.cursor, _KEY)
     async with database.quiet_transaction() as tx:

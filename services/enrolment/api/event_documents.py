@@ -1,4 +1,4 @@
-"""What OpenAPI says of the events that portals send by HTTP: their schemas, headers and examples."""
+"""The OpenAPI text about events that portals send by HTTP: schemas, headers and examples."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""HTTP in: the events of portals without Kafka (CloudEvents' HTTP binding), decided like those on topics."""
+"""Events of portals without Kafka (CloudEvents' HTTP binding), decided like events on topics."""
 
 import asyncio
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Accepted(BaseModel):
 
 
 class BatchItem(BaseModel):
-    """What an event of a batch was answered: 202, or the status of its problem."""
+    """The response to one event of a batch: 202, or the status of its problem."""
 
     ce_id: UUID | None = Field(description="Null where it could not be read.")
     status: int
@@ -152,11 +152,11 @@ def _used(event_id: UUID) -> Problem:
 async def take(
     portal: Annotated[Portal, Depends(_within_rate)], database: Database, request: Request, response: Response
 ) -> Accepted | list[BatchItem]:
-    """A CloudEvent of a type that portals send, in binary, structured or batched mode of the HTTP binding.
+    """A CloudEvent of a portal, in binary, structured or batched mode of the HTTP binding.
 
-    The same as an event on the type's topic, without a signature: what became of it is read at `outcome_url`,
-    or comes as an event. Sent again with the same `ce-id` it is the same event; the id with other content is
-    refused (409). A batch has 100 events at most; one that is refused does not stop the others.
+    The event is the same as on the type's topic, without a signature. The outcome is read at `outcome_url`,
+    or comes as an event. An event with the same `ce-id` is taken once; the same id with other content is
+    refused (409). A batch has 100 events at most. A refused event does not stop the others.
     """
     try:
         batched = is_batch(request.headers.get("content-type", ""))

@@ -1,4 +1,4 @@
-"""Examples of what the API takes and answers, by the names of their schemas, which a test checks them by."""
+"""Examples by schema name. A test checks them against their schemas."""
 
 from typing import Any
 

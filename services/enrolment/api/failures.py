@@ -1,4 +1,4 @@
-"""What was not done for an organiser, as problems (RFC 9457)."""
+"""Failures of organisers' actions as problems (RFC 9457)."""
 
 from fastapi import FastAPI, Request, Response
 
@@ -32,7 +32,6 @@ _NOT_POSSIBLE = {
 
 
 def answer_with_problems(api: FastAPI) -> None:
-    """Answer with its problem each failure that an operation says nothing of its own about."""
     api.add_exception_handler(EnrolmentFailure, _answer)
 
 

@@ -1,4 +1,4 @@
-"""Who waits for answers in this process: one look at the feeds for all of them."""
+"""Long polling: one look at the feeds for all clients that wait in this process."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class _Waiter:
 
 
 class FeedWatch:
-    """Looks at all feeds for all who wait in this process: one small query, however many they are."""
+    """Looks at all feeds with one small query for all clients that wait in this process."""
 
     def __init__(self, database: Database, *, poll_seconds: float = POLL_SECONDS) -> None:
         self._database = database
@@ -37,16 +37,15 @@ class FeedWatch:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
         return len(self._waiters)
 
     def look(self) -> None:
-        """Look at once, if anybody waits: answers were numbered."""
+        """Look at once if a client waits: answers were numbered."""
         if self._waiters:
             self._look.set()
 
     async def news(self, portal: str, after: int, seconds: float) -> bool:
-        """Wait until the feed has another last number than ``after``. Returns whether it has."""
+        """Wait until the last number of the feed differs from ``after``. Returns whether it does."""
         if self._stopped:
             return False
         waiter = _Waiter(portal, after)
@@ -60,7 +59,7 @@ class FeedWatch:
         return waiter.woken.is_set() and not self._stopped
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Wake who has news, until the service stops; then all."""
+        """Wake clients with news until the service stops, then wake all."""
         stopped = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
@@ -78,7 +77,7 @@ class FeedWatch:
                 waiter.woken.set()
 
     async def _wake(self) -> float:
-        """Look at the feeds, and wake who has news. Returns for how long not to look again, in seconds."""
+        """Look at the feeds and wake clients with news. Returns the seconds until the next look."""
         try:
             async with self._database.quiet_transaction() as tx:
                 last = await answers.last_numbers(tx)

@@ -1,4 +1,4 @@
-"""HTTP in: what organisers write to who is in a session, now or at a time."""
+"""Messages of organisers to people in a session."""
 
 from datetime import datetime
 from typing import Annotated
@@ -23,7 +23,7 @@ MAX_NAMED = 500
 
 
 class NewMessage(BaseModel):
-    """What is to be written, to whom, and when."""
+    """A message, its recipients, and the moment at which it leaves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,14 +50,13 @@ class NewMessage(BaseModel):
     )
 
     def message(self) -> OrganiserMessage:
-        """What is said, and to whom."""
         audience = tuple(sorted(set(self.audience), key=list(MessageAudience).index))
         ids = None if self.enrolment_ids is None else tuple(sorted(set(self.enrolment_ids)))
         return OrganiserMessage(self.text, self.link, audience, ids)
 
 
 class MessageItem(BaseModel):
-    """A message to who is in a session."""
+    """A message to people in a session."""
 
     message_id: UUID
     author: str
@@ -72,7 +71,7 @@ class MessageItem(BaseModel):
 
 
 class MessagePlanned(BaseModel):
-    """When a message leaves, and how many persons it is for, as they stand now."""
+    """When a message leaves, and its present number of recipients."""
 
     message_id: UUID | None = Field(description="Null: it was only tried.")
     send_at: datetime
@@ -102,9 +101,8 @@ async def write(
 ) -> MessagePlanned:
     """A letter to each person who has a seat, waits, is offered one or is pending when it leaves.
 
-    What is sent twice within a minute, as when no answer came, is one message.
-
-    How the letter reads, the notifier says (`POST /api/v1/sessions/{session_id}/messages/preview`).
+    A message that is sent twice within a minute is one message. The notifier shows the letter (`POST
+    /api/v1/sessions/{session_id}/messages/preview`).
     """
     try:
         planned = await messages.plan(acting, session_id, new.message(), new.send_at, dry_run=dry_run)
@@ -121,7 +119,7 @@ async def write(
 
 @router.get("/sessions/{session_id}/messages", summary="What was, or will be, written to who is in a session")
 async def show(session_id: UUID, database: Database, organiser: Organiser) -> Messages:
-    """With who wrote it."""
+    """The messages with their authors."""
     async with database.quiet_transaction() as tx:
         rows = found(await messages.of_session(tx, session_id, organiser), f"session {session_id}")
     return Messages(items=[_item(row) for row in rows])

@@ -1,4 +1,4 @@
-"""HTTP in: what became of a request, and why."""
+"""The outcome of a request, and its reason."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -58,7 +58,7 @@ _EVENTS: Mapping[str, type[Decision]] = {
 
 
 class Move(BaseModel):
-    """An enrolment that moved because of the request; of the agent's own, or of somebody who follows."""
+    """An enrolment that changed because of the request: the agent's own, or that of the next agent."""
 
     cause: str = Field(description="Such as withdrawal, employer, offer_accepted, seat_freed.")
     state: str = Field(description="What the enrolment came to.")
@@ -66,14 +66,14 @@ class Move(BaseModel):
 
 
 class LaterMove(Move):
-    """A move of an enrolment that the request began or moved, since the request was answered."""
+    """A change of an enrolment of the request since the request was decided."""
 
     at: datetime
     enrolment_id: UUID | None = Field(default=None, description="Null: an answer to a bespoke request.")
 
 
 class RequestOutcome(BaseModel):
-    """What became of a request. No personal data."""
+    """The outcome of a request. It has no personal data."""
 
     request_id: UUID
     state: Literal["pending", "answered", "rejected"] = Field(
@@ -139,10 +139,9 @@ async def request_outcome(
     language: Annotated[Language, Depends(request_language)],
     response: Response,
 ) -> RequestOutcome:
-    """A request of the token's portal, by its event's id, whichever way it came; any one, for an admin.
+    """A request of the token's portal by its event's id, whichever way it came; an admin reads any request.
 
-    In a trial no token is needed, and without one any request is shown. Sentences are English, or French by
-    `Accept-Language`.
+    In a trial no token is needed. Sentences are English, or French by `Accept-Language`.
     """
     response.headers["Vary"] = "Accept-Language"
     try:
@@ -189,7 +188,7 @@ async def request_outcome(
 
 
 def _together(states: Collection[str]) -> str | None:
-    """Return the state at which all stand; None where there are none."""
+    """Return the state that all enrolments share, or None."""
     different = set(states)
     return "mixed" if len(different) > 1 else next(iter(different), None)
 
@@ -200,7 +199,7 @@ def _event(state: str | None) -> str | None:
 
 
 def _unread(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
-    """Return the outcome of a request that was not taken in. Raises a 404 where nothing is known of it."""
+    """Return the outcome of a request that was not processed. Raises a 404 for an unknown one."""
     if status.outcomes:
         return _of_another_service(request_id, status, language)
     letter = status.dead_letter
@@ -223,9 +222,10 @@ def _unread(request_id: UUID, status: RequestStatus, language: Language) -> Requ
 
 
 def _of_another_service(request_id: UUID, status: RequestStatus, language: Language) -> RequestOutcome:
-    """Return the outcome of a request that another service took in, or rejected.
+    """Return the outcome that another service gave.
 
-    What was taken in stays so, whatever is rejected with the same id later; else the last rejection counts.
+    An accepted request stays accepted, even if the same id is rejected later. Otherwise the last rejection
+    counts.
     """
     taken_in = [outcome for outcome in status.outcomes if outcome.state != "rejected"]
     received_at = status.accepted_at or status.outcomes[0].at

@@ -1,4 +1,4 @@
-"""HTTP in: who is selected, as the organiser ranks them."""
+"""The selection of candidates by a ranking."""
 
 from collections.abc import Iterator, Mapping
 from uuid import UUID
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/api/v1", tags=["organisers"], route_class=TokenFirst
 
 @router.put("/sessions/{session_id}/selection", summary="Decide who is selected")
 async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Selected:
-    """Final, and at once for all: the ranked fill the seats in their order, then the line."""
+    """Final, and for all candidates at once: the ranked fill the seats in order, then the waiting list."""
     ranked = [named_agent(candidate) for candidate in ranking.ranked]
     not_selected = [named_agent(candidate) for candidate in ranking.not_selected]
     try:
@@ -60,7 +60,7 @@ async def select(session_id: UUID, ranking: Ranking, by: ActingOrganiser) -> Sel
 async def export_candidates(
     request: Request, session_id: UUID, database: Database, organiser: Organiser, reading: OrganiserReading
 ) -> Response:
-    """Write a rank or `non retenu` in each line, and send it back by PUT."""
+    """Write a rank or `non retenu` in each line, and send the sheet back by PUT."""
     session, candidates = await sheets.lines_in(
         database, session_id, organiser, reading, [State.PENDING_SELECTION]
     )
@@ -79,7 +79,7 @@ async def select_by_sheet(
 ) -> Selected:
     """Columns `Identifiant` and `Rang`; other columns are ignored. All or nothing; errors by line.
 
-    `Émetteur` tells agents apart who have the same `Identifiant`, and may be left out or empty otherwise.
+    `Émetteur` is only needed if two agents have the same `Identifiant`.
     """
     rows, unreadable = await sheets.sheet(
         request, organiser, (sheet_lines.AGENT, sheet_lines.ISSUER, sheet_lines.RANK)
@@ -106,7 +106,7 @@ def _counts(selected: Selection) -> Selected:
 
 
 def _line(lines: Mapping[NamedAgent, int], agent: AgentKey) -> int:
-    """Return the line of a sheet that names this agent; the first where none does."""
+    """Return the line of a sheet that names this agent, or the first line."""
     return lines.get(NamedAgent(agent.agent_id, agent.issuer)) or lines.get(NamedAgent(agent.agent_id), 1)
 
 

@@ -1,4 +1,4 @@
-"""Rosters, rankings and attendance as sheets: what is exported can be filled in and sent back."""
+"""Sheets of the API: what is exported can be filled in and sent back."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -42,7 +42,7 @@ def exported(
     name: str,
     media_type: str = spreadsheets.MEDIA_TYPE,
 ) -> Response:
-    """Return a response that is saved as a file under ``name``, and tell the security log of it."""
+    """Return a file, and record the export in the security log."""
     guard: Guard = request.app.state.guard
     guard.record(request, SecurityEvent.EXPORT, SecurityOutcome.OK, organiser.in_security_log)
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
@@ -55,7 +55,7 @@ def exported(
 async def lines_in(
     database: Database, session_id: UUID, organiser: Principal, reading: Reading, states: Collection[State]
 ) -> tuple[SessionState, list[RosterLine]]:
-    """Return a session of the organiser and the lines of its roster in these states. Raises a 404."""
+    """Return a session of the organiser and its roster lines in these states. Raises a 404."""
     async with database.quiet_transaction() as tx:
         streamed = await roster.stream(tx, session_id, organiser, reading, states)
         session, lines = found(streamed, f"session {session_id}")
@@ -68,7 +68,7 @@ async def lines_in(
 async def sheet(
     request: Request, organiser: Principal, columns: Sequence[Column]
 ) -> tuple[list[SheetRow], list[Fault]]:
-    """Return the rows of the request's body and the faults of its other lines. Raises a 415, 422 or 429."""
+    """Return the rows of the body and the faults of other lines. Raises a 415, 422 or 429."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
         raise Problem(415, "Not a sheet", "Send the sheet as the body, with Content-Type: text/csv.")
@@ -84,7 +84,7 @@ async def sheet(
 
 
 def wrong(faults: Sequence[Fault]) -> Problem:
-    """Return the problem that lists all faults of a sheet, by line."""
+    """Return the problem with all faults of a sheet, by line."""
     errors = [
         {"line": str(fault.line), "code": str(fault.code), "message": fault.message}
         | ({"column": fault.column} if fault.column else {})

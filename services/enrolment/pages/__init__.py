@@ -1,4 +1,4 @@
-"""HTTP in (HTML): what links open, what problems mean, which certificates are valid, what organisers do."""
+"""HTML pages: links of letters, explanations of problems, certificates, and organisers."""
 
 from services.enrolment.pages import links, manage, trainer_roster, verification
 

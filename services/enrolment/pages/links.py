@@ -1,9 +1,9 @@
-"""HTTP in (HTML): the pages that the links of letters open, without a login; and what each problem means.
+"""Pages that the links of letters open, without a login, and explanations of problems.
 
-Opening a link never changes anything, since mail scanners open links; an answer is a POST, and the rules
-decide about it as about a portal's event. Nobody's name is shown, nor an address to join: a letter may be
-forwarded. "Mes inscriptions" has all enrolments of the letter's reader, and leads to the pages of each; its
-calendar has the addresses to join that its reader's letters have.
+Mail scanners open links, so opening one never changes anything: an answer is a POST, and the rules decide it
+as they decide a portal's event. A letter may be forwarded, so no page shows a name or a joining address. "Mes
+inscriptions" shows all enrolments of the letter's reader. Its calendar has the joining addresses that the
+letters have.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ A_VISIT = timedelta(days=1)
 
 
 class LinkNotice(StrEnum):
-    """Every page without a question, by its name in ``templates/notices.html``, where its sentences are."""
+    """Pages without a question. Their sentences are in ``templates/notices.html``."""
 
     UNKNOWN = "unknown"
     SESSION_CANCELLED = "session_cancelled"
@@ -80,7 +80,6 @@ class LinkNotice(StrEnum):
 
 
 def rendering_for(sites: Sites) -> Rendering:
-    """What writes the pages that links open. ``sites`` are where the pages of the others are."""
     return Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html", headers=BY_LINK)
 
 
@@ -94,9 +93,9 @@ def add_to(
     signature: Signature,
     sites: Sites,
 ) -> None:
-    """Serve the pages beside the API. Without ``links`` (no signing key) every link is unknown.
+    """Serve the pages beside the API.
 
-    ``sites`` are where the pages of the others are.
+    Without ``links``, that is without a signing key, every link is unknown.
     """
     rendering = rendering_for(sites)
     pages = _Pages(database, guard, links, policy, signature, rendering)
@@ -143,7 +142,7 @@ class _Pages:
     rendering: Rendering
 
     async def offer(self, request: Request) -> Response:
-        """Show the seat that is held; a POST takes it or leaves it."""
+        """Show the offer. A POST accepts or declines it."""
         now = clock.now()
         opened = await self._read(request, Purpose.OFFER, LinkNotice.OFFER_EXPIRED)
         link, version, back = self._link(opened), opened.number, self._back(opened)
@@ -169,7 +168,7 @@ class _Pages:
         )
 
     async def withdrawal(self, request: Request) -> Response:
-        """Show the enrolment; a POST withdraws from it."""
+        """Show the enrolment. A POST withdraws from it."""
         now = clock.now()
         opened = await self._read(request, Purpose.WITHDRAW, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
@@ -186,9 +185,9 @@ class _Pages:
         )
 
     async def move(self, request: Request) -> Response:
-        """Show the other sessions of the offer that have a seat; a POST takes one and gives up the own.
+        """Show the sessions of the offer that have a seat. A POST moves the agent.
 
-        Where that session asks something of the agent, its questions come first.
+        If that session asks questions, they come first.
         """
         now = clock.now()
         opened = await self._read(request, Purpose.MOVE, LinkNotice.WITHDRAWAL_LINK_EXPIRED)
@@ -237,7 +236,6 @@ class _Pages:
         )
 
     async def certificate(self, request: Request) -> Response:
-        """Return the certificate of attendance, as it is due now."""
         opened = await self._read(request, Purpose.CERTIFICATE, LinkNotice.CERTIFICATE_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             state, found, certificate = await by_link.certificate(tx, self._link(opened))
@@ -249,7 +247,7 @@ class _Pages:
         )
 
     async def enrolments(self, request: Request) -> Response:
-        """Show all enrolments of the agent, each with what can be done about it."""
+        """Show all enrolments of the agent, each with its possible actions."""
         opened = await self._read(request, Purpose.ENROLMENTS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
@@ -266,7 +264,7 @@ class _Pages:
         )
 
     async def calendar(self, request: Request) -> Response:
-        """Return what the agent takes part in, or waits for, as a calendar to download."""
+        """Return the agent's sessions as a calendar to download."""
         opened = await self._read(request, Purpose.CALENDAR, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         async with self.database.quiet_transaction() as tx:
             found = await by_link.enrolments_of_agent(tx, self._link(opened), clock.now())
@@ -279,7 +277,7 @@ class _Pages:
         return Response(calendar_of(live), media_type="text/calendar", headers=headers)
 
     async def address(self, request: Request) -> Response:
-        """Ask for another address; a POST has a letter sent there, whose link confirms it."""
+        """Ask for a new address. A POST sends a letter there, whose link confirms it."""
         opened = await self._read(request, Purpose.ADDRESS, LinkNotice.ENROLMENTS_LINK_EXPIRED)
         link, back = self._link(opened), self._back(opened)
         typed = (await read_form(request, most=10)).typed("adresse") if request.method == "POST" else None
@@ -301,7 +299,7 @@ class _Pages:
         )
 
     async def confirm_address(self, request: Request) -> Response:
-        """Ask whether the address is the agent's, who reads its letter; a POST corrects it."""
+        """Ask the reader of the letter whether the address is theirs. A POST corrects it."""
         opened = await self._read(request, Purpose.CONFIRM_ADDRESS, LinkNotice.ADDRESS_LINK_EXPIRED)
         link = AddressLink(opened.subject, partial(self._is_mark_of, opened.mark))
         if request.method == "POST" and (await read_form(request, most=10)).typed("confirmer") == "oui":
@@ -319,15 +317,14 @@ class _Pages:
         return self.rendering.notice(LinkNotice(state), enrolments=own)
 
     def _code_of(self, seen: AgentEnrolment, label: str) -> Markup:
-        """Return the code that organisers read at the door."""
         if self.links is None:
             raise Closed(Error.FORGED)
         return qr_codes.svg(self.links.arrival(seen.enrolment.enrolment_id), label)
 
     def _link_of(self, page: OpenedLink, purpose: str, seen: AgentEnrolment) -> str:
-        """Return the address of the page where the agent does this about one enrolment.
+        """Return the address of a page about one enrolment.
 
-        One comes back from it, for as long as the link of the page opens it.
+        That page leads back for as long as this link is valid.
         """
         enrolment, session = seen.enrolment, seen.session
         number, until = 0, max(session.ends_at, clock.now() + A_VISIT)
@@ -339,12 +336,12 @@ class _Pages:
         )
 
     def _onward(self, page: OpenedLink, purpose: Purpose) -> str:
-        """Return the address of a page about the agent, from which one comes back."""
+        """Return the address of a page about the agent that leads back here."""
         until, back_until = clock.now() + A_VISIT, int(page.until.timestamp())
         return self._to_agent(purpose, page.subject, page.mark, until=until, back_until=back_until)
 
     def _back(self, opened: OpenedLink) -> dict[str, Any]:
-        """Return where the templates lead back to: nowhere from a letter, whose link is for one thing."""
+        """Return where the page leads back to. A letter's link leads nowhere else."""
         if not opened.back_until:
             return {}
         until = min(datetime.fromtimestamp(opened.back_until, UTC), clock.now() + A_VISIT)
@@ -374,7 +371,6 @@ class _Pages:
         return await read_link(request, self.guard, self.links, purpose, expired=expired)
 
     def _notice(self, message: LinkNotice, found: EnrolmentInSession | None, **values: str) -> Response:
-        """Return the page of this message, with the session if there is one."""
         if found is None:
             return self.rendering.notice(message)
         return self.rendering.notice(message, session=found.session, **values)

@@ -1,4 +1,4 @@
-"""The questions of a session as the fields of a form, and the answers that it gives. Pure."""
+"""The questions of a session as fields of a form, and the answers in a form. Pure."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,13 @@ MISSING = "missing"
 
 
 def field_of(question: Question) -> str:
-    """Return the name of the field in which a question is answered."""
     return f"question-{question.question_id}"
 
 
 def answers_of(
     questions: Sequence[Question], form: Form
 ) -> tuple[tuple[QuestionAnswer, ...], dict[str, str]]:
-    """Return what a form answers to these questions, and what is wrong with it, by field."""
+    """Return the answers of a form to these questions, and the errors by field."""
     answers, errors = [], {}
     for question in questions:
         value = _value(question, form)
@@ -42,10 +41,7 @@ def answers_of(
 
 
 def _value(question: Question, form: Form) -> object:
-    """Return what was typed, as the type that contracts have for the question; as text where it is not one.
-
-    None: nothing was typed.
-    """
+    """Return a typed value in the question's type, as text if it is invalid, or None if empty."""
     if question.kind is QuestionKind.ADJUSTMENT:
         return form.every(field_of(question)) or None
     typed = "\n".join(form.typed(field_of(question)).splitlines())

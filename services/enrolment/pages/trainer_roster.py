@@ -1,7 +1,7 @@
-"""Who has a seat in a session: the page to which the letter of a trainer leads.
+"""The roster that the link in a trainer's letter opens.
 
-It names people, so each look at it is kept, and it opens for whom the session's newest state names. It has no
-address, and nothing that was answered or decided.
+The page names people, so each read is recorded, and the link only works while the session's newest state
+names the trainer. The page shows no address, answer or decision.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from shared.web.rendering import Rendering, Sites
 
 
 class RosterMessage(StrEnum):
-    """Why there is no roster to read; what it says is in ``templates/notices.html``."""
+    """Reasons why there is no roster. Their sentences are in ``templates/notices.html``."""
 
     NOT_A_TRAINER = "not_a_trainer"
     ROSTER_CANCELLED = "roster_cancelled"
@@ -33,7 +33,6 @@ class RosterMessage(StrEnum):
 
 
 def add_to(api: FastAPI, database: Database, guard: Guard, links: Links | None, *, sites: Sites) -> None:
-    """Serve the page beside the API. ``sites`` are where the pages of the others are."""
     rendering = rendering_for(sites)
     page = _RosterPage(database, guard, links, rendering)
     path = f"{Purpose.ROSTER.value}/{{token}}"
@@ -48,7 +47,6 @@ class _RosterPage:
     rendering: Rendering
 
     async def show(self, request: Request) -> Response:
-        """Show who has a seat, to read and to print."""
         opened = await read_link(
             request, self.guard, self.links, Purpose.ROSTER, expired=RosterMessage.ROSTER_EXPIRED
         )

@@ -1,6 +1,6 @@
-"""Whether a certificate is valid: the page for whoever holds one, by its code.
+"""The page that verifies a certificate by its code.
 
-It names nobody, unless the right name is typed; a code that is not ours counts as a wrong link.
+It names nobody unless the reader types the right name. A code that is not ours counts as a wrong link.
 """
 
 from dataclasses import dataclass
@@ -27,13 +27,12 @@ LONGEST_NAME = 601
 
 
 class VerificationMessage(StrEnum):
-    """A page without a question; what it says is in ``templates/notices.html``."""
+    """Pages without a question. Their sentences are in ``templates/notices.html``."""
 
     NO_CERTIFICATE = "no_certificate"
 
 
 def add_to(api: FastAPI, database: Database, guard: Guard, *, sites: Sites) -> None:
-    """Serve the pages beside the API. ``sites`` are where the pages of the others are."""
     rendering = rendering_for(sites)
     pages = _VerificationPages(database, guard, rendering)
     for path, endpoint in ((PATH, pages.ask), (f"{PATH}/{{code}}", pages.show)):
@@ -47,7 +46,7 @@ class _VerificationPages:
     rendering: Rendering
 
     async def ask(self, request: Request) -> Response:
-        """Ask for the code; a POST leads to its page."""
+        """Ask for the code. A POST leads to its page."""
         typed = (await read_form(request, most=5)).typed("code") if request.method == "POST" else ""
         code = read_code(typed)
         if code is not None:
@@ -56,7 +55,7 @@ class _VerificationPages:
         return self.rendering.page("verify.html", status=422 if wrong else 200, typed=typed, wrong=wrong)
 
     async def show(self, request: Request) -> Response:
-        """Say what the code stands for; a POST brings a name, and says whether it is the agent's."""
+        """Show what the code stands for. A POST brings a name, and the page tells whether it is right."""
         name = (await read_form(request, most=5)).typed("nom") if request.method == "POST" else ""
         code = read_code(request.path_params["code"])
         self.guard.check(request)

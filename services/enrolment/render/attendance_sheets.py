@@ -1,6 +1,6 @@
-"""The sheet that who comes signs, as a PDF: tagged, in French, without anybody's mark or logo.
+"""The signature sheet as a tagged PDF in French, without any logo.
 
-Data reaches the template as JSON and is set as plain text, so a name can be anything.
+Data reaches the template as JSON and is set as plain text, so that a name can have any character.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ _BLANK = 5
 
 
 async def sheet_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    """Return the PDF, made in a thread: a page for each thirty people and module, or so."""
+    """Return the PDF, made in a thread."""
     return await asyncio.to_thread(render, session, agents, now)
 
 
 def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> bytes:
-    """Return the PDF. Characters that the typeface lacks are shown as certificates show them."""
+    """Return the PDF. Characters that the typeface lacks are replaced."""
     texts = texts_of(session, agents, now)
     try:
         return _compile(texts, now)
@@ -36,7 +36,6 @@ def render(session: SessionState, agents: Sequence[Agent], now: datetime) -> byt
 
 
 def texts_of(session: SessionState, agents: Sequence[Agent], now: datetime) -> Texts:
-    """Return what the sheet says; its sentences are in the template."""
     zone = session.timezone
     modules = [
         [breakable(module.title), french.period(module.starts_at, module.ends_at, zone)]

@@ -1,4 +1,4 @@
-"""What an agent takes part in as a calendar to download; `shared.web.calendars` writes the lines."""
+"""An agent's sessions as a calendar to download."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,10 +10,10 @@ PRODUCT = "-//Parcours//Mes inscriptions//FR"
 
 
 def calendar_of(enrolments: Sequence[AgentEnrolment]) -> bytes:
-    """A calendar of these, each séance once, stamped when it changed: the same enrolments, the same bytes.
+    """Return a calendar of these enrolments: the same enrolments give the same bytes.
 
-    Its entries are those of the letters (by UID and sequence), which may change them or take them out later.
-    Without a seat an entry is tentative, says so, and has no link.
+    The entries have the UID and sequence of those in letters, so that a later letter can change or cancel
+    them. An entry without a seat is tentative, says so, and has no link.
     """
     events = [event for seen in enrolments for event in _events(seen)]
     return calendars.write(events, product=PRODUCT, method="PUBLISH", name="Mes formations")

@@ -1,7 +1,7 @@
-"""The certificate of attendance as a PDF: tagged, in French, titled (PDF/UA-1), made to be kept (PDF/A-2a).
+"""The certificate of attendance as a PDF for archives (PDF/A-2a) and accessibility (PDF/UA-1), in French.
 
-Data reaches the template as JSON and is set as plain text, so a name can be anything. The same certificate
-is the same file, byte for byte. Whether a certificate is due, and who may read it, is decided elsewhere.
+Data reaches the template as JSON and is set as plain text, so that a name can have any character. The same
+certificate gives the same bytes.
 """
 
 import asyncio
@@ -43,8 +43,6 @@ Texts = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AttendedModule:
-    """A séance that the agent attended."""
-
     title: str
     starts_at: datetime
     ends_at: datetime
@@ -52,9 +50,10 @@ class AttendedModule:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What is certified. ``modules`` is empty when the session was attended as a whole.
+    """The content of a certificate.
 
-    ``organiser`` is a code of ``Delegation``; ``issued_at`` the moment at which the certificate became due.
+    ``modules`` is empty if the whole session was attended. ``organiser`` is a code of ``Delegation``.
+    ``issued_at`` is the moment at which the certificate became due.
     """
 
     reference: str
@@ -73,7 +72,7 @@ class Certificate:
 
     @property
     def hours(self) -> timedelta | None:
-        """What was attended: the modules, or a session within one day; None: it is not known."""
+        """Return the attended hours, or None if unknown."""
         if self.modules:
             return sum((module.ends_at - module.starts_at for module in self.modules), timedelta())
         length = self.ends_at - self.starts_at
@@ -81,12 +80,11 @@ class Certificate:
 
     @property
     def file_name(self) -> str:
-        """The name under which the file is saved; it names nobody."""
         return f"attestation-{self.reference}.pdf"
 
     @property
     def file_name_for_organisers(self) -> str:
-        """A name among those of a session: the agent's, in letters and digits alone, and the reference."""
+        """Return a file name with the agent's name and the reference."""
         letters = unicodedata.normalize("NFKD", f"{self.family_name} {self.given_name}").encode(
             "ascii", "ignore"
         )
@@ -96,7 +94,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signs certificates, and where they are verified; without a ``signatory`` the organiser signs."""
+    """The signatory of certificates and the address for verification.
+
+    The organiser signs if ``signatory`` is empty.
+    """
 
     signatory: str
     verified_at: str
@@ -105,7 +106,7 @@ class Signature:
 def certificate_of(
     enrolment: Enrolment, session: SessionState, attended: Collection[int], recorded_at: datetime, code: str
 ) -> Certificate:
-    """Return the certificate of an agent who attended the modules ``attended``, counted from 0."""
+    """Return the certificate of an agent who attended these modules, counted from 0."""
     agent = enrolment.agent
     return Certificate(
         reference=str(enrolment.enrolment_id),
@@ -129,12 +130,12 @@ def certificate_of(
 
 
 async def pdf_of(certificate: Certificate, signature: Signature) -> bytes:
-    """Return the PDF, made in a thread: it takes some milliseconds of computing."""
+    """Return the PDF, made in a thread."""
     return await asyncio.to_thread(render, certificate, signature)
 
 
 async def zip_of(certificates: Sequence[Certificate], signature: Signature) -> bytes:
-    """Return a ZIP of the PDFs. Their names begin with those of the agents, so that people find them."""
+    """Return a ZIP of the PDFs. File names begin with the agents' names, so that people find them."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w") as archive:  # PDFs are compressed already
         for certificate in certificates:
@@ -154,7 +155,6 @@ def render(certificate: Certificate, signature: Signature) -> bytes:
 
 
 def texts_of(certificate: Certificate, signature: Signature) -> Texts:
-    """Return what the certificate says of this agent and session; the sentences are in the template."""
     zone = certificate.timezone
     modules = [
         [breakable(module.title), french.period(module.starts_at, module.ends_at, zone), _length(module)]
@@ -209,7 +209,7 @@ def _template() -> bytes:
 
 @functools.cache
 def _fonts() -> typst.Fonts:
-    """Return the fonts of typst's wheel alone, so that the certificate is the same on every machine."""
+    """Return the fonts of typst's wheel only, so that the certificate is the same on every machine."""
     return typst.Fonts(include_system_fonts=False)
 
 
@@ -225,10 +225,10 @@ _UNBROKEN = re.compile(rf"\S{{{_LONGEST_WORD}}}(?=\S)")
 
 
 def displayable(texts: Texts) -> Texts:
-    """Return the texts with only characters that the typeface has; others are decomposed or replaced.
+    """Return the texts with characters of the typeface only; others are decomposed or replaced.
 
-    Of a text with more than :data:`_MOST_PROBED` foreign characters the rest is replaced: each takes a
-    millisecond or two, and who made such a text wants that.
+    Each foreign character takes a millisecond or two. After :data:`_MOST_PROBED` characters the rest is
+    replaced, so that a hostile text costs little.
     """
     written = json.dumps(texts, ensure_ascii=False)
     foreign = dict.fromkeys(character for character in written if not character.isascii())
@@ -244,7 +244,6 @@ def displayable(texts: Texts) -> Texts:
 
 
 def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same JSON out
-    """Return ``value`` with every text in it changed."""
     match value:
         case str():
             return change(value)
@@ -256,7 +255,6 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:  # JSON in, the same
 
 @functools.lru_cache(maxsize=10_000)
 def _shown(character: str) -> str:
-    """Return the character, or what it is composed of, or :data:`_MISSING`."""
     if unicodedata.category(character) == "Cc":  # whether one can be set depends on its place
         return " " if character.isspace() else _MISSING
     if character.isascii():

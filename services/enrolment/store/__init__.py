@@ -1,1 +1,1 @@
-"""Every query of the enrolment service, a module for each subject. Only ``service`` calls them."""
+"""Queries of the enrolment service, one module for each subject. Only ``service`` calls them."""

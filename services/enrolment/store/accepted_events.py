@@ -1,4 +1,4 @@
-"""The events that portals sent by HTTP, by which one that is sent again is known."""
+"""Events that portals sent by HTTP, by which a repeated event is recognised."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ KEPT = timedelta(days=30)
 
 
 async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, bytes]]) -> list[bool]:
-    """Keep the ids of a portal's events, each with the digest of what it says. Returns which of them are new.
+    """Keep the ids of a portal's events with the digest of their content. Returns the new ids.
 
     Waits for the same id in another transaction.
     """
@@ -36,7 +36,6 @@ async def claim(tx: Transaction, portal: str, digests: Sequence[tuple[UUID, byte
 
 
 async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) -> dict[UUID, bytes]:
-    """Return the digests of a portal's events that are known."""
     known = select(AcceptedEventRow).where(
         col(AcceptedEventRow.event_id).in_(event_ids), col(AcceptedEventRow.portal) == portal
     )
@@ -44,7 +43,7 @@ async def digests_of(tx: Transaction, portal: str, event_ids: Sequence[UUID]) ->
 
 
 async def accepted_at(tx: Transaction, event_id: UUID, source: str | None) -> datetime | None:
-    """Return when the event with this id came by HTTP, from this ``ce_source`` or (None) from any portal."""
+    """Return when the event came by HTTP; ``source`` None means any portal."""
     moments = select(func.min(AcceptedEventRow.accepted_at)).where(col(AcceptedEventRow.event_id) == event_id)
     if source is not None:
         moments = moments.where(col(AcceptedEventRow.portal) == source.removeprefix(SOURCES))

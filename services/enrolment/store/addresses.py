@@ -1,4 +1,4 @@
-"""The agents whose mails come back."""
+"""Agents whose mails come back."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,16 +13,15 @@ from shared.events.vocabulary import AgentKey
 
 
 async def mark_bad(tx: Transaction, agents: Collection[AgentKey], now: datetime) -> None:
-    """Mark these agents: an address of theirs is bad."""
     if agents:
         rows = [{**agent._asdict(), "since": now} for agent in sorted(agents)]
         await insert_many(tx, BadAddressRow, rows, then="ON CONFLICT (issuer, agent_id) DO NOTHING")
 
 
 async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) -> None:
-    """Unmark the agents to whom a mail about the enrolment given has arrived.
+    """Unmark the agents to whom a mail about the given enrolment has arrived.
 
-    Agents who are enrolled elsewhere with another address stay marked: that address may be the bad one.
+    Agents who have another address in another enrolment stay marked: that address may be the bad one.
     """
     found = await tx.execute(_BAD, {"agents": [agent.agent_id for agent in arrived]})
     bad = [agent for row in found if (agent := AgentKey(row.issuer, row.agent_id)) in arrived]
@@ -37,7 +36,7 @@ async def mark_good(tx: Transaction, arrived: Mapping[AgentKey, UUID | None]) ->
 
 
 async def bad_in_session(tx: Transaction, session_id: UUID, most: int) -> list[UUID]:
-    """Return the enrolments of a session, still live, whose agents get no mail."""
+    """Return the live enrolments of a session whose agents get no mail."""
     parameters = {"session": session_id, "live": LIVE, "most": most}
     return list(await tx.scalars(_BAD_IN_SESSION, parameters))
 

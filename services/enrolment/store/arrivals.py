@@ -1,4 +1,4 @@
-"""Arrivals at modules, as they are noted at the door."""
+"""Arrivals at modules, noted at the door."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,13 +14,12 @@ from shared.events.enrolment import Attendance
 
 
 async def note(tx: Transaction, enrolment_id: UUID, module: int, author: str, now: datetime) -> None:
-    """Note that somebody has come to a module, counted from 0; who is noted already stays as noted."""
+    """Note an arrival at a module, counted from 0. An earlier note stays."""
     row = {"enrolment_id": enrolment_id, "module": module, "at": now, "author": author}
     await insert_many(tx, ArrivalRow, [row], then="ON CONFLICT (enrolment_id, module) DO NOTHING")
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
-    """Undo that somebody was noted."""
     await tx.execute(
         delete(ArrivalRow).where(
             col(ArrivalRow.enrolment_id) == enrolment_id, col(ArrivalRow.module) == module
@@ -29,7 +28,7 @@ async def remove(tx: Transaction, enrolment_id: UUID, module: int) -> None:
 
 
 async def seated(tx: Transaction, session_id: UUID, module: int, limit: int) -> list[SeatedPerson]:
-    """Return the first ``limit`` by name who have a seat in a session, with what is known of a module."""
+    """Return the first ``limit`` people with a seat by name, and their data about a module."""
     parameters = {"session": session_id, "module": module, "seated": SEATED, "limit": limit}
     return [
         SeatedPerson(
@@ -45,14 +44,12 @@ async def seated(tx: Transaction, session_id: UUID, module: int, limit: int) -> 
 
 
 async def count(tx: Transaction, session_id: UUID, module: int) -> int:
-    """Return how many have come to a module of a session and have a seat there."""
     parameters = {"session": session_id, "module": module, "seated": SEATED}
     number: int = await tx.scalar(_COUNT, parameters)
     return number
 
 
 async def of_one(tx: Transaction, enrolment_id: UUID, module: int) -> datetime | None:
-    """Return when somebody came to a module; None: they have not."""
     row = await tx.get(ArrivalRow, (enrolment_id, module))
     return None if row is None else row.at
 

@@ -1,4 +1,4 @@
-"""Attendance as it was last recorded, by enrolment and module."""
+"""The newest attendance, by enrolment and module."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,6 @@ from shared.events.vocabulary import AgentKey
 
 
 async def rows_of(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[AttendanceRow]]:
-    """Return what was recorded for these enrolments, by enrolment, in the order of modules."""
     recorded: dict[UUID, list[AttendanceRow]] = {}
     if enrolment_ids:
         found = select(AttendanceRow).where(col(AttendanceRow.enrolment_id).in_(enrolment_ids))
@@ -23,7 +22,6 @@ async def rows_of(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, 
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:
-    """Return what was recorded for these enrolments, by enrolment and module."""
     return {
         enrolment_id: {row.module: row.attendance for row in rows}
         for enrolment_id, rows in (await rows_of(tx, enrolment_ids)).items()
@@ -31,7 +29,7 @@ async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[
 
 
 async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: datetime) -> None:
-    """Record attendance by enrolment and module, in place of what was recorded before."""
+    """Record attendance in place of earlier records."""
     if recorded:
         rows = [
             {"enrolment_id": enrolment_id, "module": module, "attendance": attendance, "recorded_at": now}
@@ -47,21 +45,20 @@ async def save(tx: Transaction, recorded: Mapping[tuple[UUID, int], str], now: d
 
 
 async def incomplete_modules(tx: Transaction, session_id: UUID, modules: int) -> set[int]:
-    """Return at which of its first modules the attendance of somebody is not known.
+    """Return which of the first modules lack the attendance of somebody.
 
-    Among the first of those who are not through: what others lack is told once these are.
+    Only the first incomplete enrolments are read. Others show once these are complete.
     """
     parameters = {"session": session_id, "last": modules - 1}
     return set(await tx.scalars(_INCOMPLETE, parameters))
 
 
 async def count_erased(tx: Transaction, agent: AgentKey, until: datetime) -> None:
-    """Add the attendance of an agent who is forgotten to the numbers that are kept."""
+    """Add the attendance of an erased agent to the numbers that are kept."""
     await tx.execute(_COUNT_ERASED, {**agent._asdict(), "until": until})
 
 
 async def erased(tx: Transaction, session_id: UUID) -> Sequence[ErasedAttendanceRow]:
-    """Return the attendance at a session of those who are forgotten, in numbers."""
     rows = select(ErasedAttendanceRow).where(col(ErasedAttendanceRow.session_id) == session_id)
     in_order = rows.order_by(col(ErasedAttendanceRow.module), col(ErasedAttendanceRow.attendance))
     return (await tx.scalars(in_order)).all()

@@ -1,4 +1,4 @@
-"""Bespoke requests that wait for their delegation, as the catalogue says of them; they name nobody."""
+"""Bespoke requests that wait for their delegation. They name nobody."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,13 +24,13 @@ _THE_FURTHER = (
 
 
 async def save(tx: Transaction, rows: Iterable[dict[str, Any]]) -> None:
-    """Keep how requests stand, each once: its columns, those that are not known as None."""
+    """Keep the step of each request. Unknown columns are None."""
     if found := list(rows):
         await insert_many(tx, BespokeTaskRow, found, then=_THE_FURTHER)
 
 
 async def waiting(tx: Transaction, delegation: str | None, limit: int) -> Sequence[BespokeTask]:
-    """Return requests that wait for one delegation, or for any, who waits longest first."""
+    """Return the waiting requests of one delegation, or of all, the longest wait first."""
     since = col(BespokeTaskRow.since)
     query = select(BespokeTaskRow).where(_WAITS)
     if delegation is None:

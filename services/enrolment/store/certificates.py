@@ -1,4 +1,4 @@
-"""The codes by which certificates are verified."""
+"""Codes for the verification of certificates."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -12,7 +12,7 @@ from shared.database import Transaction
 
 
 async def codes_of(tx: Transaction, new: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Return the codes of these enrolments' certificates: of each that has none yet, the one in ``new``."""
+    """Return the codes of these certificates. A certificate without a code gets that in ``new``."""
     known = select(CertificateRow.enrolment_id, CertificateRow.code).where(
         col(CertificateRow.enrolment_id).in_(new)
     )
@@ -24,13 +24,11 @@ async def codes_of(tx: Transaction, new: Mapping[UUID, str]) -> dict[UUID, str]:
 
 
 async def enrolment_of(tx: Transaction, code: str) -> UUID | None:
-    """Return the enrolment whose certificate has this code, or None."""
     found = select(CertificateRow.enrolment_id).where(col(CertificateRow.code) == code)
     return await tx.scalar(found)
 
 
 async def count_due(tx: Transaction, session_id: UUID) -> int:
-    """Return how many of a session are due a certificate."""
     due = select(func.count()).where(
         col(EnrolmentRow.session_id) == session_id, col(EnrolmentRow.state) == State.CERTIFIED
     )

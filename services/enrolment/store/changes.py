@@ -1,4 +1,4 @@
-"""The history of enrolments: each change after the beginning, its cause, its request and its numbers."""
+"""The history of enrolments: each change with its cause, request and numbers."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +20,6 @@ _MOST = 1000
 
 
 async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetime) -> None:
-    """Add these changes to the history."""
     if changes:
         rows = [
             {
@@ -42,7 +41,7 @@ async def save(tx: Transaction, changes: Sequence[EnrolmentChange], now: datetim
 
 
 async def of_request(tx: Transaction, request: RequestRow) -> Sequence[EnrolmentChangeRow]:
-    """Return the changes that a request made: of its own agent first, then of others."""
+    """Return the changes that a request made, those of its own agent first."""
     if request.decided_at is None:
         return []
     changes = await tx.scalars(
@@ -69,7 +68,7 @@ async def of_request(tx: Transaction, request: RequestRow) -> Sequence[Enrolment
 async def since(
     tx: Transaction, enrolment_ids: Collection[UUID], moment: datetime | None
 ) -> Sequence[EnrolmentChangeRow]:
-    """Return the changes of these enrolments from that moment on, in order of time, 1,000 at most."""
+    """Return the changes of these enrolments since a moment, oldest first, 1,000 at most."""
     if not enrolment_ids or moment is None:
         return []
     changes = await tx.scalars(
@@ -86,7 +85,6 @@ async def since(
 
 
 async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[EnrolmentChangeRow]:
-    """Return the changes of an enrolment, the oldest first."""
     changes = await tx.scalars(
         select(EnrolmentChangeRow)
         .where(col(EnrolmentChangeRow.enrolment_id) == enrolment_id)
@@ -98,7 +96,6 @@ async def of_enrolment(tx: Transaction, enrolment_id: UUID) -> Sequence[Enrolmen
 async def past_changes(
     tx: Transaction, enrolment_ids: Collection[UUID]
 ) -> Mapping[UUID, Sequence[PastChange]]:
-    """Return the changes of each of these enrolments, the oldest first."""
     changes = await tx.scalars(
         select(EnrolmentChangeRow)
         .where(col(EnrolmentChangeRow.enrolment_id).in_(enrolment_ids))
@@ -118,10 +115,7 @@ async def last_of_session(
     after: ChangeKey | None = None,
     before: ChangeKey | None = None,
 ) -> Sequence[EnrolmentChangeRow]:
-    """Return the last changes in a session, the newest first.
-
-    Next after ``after``, which are older, or last before ``before``.
-    """
+    """Return the last changes in a session, newest first, between these positions."""
     place = (
         col(EnrolmentChangeRow.at),
         col(EnrolmentChangeRow.version),
@@ -135,7 +129,7 @@ async def last_of_session(
 async def add_author(
     tx: Transaction, request: RequestKey, session_id: UUID, decided_at: datetime, author: str
 ) -> None:
-    """Keep who made a request, beside the numbers of each change that it made."""
+    """Keep the author of a request beside each change that the request made."""
     parameters = {**request._asdict(), "session": session_id, "at": decided_at, "author": author}
     await tx.execute(_ADD_AUTHOR, parameters)
 
@@ -147,7 +141,7 @@ async def add_facts(
     decided_at: datetime,
     facts: Mapping[str, str],
 ) -> None:
-    """Keep how or why a request was made, beside its change of this enrolment alone."""
+    """Keep facts about a request beside its change of this enrolment only."""
     parameters = {
         **request._asdict(),
         "enrolment": enrolment_id,

@@ -1,4 +1,4 @@
-"""Corrections of agents' addresses and names, and their history."""
+"""Corrections of agents' addresses and names, with their history."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ THE_AGENT = "agent"
 
 @dataclass(frozen=True, slots=True)
 class CorrectionRequest:
-    """Who asks for a correction, and when: a portal by its event, else the ``author``."""
+    """A correction request of a portal's event, or of an ``author``."""
 
     source: str
     request_id: UUID
@@ -41,7 +41,6 @@ class CorrectionRequest:
 
 
 async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUID]:
-    """Return the sessions in which any of these agents ever was."""
     if not agents:
         return []
     columns = {
@@ -52,7 +51,7 @@ async def sessions_of(tx: Transaction, agents: Collection[AgentKey]) -> list[UUI
 
 
 async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Correct all enrolments of an agent. Returns what those had that were wrong, each once."""
+    """Correct all enrolments of an agent. Returns the distinct old values."""
     rows = list(await tx.execute(_WRONG, {**agent._asdict(), "after": json.dumps(dict(after))}))
     if not rows:
         return []
@@ -71,9 +70,9 @@ async def apply(tx: Transaction, agent: AgentKey, after: Mapping[str, str]) -> l
 
 
 async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
-    """Return the corrections of the agents whom requests describe that came after the first of these.
+    """Return the corrections of these requests' agents since the first request.
 
-    Of a batch that has just come there are none: that costs one look.
+    A batch that has just been received has none, at the cost of one query.
     """
     describing = [request for request in requests if isinstance(request, RequestForSeats)]
     if not describing:
@@ -87,7 +86,6 @@ async def newer(tx: Transaction, requests: Collection[Request]) -> Corrections:
 
 
 async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> Corrections:
-    """Return the corrections of these agents that came after the moment of each."""
     parameters = {
         "issuers": [agent.issuer for agent in moments],
         "agents": [agent.agent_id for agent in moments],
@@ -100,10 +98,10 @@ async def newer_than(tx: Transaction, moments: Mapping[AgentKey, datetime]) -> C
 
 
 async def described_since(tx: Transaction, agent: AgentKey, moment: datetime) -> Mapping[str, str]:
-    """Return how an agent's newest request that came after a moment, and was granted, describes them.
+    """Return the description of an agent by their newest granted request after a moment, or nothing.
 
-    Empty where there is none. A move describes nobody, and who asks for several agents knows less of each
-    than who corrects one.
+    Moves describe nobody. Group requests do not count: their sender knows less about each agent than the
+    author of a correction.
     """
     parameters = {**agent._asdict(), "moment": moment, "kind": SeatRequest.__name__}
     return await tx.scalar(_DESCRIBED_SINCE, parameters) or {}
@@ -133,9 +131,9 @@ async def keep(
     before: list[dict[str, str]],
     after: Mapping[str, str],
 ) -> None:
-    """Keep what a request corrected, and try the agent's address again.
+    """Keep a correction, and clear the agent's bad address mark.
 
-    Also where nothing is wrong yet: a request that came before it may still wait to be decided.
+    A correction that changes nothing is kept too: an earlier request may still wait for its decision.
     """
     row = {
         "request_id": requested.request_id,

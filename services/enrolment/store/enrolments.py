@@ -1,4 +1,4 @@
-"""Enrolments as they are stored: one with its session, those of an agent, those that were changed."""
+"""Enrolments in the database."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -25,10 +25,10 @@ LIVE = [state.value for state in State if state.is_live]
 
 
 async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> EnrolmentInSession | None:
-    """Return the enrolment with its session, or None when there is no such enrolment (any more).
+    """Return the enrolment with its session, or None.
 
-    ``lock``: nobody else changes it until the transaction ends, since the session's row is locked first, and
-    it is read as it is then.
+    With ``lock`` the session's row is locked first, so that nobody changes the enrolment until the
+    transaction ends.
     """
     if lock:
         await lock_session_of(tx, enrolment_id)
@@ -42,25 +42,24 @@ async def find(tx: Transaction, enrolment_id: UUID, *, lock: bool = False) -> En
 
 
 async def lock_session_of(tx: Transaction, enrolment_id: UUID, others: Collection[UUID] = ()) -> None:
-    """Lock the row of an enrolment's session, and those of other sessions, in the order of their ids."""
+    """Lock the rows of an enrolment's session and of other sessions, in the order of their ids."""
     await tx.execute(_LOCK_SESSION_OF, {"id": enrolment_id, "others": list(others)})
 
 
 async def agent_of(tx: Transaction, enrolment_id: UUID) -> Agent | None:
-    """Return the agent of an enrolment, also of one in a session that is unknown; None: there is none."""
+    """Return the agent of an enrolment, even if its session is unknown, or None."""
     enrolment = await tx.get(EnrolmentRow, enrolment_id)
     return None if enrolment is None else enrolment_of(enrolment).agent
 
 
 async def employers(tx: Transaction, session_id: UUID) -> list[Employer]:
-    """Return the employers of who is live in a session, each SIRET once, by name; of the first 1,000."""
+    """Return the employers in a session by name, each SIRET once, from the first 1,000 live enrolments."""
     rows = await tx.scalars(_EMPLOYERS, {"session": session_id, "live": LIVE})
     found = [Employer.model_validate(employer) for employer in rows]
     return sorted(found, key=lambda employer: plain(employer.name))
 
 
 async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> dict[UUID, Agent]:
-    """Return the agents of those of these enrolments that are in the session and kept."""
     rows = select(EnrolmentRow).where(
         col(EnrolmentRow.enrolment_id).in_(enrolment_ids), col(EnrolmentRow.session_id) == session_id
     )
@@ -68,10 +67,7 @@ async def agents(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UU
 
 
 async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUID]) -> dict[UUID, str]:
-    """Return the enrolments that a request began, and those of ``moved`` that are its own agent's.
-
-    Each with its state now.
-    """
+    """Return the enrolments that a request began, and its agent's own in ``moved``, with their states."""
     parameters = {
         "sessions": sessions_of_request(request),
         "request": request.request_id,
@@ -86,7 +82,7 @@ async def of_request(tx: Transaction, request: RequestRow, moved: Collection[UUI
 
 
 def sessions_of_request(request: RequestRow) -> list[UUID]:
-    """Return the sessions in which a request may have begun or moved enrolments: of a move, both."""
+    """Return the sessions of a request; a move has two."""
     to_session_id = (request.facts or {}).get("to_session_id")
     return [request.session_id, *([UUID(to_session_id)] if to_session_id else [])]
 
@@ -98,10 +94,9 @@ async def page_of_agent(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[tuple[Enrolment, int | None, datetime]]:
-    """Return enrolments of the agents with this identifier, the newest first.
+    """Return enrolments of the agents with this identifier, newest first, with place in line and last change.
 
-    Each with its place in line while it waits, and when it changed last. Of a portal's agents: those of its
-    issuer whose employers it may speak for.
+    A portal gets agents of its issuer whose employers are within its limits.
     """
     received_at, enrolment_id = after or (LATEST, UUID(int=0))
     rows = await tx.execute(
@@ -120,7 +115,7 @@ async def page_of_agent(
 
 
 async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNow]:
-    """Return the newest enrolments of an agent with this address, in known sessions, ``most`` at most."""
+    """Return the newest enrolments of an agent with this address in known sessions."""
     parameters = {**agent.key._asdict(), "address": agent.email, "most": most}
     rows = list(await tx.execute(_OF_ONE_AGENT, parameters))
     known = await sessions.states(tx, {row.session_id for row in rows})
@@ -140,7 +135,7 @@ async def of_agent(tx: Transaction, agent: Agent, most: int) -> list[EnrolmentNo
 
 
 async def known_by_hand(tx: Transaction, agent: Agent) -> str | None:
-    """Return the identifier of whom organisers have enrolled, with this address and these names as of now."""
+    """Return the identifier of an agent whom organisers enrolled, with this present address and names."""
     names = {"email": agent.email, "given": agent.given_name, "family": agent.family_name}
     found: str | None = await tx.scalar(_KNOWN_BY_HAND, names | {"issuer": OWN_ISSUER})
     return found
@@ -153,30 +148,28 @@ async def live_of_agent(tx: Transaction, agent: AgentKey, until: datetime) -> li
 
 
 async def agents_of(tx: Transaction, session_id: UUID, agent_ids: Collection[str]) -> list[AgentKey]:
-    """Return the agents with these identifiers who were ever in this session, whoever issued them."""
+    """Return the agents of all issuers with these identifiers who were ever in the session."""
     rows = await tx.execute(_AGENTS_OF, {"session": session_id, "agents": list(agent_ids)})
     return [AgentKey(row.issuer, row.agent_id) for row in rows]
 
 
 async def lapsing(tx: Transaction, now: datetime, until: datetime) -> tuple[int, float]:
-    """Return how many offers lapse from now until then, and for how long the oldest should have lapsed."""
+    """Return how many offers lapse in this time, and by how many seconds the oldest is overdue."""
     row = (await tx.execute(_LAPSING, {"now": now, "until": until})).one()
     return int(row.to_come), float(row.overdue)
 
 
 async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[int, State]]:
-    """Return version and state of these enrolments; those that are not there are left out."""
     rows = await tx.execute(_STANDINGS, {"ids": list(ids)})
     return {row.enrolment_id: (row.version, State(row.state)) for row in rows}
 
 
 async def raise_versions(tx: Transaction, versions: Mapping[UUID, int]) -> None:
-    """Let enrolments with a lower version have this one."""
+    """Raise lower versions of enrolments to these."""
     await tx.execute(_RAISE_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
 
 
 async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) -> None:
-    """Insert or update these enrolments, in the order in which they were changed."""
     if not enrolments:
         return
     await insert_columns(
@@ -209,7 +202,6 @@ async def save(tx: Transaction, enrolments: Sequence[Enrolment], now: datetime) 
 
 
 def enrolment_of(row: EnrolmentRow | Row[Any]) -> Enrolment:
-    """Return the enrolment of a row with the columns of the table."""
     return Enrolment(
         enrolment_id=row.enrolment_id,
         version=row.version,
@@ -231,7 +223,6 @@ def _listed(limits: Collection[str] | None) -> list[str] | None:
 
 
 async def read(tx: Transaction, statement: TextClause, **parameters: Any) -> Iterable[Enrolment]:
-    """Return the enrolments that a statement finds, whose rows have the columns of the table."""
     return map(enrolment_of, await tx.execute(statement, parameters))
 
 

@@ -1,4 +1,4 @@
-"""Who was enrolled by a request for several, and who left for a newer list of trainees."""
+"""Enrolments by a request for several agents, and enrolments that a newer list of trainees ended."""
 
 from uuid import UUID
 
@@ -12,10 +12,7 @@ from shared.database import Transaction
 
 
 async def begun(tx: Transaction, session_id: UUID, most: int) -> list[BegunTogether]:
-    """Return the enrolments of a session that requests for several began, the newest first.
-
-    None whose request is kept no more.
-    """
+    """Return the enrolments that requests for several agents began, newest first, while those are kept."""
     parameters = {"session": session_id, "kinds": [kind.value for kind in GroupKind], "most": most}
     return [
         BegunTogether(enrolment_of(row), GroupKind(row.kind)) for row in await tx.execute(_BEGUN, parameters)
@@ -23,7 +20,7 @@ async def begun(tx: Transaction, session_id: UUID, most: int) -> list[BegunToget
 
 
 async def replaced(tx: Transaction, session_id: UUID, most: int) -> list[Replaced]:
-    """Return the enrolments of a session that ended because a list did not name them, the newest first."""
+    """Return the enrolments that ended because a list left them out, newest first."""
     parameters = {"session": session_id, "cause": Cause.REPLACED.value, "most": most}
     return [
         Replaced(enrolment_of(row), row.replaced_at, RequestKey(row.by_source, row.by_request))

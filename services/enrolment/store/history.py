@@ -1,4 +1,4 @@
-"""Everything that is stored about an enrolment, so that its state can be explained."""
+"""All that is stored about an enrolment, to explain its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,6 @@ _MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentHistory:
-    """An enrolment, the request that began it, its changes and its events, in order."""
-
     session: SessionState
     enrolment: EnrolmentRow
     request: RequestRow | None
@@ -30,17 +28,15 @@ class EnrolmentHistory:
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> list[EnrolmentHistory]:
-    """Return every enrolment of the agents with this identifier, whoever issued it, the oldest first."""
+    """Return the enrolments of the agents of all issuers with this identifier, oldest first."""
     return await _histories(tx, col(EnrolmentRow.agent_id) == agent_id)
 
 
 async def between(tx: Transaction, first: UUID, last: UUID) -> list[EnrolmentHistory]:
-    """Return the enrolments whose ids lie between these, both included."""
     return await _histories(tx, col(EnrolmentRow.enrolment_id).between(first, last))
 
 
 async def of_request(tx: Transaction, request: RequestRow) -> list[EnrolmentHistory]:
-    """Return the enrolments that a request began or changed."""
     changed = [change.enrolment_id for change in await changes.of_request(tx, request)]
     began = and_(
         col(EnrolmentRow.request_id) == request.request_id,

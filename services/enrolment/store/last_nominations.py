@@ -1,4 +1,4 @@
-"""Lists of trainees: when the last of each authority and issuer was received, by session."""
+"""When the last list of trainees was received, by session, authority and issuer."""
 
 from collections.abc import Collection, Iterable
 from uuid import UUID
@@ -13,7 +13,6 @@ from shared.database import Transaction, insert_many
 
 
 async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    """Give each of these rosters when the last lists for its session were received."""
     by_session: dict[UUID, SessionRoster] = {roster.session.session_id: roster for roster in rosters}
     for row in await tx.scalars(
         select(LastNominationRow).where(col(LastNominationRow.session_id).in_(by_session))
@@ -22,13 +21,11 @@ async def load(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> list[ReceivedList]:
-    """Return when the last lists for a session were received, by authority and issuer."""
     rows = await tx.execute(_OF_SESSION, {"session": session_id})
     return [ReceivedList(row.siret, row.authority, row.received_at) for row in rows]
 
 
 async def save(tx: Transaction, rosters: Iterable[SessionRoster]) -> None:
-    """Keep when the last lists for the sessions of these rosters were received."""
     rows = [
         {
             "session_id": roster.session.session_id,

@@ -1,4 +1,4 @@
-"""Which enrolments a roster must hold, so that the rules find all that they may come to need."""
+"""Decides which enrolments a roster must hold, so that the rules find all that they may need."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ def plan_for(
     latest: Mapping[AgentKey, Enrolment],
     now: datetime,
 ) -> LoadPlan:
-    """Plan for what requests and a newer state may do. Each request frees one seat at most."""
+    """Plan for requests and a newer state. Each request frees at most one seat."""
     plan = LoadPlan(
         by_employer=counts_by_employer(row.state), named=sum(len(request.agent_keys) for request in requests)
     )
@@ -104,7 +104,6 @@ def plan_for(
 
 
 def in_force(row: LockedSession, newest: SessionState | None) -> SessionState:
-    """Return the state that the roster will have."""
     is_older = newest is not None and (row.version == 0 or row.version < newest.version)
     return newest if newest is not None and is_older else row.state
 
@@ -114,7 +113,7 @@ def _holds_seat(latest: Enrolment | None) -> bool:
 
 
 def free_seats(row: LockedSession, state: SessionState) -> int:
-    """Return how many who wait may get a seat that is free now."""
+    """Return how many waiting agents may get a seat that is free now."""
     free = row.waiting if state.capacity is None else state.capacity - row.enrolled - row.offered
     return min(max(0, free), row.waiting)
 
@@ -125,7 +124,7 @@ def _place_at(moment: datetime) -> Place:
 
 
 def place_of_newest(row: LockedSession) -> Place:
-    """Return the place from which on a request is last in line, since it was received after all others."""
+    """Return the place of a request that was received after all others."""
     return _place_at(row.newest_receipt or EARLIEST)
 
 

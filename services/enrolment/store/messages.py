@@ -1,4 +1,4 @@
-"""Messages of organisers to who is in a session: to come, and sent."""
+"""Messages of organisers: waiting and sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from shared.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many persons a message is for: those whose mails arrive as far as is known, and those not."""
+    """How many people a message is for: those whose mails arrive, and those whose mails come back."""
 
     reachable: int
     unreachable: int
 
 
 async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) -> Reach:
-    """Count whom a message would be for now. Who has the same address and names is one person."""
+    """Count the present recipients. Agents with the same address and names count once."""
     parameters = {
         "session": session_id,
         "states": [state.value for state in message.states],
@@ -34,12 +34,11 @@ async def reach(tx: Transaction, session_id: UUID, message: OrganiserMessage) ->
 
 
 async def strangers(tx: Transaction, session_id: UUID, enrolment_ids: Sequence[UUID]) -> list[UUID]:
-    """Return those of these that are no enrolments of the session."""
+    """Return the ids that are no enrolments of the session."""
     return list(await tx.scalars(_STRANGERS, {"session": session_id, "ids": list(enrolment_ids)}))
 
 
 async def moments(tx: Transaction, session_id: UUID) -> list[datetime]:
-    """Return when the messages of a session leave, or have left."""
     return list(await tx.scalars(select(MessageRow.send_at).where(col(MessageRow.session_id) == session_id)))
 
 
@@ -52,7 +51,6 @@ async def add(
     send_at: datetime,
     now: datetime,
 ) -> MessageRow:
-    """Keep a message until it leaves."""
     row = MessageRow(
         message_id=uuid4(),
         session_id=session_id,
@@ -69,10 +67,7 @@ async def add(
 async def same_to_come(
     tx: Transaction, session_id: UUID, message: OrganiserMessage, send_at: datetime
 ) -> MessageRow | None:
-    """Return what was kept already of this message: a pause before it at most, and it has not left.
-
-    None: nothing was.
-    """
+    """Return the same message if it was kept within the pause and has not left, else None."""
     to_come = select(MessageRow).where(
         col(MessageRow.session_id) == session_id,
         col(MessageRow.published_at).is_(None),
@@ -94,26 +89,23 @@ def _content(message: OrganiserMessage) -> dict[str, Any]:
 
 
 async def of_session(tx: Transaction, session_id: UUID, *, most: int) -> Sequence[MessageRow]:
-    """Return the messages of a session, the last to leave first."""
     found = select(MessageRow).where(col(MessageRow.session_id) == session_id)
     last_first = found.order_by(col(MessageRow.send_at).desc(), col(MessageRow.message_id))
     return (await tx.scalars(last_first.limit(most))).all()
 
 
 async def lock(tx: Transaction, message_id: UUID) -> MessageRow | None:
-    """Return a message, which does not leave while the transaction has it; None: there is none."""
     return await tx.get(MessageRow, message_id, with_for_update=True)
 
 
 async def remove(tx: Transaction, message: MessageRow) -> None:
-    """Have a message not leave."""
     await tx.delete(message)
 
 
 async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
-    """Return the first hundred messages whose time has come, of those that no other process sends.
+    """Return the first hundred due messages that no other process sends.
 
-    Those of a cancelled session never leave.
+    Messages of a cancelled session never leave.
     """
     due = select(MessageRow).join(SessionRow, col(SessionRow.session_id) == col(MessageRow.session_id))
     due = due.where(
@@ -126,7 +118,6 @@ async def lock_due(tx: Transaction, now: datetime) -> Sequence[MessageRow]:
 
 
 async def mark_published(tx: Transaction, due: Sequence[MessageRow], now: datetime) -> None:
-    """Keep that these messages have left."""
     ids = [row.message_id for row in due]
     left = update(MessageRow).where(col(MessageRow.message_id).in_(ids))
     await tx.execute(left.values(published_at=now))

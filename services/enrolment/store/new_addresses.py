@@ -1,4 +1,4 @@
-"""Addresses that agents gave, until their owners confirm them."""
+"""New addresses of agents until their owners confirm them."""
 
 from uuid import UUID
 
@@ -10,7 +10,6 @@ from shared.events.enrolment import NewAddressGiven
 
 
 async def keep(tx: Transaction, given: NewAddressGiven) -> None:
-    """Keep what an agent gave, until it is confirmed."""
     row = {
         "request_id": given.request_id,
         "enrolment_id": given.enrolment_id,
@@ -23,5 +22,4 @@ async def keep(tx: Transaction, given: NewAddressGiven) -> None:
 
 
 async def find(tx: Transaction, request_id: UUID) -> NewAddressRow | None:
-    """Return what was given; None where it is not known (any more)."""
     return await tx.get(NewAddressRow, request_id)

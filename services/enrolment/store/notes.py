@@ -12,10 +12,7 @@ from shared.database import Transaction, insert_many
 
 
 async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: datetime) -> None:
-    """Keep a note; the same of one author on one day (UTC) is kept once, however often it is sent.
-
-    Where one was taken away since, another is kept beside what is known of it.
-    """
+    """Keep a note. The same text of one author is kept once a day (UTC), unless it was removed."""
     note_id = uuid5(enrolment_id, f"{now.date().isoformat()} {author}\n{text}")
     removed = select(NoteRow.removed_at)
     while await tx.scalar(removed.where(col(NoteRow.note_id) == note_id)):
@@ -31,7 +28,7 @@ async def add(tx: Transaction, enrolment_id: UUID, text: str, author: str, now: 
 
 
 async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str, now: datetime) -> None:
-    """Take away a note beside an enrolment: its text is gone, who took it away and when is kept."""
+    """Remove the text of a note. Who removed it and when is kept."""
     removed = (
         update(NoteRow)
         .where(
@@ -45,7 +42,6 @@ async def remove(tx: Transaction, enrolment_id: UUID, note_id: UUID, author: str
 
 
 async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many notes there are beside those of these enrolments that have some."""
     counted = (
         select(col(NoteRow.enrolment_id), func.count())
         .where(col(NoteRow.enrolment_id).in_(enrolment_ids), col(NoteRow.removed_at).is_(None))
@@ -55,7 +51,7 @@ async def count(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, in
 
 
 async def of_enrolments(tx: Transaction, enrolment_ids: Sequence[UUID]) -> dict[UUID, list[NoteRow]]:
-    """Return the notes beside these enrolments, the oldest first, with those that were taken away."""
+    """Return the notes beside these enrolments, oldest first, with removed ones."""
     found: dict[UUID, list[NoteRow]] = {}
     rows = select(NoteRow).where(col(NoteRow.enrolment_id).in_(enrolment_ids))
     for row in await tx.scalars(rows.order_by(col(NoteRow.written_at), col(NoteRow.note_id))):

@@ -1,4 +1,4 @@
-"""What this service publishes, and what of it is still to be sent."""
+"""Events that this service publishes."""
 
 from collections import Counter as Count
 from collections.abc import Collection, Sequence
@@ -49,7 +49,7 @@ async def publish(
 
 
 def _labels(decision: Decision) -> tuple[str, str]:
-    """Return the name of a decision, and why: a code, never what somebody wrote."""
+    """Return the name of a decision and the code of its reason."""
     match decision:
         case EnrolmentRefused(reason=why) | SeatNotObtained(reason=why):
             reason: str = why
@@ -61,7 +61,7 @@ def _labels(decision: Decision) -> tuple[str, str]:
 
 
 def answer_event(event: Decision | PortalOutcome, request: Request | None) -> OutboxEvent:
-    """Return a decision, or an outcome, as it is published: in the trace of the request it follows from."""
+    """Return a decision or an outcome as an event, in the trace of its request."""
     if request is None:
         return OutboxEvent(event)
     return OutboxEvent(
@@ -82,7 +82,6 @@ class EventOfEnrolment:
 async def events_of(
     tx: Transaction, agent_ids: Collection[str], enrolment_ids: Collection[UUID]
 ) -> dict[UUID, list[EventOfEnrolment]]:
-    """Return the events about these agents' enrolments that are still kept, by enrolment, in order."""
     events: dict[UUID, list[EventOfEnrolment]] = {enrolment_id: [] for enrolment_id in enrolment_ids}
     if events:
         ids = [str(enrolment_id) for enrolment_id in events]
@@ -93,7 +92,7 @@ async def events_of(
 
 
 async def unsent_occupancies(tx: Transaction) -> dict[UUID, SessionOccupancyChanged]:
-    """Return the last occupancy of each session that no topic has yet: it is newer than what others read."""
+    """Return the last unsent occupancy of each session. It is newer than the topic's."""
     rows = await tx.execute(_UNSENT, {"topic": Topic.ENROLMENT_OCCUPANCY.value})
     occupancies = (SessionOccupancyChanged.model_validate_json(row.data) for row in rows)
     return {occupancy.session_id: occupancy for occupancy in occupancies}

@@ -1,4 +1,4 @@
-"""Sessions with their numbers, as organisers see them."""
+"""Sessions with their numbers, for organisers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,10 +22,9 @@ async def list_numbers(
     unrecorded_since: datetime,
     now: datetime,
 ) -> Sequence[SessionNumbers]:
-    """Return sessions that end after a moment, the first to start first; of one organiser, or of all.
+    """Return sessions of one organiser, or of all, that end after a moment, by start.
 
-    After them those that ended before, after ``unrecorded_since``, where somebody's attendance is not known;
-    no MOOC, as nobody records it there.
+    Then follow sessions that ended after ``unrecorded_since`` and lack an attendance. MOOCs record none.
     """
     parameters = {
         "organiser": organiser,
@@ -38,7 +37,6 @@ async def list_numbers(
 
 
 async def find_numbers(tx: Transaction, session_id: UUID, now: datetime) -> SessionNumbers | None:
-    """Return a session with its numbers, or None."""
     row = (await tx.execute(_SINGLE, {"id": session_id, "now": now})).one_or_none()
     return None if row is None else _numbers(row)
 

@@ -1,4 +1,4 @@
-"""How many partitions the topic of portals' requests has, and had."""
+"""Present and former numbers of partitions of the requests' topic."""
 
 from datetime import datetime
 
@@ -11,14 +11,13 @@ from shared.messaging.partitions import PartitionNumber
 
 
 async def save_number(tx: Transaction, number: int, now: datetime) -> list[PartitionNumber]:
-    """Keep the number that the broker says, and until when there was another. Returns all of them."""
+    """Keep the broker's number, and when another number ended. Returns all numbers."""
     await tx.execute(_END_OTHERS, {"number": number, "now": now})
     await tx.execute(_BEGIN, {"number": number})
     return await known(tx)
 
 
 async def known(tx: Transaction) -> list[PartitionNumber]:
-    """Return all numbers that the topic had so far."""
     rows = await tx.execute(select(col(PartitionNumberRow.number), col(PartitionNumberRow.until)))
     return [PartitionNumber(row.number, row.until) for row in rows]
 

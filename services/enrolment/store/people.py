@@ -1,4 +1,4 @@
-"""People as the organisers of several sessions look for them: by words, or by who they are."""
+"""The search for people over the sessions of an organiser."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ LOOKED_AT = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundPeople:
-    """Enrolments with their sessions; ``is_cut``: there are more, or may be."""
+    """Enrolments with their sessions. ``is_cut`` says that there may be more."""
 
     found: Sequence[EnrolmentInSession]
     is_cut: bool
 
 
 async def find(tx: Transaction, typed: str, organiser: str | None, most: int) -> FoundPeople:
-    """Return the enrolments in the last sessions of an organiser, or of all, of the people who are meant.
+    """Return enrolments in the last sessions of an organiser, or of all, that match the search.
 
-    The last session first. What was typed is their address, their identifier, or begins their family name in
-    one of its words; each word begins a word of their names, address, employer or identifier.
+    The text is an address, an identifier, or begins a word of the family name. Each word must begin a word of
+    names, address, employer or identifier.
     """
     sought = plain(typed).translate(_SPACES).split()
     parameters = {
@@ -50,7 +50,6 @@ async def find(tx: Transaction, typed: str, organiser: str | None, most: int) ->
 async def others_of(
     tx: Transaction, enrolment: Enrolment, organiser: str | None, most: int
 ) -> list[EnrolmentInSession]:
-    """Return the other enrolments of an agent in sessions of an organiser, or of all, the last first."""
     parameters = {
         **enrolment.agent.key._asdict(),
         "enrolment": enrolment.enrolment_id,
@@ -65,7 +64,7 @@ _SPACES = str.maketrans(_PARTS_WORDS, " " * len(_PARTS_WORDS))
 
 
 def _beginnings(typed: str, sought: Sequence[str]) -> list[str]:
-    """Return how a family name may begin: with a word, or all that was typed, whichever apostrophe it has."""
+    """Return possible beginnings of the family name, with each kind of apostrophe."""
     variants = {typed.replace("’", "'"), typed.replace("'", "’")}
     return sorted({*sought, *(part for typed in variants for part in (typed.strip(), *typed.split()))})
 

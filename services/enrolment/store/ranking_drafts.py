@@ -1,4 +1,4 @@
-"""Rankings that organisers draft, one for each session."""
+"""Drafts of rankings, one for each session."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,12 +9,10 @@ from shared.database import Transaction
 
 
 async def find(tx: Transaction, session_id: UUID) -> RankingDraftRow | None:
-    """Return the row of a session's draft as it is now, if there is one."""
     return await tx.get(RankingDraftRow, session_id, populate_existing=True)
 
 
 def draft_of(row: RankingDraftRow | None) -> RankingDraft:
-    """Return what a row says; an empty draft for none."""
     if row is None:
         return RankingDraft()
     return RankingDraft(
@@ -25,7 +23,7 @@ def draft_of(row: RankingDraftRow | None) -> RankingDraft:
 
 
 async def save(tx: Transaction, session_id: UUID, draft: RankingDraft, author: str, now: datetime) -> None:
-    """Keep a draft instead of the one before. The session's row is locked."""
+    """Replace the draft. The session's row is locked."""
     await tx.merge(
         RankingDraftRow(
             session_id=session_id,

@@ -1,4 +1,4 @@
-"""What other services answered to portals' requests: those that no decision of ours answers."""
+"""Other services' answers to portals' requests."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ KEPT = timedelta(days=30)
 
 
 async def save(tx: Transaction, received: Sequence[Received[ServiceOutcome]]) -> None:
-    """Keep what was answered to requests whose portal and id are known."""
+    """Keep the answers to requests whose portal and id are known."""
     rows = [
         {
             "event_id": outcome.id,
@@ -51,7 +51,7 @@ def _state_of(outcome: ServiceOutcome) -> str:
 
 
 async def of_request(tx: Transaction, request_id: UUID, source: str | None) -> Sequence[RequestOutcomeRow]:
-    """Return what was answered to the request, of this ``ce_source`` or (None) of any, in order of time."""
+    """Return the answers to the request in order of time; ``source`` None means any portal."""
     found = select(RequestOutcomeRow).where(col(RequestOutcomeRow.request_id) == request_id)
     if source is not None:
         found = found.where(col(RequestOutcomeRow.request_source) == source)

@@ -1,6 +1,6 @@
-"""Requests: those that wait until their session is known, and what became of the others.
+"""Requests: those that wait for their session, and the results of the others.
 
-What is to be answered says of agents what corrections say that came after it, however long it waited.
+Newer corrections of agents apply to a request until it is decided.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,17 +31,17 @@ from shared.events.vocabulary import AgentKey
 
 
 class AnsweredMeanwhile(Exception):
-    """Two requests of one portal with one id, for two sessions, were in one batch.
+    """One batch had two requests of one portal with one id, for two sessions.
 
-    Taken one by one, the second is known.
+    One by one, the second is recognised.
     """
 
 
 async def not_taken_in(tx: Transaction, requests: Sequence[Request]) -> list[Request]:
-    """Return those of ``requests`` that were never taken in, each once, in the same order.
+    """Return the new ones among ``requests``, each once, in order.
 
-    The rows of requests are this service's inbox. They are read once the sessions are locked: whoever took in
-    the same request before has committed then.
+    The rows of requests are this service's inbox. They are read after the sessions are locked: by then a
+    transaction with the same request has committed.
     """
     taken_in = await known(tx, requests)
     new = []
@@ -58,13 +58,11 @@ async def _as_corrected(tx: Transaction, requests: list[Request]) -> list[Reques
 
 
 async def known(tx: Transaction, requests: Sequence[Request]) -> set[RequestKey]:
-    """Return which of ``requests`` were taken in."""
     result = await tx.execute(_KNOWN, {"ids": [request.request_id for request in requests]})
     return {RequestKey(row.source, row.request_id) for row in result}
 
 
 async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
-    """Keep requests whose session is unknown, until it comes or they have waited too long."""
     if requests:
         rows = [
             {
@@ -85,9 +83,9 @@ async def keep_undecided(tx: Transaction, requests: Sequence[Request]) -> None:
 
 
 async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Request]:
-    """Return the requests that waited for these sessions alone, in order of receipt, locked.
+    """Lock and return the requests that waited for these sessions only, in order of receipt.
 
-    One about two sessions (a move) waits on while the other is not among them.
+    A move waits for both of its sessions.
     """
     if not session_ids:
         return []
@@ -98,18 +96,18 @@ async def undecided(tx: Transaction, session_ids: Collection[UUID]) -> list[Requ
 
 
 async def undecided_since(tx: Transaction, moment: datetime) -> list[Request]:
-    """Return requests that have waited since before ``moment`` for a session still unknown, locked."""
+    """Lock and return requests that have waited for an unknown session since before ``moment``."""
     rows = await tx.execute(_UNDECIDED_SINCE, {"moment": moment})
     return await _as_corrected(tx, [_KINDS[row.kind].validate_python(row.body) for row in rows])
 
 
 async def waits(tx: Transaction, agent: AgentKey, moment: datetime) -> bool:
-    """Return whether a request of the agent or of a group with them, received by then, is undecided."""
+    """Return whether a request that names the agent and was received by then is undecided."""
     return bool(await tx.scalar(_WAITS, {**agent._asdict(), "moment": moment}))
 
 
 async def save_results(tx: Transaction, results: Sequence[RequestResult], now: datetime) -> None:
-    """Save what became of each request; one that waited for its session has a row already."""
+    """Save the result of each request. A request that waited has a row already."""
     if not results:
         return
     requests = [result.request for result in results]
@@ -141,12 +139,11 @@ async def save_results(tx: Transaction, results: Sequence[RequestResult], now: d
 
 
 async def find(tx: Transaction, request: RequestKey) -> RequestRow | None:
-    """Return the row of one request, or None."""
     return await tx.get(RequestRow, (request.request_id, request.source))
 
 
 async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return to which session those of these requests led that were moves."""
+    """Return the destination of each request that was a move."""
     to = col(RequestRow.facts)["to_session_id"].astext
     found = select(col(RequestRow.request_id), to).where(
         col(RequestRow.request_id).in_(request_ids), to.is_not(None)
@@ -155,9 +152,9 @@ async def destinations(tx: Transaction, request_ids: Collection[UUID]) -> dict[U
 
 
 async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) -> Sequence[RequestRow]:
-    """Return the requests with this ``ce_id``: several where several portals used it and none is given.
+    """Return the requests with this ``ce_id``; several portals may have used it.
 
-    One whose agent is forgotten is not known any more.
+    Requests of erased agents are left out.
     """
     found = select(RequestRow).where(col(RequestRow.request_id) == request_id, col(RequestRow.kind) != ERASED)
     if source is not None:
@@ -166,7 +163,7 @@ async def with_id(tx: Transaction, request_id: UUID, source: str | None = None) 
 
 
 async def of_agent(tx: Transaction, agent_id: str) -> Sequence[RequestRow]:
-    """Return the requests that name an agent with this identifier alone, the oldest first, 1,000 at most."""
+    """Return the requests about one agent with this identifier, oldest first, 1,000 at most."""
     found = select(RequestRow).where(col(RequestRow.agent_id) == agent_id)
     return (await tx.scalars(found.order_by(col(RequestRow.number)).limit(1000))).all()
 
@@ -174,7 +171,6 @@ async def of_agent(tx: Transaction, agent_id: str) -> Sequence[RequestRow]:
 async def count_by_outcome(
     tx: Transaction, session_id: UUID
 ) -> Sequence[tuple[str, str | None, str | None, int]]:
-    """Count the requests for a session by kind, outcome and reason, the most frequent first."""
     number = func.count()
     counted = (
         select(RequestRow.kind, RequestRow.outcome, RequestRow.reason, number)

@@ -1,4 +1,4 @@
-"""The enrolments that rosters of sessions must hold, and what else the rules may ask of their agents."""
+"""Enrolments that rosters need, and other facts about their agents."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from shared.events.vocabulary import AgentKey
 
 
 async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> Iterable[Enrolment]:
-    """Return of each session and agent the live enrolment, or else the last that ended."""
+    """Return the live enrolment of each session and agent, or the last one that ended."""
     if not pairs:
         return ()
     return await read(
@@ -30,12 +30,10 @@ async def latest(tx: Transaction, pairs: Collection[tuple[UUID, AgentKey]]) -> I
 
 
 async def live(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
-    """Return every live enrolment in these sessions."""
     return await read(tx, _LIVE, ids=list(session_ids), live=LIVE) if session_ids else ()
 
 
 async def pending(tx: Transaction, session_ids: Sequence[UUID]) -> Iterable[Enrolment]:
-    """Return the enrolments in these sessions that wait for an approval or a selection."""
     return await read(tx, _PENDING, ids=list(session_ids)) if session_ids else ()
 
 
@@ -45,10 +43,7 @@ async def offers(tx: Transaction, ends: Mapping[UUID, datetime]) -> Iterable[Enr
 
 
 async def vacancies(tx: Transaction, closes: Mapping[UUID, datetime]) -> dict[UUID, dict[str, int]]:
-    """Return how many have left each session since its close, given with it, less those who came since.
-
-    By the SIRET of their authority.
-    """
+    """Return how many trainees have left since the close minus those who came, by the authority's SIRET."""
     result: dict[UUID, dict[str, int]] = {}
     if closes:
         columns = {"sessions": list(closes), "closes": list(closes.values()), "live": LIVE}
@@ -76,7 +71,7 @@ async def schedule(tx: Transaction, agents: Collection[AgentKey]) -> AgentSchedu
 async def certified(
     tx: Transaction, agents: Collection[AgentKey], offers: Collection[str]
 ) -> frozenset[Certified]:
-    """Return which of these agents have a certificate of a session of which of these offers."""
+    """Return the pairs (agent, offer) for which a certificate exists."""
     parameters = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],

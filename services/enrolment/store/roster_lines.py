@@ -1,4 +1,4 @@
-"""The roster of a session as organisers read it: every enrolment, in its order."""
+"""The roster of a session as organisers read it."""
 
 import re
 from collections.abc import AsyncIterator, Collection
@@ -41,10 +41,9 @@ async def page(
     states: Collection[State] = (),
     sought: Collection[str] = (),
 ) -> list[RosterLine]:
-    """Return the next ``limit`` lines of a roster, in these states or in all, that have all of these words.
+    """Return the next ``limit`` lines of a roster, or the last ones before ``before``, in order.
 
-    ``before``: the last ones before this instead, in the same order. Words are looked for in names,
-    addresses, employers and identifiers, with accents or not.
+    ``sought`` words must occur in names, address, employer or identifier, accents aside.
     """
     parameters = _parameters(session_id, states, after, limit, before=before)
     patterns = [f"%{_LIKE.sub(_escaped, plain(part))}%" for part in sought] or None
@@ -63,10 +62,7 @@ async def sorted_page(
     states: Collection[State] = (),
     descending: bool,
 ) -> list[RosterLine]:
-    """Return the next ``limit`` lines of a roster in another order than its own.
-
-    ``before``: the last ones before this instead, in the same order.
-    """
+    """Return a page of a roster in another order."""
     key, enrolment_id = before or after or _before_first(order, descending=descending)
     parameters = {
         "id": session_id,
@@ -82,31 +78,30 @@ async def sorted_page(
 async def stream(
     tx: Transaction, session_id: UUID, *, states: Collection[State] = ()
 ) -> AsyncIterator[RosterLine]:
-    """Yield the whole roster as of one moment, row by row."""
+    """Yield the whole roster as of one moment."""
     async for row in await tx.stream(_PAGE, _parameters(session_id, states, None, None)):
         yield _line(row)
 
 
 async def line_of(tx: Transaction, session_id: UUID, enrolment_id: UUID) -> RosterLine:
-    """Return the line of an enrolment that exists."""
     [line] = await lines_of(tx, session_id, [enrolment_id])
     return line
 
 
 async def lines_of(tx: Transaction, session_id: UUID, enrolment_ids: Collection[UUID]) -> list[RosterLine]:
-    """Return the lines of those of these enrolments that are in a session, in the order of its roster."""
+    """Return the lines of these enrolments that are in the session, in roster order."""
     parameters = _parameters(session_id, (), None, None) | {"enrolments": list(enrolment_ids)}
     return [_line(row) for row in await tx.execute(_LINES, parameters)]
 
 
 async def ends_of_parts(tx: Transaction, session_id: UUID, state: State, size: int) -> list[LineKey]:
-    """Return where every ``size``-th of the lines with a state stands in a roster."""
+    """Return the position of every ``size``-th line with a state."""
     rows = await tx.execute(_ENDS_OF_PARTS, {"session": session_id, "state": state.value, "size": size})
     return [(part_of(state), *row) for row in rows]
 
 
 async def seated_between(tx: Transaction, session_id: UUID, first: UUID, last: UUID) -> list[UUID]:
-    """Return the enrolments with a seat in a session whose ids lie between these, two at most."""
+    """Return at most two enrolments with a seat whose ids lie in this range."""
     parameters = {"session": session_id, "first": first, "last": last, "seated": SEATED}
     return list(await tx.scalars(_SEATED_BETWEEN, parameters))
 
@@ -119,7 +114,6 @@ def _parameters(
     *,
     before: LineKey | None = None,
 ) -> dict[str, Any]:
-    """Return those of a page; each state has where its lines begin, or end if they come ``before`` one."""
     part, *place = before or after or (-1, *_BEGINNING)
     parts = range(part, len(PARTS) + 1) if before is None else range(part + 1)
     wanted = [state for state in states or State if part_of(state) in parts]
@@ -218,9 +212,9 @@ _DETAILS = f"""
 
 
 def _own_page(*, backwards: bool) -> TextClause:
-    """Return the statement of a page in the roster's own order, or of one from its last line to its first.
+    """Return the statement of a page in the roster's own order, or in reverse order.
 
-    The first lines of each state, by the index of rosters; then the first of all.
+    It reads the first lines of each state by the index of rosters, then takes the first of all.
     """
     place, part, beyond = _PLACE, "part", ">"
     if backwards:
@@ -261,7 +255,6 @@ _ENDS: dict[str, tuple[str | datetime, str | datetime]] = {
 
 
 def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
-    """Return where the first page of a sorted roster begins: before its first line."""
     before, after = _ENDS[_KEY_TYPES[order]]
     return (after, UUID(int=2**128 - 1)) if descending else (before, UUID(int=0))
 
@@ -269,8 +262,7 @@ def _before_first(order: RosterOrder, *, descending: bool) -> SortedKey:
 def _sorted_page(order: RosterOrder, *, descending: bool) -> TextClause:
     """Return the statement of a sorted page.
 
-    By name, which has an index, no more than the first lines of each state are read; otherwise all, once,
-    and the key of each made once.
+    By name, an index gives the first lines of each state. Other orders read all lines once.
     """
     key, way, beyond = _SORTED_BY[order], *(("DESC", "<") if descending else ("ASC", ">"))
     first = f"ORDER BY sorted_by {way}, enrolment_id {way} LIMIT :limit"

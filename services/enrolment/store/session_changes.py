@@ -1,7 +1,4 @@
-"""Changes of sessions of which agent by agent is notified, and how far each is.
-
-They are read and written by whoever has locked the session's row.
-"""
+"""Changes of sessions whose agents are being notified. The session's row is locked for each access."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -20,7 +17,7 @@ from shared.events.enrolment import SessionPart
 
 @dataclass(frozen=True, slots=True)
 class UnpublishedChange:
-    """What of a session changed. Who comes after ``issuer`` and ``agent_id`` is still to be notified."""
+    """A change of a session. The agents after ``issuer`` and ``agent_id`` are still to be notified."""
 
     session_id: UUID
     changed: set[SessionPart]
@@ -29,7 +26,7 @@ class UnpublishedChange:
 
 
 async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) -> None:
-    """Have everybody notified of changes; one of the same session in hand begins again, with both."""
+    """Start the notification of changes. A change in progress of the same session starts again, with both."""
     rows = [
         {"session_id": session_id, "changed": json.dumps(sorted(parts)), "issuer": "", "agent_id": ""}
         for session_id, parts in changed.items()
@@ -39,13 +36,11 @@ async def add(tx: Transaction, changed: Mapping[UUID, Iterable[SessionPart]]) ->
 
 
 async def oldest(tx: Transaction) -> UUID | None:
-    """Return the session whose change has been in hand for the longest, or None."""
     session_id: UUID | None = await tx.scalar(_OLDEST)
     return session_id
 
 
 async def of_session(tx: Transaction, session_id: UUID) -> UnpublishedChange | None:
-    """Return the change of this session that is in hand, or None."""
     row = await tx.get(SessionChangeRow, session_id)
     if row is None:
         return None
@@ -54,7 +49,6 @@ async def of_session(tx: Transaction, session_id: UUID) -> UnpublishedChange | N
 
 
 async def next_agents(tx: Transaction, change: UnpublishedChange, most: int) -> list[Enrolment]:
-    """Return the next live enrolments to be notified of the change, in the order of their agents."""
     parameters: dict[str, Any] = {
         "session": change.session_id,
         "issuer": change.issuer,
@@ -65,13 +59,11 @@ async def next_agents(tx: Transaction, change: UnpublishedChange, most: int) -> 
 
 
 async def go_on_after(tx: Transaction, change: UnpublishedChange, last: Enrolment) -> None:
-    """Keep who was notified last."""
     agent = {"issuer": last.agent.issuer, "agent": last.agent.agent_id}
     await tx.execute(_GO_ON, {"session": change.session_id, **agent})
 
 
 async def end(tx: Transaction, change: UnpublishedChange) -> None:
-    """Forget a change of which everybody was notified."""
     await tx.execute(_END, {"session": change.session_id})
 
 

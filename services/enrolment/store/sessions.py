@@ -1,4 +1,4 @@
-"""Sessions as they are stored: the catalogue's newest state, the seats, and when something is due."""
+"""Sessions: the newest catalogue state, the seats, and what is due."""
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
@@ -23,32 +23,28 @@ from shared.events.vocabulary import AgentKey, Employer
 
 
 async def find(tx: Transaction, session_id: UUID) -> SessionState | None:
-    """Return a session as the catalogue published it last, or None."""
     row = await tx.get(SessionRow, session_id)
     return None if row is None else session_of(row)
 
 
 async def find_row(tx: Transaction, session_id: UUID) -> SessionRow | None:
-    """Return the row of a session, with its counts, or None."""
     return await tx.get(SessionRow, session_id)
 
 
 async def states(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
-    """Return those of these sessions that are known, as the catalogue published them last."""
     found = await tx.scalars(select(SessionRow).where(col(SessionRow.session_id).in_(session_ids)))
     return {row.session_id: session_of(row) for row in found}
 
 
 async def all_rows(tx: Transaction) -> Sequence[SessionRow]:
-    """Return the rows of all sessions."""
     return (await tx.scalars(select(SessionRow))).all()
 
 
 @dataclass(frozen=True, slots=True)
 class LockedSession:
-    """A session while this transaction holds the lock on its row.
+    """A session whose row this transaction has locked.
 
-    Read as columns: a batch locks a hundred sessions, and instances of ``SessionRow`` made it 8 % slower.
+    Columns are read instead of ``SessionRow`` instances, which made batches of a hundred sessions 8 % slower.
     """
 
     state: NumberedSession
@@ -69,7 +65,7 @@ class LockedSession:
 async def lock(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, LockedSession]:
     """Lock the rows of these sessions and return those that exist.
 
-    In the order of their ids, so that two batches never wait for each other in a circle.
+    Rows are locked in the order of their ids: two batches would deadlock otherwise.
     """
     if not session_ids:
         return {}
@@ -102,16 +98,15 @@ def _groups_of(stored: object) -> Mapping[int, WaitingGroup]:
 
 
 def groups_json(groups: dict[int, WaitingGroup]) -> str | None:
-    """Return the groups that wait as they are stored."""
     return _GROUPS.dump_json(groups).decode() if groups else None
 
 
 async def others_of_offer(
     tx: Transaction, session: SessionState, agent: AgentKey | None, now: datetime
 ) -> list[tuple[SessionState, Seats]]:
-    """Return the other sessions of an offer that one may still enrol in, and their seats.
+    """Return other open sessions of an offer and their seats, by start.
 
-    Not those where the agent, if any, has an enrolment; the next to begin first.
+    Sessions where the agent has an enrolment are left out.
     """
     parameters = {"session": session.session_id, "offer": session.offer_id, "now": now, "live": _LIVE}
     who = dict.fromkeys(AgentKey._fields) if agent is None else agent._asdict()
@@ -121,7 +116,6 @@ async def others_of_offer(
 
 
 def seats_of(row: LockedSession | Row[Any]) -> Seats:
-    """Return the seats that are taken, by employer where that is kept."""
     seats = Seats(row.enrolled, row.offered)
     if row.seats_by_employer is not None:
         seats.by_delegation.update(row.seats_by_employer["delegation"])
@@ -130,16 +124,15 @@ def seats_of(row: LockedSession | Row[Any]) -> Seats:
 
 
 async def limited(tx: Transaction, session_ids: Collection[UUID]) -> dict[UUID, bool]:
-    """Return whether the number of seats is limited, of those of these sessions that exist."""
+    """Return whether the number of seats is limited, for each session that exists."""
     rows = await tx.execute(_LIMITED, {"ids": list(session_ids)})
     return {row.session_id: row.limited for row in rows}
 
 
 async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict[UUID, LockedSession]:
-    """Lock the rows of these sessions; those that have none get one, of version 0, with the state given.
+    """Lock the rows of these sessions. A missing row is created with version 0 and the given state.
 
-    Its counts, and when it was cancelled, are those of the enrolments that exist: none, unless the row of the
-    session was lost.
+    Its counts and cancellation date come from existing enrolments, in case the row was lost.
     """
     if not states:
         return {}
@@ -165,31 +158,27 @@ async def lock_new(tx: Transaction, states: Mapping[UUID, SessionState]) -> dict
 
 
 async def due(tx: Transaction, over: datetime, now: datetime) -> list[UUID]:
-    """Return the sessions in which something is due, at most a hundred.
+    """Return at most a hundred sessions in which something is due.
 
-    Offers, pending enrolments, groups that keep seats and waiting lists whose time was over by ``over``, a
-    minimum to judge by then,
-    reserved seats to release ``now``.
+    Offers, pending enrolments, groups that keep seats, waiting lists and minimums count by ``over``, reserved
+    seats by ``now``.
     """
     return list((await tx.execute(_DUE, {"now": now, "over": over})).scalars())
 
 
 async def with_undecided_requests(tx: Transaction) -> set[UUID]:
-    """Return the sessions that are known by now and for which requests still wait."""
+    """Return known sessions for which requests still wait."""
     return set((await tx.execute(_WITH_UNDECIDED_REQUESTS)).scalars())
 
 
 @dataclass(frozen=True, slots=True)
 class SeatsOfEmployer:
-    """How many seats of a session the agents of one authority have, or are offered."""
-
     session_id: UUID
     employer: Employer
     number: int
 
 
 async def seats_by_employer(tx: Transaction, session_ids: Sequence[UUID]) -> list[SeatsOfEmployer]:
-    """Count the seats of these sessions by authority, from their enrolments."""
     if not session_ids:
         return []
     rows = await tx.execute(_SEATS_BY_EMPLOYER, {"ids": list(session_ids), "holding": _HOLDING})
@@ -205,15 +194,12 @@ async def seats_by_employer(tx: Transaction, session_ids: Sequence[UUID]) -> lis
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentCounts:
-    """How many enrolments of a session are in which state."""
-
     enrolled: int = 0
     offered: int = 0
     waiting: int = 0
 
 
 async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
-    """Count the enrolments of all sessions that have any."""
     return {
         row.session_id: EnrolmentCounts(row.enrolled, row.offered, row.waiting)
         for row in await tx.execute(_COUNTS)
@@ -221,7 +207,7 @@ async def counts(tx: Transaction) -> dict[UUID, EnrolmentCounts]:
 
 
 def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
-    """Return the catalogue's state of a session, of which the last few thousand are kept decoded."""
+    """Return the catalogue's state of a session. The last few thousand states stay decoded."""
     if row.version == 0:  # inserted in this transaction, which may yet be rolled back
         return NumberedSession.model_validate(row.state)
     return _decoded(row.session_id, row.version, _NotCompared(row.state))
@@ -229,7 +215,7 @@ def session_of(row: SessionRow | Row[Any]) -> NumberedSession:
 
 @dataclass(frozen=True, slots=True)
 class _NotCompared:
-    """A value that the cache does not compare: the id and the version identify a state."""
+    """A value that the cache does not compare: id and version identify a state."""
 
     value: Any = field(compare=False)
 

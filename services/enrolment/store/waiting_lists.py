@@ -1,4 +1,4 @@
-"""Waiting lists as they are stored: who is first, who of them may be seated, and the places in line."""
+"""Waiting lists: the first agents, those who may be seated, and places in line."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,10 +14,7 @@ from shared.database import Transaction
 
 
 async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]) -> Iterable[Enrolment]:
-    """Return the first of each waiting list, as many as are given for the session.
-
-    Those in groups are among them where the second value says so.
-    """
+    """Return the first agents of each waiting list. The second value tells whether groups count."""
     wanted = {session_id: value for session_id, value in wanted.items() if value[0]}
     if not wanted:
         return ()
@@ -31,7 +28,6 @@ async def first_waiting(tx: Transaction, wanted: Mapping[UUID, tuple[int, bool]]
 
 
 async def waiting_together(tx: Transaction, groups: Collection[tuple[UUID, int]]) -> Iterable[Enrolment]:
-    """Return the members who wait of groups, each given by its session and its ticket."""
     if not groups:
         return ()
     return await read(
@@ -62,7 +58,6 @@ class LineSearch:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters of its query."""
         return {
             "session": str(self.session_id),
             "of_delegation": self.delegation,
@@ -74,12 +69,11 @@ class LineSearch:
         }
 
     def is_cut_short(self, found: int) -> bool:
-        """Whether there may be more than the number that was found, further back in the line."""
+        """Return whether more agents may be found further back in the line."""
         return self.quota is not None and found < self.number and self.within < self.waiting
 
 
 async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch]) -> list[Enrolment]:
-    """Return what these searches find."""
     found = await _search(tx, searches)
     # Seldom: many of an authority that may have few seats are first in line.
     cut_short = [
@@ -93,7 +87,6 @@ async def first_who_may_be_seated(tx: Transaction, searches: Sequence[LineSearch
 
 
 async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[Row[Any]]]:
-    """Return the rows that each search finds."""
     found: list[list[Row[Any]]] = [[] for _ in searches]
     if searches:
         parameters = [{"search": number, **search.parameters} for number, search in enumerate(searches)]
@@ -105,7 +98,7 @@ async def _search(tx: Transaction, searches: Sequence[LineSearch]) -> list[list[
 async def places_in_line(
     tx: Transaction, places_from: Mapping[UUID, Place]
 ) -> Mapping[UUID, Iterable[Place]]:
-    """Return the places of those who wait, by session, from the place that is given for it on."""
+    """Return the places of waiting agents by session, from the given place on."""
     if not places_from:
         return {}
     columns = {

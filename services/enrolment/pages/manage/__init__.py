@@ -1,4 +1,4 @@
-"""The pages of organisers about enrolments: what waits for them today, and all that they do in a session."""
+"""The pages of organisers about enrolments."""
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -47,8 +47,8 @@ def add_to(
 ) -> None:
     """Serve the pages beside the API.
 
-    ``address`` is where the public, and so a form, finds this service; staff log in at ``provider``, if any.
-    ``sites`` are where the pages of the others are.
+    ``address`` is the public address of this service. Staff log in at ``provider``, if any. ``sites`` are the
+    addresses of the other services.
     """
     rendering = Rendering(TEMPLATES, service="enrolment", sites=sites, notice="message.html")
     logins = Logins(

@@ -30,11 +30,10 @@ from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 MOST = 200
-"""Persons of one action; a page of the roster has fewer."""
 
 
 def chosen_in(form: Form) -> list[UUID]:
-    """Return the enrolments that are chosen in a form, each once. Raises a 400 for what is none."""
+    """Return the enrolments that are chosen in a form. Raises a 400 for an invalid id."""
     try:
         return list(dict.fromkeys(UUID(typed) for typed in form.every("choix")[:MOST]))
     except ValueError:
@@ -133,7 +132,7 @@ async def _page(
 
 
 def _sentences(visit: StaffVisit, results: BulkResults) -> dict[UUID, str]:
-    """Return why something was not done as pages say it; "" where it was."""
+    """Return the sentence of each failure, "" for a success."""
     return {
         enrolment_id: "" if error is None else sentence(visit.rendering, error)
         for enrolment_id, error in results.items()

@@ -1,4 +1,4 @@
-"""Organisers enrol somebody: before the session, or on the day, whoever is at the door."""
+"""The form by which organisers enrol a person, before the session or on the day."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,11 +28,11 @@ from shared.web.logins import StaffVisit
 FIELDS = ("given_name", "family_name", "email", "function", "employer", "siret", "delegation")
 EMPLOYER_FIELDS = ("employer", "siret", "delegation")
 WITH_OWN_ERROR = ("email", "siret", "function", "delegation")
-"""Fields whose sentence says what they take."""
+"""Fields whose error says what they accept."""
 _BY_PLACE = {"employer.name": "employer", "employer.siret": "siret", "employer.delegation": "delegation"}
 LONGEST_REASON = 500
 AGAIN = "depuis"
-"""The enrolment of who is enrolled again, in the address."""
+"""The query parameter with the enrolment of a person who is enrolled again."""
 
 
 def enrolment_in(
@@ -73,7 +73,7 @@ def enrolment_in(
 
 
 def answers_in(form: Form, questions: Sequence[Question]) -> tuple[QuestionAnswers, Mapping[str, str]]:
-    """Return what a form answers to what its function is asked, and what is wrong with it, by field."""
+    """Return the answers to the questions for the chosen function, and the errors by field."""
     function = form.typed("function")
     if function not in set(Function):
         return (), {}
@@ -85,7 +85,7 @@ _ADDED: Mapping[State, str] = {
     State.PENDING_APPROVAL: "ajoutee-decision",
     State.PENDING_SELECTION: "ajoutee-decision",
 }
-"""What was done, of who has no seat yet."""
+"""Messages about people who have no seat yet."""
 
 
 async def show(visit: StaffVisit) -> Response:
@@ -115,7 +115,7 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
-    """Who is enrolled again, as the address says. Raises a 404 for whom an enrolment of others is."""
+    """Return the agent who is enrolled again. Raises a 404 if the enrolment is not the organiser's."""
     if AGAIN not in visit.request.query_params:
         return None
     enrolment_id = frame.id_in(visit.request.query_params[AGAIN])
@@ -126,7 +126,7 @@ async def _before(tx: Transaction, visit: StaffVisit) -> Agent | None:
 
 
 def _values(visit: StaffVisit, before: Agent | None) -> dict[str, str]:
-    """What the form has: what was typed, or first what is known of who is enrolled again."""
+    """Return the typed values, or first the known values of a person who is enrolled again."""
     if before is None or visit.request.method == "POST":
         return {name: visit.form.get(name, "") for name in (*FIELDS, "known", "above_capacity")}
     employer = before.employer
@@ -142,7 +142,7 @@ def _at_door(visit: StaffVisit) -> bool:
 async def _note_arrival(
     acting: Acting, visit: StaffVisit, session: SessionState, line: RosterLine
 ) -> Response:
-    """Note that somebody who has a seat has come to the module of the address, and lead back to the door."""
+    """Note the arrival of a person with a seat, and lead back to the check-in page."""
     module, code = module_of(visit, session), str(line.enrolment.enrolment_id)
     is_here = line.enrolment.state.has_seat
     if is_here:

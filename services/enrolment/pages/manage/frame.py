@@ -1,4 +1,4 @@
-"""What every page of a session has: whose it is, its head, its other pages, what was done, or why not."""
+"""What the pages of a session share: the session, its frame, failures, and the next page."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -55,19 +55,17 @@ from shared.web.responses import PRIVATE, see_other
 
 
 def session_id_of(visit: StaffVisit) -> UUID:
-    """The session of the address."""
     session_id: UUID = visit.request.path_params["session_id"]
     return session_id
 
 
 def enrolment_id_of(visit: StaffVisit) -> UUID:
-    """The enrolment of the address."""
     enrolment_id: UUID = visit.request.path_params["enrolment_id"]
     return enrolment_id
 
 
 async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | None = None) -> SessionNumbers:
-    """A session of who visits, that of the address. Raises a 404: what belongs to others does not exist."""
+    """Return the organiser's session of the address. Raises a 404."""
     found = await overview.of_session(tx, session_id or session_id_of(visit), visit.who)
     if found is None:
         raise HTTPException(404)
@@ -77,10 +75,7 @@ async def own_session(tx: Transaction, visit: StaffVisit, session_id: UUID | Non
 async def lines_in(
     tx: Transaction, visit: StaffVisit, states: Sequence[State], most: int, *, start: LineKey | None = None
 ) -> tuple[SessionState, list[RosterLine]]:
-    """The session of the address and the first lines of its roster in these states, or those after ``start``.
-
-    Raises a 404.
-    """
+    """Return the session of the address and lines of its roster, after ``start`` if given. Raises a 404."""
     found = await roster.page(
         tx,
         session_id_of(visit),
@@ -99,17 +94,16 @@ LINE_KEY: TypeAdapter[LineKey] = TypeAdapter(LineKey)
 
 
 def after(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Where the part of a list begins that the address asks for; None: at its beginning."""
+    """Return the position in the address after which a list begins, or None."""
     return _place(visit, "apres", kind)
 
 
 def before(visit: StaffVisit, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """Where the part of a list ends that the address asks for; None: it does not say so."""
+    """Return the position in the address before which a list ends, or None."""
     return _place(visit, "avant", kind)
 
 
 def _place(visit: StaffVisit, name: str, kind: TypeAdapter[SortKey]) -> SortKey | None:
-    """A place in a list; None for what was not given out."""
     try:
         return position(visit.request.query_params.get(name), kind)
     except Problem:
@@ -117,12 +111,11 @@ def _place(visit: StaffVisit, name: str, kind: TypeAdapter[SortKey]) -> SortKey 
 
 
 def reading(visit: StaffVisit) -> Reading:
-    """What is recorded of a read by who visits."""
     return reading_of(visit.who, None)
 
 
 def id_in(typed: str) -> UUID:
-    """The id that a form brings. Raises a 400 for what is none."""
+    """Return the id in a form. Raises a 400 for an invalid one."""
     try:
         return UUID(typed)
     except ValueError:
@@ -130,16 +123,16 @@ def id_in(typed: str) -> UUID:
 
 
 def version_in(form: Form, field: str = "version") -> int:
-    """The version of something that a form showed; 0, which nothing has, for what is none."""
+    """Return the version that a form showed, or 0, which nothing has."""
     return form.number(field, _LARGEST_VERSION) or 0
 
 
 _LARGEST_VERSION = 2**31 - 1
-"""What Postgres keeps as one."""
+"""The largest integer of Postgres."""
 
 
 def listed_by(visit: StaffVisit) -> dict[str, str]:
-    """Return the list that the address names, its filter, order and page: where one came from."""
+    """Return the query of the list from which the visitor came."""
     query = visit.request.query_params
     return {
         name: query[name]
@@ -158,9 +151,9 @@ def page(
     errors: FormErrors | None = None,
     **values: Any,
 ) -> Response:
-    """A page of a session. ``tab`` is the one of its pages that is current, ``errors`` are by field.
+    """Return a page of a session. ``tab`` is the current one of its pages, ``errors`` are by field.
 
-    ``not_by_hand``: why nobody can be enrolled by hand there, None where somebody can.
+    ``not_by_hand`` tells the template why nobody can be enrolled by hand, None if that is possible.
     """
     refused = judge_by_hand(numbers.session, clock.now())
     return visit.page(
@@ -180,7 +173,7 @@ def page(
 def to_session(
     session_id: UUID, rest: str = "", *, done: str = "", at: str = "", seance: int | None = None
 ) -> Response:
-    """Lead to a page of a session, which says what was done; ``at`` is the part to begin with."""
+    """Redirect to a page of a session. ``done`` is its message, ``at`` the part to scroll to."""
     values = {"seance": None if seance is None else str(seance), "fait": done}
     query = urlencode({name: value for name, value in values.items() if value})
     query = f"?{query}" if query else ""
@@ -188,12 +181,12 @@ def to_session(
 
 
 def to_person(enrolment_id: UUID, done: str, came_from: Mapping[str, str] = MappingProxyType({})) -> Response:
-    """Lead to the page of a person, which says what was done, and leads back to the list one came from."""
+    """Redirect to the page of a person, which leads back to the list from which the visitor came."""
     return see_other(f"{ENROLMENTS}/{enrolment_id}?{urlencode({**came_from, 'fait': done})}")
 
 
 def file_name(what: str, session: SessionState, ending: str) -> str:
-    """``participants-saint-malo-2026-11-27.csv``: a file about a session by its town, or else its title."""
+    """Return a name such as ``participants-saint-malo-2026-11-27.csv``."""
     about = french.town(session.venue) if session.venue else session.title
     day = session.starts_at.astimezone(ZoneInfo(session.timezone)).date()
     kept = re.sub("[^a-z0-9]+", "-", plain(about))[:60].strip("-")
@@ -233,7 +226,7 @@ _ERRORS: Mapping[type[EnrolmentFailure], FormError] = {
 
 
 def why_not(failure: EnrolmentFailure) -> FormError:
-    """What a page says of why nothing was done. Raises a 404: what belongs to others does not exist."""
+    """Return the error that a page shows for a failure. Raises a 404 for ``NotFound``."""
     match failure:
         case NotPossible() | MessageNotTaken():
             return FormError(failure.fault)

@@ -1,4 +1,4 @@
-"""Organisers write to who is in a session: tried first, then kept until it leaves, taken back until then."""
+"""Messages of organisers to people in a session: tried, sent, and taken back."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,13 +26,13 @@ _TEXT: TypeAdapter[str] = TypeAdapter(MessageText)
 _LINK: TypeAdapter[str] = TypeAdapter(Url)
 
 OF_THE_MOMENT = frozenset({MessageFault.ENOUGH_THAT_DAY, MessageFault.IS_PAST, MessageFault.TOO_FAR})
-"""What is wrong with when a message is to leave."""
+"""Faults of the moment at which a message is to leave."""
 
 
 def message_in(
     form: Form, session: SessionState
 ) -> tuple[OrganiserMessage, datetime | None, dict[str, FormError]]:
-    """Return the message that a form has, when it is to leave, and what is wrong with it, by field."""
+    """Return the message of a form, when it is to leave, and the errors by field."""
     errors: dict[str, FormError] = {}
     text, link, send_at = form.typed("texte"), form.typed("lien"), None
     try:
@@ -56,7 +56,7 @@ def message_in(
 
 
 def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
-    """Return those to whom alone a message goes. Raises a 400 for what is no enrolment."""
+    """Return the chosen recipients. Raises a 400 for an invalid id."""
     try:
         return tuple(UUID(typed) for typed in form.every("pour")) or None
     except ValueError:
@@ -64,12 +64,12 @@ def _chosen_in(form: Form) -> tuple[UUID, ...] | None:
 
 
 async def write_to(visit: StaffVisit, chosen: Sequence[UUID]) -> Response:
-    """The form of a message to those who are chosen."""
+    """Show the form of a message to the chosen people."""
     return await _page(visit, chosen=[str(enrolment_id) for enrolment_id in chosen])
 
 
 async def show(visit: StaffVisit) -> Response:
-    """The messages and the form; on POST it is tried, or kept where it is sent."""
+    """Show the messages and the form. A POST tries the message or sends it."""
     if visit.request.method != "POST" or "toutes" in visit.form:
         return await _page(visit)
     async with visit.database.quiet_transaction() as tx:
@@ -93,7 +93,7 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def take_back(visit: StaffVisit) -> Response:
-    """Have a message not leave; what it said is in the form again."""
+    """Remove a message, and show its text in the form again."""
     message_id = frame.id_in(visit.form.typed("message"))
     try:
         async with frame.acting(visit) as acting:
@@ -104,7 +104,6 @@ async def take_back(visit: StaffVisit) -> Response:
 
 
 def _typed(form: Form) -> dict[str, Any]:
-    """What a form of a message has, or has at first."""
     return {
         "values": {name: form.get(name, "") for name in ("texte", "lien", "envoi")},
         "audience": form.every("audience") if "texte" in form else [MessageAudience.ENROLLED],
@@ -113,7 +112,7 @@ def _typed(form: Form) -> dict[str, Any]:
 
 
 def _as_typed(row: MessageRow, timezone: str) -> dict[str, Any]:
-    """What the form had in which a message was written."""
+    """Return the form in which a message was written."""
     at_once = row.send_at - row.created_at <= PAUSE
     send_at = "" if at_once else typed_moment(row.send_at, timezone)
     return {

@@ -1,4 +1,4 @@
-"""Who came: noted at the door by a tap or a code, recorded by module, printed as a sheet, certified."""
+"""Attendance: check-in at the door, recording by module, the printed sheet, and certificates."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,18 +31,17 @@ from shared.web.paging import cursor_of
 from shared.web.responses import see_other
 
 SHOWN = 300
-"""Most whose attendance is recorded by one form."""
+"""People on one attendance form."""
 EXPECTED = 1000
-"""Most who are checked in by name; others by their reference."""
+"""People on the check-in page. Others check in by reference."""
 LONGEST_QUEUE = timedelta(days=1)
-"""How long a device may keep who was noted on it before it is not believed any more when that was."""
+"""A device without network may report arrivals of this time."""
 _CERTIFICATES = 200
-"""Most in one file."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificatesFile:
-    """A file of certificates: of the ``first`` to the ``last``, by the address with this ``query``."""
+    """A file with the ``first`` to the ``last`` certificate, and the ``query`` of its address."""
 
     first: int
     last: int
@@ -50,7 +49,10 @@ class CertificatesFile:
 
 
 def module_of(visit: StaffVisit, session: SessionState) -> int:
-    """The module of the address, counted from 0; without one, that of now or the next, else the last."""
+    """Return the module of the address, counted from 0.
+
+    The default is the present or next one, else the last.
+    """
     number = max(1, len(session.modules))
     chosen = number_in(visit.request.query_params.get("seance", ""), number)
     if chosen:
@@ -60,12 +62,11 @@ def module_of(visit: StaffVisit, session: SessionState) -> int:
 
 
 def begins_at(session: SessionState, module: int) -> datetime:
-    """When a module begins, or the session that has none."""
     return session.modules[module].starts_at if session.modules else session.starts_at
 
 
 def tapped_at(typed: str, now: datetime) -> datetime:
-    """When somebody was noted on a device; now, for what is no moment of the last day."""
+    """Return the moment that a device noted, or now if it is not within the last day."""
     try:
         moment = datetime.fromisoformat(typed).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -74,7 +75,7 @@ def tapped_at(typed: str, now: datetime) -> datetime:
 
 
 async def record(visit: StaffVisit) -> Response:
-    """Attendance at a module; on POST what has changed in the form is recorded, all or nothing."""
+    """Show the attendance form. A POST records its changes, all or none."""
     if visit.request.method != "POST" or "reste" in visit.form:  # chosen for the others, not recorded yet
         return await _sheet(visit)
     session_id = frame.session_id_of(visit)
@@ -123,7 +124,7 @@ async def _sheet(
 
 
 async def check_in(visit: StaffVisit) -> Response:
-    """Who has come and who has not; on POST one is noted by a tap or a code, or that is undone."""
+    """Show the check-in page. A POST notes an arrival, or undoes it."""
     if visit.request.method != "POST":
         return await _check_in_page(visit)
     async with visit.database.quiet_transaction() as tx:
@@ -155,7 +156,7 @@ async def check_in(visit: StaffVisit) -> Response:
 
 
 async def arrival(visit: StaffVisit) -> Response:
-    """Whose code was read; on POST they are noted, or that is undone. Opening it changes nothing."""
+    """Show the person of a scanned code. A POST notes the arrival, or undoes it."""
     enrolment_id = frame.enrolment_id_of(visit)
     async with visit.database.quiet_transaction() as tx:
         line = await arrivals.seen_by_code(tx, enrolment_id, visit.who, frame.reading(visit))
@@ -179,7 +180,7 @@ async def arrival(visit: StaffVisit) -> Response:
 
 
 async def printed(visit: StaffVisit) -> Response:
-    """The sheet that who comes signs, as a PDF."""
+    """Return the signature sheet as a PDF."""
     async with visit.database.quiet_transaction() as tx:
         session, lines = await seated_in(tx, visit)
     pdf = await sheet_of(session, [line.enrolment.agent for line in _by_name(lines)], clock.now())
@@ -187,7 +188,6 @@ async def printed(visit: StaffVisit) -> Response:
 
 
 async def certificate(visit: StaffVisit) -> Response:
-    """The certificate of a person, if one is due."""
     async with visit.database.quiet_transaction() as tx:
         _, certificate = await certificates.certificate_for_organiser(
             tx, frame.enrolment_id_of(visit), visit.who, frame.reading(visit)
@@ -199,7 +199,7 @@ async def certificate(visit: StaffVisit) -> Response:
 
 
 async def all_certificates(visit: StaffVisit) -> Response:
-    """The certificates of a session that are due as a ZIP, the first two hundred or the next."""
+    """Return a ZIP of the certificates that are due, two hundred at a time."""
     async with visit.database.quiet_transaction() as tx:
         start = frame.after(visit, frame.LINE_KEY)
         session, lines = await frame.lines_in(tx, visit, [State.CERTIFIED], _CERTIFICATES, start=start)
@@ -222,7 +222,7 @@ def _mark(typed: str | None) -> Attendance | None:
 
 
 def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
-    """Return what somebody has changed in a form of attendance, whoever has a seat now. Raises a 400."""
+    """Return the changes of an attendance form. Raises a 400 for an invalid one."""
     changes: dict[UUID, AttendanceAsSeen] = {}
     for field in form:
         kind, _, typed = field.partition("-")
@@ -236,7 +236,7 @@ def changes_in(form: Form, module: int) -> list[AttendanceAsSeen]:
 
 
 async def seated_in(tx: Transaction, visit: StaffVisit) -> tuple[SessionState, list[RosterLine]]:
-    """Return the session of the address and all who have a seat in it. Raises a 404. It is recorded."""
+    """Return the session and its lines with a seat. Raises a 404. The read is recorded."""
     streamed = await roster.stream(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), SEATED)
     if streamed is None:
         raise HTTPException(404)
@@ -257,7 +257,7 @@ async def _arrivals(visit: StaffVisit, most: int) -> tuple[SessionNumbers, Arriv
 
 
 async def _certificate_files(tx: Transaction, session_id: UUID) -> list[CertificatesFile]:
-    """Return in which files the certificates of a session that is the organiser's are; none, for none."""
+    """Return the files into which a session's certificates are divided."""
     number = await certificates.count_due(tx, session_id)
     several = number > _CERTIFICATES
     ends = await certificates.ends_of_parts(tx, session_id, _CERTIFICATES) if several else []

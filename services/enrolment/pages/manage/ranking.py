@@ -1,7 +1,7 @@
-"""Candidates are ranked: a draft that is saved as often as one likes, a trial, the decision.
+"""The ranking of candidates: a draft that is saved, tried, and then decided.
 
-Buttons move a candidate by a step, numbers say it at once, and where there is a script rows can be dragged.
-Each form brings the version of the draft that it showed: over a newer one nothing is saved.
+Buttons move a candidate by one step, and numbers set ranks at once. With a script, rows can be dragged. Each
+form brings the version of the draft that it showed: a newer draft is never overwritten.
 """
 
 from dataclasses import replace
@@ -22,14 +22,14 @@ from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
 SHOWN = 300
-"""Most candidates that are shown; a sheet ranks more."""
+"""Candidates on the page. A sheet can rank more."""
 PENDING = 200
-"""Most who wait for their employer that are shown."""
+"""Pending approvals on the page."""
 LARGEST_RANK = 99_999
 
 
 def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
-    """Return what a form changes in the draft that it showed, and what is wrong with it, by field."""
+    """Return the changes of a form to the draft that it showed, and the errors by field."""
     fields = [field.partition("-") for field in form]
     shown = [frame.id_in(typed) for kind, _, typed in fields if kind in ("rang", "non")]
     ranks: dict[UUID, int] = {}
@@ -51,7 +51,7 @@ def change_in(form: Form) -> tuple[DraftChange, dict[str, FormError]]:
 
 
 async def show(visit: StaffVisit) -> Response:
-    """Candidates with their draft; on POST it is saved, a candidate is moved, or all is tried."""
+    """Show the candidates and the draft. A POST saves the draft, moves a candidate, or tries the decision."""
     if visit.request.method != "POST":
         return await _page(visit)
     change, errors = change_in(visit.form)
@@ -73,7 +73,7 @@ async def show(visit: StaffVisit) -> Response:
 
 
 async def decide(visit: StaffVisit) -> Response:
-    """Decide about all candidates as the draft has it, if it is the one that was tried."""
+    """Decide about all candidates by the draft that was tried."""
     session_id, version = frame.session_id_of(visit), frame.version_in(visit.form)
     try:
         async with frame.acting(visit) as acting:
@@ -101,7 +101,7 @@ async def _page(
     stale: bool = False,
     to_try: int | None = None,
 ) -> Response:
-    """Show candidates with their draft; ``to_try``: the version whose decision is tried first, if any."""
+    """Show the candidates and the draft. ``to_try`` is the version whose decision is tried, if any."""
     tried = None
     async with visit.database.quiet_transaction() as tx:
         if to_try is not None:

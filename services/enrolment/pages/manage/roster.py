@@ -1,6 +1,6 @@
-"""Who is in a session, found by name or by state; and who waits.
+"""The roster of a session, its search, its waiting list, its groups and its history.
 
-What is searched for travels in the body of a POST, so that no name ends in the log of a proxy.
+Search words travel in the body of a POST, so that no name ends in the log of a proxy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,9 @@ from shared.web.responses import cacheable
 
 PAGE = 50
 HISTORY = 100
-"""Changes on a page of the history."""
 TOGETHER = 500
-"""Most who came in groups or by lists that are shown, and most who left for them."""
+"""Agents of groups and lists on one page, and agents whom a list replaced."""
 FOUND = 200
-"""Most lines that a search shows."""
 _CHANGE_KEY: TypeAdapter[ChangeKey] = TypeAdapter(ChangeKey)
 _SORTED_KEYS: Mapping[RosterOrder, TypeAdapter[Any]] = {
     RosterOrder.NAME: TypeAdapter(TextKey),
@@ -54,21 +52,21 @@ GROUPS: Mapping[str, Sequence[State]] = {
     "candidature": [State.PENDING_SELECTION],
     "fin": [state for state in State if not state.is_live],
 }
-"""The states that a roster is filtered by, as its address has them."""
+"""States by the name of their filter in the address."""
 
 BAD_ADDRESSES = "courriel"
-"""As one of the groups: those whose mails come back."""
+"""The filter for agents whose mails come back."""
 
 ORDERS: Mapping[str, RosterOrder] = {
     "nom": RosterOrder.NAME,
     "employeur": RosterOrder.EMPLOYER,
     "depuis": RosterOrder.SINCE,
 }
-"""What a roster is sorted by, as its address has it; without, by how people stand."""
+"""Sort orders by their name in the address. The default order is by state."""
 
 
 async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> Response:
-    """The roster, a page at a time, or all that is found by what was searched."""
+    """Show a page of the roster, or the result of a search."""
     query = visit.request.query_params
     group, order, descending = query.get("etat", ""), query.get("tri", ""), query.get("sens") == "inverse"
     search, states = visit.form.typed("recherche")[:200], GROUPS.get(group, ())
@@ -104,7 +102,7 @@ async def participants(visit: StaffVisit, errors: FormErrors | None = None) -> R
 async def _part(
     tx: Transaction, visit: StaffVisit, group: Sequence[State], search: str = ""
 ) -> Part[RosterLine]:
-    """A page of the roster in its own order, of these states or of all; or the first that are found."""
+    """Return a page of the roster, or the first results of a search."""
 
     async def load(*, after: LineKey | None, before: LineKey | None, limit: int) -> list[RosterLine]:
         found = await roster.page(
@@ -130,7 +128,7 @@ async def _part(
 
 
 async def _bad_addresses(tx: Transaction, visit: StaffVisit) -> Part[RosterLine]:
-    """The first whose mails come back: they are not among these any more once they are corrected."""
+    """Return the first agents whose mails come back. Corrected addresses leave this list."""
     found = await roster.with_bad_address(
         tx, frame.session_id_of(visit), visit.who, reading=frame.reading(visit), limit=FOUND
     )
@@ -167,14 +165,12 @@ async def _sorted_part(
 
 
 def _lines(found: tuple[SessionState, list[RosterLine]] | None) -> list[RosterLine]:
-    """The lines of a page. Raises a 404 where the session is another's."""
     if found is None:
         raise HTTPException(404)
     return found[1]
 
 
 async def waiting_list(visit: StaffVisit) -> Response:
-    """Who is offered a seat, and who waits, in their order."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         part = await _part(tx, visit, [State.OFFERED, State.WAITLISTED])
@@ -190,7 +186,7 @@ async def waiting_list(visit: StaffVisit) -> Response:
 
 
 async def seats(visit: StaffVisit) -> Response:
-    """The numbers of a session, as the part of its pages that is kept up to date."""
+    """Show the numbers of a session. A script updates this part of the page."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
     part = visit.page("manage/seats.html", numbers=numbers, session=numbers.session)
@@ -198,7 +194,7 @@ async def seats(visit: StaffVisit) -> Response:
 
 
 async def groups(visit: StaffVisit) -> Response:
-    """Who was enrolled by a group or by the list of an authority, and who left for whom."""
+    """Show agents who came by a group or a list, and agents whom a list replaced."""
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)
         found = await people.groups(tx, frame.session_id_of(visit), visit.who, frame.reading(visit), TOGETHER)
@@ -208,7 +204,6 @@ async def groups(visit: StaffVisit) -> Response:
 
 
 async def history(visit: StaffVisit) -> Response:
-    """The changes in the session, whoever made them, the newest first."""
     agents, moves = dict[UUID, Agent](), dict[UUID, SessionState]()
     async with visit.database.quiet_transaction() as tx:
         numbers = await frame.own_session(tx, visit)

@@ -1,4 +1,4 @@
-"""Sheets of organisers, as CSV and as workbooks: exported, and imported once each change was shown."""
+"""Sheets as CSV files and workbooks: exported, and imported after a preview of each change."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -37,12 +37,11 @@ from shared.web.sheet_queue import Busy, SheetQueue
 from shared.web.spreadsheets import Fault, SheetRow, UnreadableSheet
 
 MOST_CHANGES = 900
-"""Of one sheet of attendance: each is a field of the form that confirms it."""
+"""Changes of one attendance sheet. Each is a field of the confirmation form."""
 MOST_RANKED = 5000
-"""Of one ranking: all of it is in the form that confirms it, which has a bound."""
+"""Candidates of one ranking. The confirmation form has all of them."""
 SHOWN_FAULTS = 100
 _LARGEST_MODULE = 100
-"""A session has no more."""
 _TITLES: Mapping[str, str] = {
     column.name: column.title
     for column in (
@@ -57,7 +56,7 @@ _TITLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultyLine:
-    """What is wrong with a line of a sheet; what is written there, and whose line it is, where it says so."""
+    """A fault of a line, with the cell and the person of that line."""
 
     fault: Fault
     written: str = ""
@@ -65,7 +64,7 @@ class FaultyLine:
 
 
 async def export(visit: StaffVisit) -> Response:
-    """A sheet by its name, as CSV or as a workbook: everybody, attendance, or candidates to rank."""
+    """Return a roster, attendance or ranking sheet, as CSV or as a workbook."""
     kind, _, form = visit.request.path_params["file"].partition(".")
     states = {
         "participants": (),
@@ -93,7 +92,7 @@ async def export(visit: StaffVisit) -> Response:
 
 
 async def import_sheet(visit: StaffVisit) -> Response:
-    """The form; on POST each change that a file would make, and after it what was confirmed."""
+    """Show the form. A POST shows the changes of a file, or makes the confirmed changes."""
     if visit.request.method != "POST":
         return await _page(visit)
     if visit.form.typed("confirmer") == "classement":
@@ -140,7 +139,7 @@ async def _record(visit: StaffVisit) -> Response:
 
 
 async def _save_ranking(visit: StaffVisit) -> Response:
-    """Put a ranking that was shown in place of the draft, to be decided by later, if that is the same."""
+    """Replace the draft by the confirmed ranking, unless the draft has changed since."""
     ranked, not_selected = (
         [frame.id_in(typed) for typed in visit.form.typed(field).split()]
         for field in ("classees", "non-retenues")
@@ -163,7 +162,7 @@ async def _save_ranking(visit: StaffVisit) -> Response:
 
 
 async def _show_ranking(visit: StaffVisit, content: bytes) -> Response:
-    """What a ranking would change in the draft as it is now; the form that confirms it has its version."""
+    """Show the changes that a ranking would make in the draft."""
     async with visit.database.quiet_transaction() as tx:
         found = await ranking_drafts.show(tx, frame.session_id_of(visit), visit.who, frame.reading(visit))
     if found is None:
@@ -208,7 +207,7 @@ _OF_ATTENDANCE = (*sheet_lines.WHO, sheet_lines.MODULE, sheet_lines.ATTENDANCE)
 def _changes_in(
     content: bytes, session: SessionState, seated: Sequence[RosterLine]
 ) -> tuple[list[AttendanceChange], list[FaultyLine]]:
-    """Return what a sheet of attendance would change, and what is wrong with its other lines."""
+    """Return the changes that an attendance sheet would make, and its faulty lines."""
     sheet = workbooks.read(content, _OF_ATTENDANCE)
     faults = list(sheet.faults)
     lines = sheet_lines.records_of(sheet.rows, faults)
@@ -231,7 +230,7 @@ def _faulty_line(fault: Fault, cells: Mapping[str, str]) -> FaultyLine:
 
 
 def _change_in(typed: str) -> AttendanceAsSeen:
-    """Return a change as the form that confirms it has it. Raises a 400 for what it never has."""
+    """Return a change of the confirmation form. Raises a 400 for an invalid one."""
     try:
         enrolment_id, module, before, after = typed.split(" ")
         seen = None if before == "-" else Attendance(before)

@@ -1,4 +1,4 @@
-"""The pages of organisers about enrolments: who may log in to them."""
+"""The area of organisers' pages about enrolments, and the roles that may log in."""
 
 from shared.web import labels
 from shared.web.links import ORGANISING

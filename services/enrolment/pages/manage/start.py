@@ -1,4 +1,4 @@
-"""Where organisers begin: what waits for them today, their sessions, the week ahead; anybody in them."""
+"""The first page of organisers: tasks, sessions, the week ahead, and the search for a person."""
 
 import re
 from collections.abc import Sequence
@@ -25,20 +25,17 @@ from shared.web.logins import StaffVisit
 from shared.web.paging import Part
 
 SHOWN = 12
-"""Of each kind on the first page."""
 PAGE = 50
 LONGEST_SEARCH = 200
 SHORTEST_WORD = 2
-"""Letters of the longest word of a search: most people have a name that begins with any of one."""
+"""At least one word of a search needs this many letters: one letter would match most people."""
 _LAST_START = 10_000
-"""Where the last page that is shown of a list of tasks or dates may begin."""
+"""The last position at which a page of tasks or dates may begin."""
 Listed = TypeVar("Listed")
 
 
 @dataclass(frozen=True, slots=True)
 class OrganiserOverview:
-    """The sessions of who visits, what waits for them, and what comes next."""
-
     sessions: Sequence[SessionNumbers]
     tasks: Sequence[WaitingTask]
     week: Sequence[ComingDate]
@@ -47,7 +44,7 @@ class OrganiserOverview:
 
 
 async def today(visit: StaffVisit) -> Response:
-    """Show what waits for who visits, in their sessions and in what authorities asked them for: the first."""
+    """Show the first tasks and dates, and the sessions."""
     found, now = await _found(visit), clock.now()
     coming = [numbers for numbers in found.sessions if numbers.session.ends_at > now]
     past = [numbers for numbers in found.sessions if now - overview.STAYS < numbers.session.ends_at <= now]
@@ -55,7 +52,7 @@ async def today(visit: StaffVisit) -> Response:
 
 
 async def tasks(visit: StaffVisit) -> Response:
-    """Show all that waits for who visits, or one kind of it, a page at a time."""
+    """Show the tasks, or those of one kind, a page at a time."""
     found, kind = await _found(visit), visit.request.query_params.get("quoi", "")
     chosen = [task for task in found.tasks if kind in ("", task[0])]
     kinds = [task for task in OrganiserTask if any(task is what for what, _ in found.tasks)]
@@ -63,13 +60,13 @@ async def tasks(visit: StaffVisit) -> Response:
 
 
 async def week(visit: StaffVisit) -> Response:
-    """Show all that happens within a week, a page at a time."""
+    """Show the dates of the next week, a page at a time."""
     found = await _found(visit)
     return visit.page("manage/week.html", found=found, part=_part(visit, found.week))
 
 
 async def find(visit: StaffVisit) -> Response:
-    """Find a person in all sessions; what is searched for travels in the body of a POST."""
+    """Find a person in all sessions. The search words travel in the body of a POST."""
     typed, people, errors = visit.form.typed("recherche")[:LONGEST_SEARCH], None, {}
     if max(map(len, re.findall(r"\w+", typed)), default=SHORTEST_WORD) < SHORTEST_WORD:
         errors["recherche"] = FormError("search_too_short")
@@ -101,7 +98,7 @@ async def _found(visit: StaffVisit) -> OrganiserOverview:
 
 
 def _part(visit: StaffVisit, listed: Sequence[Listed]) -> Part[Listed]:
-    """The page of a list that begins at ``apres``, a number: there is no key to go on from."""
+    """Return the page of a list that begins at the number ``apres``."""
     first = number_in(visit.request.query_params.get("apres", ""), _LAST_START) or 0
     previous = {"apres": str(max(0, min(first, len(listed)) - PAGE))} if first else {}
     following = {"apres": str(first + PAGE)} if len(listed) > first + PAGE else {}

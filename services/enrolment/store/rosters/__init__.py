@@ -1,7 +1,4 @@
-"""Rosters of sessions, loaded and saved.
-
-A batch costs a handful of statements, however many requests it holds.
-"""
+"""Loads and saves rosters of sessions. A batch costs a handful of statements, whatever its size."""
 
 from services.enrolment.store.rosters.loading import by_session, load, load_for_organiser
 from services.enrolment.store.rosters.saving import save

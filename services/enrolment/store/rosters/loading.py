@@ -1,4 +1,4 @@
-"""Rosters of sessions are loaded with all that the rules may come to need."""
+"""Loads rosters with all that the rules may need."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ EnrolmentsOfAgents = dict[UUID, dict[AgentKey, Enrolment]]
 
 
 def by_session(requests: Iterable[Request]) -> dict[UUID, list[Request]]:
-    """Return requests by session, a move in both of its sessions, in the same order."""
+    """Return requests by session in the same order. A move stands in both of its sessions."""
     found: dict[UUID, list[Request]] = {}
     for request in requests:
         for session_id in request.session_ids:
@@ -107,7 +107,7 @@ async def load(
 
 
 async def _load_vacancies(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
-    """Load how many trainees have left since the close, where their authority may name others."""
+    """Load how many trainees have left since the close, for authorities that may name others."""
     closes = {
         roster.session.session_id: roster.session.enrolment_closes_at
         for roster in rosters
@@ -127,7 +127,7 @@ async def load_for_organiser(
     plan: LoadPlan,
     agents: Collection[AgentKey] = (),
 ) -> SessionRoster:
-    """Lock and load the roster of a session that exists, with the attendance of those who have a seat."""
+    """Lock and load the roster of a session that exists, with attendance."""
     rows = await sessions.lock(tx, [session_id])
     latest = await _load_named(tx, rows, {(session_id, agent) for agent in agents})
     state = rows[session_id].state
@@ -143,7 +143,6 @@ async def load_for_organiser(
 
 
 async def _load_attendance(tx: Transaction, rosters: Sequence[SessionRoster]) -> None:
-    """Load what was recorded of those who have a seat."""
     for roster in rosters:
         seated = [enrolment.enrolment_id for enrolment in roster.latest.values() if enrolment.state.has_seat]
         roster.attendance = await attendance.of_enrolments(tx, seated)
@@ -152,7 +151,6 @@ async def _load_attendance(tx: Transaction, rosters: Sequence[SessionRoster]) ->
 async def _load_named(
     tx: Transaction, session_ids: Iterable[UUID], named: Collection[tuple[UUID, AgentKey]]
 ) -> EnrolmentsOfAgents:
-    """Load the enrolments of the agents who are named, each with the session."""
     latest: EnrolmentsOfAgents = {session_id: {} for session_id in session_ids}
     for enrolment in await roster_enrolments.latest(tx, named):
         latest[enrolment.session_id][enrolment.agent.key] = enrolment
@@ -170,7 +168,6 @@ async def _load_planned(
     agents: Collection[AgentKey],
     newest: Mapping[UUID, SessionState] = _NOTHING,
 ) -> dict[UUID, SessionRoster]:
-    """Load what the plans say beside ``latest``, and make the rosters."""
     await _add_planned(tx, latest, plans)
     seats = await _load_seats(tx, rows, plans)
     lists = await _load_waiting_lists(tx, rows, plans=plans, latest=latest, seats=seats, newest=newest)
@@ -203,7 +200,7 @@ async def _load_elsewhere(
     policy: Policy,
     newest: Mapping[UUID, SessionState],
 ) -> None:
-    """Load what else these agents take part in, and which certificates they have that a session requires."""
+    """Load other sessions of these agents, and their certificates of required offers."""
     if policy.overlap_check:
         schedule = await roster_enrolments.schedule(tx, agents)
         for roster in rosters.values():
@@ -221,7 +218,6 @@ async def _load_elsewhere(
 
 
 async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mapping[UUID, LoadPlan]) -> None:
-    """Add to ``latest`` the live enrolments that the plans say."""
     everybody = [session_id for session_id, plan in plans.items() if plan.everybody]
     others = {session_id: plan for session_id, plan in plans.items() if not plan.everybody}
     pending = [session_id for session_id, plan in others.items() if plan.pending]
@@ -240,7 +236,6 @@ async def _add_planned(tx: Transaction, latest: EnrolmentsOfAgents, plans: Mappi
 async def _load_seats(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, Seats]:
-    """Return the seats that are taken, by employer where a plan says so."""
     seats = {session_id: sessions.seats_of(row) for session_id, row in rows.items()}
     uncounted = [
         session_id
@@ -261,7 +256,6 @@ async def _load_waiting_lists(
     seats: Mapping[UUID, Seats],
     newest: Mapping[UUID, SessionState],
 ) -> dict[UUID, SessionWaitingList]:
-    """Load of each waiting list who may be next, and the places that a plan says."""
     together = await _load_groups(tx, rows, plans)
     searches = [
         search
@@ -295,7 +289,7 @@ async def _load_waiting_lists(
 async def _load_groups(
     tx: Transaction, rows: Mapping[UUID, LockedSession], plans: Mapping[UUID, LoadPlan]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load the groups that may be seated, or keep seats: all but those that were passed and are too large."""
+    """Load groups that may be seated or keep seats. Large groups that were passed over are left out."""
     wanted = [
         (session_id, ticket)
         for session_id, plan in plans.items()
@@ -316,7 +310,7 @@ async def _load_groups(
 async def _load_waiting(
     tx: Transaction, plans: Mapping[UUID, LoadPlan], searches: Sequence[LineSearch]
 ) -> dict[UUID, list[Enrolment]]:
-    """Load of each waiting list those who may be next, alone: of groups only where its end is published."""
+    """Load single agents who may be next; agents in groups only where the end of the list is published."""
     numbers = {
         session_id: (plan.waiting, plan.line_is_over)
         for session_id, plan in plans.items()

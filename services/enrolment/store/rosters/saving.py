@@ -1,4 +1,4 @@
-"""Rosters of sessions are saved with all that was decided."""
+"""Saves rosters with all decisions."""
 
 import json
 from collections.abc import Collection
@@ -22,7 +22,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, rosters: Collection[SessionRoster]) -> None:
-    """Save what was decided: enrolments, seats, answers and events, in one statement each."""
+    """Save enrolments, seats, results and events, in one statement each."""
     if not rosters:
         return
     now = next(iter(rosters)).now
