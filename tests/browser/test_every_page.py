@@ -22,6 +22,7 @@ TYPICAL = {
     "catalogue/organisers": ("sessions", "new session, mistakes", "series", "published", "requests"),
     "enrolment/before": ("today", "roster, long names", "a person", "candidates", "by hand"),
     "enrolment/after": ("attendance", "check-in", "messages"),
+    "enrolment/links": ("my enrolments", "another session"),
     "notifier/links": ("news, mistakes", "preferences"),
     "notifier/support": ("a long person", "figures"),
     "notifier/operations": ("an incident",),

@@ -3,15 +3,12 @@
 How each page and state looks is for test_every_page.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import (
     Browser,
-    FilePayload,
-    Locator,
     Page,
     Route,
     StorageState,
@@ -24,9 +21,7 @@ from tests.browser.conftest import ServedEnrolment, new_tab
 from tests.pages.served import on_a_port
 from tests.pages.served_enrolment import (
     COLLEAGUE,
-    NEW,
     TOKEN,
-    WHO_LEAVES,
     enrolment,
 )
 
@@ -151,34 +146,12 @@ def test_a_phone_has_each_navigation_in_one_line_that_scrolls_to_where_one_is(
     expect(tab.get_by_role("link", name="Réglages", exact=True)).to_be_in_viewport(ratio=1)
 
 
-def test_bespoke_requests_wait_in_the_list_and_lead_to_their_pages(tab: Page) -> None:
-    tab.goto(MANAGE)
-    waiting = tab.get_by_role("listitem").filter(has_text="Demande sur mesure")
-    expect(waiting).to_have_count(2)
-    way = waiting.filter(has_text="à prendre en charge").get_by_role(
-        "link", name="Répondre : Ville de Rennes"
-    )
-    expect(way).to_have_attribute("href", re.compile(f"/gestion/demandes/{NEW}$"))
-    expect(waiting.filter(has_text="proposition à faire")).to_have_count(1)
-
-
 def test_the_roster_is_searched_while_one_types(tab: Page, served_enrolment: ServedEnrolment) -> None:
     tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}")
     tab.get_by_label("Nom, courriel ou employeur").fill("elise")
     expect(tab.locator("tbody tr:visible")).to_have_count(1)
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("status")).to_contain_text("1 personne pour « elise »")
-
-
-def test_several_are_chosen_and_it_is_said_what_follows(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}?etat=place&tri=nom")
-    tab.get_by_role("link", name="Choisir toute la page").click()
-    boxes = tab.get_by_role("checkbox")
-    expect(boxes.last).to_be_checked()
-    boxes.first.uncheck()
-    tab.get_by_role("button", name="Enregistrer leur désistement").click()
-    expect(tab.get_by_role("heading", name="Enregistrer des désistements")).to_be_visible()
-    expect(tab.get_by_text("recevront la proposition d’une place")).to_be_visible()
 
 
 def test_candidates_are_ranked_by_buttons_and_the_decision_is_tried(
@@ -275,17 +248,6 @@ def test_who_is_looked_for_at_the_door_stands_below_the_field(
     tab.keyboard.type("nguyen")  # takes the place of what was typed
     expect(letters).to_have_text(["N"])
     expect(tab.get_by_text("Personne de ce nom ici.")).to_be_hidden()
-
-
-def test_a_move_asks_what_the_other_session_asks(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['full']}?etat=place")
-    tab.locator("tbody th a").first.click()
-    tab.locator("summary", has_text="Changer de session").click()
-    tab.get_by_label("Nouvelle session").select_option(
-        value=str(served_enrolment.known.sessions["empty"]),
-    )
-    tab.get_by_role("button", name="Changer de session").click()
-    expect(tab.get_by_label("Quel repas ?")).to_be_visible()
 
 
 def test_who_is_noted_without_a_network_waits_is_told_and_is_sent(
@@ -447,154 +409,5 @@ def test_a_browser_that_keeps_nothing_notes_at_once(door: Page, served_enrolment
     has_come(door, 1)
 
 
-def test_a_code_that_is_read_leads_to_one_tap(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(f"{MANAGE}/sessions/{served_enrolment.known.sessions['past']}")
-    person = tab.locator("tbody th a").first.get_attribute("href") or ""
-    tab.goto(f"{ARRIVAL}/{person.rpartition('/')[2]}")
-    tab.get_by_role("button", name="Pointer l’arrivée").click()
-    expect(tab.get_by_text("Arrivée à")).to_be_visible()
-    tab.get_by_role("button", name="Annuler").click()
-    expect(tab.get_by_role("button", name="Pointer l’arrivée")).to_be_visible()
-
-
-def in_session(served: ServedEnrolment, situation: str, rest: str = "") -> str:
-    return f"{MANAGE}/sessions/{served.known.sessions[situation]}{rest}"
-
-
-def open_part(page: Page, name: str) -> Locator:
-    """Unfold a part of the page of a person, where it is not: its form."""
-    part = page.locator("details.part", has_text=name)
-    if part.get_attribute("open") is None:
-        part.locator("summary").click()
-    return part
-
-
 def is_said(page: Page, sentence: str) -> None:
     expect(page.get_by_role("status").filter(has_text=sentence)).to_be_visible()
-
-
-def test_a_person_is_enrolled_by_hand_joined_noted_corrected_moved_and_withdrawn(
-    tab: Page, served_enrolment: ServedEnrolment
-) -> None:
-    tab.goto(in_session(served_enrolment, "online"))
-    tab.get_by_role("link", name="Ajouter une personne").click()
-    for label, typed in (
-        ("Prénom", WHO_LEAVES.given_name),
-        ("Nom", WHO_LEAVES.family_name),
-        ("Courriel", WHO_LEAVES.email),
-        ("Employeur", "Ville de Rennes"),
-        ("SIRET de l’employeur", "21350238800019"),
-    ):
-        tab.get_by_role("textbox", name=label, exact=True).fill(typed)
-    tab.get_by_label("Fonction").select_option(label="Encadrement")
-    tab.get_by_label("Délégation de l’employeur").select_option(value="bretagne")
-    tab.get_by_role("button", name="Ajouter").click()
-    is_said(tab, "La personne est ajoutée")
-    tab.get_by_role("button", name="Garder celle-ci, mettre fin à l’autre").click()
-    tab.get_by_role("button", name="Mettre fin à la seconde").click()
-    is_said(tab, "Cette inscription est gardée, l’autre a pris fin.")
-    tab.get_by_label("Nouvelle note").fill("Vient en train.")
-    tab.get_by_role("button", name="Ajouter la note").click()
-    is_said(tab, "La note est enregistrée.")
-    expect(tab.get_by_text("Vient en train.")).to_be_visible()
-    open_part(tab, "Corriger le nom").get_by_label("Nom", exact=True).fill("Durand-Le Bihan")
-    tab.get_by_role("button", name="Enregistrer la correction").click()
-    is_said(tab, "C’est corrigé")
-    open_part(tab, "Changer de session").get_by_label("Nouvelle session").select_option(
-        value=str(served_enrolment.known.sessions["long"])
-    )
-    tab.get_by_role("button", name="Changer de session").click()
-    is_said(tab, "La personne est dans cette session")
-    expect(tab.get_by_role("heading", name="Durand-Le Bihan Zoé")).to_be_visible()
-    form = open_part(tab, "Enregistrer un désistement")
-    form.get_by_label("À la demande de").select_option(value="employer")
-    form.get_by_role("button", name="Enregistrer le désistement").click()
-    is_said(tab, "Le désistement est enregistré.")
-    expect(tab.locator("details.part", has_text="désistement")).to_have_count(0)
-
-
-def test_who_waits_is_served_sooner_alone_and_with_others(
-    tab: Page, served_enrolment: ServedEnrolment
-) -> None:
-    tab.goto(in_session(served_enrolment, "full", "/attente"))
-    last = tab.locator("tbody th a").last
-    name = last.inner_text()
-    last.click()
-    for label, typed in (("Priorité", "20"), ("Motif", "Décision du comité")):
-        tab.get_by_role("spinbutton" if label == "Priorité" else "textbox", name=label).fill(typed)
-    tab.get_by_role("button", name="Changer la priorité").click()
-    is_said(tab, "La priorité est changée")
-    tab.goto(in_session(served_enrolment, "full", "?etat=attente"))
-    expect(tab.locator("tbody tr", has_text="1re de la liste")).to_contain_text(name)
-    tab.get_by_role("link", name="Choisir toute la page").click()
-    tab.get_by_role("button", name="Changer la priorité").click()
-    tab.get_by_label("Priorité").fill("30")
-    tab.get_by_label("Motif").fill("Équipes des écoles")
-    tab.get_by_role("button", name="Changer la priorité de").click()
-    is_said(tab, "Fait pour")
-    tab.get_by_role("link", name="Revenir aux participants").click()
-    expect(tab.get_by_text("priorité 30")).to_have_count(tab.locator("tbody tr").count())
-
-
-def test_a_message_is_tried_sent_and_taken_back(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(in_session(served_enrolment, "ranking", "/messages"))
-    tab.get_by_label("En attente d’une décision").check()
-    tab.get_by_label("Message", exact=True).fill("Réponse mardi.")
-    tab.get_by_role("button", name="Relire avant l’envoi").click()
-    is_said(tab, "Ce message partirait")
-    tab.get_by_role("button", name="Envoyer").click()
-    is_said(tab, "Le message part dans une minute")
-    tab.get_by_role("button", name="Retirer").click()
-    is_said(tab, "Le message est retiré")
-    expect(tab.get_by_text("Aucun message n’a encore été écrit.")).to_be_visible()
-
-
-def downloaded(page: Page, link: str) -> bytes:
-    """What a link brings."""
-    with page.expect_download() as found:
-        page.get_by_role("link", name=link).click()
-    return found.value.path().read_bytes()
-
-
-def choose_file(page: Page, content: str, kind: str) -> None:
-    page.get_by_label("Contenu du fichier").select_option(value=kind)
-    file = FilePayload(name="retour.csv", mimeType="text/csv", buffer=content.encode())
-    page.get_by_label("Fichier Excel (.xlsx) ou CSV").set_input_files(file)
-    page.get_by_role("button", name="Voir les changements").click()
-
-
-def test_attendance_is_recorded_by_the_form_and_corrected_by_a_file(
-    tab: Page, served_enrolment: ServedEnrolment
-) -> None:
-    tab.goto(in_session(served_enrolment, "held", "/presence"))
-    assert downloaded(tab, "Feuille d’émargement (PDF)").startswith(b"%PDF")
-    rows = tab.locator("tbody tr")
-    for row, mark in enumerate(("Présence", "Absence", "Absence")):
-        rows.nth(row).get_by_role("radio", name=mark, exact=True).check(force=True)
-    tab.get_by_role("button", name="Enregistrer les présences").click()
-    is_said(tab, "Les présences sont enregistrées.")
-    assert downloaded(tab, "Attestations (ZIP)").startswith(b"PK")
-    tab.goto(in_session(served_enrolment, "held", "/fichiers"))
-    sheet = downloaded(tab, "CSV : Les présences, à remplir").decode("utf-8-sig")
-    assert (sheet.count("présence"), sheet.count("absence")) == (1, 2)
-    choose_file(tab, sheet.replace("absence", "absence justifiée", 1), "presences")
-    expect(tab.get_by_role("heading", name="1 changement")).to_be_visible()
-    expect(tab.get_by_role("cell", name="absence justifiée")).to_be_visible()
-    tab.get_by_role("button", name="Enregistrer ces changements").click()
-    is_said(tab, "Les présences sont enregistrées.")
-    expect(tab.get_by_role("radio", name="Absence justifiée").and_(tab.locator(":checked"))).to_have_count(1)
-
-
-def test_candidates_are_ranked_by_a_file(tab: Page, served_enrolment: ServedEnrolment) -> None:
-    tab.goto(in_session(served_enrolment, "decided", "/fichiers"))
-    heading, *lines = downloaded(tab, "CSV : Les candidatures, à classer").decode("utf-8-sig").splitlines()
-    rank = heading.split(";").index("Rang")
-    ranked = [line.split(";") for line in lines]
-    for number, line in enumerate(reversed(ranked), start=1):
-        line[rank] = str(number)
-    choose_file(tab, "\n".join([heading, *map(";".join, ranked)]), "classement")
-    expect(tab.get_by_role("heading", name=f"{len(lines)} changements")).to_be_visible()
-    tab.get_by_role("button", name="Enregistrer ce brouillon").click()
-    is_said(tab, "Le brouillon est enregistré.")
-    ranks = tab.locator("ol.candidates .rank input").evaluate_all("fields => fields.map(it => it.value)")
-    assert ranks == [str(number) for number in range(1, len(lines) + 1)]

@@ -1,13 +1,11 @@
 """The public pages, as a visitor meets them: small screen, keyboard, zoom, dark, and with axe-core's eyes."""
 
 import re
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.conftest import ServedCatalogue, ServedNotifier, new_tab, violations
-from tests.pages.served_catalogue import NEWS
+from tests.browser.conftest import ServedCatalogue, new_tab, violations
 from tests.pages.states_catalogue import PAGES
 
 pytestmark = pytest.mark.browser
@@ -79,35 +77,6 @@ def test_the_filters_are_one_button_on_a_phone_that_says_how_many_are_in_use(pag
     page.goto("/sessions")
     expect(page.get_by_label("Mois")).to_be_visible()
     expect(page.get_by_text("Filtres", exact=True)).to_be_hidden()
-
-
-def test_the_map_is_walked_with_the_keyboard_and_leads_to_each_delegation(page: Page) -> None:
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto("/sessions?vue=carte")
-    tile = page.get_by_role("link", name=re.compile("^Bretagne"))
-    tile.focus()
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(r"delegation=bretagne$"))
-    expect(page.get_by_role("heading", name=re.compile("^[0-9]+ sessions?$"))).to_be_visible()
-
-
-def test_the_way_back_is_short_on_a_phone_and_no_line_of_it_ends_with_its_sign(page: Page) -> None:
-    page.set_viewport_size({"width": 360, "height": 800})
-    page.goto(PAGES["local-event"])
-    trail = page.get_by_role("navigation", name="Fil d’Ariane")
-    box = trail.bounding_box()
-    assert box is not None
-    assert box["height"] < 90  # three lines
-    title = page.get_by_role("heading", level=1).inner_text()
-    assert title not in trail.inner_text()
-    expect(page.get_by_text("Pour s’inscrire :")).to_be_hidden()
-    # The sign begins the entry: it is on the line where the entry's text begins.
-    sign, text = (
-        trail.get_by_role("listitem")
-        .nth(1)
-        .evaluate("one => [one, one.querySelector('a')].map(it => it.getClientRects()[0].bottom)")
-    )
-    assert abs(sign - text) < 10
 
 
 def test_a_page_prints_without_what_is_for_clicking(page: Page) -> None:
@@ -197,12 +166,6 @@ def show_seats(page: Page) -> Locator:
     return stop
 
 
-def test_what_ends_it_stands_below_the_facts_of_the_panel(page: Page) -> None:
-    stop = show_seats(page)
-    assert stop.evaluate("button => button.parentElement.className") == "panel"
-    assert stop.evaluate("button => button.nextElementSibling") is None
-
-
 def test_the_seats_stay_as_they_are_once_nobody_wants_them_up_to_date(page: Page) -> None:
     stop = show_seats(page)
     with page.expect_response("**/places"):
@@ -222,26 +185,3 @@ def test_the_seats_are_kept_up_to_date_for_half_an_hour(page: Page) -> None:
     expect(stop).to_have_count(0)
     page.clock.run_for(600_000)
     assert page.evaluate("looks") == 2
-
-
-def test_who_wants_to_be_told_when_a_session_opens_finds_the_offer_chosen(
-    page: Page, served_notifier: ServedNotifier
-) -> None:
-    def to_the_news(route: Route) -> None:
-        asked = urlsplit(route.request.url)
-        route.fulfill(
-            status=302, headers={"location": f"{served_notifier.url}/courriels/abonnement?{asked.query}"}
-        )
-
-    page.route(f"{NEWS}**", to_the_news)
-    page.goto(PAGES["offer"])
-    page.get_by_role("link", name="Me prévenir quand").click()
-    chosen = page.get_by_role("checkbox").and_(page.locator(":checked"))
-    expect(chosen).to_have_count(1)
-    expect(chosen).to_have_accessible_name(re.compile("IA et territoires"))
-    button = page.get_by_role("button", name="M’abonner").bounding_box()
-    assert button is not None
-    assert button["y"] < 2 * 740, "what one came for is on two screens of a phone"
-    page.get_by_label("Votre adresse électronique").fill("lea@ville.example")
-    page.get_by_role("button", name="M’abonner").click()
-    expect(page.get_by_text("Il reste à confirmer").first).to_be_visible()

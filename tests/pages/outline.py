@@ -32,6 +32,7 @@ _RANDOM = (
     (re.compile(r"(?<=/)\.?[\w-]{30,}\.[\w-]{30,}"), "‹token›"),
     (re.compile(r"\b[0-9a-f]{16,64}\b"), "‹hash›"),
     (re.compile(r"(?<=numéro )[0-9a-f]{8}(?!-)|(?<=abonnement )[0-9a-f]{8}"), "‹number›"),
+    (re.compile(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"), "‹reference›"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b(?!Z)"), "‹time›"),
     (re.compile(r"(?<=répondu en )\d+ m?s"), "‹time›"),
     (re.compile(r"(?<=v1,)[\w+/]{43}="), "‹signature›"),
@@ -42,10 +43,11 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def stable(text: str) -> str:
     """Put words in the place of what is random; ids are numbered as they come."""
+    ids: dict[str, str] = {}
+    text = _ID.sub(lambda found: ids.setdefault(found[0], f"‹id {len(ids) + 1}›"), text)
     for pattern, word in _RANDOM:
         text = pattern.sub(word, text)
-    ids: dict[str, str] = {}
-    return _ID.sub(lambda found: ids.setdefault(found[0], f"‹id {len(ids) + 1}›"), text)
+    return text
 
 
 def head(page: Element) -> list[str]:

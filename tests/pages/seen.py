@@ -28,6 +28,7 @@ def of_enrolment(known: Any) -> dict[str, States]:
     return {
         "enrolment/before": states_enrolment.before_a_session(known),
         "enrolment/after": states_enrolment.from_its_day_on(known),
+        "enrolment/links": states_enrolment.by_link(known),
     }
 
 

@@ -17,11 +17,13 @@ from services.enrolment.app import compose
 from services.enrolment.rules.requests import SeatRequest
 from services.enrolment.service import bespoke_tasks
 from services.enrolment.settings import Settings
+from services.enrolment.store import new_addresses
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
+from shared.events.enrolment import NewAddressGiven
 from shared.events.vocabulary import Agent
-from shared.web.links import Purpose
+from shared.web.links import Links, Purpose
 from tests.conftest import settings_of
 from tests.integration.enrolment.bespoke import answered, requested
 from tests.integration.enrolment.conftest import INTAKE_KEY, Front
@@ -39,6 +41,12 @@ NAMES = (
 )  # fmt: skip
 
 WHO_LEAVES = an_agent("A-leaves")
+WHO_IS_OFFERED_A_SEAT = an_agent("A-offered", given_name="Inès", family_name="Benali")
+TRAINER = UUID(int=3)
+NEW_ADDRESS = UUID(int=4)
+"""The request that is asked whether it has the agent's new address."""
+OWN_CODE, ANOTHER_CODE = "AAAAAAAAA5", "AAAAAAAAA2"
+"""Codes of certificates in the session that is held: of the agent above, and of another."""
 LONG = "Anticonstitutionnellement" * 4
 
 NEW, TAKEN_ON = UUID(int=1), UUID(int=2)
@@ -60,11 +68,10 @@ CHANGES = {
 
 @dataclass
 class KnownEnrolments:
-    """The sessions by their situation, and a link of a letter."""
+    """The sessions by their situation, and the links of letters by what they open."""
 
     sessions: dict[str, UUID]
-    withdrawal: str
-    """The address of the page by which somebody leaves the session that is online."""
+    links: dict[str, str]
 
 
 class Agents:
@@ -107,7 +114,12 @@ async def fill(database: Database) -> dict[str, UUID]:
 
     sessions = {
         "full": session(
-            capacity=6, waiting_list="offer", venue="Hôtel de ville, 35000 Rennes", questions=asked, **by_day
+            capacity=6,
+            waiting_list="offer",
+            trainer_ids=[TRAINER],
+            venue="Hôtel de ville, 35000 Rennes",
+            questions=asked,
+            **by_day,
         ),
         "ranking": session(
             format="inet",
@@ -140,13 +152,14 @@ async def fill(database: Database) -> dict[str, UUID]:
         )
 
     first = people(12)
+    first[6] = WHO_IS_OFFERED_A_SEAT
     await enrol("full", *first)
     await front.withdraw(sessions["full"], first[1])
     await enrol("ranking", *people(5))
-    await enrol("approval", *people(2))
-    await enrol("minimum", *people(4))
+    await enrol("approval", *people(2), WHO_IS_OFFERED_A_SEAT)
+    await enrol("minimum", *people(4), WHO_IS_OFFERED_A_SEAT)
     await enrol("past", *people(9))
-    await enrol("held", *people(3))
+    await enrol("held", *people(3), WHO_IS_OFFERED_A_SEAT)
     await enrol("decided", *people(3))
     await enrol("online", WHO_LEAVES)
     employer = {"siret": "21350238800019", "name": "Syndicat" * 12, "delegation": "bretagne"}
@@ -163,6 +176,21 @@ async def fill(database: Database) -> dict[str, UUID]:
                 ),
                 {"id": sessions[situation].session_id},
             )
+        codes = (
+            "INSERT INTO certificate "
+            "SELECT enrolment_id, 'AAAAAAAAA' || (1 + row_number() OVER (ORDER BY agent_id)) "
+            "FROM enrolment WHERE session_id = :id"
+        )
+        await tx.execute(text(codes), {"id": sessions["held"].session_id})
+        offered = "SELECT enrolment_id FROM enrolment WHERE agent_id = :agent LIMIT 1"
+        given = NewAddressGiven(
+            request_id=NEW_ADDRESS,
+            enrolment_id=await tx.scalar(text(offered), {"agent": WHO_IS_OFFERED_A_SEAT.agent_id}),
+            agent=WHO_IS_OFFERED_A_SEAT,
+            new_address="nouvelle@ville.example",
+            given_at=now,
+        )
+        await new_addresses.keep(tx, given)
         await bespoke_tasks.record_progress(
             tx,
             [
@@ -174,16 +202,22 @@ async def fill(database: Database) -> dict[str, UUID]:
     return {situation: session.session_id for situation, session in sessions.items()}
 
 
-async def withdrawal_link(database: Database, settings: Settings) -> str:
-    """What a letter leads to: the page by which its reader gives up a seat."""
-    assert settings.links is not None
-    async with database.quiet_transaction() as tx:
-        found = await tx.scalar(
-            text("SELECT enrolment_id FROM enrolment WHERE agent_id = :id"), {"id": WHO_LEAVES.agent_id}
-        )
-    mark = settings.links.mark(WHO_LEAVES.email)
+async def links_of(database: Database, links: Links, sessions: dict[str, UUID]) -> dict[str, str]:
+    """What letters lead to."""
     until = clock.now() + timedelta(days=30)
-    return settings.links.to_agent(Purpose.WITHDRAW, found, mark, until=until)
+
+    async def link(purpose: Purpose, agent: Agent, situation: str) -> str:
+        query = text("SELECT enrolment_id FROM enrolment WHERE agent_id = :agent AND session_id = :session")
+        found = await tx.scalar(query, {"agent": agent.agent_id, "session": sessions[situation]})
+        return links.to_agent(purpose, found, links.mark(agent.email), until=until)
+
+    async with database.quiet_transaction() as tx:
+        return {
+            "withdrawal": await link(Purpose.WITHDRAW, WHO_LEAVES, "online"),
+            "enrolments": await link(Purpose.ENROLMENTS, WHO_IS_OFFERED_A_SEAT, "held"),
+            "roster": links.to_trainer(TRAINER, sessions["full"], until),
+            "new address": links.confirm_address(str(NEW_ADDRESS), "nouvelle@ville.example", until),
+        }
 
 
 @asynccontextmanager
@@ -201,8 +235,9 @@ async def enrolment(url: str, folder: Path, address: str) -> AsyncIterator[tuple
         | {"api_tokens_file": tokens_file, "intake_signing_key": INTAKE_KEY, "link_signing_key": "k" * 32}
     )
     process = compose(settings)
+    assert settings.links is not None
     sessions = await fill(process.database)
-    yield process.api, KnownEnrolments(sessions, await withdrawal_link(process.database, settings))
+    yield process.api, KnownEnrolments(sessions, await links_of(process.database, settings.links, sessions))
     await process.database.close()
 
 

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from shared.web.links import ARRIVAL
-from tests.pages.served_enrolment import ADMIN_TOKEN, TOKEN, KnownEnrolments
+from shared.events.reasons import Reason
+from shared.web.links import ARRIVAL, Purpose
+from tests.pages.served_enrolment import ADMIN_TOKEN, ANOTHER_CODE, OWN_CODE, TOKEN, KnownEnrolments
 from tests.pages.slow_time import MOMENT
 from tests.pages.states import (
     States,
@@ -258,7 +259,6 @@ def from_its_day_on(known: KnownEnrolments) -> States:
         "missing": (f"{MANAGE}/sessions/{SESSION}", []),
         "a certificate": ("/attestations", []),
         "a certificate, mistake": (None, [fill("Code de vérification", "x"), press("Vérifier")]),
-        "leaving": (known.withdrawal, []),
         "logged in too late": (
             f"{at['full']}/messages",
             [
@@ -272,4 +272,56 @@ def from_its_day_on(known: KnownEnrolments) -> States:
             [log_in("/inscriptions/exploitation", ADMIN_TOKEN)],
         ),
         "no incident": ("/inscriptions/exploitation/incidents", []),
+    }
+
+
+def mark_attendance(*marks: str) -> Step:
+    """Mark the persons of the list, in this order."""
+
+    def step(visitor: Visitor) -> None:
+        for row, mark in zip(visitor.all("fieldset"), marks, strict=True):
+            visitor.check(next(field for field in row.iter("input") if field.get("value") == mark))
+
+    return step
+
+
+def by_link(known: KnownEnrolments) -> States:
+    """What agents, trainers and anybody come to; last of all, since agents answer for themselves."""
+    links = known.links
+    return {
+        "attendance, recorded": (
+            None,
+            [
+                log_in(MANAGE, TOKEN),
+                go(f"{MANAGE}/sessions/{known.sessions['held']}/presence"),
+                mark_attendance("attended", "absent", "attended", "absent_justified"),
+                press("Enregistrer les présences", -1),
+            ],
+        ),
+        "withdrawal": (links["withdrawal"], []),
+        "withdrawn": (None, [press("Oui, je me désiste")]),
+        "withdrawn already": (links["withdrawal"], []),
+        "my enrolments": (links["enrolments"], []),
+        "an offer": (None, [follow("Répondre à la proposition")]),
+        "an offer, taken": (None, [press("Oui, j’accepte")]),
+        "another session": (links["enrolments"], [follow("Changer de session")]),
+        "another session, which asks": (None, [press("Prendre une place ici : Quimper")]),
+        "another session, taken": (None, [press("Prendre une place ici")]),
+        "my enrolments, after": (links["enrolments"], []),
+        "another address": (None, [follow("adresse")]),
+        "another address, mistake": (None, [press("Envoyer le courriel")]),
+        "a new address": (links["new address"], []),
+        "a new address, confirmed": (None, [press("Oui, c’est mon adresse")]),
+        "a link that is forged": (f"{Purpose.OFFER.value}/x", []),
+        "a roster for a trainer": (links["roster"], []),
+        "a certificate, valid": (
+            "/attestations",
+            [fill("Code de vérification", OWN_CODE), press("Vérifier")],
+        ),
+        "a certificate, withdrawn": (
+            "/attestations",
+            [fill("Code de vérification", ANOTHER_CODE), press("Vérifier")],
+        ),
+        "a problem of the API": ("/problems/wrong_partition", []),
+        "a reason of a refusal": (f"/problems/{Reason.DEADLINE_PASSED.value}", []),
     }
