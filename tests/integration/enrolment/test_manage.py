@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from shared import clock
 from shared.database import Database
 from shared.events.vocabulary import Status
 from shared.web import french
@@ -39,48 +38,6 @@ async def test_a_title_is_escaped_once(front: Front, organiser: OrganiserClient)
     await front.publish(open_now(title="L'IA & nous : <b>débuter</b>"))
     page = (await organiser.get(MANAGE)).text
     assert "L&#39;IA &amp; nous\N{NO-BREAK SPACE}: &lt;b&gt;débuter&lt;/b&gt;" in page
-
-
-async def test_a_session_is_shown_with_its_seats_and_who_waits(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session = open_now(capacity=2)
-    await front.publish(session)
-    await front.enrol(session, *(an_agent() for _ in range(5)))
-    start = await organiser.get(MANAGE)
-    for shown in (start, await organiser.get(page_of(session))):
-        assert shown.text.count('<svg class="meter"') == 1
-    assert "/gestion?etat=draft" in start.text
-    page = text_of(start)
-    assert "2 inscriptions sur 2 places, 3 personnes en attente." in page
-    assert "Vous n’avez rien à faire" in page
-    assert "Inscriptions ouvertes" in page
-
-
-async def test_a_session_is_shown_with_the_next_date_that_counts_for_who_enrols(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    now, day = clock.now(), timedelta(days=1)
-    starts = {"starts_at": now + 20 * day}
-    opening = open_now(
-        venue="Angers", enrolment_opens_at=now + 2 * day, enrolment_closes_at=now + 9 * day, **starts
-    )
-    closing = open_now(venue="Brest", enrolment_closes_at=now + 3 * day, **starts)
-    closed = open_now(venue="Vannes", enrolment_closes_at=now - 4 * day, **starts)
-    await front.publish(opening, closing, closed)
-    page = text_of(await organiser.get(MANAGE))
-    opens_on, closed_on = (
-        french.local_day(moment, session.timezone)
-        for session, moment in ((opening, opening.enrolment_opens_at), (closed, closed.enrolment_closes_at))
-    )
-    until = french.deadline(closing.enrolment_closes_at, closing.timezone)
-    left = french.days_until(closing.enrolment_closes_at, now, closing.timezone)
-    for said in (
-        f"Les inscriptions ouvrent le {opens_on}.",
-        f"Inscriptions jusqu’au {until} ({left}).",
-        f"Inscriptions closes depuis le {closed_on}.",
-    ):
-        assert page.count(" ".join(said.split())) == 1, said
 
 
 async def test_a_session_that_is_cancelled_takes_nobody_and_nobody_leaves_it(

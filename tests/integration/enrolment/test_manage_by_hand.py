@@ -184,19 +184,6 @@ async def test_what_is_wrong_stands_beside_its_field_and_nobody_is_enrolled(
     assert await rows("SELECT 1 FROM enrolment") == []
 
 
-async def test_all_that_is_wrong_is_said_at_once_and_in_the_title(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session = open_now(questions=[a_question("repas", "choice", required=True)])
-    await front.publish(session)
-    answer = await send(organiser, page_of(session, "/ajout"), **PERSON | {"email": "anne"})
-    assert "<title>Erreur –" in answer.text
-    for field in ("email", "question-repas"):
-        assert f'<a href="#{field}">' in answer.text, field
-    right = await send(organiser, page_of(session, "/ajout"), **PERSON)
-    assert "<title>Erreur –" in right.text
-
-
 async def test_the_questions_of_a_session_are_asked(front: Front, organiser: OrganiserClient) -> None:
     session = open_now(questions=[a_question("repas", "choice", required=True)])
     await front.publish(session)

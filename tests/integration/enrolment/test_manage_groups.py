@@ -49,11 +49,3 @@ async def test_that_some_of_the_groups_are_left_out_is_said(
         monkeypatch.setattr("services.enrolment.pages.manage.roster.TOGETHER", most)
         page = text_of(await organiser.get(page_of(session, "/groupes")))
         assert ("dans les plus anciens, certaines manquent" in page) == is_said, most
-
-
-async def test_a_session_without_groups_says_so(front: Front, organiser: OrganiserClient) -> None:
-    session = open_now()
-    await front.publish(session)
-    await front.enrol(session, an_agent())
-    page = text_of(await organiser.get(page_of(session, "/groupes")))
-    assert "Aucun groupe ni aucune liste n’a été reçu." in page

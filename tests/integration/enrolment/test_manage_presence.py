@@ -116,16 +116,6 @@ async def test_one_button_chooses_for_all_for_whom_nothing_is_recorded_noted_or_
     assert await front.states(session, *others) == ["enrolled"] * 3  # nothing is recorded yet
 
 
-async def test_before_its_start_a_seance_leaves_nothing_to_choose(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, _, _ = await running(front, starts_at=datetime.now(UTC) + timedelta(hours=1))
-    page = await organiser.get(page_of(session, "/presence"))
-    assert "Les arrivées se pointent avant." in text_of(page)
-    assert 'type="radio"' not in page.text
-    assert "<p><button>Enregistrer les présences</button></p>" not in page.text
-
-
 async def test_each_seance_that_lacks_somebodys_attendance_is_marked(
     front: Front, organiser: OrganiserClient
 ) -> None:

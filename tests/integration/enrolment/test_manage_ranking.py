@@ -191,26 +191,6 @@ async def test_everybody_is_decided_about_also_who_came_meanwhile(
     assert await front.states(session, late) == ["pending_selection"]
 
 
-async def test_what_is_no_rank_is_said_beside_it(front: Front, organiser: OrganiserClient) -> None:
-    session, _, ids = await applied(front)
-    wrong = await send(organiser, page_of(session, "/candidatures"), **{f"rang-{ids[0]}": "premier"})
-    assert wrong.status_code == 422
-    assert f'id="rang-{ids[0]}-erreur">Indiquez un rang' in wrong.text, wrong.text[
-        wrong.text.find("autofocus") :
-    ][:900]
-
-
-async def test_who_waits_for_an_employer_is_listed_with_the_close(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, agent = open_now(approval="employer"), an_agent()
-    await front.publish(session)
-    await front.enrol(session, agent)
-    page = text_of(await organiser.get(page_of(session, "/candidatures")))
-    assert "Accords attendus" in page
-    assert "Durand Zoé" in page
-
-
 async def test_that_more_wait_for_their_employer_is_said_with_where_all_are(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,17 +31,6 @@ from tests.integration.enrolment.organising import CORSE
 from tests.support.builders import a_question, an_agent, open_now
 
 
-async def test_the_roster_names_everybody_with_state_place_and_answers(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, _ = await full(front)
-    page = text_of(await organiser.get(page_of(session)))
-    assert all(name in page for name in ("Durand Zoé", "Le Goff Loïc", "Martin Élise", "Bernard Yann"))
-    assert page.index("Durand Zoé") < page.index("Martin Élise") < page.index("Bernard Yann")
-    assert "1re de la liste" in page
-    assert "2e de la liste" in page
-
-
 async def test_the_roster_has_the_answers_of_each(front: Front, organiser: OrganiserClient) -> None:
     session = open_now(questions=[a_question("repas", "choice"), a_question("parking")])
     await front.publish(session)
@@ -311,18 +300,6 @@ async def test_each_look_at_people_is_recorded(
     ]
 
 
-async def test_the_line_shows_who_is_offered_a_seat_and_who_waits_in_order(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, (first, *_) = await full(front, waiting_list="offer")
-    await front.withdraw(session, first)
-    offered, _, waiting = text_of(await organiser.get(page_of(session, "/attente"))).partition(
-        "L’ordre est celui"
-    )
-    assert "Martin Élise" in offered
-    assert "Bernard Yann" in waiting
-
-
 async def test_the_line_leads_on_from_a_page_that_has_offers_alone(
     front: Front, organiser: OrganiserClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,15 +310,3 @@ async def test_the_line_leads_on_from_a_page_that_has_offers_alone(
     assert "Personne n’est sur la liste d’attente." not in text_of(page)
     (address,) = re.findall(r'rel="next" href="([^"]+)"', page.text)
     assert "Bernard Yann" in text_of(await organiser.get(address))
-
-
-async def test_the_history_tells_the_last_changes_and_who_made_them(
-    front: Front, organiser: OrganiserClient
-) -> None:
-    session, agents = await full(front)
-    path = await person_page(front, session, agents[0])
-    await send(organiser, path, f"{path}/desistement", by="agent")
-    page = text_of(await organiser.get(page_of(session, "/historique")))
-    assert "Martin Élise · Place libérée" in page
-    assert "Durand Zoé · Désistement à la demande de l’agente ou de l’agent " in page
-    assert "advisor-bretagne" in page

@@ -355,21 +355,6 @@ async def moved(
     return await ask("POST", f"/api/v1/enrolments/{enrolment_id}/move", by=by, json=body)
 
 
-async def test_an_organiser_moves_an_agent_and_is_kept_as_the_author(
-    front: Front, ask: Ask, rows: SelectRows
-) -> None:
-    here, there = open_now(), open_now()
-    [agent] = agents(1)
-    await front.publish(here, there)
-    await front.enrol(here, agent)
-    seat = (await front.of(here, agent)).enrolment_id
-    entry = (await moved(ask, seat, there.session_id)).json()
-    assert (entry["state"], entry["version"], entry["agent"]["agent_id"]) == ("enrolled", 1, agent.agent_id)
-    assert await front.states(here, agent) == ["withdrawn"]
-    [change] = await rows("SELECT cause, facts FROM enrolment_change")
-    assert (change.cause, change.facts["author"]) == ("moved", "advisor-bretagne")
-
-
 async def test_an_organiser_gives_the_answers_that_the_other_session_needs(
     front: Front, ask: Ask, rows: SelectRows
 ) -> None:
