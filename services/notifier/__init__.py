@@ -1,5 +1,5 @@
-"""The notifier: every mail, what was sent to whom, when, and what is still to send.
+"""The notifier: writes letters, sends each once, and knows what became of it.
 
-It decides nothing about seats: it listens to what was decided and tells people, once. The queue
-(``delivery``) is the only way to the relay.
+It decides nothing about seats. It hears what was decided and tells people. Only ``delivery`` talks to the
+relay.
 """

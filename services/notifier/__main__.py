@@ -42,8 +42,6 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
 ) -> None:
-    """Print a line for each mail."""
-
     async def find(process: Process) -> tuple[list[MailRow], dict[MailState, int]]:
         async with process.database.quiet_transaction() as tx:
             found = await mails.find(
@@ -64,8 +62,6 @@ def list_(
 
 @mail_commands.command("show", help="One mail, whole, and what was decided about it: it holds personal data.")
 def show(mail_id: UUID) -> None:
-    """Print everything that is known of one mail but its text."""
-
     async def find(process: Process) -> MailDetails | None:
         async with process.database.quiet_transaction() as tx:
             return await mails.show(tx, mail_id, Reading.by_command(getpass.getuser()))
@@ -99,7 +95,6 @@ _SHOWN = {
     "bounced_at": "bounced_at",
     "bounce_status": "bounce_status",
 }
-"""What is printed of a mail, and the column that it is in."""
 
 
 @mail_commands.command(
@@ -121,7 +116,6 @@ def resolve(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """Store an operator's decision."""
     if sent == resend:
         stop("Say what became of it: --sent or --resend.", 2)
     if mail_id is not None and state is None and code is None:
@@ -150,7 +144,6 @@ def reconcile(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """Read what was published of mails, and the relay's log, and mark what they say."""
     logged = message_ids_in(relay_log.read_text(errors="replace")) if relay_log is not None else {}
     if relay_log is not None and not logged:
         stop(
@@ -180,7 +173,6 @@ def dns(
     selector: Annotated[str, typer.Option(help="The name of the relay's DKIM key.")] = "parcours",
     reports: Annotated[str | None, typer.Option(help="The mailbox that DMARC's reports go to.")] = None,
 ) -> None:
-    """Print the records as lines of a zone file, then what follows from the settings."""
     settings = load(Settings)
     for record in sender_dns.records(settings, selector, reports):
         typer.echo(f"; {record.purpose}\n{record}")
@@ -219,7 +211,7 @@ def resend(
         str, typer.Option("--by", help="Who decides; for the audit.", default_factory=getpass.getuser)
     ],
 ) -> None:
-    """Queue a copy with a key and a Message-ID of its own; an ambiguous mail is sent again itself."""
+    """The copy has a key and a Message-ID of its own. An ambiguous mail is itself sent again."""
 
     async def again(process: Process) -> UUID | None:
         async with process.database.transaction() as tx:
@@ -233,7 +225,7 @@ def resend(
 
 @returned.command("take", help="Take one message to the return path from standard input, as a pipe gives it.")
 def take_returned() -> None:
-    """For Postfix or another relay: a temporary failure (75) makes it come again."""
+    """Exit status 75 tells the relay to hand the message in again."""
     raw = sys.stdin.buffer.read(LARGEST)
     path = load(Settings).return_path
     if path is None:
@@ -253,8 +245,6 @@ def take_returned() -> None:
 
 @returned.command("suppressed", help="Addresses that are written to no more, by the mail that came back.")
 def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
-    """Print a line for each."""
-
     async def find(process: Process) -> list[Suppression]:
         async with process.database.quiet_transaction() as tx:
             return await bounces.suppressions(tx, limit=limit)
@@ -269,8 +259,6 @@ def list_suppressed(limit: Annotated[int, typer.Option(min=1)] = 50) -> None:
 
 @returned.command("lift", help="Write to an address again.")
 def lift(address: str) -> None:
-    """Take an address off the list."""
-
     async def forgive(process: Process) -> bool:
         async with process.database.transaction() as tx:
             return await bounces.lift(tx, address)
@@ -282,8 +270,6 @@ def lift(address: str) -> None:
 
 @digests.command("resume", help="Write the digest again to who has ended it, where the settings name them.")
 def resume_digest(organiser: str, address: str) -> None:
-    """Take an address off the list of those who want the digest of this organiser no more."""
-
     async def resume(process: Process) -> bool:
         async with process.database.transaction() as tx:
             return await organisers.resume_digest(tx, organiser, address)
@@ -294,7 +280,7 @@ def resume_digest(organiser: str, address: str) -> None:
 
 
 def _line(row: MailRow) -> str:
-    """Identifiers only: a list may end up in a ticket."""
+    """A line of the list. It has identifiers only, since lists are pasted into tickets."""
     return "\t".join(
         [
             str(row.mail_id),

@@ -1,4 +1,4 @@
-"""HTTP in: what was sent to an agent and what became of it, for support staff."""
+"""HTTP API for support staff: the mails of an agent and what became of them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.notifier.letters import Standing
+from services.notifier.letters import EnrolmentState
 from services.notifier.render import Renderer
 from services.notifier.service import mails as mails_service
 from services.notifier.service import notices
@@ -37,7 +37,7 @@ Organiser = Annotated[
 
 
 class MessageDraft(BaseModel):
-    """What an organiser means to write to who is in a session."""
+    """A message that an organiser writes to the participants of a session."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class MessageDraft(BaseModel):
 
 
 class LetterPreview(BaseModel):
-    """A letter as its reader would have it now. Its links lead nowhere."""
+    """The letter as its reader would receive it now. Its links open nothing."""
 
     subject: str
     text: str
@@ -55,7 +55,7 @@ class LetterPreview(BaseModel):
 
 
 class MailItem(BaseModel):
-    """A mail and what has become of it; never its address or text."""
+    """A mail and its state. It never has the address or the text."""
 
     mail_id: UUID
     cause_id: UUID = Field(description="The ce_id of the event that called for it.")
@@ -79,7 +79,7 @@ class MailItem(BaseModel):
 
 
 class MailDecision(BaseModel):
-    """What somebody decided about a mail."""
+    """A decision of an operator about a mail."""
 
     at: datetime
     actor: str
@@ -87,26 +87,26 @@ class MailDecision(BaseModel):
 
 
 class MailDetail(MailItem):
-    """A mail, and what was decided about it."""
+    """A mail, with the decisions about it."""
 
     decisions: list[MailDecision]
 
 
 class MailResent(BaseModel):
-    """The new mail. It is superseded, not sent, if what it says is not so any more."""
+    """The new mail. It becomes ``superseded`` instead of ``sent`` if its text is no longer true."""
 
     mail_id: UUID
 
 
 class MailPage(BaseModel):
-    """Mails, newest first. ``next`` is the cursor of the next page, null at the end."""
+    """Mails, newest first. ``next`` is the cursor of the next page; null on the last page."""
 
     items: list[MailItem]
     next: str | None
 
 
 class MailSearch(BaseModel):
-    """Which mails to list. In a body, since an agent's id in a URL would stay in the logs of proxies."""
+    """Criteria for mails. They travel in the body because URLs stay in the logs of proxies."""
 
     model_config = ConfigDict(extra="forbid")
     agent_id: mails_service.Searched | None = Field(
@@ -123,7 +123,7 @@ class MailSearch(BaseModel):
 
 
 class MailCounts(BaseModel):
-    """How many mails are in each state."""
+    """The number of mails in each state."""
 
     states: dict[MailState, int]
 
@@ -166,14 +166,13 @@ _EXAMPLES: dict[str, Any] = {
     },
     "MailResent": {"mail_id": "c0a8f3d1-7b52-4e8e-9d34-5a6b7c8d9e0f"},
 }
-"""By the names of their schemas; a test checks each against its own."""
+"""By the name of the schema."""
 
 
 router = APIRouter(prefix="/api/v1", route_class=TokenFirst, responses=PROBLEMS)
 
 
 def build(database: Database, tokens: Tokens, guard: Guard, renderer: Renderer) -> FastAPI:
-    """The API over one database. ``renderer`` writes letters whose links open nothing."""
     api = new_api(
         "notifier",
         "Mails: what was sent to whom, when, and what is still to send.",
@@ -200,7 +199,7 @@ async def mails(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     purpose: PurposeHeader = None,
 ) -> MailPage:
-    """Newest first."""
+    """The newest mail comes first."""
     if agent_id is not None:
         raise Problem(
             400,
@@ -215,13 +214,12 @@ async def mails(
 async def search(
     database: NotifierDatabase, staff: Staff, search: MailSearch, purpose: PurposeHeader = None
 ) -> MailPage:
-    """Newest first."""
+    """The newest mail comes first."""
     return await _found(database, search, reading_of(staff, purpose))
 
 
 @router.get("/mails/counts", tags=["mails"], summary="How many mails are in each state")
 async def counts(database: NotifierDatabase, _staff: Staff) -> MailCounts:
-    """All of them, whenever they were written."""
     async with database.quiet_transaction() as tx:
         return MailCounts(states=await mails_service.counts(tx))
 
@@ -230,7 +228,7 @@ async def counts(database: NotifierDatabase, _staff: Staff) -> MailCounts:
 async def mail(
     database: NotifierDatabase, staff: Staff, mail_id: UUID, purpose: PurposeHeader = None
 ) -> MailDetail:
-    """Without its address and its text."""
+    """The answer has neither the address nor the text."""
     reading = reading_of(staff, purpose)
     async with database.quiet_transaction() as tx:
         shown = await mails_service.show(tx, mail_id, reading)
@@ -247,7 +245,7 @@ async def mail(
     summary="Send a letter once more on purpose, as a new mail",
 )
 async def resend(database: NotifierDatabase, staff: Staff, request: Request, mail_id: UUID) -> MailResent:
-    """Only a mail that has come to an end. An ambiguous one is sent again itself, under its own id."""
+    """Only a mail that has ended can be sent again. An ambiguous mail keeps its id."""
     guard: Guard = request.app.state.guard
     await guard.take(request, "resend", mails_service.RESENDS, staff.name)
     async with database.transaction() as tx:
@@ -273,7 +271,7 @@ async def preview(
     *,
     draft: MessageDraft,
 ) -> LetterPreview:
-    """As its reader would have it now."""
+    """The letter is written as its reader would receive it now."""
     async with database.quiet_transaction() as tx:
         letter = await notices.preview(
             tx,
@@ -281,7 +279,7 @@ async def preview(
             organiser,
             text=draft.text,
             link=draft.link,
-            standing=Standing(draft.reader),
+            state=EnrolmentState(draft.reader),
         )
     if letter is None:
         raise Problem(404, "Not found", f"There is no session {session_id}, or it is not yours.")

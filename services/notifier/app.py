@@ -1,4 +1,4 @@
-"""Composition root of the notifier: settings to database, broker, relay, HTTP, jobs and queue."""
+"""Composition root of the notifier."""
 
 import asyncio
 import secrets
@@ -37,7 +37,6 @@ REVISIONS = Path(__file__).parent / "migrations"
 
 
 def compose(settings: Settings) -> Process:
-    """Wire the service. Connects to nothing."""
     registry = PortalsFile(settings.portals_file, trial=settings.parcours_trial)
     database = Database(
         settings.database_url, application_name="notifier", info={ADDRESS_KEY: settings.address_key}
@@ -126,7 +125,7 @@ def compose(settings: Settings) -> Process:
 
 
 async def _deliver(settings: Settings, database: Database, stopping: asyncio.Event) -> None:
-    """Send mails, once it is known that this database has not forgotten any."""
+    """Send mails once it is certain that the database has not forgotten any."""
     await restores.wait_until_reconciled(database, settings, stopping)
     if not stopping.is_set():
         await deliverer(settings, database).run(stopping)
@@ -143,12 +142,12 @@ def _sender(settings: Settings) -> Sender:
 
 
 def _links_to_nowhere() -> Links:
-    """Links as letters have them, signed with a key that nothing else knows: they open nothing."""
+    """Links signed with a key that nothing else knows, so that they open nothing."""
     return Links([secrets.token_hex(32)], dict.fromkeys(Purpose, "https://lien-masque.invalid"))
 
 
 def deliverer(settings: Settings, database: Database) -> Deliverer:
-    """The queue's way out, with as many workers as connections."""
+    """One worker for each connection to the relay."""
     sender = _sender(settings)
     return Deliverer(
         database,
@@ -162,7 +161,6 @@ def deliverer(settings: Settings, database: Database) -> Deliverer:
 
 
 def eraser(database: Database, registry: PortalsFile, address_key: bytes) -> Eraser:
-    """How this service forgets an agent."""
     return Eraser(
         database=database,
         router=handlers.router,

@@ -1,4 +1,4 @@
-"""Kafka in: what the catalogue says of its sessions and replays, what was decided about whom."""
+"""Kafka handlers: sessions and resources of the catalogue, decisions of enrolment, requests of portals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeGuard
@@ -34,48 +34,44 @@ router = Router("notifier")
 
 @router.subscriber(Topic.CATALOGUE_SESSIONS)
 async def on_sessions(tx: Tx, received: list[Received[SessionState]]) -> None:
-    """Keep the sessions; write what changed to the enrolled, and schedule what is to come."""
-    await sessions.update(tx, received, clock.now())
+    """Store sessions, and plan the letters about them."""
+    await sessions.process(tx, received, clock.now())
 
 
 @router.subscriber(Topic.ENROLMENT_DECISIONS, awaited=True)
 async def on_decisions(
     tx: Tx, received: list[Received[Decision | AgentDetailsCorrected | NewAddressGiven]]
 ) -> None:
-    """Queue the letters that decisions call for, now and later; correct what they say of agents."""
-    await enrolments.take_over(tx, received, clock.now())
-    await timeline.keep(tx, received)
+    """Store the state of each enrolment, and queue its letters. Correct addresses and names."""
+    await enrolments.process(tx, received, clock.now())
+    await timeline.process(tx, received)
 
 
 @router.subscriber(Topic.CATALOGUE_RESOURCES)
 async def on_resources(tx: Tx, received: list[Received[ResourceEvent]]) -> None:
-    """Write to everyone enrolled in a session whose recording is open, and to who follows such things.
-
-    About what was withdrawn nobody is written to any more.
-    """
-    await news.announce(tx, received, clock.now())
+    """Announce replays and resources. Stop what announces a withdrawn one."""
+    await news.process(tx, received, clock.now())
 
 
 @router.subscriber(Topic.CATALOGUE_BESPOKE)
 async def on_answers(tx: Tx, received: list[Received[BespokeNews]]) -> None:
-    """Write to the officers who asked for training of their own: that it is received, and the answers."""
-    await bespoke.write(tx, received)
+    """Write to the officers who requested bespoke training."""
+    await bespoke.process(tx, received)
 
 
 @router.subscriber(Topic.CATALOGUE_TRAINERS)
 async def on_trainers(tx: Tx, received: list[Received[SessionTrainersChanged]]) -> None:
-    """Keep who speaks or teaches in the sessions."""
-    await trainers.take_over(tx, received)
+    await trainers.process(tx, received)
 
 
 Organisers = Annotated[Mapping[str, Sequence[str]], FromContext("organisers")]
-"""A handler's parameter: the addresses of the staff to write to, by organiser. From ``app.py``."""
+"""The addresses of the staff to write to, by organiser. They come from ``app.py``."""
 
 
 @router.subscriber(Topic.ENROLMENT_NOTICES)
 async def on_notices(tx: Tx, organisers: Organisers, received: list[Received[NoticeEvent]]) -> None:
-    """Write to the organisers whose decision is awaited, and what they write to who is in a session."""
-    await notices.write(tx, received, organisers)
+    """Write to organisers, and write their messages to participants."""
+    await notices.process(tx, received, organisers)
 
 
 AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.AgentErasureRequested
@@ -83,10 +79,10 @@ AgentRequest = portal.SubscriptionChanged | portal.AgentCorrected | portal.Agent
 
 @router.subscriber(Topic.PORTAL_AGENTS, accepts=True)
 async def on_agents(tx: Tx, received: list[Received[AgentRequest]]) -> None:
-    """Keep what agents want news of, and where, in the order in which they said so; and whom to forget."""
+    """Store subscriptions and corrections in order, and requests to erase an agent."""
     of_subscribers = [request for request in received if _is_of_subscriber(request)]
-    await subscriptions.take_over(tx, of_subscribers)
-    await timeline.keep(tx, of_subscribers)
+    await subscriptions.process(tx, of_subscribers)
+    await timeline.process(tx, of_subscribers)
     await erasure.keep_requests(tx, received)
 
 
@@ -98,8 +94,8 @@ def _is_of_subscriber(
 
 @router.subscriber(Topic.AGENTS_ERASED)
 async def on_erased(tx: Tx, received: list[Received[AgentErased]]) -> None:
-    """Keep which services have forgotten an agent: letters are erased after the enrolments."""
-    await erasures.record(tx, [record.event for record in received])
+    """Store which services have erased an agent. Letters are erased after the enrolments."""
+    await erasures.process(tx, received)
 
 
 async def _restore(tx: Transaction, latest: Latest) -> None:

@@ -1,4 +1,4 @@
-"""Time in: fan-outs, leases that have run out, mails that came back, the figures of the queue."""
+"""Jobs: fan-outs, expired leases, returned mails, metrics of the queue."""
 
 import asyncio
 import imaplib
@@ -22,7 +22,7 @@ from shared.process.jobs import Job
 SLICE = 1_000
 """Agents in one transaction of a fan-out."""
 REST = 3
-"""A fan-out rests so many times as long as its slice took, half a second at most: answers keep moving."""
+"""A fan-out rests this many times as long as its slice took, so that answers are not delayed."""
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,7 @@ def all_jobs(
     mailbox: ReturnMailbox | None = None,
     path: ReturnPath | None = None,
 ) -> tuple[Job, ...]:
-    """What the clock triggers in this service; ``mailbox`` is where mails come back to, by ``path``.
-
-    ``contacts``: who of its staff is written to, by organiser.
-    """
+    """Return the jobs of this service. ``mailbox`` and ``path`` are where mails come back to."""
     jobs = (
         Job("write-to-organisers", 60.0, partial(write_to_organisers, database, contacts)),
         Job("expire-leases", 5.0, partial(expire_leases, database)),
@@ -63,7 +60,7 @@ def all_jobs(
 
 
 async def fan_out(database: Database) -> float | None:
-    """Put one slice of a fan-out into the queue. Returns the seconds to rest, None when nothing is left."""
+    """Queue one slice of a fan-out. Returns the seconds to rest, or None when nothing is left."""
     begun = time.monotonic()
     async with database.transaction() as tx:
         done = await fan_outs.next_slice(tx, clock.now(), most=SLICE)
@@ -74,13 +71,12 @@ async def fan_out(database: Database) -> float | None:
 
 
 async def count_figures(database: Database) -> None:
-    """Count what happened since the last time."""
     async with database.quiet_transaction() as tx:
         await figures.count(tx)
 
 
 async def write_to_organisers(database: Database, contacts: Mapping[str, DelegationContacts]) -> None:
-    """Write the letters of the day that ended this morning, each organiser in a transaction of their own."""
+    """Write the letters of the day, each organiser in one transaction."""
     for organiser, found in contacts.items():
         now = clock.now()
         day = day_of(organiser, now)
@@ -90,7 +86,7 @@ async def write_to_organisers(database: Database, contacts: Mapping[str, Delegat
 
 
 async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnPath) -> None:
-    """Take the reports in the mailbox that mails come back to; one that cannot be stored comes again."""
+    """Store the reports in the mailbox. A report that cannot be stored stays unseen."""
     try:
         found = await asyncio.to_thread(mailbox.unseen)
         done = []
@@ -112,7 +108,7 @@ async def read_returns(database: Database, mailbox: ReturnMailbox, path: ReturnP
 
 
 async def expire_leases(database: Database) -> None:
-    """Take the mails of processes that are gone: back to the queue, or ambiguous where sending had begun."""
+    """Take back the mails of processes that ended. A mail whose DATA had begun becomes ambiguous."""
     async with database.quiet_transaction() as tx:
         returned, ambiguous = await queue.expire_leases(tx)
     EXPIRED.labels("pending").inc(returned)
@@ -122,7 +118,6 @@ async def expire_leases(database: Database) -> None:
 
 
 async def measure(database: Database) -> None:
-    """Set the gauges."""
     async with database.quiet_transaction() as tx:
         figures = await queue.measure(tx)
         begun, age = await fan_outs.in_progress(tx)

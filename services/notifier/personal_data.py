@@ -1,4 +1,4 @@
-"""What the notifier keeps of people: whose, what for, for how long, and how it ends."""
+"""The personal data that the notifier keeps: whose, why, how long, and how it ends."""
 
 from services.notifier.letters import FanOutTask
 from services.notifier.tables import (
@@ -53,7 +53,7 @@ PAST = Retention(
     over="session_id IN (SELECT session_id FROM session "
     "WHERE CAST(state->>'ends_at' AS timestamptz) < :before)",
 )
-"""Replays are announced to those who were enrolled."""
+"""Replays are announced to past participants."""
 TRAINERS = Retention(
     table=TrainerRow,
     days=90,
@@ -67,21 +67,21 @@ FORMER_ADDRESSES = Retention(
     since="la correction de l’adresse",
     over="since < :before",
 )
-"""As long as letters may stand under it."""
+"""Kept while letters may still have the address."""
 AGENT_DETAILS = Retention(
     table=AgentDetailRow,
     days="dead_letters_kept_days",
     since="ce que le portail a dit de l’agent",
     over="stated_at < :before",
 )
-"""As long as something that came before it may be read after it."""
+"""Kept while an older event may still be read."""
 ENDED_SUBSCRIPTIONS = Retention(
     table=EndedSubscriptionRow,
     days="dead_letters_kept_days",
     since="le désabonnement",
     over="ended_at < :before",
 )
-"""As long as a subscription that came before it may be read after it."""
+"""Kept while an older subscription may still be read."""
 BOUNCES = Retention(
     table=BounceRow,
     days="notifier_bounces_kept_days",
@@ -121,26 +121,26 @@ _IDS = f"ARRAY(SELECT CAST(enrolment_id AS text) FROM enrolment WHERE {_ENROLMEN
 _OTHERS_NAMED = f"({_NAMED} - {_IDS})"
 _FOLLOWS = "SELECT FROM subscription WHERE subscription.subscriber_id = subscriber.subscriber_id"
 _SUBSCRIBERS = f"{_OWN} AND NOT EXISTS ({_FOLLOWS} AND since > :until)"
-"""Who has asked for something since stays, and follows that alone."""
+"""A subscriber with newer subscriptions stays, with those alone."""
 _SUBSCRIPTIONS = f"since <= :until AND subscriber_id IN (SELECT subscriber_id FROM subscriber WHERE {_OWN})"  # noqa: S608 a condition of our own
 _TIMELINE = (
     f"{_OWN} AND (at <= :until OR enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}))"  # noqa: S608 as above
 )
-"""What happened to an enrolment ends with it, whenever it was heard of."""
+"""Events of an enrolment end with it, whenever they were read."""
 _NO_AGENTS = f"agent_id IS NULL AND {_BY_ADDRESS} AND created_at <= :until"
 _MAILS_TO_NO_AGENT = f"issuer = '' AND {_BY_ADDRESS} AND called_for_at <= :until"
 _READS_OF_NO_AGENT = (
     f"issuer = '' AND agent_id IN (SELECT recipient FROM mail WHERE {_MAILS_TO_NO_AGENT} "  # noqa: S608 as above
     f"UNION SELECT 'abonnement-' || subscriber_id FROM subscriber WHERE {_NO_AGENTS})"
 )
-"""Letters to the person were read. These rows end before those by which they are found."""
+"""Reads of letters to the person. They end before the rows by which they are found."""
 _ENDS_TOO = (
     f"enrolment_id IN (SELECT enrolment_id FROM enrolment WHERE {_ENROLMENTS}) "  # noqa: S608 a condition of our own
     f"OR (enrolment_id IS NULL AND EXISTS (SELECT FROM subscriber WHERE {_SUBSCRIBERS}))"
 )
-"""What a letter is about ends with it, whenever it was called for, such as by a replay meanwhile."""
+"""Letters about the agent's enrolments and subscriptions end whenever they were called for."""
 _MAILS = f"issuer = :issuer AND recipient = :agent_id AND (called_for_at <= :until OR {_ENDS_TOO})"
-"""Letters to the agent. Those to no agent, at an address that a portal only claims, are the owner's."""
+"""Letters to the agent. Letters to no agent belong to the owner of the address."""
 
 REGISTER = (
     messaging.REGISTER

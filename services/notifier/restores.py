@@ -1,6 +1,6 @@
-"""Before anything is sent: is this database older than what it has published?
+"""Holds all mails while the database is older than the events that it has published.
 
-One that was restored from a backup is. It forgets which letters left since, and would send them again.
+A database restored from a backup does not know which letters left since, and would send them again.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 _NEWEST = 50
-"""Records of each partition in which its last event is found; the last ones may be marks of transactions."""
+"""Records of a partition to look through. The last ones may be transaction marks."""
 
 HELD = Gauge(
     "parcours_mails_held", "1 while no mail is sent, since the database is older than what it published."
@@ -36,10 +36,9 @@ HELD = Gauge(
 async def wait_until_reconciled(
     database: Database, settings: KafkaSettings, stopping: asyncio.Event, *, every: float = LOOK_SECONDS
 ) -> None:
-    """Wait while the database does not know the last ends of mails that were published, or until the stop.
+    """Wait until the database knows the last published ends of mails, or until the stop.
 
-    Those that are as old as the outbox keeps them say nothing any more. ``every``: seconds from one look at
-    the database to the next.
+    Ends older than the outbox keeps them are ignored. ``every``: seconds between two looks.
     """
     if cluster.is_embedded():  # it keeps nothing
         return
@@ -59,12 +58,12 @@ async def wait_until_reconciled(
 
 
 async def read_ended(settings: KafkaSettings, since: datetime) -> list[Received[MailEnd]]:
-    """Every end of a mail that was published at ``since`` or later. Raises ``KafkaError``, ``HistoryCut``."""
+    """Return every end of a mail published at ``since`` or later. Raises ``KafkaError``, ``HistoryCut``."""
     return [received async for received in _ended(settings, since=since)]
 
 
 async def _newest(settings: KafkaSettings, stopping: asyncio.Event) -> list[Received[MailEnd]]:
-    """The last end of a mail in each partition, if the outbox would still have it."""
+    """Return the last end of a mail in each partition, if the outbox would still have it."""
     oldest = clock.now() - outbox.KEPT
     while not stopping.is_set():
         try:

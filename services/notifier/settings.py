@@ -1,4 +1,4 @@
-"""Settings of the notifier, from the environment."""
+"""Settings of the notifier."""
 
 from dataclasses import dataclass
 from email.utils import parseaddr
@@ -17,7 +17,7 @@ from shared.web.links import LinkSettings
 
 
 class Tls(StrEnum):
-    """How the connection to the relay is protected. Never opportunistically."""
+    """Protection of the connection. It is never opportunistic."""
 
     NONE = "none"
     STARTTLS = "starttls"
@@ -26,7 +26,7 @@ class Tls(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """The SMTP server that takes our mails."""
+    """The relay."""
 
     host: str
     port: int
@@ -35,13 +35,12 @@ class SmtpServer:
     password: str = ""
 
     def __repr__(self) -> str:
-        """Without the password."""
         return f"SmtpServer({self.host}:{self.port}, {self.tls.value})"
 
 
 @dataclass(frozen=True, slots=True)
 class ImapServer:
-    """The mailbox that mails come back to."""
+    """The mailbox of returned mails."""
 
     host: str
     port: int
@@ -51,12 +50,11 @@ class ImapServer:
     mailbox: str
 
     def __repr__(self) -> str:
-        """Without the password."""
         return f"ImapServer({self.host}:{self.port}, {self.tls.value})"
 
 
 class DelegationContacts(BaseModel):
-    """Whom agents write to about the sessions of a delegation, and who of its staff hears of them by mail."""
+    """The contact of a delegation for agents, and its staff who get mails."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,8 +64,6 @@ class DelegationContacts(BaseModel):
 
 
 class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, NotifierRetention):
-    """Where its database and its relay are, and in whose name it writes."""
-
     notifier_database_url: str = Field(description="postgresql://user:password@host:port/name")
     notifier_port: int = Field(default=8003, description="The port that the notifier listens on.")
     notifier_operations_port: int | None = Field(
@@ -122,7 +118,6 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
     )
 
     def names_contact(self, address: str) -> bool:
-        """Whether an address is one of ``delegation_contacts``."""
         named = [
             address
             for found in self.delegation_contacts.values()
@@ -155,24 +150,22 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
 
     @property
     def smtp_server(self) -> SmtpServer:
-        """The relay, whole."""
         return SmtpServer(
             self.smtp_host, self.smtp_port, self.smtp_tls, self.smtp_username, self.smtp_password
         )
 
     @property
     def sender(self) -> tuple[str, str]:
-        """The sender's name, which may be empty, and address."""
+        """The sender's name, possibly empty, and address."""
         return parseaddr(self.smtp_sender)
 
     @property
     def contact(self) -> str:
-        """The address that agents may write to."""
         return parseaddr(self.smtp_contact)[1] or self.sender[1]
 
     @property
     def imap_server(self) -> ImapServer | None:
-        """The mailbox that mails come back to, where it is read over IMAP."""
+        """The mailbox, if returned mails are read over IMAP."""
         if not self.bounce_imap_host:
             return None
         return ImapServer(
@@ -186,7 +179,7 @@ class Settings(ServiceSettings, LinkSettings, OidcSettings, ReadLogSettings, Not
 
     @property
     def return_path(self) -> ReturnPath | None:
-        """Where each mail comes back to; None without BOUNCE_ADDRESS or a key to sign with."""
+        """None without BOUNCE_ADDRESS or a signing key."""
         keys = self.link_keys
         return ReturnPath(parseaddr(self.bounce_address)[1], keys) if self.bounce_address and keys else None
 

@@ -1,4 +1,4 @@
-"""The notifier's tables: what it knows of sessions, people and resources, and the queue of mails."""
+"""The notifier's tables: sessions, people, resources, and the queue of mails."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -29,20 +29,18 @@ from shared.web import logins
 
 
 class MailState(StrEnum):
-    """Where a mail stands."""
-
     PENDING = "pending"
     CLAIMED = "claimed"
-    """A process has it under a lease; the relay cannot have the mail yet."""
+    """A process has a lease on it. The relay cannot have the mail yet."""
     DATA_STARTED = "data_started"
-    """Stored just before DATA: from here on the relay may have the mail."""
+    """Stored just before DATA. From here on the relay may have the mail."""
     SENT = "sent"
     RETRY = "retry"
     FAILED = "failed"
     AMBIGUOUS = "ambiguous"
-    """It is not known whether the relay has it. Sent again only by an operator's decision."""
+    """The relay may have it or not. It is sent again only by an operator's decision."""
     SUPERSEDED = "superseded"
-    """Not sent, because what it says is not so any more."""
+    """Not sent, because it is no longer true."""
 
 
 _registry = new_registry()
@@ -50,11 +48,11 @@ metadata = _registry.metadata
 
 
 class _Base(SQLModel, registry=_registry):
-    """A table of the notifier."""
+    pass
 
 
 class SessionRow(_Base, table=True):
-    """A session as its newest event described it."""
+    """A session by its newest event."""
 
     __tablename__ = "session"
     # Serves who looks for other sessions of an offer.
@@ -69,7 +67,7 @@ class SessionRow(_Base, table=True):
 
 
 class TrainerRow(_Base, table=True):
-    """Who speaks or teaches in a session. Which are its trainers now, its own state says."""
+    """A trainer's name and address. The session's state says who its trainers are."""
 
     __tablename__ = "trainer"
     __table_args__ = (
@@ -90,11 +88,11 @@ FOLDED = (
     "'Æ', 'AE'), 'ÀÂÄÁÃÇÉÈÊËÎÏÍÔÖÓÕÙÛÜÚŸÑàâäáãçéèêëîïíôöóõùûüúÿñ-’''', "
     "'AAAAACEEEEIIIOOOOUUUUYNaaaaaceeeeiiioooouuuuyn   '))"
 )
-"""SQL of a name as it is looked for: small letters, no accents, œ as oe, blanks for hyphen and apostrophe."""
+"""SQL of a folded name: lower case, no accents, œ as oe, blanks for hyphens and apostrophes."""
 
 
 class EnrolmentRow(_Base, table=True):
-    """Where an agent stands in a session, and how to write to them."""
+    """The state of an enrolment, and how to write to the agent."""
 
     __tablename__ = "enrolment"
     __table_args__ = (
@@ -123,7 +121,7 @@ class EnrolmentRow(_Base, table=True):
     enrolment_id: UUID = Field(primary_key=True)
     version: int
     session_id: UUID
-    standing: str = Field(description="A value of letters.Standing.")
+    standing: str = Field(description="A value of letters.EnrolmentState.")
     issuer: str = Field(description="Who gave the agent_id; empty in events of before.")
     agent_id: str
     address: str
@@ -148,9 +146,9 @@ class EnrolmentRow(_Base, table=True):
 
 
 class TimelineRow(_Base, table=True):
-    """Something that happened to an agent, by the event that said so: what support sees as their story.
+    """Something that happened to an agent, as support reads it.
 
-    Codes and ids alone: names and addresses are looked up, and letters stand in ``mail``.
+    It has codes and ids alone: names and addresses are looked up, and letters are in ``mail``.
     """
 
     __tablename__ = "timeline"
@@ -181,7 +179,7 @@ class TimelineRow(_Base, table=True):
 
 
 class ReplayRow(_Base, table=True):
-    """A replay that was announced, once, by the event ``event_id``; its details are of its newest version."""
+    """A replay, announced once by ``event_id``, with the details of its newest version."""
 
     __tablename__ = "replay"
     resource_id: UUID = Field(primary_key=True)
@@ -193,9 +191,9 @@ class ReplayRow(_Base, table=True):
 
 
 class WithdrawnResourceRow(_Base, table=True):
-    """A resource that was published by mistake: whatever is read of it later is not announced.
+    """A resource that was withdrawn and is announced no more.
 
-    ``event_id`` called for the letters to who was in the session, where it was a replay that was announced.
+    ``event_id`` called for the letters about a replay.
     """
 
     __tablename__ = "withdrawn_resource"
@@ -205,7 +203,7 @@ class WithdrawnResourceRow(_Base, table=True):
 
 
 class NewsRow(_Base, table=True):
-    """An item of news, announced to subscribers once."""
+    """An item of news, announced once."""
 
     __tablename__ = "news"
     item_id: UUID = Field(primary_key=True)
@@ -222,7 +220,7 @@ class NewsRow(_Base, table=True):
 
 
 class SubscriberRow(_Base, table=True):
-    """Somebody who wants news: an agent (a portal said so), or the owner of an address (our page).
+    """An agent named by a portal, or the owner of an address, who subscribed on our page.
 
     Several agents may have one address, and its owner may have subscribed too.
     """
@@ -249,7 +247,7 @@ class SubscriberRow(_Base, table=True):
 
 
 class FormerAddressRow(_Base, table=True):
-    """An address that an agent no longer has, in small letters: letters to it may still be there."""
+    """A former address of an agent, in lower case. Letters may still have it."""
 
     __tablename__ = "former_address"
     issuer: str = Field(primary_key=True)
@@ -259,7 +257,7 @@ class FormerAddressRow(_Base, table=True):
 
 
 class AgentDetailRow(_Base, table=True):
-    """An agent's address or a name as it was stated last on a topic, for what is older and read later."""
+    """An agent's last stated address or name on a topic, for older events that are read later."""
 
     __tablename__ = "agent_detail"
     issuer: str = Field(primary_key=True)
@@ -273,7 +271,7 @@ class AgentDetailRow(_Base, table=True):
 
 
 class SubscriptionRow(_Base, table=True):
-    """One thing that a subscriber follows."""
+    """One interest of a subscriber."""
 
     __tablename__ = "subscription"
     __table_args__ = (Index("ix_subscription_interest", "interest", "subscriber_id"),)
@@ -287,7 +285,7 @@ class SubscriptionRow(_Base, table=True):
 
 
 class EndedSubscriptionRow(_Base, table=True):
-    """What an agent follows no more: what was asked for before that, and is read after it, begins nothing."""
+    """An interest that an agent ended. An older request that is read later begins nothing."""
 
     __tablename__ = "ended_subscription"
     issuer: str = Field(primary_key=True)
@@ -297,7 +295,7 @@ class EndedSubscriptionRow(_Base, table=True):
 
 
 class SubscriptionRequestRow(_Base, table=True):
-    """A subscription asked for on our page, and when the owner of the address confirmed it."""
+    """A request on our page, and when the owner of the address confirmed it."""
 
     __tablename__ = "subscription_request"
     request_id: UUID = Field(primary_key=True)
@@ -310,9 +308,9 @@ class SubscriptionRequestRow(_Base, table=True):
 
 
 class FanOutRow(_Base, table=True):
-    """One letter to many, on its way into the queue slice by slice: it outlives the process at work.
+    """One letter to many, queued slice by slice. It outlives the process at work.
 
-    What time calls for begins when it is due, all else at once. It does not change once it has begun.
+    A scheduled one begins when it is due. A begun one does not change.
     """
 
     __tablename__ = "fan_out"
@@ -353,13 +351,13 @@ _MAIL_ID = (
     "CAST(substr(encode(sha256(CAST(replace(CAST(event_id AS varchar) || ' ' || template "
     r"|| ' ' || issuer || ' ' || recipient, '\', '\\') AS bytea)), 'hex'), 1, 32) AS uuid)"
 )
-"""Made from the key, by casts that Postgres calls immutable: in ``bytea`` a backslash is written twice."""
+"""Made from the key by casts that Postgres calls immutable. In ``bytea`` a backslash is doubled."""
 
 
 class MailRow(_Base, table=True):
-    """One letter to one person: what it says, and what has become of it.
+    """One letter to one person, and what became of it.
 
-    Unique per event, template, issuer and recipient: an event that comes twice mails once.
+    It is unique per event, template, issuer and recipient, so that an event read twice mails once.
     """
 
     __tablename__ = "mail"
@@ -441,12 +439,12 @@ class MailRow(_Base, table=True):
 
     @property
     def cause_id(self) -> UUID:
-        """The event that called for it, where another id stands for that as well (``store/events.py``)."""
+        """The event that called for it, also if ``event_id`` is another id (``store/events.py``)."""
         return UUID(self.details.get("cause_id", str(self.event_id)))
 
 
 class MailAttemptRow(_Base, table=True):
-    """What became of an attempt to send a mail; of one that the relay may have, what the letter said."""
+    """An attempt to send a mail, and the letter if the relay may have it."""
 
     __tablename__ = "mail_attempt"
     # Serves the figures, which count what is new.
@@ -465,7 +463,7 @@ class MailAttemptRow(_Base, table=True):
 
 
 class FigureRow(_Base, table=True):
-    """How often something happened in a month, to agents of all kinds: names nobody, and is kept."""
+    """A number for a month. It names nobody and is kept."""
 
     __tablename__ = "figure"
     month: date = Field(primary_key=True, description="Its first day, by the clocks of Paris.")
@@ -477,7 +475,7 @@ class FigureRow(_Base, table=True):
 
 
 class FigureProgressRow(_Base, table=True):
-    """Until when what happened is counted: one row."""
+    """One row: until when everything is counted."""
 
     __tablename__ = "figure_progress"
     id: int = Field(sa_type=SmallInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -485,7 +483,7 @@ class FigureProgressRow(_Base, table=True):
 
 
 class BounceRow(_Base, table=True):
-    """A report that a mail came back, known by the digest of its bytes; its address by a digest too."""
+    """A report of a returned mail, by digests of its bytes and of the address."""
 
     __tablename__ = "bounce"
     report: bytes = Field(primary_key=True)
@@ -495,7 +493,7 @@ class BounceRow(_Base, table=True):
 
 
 class SuppressionRow(_Base, table=True):
-    """An address, by its digest, that is written to no more because mails came back from it."""
+    """A suppressed address, by its digest."""
 
     __tablename__ = "suppression"
     address: bytes = Field(primary_key=True)
@@ -505,7 +503,7 @@ class SuppressionRow(_Base, table=True):
 
 
 class OrganiserDayRow(_Base, table=True):
-    """Up to when an organiser has heard of their sessions by the letters of a day."""
+    """Until when the daily letters of an organiser have reported."""
 
     __tablename__ = "organiser_day"
     organiser: str = Field(primary_key=True)
@@ -513,7 +511,7 @@ class OrganiserDayRow(_Base, table=True):
 
 
 class EndedDigestRow(_Base, table=True):
-    """Who wants the digest of an organiser no more, by the digest of their address."""
+    """An address, by its digest, that ended the digest of an organiser."""
 
     __tablename__ = "ended_digest"
     organiser: str = Field(primary_key=True)
@@ -522,7 +520,7 @@ class EndedDigestRow(_Base, table=True):
 
 
 class DomainRateRow(_Base, table=True):
-    """When a domain that may get so many mails a second can have its next."""
+    """When the next slot of a rate-limited domain is free."""
 
     __tablename__ = "domain_rate"
     domain: str = Field(primary_key=True)
@@ -530,7 +528,7 @@ class DomainRateRow(_Base, table=True):
 
 
 class ErasureAnswerRow(_Base, table=True):
-    """What a service answered to an agent's request to be forgotten. Names nobody."""
+    """A service's answer to an erasure request. It names nobody."""
 
     __tablename__ = "erasure_answer"
     request_id: UUID = Field(primary_key=True)
@@ -540,8 +538,6 @@ class ErasureAnswerRow(_Base, table=True):
 
 
 class MailAuditRow(_Base, table=True):
-    """What an operator decided about a mail."""
-
     __tablename__ = "mail_audit"
     id: int | None = Field(default=None, primary_key=True)
     mail_id: UUID = Field(index=True)

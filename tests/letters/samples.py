@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.notifier.letters import (
+    EnrolmentState,
     Interest,
     InterestKind,
     LetterType,
@@ -14,7 +15,6 @@ from services.notifier.letters import (
     NewsKind,
     NumberedModule,
     NumberedSession,
-    Standing,
 )
 from shared.events.reasons import Reason
 from tests.letters.sessions import event, inet, mooc, webinar
@@ -55,7 +55,7 @@ class Sample:
     news: Sequence[NewsItem] = ()
     named: bool = True
     now: datetime = NOW
-    standing: Standing | None = None
+    state: EnrolmentState | None = None
     other: NumberedSession | None = None
     people: Mapping[UUID, str] = field(default_factory=dict)
     trainers: Sequence[str] = ()
@@ -136,7 +136,7 @@ def _moves() -> list[Sample]:
             _LATER,
             other=_EVENT,
             version=1,
-            standing=Standing.WITHDRAWN,
+            state=EnrolmentState.WITHDRAWN,
         ),
         *(
             Sample(name, LetterType.MOVE_REFUSED, _to(there, reason), _EVENT, other=there, now=now)
@@ -255,21 +255,21 @@ def _changes() -> list[Sample]:
             LetterType.SESSION_CHANGED_WAITING,
             moved | place,
             _next(_EVENT),
-            standing=Standing.WAITLISTED,
+            state=EnrolmentState.WAITLISTED,
         ),
         Sample(
             "modification-place-proposee",
             LetterType.SESSION_CHANGED_WAITING,
             moved,
             _next(_EVENT),
-            standing=Standing.OFFERED,
+            state=EnrolmentState.OFFERED,
         ),
         Sample(
             "modification-candidature",
             LetterType.SESSION_CHANGED_WAITING,
             days | {"gone": gone},
             _next(_INET),
-            standing=Standing.PENDING,
+            state=EnrolmentState.PENDING,
         ),
         Sample("modification-lieu", LetterType.SESSION_CHANGED, place, _next(_EVENT)),
         Sample("modification-seance", LetterType.SESSION_CHANGED, {"modules": [second_day]}, _next(_INET)),
@@ -388,7 +388,7 @@ def _news() -> list[Sample]:
             LetterType.ORGANISER_MESSAGE,
             _MESSAGE | {"link": None},
             _EVENT,
-            standing=Standing.WAITLISTED,
+            state=EnrolmentState.WAITLISTED,
         ),
         *_by_the_day(),
         *_to_trainers(),

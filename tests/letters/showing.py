@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
-from services.notifier.letters import EnrolmentState, LetterContext, LetterType, Mail
+from services.notifier.letters import KnownEnrolment, LetterContext, LetterType, Mail
 from services.notifier.render import Renderer, Sender
 from shared.web.links import Links, Purpose
 from tests.letters.samples import Sample
@@ -61,10 +61,10 @@ def letter_of(sample: Sample) -> tuple[Mail, LetterContext]:
         version=sample.version,
         called_for_at=sample.now,
     )
-    standing = EnrolmentState(sample.version + 1, sample.standing) if sample.standing else None
+    enrolment = KnownEnrolment(sample.version + 1, sample.state) if sample.state else None
     context = LetterContext(
         sample.session,
-        standing,
+        enrolment,
         alternatives=sample.others,
         news=sample.news,
         other=sample.other,

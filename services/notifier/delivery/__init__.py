@@ -1,8 +1,5 @@
-"""From the queue to the relay: claim, render, send, store what became of it.
+"""From the queue to the relay: claim, render, send, store the result.
 
-The promises: a mail is never sent twice without an operator's decision, never dropped, and whatever happens
-between two lines of this package leaves it in a state that is true. ``deliverer`` claims and stops,
-``workers`` send one mail after the other, ``pool`` and ``connection`` talk to the relay, ``outcomes`` reads
-what an attempt came to, ``domains`` shares out the connections, ``batching`` makes one statement of many
-small writes, ``returns`` reads the mailbox that mails come back to.
+Two promises hold here. No mail is dropped. No mail is sent twice unless an operator decides so. A crash
+between any two lines leaves each mail in a state that is true.
 """

@@ -1,4 +1,4 @@
-"""Many small writes as few statements, whatever is written."""
+"""Many small writes in few statements."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +9,9 @@ R = TypeVar("R")
 
 
 class Batcher(Generic[T, R]):
-    """Items that come while one write is under way go together in the next.
+    """Collects items while a write is in progress; the next write takes all of them.
 
-    ``linger`` is how many seconds to wait for more items before each write.
+    Each write first waits ``linger`` seconds for more items.
     """
 
     def __init__(self, write: Callable[[Sequence[T]], Awaitable[R]], *, linger: float = 0) -> None:
@@ -21,7 +21,7 @@ class Batcher(Generic[T, R]):
         self._writing: asyncio.Task[None] | None = None
 
     def put(self, item: T) -> "asyncio.Future[R]":
-        """Queue ``item``. The future is done after the commit and holds what its batch returned."""
+        """Queue ``item``. The future completes after the commit, with the result of the batch."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._writing is None:
@@ -29,7 +29,6 @@ class Batcher(Generic[T, R]):
         return future
 
     async def flush(self) -> None:
-        """Wait until everything put so far is written."""
         while self._writing is not None:
             await asyncio.wait([self._writing])
 

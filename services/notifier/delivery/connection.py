@@ -1,8 +1,8 @@
 """One connection to the relay, command by command.
 
-aiosmtplib raises the same error whether a connection fell before or after the final dot, and takes a 2xx
-other than 250 for a failure; so the commands are sent one by one, and the mark that DATA begins is stored
-between them. Source of the time limits: RFC 5321, 4.5.3.2.
+aiosmtplib raises the same error whether a connection fell before or after the final dot, and treats a 2xx
+other than 250 as a failure. So the commands are sent one by one, and the mark that DATA begins is stored
+between them. The time limits are from RFC 5321, 4.5.3.2.
 """
 
 import socket
@@ -17,7 +17,7 @@ from prometheus_client import Gauge
 
 from services.notifier.delivery.outcomes import (
     RelayUnreachable,
-    SendOutcome,
+    SendResult,
     Timeouts,
     Verdict,
     answer_of,
@@ -32,12 +32,12 @@ from shared import certificates
 
 CONNECTIONS = Gauge("parcours_smtp_connections", "Open connections to the relay.")
 
-MarkDataStart = Callable[[], Awaitable[bool]]
-"""Stores durably that DATA is about to be sent; False forbids it."""
+MarkDataStarted = Callable[[], Awaitable[bool]]
+"""Stores durably that DATA is about to be sent. Returns False if it must not be sent."""
 
 
 class StaleConnection(Exception):
-    """The connection ended before DATA began; the mail is untouched."""
+    """The connection ended before DATA began. The mail was not sent."""
 
     def __init__(self, answer: str, code: int | None = None) -> None:
         super().__init__(answer)
@@ -45,7 +45,7 @@ class StaleConnection(Exception):
 
 
 class SmtpConnection:
-    """One connection. Between mails it is in no SMTP transaction."""
+    """One connection, which is in no SMTP transaction between two mails."""
 
     def __init__(self, relay: SmtpServer, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -65,7 +65,7 @@ class SmtpConnection:
         self._open = False
 
     async def open(self) -> None:
-        """Connect, greet, start TLS and log in, as the settings have it. Raises :class:`RelayUnreachable`."""
+        """Connect, greet, start TLS and log in. Raises :class:`RelayUnreachable`."""
         try:
             await self._client.connect(timeout=self._timeouts.connect)
             if self._client.is_ehlo_or_helo_needed:
@@ -83,12 +83,11 @@ class SmtpConnection:
 
     @property
     def peer_certificate(self) -> Mapping[str, Any] | None:
-        """What the relay presented, as :meth:`ssl.SSLSocket.getpeercert` has it; None: there is no TLS."""
+        """Return what :meth:`ssl.SSLSocket.getpeercert` returns, or None without TLS."""
         transport = self._client.transport
         return None if transport is None else transport.get_extra_info("peercert")
 
     def is_fresh(self) -> bool:
-        """Whether it can take another mail."""
         return (
             self._open
             and self._client.is_connected
@@ -103,7 +102,6 @@ class SmtpConnection:
         self._client.close()
 
     async def quit(self) -> None:
-        """Close it with QUIT."""
         try:
             await self._client.quit(timeout=1)
         except (SMTPException, OSError):
@@ -112,7 +110,7 @@ class SmtpConnection:
             self.drop()
 
     async def probe(self) -> None:
-        """Ask whether the relay takes mails at all, without sending any. Raises :class:`RelayUnreachable`."""
+        """Ask whether the relay takes mails, without sending one. Raises :class:`RelayUnreachable`."""
         try:
             if await self._command(b"MAIL FROM:<>") is None:
                 await self._reset()
@@ -123,19 +121,19 @@ class SmtpConnection:
             self.drop()
             raise
 
-    async def send(self, mail: Outgoing, mark_data_start: MarkDataStart) -> SendOutcome:
+    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> SendResult:
         """Send one mail in one SMTP transaction.
 
-        Raises :class:`StaleConnection` when the connection had ended before it, and
-        :class:`RelayUnreachable` when the relay takes no mail of ours, nothing having been sent.
+        Raises :class:`StaleConnection` if the connection had ended before, and :class:`RelayUnreachable` if
+        the relay takes no mail from us. In both cases nothing was sent.
 
-        A relay that answers MAIL and then hangs, or hangs at it, has something against this mail: on another
-        connection it would do so again.
+        If the relay hangs at MAIL or later, the mail itself is put off: it would hang on another connection
+        too.
         """
         parameters = b""
         if not mail.recipient.isascii():
             if not self._client.supports_extension("smtputf8"):
-                return SendOutcome(
+                return SendResult(
                     Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
                 )
             parameters = b" SMTPUTF8"
@@ -148,22 +146,22 @@ class SmtpConnection:
             refused = await self._command(b"RCPT TO:<" + mail.recipient.encode() + b">")
             if refused is not None:
                 return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
-            if not await mark_data_start():
+            if not await mark_data_started():
                 await self._reset()
-                return SendOutcome(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+                return SendResult(Verdict.NOT_OURS, None, "the claim was lost before DATA")
             begun = True
             return await self._data(mail.content)
         except StaleConnection as error:
             self.drop()
             if not answered:
                 raise
-            return SendOutcome(Verdict.RETRY, error.code, str(error))
+            return SendResult(Verdict.RETRY, error.code, str(error))
         except (SMTPException, OSError) as error:
             self.drop()
             if begun:
-                return SendOutcome(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
+                return SendResult(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
             if answered or isinstance(error, SMTPTimeoutError):
-                return SendOutcome(Verdict.RETRY, None, message_of(error))
+                return SendResult(Verdict.RETRY, None, message_of(error))
             raise StaleConnection(message_of(error)) from error
         except BaseException:
             self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
@@ -171,11 +169,11 @@ class SmtpConnection:
         finally:
             self._used_at = time.monotonic()
 
-    async def _command(self, command: bytes) -> SendOutcome | None:
-        """Send MAIL or RCPT. Returns the refusal, None where the relay accepts.
+    async def _command(self, command: bytes) -> SendResult | None:
+        """Send MAIL or RCPT. Returns the refusal, or None if the relay accepts.
 
-        Raises :class:`StaleConnection` when the relay closes the connection, and
-        :class:`RelayUnreachable` when it refuses the connection and not the mail.
+        Raises :class:`StaleConnection` if the relay closes the connection, and :class:`RelayUnreachable` if
+        it refuses the connection instead of the mail.
         """
         response = await self._client.execute_command(command, timeout=self._timeouts.command)
         if response.code == 421:
@@ -186,13 +184,13 @@ class SmtpConnection:
         await self._reset()
         return refusal(response)
 
-    async def _data(self, content: bytes) -> SendOutcome:
-        """Send DATA, the message and the final dot. Returns what the relay answers."""
+    async def _data(self, content: bytes) -> SendResult:
+        """Send DATA, the message and the final dot."""
         response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
-                return SendOutcome(Verdict.RETRY, response.code, answer_of(response))
+                return SendResult(Verdict.RETRY, response.code, answer_of(response))
             check_connection(response)
             await self._reset()
             return refusal(response)
@@ -202,18 +200,18 @@ class SmtpConnection:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         response = await protocol.read_response(timeout=self._timeouts.final)
         if 200 <= response.code < 300:
-            return SendOutcome(Verdict.SENT, response.code, answer_of(response))
+            return SendResult(Verdict.SENT, response.code, answer_of(response))
         if response.code == 421:
             self.drop()
         if 400 <= response.code < 600:
             return refusal(response)
         self.drop()
-        return SendOutcome(
+        return SendResult(
             Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}"
         )
 
     async def _reset(self) -> None:
-        """Send RSET; a connection that cannot be reset is closed."""
+        """Send RSET. Close the connection if that fails."""
         try:
             response = await self._client.execute_command(b"RSET", timeout=self._timeouts.command)
             if response.code != 250:

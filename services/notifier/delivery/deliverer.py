@@ -1,4 +1,4 @@
-"""Claims what is due for the workers to send, and gives back at the end what was not sent."""
+"""Claims due mails for the workers, and releases at the end those that were not sent."""
 
 import asyncio
 import logging
@@ -19,16 +19,15 @@ from shared.database import Database, is_temporary
 log = logging.getLogger(__name__)
 
 CLAIM = 100
-"""Mails claimed in one statement."""
 CLAIM_LEASE = timedelta(minutes=1)
-"""Short, so that what a killed process had claimed is not held up; running out of it costs a second claim."""
+"""Short, so that mails of a killed process are soon free. A worker that exceeds it costs a second claim."""
 POLL_SECONDS = 0.1
 STOP_SECONDS = 8.0
-"""How long a stop waits for mails that the relay has in hand."""
+"""A stop waits this long for the mails that the relay has in hand."""
 
 
 class Deliverer:
-    """Sends what is due. Any number may share a queue; each has an ``owner`` of its own."""
+    """Sends due mails. Several deliverers may share a queue; each has its own ``owner`` id."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class Deliverer:
         self._domain_rate = domain_rate
         self._woken = asyncio.Event()
         self.idle = asyncio.Event()
-        """Set when there is nothing to do now: no mail is in hand, none is due or the relay is not tried."""
+        """Set while no mail is in hand and none can be claimed."""
         self._workers = Workers(
             database,
             self.owner,
@@ -62,7 +61,7 @@ class Deliverer:
         )
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver until ``stopping`` is set; then finish what the relay has in hand and release the rest."""
+        """Deliver until ``stopping`` is set. Then finish what the relay has in hand and release the rest."""
         # A commit wakes this queue, not the outbox's relay: nobody waits for the events about sent mails, and
         # the relay polls.
         self._database.after_commit = self._woken.set
@@ -74,7 +73,7 @@ class Deliverer:
             await self._stop()
 
     async def _fill(self, stopping: asyncio.Event) -> None:
-        """Keep the workers busy: claim what they would soon send. Ends early if a worker dies."""
+        """Claim mails for the workers. Ends early if a worker dies."""
         stop = asyncio.create_task(stopping.wait())
         stop.add_done_callback(lambda _: self._workers.begin_no_more())
         try:
@@ -103,7 +102,6 @@ class Deliverer:
             stop.cancel()
 
     async def _wait_out(self, pause: float, stop: "asyncio.Task[bool]") -> None:
-        """Wait for so many seconds before the relay is tried again."""
         idle = asyncio.create_task(self._workers.idle.wait())
         await asyncio.wait([stop, idle], timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         if idle.done():
@@ -112,7 +110,10 @@ class Deliverer:
         idle.cancel()
 
     async def _relay_answers(self, stop: "asyncio.Task[bool]") -> bool:
-        """Whether to claim: after an outage one connection is tried first, which costs no mail an attempt."""
+        """Return whether to claim.
+
+        After an outage one connection is tried first, which is no attempt for any mail.
+        """
         if not self._pool.has_failed():
             return True
         trial = asyncio.create_task(self._pool.try_relay())
@@ -129,7 +130,7 @@ class Deliverer:
         woken.cancel()
 
     async def _claim(self, priorities: Sequence[Priority]) -> tuple[list[Claimed], bool]:
-        """Mails of these priorities to send now, and whether no more of them are due."""
+        """Return mails to send now, and whether no more of these priorities are due."""
         async with self._database.quiet_transaction() as tx:
             return await claims.claim(
                 tx,

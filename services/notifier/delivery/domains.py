@@ -1,7 +1,6 @@
-"""No domain gets more of a process's connections to the relay than it may have.
+"""Limits the connections that one process uses for one mail domain.
 
-A slow mail host must not hold up the others, and must itself never wait for work. What is shared out are the
-connections of this process, so each process counts for itself. Nothing is known here of the queue or of SMTP.
+A slow mail host must not hold up the others, and must always have work itself.
 """
 
 import time
@@ -14,33 +13,29 @@ from typing import Generic, TypeVar
 QueuedJob = TypeVar("QueuedJob")
 
 MAX_HELD = 200
-"""Jobs of one domain that wait here for a slot."""
+"""Jobs of one domain that may wait here for a slot."""
 HOLD_SECONDS = 2.0
-"""No job is held that would wait longer: its lease would run out here, and others need the place."""
+"""A job that would wait longer is refused: its lease would run out here."""
 REMEMBERED = 100
-"""After so many ended jobs, older ones count half, so that the pace is that of now."""
+"""After this many ended jobs, older ones count half, so that the pace is the present one."""
 AWAY_SECONDS = (0.5, 120.0)
-"""After how long a refused job comes back, at least and at most; the domain may be faster by then."""
+"""The shortest and the longest time until a refused job may come back."""
 
 
 class Admitted(Enum):
-    """Whether a job has a slot."""
-
     NOW = "now"
     HELD = "held"
-    """It gets the slot of a job that ends: :meth:`Domains.leave` returns it."""
+    """The job gets the slot of another job that ends; :meth:`Domains.leave` returns it then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Come back in so many seconds."""
-
     seconds: float
 
 
 @dataclass(slots=True)
 class _Domain(Generic[QueuedJob]):
-    """The jobs of one domain, and its pace while jobs waited for a slot."""
+    """The jobs of one domain, and its pace while jobs wait for a slot."""
 
     most: int
     under_way: int = 0
@@ -48,12 +43,14 @@ class _Domain(Generic[QueuedJob]):
     seconds: float = 0.0
     ended: float = 0.0
     last: float = 0.0
-    """When a job last ended, or began to wait."""
     free_at: float = 0.0
-    """When all refused jobs will have had a slot."""
+    """The moment by which all refused jobs will have had a slot."""
 
     def pace(self, now: float) -> float:
-        """Seconds from one slot to the next; while few jobs have ended, as if all under way ended now."""
+        """Seconds from one slot to the next.
+
+        While few jobs have ended, all running jobs are taken as ending now.
+        """
         waited = now - self.last if self.held else 0.0
         return (self.seconds + waited) / max(self.ended, self.most)
 
@@ -76,7 +73,7 @@ class _Domain(Generic[QueuedJob]):
 
 
 class Domains(Generic[QueuedJob]):
-    """``most`` mails of one domain under way at once; 0 is no limit."""
+    """At most ``most`` jobs of one domain run at once; 0 means no limit."""
 
     def __init__(self, *, most: int = 0, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most = most
@@ -84,7 +81,7 @@ class Domains(Generic[QueuedJob]):
         self._domains: dict[str, _Domain[QueuedJob]] = {}
 
     def enter(self, name: str, job: QueuedJob) -> Admitted | Later:
-        """Ask for a slot of this domain. After ``NOW``, :meth:`leave` must follow."""
+        """Ask for a slot of this domain. After ``NOW``, call :meth:`leave`."""
         domain = self._domains.setdefault(name, _Domain(self._most))
         if not self._most or domain.under_way < self._most:
             domain.under_way += 1
@@ -96,7 +93,7 @@ class Domains(Generic[QueuedJob]):
         return self._refuse(domain, now)
 
     def leave(self, name: str) -> QueuedJob | None:
-        """Give a slot back. Returns the job that has it now, if one was held."""
+        """Give a slot back. Returns the held job that has it now, if any."""
         domain = self._domains[name]
         if domain.held:
             return domain.take(self._monotonic())
@@ -106,19 +103,19 @@ class Domains(Generic[QueuedJob]):
         return None
 
     def waiting(self) -> int:
-        """How many jobs are held and will soon have a slot: those of slow domains do not count."""
+        """Count the held jobs that will soon have a slot. Those of slow domains do not count."""
         now = self._monotonic()
         return sum(
             len(domain.held) for domain in self._domains.values() if domain.held and not domain.is_slow(now)
         )
 
     def drop_held(self) -> None:
-        """Forget the jobs that are held: their claims are released elsewhere."""
+        """Forget the held jobs. Their claims are released elsewhere."""
         for domain in self._domains.values():
             domain.held.clear()
 
     def _refuse(self, domain: _Domain[QueuedJob], now: float) -> Later:
-        """Say when those before it will have had a slot: the domain has work, and no job comes in vain."""
+        """Say when the jobs before this one will have had a slot, so that none comes back too early."""
         pace = domain.pace(now)
         domain.free_at = max(domain.free_at, now + len(domain.held) * pace) + pace
         least, most = AWAY_SECONDS

@@ -1,7 +1,4 @@
-"""What an attempt to send a mail came to: how the relay's answers are read, and how they are stored.
-
-Source: RFC 5321, 4.2.1. Pure but for the jitter and the counters.
-"""
+"""The result of an attempt to send a mail: how the relay's replies are read and stored (RFC 5321, 4.2.1)."""
 
 import random
 import re
@@ -21,25 +18,22 @@ from shared import clock
 
 
 class Verdict(StrEnum):
-    """What an attempt came to."""
-
     SENT = "sent"
     RETRY = "retry"
-    """Surely not accepted; may be later."""
+    """The relay did not accept the mail, but may later."""
     FAILED = "failed"
-    """Surely not accepted, and never will be."""
+    """The relay did not accept the mail and never will."""
     AMBIGUOUS = "ambiguous"
-    """DATA had begun and no answer came: the relay may have it."""
+    """DATA had begun and no reply came: the relay may have the mail."""
     NOT_OURS = "not_ours"
-    """The mark was refused: another process has the mail, or its reader another address. Nothing was sent."""
+    """The mark was refused: another process has the mail, or the address has changed. Nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class SendOutcome:
-    """A verdict, the relay's code if it gave one, and its answer or our reason. Never an address.
+class SendResult:
+    """The verdict, the relay's code, and its answer or our reason. It never has an address.
 
-    ``bad_address`` is the RFC 3463 code with which the relay refused the recipient, where that says that the
-    address is bad, and not that this mail is.
+    ``bad_address`` is the RFC 3463 code if the relay says that the address itself is bad.
     """
 
     verdict: Verdict
@@ -50,22 +44,22 @@ class SendOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for each step. Short ones after the final dot make duplicates (RFC 5321, 4.5.3.2.6)."""
+    """Seconds to wait for each step. A short ``final`` makes duplicates (RFC 5321, 4.5.3.2.6)."""
 
     connect: float = 30
     command: float = 60
     data: float = 120
     final: float = 600
     idle: float = 30
-    """A connection unused for longer is not trusted any more: a firewall may have forgotten it."""
+    """A connection unused for longer is not trusted: a firewall may have dropped it."""
 
 
 _OF_THE_CONNECTION = {530, 534, 535, 538}
-"""Authentication is wanted, or failed (RFC 4954, 6): nothing is wrong with the mail."""
+"""Authentication is wanted or failed (RFC 4954, 6). The mail is not at fault."""
 
 
 class RelayUnreachable(Exception):
-    """No usable connection to the relay; says why, with the relay's code if it gave one."""
+    """There is no usable connection to the relay."""
 
     def __init__(self, why: str, code: int | None = None) -> None:
         super().__init__(why)
@@ -73,29 +67,29 @@ class RelayUnreachable(Exception):
 
 
 def check_connection(response: aiosmtplib.SMTPResponse) -> None:
-    """Raise :class:`RelayUnreachable` for a refusal that concerns the connection and not the mail."""
+    """Raise :class:`RelayUnreachable` if the relay refuses the connection instead of the mail."""
     if response.code in _OF_THE_CONNECTION:
         raise RelayUnreachable(answer_of(response), response.code)
 
 
-def refusal(response: aiosmtplib.SMTPResponse) -> SendOutcome:
-    """A refusal: for good when the code begins with 5 (RFC 5321, 4.2.1), else to be tried again."""
+def refusal(response: aiosmtplib.SMTPResponse) -> SendResult:
+    """A code from 500 on is final (RFC 5321, 4.2.1); any other is tried again."""
     verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
-    return SendOutcome(verdict, response.code, answer_of(response))
+    return SendResult(verdict, response.code, answer_of(response))
 
 
 def answer_of(response: aiosmtplib.SMTPResponse) -> str:
-    """A relay's answer as it may be stored and shown."""
+    """Return the relay's answer without addresses."""
     return _without_addresses(response.message)
 
 
 def message_of(error: BaseException) -> str:
-    """An error's message, likewise; its name where it has none."""
+    """Return the error's message without addresses, or the name of its class."""
     return _without_addresses(str(error)) or type(error).__name__
 
 
 def _without_addresses(answer: str) -> str:
-    """On one line, storable, and without the address that relays like to quote."""
+    """Return the answer on one line, without the address that relays like to quote."""
     shown = "".join(char if char.isprintable() else " " for char in answer)
     return _ADDRESS.sub("(address)", " ".join(shown.split())).encode(errors="replace").decode()
 
@@ -112,7 +106,6 @@ RETRY_FIRST: dict[int | None, timedelta] = {
     451: timedelta(minutes=5),
     452: timedelta(minutes=15),  # mailbox or disk full: only people can mend that
 }
-"""How long to wait after the first attempt, by the relay's code (RFC 5321, 4.2.3)."""
 RETRY_MOST = timedelta(hours=4)
 
 SESSION_STATE_MISSING = "given up: its session is not known as it was when this was called for"
@@ -128,17 +121,15 @@ ANSWER_SECONDS = Histogram(
 
 
 def retry_delay(attempts: int, code: int | None) -> timedelta:
-    """How long to wait after the ``attempts``-th attempt: by code, doubled each time, at most 4 hours."""
+    """Return the delay after this attempt. It depends on the code and doubles each time, up to 4 hours."""
     first = RETRY_FIRST.get(code, RETRY_FIRST[421])
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
-def settled(
-    claimed: Claimed, outcome: SendOutcome, written: WrittenLetter | None = None
-) -> Settlement | None:
-    """The settlement of an attempt. None where there is none: another process has the mail.
+def settled(claimed: Claimed, outcome: SendResult, written: WrittenLetter | None = None) -> Settlement | None:
+    """Return what to store of an attempt, or None if another process has the mail.
 
-    ``written`` is what the letter says; it is kept of one that the relay has, or may have.
+    ``written`` is kept only if the relay has the letter or may have it.
     """
     _count(claimed, outcome.verdict)
     match outcome.verdict:
@@ -175,29 +166,26 @@ def _count(claimed: Claimed, outcome: str) -> None:
 
 
 def _observe_answer(claimed: Claimed) -> None:
-    """Observe how long an answer took; not of a letter that was sent once more, long after the first."""
+    """A letter that was sent again on purpose is not timed."""
     if claimed.priority is Priority.ANSWER and "cause_id" not in claimed.mail.details:
         ANSWER_SECONDS.observe((clock.now() - claimed.mail.called_for_at).total_seconds())
 
 
 def superseded(claimed: Claimed, why: str) -> Settlement:
-    """The settlement of a letter that is not true any more."""
     _count(claimed, MailState.SUPERSEDED)
     return Settlement(claimed.claim, MailState.SUPERSEDED, None, why)
 
 
 def suppressed(claimed: Claimed) -> Settlement:
-    """The settlement of a mail to an address from which mails came back."""
     _count(claimed, "suppressed")
     return Settlement(claimed.claim, MailState.FAILED, None, RETURNED, suppressed=True)
 
 
 def session_state_missing(claimed: Claimed) -> Settlement:
-    """The settlement of a notice whose session was not heard of in time."""
     _count(claimed, Verdict.FAILED)
     return Settlement(claimed.claim, MailState.FAILED, None, SESSION_STATE_MISSING)
 
 
 def postponed(claimed: Claimed, why: str, delay: timedelta) -> Settlement:
-    """The settlement of a mail that goes back into the queue and was no attempt."""
+    """The mail returns to the queue. This was no attempt."""
     return Settlement(claimed.claim, MailState.PENDING, None, why, delay)

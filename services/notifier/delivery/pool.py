@@ -1,4 +1,4 @@
-"""The pool of connections to the relay, and the pauses after it could not be reached."""
+"""The pool of connections to the relay, and the pauses after a failure."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Counter, Histogram
 
-from services.notifier.delivery.connection import MarkDataStart, SmtpConnection, StaleConnection
-from services.notifier.delivery.outcomes import RelayUnreachable, SendOutcome, Timeouts, Verdict
+from services.notifier.delivery.connection import MarkDataStarted, SmtpConnection, StaleConnection
+from services.notifier.delivery.outcomes import RelayUnreachable, SendResult, Timeouts, Verdict
 from services.notifier.delivery.providers import provider_of
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
@@ -26,11 +26,11 @@ ANSWERS = Counter(
     "parcours_smtp_answers_total", "What the relay answered in the end to an attempt.", ["provider", "code"]
 )
 _CODES = frozenset((250, 251, 421, 450, 451, 452, 455, 500, 501, 503, 550, 551, 552, 553, 554, 555, 556))
-"""Those of RFC 5321, 4.2.3, and RFC 7504, that a mail may get: a relay could invent hundreds."""
+"""Codes of RFC 5321, 4.2.3, and RFC 7504. A relay could invent hundreds of metric labels."""
 
 
 class SmtpPool:
-    """Hands mails to the relay. Each call of :meth:`send` has a connection to itself while it lasts."""
+    """Hands mails to the relay. Each call of :meth:`send` has its own connection."""
 
     def __init__(self, relay: SmtpServer, *, size: int, timeouts: Timeouts | None = None) -> None:
         self._relay = relay
@@ -39,22 +39,21 @@ class SmtpPool:
         self._idle: list[SmtpConnection] = []
         self._outage = Outage()
         self._refusing = False
-        """Whether the relay accepts connections and takes no mail.
+        """True if the relay accepts connections and takes no mail.
 
-        Neither an open connection nor an accepted MAIL ends it: an answer for a whole mail does.
-        """
+        Only a reply to a whole mail ends this state."""
         self._trial = asyncio.Lock()
 
     def pause(self) -> float:
-        """Seconds until the relay is tried again, after it could not be reached; 0 when it can."""
+        """Seconds until the relay is tried again, or 0."""
         return self._outage.pause()
 
     def has_failed(self) -> bool:
-        """Whether the last connection failed, or the relay has answered for no mail since it took none."""
+        """Return whether the last connection failed, or the relay still takes no mail."""
         return self._outage.failures > 0
 
     async def try_relay(self) -> bool:
-        """Open one connection and keep it for the next mail. Returns whether there is one."""
+        """Open one connection and keep it for the next mail. Returns whether it worked."""
         try:
             connection, _ = await self._connection()
         except RelayUnreachable:
@@ -63,15 +62,18 @@ class SmtpPool:
         return True
 
     async def is_usable(self) -> bool:
-        """Whether to try a mail now: after a failure only once a connection is open, which is no attempt."""
+        """Return whether to try a mail now.
+
+        After a failure, a connection is opened first; this is no attempt.
+        """
         return not self.pause() and (not self.has_failed() or await self.try_relay())
 
     @asynccontextmanager
     async def throttled(self) -> AsyncIterator[None]:
-        """Hold this around :meth:`send`: while the relay takes no mail, one at a time is tried.
+        """Hold this around :meth:`send`. While the relay takes no mail, one mail at a time is tried.
 
-        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside: the mail before may
-        have found that the relay still takes none.
+        This is the half-open state of a circuit breaker. Ask :meth:`is_usable` inside, since the mail before
+        may have failed.
         """
         if self._refusing:
             async with self._trial:
@@ -80,10 +82,10 @@ class SmtpPool:
                     return
         yield
 
-    async def send(self, mail: Outgoing, mark_data_start: MarkDataStart) -> SendOutcome:
+    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> SendResult:
         """Try once.
 
-        Raises only what ``mark_data_start`` raises, nothing having been sent then, and ``CancelledError``.
+        Raises only what ``mark_data_started`` raises, in which case nothing was sent, and ``CancelledError``.
         """
         async with self._slots:
             while True:
@@ -91,11 +93,11 @@ class SmtpPool:
                 try:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
-                    return SendOutcome(Verdict.RETRY, error.code, str(error))
+                    return SendResult(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
                 sent_at = time.monotonic()
                 try:
-                    outcome = await connection.send(mail, mark_data_start)
+                    outcome = await connection.send(mail, mark_data_started)
                     _count(mail, outcome, time.monotonic() - sent_at)
                     if refusing and outcome.code not in (None, 421):
                         self._refusing = False
@@ -105,16 +107,15 @@ class SmtpPool:
                     self._refusing = True
                     self._drop_idle()
                     self._failed(begun)
-                    return SendOutcome(Verdict.RETRY, error.code, str(error))
+                    return SendResult(Verdict.RETRY, error.code, str(error))
                 except StaleConnection as error:
                     # A connection that the relay closed while it lay idle says nothing about the mail.
                     if not reused:
-                        return SendOutcome(Verdict.RETRY, error.code, str(error))
+                        return SendResult(Verdict.RETRY, error.code, str(error))
                 finally:
                     self._take_back(connection)
 
     async def close(self) -> None:
-        """Close every idle connection."""
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle))
 
@@ -152,8 +153,8 @@ class SmtpPool:
             connection.drop()
 
 
-def _count(mail: Outgoing, outcome: SendOutcome, seconds: float) -> None:
-    """Count an attempt to which the relay gave an answer, or owes one."""
+def _count(mail: Outgoing, outcome: SendResult, seconds: float) -> None:
+    """Count an attempt to which the relay replied or owes a reply."""
     if outcome.code is None and outcome.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
         return
     provider = provider_of(mail.recipient)
@@ -168,10 +169,10 @@ def _code(code: int | None) -> str:
 
 
 class Outage:
-    """When a relay is tried again: half a second after the first failure, doubled each time, at most 30.
+    """The pause before a relay is tried again: half a second, doubled each time, at most 30.
 
-    Connections that were begun before a failure was known belong to the same outage: they are not counted
-    again, or many workers would make a long pause of a short outage.
+    Connections that began before the failure was known belong to the same outage. Otherwise many workers
+    would turn a short outage into a long pause.
     """
 
     def __init__(self) -> None:

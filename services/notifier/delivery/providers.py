@@ -1,4 +1,4 @@
-"""Which mail hosts letters go to: those with most mailboxes by name, all others together."""
+"""Mail providers, as labels of metrics."""
 
 _DOMAINS = {
     "google": ("gmail.com", "googlemail.com"),
@@ -15,5 +15,4 @@ OTHER = "other"
 
 
 def provider_of(address: str) -> str:
-    """Return who has the mailbox of an address, or ``other``."""
     return _PROVIDERS.get(address.rpartition("@")[2].lower(), OTHER)

@@ -1,7 +1,7 @@
-"""The mailbox that mails come back to, read over IMAP.
+"""The mailbox of returned mails, read over IMAP.
 
-A report is marked as seen after what it says is stored: a process that ends between the two reads it again,
-and the store knows it. What is no report is left for people, seen.
+A report is marked as seen after it is stored. A process that ends between the two reads the report again, and
+the store knows it.
 """
 
 import imaplib
@@ -16,19 +16,19 @@ from services.notifier.settings import ImapServer, Tls
 from shared import certificates
 
 MOST = 200
-"""Messages in one look."""
+"""Messages per visit."""
 SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnMailbox:
-    """The IMAP mailbox, as blocking calls: run them in a thread."""
+    """The IMAP mailbox. Its calls block: run them in a thread."""
 
     server: ImapServer
 
     @contextmanager
     def opened(self) -> Iterator[imaplib.IMAP4]:
-        """Logged in, the mailbox selected. Raises ``OSError`` and ``imaplib.IMAP4.error``."""
+        """Log in and select the mailbox. Raises ``OSError`` and ``imaplib.IMAP4.error``."""
         server = self.server
         if server.tls is Tls.IMPLICIT:
             context = ssl.create_default_context()
@@ -53,7 +53,7 @@ class ReturnMailbox:
                     connection.shutdown()
 
     def unseen(self) -> list[tuple[str, bytes]]:
-        """The first messages that nobody has seen: number and content."""
+        """Return number and content of the first unseen messages."""
         with self.opened() as connection:
             numbers = _ok(connection.uid("search", "UNSEEN"))[0]
             found: list[tuple[str, bytes]] = []
@@ -63,7 +63,6 @@ class ReturnMailbox:
             return found
 
     def seen(self, numbers: list[str]) -> None:
-        """Mark messages as seen."""
         with self.opened() as connection:
             for number in numbers:
                 _ok(connection.uid("store", number, "+FLAGS.SILENT", r"(\Seen)"))

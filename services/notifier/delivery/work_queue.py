@@ -1,7 +1,7 @@
-"""The mails that are claimed and wait for a worker, the most urgent first.
+"""Claimed mails that wait for a worker, the most urgent first.
 
-A mail that is under way makes each step of an answer's way later, from the event to the relay, since they
-share the process. So while answers come, letters to many have only some of the workers.
+All mails share one process, so each letter to many delays the answers. While answers come, letters to many
+get only some of the workers.
 """
 
 import asyncio
@@ -13,14 +13,12 @@ from services.notifier.letters import Priority
 from services.notifier.store.claims import Claimed
 
 SHARE = 4
-"""While answers come, one in so many workers may have a letter to many."""
+"""While answers come, one worker in this many may send a letter to many."""
 RECENT_SECONDS = 1.0
-"""For how long after an answer others are expected."""
+"""Answers are expected for this long after the last one."""
 
 
 class WorkQueue:
-    """Gives mails to ``workers`` workers, each of which has one at a time."""
-
     def __init__(self, workers: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._workers = workers
         self._monotonic = monotonic
@@ -31,14 +29,17 @@ class WorkQueue:
         self._is_closed = False
 
     def put(self, mail: Claimed) -> None:
-        """Queue a mail, behind those that are as urgent; once the queue is closed, forget it."""
+        """Queue a mail behind those of its priority. A closed queue forgets it."""
         if self._is_closed:
             return
         self._waiting[mail.priority].append(mail)
         self._wake_worker()
 
     async def get(self) -> Claimed | None:
-        """Wait for a mail, which is under way until :meth:`finished`. None once the queue is closed."""
+        """Wait for a mail, which is in progress until :meth:`finished`.
+
+        Returns None once the queue is closed.
+        """
         while (mail := self._take()) is None:
             if self._is_closed:
                 return None
@@ -49,24 +50,23 @@ class WorkQueue:
         return mail
 
     def begun(self, mail: Claimed) -> None:
-        """Count a mail as under way; one that the worker had from elsewhere too."""
+        """Count a mail as in progress, also one that did not come from this queue."""
         if mail.priority is Priority.ANSWER:
             self._last_answer = self._monotonic()
         else:
             self._to_many += 1
 
     def finished(self, mail: Claimed) -> None:
-        """Tell that a mail is under way no more."""
         if mail.priority is not Priority.ANSWER:
             self._to_many -= 1
             self._wake_worker()
 
     def waiting(self, priority: Priority) -> int:
-        """How many mails wait that are as urgent, or more."""
+        """Count the waiting mails that are at least as urgent."""
         return sum(len(mails) for other, mails in self._waiting.items() if other <= priority)
 
     def close(self) -> None:
-        """Forget the mails that wait, whose claims are released elsewhere; each worker ends when it asks."""
+        """Forget the waiting mails, whose claims are released elsewhere, and end the workers."""
         self._is_closed = True
         for mails in self._waiting.values():
             mails.clear()

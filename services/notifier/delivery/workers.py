@@ -1,7 +1,7 @@
-"""The workers: each sends one mail after the other, the most urgent first.
+"""The workers. Each sends one mail after the other, the most urgent first.
 
-Marks and outcomes of many mails go to the database in one statement; the mark of each is durable before its
-DATA. Nothing is known here of where mails come from.
+Marks and results of many mails go to the database in one statement. The mark of a mail is durable before its
+DATA.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from services.notifier import letters
 from services.notifier.delivery import outcomes
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Admitted, Domains, Later
-from services.notifier.delivery.outcomes import SendOutcome, Verdict
+from services.notifier.delivery.outcomes import SendResult, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.work_queue import WorkQueue
 from services.notifier.letters import Priority
@@ -34,11 +34,13 @@ from shared.observability import logged_ids
 log = logging.getLogger(__name__)
 
 DATA_LEASE = timedelta(minutes=15)
-"""Longer than the relay may take to answer DATA and the final dot together."""
+"""Longer than the relay may take for DATA and the final dot together."""
 SETTLE_LINGER_SECONDS = 0.005
-"""Outcomes wait this long for company, since a commit is dear. What a kill catches here is ambiguous."""
+"""Results wait this long for others, since a commit is expensive.
+
+A kill in this time leaves them ambiguous."""
 ENOUGH = 50
-"""With so many before it, a mail stays in the queue, where another process may claim it."""
+"""With this many mails before it, a mail stays in the queue for other processes."""
 
 RENDER_FAILURES = Counter(
     "parcours_mail_render_failures_total", "Mails that could not be written.", ["template"]
@@ -48,10 +50,10 @@ for _template in letters.LetterType:
 
 
 class Workers:
-    """``number`` mails at once, at most ``per_domain`` of them (0: all) for one domain.
+    """Sends ``number`` mails at once, at most ``per_domain`` of them for one domain (0: no limit).
 
-    ``on_capacity`` is called when there is capacity again for a priority that
-    :meth:`priorities_with_capacity` left out, and when no mail is in hand any more.
+    ``on_capacity`` is called when a priority that :meth:`priorities_with_capacity` left out has capacity
+    again, and when no mail is in hand.
     """
 
     def __init__(
@@ -77,27 +79,26 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._in_hand = 0
         self.idle = asyncio.Event()
-        """Set while no mail is in hand and what became of each is stored."""
+        """Set while no mail is in hand and every result is stored."""
         self.idle.set()
         self._marks: Batcher[Claim, set[Claim]] = Batcher(self._write_marks)
         self._settlements: Batcher[Settlement, None] = Batcher(self._settle, linger=SETTLE_LINGER_SECONDS)
 
     def open(self) -> None:
-        """Begin to take mails."""
         self._queue = WorkQueue(self._number)  # that of an earlier run is closed
         self._in_hand = 0
         self.idle.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._number)]
 
     def submit(self, mails: Sequence[Claimed]) -> None:
-        """Queue these for the workers, the more urgent before those that wait already."""
+        """Queue these mails for the workers."""
         for mail in mails:
             self._in_hand += 1
             self.idle.clear()
             self._queue.put(mail)
 
     def priorities_with_capacity(self) -> list[Priority]:
-        """The priorities of which a mail would soon be sent; ``on_capacity`` says when there are more."""
+        """Return the priorities of which a mail would soon be sent. ``on_capacity`` reports later changes."""
         refused = [priority for priority in Priority if not self._has_capacity_for(priority)]
         self._refused = refused[0] if refused else None
         return [priority for priority in Priority if priority not in refused]
@@ -106,16 +107,16 @@ class Workers:
         return self._queue.waiting(priority) + self._domains.waiting() <= ENOUGH
 
     def have_died(self) -> bool:
-        """Whether one has ended by a fault: :meth:`close` raises it."""
+        """Return whether a worker has ended by an error. :meth:`close` raises it."""
         return any(task.done() for task in self._tasks)
 
     def begin_no_more(self) -> None:
-        """Drop the mails that are not begun, and those that are still submitted."""
+        """Drop the mails that have not begun, and any submitted later."""
         self._domains.drop_held()
         self._queue.close()
 
     async def close(self, seconds: float) -> None:
-        """Begin nothing more; finish within ``seconds`` what the relay has in hand, and drop the rest."""
+        """Begin nothing more, and finish within ``seconds`` what the relay has in hand."""
         self.begin_no_more()
         done, pending = await asyncio.wait(self._tasks, timeout=seconds)
         for task in pending:
@@ -130,7 +131,7 @@ class Workers:
     # ------------------------------------------------------------------------------------- one worker
 
     async def _work(self) -> None:
-        """Send one mail after the other; the outcome of one is written while the next is sent.
+        """Send one mail after the other. The result of one is stored while the next is sent.
 
         So a kill leaves at most two mails of a worker ambiguous.
         """
@@ -169,7 +170,6 @@ class Workers:
             await written
 
     def _finish(self, written: "asyncio.Future[None] | None") -> None:
-        """Count a mail as finished, once what became of it is stored."""
         if written is not None:
             written.add_done_callback(lambda _: self._finish(None))
             return
@@ -184,7 +184,7 @@ class Workers:
             self._on_capacity()
 
     async def _attempt(self, claimed: Claimed) -> Settlement | None:
-        """Try one mail. None where nothing is stored: another process has it, or its lease decides."""
+        """Try one mail. Returns None if another process has it or its lease will decide."""
         mail = claimed.mail
         now = clock.now()
         try:
@@ -201,13 +201,13 @@ class Workers:
             written = WrittenLetter(self._renderer.now(), WRITTEN_BY, claimed.context)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
-            return outcomes.settled(claimed, SendOutcome(Verdict.FAILED, None, str(error)))
+            return outcomes.settled(claimed, SendResult(Verdict.FAILED, None, str(error)))
         except Exception:
             # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
             return outcomes.settled(
-                claimed, SendOutcome(Verdict.RETRY, None, "the letter could not be written")
+                claimed, SendResult(Verdict.RETRY, None, "the letter could not be written")
             )
         outcome = await self._send(claimed, outgoing)
         if outcome is None:
@@ -215,18 +215,18 @@ class Workers:
         log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome, written)
 
-    async def _send(self, claimed: Claimed, outgoing: Outgoing) -> SendOutcome | None:
-        """Hand a mail to the relay, in a span of its trace. None where its mark could not be stored."""
+    async def _send(self, claimed: Claimed, outgoing: Outgoing) -> SendResult | None:
+        """Hand a mail to the relay, in a span of its trace. Returns None if its mark could not be stored."""
 
-        async def mark_data_start() -> bool:
+        async def mark_data_started() -> bool:
             return claimed.claim in await self._marks.put(claimed.claim)
 
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
         attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
         span = tracing.begin(f"smtp {claimed.mail.template}", claimed.traceparent, "client", attributes)
-        outcome: SendOutcome | None = None
+        outcome: SendResult | None = None
         try:
-            outcome = await self._pool.send(outgoing, mark_data_start)
+            outcome = await self._pool.send(outgoing, mark_data_started)
         except Exception as error:
             if not is_temporary(error):
                 raise
@@ -246,10 +246,10 @@ class Workers:
 
     async def _write_marks(self, marked: Sequence[Claim]) -> set[Claim]:
         async with self._database.quiet_transaction() as tx:
-            return await claims.start_data(tx, self._owner, marked, lease=DATA_LEASE)
+            return await claims.mark_data_started(tx, self._owner, marked, lease=DATA_LEASE)
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write outcomes, however long the database is away: only this process knows them."""
+        """Store results, however long the database is away: only this process knows them."""
         failures = 0
         while True:
             try:

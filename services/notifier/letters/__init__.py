@@ -1,7 +1,4 @@
-"""Which letters an event calls for, to whom and when. Pure.
-
-No address is looked up here, no text is written (``templates``), nothing is sent.
-"""
+"""Which letters an event calls for, to whom and when. Pure."""
 
 from services.notifier.letters.authorities import (
     bespoke_letter,
@@ -27,13 +24,13 @@ from services.notifier.letters.kinds import (
     DetailRow,
     EnrolmentState,
     Kind,
+    KnownEnrolment,
     Letter,
     LetterDetails,
     LetterType,
     Link,
     Mail,
     Priority,
-    Standing,
     Tone,
     hold_until,
     items_of,
@@ -98,6 +95,7 @@ __all__ = [
     "Interest",
     "InterestKind",
     "Kind",
+    "KnownEnrolment",
     "Letter",
     "LetterContext",
     "LetterDetails",
@@ -114,7 +112,6 @@ __all__ = [
     "ScheduledLetter",
     "SessionStateMissing",
     "SinceLast",
-    "Standing",
     "Superseded",
     "Tone",
     "bespoke_letter",

@@ -1,17 +1,17 @@
-"""When two texts are one address, and when two addresses are one mailbox. Pure."""
+"""When two texts are one address, and two addresses one mailbox. Pure."""
 
 import contextlib
 
 import idna
 
 _WITHOUT_DOTS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
-"""Domains whose host ignores dots before the @, and the name that all of them share."""
+"""Domains whose host ignores dots before the @, with one name for all of them."""
 
 
 def canonical(address: str) -> str:
-    """Return the address in lower case, its domain as the DNS has it (IDNA 2008).
+    """Return the address in lower case, its domain in IDNA form.
 
-    Two local parts may differ in their case alone (RFC 5321), but no mail host makes two mailboxes of that.
+    RFC 5321 allows local parts that differ in case alone, but no mail host makes two mailboxes of them.
     """
     local, _, domain = address.strip().lower().rpartition("@")
     if not domain.isascii():
@@ -22,9 +22,9 @@ def canonical(address: str) -> str:
 
 
 def folded(address: str) -> str:
-    """Return one text for all addresses of a mailbox: without ``+tag``, nor dots where its host ignores them.
+    """Return one text for all addresses of a mailbox: without ``+tag``, and without ignored dots.
 
-    It is for counting, not for writing to: some hosts take ``+`` as a letter like any other.
+    Never write to it: for some hosts ``+`` is an ordinary letter.
     """
     local, _, domain = canonical(address).rpartition("@")
     local = local.partition("+")[0] or local

@@ -1,12 +1,10 @@
-"""Mails that come back: what a delivery report says, and which of our mails it is about. Pure.
+"""Returned mails: what a delivery report says, and about which mail (RFC 3464, RFC 3463). Pure.
 
-Sources: RFC 3464 (reports), RFC 3463 (status codes). Reports come from anywhere and may hold anything: what
-cannot be read is no report, and a body is only taken apart when its head says that it is a report about a
-mail of ours, and when it has no more parts than one can have.
+Reports come from anywhere and may hold anything, so a body is parsed only if its head says that it is a
+report about one of our mails.
 
-A report is about the mail whose return path it was sent to (VERP): that address holds the mail's id and a
-code that only we can make, so nobody can send back a mail that they did not get. It counts only where it says
-that this mail's recipient failed: who has the mail can end no other address.
+Each mail has its own return path (VERP), with the mail's id and a code that only we can make. A report counts
+only if it names the recipient of that mail. Otherwise anyone with one of our mails could stop any address.
 """
 
 import email
@@ -23,20 +21,18 @@ from uuid import UUID
 from shared.events.notifier import BounceKind
 
 ADDRESS_KEY = "address_key"
-"""The key, in the ``info`` of a database, of the secret that digests of addresses are made with."""
+"""Key, in the ``info`` of a database, of the secret for digests of addresses."""
 RETURNED = "mails to this address came back: it is written to no more"
 """Why a letter was not tried."""
 
 LARGEST = 200_000
-"""Bytes of a report that are looked at; one that quotes a whole mail of ours is far below."""
+"""Bytes of a report that are read. One that quotes a whole mail is far smaller."""
 LARGEST_HEAD = 64_000
 MAX_PARTS = 20
-"""Multiparts in a message; a report that quotes a mail of ours has three. Python's parser goes down one level
-for each, and does it for every line."""
+"""Multiparts in a message. Our reports have three. Python's parser recurses once for each, on every line."""
 
 LONGEST_CONTENT_TYPE = 2_000
-"""Characters of a Content-Type; the boundary in it has 70 at most (RFC 2046, 5.1.1). Python's parser counts
-the quotes before each semicolon anew."""
+"""Characters of a Content-Type. Python's parser takes quadratic time for the quotes in it."""
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _BOUNDARY = re.compile(rb"boundary\*?\d*\*?\s*=", re.IGNORECASE)
@@ -46,22 +42,21 @@ _LONG_CONTENT_TYPE = re.compile(
 _STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 _STATUS_IN_AN_ANSWER = re.compile(r"smtp;\s*\d{3}[ -]([245]\.\d{1,3}\.\d{1,3})\b", re.IGNORECASE)
 LONGEST_RETURN = 18
-"""Characters before the @ of the mailbox: with ``+``, the id and its code a local part of 64 octets at most
-(RFC 5321, 4.5.3.1.1); a longer one would make every mail's envelope illegal."""
+"""Characters before the @ of the mailbox.
+
+With ``+``, id and code, the local part has 64 octets at most (RFC 5321, 4.5.3.1.1)."""
 _SENT_TO = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 
 _THE_ADDRESS_IS_BAD = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1", "5.4.4"}
-"""No such address, one that moved, a closed mailbox, a domain that is not there. Other refusals say nothing
-of the address, however final for that mail: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), and
-above all a fault of the sender (5.1.7, 5.1.8): a day without our domain must not end every address."""
+"""No such address or domain, a moved address, a closed mailbox.
+
+Other refusals say nothing of the address: a full mailbox (5.2.2), a policy (5.7.x), a size (5.3.4), or a
+fault of the sender (5.1.7, 5.1.8), such as a day without our domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A mail of ours that came back. ``status`` is the RFC 3463 code, None where there was none.
-
-    ``recipient`` is the address that failed, as the report has it.
-    """
+    """One of our mails came back. ``recipient`` is the failed address in the report."""
 
     mail_id: UUID
     recipient: str
@@ -71,7 +66,7 @@ class Bounce:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that is written to no more, by the mail that came back."""
+    """An address that gets no more mails, and the mail that came back."""
 
     mail_id: UUID
     issuer: str | None
@@ -81,10 +76,10 @@ class Suppression:
 
 
 class ReturnPath:
-    """Where reports about each mail are sent: ``retours+<id>-<code>@cnfpt.example`` (VERP).
+    """The address for reports about each mail: ``retours+<id>-<code>@cnfpt.example`` (VERP).
 
-    ``address`` is the mailbox that takes them, which must accept a ``+`` detail. Of ``keys`` the last makes
-    the codes, and those of all are accepted.
+    ``address`` must accept a ``+`` detail. The last of ``keys`` makes the codes; codes of all keys are
+    accepted.
     """
 
     def __init__(self, address: str, keys: list[str]) -> None:
@@ -96,11 +91,11 @@ class ReturnPath:
         )
 
     def of(self, mail_id: UUID) -> str:
-        """The envelope's sender of a mail; with `LONGEST_RETURN` its local part has 64 octets at most."""
+        """Return the envelope sender of a mail."""
         return f"{self._local}+{mail_id.hex}-{self._codes(mail_id.hex)[-1]}@{self._domain}"
 
     def read(self, text: str) -> UUID | None:
-        """The mail whose return path stands in ``text``."""
+        """Return the mail whose return path is in ``text``."""
         for found in self._ours.finditer(text):
             codes = self._codes(found[1].lower())
             if any(hmac.compare_digest(found[2].lower(), code) for code in codes):
@@ -113,7 +108,7 @@ class ReturnPath:
 
 
 def read(raw: bytes, path: ReturnPath) -> Bounce | None:
-    """What a message to the return path says; None where it reports no failure of a mail of ours."""
+    """Return what a message to the return path reports, or None if it reports no failure of our mails."""
     raw = raw[:LARGEST]
     end = _END_OF_HEAD.search(raw, 0, LARGEST_HEAD)
     if end is None:
@@ -136,13 +131,13 @@ def read(raw: bytes, path: ReturnPath) -> Bounce | None:
 
 
 def bad_address_in(answer: str) -> str | None:
-    """The RFC 3463 code that a refusal of a recipient begins with, where it says that the address is bad."""
+    """Return the RFC 3463 code of a refusal if it says that the address is bad."""
     found = _STATUS.match(answer)
     return found[0] if found is not None and found[0] in _THE_ADDRESS_IS_BAD else None
 
 
 def _failed(report: Message) -> Message | None:
-    """The fields of the first recipient that was failed: mails of ours have one each."""
+    """Return the fields of the first failed recipient. Our mails have one recipient each."""
     for fields in _recipients(report):
         if _header(fields, "Action").strip().lower() == "failed":
             return fields  # not delayed, delivered, relayed: then nothing has come back
@@ -150,12 +145,12 @@ def _failed(report: Message) -> Message | None:
 
 
 def _recipient(fields: Message) -> str:
-    """The address of ``rfc822; zoe@ville.example``; of ``utf-8; …`` (RFC 6533) too: ours are ASCII."""
+    """Return the address of ``rfc822; zoe@ville.example``, or of ``utf-8; …`` (RFC 6533)."""
     return _header(fields, "Final-Recipient").partition(";")[2].strip().strip("<>")
 
 
 def _status(fields: Message) -> str | None:
-    """The field's, else the one that the other server's answer begins with; never digits of its words."""
+    """Return the status field, or the code at the start of the other server's answer."""
     found = _STATUS.search(_header(fields, "Status"))
     if found is not None:
         return found[0]
@@ -164,7 +159,7 @@ def _status(fields: Message) -> str | None:
 
 
 def _recipients(report: Message) -> Iterator[Message]:
-    """The fields of each group of a delivery-status; the first is about the whole (RFC 3464, 2.1)."""
+    """Yield each group of fields of a delivery-status. The first is about the whole (RFC 3464, 2.1)."""
     for part in report.walk():
         if part.get_content_type() == "message/delivery-status":
             groups = part.get_payload()
@@ -186,8 +181,8 @@ def _header(fields: Message, name: str) -> str:
 
 
 def digest_of(address: str, key: bytes) -> bytes:
-    """What is kept of an address that mails come back from: enough to know it again, not to write to it.
+    """Return a digest by which the address is known again.
 
-    ``key`` is a secret of the installation: who has the digests alone cannot try addresses.
+    Without the installation's ``key``, nobody can try addresses against the digests.
     """
     return hmac.digest(key, address.strip().lower().encode(errors="replace"), "sha256")

@@ -1,4 +1,4 @@
-"""Which letters a newer state of a session calls for. Pure."""
+"""Letters that a newer state of a session calls for. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,16 @@ from shared.events.vocabulary import Status
 
 @dataclass(frozen=True, slots=True)
 class SessionConsequences:
-    """What a new state of a session means to those who are in it.
-
-    ``reschedule``: its letters to come are due at other times, or for the first time, or not any more.
-    """
+    """The letters about a new state, and whether the planned letters of the session must be planned anew."""
 
     letters: tuple[Letter, ...] = ()
     reschedule: bool = False
 
 
 def change_of(before: NumberedSession | None, after: NumberedSession, now: datetime) -> SessionConsequences:
-    """Compare the newest state of a session with the one that was known, None where none was.
+    """Compare the newest state of a session with the known one, if any.
 
-    What is taken out of calendars has a letter of its own: a mail can do one thing to a calendar.
+    Cancelled séances get a letter of their own, since a mail can do only one thing to a calendar.
     """
     if before is not None and after.version <= before.version:
         return SessionConsequences()
@@ -63,7 +60,7 @@ def _period(session: SessionState) -> tuple[datetime, datetime, str]:
 
 
 def _moved_or_new(before: NumberedSession, after: NumberedSession) -> list[DetailRow]:
-    """The séances with other dates than before, which the row has, and the new ones."""
+    """Return the séances with other dates, each with the dates before, and the new ones."""
     old = {module.number: module for module in before.numbered_modules}
     return [
         _row(old[module.number]) if module.number in old else {"number": module.number}
@@ -85,7 +82,7 @@ def _row(module: NumberedModule) -> DetailRow:
 
 
 def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedModule]:
-    """The séances that a letter says are cancelled, as :func:`change_of` wrote them into its details."""
+    """Return the séances that the letter says are cancelled."""
     return [
         NumberedModule(
             int(row["number"]),
@@ -98,5 +95,5 @@ def modules_in(details: LetterDetails, name: str = "modules") -> list[NumberedMo
 
 
 def modules_after(session: NumberedSession, moment: datetime) -> list[NumberedModule]:
-    """The séances that had not ended by then, also those that were dropped."""
+    """Return the séances that had not ended by then, cancelled ones included."""
     return [module for module in (*session.numbered_modules, *session.gone) if module.ends_at > moment]

@@ -1,4 +1,4 @@
-"""Which letters a decision calls for, and where the agent stands after it. Pure."""
+"""Letters that a decision calls for, and the state of the enrolment after it. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from uuid import UUID
 
 from services.notifier.letters.kinds import (
     EnrolmentState,
+    KnownEnrolment,
     Letter,
     LetterDetails,
     LetterType,
-    Standing,
     quoted_reason,
 )
 from shared.events.enrolment import (
@@ -30,13 +30,12 @@ from shared.events.enrolment import (
 from shared.events.reasons import Reason
 
 
-def letters_for(decision: Decision, before: Standing | None) -> tuple[Letter, ...]:
-    """The letters that a decision calls for.
+def letters_for(decision: Decision, before: EnrolmentState | None) -> tuple[Letter, ...]:
+    """Return the letters that a decision calls for.
 
-    ``before`` is where the agent stood, None where that is not known. Without a seat there is nothing in
-    their calendar to cancel.
+    ``before`` is the state before it, if known. Without a seat there is nothing to cancel in the calendar.
     """
-    had_seat = before in (None, Standing.ENROLLED)
+    had_seat = before in (None, EnrolmentState.ENROLLED)
     match decision:
         case AgentEnrolled():
             return (_letter_of_seat(decision),)
@@ -86,7 +85,7 @@ def _letters_of_end(withdrawn: EnrolmentWithdrawn, *, had_seat: bool) -> tuple[L
 
 
 def _names_of(left: SeatLeft) -> LetterDetails:
-    """What a letter needs of the enrolment that its reader left, to take it out of their calendar."""
+    """Return the enrolment that was left, so that the letter can take it out of the calendar."""
     return {
         "left_session": str(left.session_id),
         "left_enrolment": str(left.enrolment_id),
@@ -114,59 +113,54 @@ _REFUSALS = {
     "offer": LetterType.OFFER_REFUSED,
     "swap": LetterType.MOVE_REFUSED,
 }
-"""The letter of refusal, by what was requested."""
 
 
-def standing_after(decision: Decision) -> Standing | None:
-    """Where the agent stands once ``decision`` is taken; None where it leaves them as they were."""
+def state_after(decision: Decision) -> EnrolmentState | None:
+    """Return the state after the decision, or None if it changes nothing."""
     match decision:
         case AgentEnrolled():
-            return Standing.ENROLLED
+            return EnrolmentState.ENROLLED
         case AgentWaitlisted():
-            return Standing.WAITLISTED
+            return EnrolmentState.WAITLISTED
         case SeatOffered():
-            return Standing.OFFERED
+            return EnrolmentState.OFFERED
         case SeatOfferLapsed():
-            return Standing.LAPSED
+            return EnrolmentState.LAPSED
         case SeatNotObtained():
-            return Standing.NOT_OBTAINED
+            return EnrolmentState.NOT_OBTAINED
         case EnrolmentPending():
-            return Standing.PENDING
+            return EnrolmentState.PENDING
         case EnrolmentRefused(asked="enrolment", reason=reason) if not reason.refusal.changes_nothing:
-            return Standing.REFUSED
+            return EnrolmentState.REFUSED
         case EnrolmentWithdrawn():
-            return Standing.WITHDRAWN
+            return EnrolmentState.WITHDRAWN
         case _:
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionsRead:
-    """What a batch of decisions amounts to; each is named by its place in the batch.
-
-    ``letters`` are those that the decisions call for; ``standings`` hold the last decision about each
-    enrolment that changed, and where the agent stands by it.
-    """
+    """The result of a batch of decisions, each given by its place in the batch."""
 
     letters: list[tuple[int, Letter]] = field(default_factory=list)
-    standings: dict[UUID, tuple[int, Standing]] = field(default_factory=dict)
+    states: dict[UUID, tuple[int, EnrolmentState]] = field(default_factory=dict)
 
 
-def read_decisions(known: Mapping[UUID, EnrolmentState], decisions: Sequence[Decision]) -> DecisionsRead:
-    """Read decisions in order. One that is older than what is known calls for nothing: it is history.
+def read_decisions(known: Mapping[UUID, KnownEnrolment], decisions: Sequence[Decision]) -> DecisionsRead:
+    """Read decisions in order. One that is older than the known state calls for nothing.
 
-    A refusal that leaves an enrolment as it was has no version of its own, so it is never old.
+    A refusal that changes nothing has no version of its own, so it is never old.
     """
     latest = dict(known)
     read = DecisionsRead()
     for place, decision in enumerate(decisions):
         before = latest.get(decision.enrolment_id)
-        after = standing_after(decision)
+        after = state_after(decision)
         if after is not None:
             if before is not None and decision.version <= before.version:
                 continue
-            latest[decision.enrolment_id] = EnrolmentState(decision.version, after)
-            read.standings[decision.enrolment_id] = place, after
-        letters = letters_for(decision, before.standing if before else None)
+            latest[decision.enrolment_id] = KnownEnrolment(decision.version, after)
+            read.states[decision.enrolment_id] = place, after
+        letters = letters_for(decision, before.state if before else None)
         read.letters.extend((place, letter) for letter in letters)
     return read

@@ -1,4 +1,4 @@
-"""One fact that calls for a letter to many: what is done for each of them. Pure."""
+"""Facts that call for a letter to many. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,20 +13,18 @@ from shared.events.enrolment import ParticipantsMessaged
 
 
 class FanOutTask(StrEnum):
-    """Which letter goes to each of the enrolled, or of those who wait."""
-
     REPLAY = "replay"
     CHANGE = "change"
     REMOVAL = "removal"
     CHANGE_WAITING = "change-waiting"
-    """For each who has no seat yet: who waits, is offered one, or is pending."""
+    """For each agent without a seat yet: waiting, offered or pending."""
     JOINING = "joining"
     REMINDER_WEEK = "reminder-week"
     REMINDER_DAY = "reminder-day"
     MESSAGE = "message"
-    """For each of those to whom the organiser writes, of all who are in the session."""
+    """For each participant whom the organiser addresses."""
     NEWS = "news"
-    """For each of the subscribers, not of the enrolled."""
+    """For each subscriber."""
 
 
 TEMPLATE_OF = {
@@ -40,16 +38,16 @@ TEMPLATE_OF = {
     FanOutTask.MESSAGE: LetterType.ORGANISER_MESSAGE,
 }
 TASK_OF = {template: task for task, template in TEMPLATE_OF.items()}
-"""By what each letter to all who are in a session reaches them."""
+"""The fan-out of each letter to all participants of a session."""
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """One letter to everyone in a session, or to all who follow some news.
+    """One letter to all participants of a session, or to all followers of some news.
 
-    ``event_id`` is the event that called for it. ``subject_id`` is the id of the session or of the item of
-    news. ``due_at`` is when it begins; None: at once. It is for those whose enrolment was read before
-    ``called_for_at``: who comes later knows from the confirmation. A replay is for everyone.
+    ``event_id`` called for it; ``subject_id`` is the session or the item of news. It begins at ``due_at``, or
+    at once. Only enrolments that were read before ``called_for_at`` get it, since later ones are confirmed
+    with the new facts. A replay is for everyone.
     """
 
     event_id: UUID
@@ -61,7 +59,6 @@ class FanOut:
 
 
 def message_fan_out(event_id: UUID, event: ParticipantsMessaged, received_at: datetime) -> FanOut:
-    """A letter of the organiser to each whom it is for."""
     details: LetterDetails = {
         "text": event.text,
         "link": event.link,
@@ -98,7 +95,7 @@ def scheduled_fan_outs(
 
 
 def replay_letter(replay: ReplayPublished) -> Letter | None:
-    """The letter to everyone enrolled in the session that was recorded; None where there was none here."""
+    """Return the letter to the participants of the recorded session, or None."""
     if replay.session_id is None:
         return None
     return Letter(LetterType.REPLAY_AVAILABLE, {"replay_title": replay.title, "replay_url": replay.url})

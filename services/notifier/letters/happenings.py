@@ -1,4 +1,4 @@
-"""What happened to an agent, by the event that says so: a code, and one of why or how. Pure."""
+"""What happened to an agent, by the event that says so: a code and a reason. Pure."""
 
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ from shared.events.portal import SubscriptionChanged
 
 
 class Happening(StrEnum):
-    """What support sees in the story of an agent, beside letters."""
+    """A line of an agent's story, beside letters."""
 
     ENROLLED = "enrolled"
     WAITLISTED = "waitlisted"
@@ -52,7 +52,7 @@ _PLAIN: dict[type[Event], Happening] = {
 
 
 def happening_of(event: Event) -> tuple[Happening, str | None] | None:
-    """Return what an event says happened to its agent, and why or how; None: nothing of their story."""
+    """Return what happened to the agent, and why or how. Returns None if the event is not part of a story."""
     match event:
         case AgentEnrolled():
             return Happening.ENROLLED, _how_enrolled(event)

@@ -4,36 +4,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from shared.events.reasons import Reason
 
 DetailRow = Mapping[str, str | int]
 LetterDetails = Mapping[str, str | int | bool | Sequence[str] | Sequence[DetailRow] | None]
-"""What a letter says beyond the session and the addressee; JSON, moments as RFC 3339 text."""
+"""What a letter says beyond session and reader. JSON, with moments as RFC 3339 text."""
 
 
 class Priority(IntEnum):
-    """What goes first when much is to send."""
-
     ANSWER = 0
     REMINDER = 1
     NEWS = 2
 
 
 class CalendarAction(StrEnum):
-    """What a letter does to the agent's calendar."""
-
     INVITE = "invite"
     CANCEL = "cancel"
     REMOVE = "remove"
     """Takes out the séances that the letter names."""
     REPLACE = "replace"
-    """Takes out the session that the agent left, and puts in the one where they have a seat instead."""
+    """Takes out the session that the agent left, and puts in the new one."""
 
 
 class Link(StrEnum):
-    """What a letter lets its reader do by a signed link, where links can be signed."""
+    """What a signed link lets the reader do."""
 
     WITHDRAW = "withdraw"
     OFFER = "offer"
@@ -44,19 +43,17 @@ class Link(StrEnum):
 
 
 class Tone(StrEnum):
-    """What a letter brings, as the colour of its edge shows beside its words."""
+    """The colour of the letter's edge."""
 
     PLAIN = "accent"
     GOOD = "good"
     URGENT = "urgent"
-    """Its reader is to do something by a deadline."""
+    """Its reader must act before a deadline."""
     WAITING = "waiting"
     ENDED = "ended"
 
 
 class LetterType(StrEnum):
-    """Every letter, by the name of its templates."""
-
     CONFIRMED = "enrolment-confirmed"
     SEAT_ASSIGNED = "seat-assigned"
     MOVED = "moved"
@@ -100,9 +97,7 @@ class LetterType(StrEnum):
     TRAINER_CANCELLED = "trainer-session-cancelled"
 
 
-class Standing(StrEnum):
-    """Where an agent stands in a session, as the last decision left it."""
-
+class EnrolmentState(StrEnum):
     ENROLLED = "enrolled"
     WAITLISTED = "waitlisted"
     OFFERED = "offered"
@@ -117,12 +112,12 @@ class Standing(StrEnum):
 class Kind:
     """What all letters of one template share.
 
-    ``valid_while`` is where the reader must stand for the letter to be true: once they stand elsewhere it is
-    not sent. ``access``: it shows how to connect. ``subscribed``: one may unsubscribe from it.
-    ``as_given``: it is about the address that it goes to, also where that is not its reader's (any more).
+    The letter is not sent if the enrolment has another state than ``valid_while``. ``access``: it shows how
+    to connect. ``subscribed``: its reader may unsubscribe. ``as_given``: it is about the address that it goes
+    to, whoever has it.
     """
 
-    valid_while: Standing | None = None
+    valid_while: EnrolmentState | None = None
     priority: Priority = Priority.ANSWER
     calendar: CalendarAction | None = None
     link: Link | None = None
@@ -134,72 +129,72 @@ class Kind:
 
 KINDS: Mapping[LetterType, Kind] = {
     LetterType.CONFIRMED: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
     LetterType.SEAT_ASSIGNED: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
     LetterType.MOVED: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         calendar=CalendarAction.REPLACE,
         link=Link.WITHDRAW,
         access=True,
         tone=Tone.GOOD,
     ),
-    LetterType.WAITLISTED: Kind(valid_while=Standing.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
-    LetterType.SEAT_OFFERED: Kind(valid_while=Standing.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
-    LetterType.OFFER_LAPSED: Kind(valid_while=Standing.LAPSED, tone=Tone.ENDED),
+    LetterType.WAITLISTED: Kind(valid_while=EnrolmentState.WAITLISTED, link=Link.WITHDRAW, tone=Tone.WAITING),
+    LetterType.SEAT_OFFERED: Kind(valid_while=EnrolmentState.OFFERED, link=Link.OFFER, tone=Tone.URGENT),
+    LetterType.OFFER_LAPSED: Kind(valid_while=EnrolmentState.LAPSED, tone=Tone.ENDED),
     # A line of thousands ends at once: answers to what others have just asked go first.
     LetterType.SEAT_NOT_OBTAINED: Kind(
-        valid_while=Standing.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED
+        valid_while=EnrolmentState.NOT_OBTAINED, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
-    LetterType.PENDING: Kind(valid_while=Standing.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
-    LetterType.REFUSED: Kind(valid_while=Standing.REFUSED, tone=Tone.ENDED),
+    LetterType.PENDING: Kind(valid_while=EnrolmentState.PENDING, link=Link.WITHDRAW, tone=Tone.WAITING),
+    LetterType.REFUSED: Kind(valid_while=EnrolmentState.REFUSED, tone=Tone.ENDED),
     LetterType.ALREADY_ENROLLED: Kind(),
     LetterType.WITHDRAWAL_REFUSED: Kind(tone=Tone.ENDED),
     LetterType.OFFER_REFUSED: Kind(tone=Tone.ENDED),
     LetterType.MOVE_REFUSED: Kind(tone=Tone.ENDED),
-    LetterType.WITHDRAWN: Kind(valid_while=Standing.WITHDRAWN, calendar=CalendarAction.CANCEL),
+    LetterType.WITHDRAWN: Kind(valid_while=EnrolmentState.WITHDRAWN, calendar=CalendarAction.CANCEL),
     # A cancellation may concern 100,000: answers to what others have just asked go first.
     LetterType.SESSION_CANCELLED: Kind(
         calendar=CalendarAction.CANCEL, priority=Priority.REMINDER, tone=Tone.ENDED
     ),
     LetterType.JOINING: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     LetterType.REMINDER_WEEK: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     LetterType.REMINDER_DAY: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         priority=Priority.REMINDER,
         link=Link.WITHDRAW,
         access=True,
     ),
     LetterType.SESSION_CHANGED: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.INVITE,
         link=Link.WITHDRAW,
         access=True,
     ),
     LetterType.MODULE_CANCELLED: Kind(
-        valid_while=Standing.ENROLLED,
+        valid_while=EnrolmentState.ENROLLED,
         priority=Priority.REMINDER,
         calendar=CalendarAction.REMOVE,
         link=Link.WITHDRAW,
@@ -236,10 +231,10 @@ KINDS: Mapping[LetterType, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter that an event calls for, to the agent whom the event concerns.
+    """A letter that an event calls for.
 
-    ``needs_session`` is false where the session may never be known: such a letter does not wait for it.
-    ``once``: an enrolment has one, whatever calls for it again.
+    Without ``needs_session`` the letter does not wait until its session is known. ``once``: an enrolment gets
+    it only once.
     """
 
     template: LetterType
@@ -250,10 +245,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A letter to one person, as it stands in the queue: all that its text depends on but the session.
+    """A letter to one person, as it stands in the queue.
 
-    ``version`` is the enrolment's when the letter was called for, ``called_for_at`` when that was;
-    ``message_id`` stays the same at each attempt.
+    ``version`` is that of the enrolment when the letter was called for. ``message_id`` is the same at each
+    attempt.
     """
 
     mail_id: UUID
@@ -270,53 +265,53 @@ class Mail:
 
     @property
     def name(self) -> str:
-        """Its reader's name in full; empty where it is written to nobody by name."""
+        """The reader's full name, or nothing if the letter names nobody."""
         return f"{self.given_name} {self.family_name}".strip()
 
 
 @dataclass(frozen=True, slots=True)
-class EnrolmentState:
-    """What is known of one enrolment: the last decision that changed it, and where the agent stands."""
+class KnownEnrolment:
+    """The last known state of an enrolment."""
 
     version: int
-    standing: Standing
+    state: Annotated[EnrolmentState, Field(alias="standing")]
+    """Kept letters have it as ``standing`` in JSON."""
 
 
 def items_of(mail: Mail) -> tuple[UUID, ...]:
-    """The items of news that a letter announces, in the order in which they came."""
+    """Return the items of news that a letter announces, in order."""
     items = mail.details.get("items")
     return tuple(UUID(str(item)) for item in items) if isinstance(items, Sequence) else ()
 
 
 def quoted_reason(reason: str | None) -> LetterDetails:
-    """What a letter quotes of why a session was cancelled."""
+    """Return the reason for a cancellation as a detail of the letter."""
     return {} if reason is None else {"said": reason}
 
 
 def rows_of(details: LetterDetails, name: str) -> tuple[DetailRow, ...]:
-    """A detail that is a list of rows; none where the letter has no such detail."""
     rows = details.get(name)
     return tuple(row for row in rows if isinstance(row, Mapping)) if isinstance(rows, Sequence) else ()
 
 
 def sessions_listed(mail: Mail) -> tuple[UUID, ...]:
-    """The sessions of an organiser that a letter lists, in its order."""
+    """Return the sessions that a letter to organisers lists, in order."""
     return tuple(UUID(str(row["session"])) for row in rows_of(mail.details, "sessions"))
 
 
 def hold_until(mail: Mail) -> datetime:
-    """Until when the seat is kept that a letter offers."""
+    """Return until when the offered seat is held."""
     return datetime.fromisoformat(str(mail.details["hold_until"]))
 
 
 def other_session(mail: Mail) -> UUID | None:
-    """The session that a letter names beside its own: the one left, or the one where there was no seat."""
+    """Return the second session that a letter names: the one left, or the one without a seat."""
     other = mail.details.get("left_session") or mail.details.get("to_session")
     return UUID(str(other)) if other else None
 
 
 def suggests_others(mail: Mail) -> bool:
-    """Whether a letter names other sessions of the same offer: another one could be the answer."""
+    """Return whether the letter proposes other sessions of the offer."""
     if mail.template is LetterType.REFUSED:
         return Reason(str(mail.details["reason"])).refusal.others_may_help
     return mail.template in (LetterType.SESSION_CANCELLED, LetterType.SEAT_NOT_OBTAINED)

@@ -1,7 +1,7 @@
 """News: what is announced to subscribers, to whom, and when. Pure.
 
-Everything that falls between two editions goes into one letter: a day has one edition. So nobody gets three
-letters on a day on which three replays open, and a letter for one is the same letter with one item.
+All news between two daily editions goes into one letter. So nobody gets three letters when three replays
+open.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,16 +19,14 @@ _EDITIONS = UUID("5b0c1f52-8d43-5f0e-9a43-6f5f9f3f0d17")
 _OPENINGS = UUID("0d8d4b51-7d0e-5c55-9a0c-8f0f1f2ad3b7")
 _HOUR = time(16)
 _ZONE = ZoneInfo("Europe/Paris")
-"""By day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
+"""At this hour it is day in every department: 10 or 11 in Martinique, 18 or 19 in La Réunion [choice]."""
 _CLOSING = timedelta(minutes=10)
-"""An edition takes nothing more in its last minutes: what is on its way would miss it."""
+"""An edition takes nothing new in its last minutes, since what is on its way would miss it."""
 _FRESH = timedelta(days=7)
-"""What opened longer ago is no news: a catalogue that is loaded anew announces nothing again."""
+"""Older items are no news, so that a reloaded catalogue announces nothing again."""
 
 
 class InterestKind(StrEnum):
-    """What one may subscribe to."""
-
     THEME = "theme"
     DELEGATION = "delegation"
     COMMUNITY = "community"
@@ -37,10 +35,10 @@ class InterestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interest:
-    """A theme, a delegation's events, a community or an offer's sessions, by its slug.
+    """A theme, the events of a delegation, a community, or the sessions of an offer.
 
-    As text, in tables and forms: ``theme:enjeux-ia``. An offer's sessions are those that open for enrolment:
-    of all delegations, or of one (``offer:ia-et-territoires/bretagne``).
+    As text: ``theme:enjeux-ia``. An offer's sessions are those of all delegations, or of one
+    (``offer:ia-et-territoires/bretagne``).
     """
 
     kind: InterestKind
@@ -51,38 +49,35 @@ class Interest:
 
     @classmethod
     def parse(cls, text: str) -> "Interest":
-        """The interest that is written so. Raises ``ValueError``."""
+        """Read the text form. Raises ``ValueError``."""
         kind, _, value = text.partition(":")
         return cls(InterestKind(kind), value)
 
     @classmethod
     def of_offer(cls, offer_id: str, organiser: str | None = None) -> "Interest":
-        """The sessions of an offer that open; ``organiser``: of this delegation alone."""
+        """The sessions of an offer, of all delegations or of ``organiser`` alone."""
         return cls(InterestKind.OFFER, f"{offer_id}/{organiser}" if organiser else offer_id)
 
     @property
     def offer_id(self) -> str | None:
-        """The offer whose sessions it is about; None: it is about no offer."""
+        """The offer, or None for another kind of interest."""
         return self.value.partition("/")[0] if self.kind is InterestKind.OFFER else None
 
 
 class NewsKind(StrEnum):
-    """What an item of news is."""
-
     REPLAY = "replay"
     DOSSIER = "dossier"
     COMMUNITY = "community"
     SESSION = "session"
     OPENING = "opening"
-    """Enrolment in a session has opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewsItem:
     """Something that has opened. ``url`` is None for a session, whose page is ours.
 
-    ``session_id`` is the session that a replay recorded, or that has opened: those enrolled in it get another
-    letter. ``event`` is the session that is announced, as it is when the letter is written.
+    ``session_id`` is a recorded or opened session, whose participants get another letter. ``event`` is the
+    announced session, as it is when the letter is written.
     """
 
     item_id: UUID
@@ -97,7 +92,7 @@ class NewsItem:
 
     @property
     def announced(self) -> UUID | None:
-        """The session that it announces; None for anything else."""
+        """The announced session, or None."""
         match self.kind:
             case NewsKind.SESSION:
                 return self.item_id
@@ -108,9 +103,9 @@ class NewsItem:
 
 
 def news_of(event: ReplayPublished | ResourcePublished) -> NewsItem:
-    """A replay or a resource as news: for subscribers of its themes, its delegation or a community.
+    """Turn a replay or resource into news for followers of its themes, delegation or community.
 
-    A community is followed by the theme it has the name of [choice]: events name no community otherwise.
+    A community is followed by its first theme [choice]: events have no other name for it.
     """
     interests = [Interest(InterestKind.THEME, theme) for theme in event.themes]
     interests += [Interest(InterestKind.COMMUNITY, theme) for theme in event.themes]
@@ -137,9 +132,9 @@ def still_announced(
     followed: Collection[Interest],
     now: datetime,
 ) -> list[NewsItem]:
-    """Return the items of a letter that it still announces, in their order, with the events they announce.
+    """Return the items that the letter still announces, in order.
 
-    ``sessions``: the events that are known, by id; ``followed``: what its reader follows now.
+    ``sessions`` are the known events by id, ``followed`` what its reader follows now.
     """
     return _without_repetition(
         [
@@ -154,7 +149,7 @@ def still_announced(
 def _is_still_news(
     item: NewsItem, followed: Collection[Interest], session: SessionState | None, now: datetime
 ) -> bool:
-    """Whether a subscriber of these still gets the item. ``session`` is the event that it announces."""
+    """Return whether a subscriber still gets the item."""
     if not set(item.interests) & set(followed):
         return False
     if item.announced is None:
@@ -164,7 +159,7 @@ def _is_still_news(
 
 
 def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
-    """A delegation's event that one can still enrol in; None for what concerns no subscriber."""
+    """Return an event of a delegation as news, or None if nobody can enrol or it is of no interest."""
     if session.format is not Format.LOCAL_EVENT or session.status is not Status.PUBLISHED:
         return None
     if now >= session.enrolment_closes_at:
@@ -176,7 +171,7 @@ def news_of_session(session: SessionState, now: datetime) -> NewsItem | None:
 def news_of_opening(
     session: SessionState, now: datetime, opened_at: datetime | None = None
 ) -> NewsItem | None:
-    """A session in which one can enrol, for who follows its offer; None where nobody can, or few."""
+    """Return an opened session as news for followers of its offer, or None if the public cannot enrol."""
     if session.status is not Status.PUBLISHED or session.format is Format.BESPOKE or session.audience.sirets:
         return None
     if not session.enrolment_opens_at <= now < session.enrolment_closes_at:
@@ -189,26 +184,25 @@ def news_of_opening(
 
 
 def _without_repetition(items: Sequence[NewsItem]) -> list[NewsItem]:
-    """The items of a letter, each session once: that it has opened says that it takes place."""
+    """Announce each session once: that it has opened includes that it takes place."""
     opened = {item.session_id for item in items if item.kind is NewsKind.OPENING}
     return [item for item in items if item.kind is not NewsKind.SESSION or item.item_id not in opened]
 
 
 def is_fresh(item: NewsItem, now: datetime) -> bool:
-    """Whether it is news."""
     return now - item.published_at < _FRESH
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """A day's letter: ``edition_id`` stands for the event that calls for it, since there may be several."""
+    """One day's letter. ``edition_id`` stands for the event that called for it."""
 
     edition_id: UUID
     due_at: datetime
 
 
 def next_edition(now: datetime) -> Edition:
-    """The next edition that is not closed yet."""
+    """Return the next edition that is still open."""
     local = now.astimezone(_ZONE)
     due = local.replace(hour=_HOUR.hour, minute=0, second=0, microsecond=0)
     if due - _CLOSING <= local:

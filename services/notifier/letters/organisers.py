@@ -1,4 +1,4 @@
-"""What organisers hear of their sessions by the day: when, and of which time. Pure."""
+"""The daily letters to organisers: when, and about which period. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,30 +7,30 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.notifier.letters.kinds import DetailRow, Letter, LetterDetails, LetterType, Standing
+from services.notifier.letters.kinds import DetailRow, EnrolmentState, Letter, LetterDetails, LetterType
 from shared.events.seances import NumberedSession
 from shared.events.zones import zone_of
 
 MOST_LISTED = 50
-"""Sessions that a letter lists; it says how many more there are."""
+"""Sessions in one letter. The letter says how many more there are."""
 
 SOON = timedelta(days=7)
-"""How long before enrolment closes, and before it begins, a session is in the digest."""
+"""A session is in the digest this long before enrolment closes and before it begins."""
 
 _DAYS = UUID("3f1d7c52-5b0a-5b8e-9a6e-2f0c4f6f7a31")
 _DIGESTS = UUID("8a0c9d34-6f0e-5a4e-8b57-0f8d5f3c2b19")
 _MORNING, _EVENING = time(8), time(20)
 _CLOSING = timedelta(minutes=15)
-"""A day ends before its letter is written: what is being stored then belongs to the next."""
+"""A day ends this long before its letter, since what is still being stored belongs to the next."""
 _LONGEST = timedelta(days=7)
-"""What is older is reported no more, though no letter reported it."""
+"""Older facts are not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrganiserDay:
-    """A day that a letter reports, from ``earliest`` at most, or from the end of the last day reported.
+    """The period of a letter: from the end of the last one, or from ``earliest``.
 
-    ``day_id`` stands for the event that calls for the letter; ``before`` is where the day before ended.
+    ``day_id`` stands for the event that calls for the letter.
     """
 
     organiser: str
@@ -41,7 +41,7 @@ class OrganiserDay:
 
 
 def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
-    """The day that ended this morning by the organiser's clocks; None at night, when nobody is notified."""
+    """Return the day that ended this morning for the organiser, or None at night."""
     zone = ZoneInfo(zone_of(organiser))
     local = now.astimezone(zone)
     if not _MORNING <= local.time() < _EVENING:
@@ -54,15 +54,12 @@ def day_of(organiser: str, now: datetime) -> OrganiserDay | None:
 
 
 def digest_id(organiser: str) -> UUID:
-    """What the digest of an organiser is known by in links."""
+    """The subject of the link that ends a digest."""
     return uuid5(_DIGESTS, organiser)
 
 
 def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
-    """The letter of the mails that came back: of how many people of each session; None of nobody.
-
-    It has the sessions in the order of ``returned``, and names nobody.
-    """
+    """Return the letter about returned mails, or None. ``returned`` is the number of people by session."""
     if not returned:
         return None
     rows: list[DetailRow] = [
@@ -76,12 +73,12 @@ def returned_letter(returned: Mapping[UUID, int]) -> Letter | None:
     return Letter(LetterType.MAILS_RETURNED, details, needs_session=False)
 
 
-Counts = Mapping[Standing, int]
-"""How many stand where in a session; standings without anybody may be missing."""
+Counts = Mapping[EnrolmentState, int]
+"""Number of enrolments by state. States without any may be missing."""
 
 
 class SinceLast(NamedTuple):
-    """Of a session, how many are new since the last digest, and how many have left, for whatever reason."""
+    """New enrolments of a session since the last digest, and ended ones."""
 
     new: int = 0
     left: int = 0
@@ -94,10 +91,9 @@ def digest_letter(
     returned: Mapping[UUID, int],
     now: datetime,
 ) -> Letter | None:
-    """The digest of an organiser's ``sessions``: what is to be decided, what comes soon, who is new.
+    """Return the digest of ``sessions``, or None if there is nothing to say.
 
-    And of how many people mails came back. What is to be decided comes first. None where there is nothing to
-    say; it names nobody.
+    What is to be decided comes first. It names nobody.
     """
     rows = [
         {
@@ -129,7 +125,8 @@ def digest_letter(
 def _digest_row(session: NumberedSession, counts: Counts, now: datetime) -> DetailRow:
     closes, starts, approval = session.enrolment_closes_at, session.starts_at, session.approval
     enrolled, offered, pending = (
-        counts.get(standing, 0) for standing in (Standing.ENROLLED, Standing.OFFERED, Standing.PENDING)
+        counts.get(state, 0)
+        for state in (EnrolmentState.ENROLLED, EnrolmentState.OFFERED, EnrolmentState.PENDING)
     )
     is_decided_now = closes <= now < starts
     candidates = pending if approval.by_selection else 0
@@ -138,7 +135,7 @@ def _digest_row(session: NumberedSession, counts: Counts, now: datetime) -> Deta
         "session": str(session.session_id),
         "enrolled": enrolled,
         "offered": offered,
-        "waiting": counts.get(Standing.WAITLISTED, 0),
+        "waiting": counts.get(EnrolmentState.WAITLISTED, 0),
         "pending": pending,
         # What the employer has not agreed to ends at the close: what is left are candidates.
         "to_rank": candidates if closes <= now else 0,

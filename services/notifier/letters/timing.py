@@ -1,8 +1,7 @@
-"""When a letter goes out, and when it does not go out any more. Pure.
+"""When a letter leaves, and when it does not leave any more. Pure.
 
-What was queued may not be true when its turn comes: an attempt failed for hours, two letters about one
-enrolment stand side by side, a session has moved. So each is looked at once more, with what is known at that
-moment, before it is written.
+A queued letter may not be true when its turn comes: attempts failed for hours, a session moved. So it is
+judged again just before it is written.
 """
 
 import functools
@@ -14,56 +13,58 @@ from zoneinfo import ZoneInfo
 
 from services.notifier.letters.authorities import trainees_of
 from services.notifier.letters.context import LetterContext
-from services.notifier.letters.kinds import KINDS, LetterType, Mail, Priority, Standing, hold_until
+from services.notifier.letters.kinds import KINDS, EnrolmentState, LetterType, Mail, Priority, hold_until
 from shared.events.catalogue import SessionState
 from shared.events.enrolment import Awaiting
 from shared.events.vocabulary import Format, Status
 
 MORNING, NIGHT = time(8), time(20)
-"""Letters that nobody is waiting for go out between these hours of the session's zone."""
+"""Letters that nobody waits for leave between these hours, in the session's time zone."""
 HOME = "Europe/Paris"
-"""Whose night it is where no session says."""
+"""Time zone of letters about no session."""
 EVENING = time(19)
-"""When a letter goes out whose moment lies in the night after."""
+"""When a letter leaves whose moment is in the night after."""
 
 SCHEDULED = frozenset({LetterType.JOINING, LetterType.REMINDER_WEEK, LetterType.REMINDER_DAY})
-"""The letters that time calls for."""
+"""Letters that the clock calls for."""
 _TIMED = SCHEDULED | {LetterType.EVALUATION}
 
 NOTICES_OF_CLOSE = frozenset({LetterType.MINIMUM_MISSED, LetterType.SELECTION_DUE})
-"""The letters to organisers that the close of enrolment calls for."""
+"""Letters to organisers that the close of enrolment calls for."""
 
 _OF_A_VERSION = NOTICES_OF_CLOSE | {
     LetterType.ORGANISER_MESSAGE,
     LetterType.NOMINATION_ANSWERED,
     LetterType.TRAINER_NAMED,
 }
-"""The letters that name the state of their session that called for them."""
+"""Letters that name the version of the session that called for them."""
 
 _CHANGES = frozenset(
     {LetterType.SESSION_CHANGED, LetterType.MODULE_CANCELLED, LetterType.SESSION_CHANGED_WAITING}
 )
 _GIVES_SEAT = frozenset({LetterType.CONFIRMED, LetterType.SEAT_ASSIGNED, LetterType.MOVED})
-_WAITING = frozenset({Standing.WAITLISTED, Standing.PENDING})
-_WITHOUT_SEAT = _WAITING | {Standing.OFFERED}
-_LIVE = frozenset({Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING})
+_WAITING = frozenset({EnrolmentState.WAITLISTED, EnrolmentState.PENDING})
+_WITHOUT_SEAT = _WAITING | {EnrolmentState.OFFERED}
+_LIVE = frozenset(
+    {EnrolmentState.ENROLLED, EnrolmentState.WAITLISTED, EnrolmentState.OFFERED, EnrolmentState.PENDING}
+)
 _NAMES_COME = timedelta(minutes=1)
 """How long the letter about a list of trainees waits for the decisions that name the trainees."""
 _LOOKS_AGAIN = timedelta(seconds=2)
 CONFIRM_FOR = timedelta(hours=48)
-"""How long a subscription can be confirmed, from when it was asked for."""
+"""A subscription can be confirmed for this long."""
 
 _DAY = timedelta(days=1)
 _CLOCKS_DIFFER = timedelta(minutes=1)
-"""What is due by the database's clock is not sent back for a moment that ours has not reached yet."""
+"""A mail that is due by the database's clock is not postponed if our clock is slightly behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledLetter:
-    """A letter that time calls for.
+    """A letter that the clock calls for.
 
-    ``moment`` is when by the rule: not for who enrols after it. ``due_at`` is the same, moved out of the
-    night. From ``until`` on it helps nobody.
+    ``moment`` is set by the rule: an agent who enrols later does not get the letter. ``due_at`` is the same
+    moment, moved out of the night. From ``until`` on the letter is useless.
     """
 
     template: LetterType
@@ -75,8 +76,8 @@ class ScheduledLetter:
 def schedule(session: SessionState) -> tuple[ScheduledLetter, ...]:
     """Return the joining instructions and the two reminders, in this order.
 
-    Each is sent so many days before the start as the session says, in its time zone, so that the hour of the
-    start stays over a change of clocks. A MOOC sends joining instructions at its start.
+    Each leaves some days before the start in the session's time zone, so that the hour stays over a change of
+    clocks. A MOOC sends its joining instructions at the start.
     """
     return _schedule(planning_of(session)) if session.status is Status.PUBLISHED else ()
 
@@ -119,9 +120,9 @@ def _schedule(planning: Planning) -> tuple[ScheduledLetter, ...]:
 
 
 def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
-    """Whether the letter that says one has a seat is the convocation too (rule 12).
+    """Return whether the confirmation also serves as joining instructions (rule 12).
 
-    It is for who was given the seat when joining instructions had gone to the others already.
+    It does if the seat was given after the joining instructions had gone out.
     """
     return mail.template in _GIVES_SEAT and any(
         planned.template is LetterType.JOINING
@@ -134,7 +135,7 @@ def includes_joining(mail: Mail, session: SessionState, now: datetime) -> bool:
 def scheduled_letters(
     session: SessionState, enrolled_at: datetime, now: datetime
 ) -> tuple[ScheduledLetter, ...]:
-    """What time calls for, for who enrolled at that moment: nothing whose moment had passed by then."""
+    """Return the letters to come for an agent who enrolled at that moment."""
     return tuple(
         planned for planned in schedule(session) if enrolled_at < planned.moment and now < planned.until
     )
@@ -145,7 +146,7 @@ def _days_after(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def by_day(moment: datetime, timezone: str) -> datetime:
-    """The moment, or one of the same day that is not in the night: the morning after, the evening before."""
+    """Return the moment, or the nearest one outside the night of its day."""
     local = moment.astimezone(ZoneInfo(timezone))
     if local.time() < MORNING:
         local = local.replace(hour=MORNING.hour, minute=0, second=0, microsecond=0)
@@ -155,7 +156,7 @@ def by_day(moment: datetime, timezone: str) -> datetime:
 
 
 def next_morning(moment: datetime, timezone: str) -> datetime | None:
-    """When the night that ``moment`` lies in ends; None by day."""
+    """Return when the night around ``moment`` ends, or None by day."""
     local = moment.astimezone(ZoneInfo(timezone))
     if MORNING <= local.time() < NIGHT:
         return None
@@ -167,14 +168,14 @@ def next_morning(moment: datetime, timezone: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The letter is not sent: what it says is not so any more. ``why`` is for operators."""
+    """The letter is not sent because it is no longer true. ``why`` is for operators."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStateMissing:
-    """The state of the session that called for the letter has not come, and the letter waits no longer."""
+    """The state of the session that called for the letter never came. The letter is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +188,10 @@ class Postponed:
 def revalidate(
     mail: Mail, context: LetterContext, now: datetime
 ) -> Superseded | Postponed | SessionStateMissing | None:
-    """Look once more at a letter whose turn has come. Returns None: send it.
+    """Judge again a letter whose turn has come. Returns None if it is to be sent.
 
-    A letter about a move is sent whatever has changed since: it takes the session that was left out of the
-    calendar (:func:`is_true`). There is one exception: no letter goes to an old address while the new one is
-    unknown.
+    A letter about a move is always sent, since it takes the old session out of the calendar
+    (:func:`is_true`). The exception: no letter goes to an old address while the new one is unknown.
     """
     if context.former_address and not KINDS[mail.template].as_given:
         return Superseded("the agent has another address since, and it is not known which")
@@ -211,12 +211,12 @@ def revalidate(
 
 
 def _is_heard_of(mail: Mail, session: SessionState | None) -> bool:
-    """Whether the state of its session that called for a letter to an organiser, or of theirs, is known."""
+    """Return whether the session's state that called for a notice is known."""
     return session is not None and session.version >= int(str(mail.details.get("session_version", 0)))
 
 
 def is_true(mail: Mail, context: LetterContext, now: datetime) -> bool:
-    """Whether what a letter says of its reader's seat is so now."""
+    """Return whether what the letter says of its reader's seat is still true."""
     return not isinstance(_revalidate(mail, context, now), Superseded)
 
 
@@ -227,14 +227,14 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
         valid_while is not None
         and known is not None
         and known.version > mail.version
-        and known.standing != valid_while
+        and known.state != valid_while
     ):
-        return Superseded(f"the agent stands elsewhere since: {known.standing}")
+        return Superseded(f"the agent stands elsewhere since: {known.state}")
     if _awaits_employer(mail) and known is not None and known.version > mail.version:
         return Superseded("the employer has agreed since")
-    if mail.template is LetterType.ALREADY_ENROLLED and known is not None and known.standing not in _LIVE:
-        return Superseded(f"the agent has no seat or request any more: {known.standing}")
-    waits = known is None or known.standing in _WITHOUT_SEAT
+    if mail.template is LetterType.ALREADY_ENROLLED and known is not None and known.state not in _LIVE:
+        return Superseded(f"the agent has no seat or request any more: {known.state}")
+    waits = known is None or known.state in _WITHOUT_SEAT
     if mail.template is LetterType.SESSION_CHANGED_WAITING and not waits:
         return Superseded("the agent waits no more")
     if session is not None and (past := _is_past(mail, session, now)) is not None:
@@ -258,7 +258,7 @@ def _revalidate(mail: Mail, context: LetterContext, now: datetime) -> Superseded
 
 
 def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
-    """Why nothing of what a letter announces can happen any more."""
+    """Return why nothing that the letter announces can happen any more."""
     valid_while = KINDS[mail.template].valid_while
     is_live = valid_while in _LIVE or mail.template in (
         LetterType.ALREADY_ENROLLED,
@@ -281,7 +281,7 @@ def _is_past(mail: Mail, session: SessionState, now: datetime) -> str | None:
 
 
 def _is_no_trainer_of(session: SessionState, mail: Mail, now: datetime) -> str | None:
-    """Why the reader of a letter to a trainer does not teach in the session."""
+    """Return why the reader does not teach in the session."""
     if session.status is Status.CANCELLED or now >= session.ends_at:
         return "the session is cancelled, or over"
     named = [str(trainer_id) for trainer_id in session.trainer_ids]
@@ -289,9 +289,9 @@ def _is_no_trainer_of(session: SessionState, mail: Mail, now: datetime) -> str |
 
 
 def _is_addressed(mail: Mail, context: LetterContext) -> bool:
-    """Whether the reader of an organiser's letter stands where it is sent to."""
+    """Return whether the reader's state is one that the organiser wrote to."""
     audience, known = mail.details["audience"], context.enrolment
-    return known is not None and isinstance(audience, Sequence) and known.standing in audience
+    return known is not None and isinstance(audience, Sequence) and known.state in audience
 
 
 def _awaits_employer(mail: Mail) -> bool:
@@ -312,7 +312,7 @@ def _by_the_clock(
 def _after_session(
     context: LetterContext, session: SessionState, now: datetime
 ) -> Superseded | Postponed | None:
-    """Whether it is time to ask what somebody thought of a session: from the day after it, by day."""
+    """The evaluation is asked for from the day after the session, by day."""
     if session.evaluation_url is None or session.status is Status.CANCELLED:
         return Superseded("there is nothing to evaluate")
     if context.evaluation_asked:
@@ -326,10 +326,10 @@ def _after_session(
 
 
 def _in_time(mail: Mail, session: SessionState, now: datetime) -> Superseded | Postponed | None:
-    """Whether it is the time of a letter that time calls for.
+    """Return whether the time of a scheduled letter has come.
 
-    One that was called for by other dates is sent for these when their moment comes. Once that has passed,
-    joining instructions are late and still of use, a reminder is not.
+    A letter called for by old dates is sent at the moment of the new ones. If that has passed, joining
+    instructions are still useful; a reminder is not.
     """
     for planned in schedule(session):
         if planned.template is mail.template:

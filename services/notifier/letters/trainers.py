@@ -1,4 +1,4 @@
-"""Which letters trainers get of their sessions. Pure."""
+"""Letters to the trainers of a session. Pure."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -10,7 +10,7 @@ from shared.events.vocabulary import Status
 
 
 def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Letter:
-    """The letter to who was named as a trainer of a session, by that state of it and that event."""
+    """Tell a person that they were named as a trainer."""
     details: LetterDetails = {"session_version": session_version, "cause_id": str(event_id)}
     return to_trainer(Letter(LetterType.TRAINER_NAMED, details), trainer_id)
 
@@ -18,7 +18,7 @@ def trainer_letter(trainer_id: UUID, session_version: int, event_id: UUID) -> Le
 def change_for_trainers(
     before: NumberedSession | None, after: NumberedSession, change: SessionConsequences
 ) -> Letter | None:
-    """The letter to each trainer of a session that has changed so, or was cancelled; None: there is none."""
+    """Return the letter to each trainer about a change or a cancellation, or None."""
     if before is None or after.version <= before.version:
         return None
     if after.status is Status.CANCELLED and before.status is Status.PUBLISHED:
@@ -31,10 +31,8 @@ def change_for_trainers(
 
 
 def to_trainer(letter: Letter, trainer_id: UUID) -> Letter:
-    """The letter as it is to one of the trainers."""
     return replace(letter, details={**letter.details, "trainer": str(trainer_id)})
 
 
 def trainer_of(mail: Mail) -> UUID:
-    """The trainer to whom a letter is written as such."""
     return UUID(str(mail.details["trainer"]))

@@ -1,4 +1,4 @@
-"""HTTP in (HTML): what links of letters open, the subscription form, pages of support, figures."""
+"""HTML pages: links in letters, the subscription form, support's pages, figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,6 @@ _TEMPLATES = Path(__file__).parents[1] / "templates" / "pages"
 
 
 def rendering(sites: Sites, headers: Mapping[str, str] = BY_LINK) -> Rendering:
-    """What writes this service's pages. ``sites`` are where the others are."""
     return Rendering(
         _TEMPLATES,
         service="notifier",

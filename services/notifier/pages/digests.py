@@ -1,4 +1,4 @@
-"""HTTP in (HTML): whoever has the digest of a delegation ends it, with one click in their letter."""
+"""The page on which an organiser ends the digest of a delegation with one click."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from shared.web.rendering import Rendering
 
 
 class DigestMessage(StrEnum):
-    """What the page says without its form; the sentences are in ``templates/pages/notices.html``."""
+    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
 
     EXPIRED = "digest_expired"
     NO_LONGER = "digest_no_longer"
@@ -36,7 +36,7 @@ def add_to(
     *,
     wanted: Mapping[str, Collection[str]],
 ) -> None:
-    """Serve the page beside the API. ``wanted``: by organiser the addresses that the settings name."""
+    """Serve the page beside the API. ``wanted`` has the addresses in the settings, by organiser."""
     page = _DigestPage(database, guard, links, rendering, wanted)
     path = f"{Purpose.DIGEST.value}/{{token}}"
     api.router.routes.append(Route(path, rendering.guarded(page.end), methods=["GET", "POST"]))
@@ -51,7 +51,7 @@ class _DigestPage:
     wanted: Mapping[str, Collection[str]]
 
     async def end(self, request: Request) -> Response:
-        """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
+        """One click (RFC 8058): a POST without login or cookie, from a mail program or the page's button."""
         link = await read_link(request, self.guard, self.links, Purpose.DIGEST, expired=DigestMessage.EXPIRED)
         organiser, address = self._addressee(link)
         if request.method != "POST":
@@ -61,7 +61,10 @@ class _DigestPage:
         return self.rendering.notice(DigestMessage.ENDED)
 
     def _addressee(self, link: OpenedLink) -> tuple[str, str]:
-        """Whose digest it is, and who has it. Raises `Closed` where the settings name them no more."""
+        """Return the organiser and the address.
+
+        Raises `Closed` if the settings no longer name the address.
+        """
         for organiser, addresses in self.wanted.items():
             if digest_id(organiser) == link.subject:
                 for address in addresses:

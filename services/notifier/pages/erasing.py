@@ -1,4 +1,4 @@
-"""Support's page to forget an agent: who it is and what follows, then the request, and who has done it."""
+"""Support's page to erase an agent: who it is, what follows, the request, and the services' answers."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class ErasurePage:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form, and the last hundred requests; on POST who is meant, or their erasure."""
+        """The form and the last hundred requests. A POST first asks, then requests the erasure."""
         typed = {name: visit.form.typed(name) for name in ("agent", "emetteur", "motif")}
         sends = visit.request.method == "POST"
         errors = _errors(typed) if sends else {}
@@ -49,7 +49,6 @@ class ErasurePage:
         )
 
     async def _meant(self, visit: StaffVisit, typed: dict[str, str]) -> Response:
-        """Who is meant and what follows; what was confirmed is requested."""
         agent, reading = AgentKey(typed["emetteur"], typed["agent"]), await visit.read_for(typed["motif"])
         async with visit.database.transaction() as tx:
             if "confirmer" not in visit.form:

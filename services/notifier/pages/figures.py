@@ -1,6 +1,6 @@
-"""Figures of the offer, for support and organisers: charts with a table each, and a sheet. They name nobody.
+"""Figures for support and organisers, as charts, tables and a sheet. They name nobody.
 
-Who acts for a delegation sees what it organises alone.
+A delegation sees only its own figures.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ COLUMNS = [
 
 
 async def show(visit: StaffVisit) -> Response:
-    """The last twelve months, or a year or a month, of all or of an offer or an organiser."""
+    """The last twelve months, or a year or a month, filtered by offer and organiser."""
     found, offer_id, organiser = await _find(visit)
     return visit.page(
         "figures.html",
@@ -53,7 +53,7 @@ def _organisers(found: figures.OfferFigures) -> dict[str, str]:
 
 
 def _reason(code: str) -> str:
-    """Return why something was refused; the code where only a newer version knows it."""
+    """Return the reason for a refusal, or its code if only a newer version knows it."""
     return labels.REFUSALS.get(code, code)
 
 
@@ -64,7 +64,7 @@ def _period(period: str) -> str:
 
 
 async def sheet(visit: StaffVisit) -> Response:
-    """The same as a sheet, a line for each number: in words, and for programs by codes."""
+    """The same figures as CSV, in words and in codes."""
     found, _, _ = await _find(visit)
     return StreamingResponse(
         _parts(found),
@@ -74,7 +74,6 @@ async def sheet(visit: StaffVisit) -> Response:
 
 
 def _parts(found: figures.OfferFigures) -> Iterator[bytes]:
-    """Yield the sheet, month by month."""
     offers, organisers = _offers(found), _organisers(found)
     reasons = {code: _reason(code) for code in {row.reason for row in found.rows}}
     yield spreadsheets.heading(COLUMNS)
@@ -97,7 +96,7 @@ def _parts(found: figures.OfferFigures) -> Iterator[bytes]:
 
 
 async def _find(visit: StaffVisit) -> tuple[figures.OfferFigures, str | None, str | None]:
-    """Return the figures, and which offer and organiser were chosen; None: all they may see."""
+    """Return the figures, and the chosen offer and organiser."""
     query, own = visit.request.query_params, visit.who.delegation
     offer_id = query.get("offre", "")[:100] or None
     organiser = None if own else query.get("delegation", "")[:100] or None

@@ -1,6 +1,6 @@
-"""HTTP in (HTML): who has lost the link to their enrolments types their address, and gets it anew by mail.
+"""The page on which an agent asks for the lost link to their enrolments.
 
-The answer is the same whether the address is known or not, and whether it had its letter today already.
+The answer is always the same, so that nobody learns which addresses are known.
 """
 
 from contextlib import suppress
@@ -27,7 +27,7 @@ from shared.web.rendering import Rendering
 
 
 class LostLinkMessage(StrEnum):
-    """What the page says without its form; the sentences are in ``templates/pages/notices.html``."""
+    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
 
     SENT = "link_sent"
     TOO_MANY = "too_many"
@@ -37,7 +37,7 @@ class LostLinkMessage(StrEnum):
 def add_to(
     api: FastAPI, database: Database, guard: Guard, rendering: Rendering, *, rate: Rate, signs: bool
 ) -> None:
-    """Serve the page beside the API. ``rate``: how often a network may ask; ``signs``: there is a key."""
+    """Serve the page beside the API. ``rate`` limits each network; ``signs``: there is a key for links."""
     page = _LostLinkPage(database, guard, rendering, rate, signs)
     api.router.routes.append(Route(LOST_LINK, rendering.guarded(page.form), methods=["GET", "POST"]))
 
@@ -51,7 +51,6 @@ class _LostLinkPage:
     signs: bool
 
     async def form(self, request: Request) -> Response:
-        """The form, and on POST the letter."""
         if not self.signs:
             raise Closed(LostLinkMessage.CLOSED)
         if request.method != "POST":

@@ -1,7 +1,7 @@
-"""The mail log, for support staff: what was sent to an agent, what became of it, and once more on purpose.
+"""The mail log of support: what was sent to an agent, what became of it, and sending it again.
 
-What is searched for travels in the body of a POST, so that no identifier of a person ends in the log of a
-proxy. A letter that is shown has links that open nothing: staff must not answer an offer for an agent.
+A search travels in the body of a POST, since proxies log URLs. Links in a shown letter open nothing, so that
+support cannot answer an offer for an agent.
 """
 
 from collections.abc import Sequence
@@ -39,14 +39,14 @@ _SEARCHED: TypeAdapter[str] = TypeAdapter(mails.Searched)
 
 
 class MailLogMessage(StrEnum):
-    """Every page without a question; what it says is in ``templates/pages/notices.html``."""
+    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
 
     NO_MAIL = "no_mail"
 
 
 @dataclass(frozen=True, slots=True)
 class MailLogPages:
-    """What support sees of mails; ``renderer`` writes letters whose links open nothing."""
+    """``renderer`` writes letters whose links open nothing."""
 
     guard: Guard
     renderer: Renderer
@@ -54,7 +54,7 @@ class MailLogPages:
     # ------------------------------------------------------------------------------------ the log
 
     async def search(self, visit: StaffVisit) -> Response:
-        """What waits for support; on POST mails of an agent, or those in a state, newest first."""
+        """What waits for support; on POST the mails of an agent or in a state, newest first."""
         if visit.request.method != "POST":
             return await self._first_page(visit)
         agent, issuer = visit.form.typed("agent"), visit.form.typed("emetteur")
@@ -102,7 +102,6 @@ class MailLogPages:
         )
 
     async def _first_page(self, visit: StaffVisit) -> Response:
-        """What waits for a decision, here and by links in the other services, above the form."""
         async with visit.database.quiet_transaction() as tx:
             lines = [*await status_of_mails(tx), await parked_line(tx, INCIDENTS)]
         return self._page(visit, _state(visit.request.query_params.get("etat", "")), lines=lines)
@@ -115,7 +114,7 @@ class MailLogPages:
         return visit.page("mail-log.html", status=status, **shown)
 
     async def one_mail(self, visit: StaffVisit) -> Response:
-        """One mail, whole; on POST it is decided about, or said that there is nothing to decide any more."""
+        """One mail. A POST decides about it, or says that there is nothing left to decide."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         is_late = False
         if visit.request.method == "POST":
@@ -163,7 +162,7 @@ class MailLogPages:
         )
 
     async def letter(self, visit: StaffVisit) -> Response:
-        """The letter as HTML, as it was written or would be now, unable to do anything."""
+        """The letter as HTML, as it was sent or would be now, without scripts or links that work."""
         mail_id: UUID = visit.request.path_params["mail_id"]
         if visit.reading is None:
             return see_other(MAIL_LOG)
@@ -180,9 +179,9 @@ class MailLogPages:
 
 
 async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -> UUID | None:
-    """Do what an operator decided who had seen ``after`` decisions before.
+    """Do what the operator decided after seeing ``after`` decisions.
 
-    Returns the mail to look at then, None where nothing was done: it waits for no such decision any more.
+    Returns the mail to show next, or None if the mail no longer waits for a decision.
     """
     async with visit.database.transaction() as tx:
         match decision:
@@ -201,7 +200,6 @@ async def _decide(visit: StaffVisit, mail_id: UUID, decision: str, after: int) -
 
 
 async def status_of_mails(tx: Transaction) -> Sequence[ServiceLine]:
-    """The lines of how mails stand, for operators."""
     figures = await queue.measure(tx)
     late = figures.age > queue.MAILS_LATE.total_seconds()
     ambiguous = figures.ambiguous

@@ -1,6 +1,6 @@
-"""Support's page of persons: whom an address, a name, an identifier or a reference leads to, and their story.
+"""Support's search for a person, by address, name, identifier or reference, and the person's story.
 
-What is looked for, and whom the page shows, travel in the body of a POST: addresses of pages end in logs.
+Searches travel in the body of a POST, since URLs are logged.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from shared.web.logins import StaffVisit
 from shared.web.responses import see_other
 
 SHORTEST, LONGEST = 2, 200
-"""Characters of what is looked for."""
+"""Characters of a search."""
 NOTHING_TYPED: Mapping[str, str] = {"nouvelle": "", "encore": ""}
 NOTHING_WRONG: FormErrors = {}
 
@@ -37,7 +37,7 @@ class PeoplePages:
     is_believed: bool
 
     async def show(self, visit: StaffVisit) -> Response:
-        """The form; on POST who is found, or the story of the one whom it leads to, or who was chosen."""
+        """The form; on POST the persons found, or the story of one."""
         typed, chosen, purpose = visit.form.typed("cherche"), _chosen(visit), _purpose(visit)
         if visit.request.method != "POST":
             return self._search(visit)
@@ -58,9 +58,9 @@ class PeoplePages:
         return self._search(visit, typed, found=found)
 
     async def correct(self, visit: StaffVisit) -> Response:
-        """Ask all services to correct the address of an agent, typed twice; then their story again.
+        """Ask all services to correct an address that was typed twice.
 
-        Where another address is right by now than the form showed, nothing is asked.
+        Nothing is asked if the address has changed since the form was shown.
         """
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
@@ -88,9 +88,9 @@ class PeoplePages:
         return self._page(visit, story, reading, is_requested=True)
 
     async def write_again(self, visit: StaffVisit) -> Response:
-        """Write to an agent's address again, from which mails came back; then their story again.
+        """Write again to an address from which mails came back.
 
-        Where they have another address by now than the page showed, nothing is done.
+        Nothing is done if the address has changed since the page was shown.
         """
         chosen, purpose = _chosen(visit), _purpose(visit)
         if visit.request.method != "POST" or chosen is None or purpose is None:
@@ -115,7 +115,7 @@ class PeoplePages:
         found: Found | None = None,
         errors: FormErrors = NOTHING_WRONG,
     ) -> Response:
-        """The form; ``found`` are those of a search, None before it."""
+        """The form, with the persons found by a search."""
         return visit.page(
             "people.html",
             status=422 if errors else 200,
@@ -167,7 +167,7 @@ class PeoplePages:
 
 
 def _chosen(visit: StaffVisit) -> AgentKey | None:
-    """Return the agent whom the form names, None where it names none who can be."""
+    """Return the agent that the form names, or None."""
     chosen = AgentKey(visit.form.typed("emetteur"), visit.form.typed("agent"))
     return chosen if is_agent_id(chosen.agent_id) and is_issuer(chosen.issuer) else None
 

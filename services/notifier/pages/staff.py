@@ -1,4 +1,4 @@
-"""The pages behind a log-in: of support, and of organisers their figures."""
+"""The pages behind a log-in: those of support, and the figures of organisers."""
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -40,9 +40,8 @@ def add_to(
 ) -> None:
     """Serve the pages beside the API.
 
-    ``renderer`` writes letters whose links open nothing; ``public_url`` is where the public, and so a form,
-    finds this service; staff log in at ``provider``, if any. ``signs_requests``: the other services believe
-    what this one asks for an agent.
+    ``public_url`` is where browsers find this service. ``signs_requests``: other services believe what this
+    one requests for an agent.
     """
     log = MailLogPages(guard, renderer)
     people = PeoplePages(guard, signs_requests)

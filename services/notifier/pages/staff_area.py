@@ -1,4 +1,4 @@
-"""The pages behind a log-in: where they are, and who may log in to them."""
+"""Addresses of the pages behind a log-in, and the roles that may log in."""
 
 from shared.auth import Role
 from shared.web import labels

@@ -1,7 +1,7 @@
 """Subscriptions: requested, confirmed by the owner of the address, changed, and ended with one click.
 
-Opening a link changes nothing, since mail scanners open links; only a POST does. No page says whether an
-address is subscribed, or shows one: links are forwarded.
+Mail scanners open links, so only a POST changes anything. No page shows an address or says whether it is
+subscribed, since links are forwarded.
 """
 
 from collections.abc import Collection, Iterable
@@ -39,7 +39,7 @@ FORM = NEWS
 
 
 class SubscriptionMessage(StrEnum):
-    """Every page without a question; what it says is in ``templates/pages/notices.html``."""
+    """Pages without a form. Their sentences are in ``templates/pages/notices.html``."""
 
     EXPIRED = "expired"
     NO_LONGER = "no_longer"
@@ -53,7 +53,7 @@ class SubscriptionMessage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRates:
-    """How often a network may ask for a subscription, and all networks together."""
+    """Requests per network, and from all networks together."""
 
     of_a_network: Rate
     of_all: Rate
@@ -68,7 +68,7 @@ def add_to(
     *,
     rates: SubscriptionRates,
 ) -> None:
-    """Serve the pages beside the API. Without ``links`` (no signing key) nobody can subscribe here."""
+    """Serve the pages beside the API. Without ``links`` nobody can subscribe."""
     pages = _SubscriptionPages(database, guard, links, rendering, rates)
     routes = (
         (FORM, pages.form),
@@ -90,7 +90,6 @@ class _SubscriptionPages:
     rates: SubscriptionRates
 
     async def form(self, request: Request) -> Response:
-        """The form to subscribe, and on POST the request."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
         offer_id = request.query_params.get("offre", "")
@@ -116,10 +115,10 @@ class _SubscriptionPages:
         return self._message(SubscriptionMessage.ASKED)
 
     async def _ask(self, request: Request, address: str, chosen: Collection[str], names: Names) -> None:
-        """Write to the owner of the address. Raises `LimitMet` for one request too many.
+        """Write to the owner of the address. Raises `LimitMet`.
 
-        For all together only letters count. That limit is asked first, or its page would tell a mailbox that
-        got its letter today from others.
+        The limit of all networks counts letters only. It is checked first: otherwise its page would reveal a
+        mailbox that got its letter today.
         """
         await self.guard.take(request, "subscription", self.rates.of_a_network, network_of(request))
         titles = interests.titles(chosen, names)
@@ -129,7 +128,6 @@ class _SubscriptionPages:
                 await subscriptions.request(tx, address, sorted(chosen), titles, self.guard.digest)
 
     async def _names(self, chosen: Iterable[str]) -> Names:
-        """The communities that one may follow, and the offers among these interests."""
         async with self.database.quiet_transaction() as tx:
             return await subscriptions.names(tx, chosen)
 
@@ -142,7 +140,6 @@ class _SubscriptionPages:
         *,
         offer_id: str = "",
     ) -> Response:
-        """The form. Of the offer it has each delegation too."""
         is_known = Interest.of_offer(offer_id) in interests.listed(names)
         return self.rendering.page(
             "subscribe.html",
@@ -154,7 +151,6 @@ class _SubscriptionPages:
         )
 
     async def confirmation(self, request: Request) -> Response:
-        """What was requested, and on POST begins."""
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
         request_id = (await self._read(request, Purpose.CONFIRM)).subject
@@ -179,7 +175,7 @@ class _SubscriptionPages:
         )
 
     async def subscriptions(self, request: Request) -> Response:
-        """Lead who comes from their enrolments to what they follow, if anything."""
+        """Lead an agent from their enrolments to their subscriptions."""
         link = await self._read(request, Purpose.SUBSCRIPTIONS)
         if self.links is None:
             raise Closed(SubscriptionMessage.CLOSED)
@@ -194,9 +190,9 @@ class _SubscriptionPages:
         return see_other(self.links.preferences(subscriber_id, subscriber.address, link.until))
 
     async def preferences(self, request: Request) -> Response:
-        """What one follows, and on POST what one follows from now on.
+        """Show and change what is followed.
 
-        By a letter to the address of now alone: one to another may lie in a wrong mailbox.
+        A link in a letter to a former address opens nothing: the mailbox may be a stranger's.
         """
         link = await self._read(request, Purpose.PREFERENCES)
         if request.method != "POST":
@@ -214,7 +210,7 @@ class _SubscriptionPages:
         )
 
     async def unsubscribe(self, request: Request) -> Response:
-        """One click (RFC 8058): a POST without login or cookie, by a mail program or by the page's button."""
+        """One click (RFC 8058): a POST without login or cookie, from a mail program or the page's button."""
         subscriber_id = (await self._read(request, Purpose.UNSUBSCRIBE)).subject
         if request.method != "POST":
             return self.rendering.page("unsubscribe.html")
@@ -228,7 +224,7 @@ class _SubscriptionPages:
         return await read_link(request, self.guard, self.links, purpose, expired=SubscriptionMessage.EXPIRED)
 
     async def _written_to(self, tx: Transaction, link: OpenedLink) -> Subscriber:
-        """The subscriber of a link. Raises `Closed` where it was written to another address than theirs."""
+        """Return the subscriber of a link. Raises `Closed` if the link was sent to another address."""
         found = await subscriptions.find(tx, link.subject)
         if found is None or self.links is None or not self.links.is_mark_of(link.mark, found.address):
             raise Closed(SubscriptionMessage.NO_LONGER)
@@ -248,10 +244,7 @@ class _Choice:
 def _groups(
     chosen: frozenset[str], names: Names = interests.NO_NAMES, offer_id: str = ""
 ) -> list[tuple[str, list[_Choice]]]:
-    """The list as a form shows it: themes, communities, delegations, what opens, what a portal named beside.
-
-    Before all else, of the offer that somebody came for: what they came for, then each other delegation.
-    """
+    """Return the choices of the form by group. The offer that led here comes first."""
     listed = interests.listed(names, offer_id)
     of_offer = [interest for interest in listed if offer_id and interest.offer_id == offer_id]
     everywhere = Interest.of_offer(offer_id)
@@ -273,7 +266,7 @@ def _groups(
 
 
 def _choices(group: str, found: Iterable[Interest], chosen: frozenset[str], names: Names) -> list[_Choice]:
-    """The boxes of a group. Where each is a delegation, its name is enough."""
+    """Return the boxes of a group."""
     if group in ("delegation", "elsewhere"):
         titles = {i: labels.delegation(i.value.rpartition("/")[2]) for i in found}
     else:

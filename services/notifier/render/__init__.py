@@ -1,6 +1,6 @@
-"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay.
+"""Turns a letter into a mail in French: text, HTML and calendar, as bytes for the relay.
 
-Does no I/O but reading the templates, once.
+The only I/O is reading the templates, once.
 """
 
 from services.notifier.render.letter_links import SUBSCRIBER_FOR

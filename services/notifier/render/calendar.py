@@ -1,7 +1,4 @@
-"""The iCalendar part of a letter: an invitation, a publication (several dates, MOOC) or a cancellation.
-
-Sources: RFC 5546 (methods), RFC 6047 (in a mail); `shared.web.calendars` writes the lines.
-"""
+"""The iCalendar part of a letter: invitation, publication or cancellation (RFC 5546, RFC 6047)."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -29,9 +26,9 @@ PRODUCT = "-//CNFPT//Parcours//FR"
 
 @dataclass(frozen=True, slots=True)
 class Invitee:
-    """Whose calendar it is: what differs from agent to agent. ``stamp`` is when the letter was called for.
+    """What differs from agent to agent. ``stamp`` is when the letter was called for.
 
-    The attendee's address is as it goes to the relay: its domain in IDNA form.
+    ``attendee`` has the address as the relay gets it.
     """
 
     enrolment_id: str
@@ -42,14 +39,14 @@ class Invitee:
 
 @dataclass(frozen=True, slots=True)
 class CalendarPart:
-    """A ``text/calendar`` body and the method that its content type must repeat."""
+    """A ``text/calendar`` body, and the method that its content type repeats."""
 
     method: str
     body: bytes
 
 
 class CalendarWriter:
-    """Writes calendars; ``organiser_address`` is who invites. Keeps the last sessions prepared."""
+    """Writes calendars, and caches the last sessions. ``organiser_address`` invites."""
 
     def __init__(self, organiser_address: str, *, keep: int = 500) -> None:
         self._organiser_address = organiser_address
@@ -59,7 +56,7 @@ class CalendarWriter:
     def of_letter(
         self, mail: Mail, context: LetterContext, attendee: Person, now: datetime
     ) -> list[CalendarPart]:
-        """What a letter does to the calendar of its reader, what it puts in first."""
+        """Return the calendars of a letter. What it adds comes first."""
         kind, session = KINDS[mail.template], context.session
         if kind.calendar is None or session is None or mail.details.get("had_seat") is False:
             return []
@@ -89,11 +86,9 @@ class CalendarWriter:
     def invitation(
         self, session: NumberedSession, invitee: Invitee, trainers: Sequence[str] = ()
     ) -> CalendarPart:
-        """For an agent who has a seat: REQUEST, or PUBLISH for the MOOC and for what has several dates.
+        """Return a REQUEST for one date, or a PUBLISH for a MOOC or several dates.
 
-        ``trainers`` are named in it.
-
-        All events of a REQUEST are one and the same (RFC 5546, 3.2.2), and Outlook reads only the first.
+        All events of a REQUEST are one event (RFC 5546, 3.2.2), and Outlook reads only the first.
         """
         numbered_modules = session.numbered_modules
         published = session.format is Format.MOOC or len(numbered_modules) > 1
@@ -104,9 +99,9 @@ class CalendarWriter:
     def cancellation(
         self, session: NumberedSession, invitee: Invitee, why: str | None = None
     ) -> CalendarPart:
-        """Takes back what any :meth:`invitation` put in, and says why; its sequence is higher.
+        """Take back any :meth:`invitation`, with a higher sequence.
 
-        The letter about a dropped séance may not have come, or not been opened: it is taken out here too.
+        It includes cancelled séances: their own letter may not have been opened.
         """
         return self._part(session, [*session.numbered_modules, *session.gone], "CANCEL", invitee, why)
 
@@ -117,13 +112,13 @@ class CalendarWriter:
         invitee: Invitee,
         why: str | None = None,
     ) -> CalendarPart:
-        """Takes these out, which the session had before, and leaves the others."""
+        """Take these séances out."""
         return self._part(session, gone, "CANCEL", invitee, why)
 
     def _removal_of_left(
         self, mail: Mail, left: NumberedSession | None, invitee: Invitee
     ) -> list[CalendarPart]:
-        """What takes the session that the agent left out of their calendar; none where it is not known."""
+        """Take out the session that the agent left, if it is known."""
         if left is None:
             return []
         decided = sequence(int(str(mail.details["left_version"])), left.version)

@@ -1,4 +1,4 @@
-"""What subscribers may follow, as pages and letters name it."""
+"""Names of interests, for pages and letters."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -12,14 +12,14 @@ OFFERED: tuple[Interest, ...] = (
     *(Interest(InterestKind.DELEGATION, delegation.value) for delegation in Delegation),
     *(Interest.of_offer(offer) for offer in labels.OFFERS),
 )
-"""What our page offers, beside what only events name. Portals may name more."""
+"""Interests on our page, beside those known from events. Portals may name more."""
 Names = Mapping[str, str]
-"""Titles of communities and other offers, which only events know, by their interests as they are written."""
+"""Titles of communities and offers, by interest as text."""
 NO_NAMES: Names = MappingProxyType({})
 
 
 def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
-    """What our page offers beside communities; of the offer that it is asked for, each delegation too."""
+    """Return the interests on our page, and for the given offer each delegation."""
     named = map(Interest.parse, names)
     offers = (interest for interest in named if interest.offer_id and interest not in OFFERED)
     found = (*OFFERED, *offers)
@@ -28,12 +28,10 @@ def listed(names: Names = NO_NAMES, offer_id: str = "") -> tuple[Interest, ...]:
 
 
 def offered(names: Names = NO_NAMES, offer_id: str = "") -> frozenset[str]:
-    """What our page offers, as it is stored."""
     return frozenset(map(str, listed(names, offer_id))) | names.keys()
 
 
 def title(interest: Interest, names: Names = NO_NAMES) -> str:
-    """An interest as its reader knows it."""
     label = labels.THEMES.get(interest.value) or interest.value.replace("-", " ").capitalize()
     match interest.kind:
         case InterestKind.THEME:
@@ -57,7 +55,7 @@ def _sessions_of(value: str, names: Names) -> str:
 
 
 def titles(interests: Iterable[str], names: Names = NO_NAMES) -> list[str]:
-    """The titles of interests as they are stored, in the order of the page."""
+    """Return the titles of these interests, in the order of the page."""
     order = {interest: place for place, interest in enumerate(OFFERED)}
     found = sorted(
         map(Interest.parse, interests), key=lambda interest: (order.get(interest, len(order)), interest)

@@ -1,4 +1,4 @@
-"""The links of a letter: what its reader can do, each signed for its reader and for so long."""
+"""The signed links of a letter."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from services.notifier import letters
 from shared.web.links import ENROLMENTS_FOR, Links, Purpose
 
 CERTIFICATE_FOR = timedelta(days=2 * 365)
-"""How long the link to a certificate opens it."""
+"""Lifetime of the link to a certificate."""
 SUBSCRIBER_FOR = timedelta(days=365)
-"""How long the links to preferences and out of a subscription work."""
+"""Lifetime of the links to preferences and unsubscription."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalCode:
-    """The address in the code of somebody's arrival, and what its image is called in a mail."""
+    """The address in the QR code for arrival, and the name of its image in the mail."""
 
     address: str
     content_id: str
 
 
 class LetterLinks:
-    """Writes the addresses. ``links`` signs; without it there are none, and ``now`` is the clock."""
+    """Without ``links``, nothing can be signed and there are no addresses."""
 
     def __init__(self, links: Links | None, now: Callable[[], datetime]) -> None:
         self._links = links
@@ -32,7 +32,7 @@ class LetterLinks:
     def button(
         self, link: letters.Link | None, mail: letters.Mail, session: letters.NumberedSession | None
     ) -> str | None:
-        """The address of the one thing that a letter lets its reader do."""
+        """Return the address of the letter's one action."""
         if self._links is None or link is None:
             return None
         match link:
@@ -60,33 +60,33 @@ class LetterLinks:
     def answer(
         self, mail: letters.Mail, context: letters.LetterContext, session: letters.NumberedSession
     ) -> str | None:
-        """Where its reader answers the offer that stands as the letter is written; None where none does."""
+        """Return where the reader replies to an offer, or None if no offer stands."""
         enrolment = context.enrolment
-        if enrolment is None or enrolment.standing is not letters.Standing.OFFERED:
+        if enrolment is None or enrolment.state is not letters.EnrolmentState.OFFERED:
             return None
         return self._to_agent(Purpose.OFFER, mail, enrolment.version, until=session.starts_at)
 
     def code(self, mail: letters.Mail, session: letters.NumberedSession | None) -> ArrivalCode | None:
-        """The code that is shown at the door of a session that has a place."""
+        """Return the QR code that is shown at the door of a session with a place."""
         if self._links is None or mail.enrolment_id is None or session is None or session.venue is None:
             return None
         return ArrivalCode(self._links.arrival(mail.enrolment_id), f"code.{mail.mail_id.hex}@parcours")
 
     def enrolments(self, mail: letters.Mail) -> str | None:
-        """The address of all enrolments of a letter's reader; None where it is about none."""
+        """Return the address of the reader's enrolments, or None if the letter is about none."""
         return self._to_agent(Purpose.ENROLMENTS, mail, until=self._now() + ENROLMENTS_FOR)
 
     def _to_agent(
         self, purpose: Purpose, mail: letters.Mail, number: int | None = None, *, until: datetime
     ) -> str | None:
-        """The address of a page about the letter's enrolment, for its reader; None where it is about none."""
+        """Return the address of a page about the letter's enrolment, or None."""
         if self._links is None or mail.enrolment_id is None:
             return None
         mark = self._links.mark(mail.address)
         return self._links.to_agent(purpose, mail.enrolment_id, mark, number or 0, until=until)
 
     def of_subscriber(self, mail: letters.Mail) -> Mapping[str, str] | None:
-        """The addresses of a subscriber's pages, by their names; None where its reader is none."""
+        """Return the addresses of a subscriber's pages by name, or None."""
         if self._links is None:
             return None
         until = self._now() + SUBSCRIBER_FOR

@@ -1,8 +1,7 @@
-"""A mail as bytes: headers and parts, safe whatever the text in them.
+"""A mail as bytes: headers and parts, safe for any text.
 
-Written by hand: ``email.message.EmailMessage`` makes about 300 mails a second and puts an encoded-word that
-comes from outside into the header as what it decodes to, line breaks included (CVE-2024-6923). Here no text
-from outside becomes a header before its control characters are gone and its encoded-words are broken.
+``EmailMessage`` makes only about 300 mails a second, and decodes an encoded-word from outside into the
+header, line breaks included (CVE-2024-6923). Here control characters and encoded-words are removed first.
 Sources: RFC 5322, 2047, 2045, 2046.
 """
 
@@ -21,18 +20,18 @@ import idna
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
-"""Controls, line separators, marks that turn the direction of text, and halves of characters."""
+"""Controls, line separators, marks of text direction, and lone surrogates."""
 
 _SPACES = re.compile(r"\s+")
 _BLANKS = " \t"
 _PLAIN = re.compile(r"[ -~]*")
 _WORD_BYTES = 45
-"""Bytes in one encoded-word: ``=?utf-8?b?…?=`` stays under 75 characters (RFC 2047, 2)."""
+"""Bytes in one encoded-word, so that it stays under 75 characters (RFC 2047, 2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A name to show and an address. ``address`` is as it goes to the relay."""
+    """A display name, and the address as the relay gets it."""
 
     name: str
     address: str
@@ -40,7 +39,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A part of the alternative beside text and HTML: its content type, as is, and its bytes."""
+    """A part beside text and HTML, with its content type."""
 
     content_type: str
     body: bytes
@@ -48,32 +47,30 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class InlineImage:
-    """A PNG that the HTML shows by ``cid:`` and its ``content_id``."""
+    """A PNG that the HTML shows by ``cid:`` and ``content_id``."""
 
     content_id: str
     body: bytes
 
 
 class UnsendableAddress(ValueError):
-    """The text is no address."""
+    """The text is not an address."""
 
 
 def one_line(text: str) -> str:
-    """Text on one line, without what is not to be seen."""
     return _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()
 
 
 def clean(text: str) -> str:
-    """Text for a header: one line, no controls, no encoded-word that a reader would decode."""
+    """Return header text: one line, without controls or encoded-words."""
     line = one_line(text)
     return line.replace("=?", "= ?").replace("?=", "? =")
 
 
 def wire_address(address: str) -> str:
-    """The address as it goes to the relay, its domain in IDNA form. Raises :class:`UnsendableAddress`.
+    """Return the address with its domain in IDNA form. Raises :class:`UnsendableAddress`.
 
-    Where it is not ASCII even so, the relay must offer SMTPUTF8 (RFC 6531); its letters are composed as
-    RFC 6532 wants them.
+    If it still is not ASCII, the relay must offer SMTPUTF8 (RFC 6531, RFC 6532).
     """
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     try:
@@ -88,7 +85,7 @@ def wire_address(address: str) -> str:
 
 
 def ascii_address(address: str) -> str:
-    """The address in a form that every relay takes. Raises :class:`UnsendableAddress`."""
+    """Return the address in a form for every relay. Raises :class:`UnsendableAddress`."""
     wire = wire_address(address)
     if not wire.isascii():
         raise UnsendableAddress("the address has letters that not every relay takes")
@@ -103,7 +100,7 @@ _ADDRESS = re.compile(
 
 @functools.lru_cache(maxsize=1_000)
 def unstructured(text: str) -> str:
-    """The value of a header such as ``Subject``, folded. The last are kept: many letters have the same."""
+    """Return the folded value of a header such as ``Subject``. Recent values are cached."""
     line = clean(text)
     if _PLAIN.fullmatch(line):
         return _fold(line.split(" "))
@@ -111,7 +108,6 @@ def unstructured(text: str) -> str:
 
 
 def mailbox(box: Mailbox) -> str:
-    """The value of a header such as ``From`` or ``To``."""
     name = clean(box.name)
     if not name:
         return f"<{box.address}>"
@@ -122,7 +118,6 @@ def mailbox(box: Mailbox) -> str:
 
 
 def date(moment: datetime) -> str:
-    """A moment as the ``Date`` header has it."""
     return email.utils.format_datetime(moment)
 
 
@@ -135,11 +130,10 @@ def message(
     boundary: str,
     image: InlineImage | None = None,
 ) -> bytes:
-    """The whole mail, lines ended by CRLF. ``headers`` hold values that the functions above made.
+    """Return the whole mail with CRLF line ends. ``headers`` hold values made by the functions above.
 
-    Of ``calendars`` the first is an alternative to the text, as mail programs expect it; each other one is
-    attached beside, since of alternatives a reader takes one only. ``image`` is the
-    HTML's. ``boundary`` must not appear in quoted-printable or base64 text: begin it with ``=_``.
+    The first calendar is an alternative to the text; the others are attachments, since a reader takes only
+    one alternative. ``boundary`` begins with ``=_``, so that no encoded text can hold it.
     """
     lines = [f"{name}: {value}" for name, value in headers]
     lines += ["MIME-Version: 1.0", ""]
@@ -158,7 +152,7 @@ def message(
 
 
 def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
-    """The HTML, with its image where it has one (RFC 2387), with their own header."""
+    """Return the HTML with its image (RFC 2387), header included."""
     page = (
         b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         + _quoted_printable(html)
@@ -183,7 +177,7 @@ def _html_part(html: str, image: InlineImage | None, boundary: str) -> bytes:
 
 
 def _alternatives(text: str, html: bytes, calendars: Sequence[Attachment], boundary: str) -> bytes:
-    """The parts of which a reader takes the last that they understand, with their own header."""
+    """Return the alternatives, header included. A reader takes the last one that it understands."""
     separator = f"--{boundary}\r\n".encode("ascii")
     parts = [
         f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode("ascii"),
@@ -213,7 +207,7 @@ def _quoted_printable(text: str) -> bytes:
 
 
 def _fold(tokens: Sequence[str]) -> str:
-    """Words on lines of at most 76 characters or one word, however long it is, up to the limit of a line."""
+    """Fold words into lines of at most 76 characters, or one long word."""
     lines: list[str] = []
     current = ""
     for token in tokens:
@@ -227,7 +221,7 @@ def _fold(tokens: Sequence[str]) -> str:
 
 
 def _encoded_words(line: str) -> str:
-    """The whole line as encoded-words, never cut inside a character (RFC 2047, 5)."""
+    """Return the line as encoded-words, never cut inside a character (RFC 2047, 5)."""
     pieces: list[bytes] = []
     current = b""
     for character in line:

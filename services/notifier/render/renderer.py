@@ -1,4 +1,4 @@
-"""A letter as a mail: text, HTML and calendar, in French, as bytes ready for the relay."""
+"""Renders letters as mails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from shared.web.links import Links
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A mail for the relay: the envelope's two addresses and the message with CRLF line ends.
+    """The envelope's two addresses, and the message with CRLF line ends.
 
-    A recipient that is not ASCII needs a relay that offers SMTPUTF8.
+    A recipient that is not ASCII needs a relay with SMTPUTF8.
     """
 
     sender: str
@@ -31,10 +31,10 @@ class Outgoing:
 
 
 class Renderer:
-    """Writes mails; keeps what it has written of the last sessions, since many mails are about the same one.
+    """Renders mails, and caches views of the last sessions.
 
-    ``links`` signs; without it, letters send their reader to the portal. ``return_path`` is where mails come
-    back to, each to an address of its own; without it, to the sender's.
+    Without ``links``, letters send their reader to the portal. ``return_path`` gives each mail its own return
+    address; without it, mails return to the sender.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Renderer:
         self._variables = LetterVariables(sender, self._links, now, keep=keep)
 
     def render(self, mail: letters.Mail, context: letters.LetterContext) -> Outgoing:
-        """The mail, ready to send. Raises :class:`mime.UnsendableAddress`."""
+        """Raises :class:`mime.UnsendableAddress`."""
         address = mime.wire_address(mail.address)
         variables = self._variables.of(mail, context)
         text, html = templates_of(mail.template)
@@ -88,39 +88,34 @@ class Renderer:
         return Outgoing(path.of(mail.mail_id) if path else self._from_address, address, content)
 
     def now(self) -> datetime:
-        """Return the moment of which it writes."""
         return self._now()
 
     def at(self, moment: datetime) -> "Renderer":
-        """Return one that writes letters as they were written at that moment."""
+        """Return a renderer that writes letters as of that moment."""
         return Renderer(self._sender, self._link_signer, now=lambda: moment, return_path=self._return_path)
 
     def text(self, mail: letters.Mail, context: letters.LetterContext) -> str:
-        """The letter as text alone, to be shown."""
         return squeeze(templates_of(mail.template)[0].render(self._variables.of(mail, context)))
 
     def subject(self, mail: letters.Mail, context: letters.LetterContext) -> str:
-        """What the letter is about, to be shown."""
         return str(self._variables.of(mail, context)["subject"])
 
     def attachments(self, mail: letters.Mail, context: letters.LetterContext) -> list[str]:
-        """The names of the files that go with the letter, to be shown."""
         calendars = self._calendar.of_letter(mail, context, Person(mail.name, mail.address), self._now())
         return [_FILES[part.method] for part in calendars]
 
     def page(self, mail: letters.Mail, context: letters.LetterContext) -> str:
-        """The letter as HTML alone, to be shown."""
         return templates_of(mail.template)[1].render(self._variables.of(mail, context))
 
     def _reply_to(self, address: str) -> str:
-        """The address in a form that every relay takes; our own where it has none."""
+        """Return the address in a form for every relay, or our own."""
         try:
             return mime.ascii_address(address)
         except mime.UnsendableAddress:
             return mime.ascii_address(self._sender.contact)
 
     def _ways_out(self, mail: letters.Mail) -> list[tuple[str, str]]:
-        """How a mail program unsubscribes its reader with one click (RFC 8058); by mail without a key."""
+        """Return the headers for one-click unsubscription (RFC 8058), or by mail without a key."""
         links = self._links.of_subscriber(mail)
         if links is None:
             contact = mime.ascii_address(self._sender.contact)
@@ -132,7 +127,7 @@ class Renderer:
 
 
 _FILES = {"REQUEST": "inscription.ics", "PUBLISH": "inscription.ics", "CANCEL": "annulation.ics"}
-"""The name of a calendar, by its method."""
+"""File name of a calendar, by its method."""
 
 
 def _attached(part: CalendarPart) -> mime.Attachment:

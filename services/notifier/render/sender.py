@@ -1,4 +1,4 @@
-"""Who letters come from."""
+"""The sender of letters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from services.notifier import letters
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who letters come from, whom to write to, and where the public finds sessions.
+    """The sender's name and address, the contacts, and where the public finds sessions.
 
-    ``contacts``: whom to write to about the sessions of an organiser, where that is somebody else.
+    ``contacts`` are other contacts, by organiser.
     """
 
     name: str
@@ -20,5 +20,5 @@ class Sender:
     contacts: Mapping[str, str] = field(default_factory=dict)
 
     def contact_of(self, session: letters.NumberedSession | None) -> str:
-        """Whom to write to about a session; None: about none."""
+        """Return the contact for a session, or the general one."""
         return self.contact if session is None else self.contacts.get(session.organiser, self.contact)

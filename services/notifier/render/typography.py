@@ -1,4 +1,4 @@
-"""Quotation marks, and the empty lines of a letter. Pure."""
+"""Quotation marks and empty lines of a letter. Pure."""
 
 import functools
 import re
@@ -9,13 +9,13 @@ _BLANKS = re.compile(r"\n{3,}")
 
 
 def squeeze(text: str) -> str:
-    """No more than one empty line at a time, whatever blocks a letter leaves empty."""
+    """Leave at most one empty line at a time."""
     return _BLANKS.sub("\n\n", text).strip("\n") + "\n"
 
 
 @functools.lru_cache(maxsize=1_000)
 def quoted(text: str) -> str:
-    """Between guillemets; those that it has itself become “ ” (Lexique de l’Imprimerie nationale)."""
+    """Put text between guillemets. Inner ones become “ ” (Lexique de l’Imprimerie nationale)."""
     return f"«{NBSP}{typeset(_CLOSING.sub('”', _OPENING.sub('“', text)))}{NBSP}»"
 
 

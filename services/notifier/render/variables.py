@@ -1,4 +1,4 @@
-"""What the templates may name, for each letter: its session, its reader's links, what can be done now."""
+"""What the templates may name: the letter's session, links, and what can be done now."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ from shared.web.french import typeset
 
 
 class LetterVariables:
-    """Collects them. Keeps the views of the last sessions: many letters are about the same one."""
+    """Collects the variables of templates, and caches views of the last sessions."""
 
     def __init__(self, sender: Sender, links: LetterLinks, now: Callable[[], datetime], *, keep: int) -> None:
         self._sender = sender
@@ -42,7 +42,6 @@ class LetterVariables:
         self._keep = keep
 
     def of(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
-        """What the templates may name."""
         session, details, kind = context.session, mail.details, letters.KINDS[mail.template]
         view = self._view(session) if session is not None else None
         phase = self._phase(mail, session)
@@ -57,7 +56,7 @@ class LetterVariables:
             "details": details,
             "show_access": kind.access,
             "trainers": _trainers(context),
-            "standing": context.enrolment.standing if context.enrolment is not None else None,
+            "state": context.enrolment.state if context.enrolment is not None else None,
             "reference": reference_of(_subject_of(mail)),
             "advisor": details.get("advisor"),
             "catalogue": self._sender.catalogue,
@@ -83,7 +82,10 @@ class LetterVariables:
     def _explanation(
         self, mail: letters.Mail, context: letters.LetterContext, variables: Mapping[str, Any]
     ) -> Explanation:
-        """Why something was refused: a move by the other session, unless it was too late to leave."""
+        """Explain a refusal.
+
+        A refused move is explained by the other session, unless it was too late to leave.
+        """
         session, is_over = context.session, bool(variables["enrolment_is_over"])
         if mail.template is letters.LetterType.MOVE_REFUSED and session is not None:
             too_late = mail.called_for_at >= session.withdrawal_ends_at
@@ -94,7 +96,7 @@ class LetterVariables:
     def _variables_of_some(
         self, mail: letters.Mail, context: letters.LetterContext, view: SessionView | None
     ) -> dict[str, Any]:
-        """What the templates of some letters may name beside."""
+        """Return the variables of some templates alone."""
         session, details = context.session, mail.details
         match mail.template:
             case letters.LetterType.NEWS:
@@ -153,7 +155,7 @@ class LetterVariables:
                 return {}
 
     def _of_bespoke_request(self, mail: letters.Mail) -> dict[str, Any]:
-        """What a letter to an officer says of what they requested, by the clocks of who will answer."""
+        """Return the request, with dates in the time zone of the delegation."""
         details = mail.details
         delegation = str(details["delegation"])
         zone = zone_of(delegation)
@@ -172,7 +174,7 @@ class LetterVariables:
         }
 
     def _to_organisers(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
-        """What a letter to organisers says: sessions as they are now, and where all of it is managed."""
+        """Return the sessions as they are now, and where they are managed."""
         page = f"{self._sender.catalogue}/gestion" if self._sender.catalogue else None
         rows, ids = letters.rows_of(mail.details, "sessions"), letters.sessions_listed(mail)
         listed = [
@@ -198,7 +200,7 @@ class LetterVariables:
         }
 
     def _after_move(self, mail: letters.Mail, context: letters.LetterContext) -> dict[str, Any]:
-        """What a letter about a move says: of the session that was left alone, where the new seat is gone."""
+        """If the new seat is gone, the letter speaks of the former session alone."""
         left = self._view(context.other) if context.other is not None else None
         if letters.is_true(mail, context, self._now()):
             return {"left": left, "has_seat": True}
@@ -214,7 +216,7 @@ class LetterVariables:
     def _phase(
         self, mail: letters.Mail, session: letters.NumberedSession | None
     ) -> dict[str, bool | int | None]:
-        """What can be done now and what cannot any more: a letter may leave days after its event."""
+        """Return what can still be done now. A letter may leave days after its event."""
         now, kind = self._now(), letters.KINDS[mail.template]
         begun = session is not None and now >= session.starts_at
         over = session is not None and now >= session.ends_at
@@ -229,7 +231,7 @@ class LetterVariables:
             # In confirmations too: some agents enrol too late for joining instructions.
             "accommodates": mail.template in _ACCOMMODATES and not over,
             "withdrawable": kind.link is letters.Link.WITHDRAW
-            and kind.valid_while is letters.Standing.ENROLLED
+            and kind.valid_while is letters.EnrolmentState.ENROLLED
             and session is not None
             and now < session.withdrawal_ends_at,
         }
@@ -264,11 +266,11 @@ _ACCOMMODATES = frozenset(
         letters.LetterType.JOINING,
     }
 )
-"""The letters that say whom to ask for what a handicap makes necessary."""
+"""Letters that say whom to ask about a disability."""
 
 
 def _trainers(context: letters.LetterContext) -> str | None:
-    """Who speaks or teaches in a session that takes place, as a list in words; None: nobody known."""
+    """Return the known trainers in words, or None."""
     session = context.session
     if session is None or session.status is Status.CANCELLED or not context.trainers:
         return None
@@ -276,15 +278,15 @@ def _trainers(context: letters.LetterContext) -> str | None:
 
 
 def _days_before(session: letters.NumberedSession, now: datetime) -> int:
-    """How many midnights of the session's zone lie between now and its start."""
+    """Count the midnights from now to the start, in the session's time zone."""
     zone = ZoneInfo(session.timezone)
     return (session.starts_at.astimezone(zone).date() - now.astimezone(zone).date()).days
 
 
 def _about(variables: Mapping[str, Any], headline: str) -> str | None:
-    """What a subject says that a letter is about: the recording, the session, or the only item of news.
+    """Return what the subject names: the recording, the session, or the only item of news.
 
-    A session with its day, where the headline does not say it.
+    A session has its day, unless the headline says it.
     """
     recording, items = variables["details"].get("replay_title"), variables.get("items", ())
     item = items[0] if len(items) == 1 else None
@@ -302,7 +304,7 @@ def _zone(view: SessionView | None) -> str:
 
 
 def _subject_of(mail: letters.Mail) -> UUID:
-    """The id that the letter's reference stands for: an enrolment's, a bespoke request's, or its own."""
+    """Return the id behind the letter's reference."""
     requested = mail.details.get("reference")
     return UUID(str(requested)) if requested else mail.enrolment_id or mail.mail_id
 

@@ -1,4 +1,4 @@
-"""What templates name: a session, what changed of it, a refusal, an item of news; dates in French."""
+"""What templates name, with dates in French: sessions, changes, refusals, news."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from shared.web.french import typeset
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session as letters show it: dates in its own zone, in French."""
+    """A session with dates in its own time zone, in French."""
 
     session_id: UUID
     title: str
     named: str
-    """In a subject: what stands before the subtitle, and the town."""
+    """In a subject: the title without subtitle, and the town."""
     day: str
-    """Of its beginning, in a subject; empty for a MOOC, which is open for weeks."""
+    """The first day, in a subject. Empty for a MOOC, which is open for weeks."""
     tile: tuple[str, str, str] | None
-    """Day, month and day of the week of its beginning; None for a MOOC, which is open for weeks."""
+    """Day, month and weekday of the start. None for a MOOC."""
     when: str
     has_several_dates: bool
     modules: tuple[tuple[str, str], ...]
@@ -49,9 +49,9 @@ class SessionView:
     prerequisite: str
     """The offer whose certificate is needed, as a sentence names it."""
     has_two_steps: bool
-    """The employer must agree, then the organiser selects."""
+    """First the employer approves, then the organiser selects."""
     is_public: bool
-    """The public finds it in the catalogue: it is for no authority alone."""
+    """False if it is for one authority alone."""
 
     @classmethod
     def of(cls, session: letters.NumberedSession) -> "SessionView":
@@ -96,7 +96,7 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class ListedView:
-    """A session that a letter to its organiser lists, where it is managed, and what the letter says of it."""
+    """A session in a letter to its organiser."""
 
     session: SessionView
     url: str | None
@@ -108,12 +108,11 @@ class ListedView:
 
     @property
     def is_to_decide(self) -> bool:
-        """Whether the letter says that it waits for the organiser."""
         return bool(self.says.get("to_rank") or self.says.get("minimum_missed"))
 
     @property
     def is_soon(self) -> bool:
-        """Whether it begins soon, or enrolment closes, and nothing is to be decided."""
+        """Return whether it begins or closes soon, with nothing to decide."""
         return bool(self.says.get("soon")) and not self.is_to_decide
 
 
@@ -124,7 +123,7 @@ def _lasts_days(session: letters.NumberedSession) -> bool:
 
 
 class ChangeKind(IntEnum):
-    """What of a session changed, in the order in which letters say it."""
+    """Changes, in the order of letters."""
 
     DATES = 1
     MODULES = 2
@@ -134,9 +133,9 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """A change: what it is now, and what it was before, None where there is nothing to compare with.
+    """What it is now, and what it was before, if known.
 
-    ``module`` is the title of the séance that has other dates, or that ``is_new``.
+    ``module`` is the title of a séance with other dates, or of a new one.
     """
 
     kind: ChangeKind
@@ -147,7 +146,7 @@ class ChangeView:
 
 
 def changes_of(details: letters.LetterDetails, session: letters.NumberedSession) -> list[ChangeView]:
-    """What a letter says has changed, as the session is now; not what has changed back since."""
+    """Return the changes that are still changes of the session as it is now."""
     changes: list[ChangeView] = []
     if "starts_before" in details:
         now = french.period(session.starts_at, session.ends_at, session.timezone)
@@ -171,7 +170,6 @@ def changes_of(details: letters.LetterDetails, session: letters.NumberedSession)
 
 
 def gone_from(details: letters.LetterDetails, timezone: str, name: str = "modules") -> list[tuple[str, str]]:
-    """The séances that a letter says are cancelled, with their dates."""
     return [
         (
             typeset(str(module.title)),
@@ -184,7 +182,7 @@ def gone_from(details: letters.LetterDetails, timezone: str, name: str = "module
 def trainees_by_outcome(
     details: letters.LetterDetails, people: Mapping[UUID, str]
 ) -> dict[NominationOutcome, list[str]]:
-    """Whom a list of trainees named, by what became of them, with the reason where there is one."""
+    """Return the named trainees by outcome, with the reason."""
     found: dict[NominationOutcome, list[str]] = {outcome: [] for outcome in NominationOutcome}
     for row in letters.rows_of(details, "trainees"):
         name = people.get(UUID(str(row["enrolment"])))
@@ -196,7 +194,7 @@ def trainees_by_outcome(
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """An item of news; ``session`` is the event that it announces, ``is_open``: one can enrol in it."""
+    """An item of news. ``is_open``: one can enrol in its ``session``."""
 
     kind: letters.NewsKind
     title: str
@@ -219,7 +217,7 @@ def explanation_of(
     *,
     enrolment_is_over: bool,
 ) -> Explanation:
-    """Why something was refused, with the dates of its session."""
+    """Return why something was refused, with the dates of its session."""
     requested = _REQUESTED.get(mail.template, "enrolment")
     if requested == "swap" and session is not None and mail.session_id == session.session_id:
         requested = "withdrawal"  # it was too late to leave the session, whatever the other one had

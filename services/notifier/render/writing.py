@@ -1,4 +1,4 @@
-"""The templates, ready to be filled, and the colours of their HTML."""
+"""The templates, ready to render, and their colours."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def _written_by() -> str:
-    """Return the version, and a digest of what letters are written with: templates and the code beside."""
+    """Return the version, and a digest of the templates and the code beside them."""
     digest = hashlib.sha256()
     for file in sorted([*_TEMPLATES.glob("*.*"), *Path(__file__).parent.glob("*.py")]):
         digest.update(file.read_bytes())
@@ -31,7 +31,7 @@ def _written_by() -> str:
 
 
 WRITTEN_BY = _written_by()
-"""What writes letters here: in a release, two letters of the same facts are the same where this is."""
+"""Two letters with the same facts and the same value are the same."""
 
 _NAMES = {
     "ink": "ink",
@@ -47,7 +47,7 @@ _NAMES = {
     "waiting": "wait",
     "ended": "closed",
 }
-"""What the style of a letter calls the colours of `shared.web.tokens`; its edge goes by the letter's tone."""
+"""Colours of `shared.web.tokens`, by their names in the style of letters."""
 
 
 def _colours(theme: tokens.Theme) -> Mapping[str, str]:
@@ -55,7 +55,7 @@ def _colours(theme: tokens.Theme) -> Mapping[str, str]:
 
 
 THEMES = {"light": _colours(tokens.LIGHT), "dark": _colours(tokens.DARK)}
-"""The colours of the HTML part; each text colour has a contrast above 4.5:1 on its ground."""
+"""Each text colour has a contrast above 4.5:1 on its ground."""
 
 
 def _environment(kind: str) -> Environment:
@@ -85,7 +85,7 @@ def _environment(kind: str) -> Environment:
             "Awaiting": Awaiting,
             "WithdrawnBy": WithdrawnBy,
             "LapseCause": LapseCause,
-            "Standing": letters.Standing,
+            "EnrolmentState": letters.EnrolmentState,
             "BespokeAnswer": BespokeAnswer,
         }
     )
@@ -102,14 +102,13 @@ def _environments() -> tuple[Environment, Environment]:
 
 @functools.cache
 def style_of(tone: letters.Tone) -> Markup:
-    """The style of letters in HTML of this tone."""
     _, html = _environments()
     return Markup(html.get_template("style.css").render(themes=THEMES, tone=tone).strip())  # noqa: S704 ours
 
 
 @functools.cache
 def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
-    """A letter's one template, to be filled as text and as HTML."""
+    """Return a letter's template, for text and for HTML."""
     text, html = (environment.get_template(f"{name}.jinja") for environment in _environments())
     for template in (text, html):
         template.globals = dict(template.globals)  # Jinja's chain of them is slow to copy
@@ -117,7 +116,7 @@ def templates_of(name: letters.LetterType) -> tuple[Template, Template]:
 
 
 def headline_of(name: letters.LetterType, variables: Mapping[str, Any]) -> str:
-    """What a letter announces, in a few words: its block ``headline``, else its label."""
+    """Return the block ``headline`` of a letter, or its label."""
     template, _ = templates_of(name)
     block = template.blocks.get("headline")
     return "".join(block(template.new_context(dict(variables)))) if block else labels.LETTERS[name]

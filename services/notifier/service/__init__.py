@@ -1,5 +1,5 @@
 """What this service does, one file per subject: ``(tx, command) → result``.
 
-Handlers, API, pages, jobs and commands open the transaction and call one of these; nobody else calls
-``store`` but ``delivery``.
+Handlers, API, pages, jobs and commands open the transaction and call a function here. Only ``delivery`` calls
+``store`` directly.
 """

@@ -1,4 +1,4 @@
-"""Bespoke training: that it was requested, and the answer, are written to the officer who requested it."""
+"""Bespoke training: letters to the officer who requested it."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from shared.events.cloudevents import Received
 BespokeNews = BespokeRequestReceived | BespokeRequestAnswered
 
 
-async def write(tx: Transaction, received: Sequence[Received[BespokeNews]]) -> None:
-    """Write to the officers, who are no agents: their recipient is named after the request."""
+async def process(tx: Transaction, received: Sequence[Received[BespokeNews]]) -> None:
+    """The officer is not an agent: the recipient is named after the request."""
     for record in received:
         event = record.event
         officer = event.requested_by

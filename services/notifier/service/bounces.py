@@ -1,4 +1,4 @@
-"""Mails that come back: their reports are kept and published, bad addresses suppressed."""
+"""Returned mails: store and publish their reports, and suppress bad addresses."""
 
 import asyncio
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.read_log import Reading, ReadKind
 async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
     """Take a message to the return path. Returns ``taken``, ``known`` or ``no report``.
 
-    A report that names another recipient than the mail's is none.
+    A report that names another recipient is ``no report``.
     """
     # In a thread: parsing a message may take a while, and mails and leases must not wait for it.
     bounce = await asyncio.to_thread(reports.read, raw, path)
@@ -32,17 +32,17 @@ async def record(tx: Transaction, raw: bytes, path: ReturnPath) -> str:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """The newest suppressed addresses, by the mails that came back: addresses themselves are not stored."""
+    """Return the newest suppressed addresses, by the mails that came back. Addresses are not stored."""
     return await bounces.suppressions(tx, limit=limit)
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Write to an address again, as if nothing had come back from it. Whether it was on the list."""
+    """Write to an address again. Returns whether it was suppressed."""
     return await bounces.lift(tx, address)
 
 
 async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: str) -> bool:
-    """Write to an agent's address again, if it still is the one that was ``seen``. Who asks is recorded."""
+    """Write to an agent's address again, if it still is the one ``seen``. The reader is recorded."""
     (person,) = await people.known(tx, [agent])
     if not seen or person.address != seen:
         return False
@@ -52,9 +52,9 @@ async def lift_of(tx: Transaction, agent: AgentKey, reading: Reading, *, seen: s
 
 
 async def lift_for(tx: Transaction, mail_id: UUID, reading: Reading, *, seen: str) -> bool:
-    """Write to the address of a mail again, if it still is the one that was ``seen``. Who asks is recorded.
+    """Write to the address of a mail again, if it still is the one ``seen``. The reader is recorded.
 
-    Of an agent's mail nothing is done: that is for who has their story before them.
+    Only for mails to no agent: :func:`lift_of` is for agents.
     """
     mail = await mails.get(tx, mail_id)
     if mail is None or mail.issuer or not seen or await claims.address_now(tx, mail_id) != seen:

@@ -1,4 +1,4 @@
-"""Agents' addresses and names are corrected, for all letters that have not left."""
+"""Corrections of agents' addresses and names, for all letters that have not left."""
 
 from datetime import datetime
 from typing import TypeVar
@@ -18,7 +18,7 @@ from shared.limits import Rate
 from shared.read_log import Reading, ReadKind
 
 CORRECTIONS = Rate(100, 3600)
-"""Addresses that one person of the staff corrects, or has written to again. For more there is a command."""
+"""Addresses that one member of staff corrects, or has written to again."""
 
 CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrected)
 
@@ -26,10 +26,10 @@ CorrectionEvent = TypeVar("CorrectionEvent", AgentDetailsCorrected, AgentCorrect
 async def request(
     tx: Transaction, agent: AgentKey, address: str, reading: Reading, *, seen: str
 ) -> UUID | None:
-    """Ask all services, this one too, to correct the address of an agent, of which ``seen`` was seen.
+    """Ask all services to correct an agent's address. The reader is recorded.
 
-    Returns the id of the request. None: nothing is asked, since the agent has another address now, or not all
-    services know whom it is about. Who asks is recorded.
+    Returns the id of the request, or None if the address is not the one ``seen`` any more, or not all
+    services would know the agent.
     """
     (person,) = await people.known(tx, [agent])
     if not person.is_correctable or person.address != seen:
@@ -41,15 +41,15 @@ async def request(
 
 
 async def is_everywhere(tx: Transaction, agent: AgentKey, address: str) -> bool:
-    """Whether an agent has this address, and no other with any enrolment or subscription."""
+    """Return whether all the agent's enrolments and subscriptions have this address."""
     (person,) = await people.known(tx, [agent])
     return person.address == address and await people.addresses(tx, agent) <= {address}
 
 
 async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Correct what letters to an agent say, as received at that moment, and notify the former address.
+    """Apply a correction received at ``moment``, and notify the former addresses.
 
-    A bad address is tried again.
+    The new address is no longer suppressed.
     """
     former = await corrections.former_addressees(tx, corrected, moment)
     await corrections.apply(tx, corrected, moment)
@@ -81,5 +81,5 @@ async def apply(tx: Transaction, event_id: UUID, corrected: AgentDetailsCorrecte
 def still_right(
     corrected: CorrectionEvent, agent: AgentKey, moment: datetime, newer: Corrections
 ) -> CorrectionEvent:
-    """Return a correction of that moment without what newer ones say of the agent too."""
+    """Return the correction without what newer events say of the agent."""
     return corrected.model_copy(update=dict.fromkeys(newer.since(agent, moment)))

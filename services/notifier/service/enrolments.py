@@ -1,4 +1,4 @@
-"""Decisions about enrolments: where each agent stands, and the letters that this calls for."""
+"""Decisions about enrolments: their state, and the letters that they call for."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ EventOfAgent = Decision | AgentDetailsCorrected | NewAddressGiven
 """What enrolment publishes about an agent, in order."""
 
 
-async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]], now: datetime) -> None:
-    """Take over decisions, and corrections of what they say of agents, in this order.
+async def process(tx: Transaction, received: Sequence[Received[EventOfAgent]], now: datetime) -> None:
+    """Take decisions and corrections in their order.
 
-    What is read late, such as when it is redriven, is read with the corrections that came after it.
+    An event that is read late, such as by a redrive, is corrected by newer corrections.
     """
     agents_and_moments = [(_agent_of(record.event), record.received_at) for record in received]
     made = [
@@ -39,7 +39,7 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
     decisions: list[Received[Decision]] = []
     for record, (agent, moment) in zip(received, agents_and_moments, strict=True):
         if isinstance(record.event, AgentDetailsCorrected):
-            await update(tx, decisions, now)
+            await _process_decisions(tx, decisions, now)
             decisions = []
             still_right = corrections.still_right(record.event, agent, moment, newer)
             await corrections.apply(tx, record.id, still_right, moment)
@@ -48,7 +48,7 @@ async def take_over(tx: Transaction, received: Sequence[Received[EventOfAgent]],
                 await new_addresses.write(tx, record)
         elif _is_decision(record):
             decisions.append(_as_corrected(record, newer))
-    await update(tx, decisions, now)
+    await _process_decisions(tx, decisions, now)
     await kept_corrections.keep(tx, Topic.ENROLMENT_DECISIONS, made)
 
 
@@ -71,18 +71,15 @@ def _as_corrected(decision: Received[Decision], newer: Corrections) -> Received[
     return replace(decision, event=decision.event.model_copy(update={"agent": agent}))
 
 
-async def update(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue the letters that decisions call for, and keep where everyone stands."""
+async def _process_decisions(tx: Transaction, received: Sequence[Received[Decision]], now: datetime) -> None:
+    """Queue the letters that decisions call for, and store the states."""
     if not received:
         return
     enrolled = [decision.event for decision in received if isinstance(decision.event, AgentEnrolled)]
     await sessions.lock(tx, {event.session_id for event in enrolled}, exclusive=False)
     before = await enrolments.lock(tx, {decision.event.enrolment_id for decision in received})
     read = letters.read_decisions(before, [decision.event for decision in received])
-    changed = {
-        enrolment_id: (received[place], standing)
-        for enrolment_id, (place, standing) in read.standings.items()
-    }
+    changed = {enrolment_id: (received[place], state) for enrolment_id, (place, state) in read.states.items()}
     await enrolments.save(tx, changed)
     called_for = [(received[place], letter) for place, letter in read.letters]
     await queue.add(tx, await _without_useless(tx, called_for))
@@ -94,7 +91,7 @@ async def update(tx: Transaction, received: Sequence[Received[Decision]], now: d
 async def _without_useless(
     tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]
 ) -> list[tuple[Received[Decision], Letter]]:
-    """The letters but those that ask what somebody thought of a session that has no link for it."""
+    """Leave out evaluation letters about sessions without a link for it."""
     attended = {
         decision.event.session_id
         for decision, letter in called_for
@@ -110,9 +107,9 @@ async def _without_useless(
 
 
 async def _queue_what_has_begun(tx: Transaction, seated: Sequence[Received[Decision]], now: datetime) -> None:
-    """Queue what time has called for already, to those who had a seat by then: it may have passed them by.
+    """Queue scheduled letters that began before the decision was read.
 
-    What is to come will find them. Where the session is not known yet, all of it is to come.
+    Letters that have not begun will find the enrolment themselves.
     """
     known = await sessions.find(tx, {decision.event.session_id for decision in seated})
     not_started = await fan_outs.not_started(tx, known)

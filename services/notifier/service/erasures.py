@@ -1,4 +1,4 @@
-"""An agent is forgotten: after the enrolments are, and the last letters about them have left."""
+"""Erasure of an agent, after the enrolments are erased and the last letters have left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from services.notifier.store.events import OUTBOX
 from services.notifier.store.people import KnownPerson
 from shared import clock, read_log
 from shared.database import Transaction
+from shared.events.cloudevents import Received
 from shared.events.erasure import AgentErased
 from shared.events.topics import Topic
 from shared.events.vocabulary import AgentKey
@@ -19,17 +20,17 @@ from shared.personal_data import Subject
 from shared.read_log import Reading, ReadKind
 
 ENROLMENT = "enrolment"
-"""The service that has to forget an agent first: what it decides calls for letters."""
+"""This service erases an agent first, since its decisions call for letters."""
 SERVICES = frozenset(("catalogue", "enrolment", "notifier"))
-"""Who answers each request."""
+"""The services that answer each request."""
 MOST_OTHERS = 20
-"""Agents with the same address who are named beside one who is to be forgotten."""
+"""Agents with the same address that are shown."""
 LETTERS_WAIT = timedelta(hours=1)
-"""How long letters that are due may still leave, such as that of a seat given up [choice]."""
+"""Due letters may still leave for this long [choice]."""
 
 
 async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[KnownPerson, list[AgentKey]]:
-    """Return who an agent is, and the other agents with the same address. Who reads is recorded."""
+    """Return who an agent is, and the other agents with the same address. The reader is recorded."""
     (person,) = await people.known(tx, [agent])
     same = await people.with_address(tx, person.address, most=MOST_OTHERS + 1) if person.address else []
     others = [other for other in same if other != agent][:MOST_OTHERS]
@@ -38,29 +39,25 @@ async def meant(tx: Transaction, agent: AgentKey, reading: Reading) -> tuple[Kno
 
 
 async def request(tx: Transaction, agent: AgentKey, now: datetime, reading: Reading) -> UUID:
-    """Ask all services, this one too, to forget an agent. Returns the id of the request.
-
-    Who asks is recorded.
-    """
+    """Ask all services to erase an agent. Returns the id of the request. The reader is recorded."""
     request_id = await erasure.request(tx, OUTBOX, agent, now)
     await read_log.record(tx, reading, ReadKind.ERASURE, agents=[agent], about=[request_id])
     return request_id
 
 
 async def is_asked_here(tx: Transaction, request_id: str) -> bool:
-    """Return whether support asked for this, also while the request has not come back to this service."""
+    """Return whether support made this request, even if it has not come back to this service."""
     return await erasures.is_asked_here(tx, request_id)
 
 
-async def record(tx: Transaction, answers: Sequence[AgentErased]) -> None:
-    """Keep what services answered."""
-    await erasures.save(tx, answers)
+async def process(tx: Transaction, received: Sequence[Received[AgentErased]]) -> None:
+    await erasures.save(tx, [record.event for record in received])
 
 
 async def until(tx: Transaction, request: Erasure) -> datetime | None:
-    """Return until when what came is to be erased: all that enrolment decided. None: not yet.
+    """Return the moment up to which the agent is erased, or None if it is too early.
 
-    What it decided is read first, and letters that are due may leave, for an hour; none is on its way then.
+    All decisions of enrolment must be read. Due letters may leave for an hour. No letter may be on its way.
     """
     answer = await erasures.answer_of(tx, request.request_id, request.request_source, ENROLMENT)
     if answer is None:
@@ -76,13 +73,13 @@ async def until(tx: Transaction, request: Erasure) -> datetime | None:
 
 
 async def writes(tx: Transaction, subject: Subject) -> bool:
-    """Return whether a letter to somebody who is no agent is on its way."""
+    """Return whether a letter to a person who is not an agent is on its way."""
     return await erasures.writes_to(tx, subject.addresses)
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureState:
-    """A request to forget an agent, and when each service has done it. Names nobody."""
+    """A request, and when each service has erased the agent. It names nobody."""
 
     request_id: UUID
     request_source: str
@@ -91,7 +88,6 @@ class ErasureState:
 
     @property
     def missing(self) -> frozenset[str]:
-        """The services that have not answered."""
         return SERVICES - self.answers.keys()
 
     @property
@@ -100,7 +96,7 @@ class ErasureState:
 
 
 async def states(tx: Transaction, request_id: UUID | None = None) -> list[ErasureState]:
-    """Return how far requests are, the newest first: those of one id, or the last hundred."""
+    """Return requests, the newest first: those with one id, or the last hundred."""
     requests = await erasures.requests(tx, request_id)
     answers = await erasures.answers(tx, [request.request_id for request in requests])
     return [

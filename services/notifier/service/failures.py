@@ -1,5 +1,5 @@
-"""Why nothing was done: it is raised, so that the transaction stores nothing."""
+"""Failures, which roll the transaction back."""
 
 
 class NoLetterSent(Exception):
-    """No letter goes out: its mailbox got one today, or it is nobody's. No limit is used up either."""
+    """The mailbox got a letter today, or nobody has it. No limit is used up."""

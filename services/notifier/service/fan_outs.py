@@ -12,14 +12,14 @@ from shared.database import Transaction
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """How many are begun and not done, and for how many seconds the oldest has been."""
+    """Return how many have begun and are not done, and the age of the oldest in seconds."""
     return await fan_outs.in_progress(tx)
 
 
 async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None:
-    """Put the next slice of the oldest fan-out into the queue; how many agents it was, None if none is left.
+    """Queue the next slice of the oldest fan-out. Returns the number of agents, or None if nothing is left.
 
-    What is due begins first, of which this is all. Two processes never work on the same fan-out at once.
+    If something is due, it only begins. Two processes never work on the same fan-out.
     """
     if sessions_due := await fan_outs.due_sessions(tx):
         await sessions.lock(tx, sessions_due, exclusive=True)
@@ -42,7 +42,6 @@ async def next_slice(tx: Transaction, now: datetime, *, most: int) -> int | None
 async def _queue(
     tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], now: datetime
 ) -> Sequence[UUID]:
-    """Queue the letters of a slice. Returns their ids."""
     match FanOutTask(fan_out.task):
         case FanOutTask.NEWS:
             return await fan_outs.queue_news(tx, fan_out, letters.next_edition(now), ids)

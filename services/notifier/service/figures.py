@@ -1,4 +1,4 @@
-"""Figures: how often what happened, by month, offer and organiser, for who answers for the offer."""
+"""Figures: how often what happened, by month, offer and organiser."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -15,15 +15,12 @@ from shared.database import Transaction
 SummedBy = TypeVar("SummedBy", bound=Hashable)
 
 SETTLED = timedelta(minutes=10)
-"""What was recorded so long ago is not being written any more: no transaction takes that long.
-
-What one recorded that took longer would never be counted.
-"""
+"""Longer than any transaction takes, so that older rows are complete."""
 MONTHS = 12
 
 
 class FigureKind(StrEnum):
-    """What is counted, in the order of tables."""
+    """Figures, in the order of tables."""
 
     ASKED = "asked"
     ENROLLED = "enrolled"
@@ -38,7 +35,7 @@ class FigureKind(StrEnum):
 
 @dataclass(frozen=True)
 class OfferFigures:
-    """Figures of ``months``, and sums of them; ``period`` is that which was chosen of ``periods``, if any."""
+    """Figures of ``months``, and their sums."""
 
     rows: Sequence[CountedFigure]
     months: Sequence[date]
@@ -48,7 +45,7 @@ class OfferFigures:
     organisers: Sequence[str]
     counted_until: datetime | None
     titles: Mapping[str, str]
-    """Of offers, by the sessions that are known."""
+    """Titles of offers, from known sessions."""
 
     @cached_property
     def _by_month(self) -> Counter[tuple[date, str]]:
@@ -64,35 +61,30 @@ class OfferFigures:
         return _sums((row.reason, row.number) for row in refused)
 
     def of_month(self, month: date, kind: str) -> int:
-        """How often something happened in a month."""
         return self._by_month[month, kind]
 
     def total(self, kind: str) -> int:
-        """How often something happened in all these months."""
         return sum(self.of_month(month, kind) for month in self.months)
 
     def has(self, month: date) -> bool:
-        """Whether anything is counted in a month."""
         return any(self._by_month[month, kind] for kind in FigureKind)
 
     def of_offer_by_organiser(self, offer_and_organiser: tuple[str, str], kind: str) -> int:
-        """How often something happened for an offer and an organiser."""
         return self._by_offer_and_organiser[offer_and_organiser, kind]
 
     @property
     def offers_by_organiser(self) -> list[tuple[str, str]]:
-        """The offers, each with an organiser, of which there is anything."""
         return sorted({of for of, _ in self._by_offer_and_organiser})
 
     @property
     def highest(self) -> int:
-        """The largest number of requests, or of seats, of a month."""
+        """The largest number of requests or seats in a month, for the scale."""
         shown = (FigureKind.ASKED, FigureKind.ENROLLED)
         return max(self.of_month(month, kind) for month in self.months for kind in shown)
 
     @property
     def refusals(self) -> list[tuple[str, int]]:
-        """The reasons of refusals, the most frequent first."""
+        """Reasons for refusals, the most frequent first."""
         return self._by_reason.most_common()
 
 
@@ -104,7 +96,6 @@ def _sums(numbers: Iterable[tuple[SummedBy, int]]) -> Counter[SummedBy]:
 
 
 async def count(tx: Transaction) -> None:
-    """Count what is new."""
     await figures.count(tx, SETTLED)
 
 
@@ -117,10 +108,9 @@ async def find(
     organiser: str | None = None,
     own: str | None = None,
 ) -> OfferFigures:
-    """Return the figures of a year or a month, else of the last twelve months.
+    """Return the figures of a year or a month, by default of the last twelve months.
 
-    They are of all offers, or organisers, where none is named; ``own`` is the one beyond whose figures
-    nothing is shown.
+    ``own`` is the only organiser that the reader may see.
     """
     counted = await figures.counted(tx, own)
     known = periods(counted.since or today, today)
@@ -138,7 +128,7 @@ async def find(
 
 
 def periods(since: date, today: date) -> dict[str, list[date]]:
-    """Return the months of each year (``2026``) and month (``2026-11``) up to today, the newest first."""
+    """Return the months of each year (``2026``) and month (``2026-11``), the newest first."""
     number, last = since.year * 12 + since.month - 1, today.year * 12 + today.month - 1
     months = [date(month // 12, month % 12 + 1, 1) for month in range(number, last + 1)]
     years = {
@@ -151,6 +141,6 @@ def periods(since: date, today: date) -> dict[str, list[date]]:
 
 
 def last_months(today: date) -> list[date]:
-    """Return the first days of the last twelve months, that of today the last."""
+    """Return the first days of the last twelve months."""
     number = today.year * 12 + today.month - 1
     return [date(month // 12, month % 12 + 1, 1) for month in range(number - MONTHS + 1, number + 1)]

@@ -1,4 +1,4 @@
-"""The link to all of an agent's enrolments, sent anew to who has lost it."""
+"""Sends an agent the lost link to their enrolments."""
 
 from uuid import uuid4
 
@@ -10,14 +10,13 @@ from shared import limits
 from shared.database import Transaction
 
 AGENTS_OF_A_MAILBOX = 20
-"""How many agents get their letter where many share a mailbox: those who enrolled last [choice]."""
+"""At most this many agents of a shared mailbox get their link, the last enrolled first [choice]."""
 
 
 async def send(tx: Transaction, address: str, digest: Digest) -> None:
-    """Write to the agents whose enrolments have this address, each their own link.
+    """Write to each agent with this address, once a day for a mailbox. Raises ``NoLetterSent``.
 
-    Once a day for a mailbox, under whatever name, as for a subscription. Raises ``NoLetterSent``: whoever
-    types an address that nobody has uses up nothing of whose mailbox it looks like.
+    An unknown address does not count against the limit of a similar known one.
     """
     if not await limits.take(tx, digest("mailbox of lost links", folded(address)), PER_MAILBOX):
         raise NoLetterSent

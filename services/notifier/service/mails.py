@@ -1,4 +1,4 @@
-"""Mails as operators see them and decide about them: sent once more, or resolved."""
+"""Mails as operators see them, resolve them and send them again."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from shared.references import ids_of
 
 
 def _as_written(typed: object) -> object:
-    """Return a reference without the blanks with which it was dictated, and anything else as it is."""
+    """Remove blanks from a dictated reference."""
     is_reference = isinstance(typed, str) and ids_of(typed) is not None
     return "".join(str(typed).split()) if is_reference else typed
 
@@ -35,10 +35,10 @@ Searched = Annotated[
     BeforeValidator(_as_written),
     StringConstraints(min_length=1, max_length=100, pattern=r"^[!-?A-~]+$"),
 ]
-"""What mails are looked for by: an agent's id, or the reference that a letter names. Never an address."""
+"""An agent's id, or the reference in a letter. Never an address."""
 
 ENDED = frozenset((MailState.SENT, MailState.FAILED, MailState.AMBIGUOUS, MailState.SUPERSEDED))
-"""The states after which a letter may be sent once more."""
+"""States in which a letter may be sent again."""
 
 SENT_AGAIN_AS = "sent again as"
 SENT_AGAIN_AFTER = "sent again on purpose, after"
@@ -58,12 +58,11 @@ async def find(
     limit: int = 100,
     reading: Reading,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
+    """Return mails, newest first, of an agent or in a state: those after ``after``, or before ``before``.
 
-    Without ``issuer``, an ``agent_id`` that several have given finds the mails of each of these agents.
-    Where nobody has this identifier, it may be a reference as letters have it: of an enrolment, of a bespoke
-    request or of the letter. Who reads is recorded for each agent who is found, or who is known and was
-    looked for in vain; what was typed is not kept.
+    Without ``issuer``, mails of all agents with this ``agent_id`` are found. If nobody has the id, it may be
+    a reference. Each agent found, or known and sought in vain, is recorded as read. The typed text is not
+    stored.
     """
     meant = [] if agent_id is None else await people.agents_by_identifier_or_reference(tx, agent_id, issuer)
     is_identifier = any(agent.agent_id == agent_id for agent in meant)
@@ -91,10 +90,7 @@ def _whose(row: MailRow) -> AgentKey:
 async def of_events(
     tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], reading: Reading
 ) -> list[MailRow]:
-    """The mails that these events called for, or that are about these enrolments, in order.
-
-    Who reads is recorded for each agent who is found.
-    """
+    """Return the mails that these events called for, or about these enrolments. The reader is recorded."""
     agents = [
         agent
         for enrolment_id in enrolment_ids
@@ -107,23 +103,22 @@ async def of_events(
 
 
 async def enrolment_of(tx: Transaction, mail_id: UUID) -> UUID | None:
-    """The enrolment that a mail is about, None where it is about none, or is not known."""
+    """Return the enrolment that a mail is about, or None."""
     row = await mails.get(tx, mail_id)
     return None if row is None else row.enrolment_id
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:
-    """How many mails are in each state, states without any included."""
     return await mails.counts(tx)
 
 
 @dataclass(frozen=True, slots=True)
 class MailDetails:
-    """A mail, what was decided about it, the attempts to send it, and what its letter is written from.
+    """A mail with its decisions and attempts, and what its letter is written from.
 
-    ``context`` is that of when it was sent, where that is kept: then ``written`` says when, and by what; else
-    that of now, and None where nothing is known yet of the session that it is about. ``address``: where it
-    would be sent now; ``suppressed_since``: since when nothing is sent there.
+    If the sent letter is kept, ``written`` says when and by what it was written, and ``context`` is of that
+    moment. Otherwise ``context`` is the present one, or None while the session is unknown. ``address`` is
+    where the mail would go now.
     """
 
     row: MailRow
@@ -139,7 +134,7 @@ class MailDetails:
 async def show(
     tx: Transaction, mail_id: UUID, reading: Reading, kind: ReadKind = ReadKind.MAIL
 ) -> MailDetails | None:
-    """One mail, whole; None where there is none of this id. Who reads is recorded."""
+    """Return one mail, or None. The reader is recorded."""
     row = await mails.get(tx, mail_id)
     if row is None:
         return None
@@ -167,21 +162,20 @@ async def show(
 
 
 async def is_known(tx: Transaction, mail_id: UUID) -> bool:
-    """Whether there is a mail of this id."""
     return await mails.get(tx, mail_id) is not None
 
 
 RESENDS = Rate(100, 3600)
-"""Letters that one person of the staff sends again. For more at once there is a command."""
+"""Letters that one member of staff sends again."""
 
 
 async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | None = None) -> UUID | None:
-    """Send a letter once more on purpose: a new mail, with a key and a Message-ID of its own.
+    """Send a letter again on purpose, as a new mail with its own key and Message-ID.
 
-    The first one stays as it is, but an ambiguous one: that is resolved, and sent again itself. A letter that
-    is not true any more is not sent again either: the new mail is superseded. ``after`` is how many decisions
-    the operator had seen: two requests from a page send it once. Returns the id of the mail that is sent,
-    None where there is no such mail, where it is still on its way, or where it was decided about meanwhile.
+    An ambiguous mail is itself resolved and sent again. A letter that is no longer true becomes superseded.
+    ``after`` is the number of decisions that the operator had seen, so that a double click sends once.
+    Returns the id of the mail to be sent, or None if it does not exist, has not ended, or was decided about
+    meanwhile.
     """
     state, key = await mails.lock(tx, mail_id), uuid4()
     if after is not None:
@@ -201,10 +195,10 @@ async def resend(tx: Transaction, mail_id: UUID, *, actor: str, after: int | Non
 
 
 async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> tuple[MailState | None, bool]:
-    """Do what an operator decides about an ambiguous or failed mail: it arrived, or it is to be sent again.
+    """Apply an operator's decision about an ambiguous or failed mail: it arrived, or send it again.
 
-    Returns the state before, None where there is no such mail, and whether this was done: only ambiguous and
-    failed ones change. The same Message-ID stays, so a recipient who gets it twice may see it once.
+    Returns the state before, if the mail exists, and whether anything was done. The Message-ID stays, so that
+    a mail program may recognise a duplicate.
     """
     before = await mails.lock(tx, mail_id)
     waits = before is MailState.AMBIGUOUS or (before is MailState.FAILED and not sent)
@@ -219,5 +213,5 @@ async def resolve(tx: Transaction, mail_id: UUID, *, sent: bool, actor: str) -> 
 
 
 async def resend_failed(tx: Transaction, code: int, *, actor: str) -> int:
-    """Send every mail again that failed with this code, as an operator decides. Returns how many."""
+    """Send again every mail that failed with this code. Returns how many."""
     return await mails.requeue_failed(tx, code, actor=actor, action=RESENT)

@@ -1,4 +1,7 @@
-"""Names as they are heard: ``durant`` is ``durand``, and ``legoff`` is ``le goff``. Compared folded."""
+"""Names as they are heard: ``durant`` finds ``durand``, and ``legoff`` finds ``le goff``.
+
+All names are folded.
+"""
 
 import difflib
 import re
@@ -9,17 +12,17 @@ from shared.database import Transaction
 from shared.events.vocabulary import AgentKey
 
 MOST_WORDS = 6
-"""Of a name that are looked at."""
+"""Words of a name that are compared."""
 LONGEST_RUN = 3
-"""Words that may be one family name."""
+"""Words that may form one family name."""
 SHORTEST = 4
-"""Letters of a family name that may be misspelt: a shorter one is near too many others."""
+"""A shorter family name is near too many others."""
 NEAREST = 0.78
-"""How much of two names is the same, as `difflib` has it, so that one may be the other."""
+"""Least similarity of two names, by `difflib`."""
 SAME_BEGINNING = 2
-"""Letters that are heard right."""
+"""First letters that must be the same."""
 MOST_NAMES = 2000
-"""Family names with these beginnings that are compared."""
+"""Family names that are compared."""
 _SOUNDS = [
     (re.compile(letters), sound)
     for letters, sound in (
@@ -37,7 +40,7 @@ _SOUNDS = [
 
 
 async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
-    """Return the agents with an enrolment whose names are nearly those that were typed, in any order."""
+    """Return agents with nearly the typed names, in any order."""
     heard = list(_family_names((await people.folded(tx, typed)).split()[:MOST_WORDS]))
     known = await people.family_names(
         tx, {family_name[:SAME_BEGINNING] for family_name, _ in heard}, most=MOST_NAMES
@@ -60,7 +63,7 @@ async def agents_nearly_called(tx: Transaction, typed: str, *, most: int) -> lis
 
 
 def is_near(heard: str, name: str) -> bool:
-    """Whether somebody of this name may have been heard so, or their name mistyped so."""
+    """Return whether the typed name may be a misheard or mistyped form of this name."""
     if _sound(heard) == _sound(name):
         return True
     return abs(len(heard) - len(name)) <= 2 and bool(difflib.get_close_matches(heard, [name], 1, NEAREST))
@@ -73,7 +76,7 @@ def _sound(name: str) -> str:
 
 
 def _family_names(names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each run of words, as one, that may be the family name, with the others."""
+    """Yield each run of words as a family name, with the other words."""
     for first in range(len(names)):
         for end in range(first + 1, min(first + LONGEST_RUN, len(names)) + 1):
             family_name = "".join(names[first:end])

@@ -1,4 +1,4 @@
-"""An agent gave another address: who reads it is asked to confirm it, and the present one is notified."""
+"""A new address: it is asked for confirmation, and the present address is notified."""
 
 from services.notifier.letters import Letter, LetterType
 from services.notifier.store import queue
@@ -10,9 +10,10 @@ from shared.web.links import CONFIRM_ADDRESS_FOR
 
 
 async def write(tx: Transaction, given: Received[NewAddressGiven]) -> None:
-    """Write to both addresses. The new one may be a stranger's: its letter is nobody's yet, and names nobody.
+    """The new address may be a stranger's, so its letter names nobody.
 
-    Neither letter is about the enrolment, or it would go to whichever address is right when its turn comes.
+    Neither letter is about the enrolment. Otherwise both would go to the address that is right when they
+    leave.
     """
     event, agent = given.event, given.event.agent
     until = (event.given_at + CONFIRM_ADDRESS_FOR).isoformat()

@@ -1,4 +1,4 @@
-"""Replays and resources that have opened: announced to the enrolled and to subscribers, unless withdrawn."""
+"""Replays and resources: announced to participants and subscribers, unless withdrawn."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,11 +16,10 @@ ReceivedResource = Received[ReplayPublished | ResourcePublished]
 """A resource that has opened."""
 
 
-async def announce(tx: Transaction, resources: Sequence[Received[ResourceEvent]], now: datetime) -> None:
-    """Write to everyone enrolled in a session whose recording is open, and to subscribers.
+async def process(tx: Transaction, resources: Sequence[Received[ResourceEvent]], now: datetime) -> None:
+    """Announce each replay and resource once.
 
-    A replay is announced by its first event; a later version (a corrected address) mails nobody again, and
-    corrects what is still to be sent. Of what is withdrawn nothing more is sent.
+    A newer version corrects what is still to be sent. A withdrawn one is announced no more.
     """
     received = await keep_withdrawals(tx, resources)
     called_for = replay_letters(received)
@@ -41,7 +40,7 @@ async def announce(tx: Transaction, resources: Sequence[Received[ResourceEvent]]
 async def keep_withdrawals(
     tx: Transaction, resources: Sequence[Received[ResourceEvent]]
 ) -> list[ReceivedResource]:
-    """Keep which resources are withdrawn. Returns what was received of those that are not."""
+    """Store withdrawals. Returns the other resources."""
     withdrawn = [record.event for record in resources if isinstance(record.event, ResourceWithdrawn)]
     await withdrawals.save(tx, withdrawn)
     gone = await withdrawals.known(tx, {record.event.resource_id for record in resources})
@@ -53,7 +52,7 @@ def _has_opened(record: Received[ResourceEvent]) -> TypeGuard[ReceivedResource]:
 
 
 async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for_at: datetime) -> None:
-    """Write to all who follow it, once; a later version corrects what is still to be sent."""
+    """Announce an item to its followers once. A newer version corrects what is still to be sent."""
     if await news.save(tx, event_id, item):
         await fan_outs.store(tx, [FanOut(event_id, FanOutTask.NEWS, item.item_id, {}, called_for_at)])
 
@@ -61,7 +60,7 @@ async def publish(tx: Transaction, event_id: UUID, item: NewsItem, *, called_for
 def replay_letters(
     received: Sequence[Received[ResourceEvent]],
 ) -> list[tuple[Received[ReplayPublished], Letter]]:
-    """The replays of sessions among these resources, each with the letter to the enrolled."""
+    """Return the replays of sessions, each with its letter."""
     return [
         (resource, letter)
         for resource in received

@@ -1,10 +1,10 @@
-"""Organisers hear what their sessions need of them; who is in a session, what its organiser writes."""
+"""Notices to organisers, and organisers' messages to participants."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from services.notifier import letters
-from services.notifier.letters import EnrolmentState, Letter, LetterContext, LetterType, Mail, Standing
+from services.notifier.letters import EnrolmentState, KnownEnrolment, Letter, LetterContext, LetterType, Mail
 from services.notifier.store import fan_outs, queue, sessions
 from services.notifier.store.queue import Addressee
 from shared import clock
@@ -28,14 +28,13 @@ _LETTER_OF: Mapping[type[OrganiserNotice], LetterType] = {
 _ABOUT_THE_SESSION = {"session_id", "organiser"}
 
 
-async def write(
+async def process(
     tx: Transaction, received: Sequence[Received[NoticeEvent]], organisers: Mapping[str, Sequence[str]]
 ) -> None:
-    """Write to each of the organisers of a session what is theirs to decide; have what they write written.
+    """Write to the organisers of sessions, to the senders of lists, and to addressed participants.
 
-    Who sent a list of trainees hears what became of it.
-
-    ``organisers``: addresses, by organiser. These are no agents: their recipient is named after it.
+    ``organisers`` are addresses, by organiser. Their recipient is named after the organiser, since they are
+    no agents.
     """
     messages = []
     for notice in received:
@@ -83,12 +82,9 @@ async def preview(
     *,
     text: str,
     link: str | None,
-    standing: Standing,
+    state: EnrolmentState,
 ) -> tuple[Mail, LetterContext] | None:
-    """Return the letter that a message of an organiser is to who stands so, whoever that is.
-
-    None: there is no such session of theirs.
-    """
+    """Return the letter to a participant in this state, or None if the session is not the organiser's."""
     session = (await sessions.find(tx, [session_id])).get(session_id)
     if session is None or not organiser.finds(session.organiser):
         return None
@@ -105,4 +101,4 @@ async def preview(
         version=1,
         called_for_at=clock.now(),
     )
-    return mail, LetterContext(session, EnrolmentState(1, standing))
+    return mail, LetterContext(session, KnownEnrolment(1, state))

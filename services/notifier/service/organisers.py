@@ -1,4 +1,4 @@
-"""One letter a day to each organiser, with what there is to report of their sessions."""
+"""One letter a day to each organiser, about their sessions."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,11 +14,10 @@ from shared.messaging import progress
 
 
 async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationContacts, now: datetime) -> int:
-    """Write the digest to who wants it, and to the others what came back, once for each day.
+    """Write the digest to its subscribers, and the returned mails to the other organisers, once a day.
 
-    These are no agents: their recipient is named after the organiser. Returns how many letters: none while
-    something that was decided in the day may still have to be read. Who has ended the digest is forgotten
-    where the settings do not name them any more.
+    Returns the number of letters. There are none while decisions of that day may still be unread. Whoever
+    ended the digest is forgotten once the settings no longer name the address.
     """
     read = await progress.read_until(tx, Topic.ENROLMENT_DECISIONS)
     if read is None or read < day.until:
@@ -43,12 +42,11 @@ async def write_day(tx: Transaction, day: OrganiserDay, contacts: DelegationCont
 
 
 async def end_digest(tx: Transaction, organiser: str, address: str, now: datetime) -> None:
-    """Write the digest of an organiser to this address no more; what else they have goes on."""
     await organisers.end_digest(tx, organiser, address, now)
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Write the digest to who has ended it again, where the settings name them. Whether they had."""
+    """Resume a digest that this organiser had ended. Returns False if it was not ended."""
     return await organisers.resume_digest(tx, organiser, address)
 
 
@@ -57,5 +55,5 @@ async def _digest(
 ) -> Letter | None:
     since_last = await organisers.since_last(tx, day.organiser, since, day.until)
     found = await organisers.to_report(tx, day.organiser, now, also=returned.keys() | since_last.keys())
-    standings = await organisers.standings(tx, [session.session_id for session in found])
-    return digest_letter(found, standings, since_last, returned, now)
+    counts = await organisers.counts_by_state(tx, [session.session_id for session in found])
+    return digest_letter(found, counts, since_last, returned, now)

@@ -1,4 +1,4 @@
-"""Persons as support looks for them."""
+"""Support's search for persons."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,21 +21,21 @@ __all__ = [
 ]
 
 MOST = 50
-"""Persons of a search, and so lines of the log of reads."""
+"""Persons of a search, and lines in the read log."""
 
 
 class Found(NamedTuple):
-    """Whom a search leads to; ``is_near``: nobody has the name that was typed, they have one like it."""
+    """``is_near``: nobody has the typed name, but these persons have a similar one."""
 
     persons: list[KnownPerson]
     is_near: bool
 
 
 async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
-    """Return whom an address, an identifier, a reference of an enrolment or a name leads to.
+    """Return the persons that an address, identifier, reference or name leads to.
 
-    One more than :data:`MOST` at most. Who reads is recorded for each who is found, or that nobody was; what
-    was typed is not kept.
+    There is one more than :data:`MOST` at most. Each person found is recorded as read, or that nobody was.
+    The typed text is not stored.
     """
     by_name = is_near = False
     if "@" in typed:
@@ -55,7 +55,7 @@ async def find(tx: Transaction, typed: str, reading: Reading) -> Found:
 async def agents_by_identifier_or_reference(
     tx: Transaction, agent_id: str, issuer: str | None
 ) -> list[AgentKey]:
-    """Return the agents with this identifier; where there are none, those to whom it leads as a reference."""
+    """Return the agents with this identifier; if there are none, those whose reference it is."""
     known = [*await enrolments.agents_called(tx, agent_id), *await mails.called(tx, agent_id)]
     if (called := _by_issuer(known, issuer)) or (ids := ids_of(agent_id)) is None:
         return called

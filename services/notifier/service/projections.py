@@ -1,4 +1,4 @@
-"""What is known from the catalogue alone: written again from its topics, and compared with them."""
+"""Rebuilds and compares what comes from the catalogue alone."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,9 +18,9 @@ async def restore(
     resources: Sequence[Received[ResourceEvent]],
     now: datetime,
 ) -> None:
-    """Keep the sessions, replays and news again, and write to nobody: letters about them were sent.
+    """Store sessions, replays and news again without writing to anybody.
 
-    What time will call for in a session that was not known is stored now, where it is not yet.
+    Scheduled letters of unknown sessions are planned.
     """
     ids = {state.event.session_id for state in states}
     await sessions.lock(tx, ids, exclusive=True)
@@ -46,9 +46,9 @@ async def restore(
 async def compare(
     tx: Transaction, states: Sequence[Received[SessionState]], resources: Sequence[Received[ResourceEvent]]
 ) -> list[Compared]:
-    """Compare sessions by their newest state, replays by the session recorded: the rest is of the first.
+    """Compare sessions by their newest state, and replays by their session.
 
-    News is no projection: it is what subscribers were written to about, and when.
+    News are not compared: they record what subscribers were told.
     """
     published = {str(state.event.session_id): state.event.model_dump(mode="json") for state in states}
     recorded = {

@@ -1,4 +1,4 @@
-"""The upkeep of the queue: leases that have run out, and its figures."""
+"""Upkeep of the queue."""
 
 from datetime import timedelta
 
@@ -7,17 +7,16 @@ from services.notifier.store.mails import QueueFigures
 from shared.database import Transaction
 
 MAILS_LATE = timedelta(minutes=10)
-"""How long a due mail may wait: a fan-out of thousands takes some minutes."""
+"""A due mail may wait this long: a fan-out to thousands takes minutes."""
 
 
 async def expire_leases(tx: Transaction) -> tuple[int, int]:
-    """Take mails from processes that are gone: back to the queue, or ambiguous where begun.
+    """Take back the mails of dead processes.
 
-    Returns how many of each.
+    Returns how many are queued again, and how many are ambiguous.
     """
     return await claims.expire_leases(tx)
 
 
 async def measure(tx: Transaction) -> QueueFigures:
-    """Measure the queue."""
     return await mails.measure(tx)

@@ -1,7 +1,7 @@
 """After a restore: letters that left since the backup must not leave again.
 
-A mail has the same identifier, and so the same Message-ID, whenever it is queued: what was published of it,
-or the relay's log, tells that it was sent.
+A mail has the same id and Message-ID whenever it is queued. So published events and the relay's log tell
+which were sent.
 """
 
 import re
@@ -22,14 +22,14 @@ from shared.events.cloudevents import Received
 from shared.events.notifier import MailEnd
 
 _WRITTEN_BEFORE = timedelta(days=1)
-"""How long an event may have waited in the outbox before it was published."""
+"""An event may have waited this long in the outbox."""
 _MESSAGE_ID = re.compile(r"<(?P<mail_id>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})@[^\s<>]+>")
 RELAYS_LOG = "the relay's log"
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What a reconciliation did. ``missing`` are mails that were sent and are not in the queue, by letter."""
+    """``missing`` counts mails that were sent and are not in the queue, by letter."""
 
     marked: int
     known: int
@@ -37,7 +37,7 @@ class Reconciliation:
 
 
 async def has_forgotten(tx: Transaction, newest: Sequence[Received[MailEnd]]) -> bool:
-    """Whether one of these events is not known here: the database is older than what it has published."""
+    """Return whether the database is older than one of these events."""
     found = await restores.states(tx, [received.event.mail_id for received in newest])
     unknown = {
         received.id: received.received_at
@@ -58,11 +58,10 @@ async def reconcile(
     accept_missing: bool,
     actor: str,
 ) -> Reconciliation:
-    """Mark the mails as ended that events, or the relay's log, say so of.
+    """Mark mails as ended if events or the relay's log say so.
 
-    ``logged``: the Message-IDs in that log, by the mails that they are of. Changes nothing while some are not
-    in the queue, for they may still come, unless ``accept_missing``. Each mail that is marked gets a line in
-    the audit log.
+    ``logged`` has the Message-IDs in that log, by mail. While mails are missing they may still come, so
+    nothing changes unless ``accept_missing``.
     """
     published = {received.event.mail_id for received in ended}
     found = await restores.states(tx, published | logged.keys())
@@ -92,5 +91,5 @@ async def reconcile(
 
 
 def message_ids_in(log: str) -> dict[UUID, str]:
-    """Return the Message-IDs of our mails in a relay's log, by the mails that they are of."""
+    """Return the Message-IDs of our mails in a relay's log, by mail."""
     return {UUID(found["mail_id"]): found[0] for found in _MESSAGE_ID.finditer(log)}

@@ -1,4 +1,4 @@
-"""The DNS records that let other servers believe our mails, as the settings imply them; nothing is looked up.
+"""The DNS records that make other servers believe our mails. Nothing is looked up.
 
 Sources: SPF (RFC 7208), DKIM (RFC 6376), DMARC (RFC 7489), one-click unsubscription (RFC 8058).
 """
@@ -14,7 +14,7 @@ from shared.oidc.settings import LOOPBACK
 
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
-    """A record to publish, and what for. What stands in ``<…>`` is known to others than the settings."""
+    """A record to publish, and its purpose. The settings do not know what stands in ``<…>``."""
 
     purpose: str
     name: str
@@ -22,13 +22,11 @@ class DnsRecord:
     value: str
 
     def __str__(self) -> str:
-        """As a line of a zone file."""
         value = f'"{self.value}"' if self.kind == "TXT" else self.value
         return f"{self.name}. IN {self.kind} {value}"
 
 
 def records(settings: Settings, selector: str, reports: str | None) -> list[DnsRecord]:
-    """What to publish. ``selector`` names the DKIM key, ``reports`` is the mailbox for DMARC's reports."""
     sender, envelope = _domains(settings)
     to = reports or "<mailbox for reports>"
     found = [
@@ -55,7 +53,7 @@ def records(settings: Settings, selector: str, reports: str | None) -> list[DnsR
 
 
 def implications(settings: Settings) -> Iterator[str]:
-    """What follows from the settings: how each check passes, and what keeps mails from being believed."""
+    """Say how each check passes, and what keeps mails from being believed."""
     sender, envelope = _domains(settings)
     yield f"Letters are from {settings.sender[1]}: the relay has to sign them (DKIM) as d={sender}."
     if settings.return_path is None:
@@ -89,19 +87,18 @@ def _unsubscription(settings: Settings) -> Iterator[str]:
 
 
 def _domains(settings: Settings) -> tuple[str, str]:
-    """The domain that readers see, and that of the envelope."""
     seen = settings.sender[1]
     envelope = seen if settings.return_path is None else parseaddr(settings.bounce_address)[1]
     return seen.rpartition("@")[2].lower(), envelope.rpartition("@")[2].lower()
 
 
 def _related(domain: str, other: str) -> bool:
-    """Whether one is the other, or below it: then both belong to one registered domain."""
+    """Return whether one domain is the other or below it."""
     return domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}")
 
 
 def _relay(settings: Settings) -> str:
-    """The mechanism of SPF for the relay, where it is also what hands mails to other servers."""
+    """Return the SPF mechanism for the relay, if the relay also delivers."""
     if settings.smtp_host in LOOPBACK:
         return "ip4:<public address of this machine>"
     try:

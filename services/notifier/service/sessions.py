@@ -1,4 +1,4 @@
-"""Sessions, kept so that letters can speak of them; what changes of one is written to who is in it."""
+"""Sessions, and the letters about their changes."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -13,8 +13,8 @@ from shared.events.catalogue import SessionOpened, SessionState
 from shared.events.cloudevents import Received
 
 
-async def update(tx: Transaction, received: Sequence[Received[SessionState]], now: datetime) -> None:
-    """Keep the newest state of each session; write what changed to who is in it, now and when it is due."""
+async def process(tx: Transaction, received: Sequence[Received[SessionState]], now: datetime) -> None:
+    """Store the newest state of each session. Queue and plan the letters about it."""
     newest = {
         session.event.session_id: session
         for session in sorted(received, key=lambda session: session.event.version)
@@ -59,7 +59,6 @@ async def update(tx: Transaction, received: Sequence[Received[SessionState]], no
 
 
 async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
-    """The newest state of these sessions, those that are known."""
     return await sessions.find(tx, ids)
 
 

@@ -1,12 +1,11 @@
-"""Subscribers and what they follow; the double opt-in of those who subscribe on our page.
+"""Subscribers and what they follow, and the double opt-in on our page.
 
-Who follows something is an agent, whom a portal names, or the owner of an address, who confirmed it. The two
-are kept apart, since a portal only claims its agents' addresses: nothing that it says changes what an owner
-follows, or where their letters go. The owner's own letters and links are about the whole mailbox: what agents
-with this address follow is in them too (docs/adr/0040).
+A subscriber is an agent named by a portal, or the owner of an address, who confirmed it. A portal only claims
+its agents' addresses, so nothing it says changes an owner's subscriptions. The owner's letters and links are
+about the whole mailbox, with what its agents follow (docs/adr/0040).
 
-Changes take one lock: what somebody follows ends with their row. Each is the same few statements,
-however many agents have the address.
+One lock serialises all changes. Each change takes the same few statements, however many agents have the
+address.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,10 +33,10 @@ from shared.events.vocabulary import AgentKey
 from shared.limits import Rate
 
 PER_MAILBOX = Rate(1, 86_400)
-"""Letters that a mailbox can be made to get by typing its address into our page [choice]."""
+"""Letters a day that typing an address into our page can cause [choice]."""
 
 AGENTS_OF_AN_ADDRESS = 50
-"""How many agents of one issuer may follow something with one address, such as a town hall's [choice]."""
+"""Agents of one issuer that may follow something with one shared address [choice]."""
 NOT_KEPT = Counter(
     "parcours_subscriptions_not_kept_total",
     "Subscriptions of agents with an address that as many of their issuer have as may.",
@@ -47,20 +46,19 @@ NOT_KEPT = Counter(
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Somebody who is written to, where, and the interests, as they are stored, that are written about."""
+    """A subscriber's address, and the interests that their letters are about."""
 
     subscriber_id: UUID
     address: str
     interests: frozenset[str]
 
 
-async def take_over(
+async def process(
     tx: Transaction, received: Sequence[Received[SubscriptionChanged | AgentCorrected]]
 ) -> None:
-    """Keep what agents want news of, and where, in the order in which portals said so.
+    """Apply what portals say of their agents, in order.
 
-    What is read late, such as when it is redriven, is read with the corrections that came after it, and
-    changes nothing that the agent, or the owner of the address, has wanted since.
+    An event that is read late is corrected by newer corrections, and undoes no newer wish.
     """
     if not received:
         return
@@ -88,7 +86,7 @@ def _agent_of(record: Received[SubscriptionChanged | AgentCorrected]) -> AgentKe
 
 
 async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey, moment: datetime) -> None:
-    """Do what a portal says that its agent wants. Ending without naming anything ends everything."""
+    """Start or end subscriptions of an agent. Ending without an interest ends all."""
     named = _named(changed)
     if not changed.subscribed:
         await subscriptions.keep_ended(tx, agent, named or [subscriptions.EVERYTHING], moment)
@@ -108,7 +106,7 @@ async def _change(tx: Transaction, changed: SubscriptionChanged, agent: AgentKey
 
 
 def _named(changed: SubscriptionChanged) -> list[str]:
-    """Return the interests that an event names, as they are stored."""
+    """Return the interests of an event, as text."""
     named = [
         str(Interest(kind, value))
         for kind, value in (
@@ -124,9 +122,9 @@ def _named(changed: SubscriptionChanged) -> list[str]:
 
 
 async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, moment: datetime) -> None:
-    """Keep a subscriber's new address or names; nothing where the agent follows nothing.
+    """Correct a subscriber's address or names.
 
-    Where too many agents of the issuer have the address, what the agent followed ends.
+    If too many agents of the issuer have the new address, the subscriptions end.
     """
     await keep_former_address(tx, agent, corrected.email, moment)
     if await subscriptions.find_agent(tx, agent) is None:
@@ -136,9 +134,9 @@ async def _correct(tx: Transaction, corrected: AgentCorrected, agent: AgentKey, 
 
 
 async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: datetime) -> bool:
-    """Whether an agent may follow something with this address. If not, they follow nothing any more.
+    """Return whether the agent may follow something with this address. If not, all subscriptions end.
 
-    Another address that they followed with is not theirs now, and whoever has it is not written to.
+    The former address is no longer the agent's, so nobody is written to there.
     """
     if await subscriptions.has_room(tx, agent, address, most=AGENTS_OF_AN_ADDRESS):
         return True
@@ -152,10 +150,7 @@ async def _has_room(tx: Transaction, agent: AgentKey, address: str, moment: date
 
 
 async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | None, moment: datetime) -> None:
-    """Let an agent follow these no more, but what was asked for after that moment; None: anything.
-
-    Who follows nothing then is forgotten.
-    """
+    """End subscriptions requested by that moment; None ends all. A subscriber without any is forgotten."""
     found = await subscriptions.find_agent(tx, agent)
     if found is not None:
         older = await subscriptions.asked_for_by(tx, found, moment)
@@ -164,7 +159,7 @@ async def _end(tx: Transaction, agent: AgentKey, interests: Collection[str] | No
 
 
 async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
-    """A subscriber and what their letters are about; None where that is nothing."""
+    """Return a subscriber, or None if they follow nothing."""
     interests = (await subscriptions.followed(tx, [subscriber_id])).get(subscriber_id)
     address = await subscriptions.address_of(tx, subscriber_id)
     if not interests or address is None:
@@ -175,10 +170,10 @@ async def find(tx: Transaction, subscriber_id: UUID) -> Subscriber | None:
 async def of_enrolment(
     tx: Transaction, enrolment_id: UUID, written_to: Callable[[str], bool]
 ) -> tuple[bool, Subscriber | None]:
-    """Whether a link to an agent about an enrolment opens anything, and what is followed with their address.
+    """Return whether a link about an enrolment opens anything, and the subscriber with that address.
 
-    ``written_to``: whether the link was, to an address. By the owner of the address, whose letters are about
-    the whole mailbox, else by the agent.
+    ``written_to`` tells whether the link was sent to an address. The owner of the address comes before the
+    agent.
     """
     found = await enrolments.agent_and_address(tx, enrolment_id)
     if found is None or not written_to(found[1]):
@@ -195,10 +190,9 @@ async def of_enrolment(
 
 
 async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) -> Subscriber | None:
-    """Let a subscriber follow exactly these. None when nothing is left, or they followed nothing.
+    """Let a subscriber follow exactly these. Returns None if nothing is left or nothing was followed.
 
-    What portals have named and our page does not offer may be kept, but not made up. The owner of an address
-    chooses for their mailbox: agents with this address follow nothing else any more.
+    Interests named by portals may be kept, but not invented. An owner chooses for the whole mailbox.
     """
     await subscriptions.lock(tx)
     before = await find(tx, subscriber_id)
@@ -215,11 +209,7 @@ async def choose(tx: Transaction, subscriber_id: UUID, wanted: Collection[str]) 
 
 
 async def names(tx: Transaction, among: Iterable[str]) -> dict[str, str]:
-    """The interests that one may follow and only events name, as they are stored, and the title of each.
-
-    These are the communities, and of the offers among these interests those of which a session is known that
-    everybody may see.
-    """
+    """Return titles of communities and of public offers among ``chosen``, by interest."""
     offer_ids = {offer_id for interest in among if (offer_id := Interest.parse(interest).offer_id)}
     offers = await sessions.offer_titles(tx, offer_ids)
     named = {str(Interest.of_offer(offer_id)): title for offer_id, title in offers.items()}
@@ -227,16 +217,15 @@ async def names(tx: Transaction, among: Iterable[str]) -> dict[str, str]:
 
 
 Digest = Callable[[str, str], bytes]
-"""What is kept of a text, by what it is used for and the text."""
+"""Returns the digest of a text for a purpose."""
 
 
 async def request(
     tx: Transaction, address: str, interests: Sequence[str], titles: Sequence[str], digest: Digest
 ) -> None:
-    """Write to the address, to ask whether its owner wants this.
+    """Ask the owner of the address for confirmation.
 
-    ``titles`` are those of the interests, as the letter names them. A mailbox that got its letter today gets
-    no more, under whatever name. Raises ``NoLetterSent``.
+    A mailbox gets one such letter a day. Raises ``NoLetterSent``.
     """
     if not await limits.take(tx, digest("mailbox", folded(address)), PER_MAILBOX):
         raise NoLetterSent
@@ -251,15 +240,15 @@ async def request(
 
 
 async def requested(tx: Transaction, request_id: UUID) -> frozenset[str] | None:
-    """The interests of a request, None when it is not known (any more)."""
+    """Return the interests of a request, or None if it is unknown."""
     row = await subscriptions.find_request(tx, request_id)
     return frozenset(row.interests) if row is not None else None
 
 
 async def confirm(tx: Transaction, request_id: UUID) -> Subscriber | None:
-    """Begin what the owner of the address wants. None when it is not known (any more), or has ended since.
+    """Begin a confirmed request. Returns None if it is unknown, or what it began has ended.
 
-    Twice is once: what was confirmed before adds nothing, or a link would undo what its reader ended later.
+    A second confirmation adds nothing. Otherwise the link would undo what its reader ended later.
     """
     await subscriptions.lock(tx)
     address_and_interests = await subscriptions.confirm_request(tx, request_id)

@@ -1,4 +1,4 @@
-"""The story of an agent over all services: what happened is kept as its events are heard."""
+"""The story of an agent over all services, stored from their events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ from shared.events.vocabulary import AgentKey
 from shared.read_log import Reading, ReadKind, ReadLogRow
 
 LONGEST_STORY = 300
-"""Of what happened, and of letters: the newest."""
+"""Events, and letters, of a story."""
 
 
-async def keep(tx: Transaction, received: Sequence[Received[Event]]) -> None:
-    """Keep what these events say happened to agents: codes and ids, no name and no address."""
+async def process(tx: Transaction, received: Sequence[Received[Event]]) -> None:
+    """Store what these events say happened: codes and ids, no names and no addresses."""
     happened = [(record, happening_of(record.event)) for record in received]
     await timeline.add(tx, [(record, *known) for record, known in happened if known is not None])
 
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """One line of a story: what happened, a letter, who of support asked for a correction, or a decision."""
+    """One of: an event, a letter, a correction requested by support, a decision."""
 
     at: datetime
     happened: TimelineRow | None = None
@@ -41,10 +41,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A person, where they stand, and what happened, the newest first; ``is_whole``: since it is kept.
-
-    ``suppressed_since``: since when nothing is sent to their address, from which mails came back.
-    """
+    """A person's enrolments and story, the newest line first. ``is_whole``: nothing was cut."""
 
     person: KnownPerson
     enrolments: Sequence[EnrolmentRow]
@@ -55,9 +52,9 @@ class Story:
 
 
 async def story(tx: Transaction, agent: AgentKey, reading: Reading) -> Story:
-    """Return the story of an agent. Who reads is recorded.
+    """Return the story of an agent. The reader is recorded.
 
-    That a letter was sent again is kept beside both mails; it is one line, of the first where that is there.
+    A decision to send again is stored with both mails and shown once.
     """
     await read_log.record(tx, reading, ReadKind.PERSON, agents=[agent])
     (person,) = await people.known(tx, [agent])

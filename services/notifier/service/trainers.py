@@ -1,4 +1,4 @@
-"""Who speaks or teaches in a session: letters about it name them, and they have one of their own."""
+"""Trainers of sessions: their names in letters, and the letters to them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -11,8 +11,8 @@ from shared.events.catalogue import SessionState, SessionTrainersChanged
 from shared.events.cloudevents import Received
 
 
-async def take_over(tx: Transaction, received: Sequence[Received[SessionTrainersChanged]]) -> None:
-    """Keep the newest list of each session; write to who is named for the first time and has an address."""
+async def process(tx: Transaction, received: Sequence[Received[SessionTrainersChanged]]) -> None:
+    """Store the newest list of each session. Write to each trainer who is named for the first time."""
     by_version = sorted(received, key=lambda named: named.event.session_version)
     newest = {named.event.session_id: named for named in by_version}
     known = await trainers.names(
@@ -34,7 +34,7 @@ async def take_over(tx: Transaction, received: Sequence[Received[SessionTrainers
 
 
 async def notify(tx: Transaction, changed: Received[SessionState], letter: Letter) -> None:
-    """Write to each trainer of a session what became of it."""
+    """Write to each trainer of a session about its change."""
     for row in await trainers.written_to(tx, changed.event.trainer_ids):
         await queue.add_letter(
             tx,

@@ -1,4 +1,4 @@
-"""What became of each attempt to send a mail, and what a letter said that the relay has, or may have."""
+"""Attempts to send a mail, and what the sent letter said."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ _CONTEXT: TypeAdapter[LetterContext] = TypeAdapter(LetterContext)
 
 @dataclass(frozen=True, slots=True)
 class WrittenLetter:
-    """A letter as it was written: from what, when, and by which version and templates.
+    """When, by what and from what a letter was written.
 
-    Without the names of others whom it speaks of, who may be forgotten before its reader is.
+    Names of other persons are left out: they may be erased before the reader.
     """
 
     at: datetime
@@ -33,7 +33,7 @@ class WrittenLetter:
 
 @dataclass(frozen=True, slots=True)
 class SendAttempt:
-    """What became of one claim of a mail. ``answer`` is the relay's, or why it was not asked."""
+    """The result of one claim of a mail. ``answer`` is the relay's, or why it was not asked."""
 
     mail_id: UUID
     number: int
@@ -44,7 +44,7 @@ class SendAttempt:
 
 
 async def add(tx: Transaction, attempts: Sequence[SendAttempt]) -> None:
-    """Keep attempts, in one statement; one that is kept already stays: the answer to its commit was lost."""
+    """Store attempts. A stored one stays, since the reply to its commit may have been lost."""
     if attempts:
         rows = [_row(attempt) for attempt in attempts]
         await insert_many(tx, MailAttemptRow, rows, then="ON CONFLICT DO NOTHING")
@@ -65,20 +65,20 @@ def _row(attempt: SendAttempt) -> dict[str, object]:
 
 
 def as_json(context: LetterContext) -> str:
-    """Return what is kept of what a letter said, as JSON."""
-    return _CONTEXT.dump_json(replace(context, people={}, trainers=()), exclude_defaults=True).decode()
+    return _CONTEXT.dump_json(
+        replace(context, people={}, trainers=()), by_alias=True, exclude_defaults=True
+    ).decode()
 
 
 async def of_mail(tx: Transaction, mail_id: UUID) -> list[MailAttemptRow]:
-    """Return the attempts to send a mail, in order."""
     found = select(MailAttemptRow).where(col(MailAttemptRow.mail_id) == mail_id)
     return list(await tx.scalars(found.order_by(col(MailAttemptRow.number))))
 
 
 def written(attempts: Sequence[MailAttemptRow]) -> WrittenLetter | None:
-    """Return what the letter said that the relay had last; None where that is not kept, or cannot be read.
+    """Return what the last sent letter said, or None if that is not kept or no longer readable.
 
-    It is made of classes of ours, which may change within the time that letters are kept.
+    Its classes may have changed since.
     """
     for row in reversed(attempts):
         if row.written_at is not None and row.written_by is not None:

@@ -1,4 +1,4 @@
-"""Mails that came back, and the suppressed addresses, as digests."""
+"""Returned mails, and suppressed addresses as digests."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,25 +18,24 @@ from shared.events.notifier import BounceKind, EmailBounced
 
 SOFT_BOUNCES = 3
 WITHIN = timedelta(days=30)
-"""An address is suppressed after so many returns within this time, whatever their reason [choice]."""
+"""This many returns in this time suppress an address, whatever their reason [choice]."""
 
 
 def digest_of(tx: Transaction, address: str) -> bytes:
-    """What this installation keeps of an address."""
     key: bytes = tx.info.get(ADDRESS_KEY, b"")
     return keyed_digest(address, key)
 
 
 async def find(tx: Transaction, mail_id: UUID) -> PublishedMail | None:
-    """The mail that came back, its row locked; None where none of ours that was tried has this id."""
+    """Return the returned mail, its row locked, or None if no tried mail has this id."""
     row = (await tx.execute(_RETURNED, {"mail_id": mail_id})).one_or_none()
     return None if row is None else PublishedMail(*row)
 
 
 async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes) -> EmailBounced | None:
-    """Keep a report, mark its mail, and suppress the address where the rules say so.
+    """Store a report, mark its mail, and suppress the address if the rules say so.
 
-    Returns the event to publish; None for a report that is stored already.
+    Returns the event to publish, or None for a known report.
     """
     report = {
         "report": hashlib.sha256(raw).digest(),
@@ -70,7 +69,6 @@ async def save(tx: Transaction, mail: PublishedMail, bounce: Bounce, raw: bytes)
 
 
 async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
-    """Suppress these addresses, each because of a mail."""
     if bad:
         digests = [digest_of(tx, address) for address in bad]
         await tx.execute(
@@ -79,7 +77,7 @@ async def suppress_bad(tx: Transaction, bad: Mapping[str, UUID]) -> None:
 
 
 async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
-    """The newest suppressed addresses, by the mails that came back: addresses themselves are not stored."""
+    """Return the newest suppressed addresses, by the mails that came back."""
     return [
         Suppression(row.mail_id, row.issuer, row.recipient, BounceKind(row.kind), row.since)
         for row in await tx.execute(_LIST, {"limit": limit})
@@ -87,13 +85,13 @@ async def suppressions(tx: Transaction, *, limit: int) -> list[Suppression]:
 
 
 async def suppressed_since(tx: Transaction, address: str) -> datetime | None:
-    """Since when an address has been suppressed; None: it is not."""
+    """Return since when an address is suppressed, or None."""
     since = select(col(SuppressionRow.since)).where(col(SuppressionRow.address) == digest_of(tx, address))
     return await tx.scalar(since)
 
 
 async def lift(tx: Transaction, address: str) -> bool:
-    """Write to an address again, as if nothing had come back from it. Whether it was on the list."""
+    """Forget all returns from an address. Returns whether it was suppressed."""
     digest = digest_of(tx, address)
     await tx.execute(delete(BounceRow).where(col(BounceRow.address) == digest))
     lifted = await tx.execute(delete(SuppressionRow).where(col(SuppressionRow.address) == digest))

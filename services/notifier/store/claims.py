@@ -1,4 +1,4 @@
-"""Out of the queue: claim, mark, settle, release, expire. Due times and leases go by the database's clock."""
+"""The queue's way out: claim, mark, settle, release, expire, by the database's clock."""
 
 import json
 from collections.abc import Sequence
@@ -25,9 +25,10 @@ _TEMPLATES = [template.value for template in LetterType]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim of one mail: its number tells it from an earlier or later one.
+    """One claim of one mail.
 
-    A lease can run out while its owner lives, and the same process can then claim the mail again.
+    A lease can run out while its owner lives, and the same process may claim the mail again. The number tells
+    the two claims apart.
     """
 
     mail_id: UUID
@@ -36,7 +37,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that this process may try to send. ``time_left`` is how long it may still be tried again."""
+    """A mail that this process may send. ``time_left``: it is not tried again after this time."""
 
     mail: Mail
     context: LetterContext
@@ -48,12 +49,11 @@ class Claimed:
 
     @property
     def domain(self) -> str:
-        """Where the mail goes."""
         return domain_of(self.mail)
 
 
 class _ClaimedRow(NamedTuple):
-    """The columns that the statement of :func:`claim` returns, in their order."""
+    """The columns that :func:`claim` returns, in order."""
 
     mail_id: UUID
     template: str
@@ -85,18 +85,16 @@ async def claim(
     now: datetime,
     domain_rate: float = 0,
 ) -> tuple[list[Claimed], bool]:
-    """Take up to ``most`` mails that are due and whose session is known, in order of priority and time.
+    """Claim up to ``most`` due mails whose session is known, by priority and due time.
 
-    Uses the reader's current address and names; the row's own copy only when the reader is no longer stored.
+    Two processes never get the same mail. Each priority is looked up by itself, so that mails due in weeks
+    cost nothing. A notice waits until the state of the session that called for it is known, or the notice is
+    given up. A letter type that only a newer version knows is left to that version.
 
-    Each priority is looked up by itself, so that hundreds of thousands due in weeks cost nothing now.
-    A notice waits for the state of its session that called for it; it is taken when it is to be given up.
-    A letter that only a newer version knows is left to a process that has it. Two processes never get the
-    same one. The Message-ID is given here, once. ``domain_rate`` is how many mails a second a domain may get
-    (0: any number): those above it go back into the queue until their time.
+    The mail gets its Message-ID at the first claim, and the reader's present address and names.
+    ``domain_rate`` limits the mails a second of one domain; mails above it return to the queue.
 
-    Returns them with the context of their letters at ``now``, and whether the queue is empty: no more of
-    these priorities are due.
+    Returns the mails with their context at ``now``, and whether no more are due.
     """
     rows = await tx.execute(
         _CLAIM,
@@ -132,28 +130,27 @@ async def claim(
 
 
 def domain_of(mail: Mail) -> str:
-    """The domain that a mail goes to."""
     return mail.address.rpartition("@")[2].lower()
 
 
-async def start_data(
+async def mark_data_started(
     tx: Transaction, owner: UUID, claims: Sequence[Claim], *, lease: timedelta
 ) -> set[Claim]:
-    """Mark that DATA is about to be sent. Returns the claims that still hold: only theirs may be.
+    """Mark that DATA is about to be sent. Only the returned claims still hold and may send it.
 
-    One of a mail whose reader has another address since does not: its lease gives it back.
+    A claim does not hold if the reader's address has changed. The mail returns to the queue when its lease
+    ends.
     """
-    rows = await tx.execute(_START_DATA, {"owner": owner, "lease": lease, **_columns(claims)})
+    rows = await tx.execute(_MARK_DATA_STARTED, {"owner": owner, "lease": lease, **_columns(claims)})
     return {Claim(row.mail_id, row.claims) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a claim. ``answer`` is the relay's, or why there is none.
+    """The result of a claim. ``answer`` is the relay's, or why it was not asked.
 
-    ``delay`` is for RETRY, and for PENDING: its time has not come, and it was no attempt. ``bad_address`` is
-    the RFC 3463 code by which the relay refused the address itself; ``suppressed``: it was not tried.
-    ``written`` is what the letter said that the relay has, or may have.
+    ``delay`` is for RETRY and PENDING. ``bad_address`` is the RFC 3463 code if the address itself was
+    refused. ``suppressed``: the mail was not tried. ``written`` is the letter that the relay has or may have.
     """
 
     claim: Claim
@@ -167,17 +164,15 @@ class Settlement:
 
     @property
     def was_tried(self) -> bool:
-        """Whether it was an attempt: the relay was asked, or there was no letter or address to ask with."""
+        """Return whether it counts as an attempt."""
         return self.state in _TRIED and not self.suppressed
 
 
 async def settle(tx: Transaction, owner: UUID, settlements: Sequence[Settlement]) -> None:
-    """Write what became of attempts, and publish the end of those sent or failed, in this transaction.
+    """Store results, suppress bad addresses, and publish the ends of mails, in this transaction.
 
-    An address that was refused as such is suppressed, and that is published as well.
-
-    A mail whose lease has run out meanwhile, and so became ambiguous, is settled as well: its owner knows.
-    One that was claimed again since, or that somebody has decided about, is not.
+    A mail that became ambiguous when its lease ran out is settled too: its owner knows better. A mail that
+    was claimed again or decided about is not.
     """
     rows = await tx.execute(
         _SETTLE,
@@ -220,7 +215,7 @@ def _attempt(settlement: Settlement) -> SendAttempt:
 
 
 async def release(tx: Transaction, owner: UUID, claims: Sequence[Claim] | None = None) -> int:
-    """Give back what was claimed and not begun (all of it without ``claims``); it was no attempt."""
+    """Return claimed mails that were not begun, or all of them. This was no attempt."""
     columns = {"ids": None, "numbers": None} if claims is None else _columns(claims)
     result = await tx.execute(_RELEASE, {"owner": owner, **columns})
     return result.rowcount
@@ -231,14 +226,13 @@ def _columns(claims: Sequence[Claim]) -> dict[str, Sequence[UUID | int]]:
 
 
 async def address_now(tx: Transaction, mail_id: UUID) -> str:
-    """Return the address that a mail would be sent to now."""
     return str(await tx.scalar(_ADDRESS_OF, {"mail_id": mail_id}))
 
 
 async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int, int]:
-    """End leases that have run out: not begun goes back to the queue and was no attempt, begun is ambiguous.
+    """End expired leases, or all leases of ``owner``. A mail whose DATA had begun becomes ambiguous.
 
-    With ``owner``: all of that process, which is ending. Returns how many of each.
+    Returns how many are queued again, and how many are ambiguous.
     """
     rows = (await tx.execute(_EXPIRE, {"owner": owner})).scalars().all()
     ambiguous = sum(state == MailState.AMBIGUOUS for state in rows)
@@ -246,7 +240,6 @@ async def expire_leases(tx: Transaction, owner: UUID | None = None) -> tuple[int
 
 
 def mail_of(row: _ClaimedRow | MailRow, details: LetterDetails) -> Mail:
-    """The letter in a row of the queue."""
     return Mail(
         mail_id=row.mail_id,
         template=LetterType(row.template),
@@ -266,11 +259,11 @@ _READER = """
       FROM (SELECT) AS reader
            LEFT JOIN enrolment ON enrolment.enrolment_id = mail.enrolment_id
            LEFT JOIN subscriber ON subscriber.subscriber_id = CAST(mail.details ->> 'subscriber' AS uuid)"""
-"""Whom a mail is to, as they are now; nobody where that is not known."""
+"""The reader's present address and names, if known."""
 _ADDRESS_NOW = "coalesce(enrolment.address, subscriber.address, mail.address)"
 _ADDRESS_OF = text(f"SELECT (SELECT {_ADDRESS_NOW} {_READER}) FROM mail WHERE mail_id = :mail_id")  # noqa: S608 our own words
 _CALLED_FOR_BY = "coalesce(CAST(mail.details ->> 'session_version' AS bigint), 0)"
-"""The version of its session that a notice speaks of, without which it waits, and is given up in the end."""
+"""The version of the session that called for a notice."""
 _CLAIM = text(
     f"""
     WITH due AS (
@@ -298,7 +291,7 @@ _CLAIM = text(
               session_id, enrolment_id, version, called_for_at, attempts, claims, priority,
               traceparent, due_at, give_up_at - now() AS time_left"""  # noqa: S608 our own words
 )
-_START_DATA = text(
+_MARK_DATA_STARTED = text(
     "UPDATE mail SET state = 'data_started', lease_until = now() + :lease "  # noqa: S608 our own words
     "FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS integer[])) AS claim (mail_id, number) "
     "WHERE mail.mail_id = claim.mail_id AND mail.claims = claim.number "

@@ -1,4 +1,4 @@
-"""The context of letters: what they say beside their own details, as it is now."""
+"""Reads the context of letters."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,12 +8,12 @@ from sqlalchemy import text
 
 from services.notifier.letters import (
     EnrolmentState,
+    KnownEnrolment,
     LetterContext,
     LetterType,
     Mail,
     NewsItem,
     NumberedSession,
-    Standing,
     items_of,
     other_session,
     sessions_listed,
@@ -27,7 +27,7 @@ from shared.database import Transaction
 
 
 async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> list[LetterContext]:
-    """The context of each of these letters at a moment, in their order."""
+    """Return the context of each letter at a moment, in order."""
     others = [other_session(mail) for mail in mails]
     listed = [session_id for mail in mails for session_id in sessions_listed(mail)]
     named = [*(mail.session_id for mail in mails), *others, *listed]
@@ -49,7 +49,7 @@ async def contexts(tx: Transaction, mails: Sequence[Mail], now: datetime) -> lis
     return [
         LetterContext(
             session_of.get(mail.session_id) if mail.session_id is not None else None,
-            EnrolmentState(reader.version, Standing(reader.standing))
+            KnownEnrolment(reader.version, EnrolmentState(reader.standing))
             if reader.standing is not None
             else None,
             alternatives.get(mail.session_id, ()) if mail.session_id is not None else (),
@@ -77,14 +77,14 @@ def _trainers_of(session_of: Mapping[UUID, NumberedSession], mail: Mail) -> Sequ
 
 
 async def _people(tx: Transaction, mails: Sequence[Mail]) -> dict[UUID, str]:
-    """The names of whom these letters name, by enrolment; not of who was forgotten."""
+    """Return the names that these letters need, by enrolment."""
     named = [enrolment_id for mail in mails for enrolment_id in trainees_of(mail)]
     rows = await tx.execute(_NAMES, {"ids": named}) if named else ()
     return {row.enrolment_id: row.name for row in rows}
 
 
 async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]:
-    """Return, of letters that ask what a reader thought of a session, those beside which another does."""
+    """Return the evaluation letters beside which a certificate asks the same."""
     asking = [
         mail.mail_id for mail in mails if mail.template in (LetterType.CERTIFICATE, LetterType.EVALUATION)
     ]
@@ -92,7 +92,7 @@ async def _evaluation_asked(tx: Transaction, mails: Sequence[Mail]) -> set[UUID]
 
 
 async def _news(tx: Transaction, mails: Sequence[Mail], now: datetime) -> dict[UUID, list[NewsItem]]:
-    """The items that each of these letters of news still announces, in the order in which they came."""
+    """Return the items that each letter of news still announces."""
     if not mails:
         return {}
     items = await news.find(tx, {item_id for mail in mails for item_id in items_of(mail)})

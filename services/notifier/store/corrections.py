@@ -1,6 +1,6 @@
-"""How agents are written to, corrected: a letter takes what is right when its turn comes (``claims``).
+"""Corrected addresses and names. A letter takes them when its turn comes (``claims``).
 
-What was stated last of each is kept, for what came before it and is read after it.
+The last value of each is kept for older events that are read later.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ from shared.events.vocabulary import AgentKey
 
 
 async def lock(tx: Transaction, *, exclusive: bool) -> None:
-    """Handle decisions and corrections one after the other, until the end of the transaction.
+    """Serialise decisions and corrections until the end of the transaction.
 
-    Two transactions at once do not see each other: what one brings anew would not be corrected by the other.
-    Decisions take the lock shared, corrections exclusively.
+    Otherwise one transaction would not see, and not correct, what the other adds. Decisions take the lock
+    shared, corrections exclusively.
     """
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED)
 
@@ -29,9 +29,9 @@ async def lock(tx: Transaction, *, exclusive: bool) -> None:
 async def newer(
     tx: Transaction, topic: Topic, agents_and_moments: Iterable[tuple[AgentKey, datetime]]
 ) -> Corrections:
-    """Return what was stated on this topic of these agents after each of these moments.
+    """Return what was said on this topic of these agents after each moment.
 
-    Only those of one topic are in the order of that topic.
+    Only events of one topic have an order.
     """
     first: dict[AgentKey, datetime] = {}
     for agent, moment in agents_and_moments:
@@ -51,7 +51,7 @@ async def newer(
 
 
 async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction]) -> None:
-    """Keep what was stated last on this topic of the address and the names of agents."""
+    """Store the last address and names that were said of agents on this topic."""
     newest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for agent, at, after in corrections:
         for name, value in after.items():
@@ -75,7 +75,7 @@ async def keep(tx: Transaction, topic: Topic, corrections: Sequence[Correction])
 
 
 async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime) -> None:
-    """Correct how an agent is written to about each enrolment of which nothing newer than it was read."""
+    """Correct each enrolment of the agent that no newer event describes."""
     parameters = {
         "issuer": corrected.issuer,
         "agent_id": corrected.agent_id,
@@ -91,9 +91,9 @@ async def apply(tx: Transaction, corrected: AgentDetailsCorrected, moment: datet
 async def former_addressees(
     tx: Transaction, corrected: AgentDetailsCorrected, moment: datetime
 ) -> Sequence[Row[Any]]:
-    """Return each address that a correction replaces, with the names and the newest enrolment there.
+    """Return each address that a correction will replace, with the names and newest enrolment there.
 
-    Called before :func:`apply`. Empty where the correction is of names alone.
+    Call it before :func:`apply`.
     """
     parameters = {
         "issuer": corrected.issuer,
@@ -107,10 +107,10 @@ async def former_addressees(
 async def keep_former_address(
     tx: Transaction, agent: AgentKey, address: str | None, moment: datetime
 ) -> None:
-    """Keep what an agent's address was before that moment, when it became this one; None: it stayed.
+    """Store an address that the agent had until ``moment``.
 
-    Called before the rows change. An erasure needs it as long as letters may stand under it, to find what is
-    known of the address alone, such as that it failed.
+    Call it before the rows change. An erasure needs it to find what is known of the address alone, such as
+    its suppression.
     """
     if address is not None:
         await tx.execute(_FORMER, {**agent._asdict(), "address": address, "moment": moment})

@@ -1,4 +1,4 @@
-"""Where agents stand in sessions, by the newest decision about each."""
+"""The state of enrolments, by the newest decision."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from services.notifier.letters import EnrolmentState, Standing
+from services.notifier.letters import EnrolmentState, KnownEnrolment
 from services.notifier.tables import EnrolmentRow
 from shared.database import Transaction, insert_many
 from shared.events.cloudevents import Received
@@ -14,20 +14,20 @@ from shared.events.enrolment import Decision
 from shared.events.vocabulary import AgentKey
 
 
-async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, EnrolmentState]:
-    """The state of these enrolments, those that are known, locked until the end of the transaction."""
+async def lock(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, KnownEnrolment]:
+    """Return the known states of these enrolments, locked until the end of the transaction."""
     rows = await tx.execute(_LOCK, {"ids": list(ids)})
-    return {row.enrolment_id: EnrolmentState(row.version, Standing(row.standing)) for row in rows}
+    return {row.enrolment_id: KnownEnrolment(row.version, EnrolmentState(row.standing)) for row in rows}
 
 
 async def agent_and_address(tx: Transaction, enrolment_id: UUID) -> tuple[AgentKey, str] | None:
-    """The agent of an enrolment, and where they are written to about it; None where it is not known."""
+    """Return the agent of an enrolment and the agent's address, or None."""
     row = await tx.get(EnrolmentRow, enrolment_id)
     return None if row is None else (AgentKey(row.issuer, row.agent_id), row.address)
 
 
 async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[AgentKey]:
-    """The agents whose enrolments' ids lie between these, both included."""
+    """Return the agents whose enrolment ids lie between these, both included."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(
         col(EnrolmentRow.enrolment_id).between(first, last)
     )
@@ -35,13 +35,13 @@ async def agents_between(tx: Transaction, first: UUID, last: UUID) -> list[Agent
 
 
 async def agents_called(tx: Transaction, agent_id: str) -> list[AgentKey]:
-    """The agents with this identifier, by whomever it was given, whose enrolments are kept."""
+    """Return the enrolled agents with this identifier, of any issuer."""
     found = select(EnrolmentRow.issuer, EnrolmentRow.agent_id).where(col(EnrolmentRow.agent_id) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(EnrolmentRow.issuer)))]
 
 
-async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], Standing]]) -> None:
-    """Keep where these agents stand now, by which decision; older versions change nothing."""
+async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision], EnrolmentState]]) -> None:
+    """Store states. An older version changes nothing."""
     if changed:
         await insert_many(
             tx,
@@ -51,7 +51,7 @@ async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision],
                     "enrolment_id": enrolment_id,
                     "version": received.event.version,
                     "session_id": received.event.session_id,
-                    "standing": standing.value,
+                    "standing": state.value,
                     "issuer": received.event.agent.issuer,
                     "agent_id": received.event.agent.agent_id,
                     "address": received.event.agent.email,
@@ -61,7 +61,7 @@ async def save(tx: Transaction, changed: Mapping[UUID, tuple[Received[Decision],
                     "event_id": received.id,
                     "known_since": received.received_at,
                 }
-                for enrolment_id, (received, standing) in sorted(changed.items())
+                for enrolment_id, (received, state) in sorted(changed.items())
             ],
             then="ON CONFLICT (enrolment_id) DO UPDATE SET version = excluded.version, "
             "standing = excluded.standing, address = excluded.address, given_name = excluded.given_name, "

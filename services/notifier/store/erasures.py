@@ -1,4 +1,4 @@
-"""Which services have forgotten an agent, and what letters are still on their way to one."""
+"""Erasures: answers of services, and letters still on their way."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -15,7 +15,6 @@ from shared.read_log import ReadKind
 
 
 async def save(tx: Transaction, answers: Sequence[AgentErased]) -> None:
-    """Keep what services answered."""
     rows = [
         {
             "request_id": answer.request_id,
@@ -30,12 +29,11 @@ async def save(tx: Transaction, answers: Sequence[AgentErased]) -> None:
 
 
 async def answer_of(tx: Transaction, request_id: UUID, source: str, service: str) -> ErasureAnswerRow | None:
-    """Return what one service answered to a request, or None."""
     return await tx.get(ErasureAnswerRow, (request_id, source, service))
 
 
 async def requests(tx: Transaction, request_id: UUID | None) -> Sequence[ErasureRow]:
-    """Return requests to forget an agent, the newest first: those of one id, or the last hundred."""
+    """Return requests, the newest first: those with one id, or the last hundred."""
     found = select(ErasureRow)
     if request_id is not None:
         found = found.where(col(ErasureRow.request_id) == request_id)
@@ -46,30 +44,29 @@ async def requests(tx: Transaction, request_id: UUID | None) -> Sequence[Erasure
 
 
 async def is_asked_here(tx: Transaction, request_id: str) -> bool:
-    """Return whether somebody of support asked for what has this id."""
     return bool(await tx.scalar(_ASKED_HERE, {"kind": ReadKind.ERASURE, "about": request_id}))
 
 
 async def answers(tx: Transaction, request_ids: Collection[UUID]) -> Sequence[ErasureAnswerRow]:
-    """Return what services answered to requests with these ids."""
     return (
         await tx.scalars(select(ErasureAnswerRow).where(col(ErasureAnswerRow.request_id).in_(request_ids)))
     ).all()
 
 
 async def letters_leave(tx: Transaction, agent: AgentKey, *, patient: bool) -> bool:
-    """Return whether a letter to the agent is on its way; ``patient``: or was due and waits for its turn.
+    """Return whether a letter to the agent is on its way, or with ``patient`` due.
 
-    None begins to leave, and none is queued by who reads the agent's enrolments, before the transaction ends.
+    Until the transaction ends, no letter to the agent begins to leave or is queued from the agent's
+    enrolments.
     """
     await tx.execute(_HOLD, agent._asdict())
     return bool(await tx.scalar(_LETTERS_LEAVE, {**agent._asdict(), "patient": patient}))
 
 
 async def writes_to(tx: Transaction, addresses: Collection[str]) -> bool:
-    """Return whether a letter to no agent is on its way to one of these addresses, in lower case.
+    """Return whether a letter to no agent is on its way to one of these addresses in lower case.
 
-    None begins to leave before the transaction ends.
+    None begins to leave until the transaction ends.
     """
     return bool(await tx.scalar(_WRITES_TO, {"addresses": sorted(addresses)}))
 

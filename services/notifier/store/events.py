@@ -1,4 +1,4 @@
-"""The events that say what became of a mail, made from its row."""
+"""The events about a mail, made from its row."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,10 +19,10 @@ PUBLISHED = (
 
 
 class PublishedMail(NamedTuple):
-    """What events about a mail are made from: the columns of ``PUBLISHED``, in their order.
+    """The columns of ``PUBLISHED``, in order.
 
-    ``cause_id`` of a mail that was sent again on purpose is that of the first. ``ended_at`` holds only for a
-    mail that has ended.
+    A mail that was sent again has the ``cause_id`` of the first. ``ended_at`` is valid only for an ended
+    mail.
     """
 
     mail_id: UUID
@@ -41,12 +41,11 @@ class PublishedMail(NamedTuple):
 
 
 def sent(mail: PublishedMail) -> EmailSent:
-    """A mail that the relay has taken."""
     return EmailSent(**_identifiers(mail), message_id=mail.message_id, sent_at=mail.ended_at)
 
 
 def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
-    """The end of a mail; None where it has not ended, or ended without having been tried."""
+    """Return the event of the end, or None if the mail has not ended or was never tried."""
     if mail.state == MailState.SENT:
         return sent(mail)
     if mail.state == MailState.FAILED:
@@ -59,7 +58,6 @@ def ended(mail: PublishedMail, *, suppressed: bool = False) -> Event | None:
 def bounced(
     mail: PublishedMail, kind: BounceKind, status: str | None, bounced_at: datetime, *, suppressed: bool
 ) -> EmailBounced:
-    """A mail that came back, or whose address the relay did not know."""
     return EmailBounced(
         **_identifiers(mail),
         message_id=mail.message_id,
@@ -71,7 +69,6 @@ def bounced(
 
 
 def _identifiers(mail: PublishedMail) -> dict[str, Any]:
-    """What every event about a mail says."""
     return {
         "mail_id": mail.mail_id,
         "issuer": mail.issuer,

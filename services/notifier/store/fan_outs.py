@@ -1,10 +1,10 @@
-"""One fact, many letters: rows for all who are enrolled in a session, or follow a theme, slice by slice.
+"""Letters to many: all participants of a session, or all followers of an interest.
 
-The fact is stored whole in one short transaction; then each slice goes into the queue in one of its own, with
-the place where it ended. So nobody waits for 100,000 rows, and a kill in the middle costs nothing. New
-enrolments and a fan-out must not miss each other: see :func:`sessions.lock`.
+The fact is stored in one short transaction. Then each slice is queued in its own transaction, with the place
+where it ended. So nobody waits for 100,000 rows, and a kill costs nothing. :func:`sessions.lock` keeps new
+enrolments and fan-outs from missing each other.
 
-What time calls for is a fan-out too, stored when the dates of its session are known, begun when it is due
+Scheduled letters are fan-outs too. They are stored with the dates of the session and begin when due
 (docs/adr/0020).
 """
 
@@ -24,10 +24,10 @@ from shared.database import Transaction
 
 
 async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
-    """Store these fan-outs. Their sessions are locked exclusively.
+    """Store fan-outs, whose sessions are locked exclusively.
 
-    One due now is skipped when the session has no recipient (news and messages never are). One due later is
-    stored once per session and letter; an existing one is kept.
+    One that is due now is left out if the session has no recipient, except news and messages. One that is due
+    later is stored once per session and letter.
     """
     if fan_outs:
         await tx.execute(
@@ -44,38 +44,35 @@ async def store(tx: Transaction, fan_outs: Sequence[FanOut]) -> None:
 
 
 async def not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Return the letters of fan-outs in these sessions that have not begun, each with its session.
-
-    Those that only newer processes know are left to them.
-    """
+    """Return the letters planned in these sessions, each with its session. Unknown letters are left out."""
     rows = await tx.execute(_NOT_STARTED, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def drop_not_started(tx: Transaction, session_ids: Collection[UUID]) -> set[tuple[UUID, LetterType]]:
-    """Delete the fan-outs in these sessions that have not begun. Returns their letters, with the session.
+    """Delete the planned fan-outs of these sessions. Returns their letters, with the session.
 
-    What only newer processes know is left to them.
+    Those that only a newer version knows stay.
     """
     rows = await tx.execute(_DROP, {"ids": list(session_ids), "known": _KNOWN}) if session_ids else ()
     return {(row.subject_id, TEMPLATE_OF[FanOutTask(row.task)]) for row in rows}
 
 
 async def due_sessions(tx: Transaction) -> list[UUID]:
-    """Return the sessions in which something is due that has not begun: a hundred fan-outs, the oldest."""
+    """Return the sessions of the hundred oldest due fan-outs."""
     return list(await tx.scalars(_DUE))
 
 
 async def begin_due(tx: Transaction, session_ids: Collection[UUID]) -> None:
-    """Begin what is due in these sessions, which the transaction has locked exclusively.
+    """Begin the due fan-outs of these sessions, which are locked exclusively.
 
-    Who gets a seat from then on is written to when that is heard of.
+    Seats that are read later get the letter at once.
     """
     await tx.execute(_BEGIN_DUE, {"ids": list(session_ids)})
 
 
 async def lock_oldest(tx: Transaction) -> FanOutRow | None:
-    """Lock the oldest that is begun, not done, and that no other process works on; news after all others."""
+    """Lock the oldest begun fan-out that no other process works on. News come last."""
     is_news = col(FanOutRow.task) == FanOutTask.NEWS.value
     is_open = col(FanOutRow.begun_at).is_not(None) & col(FanOutRow.done_at).is_(None)
     oldest = select(FanOutRow).where(is_open, col(FanOutRow.task).in_(_KNOWN))
@@ -84,18 +81,18 @@ async def lock_oldest(tx: Transaction) -> FanOutRow | None:
 
 
 async def in_progress(tx: Transaction) -> tuple[int, float]:
-    """Return how many are begun and not done, and for how many seconds the oldest has been."""
+    """Return how many have begun and are not done, and the age of the oldest in seconds."""
     number, age = (await tx.execute(_IN_PROGRESS)).one()
     return int(number), float(age)
 
 
 async def hold(tx: Transaction) -> None:
-    """Let no slice be open until the end of the transaction: what the last one queued is seen from here."""
+    """Wait for open slices, and let none begin until the end of the transaction."""
     await tx.execute(_HOLD)
 
 
 async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UUID]:
-    """Return the next ``most`` enrolments (for news: subscribers) that a fan-out has not come to yet."""
+    """Return the next ``most`` enrolments, or for news subscribers."""
     statement = {
         FanOutTask.NEWS: _SUBSCRIBERS,
         FanOutTask.CHANGE_WAITING: _WITHOUT_SEAT,
@@ -112,7 +109,7 @@ async def next_ids(tx: Transaction, fan_out: FanOutRow, *, most: int) -> list[UU
 
 
 async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, done: bool) -> None:
-    """Keep how far a fan-out has come."""
+    """Store how far a fan-out has come."""
     last_id_done = ids[-1] if ids else fan_out.last_id_done
     parameters = {"fan_out_id": fan_out.fan_out_id, "last_id_done": last_id_done, "done": done}
     await tx.execute(_ADVANCE, parameters)
@@ -124,7 +121,7 @@ async def advance(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID], *, d
 async def queue_letters(
     tx: Transaction, fan_out: FanOutRow, template: LetterType, ids: Sequence[UUID], *, only_before: bool
 ) -> Sequence[UUID]:
-    """Queue a letter to each of these enrolments; ``only_before``: if it was read before the fact."""
+    """Queue a letter to each of these enrolments; with ``only_before``, if it was read before the fact."""
     before = _TO_WITHOUT_SEAT_BEFORE if fan_out.task == FanOutTask.CHANGE_WAITING else _TO_THOSE_BEFORE
     rows = await tx.execute(
         before if only_before else _TO_ALL,
@@ -141,7 +138,7 @@ async def queue_letters(
 
 
 async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]) -> Sequence[UUID]:
-    """Queue what an organiser writes to these enrolments, as far as they are addressed: each person once."""
+    """Queue an organiser's message to these enrolments, once for each person."""
     details = {name: value for name, value in fan_out.details.items() if name != "enrolments"}
     rows = await tx.execute(
         _TO_ADDRESSED,
@@ -158,7 +155,6 @@ async def queue_message(tx: Transaction, fan_out: FanOutRow, ids: Sequence[UUID]
 
 
 def _addressed(fan_out: FanOutRow) -> dict[str, Any]:
-    """Return whom an organiser writes to, as parameters of a statement."""
     return {"audience": fan_out.details["audience"], "named": fan_out.details["enrolments"]}
 
 
@@ -171,10 +167,10 @@ async def queue_scheduled(
     due_at: datetime,
     before: datetime,
 ) -> Sequence[UUID]:
-    """Queue a letter that time calls for to those of these enrolments that stood ``before`` then.
+    """Queue a scheduled letter for those of these enrolments that had a seat ``before``.
 
-    A decision that gave a seat calls for it once for each moment, however often it is queued. What was
-    superseded because the session had moved, and is called for again since it moved back, is sent after all.
+    A decision gets each letter once for each moment. A letter that was superseded because the session moved
+    is sent after all if the session moves back.
     """
     rows = await tx.execute(
         _SCHEDULED, {**of(template), "ids": ids, "moment": moment, "due_at": due_at, "before": before}
@@ -185,7 +181,7 @@ async def queue_scheduled(
 async def queue_news(
     tx: Transaction, fan_out: FanOutRow, edition: Edition, ids: Sequence[UUID]
 ) -> Sequence[UUID]:
-    """Put an item of news into an edition for each, but for who gets another letter about that session."""
+    """Add an item of news to an edition for each subscriber, unless another letter tells them."""
     rows = await tx.execute(
         _TO_SUBSCRIBERS,
         {
@@ -202,12 +198,11 @@ async def queue_news(
 
 
 def of(template: LetterType) -> dict[str, Any]:
-    """Return what all letters of a template have in common, as parameters of a statement."""
     return {"template": template.value, "priority": int(KINDS[template].priority)}
 
 
 _KNOWN = [task.value for task in FanOutTask]
-"""A process that was upgraded before the others may have stored others."""
+"""A newer version may have stored others."""
 _STORE = text(
     """
     INSERT INTO fan_out (event_id, task, subject_id, details, called_for_at, due_at, last_id_done, begun_at)

@@ -1,4 +1,4 @@
-"""How often what happened, by month, offer and organiser: counted once, and kept when its agents are not."""
+"""Figures by month, offer and organiser. They outlive the agents' data."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -12,10 +12,7 @@ from shared.database import Transaction
 
 
 async def count(tx: Transaction, settled: timedelta) -> None:
-    """Count what was recorded since the last time, but for what is not ``settled`` yet.
-
-    ``settled`` is longer than a transaction may last.
-    """
+    """Count what was stored since the last time, except what is newer than ``settled``."""
     await tx.execute(_BEGIN)
     await tx.execute(_LOCK)
     await tx.execute(_COUNT, {"settled": settled})
@@ -23,7 +20,7 @@ async def count(tx: Transaction, settled: timedelta) -> None:
 
 
 class CountedFigure(NamedTuple):
-    """A row of figures: there are thousands."""
+    """A row of figures."""
 
     month: date
     offer_id: str
@@ -36,7 +33,7 @@ class CountedFigure(NamedTuple):
 async def find(
     tx: Transaction, since: date, until: date, offer_id: str | None, organiser: str | None
 ) -> Sequence[CountedFigure]:
-    """Return the figures of these months and between; of all offers, or organisers, where none is named."""
+    """Return the figures of these months, of one offer or organiser if named."""
     table = inspect(FigureRow).local_table
     query = select(*(table.c[name] for name in CountedFigure._fields))
     query = query.where(col(FigureRow.month).between(since, until))
@@ -55,7 +52,7 @@ async def find(
 
 
 class CountedRange(NamedTuple):
-    """Of what there are figures, and from when on."""
+    """The offers and organisers with figures, and the first month."""
 
     since: date | None
     offers: Sequence[str]
@@ -63,7 +60,6 @@ class CountedRange(NamedTuple):
 
 
 async def counted(tx: Transaction, organiser: str | None) -> CountedRange:
-    """Return of what there are figures; of an organiser alone, where one is named."""
     seen = (
         func.array_agg(col(FigureRow.offer_id).distinct()),
         func.array_agg(col(FigureRow.organiser).distinct()),
@@ -76,7 +72,7 @@ async def counted(tx: Transaction, organiser: str | None) -> CountedRange:
 
 
 async def counted_until(tx: Transaction) -> datetime | None:
-    """Return until when all is counted; None: never yet."""
+    """Return until when everything is counted, or None."""
     return await tx.scalar(select(col(FigureProgressRow.counted_until)))
 
 

@@ -17,7 +17,7 @@ from shared.events import Event
 from shared.events.vocabulary import AgentKey
 
 MailPlace = tuple[datetime, UUID]
-"""The place of a mail in a list: when it was queued, and its id."""
+"""A place in a list: creation time and id."""
 
 
 async def find(
@@ -32,11 +32,10 @@ async def find(
     before: MailPlace | None = None,
     limit: int = 100,
 ) -> list[MailRow]:
-    """Mails, newest first, of an agent or in a state: next after ``after``, or last before ``before``.
+    """Return mails, newest first: those after ``after``, or before ``before``.
 
-    ``or_agents`` are looked for beside ``agent_id``; so are letters whose own id, or that of the bespoke
-    request that they are about, is ``or_between`` these two. Without ``issuer``, an ``agent_id`` that several
-    have given finds the mails of each of these agents.
+    ``or_agents`` are found beside ``agent_id``, and so are letters whose own id, or bespoke request, lies
+    between the two ids of ``or_between``. Without ``issuer``, all agents with the ``agent_id`` are found.
     """
     query = listing(
         issuer,
@@ -62,7 +61,6 @@ def listing(
     or_agents: Sequence[AgentKey] = (),
     or_between: tuple[UUID, UUID] | None = None,
 ) -> SelectOfScalar[MailRow]:
-    """The query of :func:`find`."""
     query = select(MailRow)
     if issuer is not None:
         query = query.where(col(MailRow.issuer) == issuer)
@@ -83,7 +81,7 @@ def listing(
 
 
 async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
-    """The agents with this identifier, by whomever it was given, whose mails are kept."""
+    """Return the agents with this identifier and mails, of any issuer."""
     found = select(MailRow.issuer, MailRow.recipient).where(col(MailRow.recipient) == agent_id)
     return [AgentKey(*row) for row in await tx.execute(found.distinct().order_by(col(MailRow.issuer)))]
 
@@ -91,7 +89,7 @@ async def called(tx: Transaction, agent_id: str) -> list[AgentKey]:
 async def of_events(
     tx: Transaction, event_ids: Collection[UUID], enrolment_ids: Collection[UUID], agents: Sequence[AgentKey]
 ) -> list[MailRow]:
-    """The mails that these events called for, and those about these enrolments of these agents, in order."""
+    """Return the mails that these events called for, and those about these enrolments, in order."""
     of_agents = [
         and_(col(MailRow.issuer) == agent.issuer, col(MailRow.recipient) == agent.agent_id)
         for agent in agents
@@ -102,24 +100,20 @@ async def of_events(
 
 
 async def get(tx: Transaction, mail_id: UUID) -> MailRow | None:
-    """One mail, None where there is none of this id."""
     return await tx.get(MailRow, mail_id)
 
 
 async def audit_log(tx: Transaction, mail_id: UUID) -> list[MailAuditRow]:
-    """What was decided about a mail, in order."""
     found = select(MailAuditRow).where(col(MailAuditRow.mail_id) == mail_id).order_by(col(MailAuditRow.id))
     return list(await tx.scalars(found))
 
 
 async def audit_logs(tx: Transaction, mail_ids: Collection[UUID]) -> list[MailAuditRow]:
-    """What was decided about these mails, in order."""
     found = select(MailAuditRow).where(col(MailAuditRow.mail_id).in_(mail_ids))
     return list(await tx.scalars(found.order_by(col(MailAuditRow.id))))
 
 
 async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, str]) -> None:
-    """Keep what somebody decided about each of these mails."""
     await insert_many(
         tx,
         MailAuditRow,
@@ -128,9 +122,9 @@ async def add_to_audit_log(tx: Transaction, actor: str, actions: Mapping[UUID, s
 
 
 async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[MailState]) -> UUID | None:
-    """Queue the same letter under another key, if the mail is in one of ``states``; once for each key.
+    """Queue the same letter under another key, once, if the mail is in one of ``states``.
 
-    It is sent in the same trace.
+    It stays in the same trace.
     """
     new: UUID | None = await tx.scalar(
         _COPY, {"mail_id": mail_id, "key": key, "states": [state.value for state in states]}
@@ -139,35 +133,33 @@ async def copy(tx: Transaction, mail_id: UUID, key: UUID, *, states: Collection[
 
 
 async def with_key(tx: Transaction, key: UUID) -> UUID | None:
-    """The mail of this key, None where there is none."""
     found: UUID | None = await tx.scalar(select(MailRow.mail_id).where(col(MailRow.event_id) == key))
     return found
 
 
 async def lock(tx: Transaction, mail_id: UUID) -> MailState | None:
-    """The state of a mail, which stays as it is until the end of the transaction."""
+    """Return the state of a mail and lock its row."""
     state = await tx.scalar(select(MailRow.state).where(col(MailRow.mail_id) == mail_id).with_for_update())
     return None if state is None else MailState(state)
 
 
 async def mark_as_sent(tx: Transaction, mail_id: UUID) -> Event:
-    """A mail has arrived. Returns the event to publish."""
+    """Return the event to publish."""
     row = (await tx.execute(_MARK_AS_SENT, {"mail_id": mail_id})).one()
     return sent(PublishedMail(*row))
 
 
 async def requeue(tx: Transaction, mail_id: UUID) -> None:
-    """Send a mail again, under the same Message-ID."""
     await tx.execute(_REQUEUE, {"mail_id": mail_id})
 
 
 async def requeue_failed(tx: Transaction, code: int, *, actor: str, action: str) -> int:
-    """Send every mail again that failed with this code, each with its line in the audit log; how many."""
+    """Queue again every mail that failed with this code, with an audit line. Returns how many."""
     return (await tx.execute(_REQUEUE_FAILED, {"code": code, "actor": actor, "action": action})).rowcount
 
 
 async def counts(tx: Transaction) -> dict[MailState, int]:
-    """How many mails are in each state, states without any included."""
+    """Return the number of mails in each state."""
     rows = await tx.execute(select(MailRow.state, func.count().label("mails")).group_by(col(MailRow.state)))
     found: dict[str, int] = {row.state: row.mails for row in rows}
     return {state: found.get(state.value, 0) for state in MailState}
@@ -175,22 +167,17 @@ async def counts(tx: Transaction) -> dict[MailState, int]:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """How many mails are due, under way or ambiguous, by state and template.
-
-    ``age``: for how many seconds the oldest that is due has been.
-    """
+    """Open mails by state and template. ``age``: seconds since the oldest became due."""
 
     mails: Mapping[tuple[MailState, str], int]
     age: float
 
     @property
     def due(self) -> int:
-        """How many wait."""
         return self._number(*DUE_STATES)
 
     @property
     def ambiguous(self) -> int:
-        """About how many an operator must decide."""
         return self._number(MailState.AMBIGUOUS)
 
     def _number(self, *states: MailState) -> int:
@@ -198,10 +185,7 @@ class QueueFigures:
 
 
 async def measure(tx: Transaction) -> QueueFigures:
-    """The figures of the queue.
-
-    Letters that time calls for wait from when they are due, also before they are all in the queue.
-    """
+    """Measure the queue. Scheduled letters count from when they are due."""
     *of_mails, fan_outs = await tx.execute(_OPEN)
     due = [row.age for row in of_mails if row.state in DUE_STATES]
     return QueueFigures(

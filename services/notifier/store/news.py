@@ -1,4 +1,4 @@
-"""Items of news, each announced to subscribers once."""
+"""Items of news."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -12,7 +12,7 @@ from shared.database import Transaction
 
 
 async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
-    """Keep an item; a later version corrects what is still to be sent. Returns whether it is new."""
+    """Store an item. A newer version corrects what is still to be sent. Returns whether it is new."""
     is_new: bool | None = await tx.scalar(
         _SAVE,
         {
@@ -31,7 +31,6 @@ async def save(tx: Transaction, event_id: UUID, item: NewsItem) -> bool:
 
 
 async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:
-    """The items with these ids."""
     return {
         row.item_id: NewsItem(
             row.item_id,
@@ -48,9 +47,9 @@ async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NewsItem]:
 
 
 async def communities(tx: Transaction) -> dict[str, str]:
-    """The communities that the catalogue has published: the interest of each, as text, and its title.
+    """Return the titles of published communities, by interest as text.
 
-    A community is followed by the first of its themes, which it has the name of (`letters.news_of`).
+    A community is followed by its first theme (`letters.news_of`).
     """
     return {row.interest: row.title for row in await tx.execute(_COMMUNITIES)}
 

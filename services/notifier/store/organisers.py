@@ -1,4 +1,4 @@
-"""What organisers hear of their sessions: up to when they have, and what there is to report."""
+"""Daily letters to organisers: progress and contents."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from services.notifier.letters import Counts, NumberedSession, OrganiserDay, SinceLast, Standing
+from services.notifier.letters import Counts, EnrolmentState, NumberedSession, OrganiserDay, SinceLast
 from services.notifier.letters.bounces import RETURNED
 from services.notifier.letters.organisers import SOON
 from services.notifier.store import sessions
@@ -18,10 +18,9 @@ from shared.database import Transaction
 
 
 async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
-    """Begin a day's letters, once. Returns since when nobody was notified; None where all were.
+    """Begin a day's letters. Returns since when nothing was reported, or None if the day has begun.
 
-    A second process that begins the same day waits until this transaction ends. It then finds the day begun,
-    and gets None.
+    A second process waits until this transaction ends, and then gets None.
     """
     await tx.execute(_FIRST, {"organiser": day.organiser, "before": day.before})
     notified_until: datetime | None = await tx.scalar(_LOCK, {"organiser": day.organiser, "until": day.until})
@@ -32,11 +31,10 @@ async def begin_day(tx: Transaction, day: OrganiserDay) -> datetime | None:
 
 
 async def returned(tx: Transaction, organiser: str, since: datetime, until: datetime) -> dict[UUID, int]:
-    """Return of how many people mails came back, by session of an organiser, the next to begin first.
+    """Return the number of people with returned mails by session, the next session first.
 
-    People count who are in the session and still have the address that mails came back from, each once, as
-    long as mails are kept. A mail counts too if the relay did not know its address, or if it was not tried
-    because earlier ones came back.
+    Each participant counts once, if the address is still theirs. A mail counts too if the relay did not know
+    its address, or if it was not tried.
     """
     rows = await tx.execute(
         _RETURNED,
@@ -54,9 +52,9 @@ async def returned(tx: Transaction, organiser: str, since: datetime, until: date
 async def to_report(
     tx: Transaction, organiser: str, now: datetime, *, also: Collection[UUID]
 ) -> list[NumberedSession]:
-    """The sessions of an organiser that a digest may be about, and those of ``also`` that are theirs.
+    """Return the published sessions for a digest, and those of ``also`` that are the organiser's.
 
-    Published; enrolment closes soon, they begin soon, or enrolment has closed and they are not over.
+    Enrolment closes soon, the session begins soon, or enrolment has closed and the session is not over.
     """
     rows = await tx.execute(
         _TO_REPORT, {"organiser": organiser, "now": now, "soon": now + SOON, "also": list(also)}
@@ -67,30 +65,27 @@ async def to_report(
 async def since_last(
     tx: Transaction, organiser: str, since: datetime, until: datetime
 ) -> dict[UUID, SinceLast]:
-    """By published session of an organiser: how many have come in this time, and how many have left.
-
-    Who was refused at once has not come.
-    """
+    """Return the new and ended enrolments of this period, by session. Refused ones are not new."""
     rows = await tx.execute(_SINCE_LAST, {"organiser": organiser, "since": since, "until": until})
     return {row.session_id: SinceLast(row.new, row.left) for row in rows}
 
 
-async def standings(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts]:
-    """How many stand where in each of these sessions, of those who are in it."""
-    found: dict[UUID, dict[Standing, int]] = {}
-    for row in await tx.execute(_STANDINGS, {"ids": list(ids)}) if ids else ():
-        found.setdefault(row.session_id, {})[Standing(row.standing)] = row.people
+async def counts_by_state(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, Counts]:
+    """Return the number of enrolments by state, for each session."""
+    found: dict[UUID, dict[EnrolmentState, int]] = {}
+    for row in await tx.execute(_COUNTS_BY_STATE, {"ids": list(ids)}) if ids else ():
+        found.setdefault(row.session_id, {})[EnrolmentState(row.standing)] = row.people
     return dict(found)
 
 
 async def end_digest(tx: Transaction, organiser: str, address: str, now: datetime) -> None:
-    """Keep that whoever has this address wants the digest of an organiser no more."""
+    """Store that the owner of this address ended the digest."""
     values = {"organiser": organiser, "address": digest_of(tx, address), "ended_at": now}
     await tx.execute(insert(EndedDigestRow).values(values).on_conflict_do_nothing())
 
 
 async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
-    """Forget that somebody wanted the digest no more. Returns whether they had said so."""
+    """Forget that the digest was ended. Returns whether it was."""
     resumed = await tx.execute(
         delete(EndedDigestRow).where(
             col(EndedDigestRow.organiser) == organiser,
@@ -101,7 +96,7 @@ async def resume_digest(tx: Transaction, organiser: str, address: str) -> bool:
 
 
 async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]) -> None:
-    """Forget who has ended the digest of an organiser, but for the owners of these addresses."""
+    """Forget all others who ended the digest of an organiser."""
     kept = [digest_of(tx, address) for address in addresses]
     await tx.execute(
         delete(EndedDigestRow).where(
@@ -111,7 +106,7 @@ async def keep_ended(tx: Transaction, organiser: str, addresses: Collection[str]
 
 
 async def without_digest(tx: Transaction, organiser: str, addresses: Collection[str]) -> set[str]:
-    """Return those of these addresses whose owners want the digest of an organiser no more."""
+    """Return those of these addresses that ended the digest."""
     ended = set(
         await tx.scalars(select(EndedDigestRow.address).where(col(EndedDigestRow.organiser) == organiser))
     )
@@ -179,7 +174,7 @@ _SINCE_LAST = text(
      GROUP BY session_id"""
 )
 # Each half has an index of its own, which only its own condition finds.
-_STANDINGS = text(
+_COUNTS_BY_STATE = text(
     """
     SELECT session_id, standing, count(*) AS people FROM enrolment
      WHERE session_id = ANY(CAST(:ids AS uuid[])) AND standing = 'enrolled' GROUP BY session_id, standing

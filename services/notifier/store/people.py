@@ -1,4 +1,4 @@
-"""Agents as support looks for them: by an address, or by the beginning of a name."""
+"""Support's search for agents, by address or name."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shared.events.vocabulary import AgentKey
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """An agent as we would write to them now. Names and address are empty where only ids are kept."""
+    """An agent as we would write to them now. Names and address are empty if only ids are kept."""
 
     agent: AgentKey
     given_name: str = ""
@@ -23,43 +23,43 @@ class KnownPerson:
 
     @property
     def is_correctable(self) -> bool:
-        """Whether all services know whom a correction is about: who gave the identifier, and an address."""
+        """Return whether all services would know the agent: issuer and address are known."""
         return bool(self.agent.issuer and self.address)
 
 
 async def with_address(tx: Transaction, address: str, *, most: int) -> list[AgentKey]:
-    """Return the agents who have this address, or had it lately."""
+    """Return the agents who have this address or had it lately."""
     return [AgentKey(*row) for row in await tx.execute(_BY_ADDRESS, {"address": address, "most": most})]
 
 
 async def with_name(tx: Transaction, typed: str, *, most: int) -> list[AgentKey]:
-    """Return the agents with an enrolment whose family name begins with one of the typed words, or with all.
+    """Return enrolled agents by the typed words, each the beginning of a word of their names.
 
-    Every word that was typed begins a word of their names. Accents, capitals and hyphens do not matter.
+    The family name begins with one of the words, or all. Accents, capitals and hyphens do not matter.
     """
     return [AgentKey(*row) for row in await tx.execute(_BY_NAME, {"typed": typed, "most": most})]
 
 
 async def folded(tx: Transaction, typed: str) -> str:
-    """Return a name as names are compared: in small letters, without accents, hyphens or apostrophes."""
+    """Return a name in lower case, without accents, hyphens or apostrophes."""
     return str(await tx.scalar(_FOLDED, {"typed": typed}))
 
 
 async def family_names(tx: Transaction, beginnings: Collection[str], *, most: int) -> list[str]:
-    """Return the folded family names with an enrolment that begin with one of these, each once."""
+    """Return the folded family names that begin with one of these."""
     return list(await tx.scalars(_FAMILY_NAMES, {"beginnings": sorted(beginnings), "most": most}))
 
 
 async def of_family_names(
     tx: Transaction, names: Collection[str], *, most: int
 ) -> list[tuple[AgentKey, str, str]]:
-    """Return the agents with an enrolment under these folded family names, with both their folded names."""
+    """Return the enrolled agents with these folded family names, with both folded names."""
     rows = await tx.execute(_OF_FAMILY_NAMES, {"names": sorted(names), "most": most})
     return [(AgentKey(row.issuer, row.agent_id), row.given_name, row.family_name) for row in rows]
 
 
 async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson]:
-    """Return how we would write to these agents now, in their order."""
+    """Return how we would write to these agents now, in order."""
     parameters = {
         "issuers": [agent.issuer for agent in agents],
         "agents": [agent.agent_id for agent in agents],
@@ -73,12 +73,10 @@ async def known(tx: Transaction, agents: Sequence[AgentKey]) -> list[KnownPerson
 
 
 async def addresses(tx: Transaction, agent: AgentKey) -> set[str]:
-    """Return the addresses that an agent has with enrolments and subscriptions."""
     return set(await tx.scalars(_ADDRESSES, agent._asdict()))
 
 
 async def enrolments_of(tx: Transaction, agent: AgentKey) -> list[EnrolmentRow]:
-    """Return where an agent stands in each session, the newest first."""
     found = select(EnrolmentRow).where(
         col(EnrolmentRow.issuer) == agent.issuer, col(EnrolmentRow.agent_id) == agent.agent_id
     )

@@ -1,4 +1,4 @@
-"""Into the queue: a row per fact, letter and recipient, however often the fact is heard."""
+"""Into the queue: one row per fact, letter and recipient, however often the fact is read."""
 
 import json
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from shared.tracing.spans import Span
 
 PATIENCE = timedelta(days=4)
-"""How long after it was due a mail is tried again."""
+"""A mail is tried for this long after it was due."""
 
 MAIL_COLUMNS = (
     "event_id, template, issuer, recipient, address, given_name, family_name, session_id, enrolment_id, "
     "version, details, needs_session, priority, called_for_at"
 )
 OFFICER = "demandeur-{}"
-"""The recipient of letters about a bespoke request, by its id."""
+"""Recipient of letters about a bespoke request."""
 ONCE_KEY = "(event_id, template, issuer, recipient)"
 ONCE = f"ON CONFLICT {ONCE_KEY} DO NOTHING"
 
 
 async def add(tx: Transaction, called_for: Sequence[tuple[Received[Decision], Letter]]) -> None:
-    """Queue letters to the agents that the decisions are about, each once, due at once."""
+    """Queue letters about decisions, each once and due at once."""
     if called_for:
         await insert_many(tx, MailRow, [_row(received, letter) for received, letter in called_for], then=ONCE)
 
@@ -64,7 +64,7 @@ def _row(received: Received[Decision], letter: Letter) -> dict[str, Any]:
 
 
 def _queued(received: Received[Decision], letter: Letter) -> str | None:
-    """Trace that a letter is queued. Returns the trace context that its mail is sent in."""
+    """Trace that a letter is queued. Returns the trace context for its mail."""
     attributes = {"parcours.template": letter.template, "parcours.enrolment_id": received.event.enrolment_id}
     span = tracing.begin(f"queue {letter.template}", received.traceparent, attributes=attributes)
     if span is None:
@@ -76,9 +76,9 @@ def _queued(received: Received[Decision], letter: Letter) -> str | None:
 async def trace(
     tx: Transaction, name: str, template: LetterType, mail_ids: Sequence[UUID], attributes: Attributes
 ) -> None:
-    """Trace some of the letters that were queued together, and linked to them what queued them.
+    """Trace some of the letters that were queued together, each in a trace of its own.
 
-    Each is a trace of its own, so that what is traced does not grow with how many there are.
+    So the number of traces does not grow with the number of letters.
     """
     spans: dict[UUID, Span] = {}
     for mail_id in mail_ids if tracing.is_on() else ():
@@ -97,9 +97,9 @@ async def trace(
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Somebody who is written to about no enrolment. ``recipient`` stands for them where no address may.
+    """A reader of letters about no enrolment. ``recipient`` stands for the reader where no address may.
 
-    ``issuer``: who gave that as an agent's identifier; empty for who is no agent.
+    ``issuer`` is empty if the reader is not an agent.
     """
 
     recipient: str
@@ -118,7 +118,7 @@ async def add_letter(
     called_for_at: datetime | None = None,
     session_id: UUID | None = None,
 ) -> None:
-    """Queue a letter that is about no enrolment."""
+    """Queue a letter about no enrolment, due ``after`` some time."""
     span = tracing.begin_at_random(f"queue {letter.template}", {"parcours.template": letter.template})
     await tx.execute(
         _QUEUE,
@@ -143,9 +143,9 @@ async def add_letter(
 
 
 async def add_links(tx: Transaction, request_id: UUID, address: str, most: int) -> int:
-    """Queue the link to their enrolments for each agent who is written to at this address. Returns how many.
+    """Queue the link to their enrolments for each agent with this address. Returns how many.
 
-    ``most``: to those at most whose enrolments are the newest.
+    At most ``most`` agents get it, those with the newest enrolments.
     """
     result = await tx.execute(
         _QUEUE_LINKS,

@@ -1,7 +1,7 @@
-"""The rate limiter: no domain gets more mails a second than it may have, from however many processes.
+"""The rate limiter: mails a second for one domain, from all processes together.
 
-A row for each domain says when its next slot is free. Who claims mails takes a slot for each, under the lock
-of that row; a mail whose slot is to come goes back into the queue until then and keeps it.
+A row for each domain says when its next slot is free. Claims take slots under the lock of that row. A mail
+with a later slot returns to the queue and keeps its slot.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from sqlalchemy import text
 from shared.database import Transaction
 
 LASTS = timedelta(seconds=10)
-"""A slot that was not used for so long (the relay was away) is lost, or all of them would be used at once."""
+"""A slot that is unused for this long is lost. Otherwise all would be used at once after an outage."""
 
 
 async def postpone(tx: Transaction, domains: Mapping[UUID, str], *, rate: float) -> set[UUID]:
-    """Give a slot to each of these claimed mails, at ``rate`` a second for each domain.
+    """Give each claimed mail a slot, at ``rate`` a second for each domain.
 
-    ``domains`` are those of the mails, by their ids in their order. Returns the mails whose slot is to come:
-    they are claimed no more, and it was no attempt.
+    ``domains`` has the domain of each mail, in order. Returns the mails with later slots, which are not
+    claimed any more. This was no attempt.
     """
     return set(
         await tx.scalars(

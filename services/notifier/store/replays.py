@@ -1,4 +1,4 @@
-"""Replays: announced once to everyone enrolled in the recorded session, as their newest version has them."""
+"""Replays, each announced once, with the details of its newest version."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from shared.events.cloudevents import Received
 
 @dataclass(frozen=True, slots=True)
 class SavedReplay:
-    """A replay that is new, or newer than what was stored, and how it is (or was) announced."""
+    """A new or newer replay, and its announcement."""
 
     announcement: FanOut
     is_new: bool
@@ -29,7 +29,7 @@ class SavedReplay:
 async def save(
     tx: Transaction, replays: Sequence[tuple[Received[ReplayPublished], Letter]]
 ) -> list[SavedReplay]:
-    """Keep the newest version of each, with the letter about it. Returns those that are new or newer."""
+    """Store the newest versions, with their letters. Returns the new and newer ones."""
     if not replays:
         return []
     rows: dict[UUID, dict[str, Any]] = {}
@@ -69,12 +69,10 @@ async def save(
 
 
 async def all_rows(tx: Transaction) -> list[ReplayRow]:
-    """Every replay that is stored."""
     return list(await tx.scalars(select(ReplayRow)))
 
 
 async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
-    """Correct what is still to be sent about these replays."""
     if replays:
         newer = {
             "event_ids": [replay.event_id for replay in replays],
@@ -86,7 +84,7 @@ async def correct(tx: Transaction, replays: Sequence[FanOut]) -> None:
 
 
 async def announce_late(tx: Transaction, enrolment_ids: Collection[UUID]) -> None:
-    """Write to those whose enrolment was heard of after the replay: their event was late, not they."""
+    """Announce replays to enrolments that were read later than the replay."""
     if enrolment_ids:
         await tx.execute(_REPLAY_LATE, of(LetterType.REPLAY_AVAILABLE) | {"ids": list(enrolment_ids)})
 

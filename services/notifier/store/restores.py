@@ -1,4 +1,4 @@
-"""After a restore: which mails are known to have ended, and which ends are known to have been published."""
+"""After a restore: known ends of mails."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ UNFINISHED = (
 
 
 async def states(tx: Transaction, mail_ids: Collection[UUID]) -> dict[UUID, MailState]:
-    """Where these mails stand; those that are not in the queue are left out."""
+    """Return the states of these mails, if they are in the queue."""
     rows = await tx.execute(_STATES, {"ids": list(mail_ids)})
     return {row.mail_id: MailState(row.state) for row in rows}
 
 
 async def published(tx: Transaction, event_ids: Collection[UUID], since: datetime) -> set[UUID]:
-    """Those of these events that were written to the outbox at ``since`` or later."""
+    """Return those of these events that were written to the outbox since then."""
     return set(await tx.scalars(_PUBLISHED, {"ids": list(event_ids), "since": since}))
 
 
 @dataclass(frozen=True, slots=True)
 class KnownEnd:
-    """How and when a mail ended, as it was published, or as the relay's log has it."""
+    """How and when a mail ended, by an event or the relay's log."""
 
     mail_id: UUID
     state: MailState
@@ -44,14 +44,13 @@ class KnownEnd:
 
     @classmethod
     def of(cls, event: MailEnd) -> "KnownEnd":
-        """Return what an event says."""
         if isinstance(event, EmailSent):
             return cls(event.mail_id, MailState.SENT, event.sent_at, event.message_id)
         return cls(event.mail_id, MailState.FAILED, event.failed_at, None)
 
 
 async def end(tx: Transaction, ends: Sequence[KnownEnd]) -> dict[UUID, Event]:
-    """Let those of these mails end so that have not ended. Returns which they were, each with its event."""
+    """End those of these mails that have not ended. Returns them, with their events."""
     rows = await tx.execute(
         _END,
         {

@@ -1,4 +1,4 @@
-"""Sessions as their newest event described them."""
+"""Sessions by their newest event."""
 
 import functools
 from collections.abc import Collection, Iterable
@@ -13,16 +13,16 @@ from shared.database import Transaction, insert_many
 
 
 async def lock(tx: Transaction, ids: Collection[UUID], *, exclusive: bool) -> None:
-    """Handle the enrolments of a session and the events about it one after the other.
+    """Serialise enrolments in a session and events about it.
 
-    Two transactions at once do not see each other: neither would write to an agent who enrolled meanwhile.
-    Enrolments take the lock shared, events about the session take it exclusively.
+    Otherwise neither transaction would write to an agent who enrolled meanwhile. Enrolments take the lock
+    shared, events about the session exclusively.
     """
     await tx.execute(_LOCK_EXCLUSIVE if exclusive else _LOCK_SHARED, {"ids": sorted(ids)})
 
 
 async def save(tx: Transaction, sessions: Iterable[NumberedSession]) -> None:
-    """Keep the newest of each session; an older version than the stored one changes nothing."""
+    """Store the newest states. An older version changes nothing."""
     newest = {
         session.session_id: session for session in sorted(sessions, key=lambda session: session.version)
     }
@@ -40,20 +40,18 @@ async def save(tx: Transaction, sessions: Iterable[NumberedSession]) -> None:
 
 
 async def find(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, NumberedSession]:
-    """The newest state of these sessions, those that are known."""
     rows = await tx.execute(_SESSIONS, {"ids": list(ids)}) if ids else ()
     return {row.session_id: session_of(row.state) for row in rows}
 
 
 async def all_rows(tx: Transaction) -> list[SessionRow]:
-    """Every session that is stored."""
     return list(await tx.scalars(select(SessionRow)))
 
 
 async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str, str]:
-    """What most sessions of each of these offers are called, since no event names an offer.
+    """Return the most frequent title of the sessions of each offer, since no event names an offer.
 
-    An offer of which no session is known is not among them, nor one of bespoke sessions, which are private.
+    Bespoke sessions are private and do not count.
     """
     rows = await tx.execute(_OFFER_TITLES, {"ids": list(offer_ids)}) if offer_ids else ()
     return {row.offer_id: row.title for row in rows}
@@ -61,15 +59,15 @@ async def offer_titles(tx: Transaction, offer_ids: Collection[str]) -> dict[str,
 
 @functools.lru_cache(maxsize=256)
 def session_of(state: str) -> NumberedSession:
-    """A session from its JSON; many letters are about the same few."""
+    """Read a session from JSON. Many letters are about the same few."""
     return NumberedSession.model_validate_json(state)
 
 
 async def open_alternatives(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, list[NumberedSession]]:
-    """For each of these sessions, three others of its offer that are open to enrolment now.
+    """Return for each session three others of its offer that are open now.
 
-    Those of the same organiser first, then the next to begin; never one with an audience, which would
-    show one authority the training of another. Whether they have seats left is not known here.
+    Those of the same organiser come first, then the next to begin. Sessions with an audience are private.
+    Free seats are not known here.
     """
     found: dict[UUID, list[NumberedSession]] = {}
     for row in await tx.execute(_ALTERNATIVES, {"ids": list(ids)}):

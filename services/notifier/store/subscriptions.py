@@ -1,4 +1,4 @@
-"""Subscribers, what they follow, and requests that wait for the owner of an address."""
+"""Subscribers, their interests, and unconfirmed requests."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -13,28 +13,25 @@ from shared.events.portal import AgentCorrected
 from shared.events.vocabulary import AgentKey
 
 EVERYTHING = ""
-"""What ends where an agent follows nothing more, in place of an interest."""
+"""Stands for all interests that ended."""
 
 
 async def lock(tx: Transaction) -> None:
-    """Lock all subscriptions for writing until the end of the transaction."""
     await tx.execute(_LOCK)
 
 
 async def find_agent(tx: Transaction, agent: AgentKey) -> UUID | None:
-    """The subscriber who is this agent, if the agent follows anything."""
     found: UUID | None = await tx.scalar(_AGENT, agent._asdict())
     return found
 
 
 async def find_owner(tx: Transaction, address: str) -> UUID | None:
-    """The subscriber who is the owner of this address, if they follow anything."""
     found: UUID | None = await tx.scalar(_OWNER, {"address": address})
     return found
 
 
 async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple[str, str]) -> UUID:
-    """Keep an agent as a subscriber; a name that is not known now stays as it was."""
+    """Store an agent as a subscriber. A name that is not given stays."""
     given_name, family_name = name
     values = {**agent._asdict(), "address": address, "given_name": given_name, "family_name": family_name}
     saved: UUID = (await tx.execute(_SAVE_AGENT, values)).scalar_one()
@@ -42,29 +39,28 @@ async def save_agent(tx: Transaction, agent: AgentKey, address: str, name: tuple
 
 
 async def has_room(tx: Transaction, agent: AgentKey, address: str, *, most: int) -> bool:
-    """Whether an agent follows with this address, or fewer than ``most`` of the issuer do."""
+    """Return whether the agent has this address already, or fewer than ``most`` agents of the issuer do."""
     return bool(await tx.scalar(_HAS_ROOM, {**agent._asdict(), "address": address, "most": most}))
 
 
 async def save_owner(tx: Transaction, address: str) -> UUID:
-    """Keep the owner of an address as a subscriber."""
     saved: UUID = (await tx.execute(_SAVE_OWNER, {"address": address})).scalar_one()
     return saved
 
 
 async def mailbox(tx: Transaction, subscriber_id: UUID) -> list[UUID]:
-    """Those who follow what a subscriber is written to about: themselves; of an owner, agents there too."""
+    """Return the subscriber; for an owner, also the agents with the address."""
     return list(await tx.scalars(_MAILBOX, {"ids": [subscriber_id]}))
 
 
 async def address_of(tx: Transaction, subscriber_id: UUID) -> str | None:
-    """Where a subscriber is written to; None where there is no such subscriber (any more)."""
+    """Return a subscriber's address, or None."""
     found: str | None = await tx.scalar(_ADDRESS, {"subscriber_id": subscriber_id})
     return found
 
 
 async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -> None:
-    """Correct a subscriber's address and names; null: unchanged."""
+    """Correct a subscriber's address and names. None leaves a value unchanged."""
     parameters = {
         **agent._asdict(),
         "address": corrected.email,
@@ -75,13 +71,13 @@ async def correct(tx: Transaction, agent: AgentKey, corrected: AgentCorrected) -
 
 
 async def forget_who_follows_nothing(tx: Transaction, subscriber_ids: Collection[UUID]) -> None:
-    """Delete those of these who follow nothing, and do not send the news that was on its way to them."""
+    """Delete those who follow nothing, and supersede the news on its way to them."""
     for statement in (_DROP_NEWS, _FORGET):
         await tx.execute(statement, {"ids": list(subscriber_ids)})
 
 
 async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], moment: datetime) -> None:
-    """Let a subscriber follow these too, as asked for at that moment."""
+    """Add interests, requested at that moment."""
     parameters = {"subscriber_id": subscriber_id, "interests": list(interests), "moment": moment}
     await tx.execute(_ADD, parameters)
 
@@ -89,40 +85,39 @@ async def add(tx: Transaction, subscriber_id: UUID, interests: Collection[str], 
 async def remove(
     tx: Transaction, subscriber_ids: Collection[UUID], interests: Collection[str] | None
 ) -> None:
-    """Let subscribers follow these no more; None: anything."""
+    """Remove interests; None removes all."""
     named = None if interests is None else list(interests)
     await tx.execute(_REMOVE, {"ids": list(subscriber_ids), "interests": named})
 
 
 async def keep_ended(tx: Transaction, agent: AgentKey, interests: Collection[str], moment: datetime) -> None:
-    """Keep that an agent wanted these no more at that moment, whether they were followed or not."""
+    """Store that an agent ended these interests at that moment, followed or not."""
     parameters = {**agent._asdict(), "interests": list(interests), "moment": moment}
     await tx.execute(_KEEP_ENDED, parameters)
 
 
 async def keep_all_ended(tx: Transaction, subscriber_ids: Collection[UUID], moment: datetime) -> None:
-    """Keep of those of these who are agents that what was asked for by that moment is over."""
+    """Record that the agents among these subscribers ended everything requested by that moment."""
     await tx.execute(_KEEP_ALL_ENDED, {"ids": list(subscriber_ids), "moment": moment})
 
 
 async def ended_since(tx: Transaction, agent: AgentKey, moment: datetime) -> set[str]:
-    """What an agent has ended after a moment; ``EVERYTHING`` among it: all that there was."""
+    """Return what an agent ended after a moment, possibly ``EVERYTHING``."""
     return set(await tx.scalars(_ENDED_SINCE, {**agent._asdict(), "moment": moment}))
 
 
 async def asked_for_by(tx: Transaction, subscriber_id: UUID, moment: datetime) -> set[str]:
-    """What a subscriber follows and has not asked for after a moment."""
+    """Return what a subscriber requested by that moment, and not again later."""
     return set(await tx.scalars(_ASKED_FOR_BY, {"subscriber_id": subscriber_id, "moment": moment}))
 
 
 async def followed(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, tuple[Interest, ...]]:
-    """What these are written to about now; who follows nothing, or is not known any more, is left out."""
+    """Return what these subscribers' letters are about. Subscribers without interests are left out."""
     rows = await tx.execute(_FOLLOWED, {"ids": list(ids)})
     return {row.reader_id: tuple(map(Interest.parse, row.interests)) for row in rows}
 
 
 async def add_request(tx: Transaction, request_id: UUID, address: str, interests: Sequence[str]) -> None:
-    """Keep a request until the owner of the address confirms it."""
     await tx.execute(
         insert(SubscriptionRequestRow).values(
             request_id=request_id, address=address, interests=list(interests)
@@ -131,18 +126,16 @@ async def add_request(tx: Transaction, request_id: UUID, address: str, interests
 
 
 async def find_request(tx: Transaction, request_id: UUID) -> SubscriptionRequestRow | None:
-    """A request, None when it is not known (any more)."""
     return await tx.get(SubscriptionRequestRow, request_id)
 
 
 async def confirm_request(tx: Transaction, request_id: UUID) -> tuple[str, list[str]] | None:
-    """Confirm a request. Returns its address and interests; None if it is not known, or confirmed already."""
+    """Confirm a request. Returns its address and interests, or None if it is unknown or was confirmed."""
     row = (await tx.execute(_CONFIRM, {"request_id": request_id})).one_or_none()
     return None if row is None else (row.address, row.interests)
 
 
 async def confirmed_by(tx: Transaction, request_id: UUID) -> UUID | None:
-    """The subscriber who owns the address of a request."""
     found: UUID | None = await tx.scalar(_CONFIRMED_BY, {"request_id": request_id})
     return found
 

@@ -1,4 +1,4 @@
-"""What happened to agents, as support reads it."""
+"""Events in the stories of agents."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +15,15 @@ from shared.events.vocabulary import AgentKey
 from shared.read_log import ReadKind, ReadLogRow
 
 Happened = tuple[Received[Event], Happening, str | None]
-"""An event, what it says happened to its agent, and why or how."""
+"""An event, what happened, and why or how."""
 
 
 async def add(tx: Transaction, happened: Sequence[Happened]) -> None:
-    """Add what happened, in one statement."""
     if happened:
         await insert_many(tx, TimelineRow, [_row(*happening) for happening in happened])
 
 
 async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[TimelineRow]:
-    """Return what happened to an agent, the newest first, ``most`` at most."""
     found = select(TimelineRow).where(
         col(TimelineRow.issuer) == agent.issuer, col(TimelineRow.agent_id) == agent.agent_id
     )
@@ -34,7 +32,7 @@ async def of_agent(tx: Transaction, agent: AgentKey, *, most: int) -> list[Timel
 
 
 async def corrections_asked(tx: Transaction, agent: AgentKey) -> list[ReadLogRow]:
-    """Return who of support asked for a correction of an agent, and when."""
+    """Return the corrections of an agent that support requested."""
     asked = select(ReadLogRow).where(
         col(ReadLogRow.agent_id) == agent.agent_id,
         col(ReadLogRow.issuer) == agent.issuer,

@@ -1,4 +1,4 @@
-"""Who speaks or teaches: names and addresses, by the ids that states of sessions have."""
+"""Names and addresses of trainers, by the ids in sessions."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -12,7 +12,7 @@ from shared.events.catalogue import SessionTrainersChanged
 
 
 async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> None:
-    """Keep who is in each of these lists, the newest of their session, and nobody whom an older one had."""
+    """Store the newest list of each session, and delete trainers of older lists."""
     for named in lists:
         await tx.execute(
             delete(TrainerRow).where(
@@ -43,7 +43,6 @@ async def save(tx: Transaction, lists: Collection[SessionTrainersChanged]) -> No
 
 
 async def written_to(tx: Transaction, ids: Collection[UUID]) -> list[TrainerRow]:
-    """Those of these trainers who have an address."""
     query = select(TrainerRow).where(
         col(TrainerRow.trainer_id).in_(ids), col(TrainerRow.address).is_not(None)
     )
@@ -51,7 +50,6 @@ async def written_to(tx: Transaction, ids: Collection[UUID]) -> list[TrainerRow]
 
 
 async def names(tx: Transaction, ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names of these trainers, of those who are known."""
     if not ids:
         return {}
     query = select(col(TrainerRow.trainer_id), col(TrainerRow.name)).where(

@@ -1,4 +1,4 @@
-"""Resources that were withdrawn, with all that was still to be sent about them."""
+"""Withdrawn resources."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -12,9 +12,9 @@ from shared.events.catalogue import ResourceWithdrawn
 
 
 async def save(tx: Transaction, withdrawn: Sequence[ResourceWithdrawn]) -> None:
-    """Keep that these were withdrawn, and end what announces them; what is known already changes nothing.
+    """Store withdrawals, and end their announcements.
 
-    A letter that is in the queue finds it out when its turn comes. Waits for a slice that is being queued.
+    A queued letter notices it when its turn comes. Waits for a slice that is being queued.
     """
     if withdrawn:
         ids = [resource.resource_id for resource in withdrawn]
@@ -24,7 +24,6 @@ async def save(tx: Transaction, withdrawn: Sequence[ResourceWithdrawn]) -> None:
 
 
 async def known(tx: Transaction, resource_ids: Collection[UUID]) -> set[UUID]:
-    """Those of the resources that were withdrawn."""
     resource_id = col(WithdrawnResourceRow.resource_id)
     return set(await tx.scalars(select(resource_id).where(resource_id.in_(resource_ids))))
 

@@ -147,7 +147,7 @@ async def test_a_letter_that_was_claimed_before_does_not_begin_and_comes_again_w
     claim = await claimed(enrolled)
     await enrolled.hear(corrected())
     async with enrolled.database.transaction() as tx:
-        assert await claims.start_data(tx, OWNER, [claim], lease=CLAIM_LEASE) == set()
+        assert await claims.mark_data_started(tx, OWNER, [claim], lease=CLAIM_LEASE) == set()
         assert await claims.expire_leases(tx, OWNER) == (1, 0)
     await enrolled.deliver()
     assert sent_to(enrolled) == [RIGHT]
@@ -504,7 +504,7 @@ async def test_a_decision_that_is_redriven_beside_a_correction_is_corrected(
     late = a_decision(AgentEnrolled, agent=AGENT, enrolment_id=uuid4())
     async with enrolled.database.transaction() as tx:
         correction = received(corrected(), issuer="iel")
-        await enrolments.take_over(tx, [correction], clock.now())
+        await enrolments.process(tx, [correction], clock.now())
         redriven = asyncio.create_task(enrolled.hear(late, at=before()))
         await eventually(waits, "the decision waits for the correction")
     await redriven
@@ -530,9 +530,9 @@ async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: 
     async with notifier.database.transaction() as tx:
         with statements(tx) as asked:
             if topic is Topic.ENROLMENT_DECISIONS:
-                await enrolments.take_over(tx, batch, clock.now())
+                await enrolments.process(tx, batch, clock.now())
             else:
-                await subscriptions.take_over(tx, batch)
+                await subscriptions.process(tx, batch)
     about = [sql.split()[0] for sql, _ in asked if "agent_detail" in sql]
     assert about == ["SELECT", "INSERT"]
 
@@ -540,7 +540,7 @@ async def test_a_batch_asks_once_for_its_corrections(notifier: Notifier, topic: 
 async def test_where_nobody_is_subscribed_or_corrected_nothing_is_asked(notifier: Notifier) -> None:
     async with notifier.database.transaction() as tx:
         with statements(tx) as asked:
-            await subscriptions.take_over(tx, [])
+            await subscriptions.process(tx, [])
     assert asked == []
 
 

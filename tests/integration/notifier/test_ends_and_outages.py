@@ -206,9 +206,9 @@ async def test_a_claim_that_ran_out_marks_and_settles_nothing_though_the_same_pr
     second = await claim()
 
     async with notifier.database.transaction() as tx:
-        assert await claims.start_data(tx, owner, [first], lease=minute) == set()
+        assert await claims.mark_data_started(tx, owner, [first], lease=minute) == set()
         assert (await mails.counts(tx))[MailState.CLAIMED] == 1, "no mark for a claim that is over"
-        assert await claims.start_data(tx, owner, [first, second], lease=minute) == {second}
+        assert await claims.mark_data_started(tx, owner, [first, second], lease=minute) == {second}
         late = claims.Settlement(first, MailState.RETRY, None, "timed out before DATA")
         await claims.settle(tx, owner, [late])
         await claims.settle(tx, owner, [claims.Settlement(second, MailState.SENT, 250, "ok")])

@@ -280,7 +280,7 @@ async def test_without_the_lock_a_replay_and_an_enrolment_at_once_would_miss_eac
     """The race is real: both transactions open, neither sees the other's row."""
     event, replay = enrolled(1), a_replay()
     async with notifier.database.quiet_transaction() as tx, notifier.database.quiet_transaction() as other:
-        await enrolments.save(tx, {event.enrolment_id: (received(event), letters.Standing.ENROLLED)})
+        await enrolments.save(tx, {event.enrolment_id: (received(event), letters.EnrolmentState.ENROLLED)})
         await replays.announce_late(tx, [event.enrolment_id])
         (saved,) = await replays.save(other, news.replay_letters([received(replay)]))
         await fan_outs.store(other, [saved.announcement])

@@ -16,7 +16,7 @@ from services.notifier import jobs
 from services.notifier.delivery.deliverer import Deliverer
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.returns import ReturnMailbox
-from services.notifier.letters import EnrolmentState, LetterType, Priority, Standing
+from services.notifier.letters import EnrolmentState, KnownEnrolment, LetterType, Priority
 from services.notifier.letters.bounces import ReturnPath, digest_of
 from services.notifier.render import Renderer
 from services.notifier.service import bounces as service
@@ -293,6 +293,9 @@ async def test_each_letter_has_the_context_of_its_own_reader_and_address(notifie
         await bounces.suppress_bad(tx, {"bad@ville.example": uuid4()})
         found = await contexts(tx, mails, clock.now())
 
-    waits, has_a_seat = EnrolmentState(4, Standing.WAITLISTED), EnrolmentState(1, Standing.ENROLLED)
+    waits, has_a_seat = (
+        KnownEnrolment(4, EnrolmentState.WAITLISTED),
+        KnownEnrolment(1, EnrolmentState.ENROLLED),
+    )
     assert [context.enrolment for context in found] == [waits, has_a_seat, None, has_a_seat, None, None]
     assert [context.suppressed for context in found] == [False, True, False, False, True, False]

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.notifier import letters
-from services.notifier.letters import KINDS, EnrolmentState, Letter, LetterContext, LetterType, Standing
+from services.notifier.letters import KINDS, EnrolmentState, KnownEnrolment, Letter, LetterContext, LetterType
 from services.notifier.letters.decisions import letters_for
 from shared.events.catalogue import ReplayPublished
 from shared.events.enrolment import (
@@ -111,13 +111,13 @@ CALLS_FOR: list[tuple[type[Decision], dict[str, Any], LetterType | None, dict[st
 def test_each_decision_calls_for_its_letter(
     kind: type[Decision], fields: dict[str, Any], template: LetterType | None, details: dict[str, Any]
 ) -> None:
-    called_for = letters_for(a_decision(kind, **fields), Standing.ENROLLED)
+    called_for = letters_for(a_decision(kind, **fields), EnrolmentState.ENROLLED)
     expected = [Letter(template, details)] if template else []
     assert list(called_for) == expected
 
 
 def test_who_attended_is_asked_once_what_they_thought_of_it() -> None:
-    (asks,) = letters_for(a_decision(AttendanceRecorded, attendance="attended"), Standing.ENROLLED)
+    (asks,) = letters_for(a_decision(AttendanceRecorded, attendance="attended"), EnrolmentState.ENROLLED)
     assert asks == Letter(LetterType.EVALUATION, once=True)
 
 
@@ -141,9 +141,16 @@ def test_only_a_refusal_for_an_unknown_session_goes_out_without_the_session() ->
 
 @pytest.mark.parametrize(
     ("before", "had_seat"),
-    [(Standing.ENROLLED, True), (Standing.WAITLISTED, False), (Standing.PENDING, False), (None, True)],
+    [
+        (EnrolmentState.ENROLLED, True),
+        (EnrolmentState.WAITLISTED, False),
+        (EnrolmentState.PENDING, False),
+        (None, True),
+    ],
 )
-def test_a_withdrawal_cancels_the_calendar_of_who_had_a_seat(before: Standing | None, had_seat: bool) -> None:
+def test_a_withdrawal_cancels_the_calendar_of_who_had_a_seat(
+    before: EnrolmentState | None, had_seat: bool
+) -> None:
     (letter,) = letters_for(a_decision(EnrolmentWithdrawn), before)
     assert letter.details["had_seat"] is had_seat
 
@@ -161,14 +168,14 @@ def test_decisions_are_read_in_order() -> None:
         (2, LetterType.WITHDRAWN),
     ]
     assert read.letters[2][1].details["had_seat"] is True
-    assert read.standings == {ENROLMENT_ID: (2, Standing.WITHDRAWN)}
+    assert read.states == {ENROLMENT_ID: (2, EnrolmentState.WITHDRAWN)}
 
 
 def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
-    known = {ENROLMENT_ID: EnrolmentState(2, Standing.WITHDRAWN)}
+    known = {ENROLMENT_ID: KnownEnrolment(2, EnrolmentState.WITHDRAWN)}
     read = letters.read_decisions(known, [a_decision(AgentEnrolled, version=1)])
     assert read.letters == []
-    assert read.standings == {}
+    assert read.states == {}
 
 
 @pytest.mark.parametrize(
@@ -181,9 +188,9 @@ def test_a_decision_older_than_what_is_known_calls_for_nothing() -> None:
     ],
 )
 def test_a_refusal_that_changes_nothing_leaves_the_agent_where_they_stood(refused: dict[str, str]) -> None:
-    known = {ENROLMENT_ID: EnrolmentState(1, Standing.ENROLLED)}
+    known = {ENROLMENT_ID: KnownEnrolment(1, EnrolmentState.ENROLLED)}
     read = letters.read_decisions(known, [a_decision(EnrolmentRefused, version=1, **refused)])
-    assert read.standings == {}
+    assert read.states == {}
     assert len(read.letters) == (0 if refused["reason"] == "not_enrolled" else 1)
 
 
@@ -211,7 +218,7 @@ def test_a_replay_is_announced_only_where_there_was_a_session() -> None:
 # ------------------------------------------------------------------- what is not sent any more
 
 
-def not_any_more(template: LetterType, known: EnrolmentState | None, **changes: Any) -> bool:
+def not_any_more(template: LetterType, known: KnownEnrolment | None, **changes: Any) -> bool:
     session = a_session(**changes.pop("session", {}))
     now = changes.pop("now", at("2025-03-12T10:00+01:00"))
     if template in letters.SCHEDULED:
@@ -228,45 +235,47 @@ VALID_WHILE = [
 
 
 @pytest.mark.parametrize(("template", "valid_while"), VALID_WHILE)
-@pytest.mark.parametrize("standing", list(Standing))
+@pytest.mark.parametrize("standing", list(EnrolmentState))
 def test_a_letter_is_not_sent_once_its_reader_stands_elsewhere(
-    template: LetterType, valid_while: Standing, standing: Standing
+    template: LetterType, valid_while: EnrolmentState, standing: EnrolmentState
 ) -> None:
     hold = {"hold_until": "2025-03-17T08:30:00+00:00"}
-    assert not_any_more(template, EnrolmentState(2, standing), **hold) is (standing is not valid_while)
-    assert not not_any_more(template, EnrolmentState(1, standing), **hold), "the letter's own decision"
+    assert not_any_more(template, KnownEnrolment(2, standing), **hold) is (standing is not valid_while)
+    assert not not_any_more(template, KnownEnrolment(1, standing), **hold), "the letter's own decision"
     assert not not_any_more(template, None, **hold)
 
 
-@pytest.mark.parametrize("standing", list(Standing))
+@pytest.mark.parametrize("standing", list(EnrolmentState))
 def test_a_letter_about_a_move_is_always_sent_since_it_takes_the_old_session_out_of_the_calendar(
-    standing: Standing,
+    standing: EnrolmentState,
 ) -> None:
-    known = EnrolmentState(2, standing)
+    known = KnownEnrolment(2, standing)
     assert not not_any_more(LetterType.MOVED, known)
     assert not not_any_more(LetterType.MOVED, known, session={"status": "cancelled"})
 
 
 def test_a_letter_about_a_move_says_that_its_reader_has_the_seat_only_while_they_have_it() -> None:
-    def has_seat(standing: Standing, **session: Any) -> bool:
-        context = LetterContext(a_session(**session), EnrolmentState(2, standing))
+    def has_seat(standing: EnrolmentState, **session: Any) -> bool:
+        context = LetterContext(a_session(**session), KnownEnrolment(2, standing))
         return letters.is_true(a_mail(LetterType.MOVED, version=1), context, at("2025-03-12T10:00+01:00"))
 
-    assert has_seat(Standing.ENROLLED)
-    assert not has_seat(Standing.WITHDRAWN)
-    assert not has_seat(Standing.ENROLLED, status="cancelled")
+    assert has_seat(EnrolmentState.ENROLLED)
+    assert not has_seat(EnrolmentState.WITHDRAWN)
+    assert not has_seat(EnrolmentState.ENROLLED, status="cancelled")
 
 
 def test_a_confirmation_that_comes_after_the_cancellation_of_its_session_is_not_sent() -> None:
-    known = EnrolmentState(1, Standing.ENROLLED)
+    known = KnownEnrolment(1, EnrolmentState.ENROLLED)
     assert not_any_more(LetterType.CONFIRMED, known, session={"status": "cancelled"})
     assert not not_any_more(
-        LetterType.SESSION_CANCELLED, EnrolmentState(2, Standing.WITHDRAWN), session={"status": "cancelled"}
+        LetterType.SESSION_CANCELLED,
+        KnownEnrolment(2, EnrolmentState.WITHDRAWN),
+        session={"status": "cancelled"},
     )
 
 
 def test_an_offer_is_not_sent_after_its_end() -> None:
-    offered = EnrolmentState(1, Standing.OFFERED)
+    offered = KnownEnrolment(1, EnrolmentState.OFFERED)
     end = at("2025-03-17T09:30+01:00")
     hold = {"hold_until": end.isoformat()}
     assert not not_any_more(LetterType.SEAT_OFFERED, offered, now=end - timedelta(seconds=1), **hold)

@@ -12,11 +12,11 @@ import pytest
 from services.notifier.letters import (
     KINDS,
     EnrolmentState,
+    KnownEnrolment,
     LetterContext,
     LetterType,
     Link,
     NumberedSession,
-    Standing,
 )
 from services.notifier.render import Renderer
 from shared import qr_codes
@@ -118,8 +118,8 @@ def test_whoever_is_offered_a_seat_in_a_session_that_changed_answers_from_that_l
         LetterType.SESSION_CHANGED_WAITING, details=DETAILS[LetterType.SESSION_CHANGED_WAITING], version=1
     )
     renderer = Renderer(SENDER, LINKS, now=lambda: at("2025-03-10T14:06+01:00"))
-    for standing, offers in ((Standing.OFFERED, True), (Standing.WAITLISTED, False)):
-        context = LetterContext(a_session(), EnrolmentState(3, standing))
+    for standing, offers in ((EnrolmentState.OFFERED, True), (EnrolmentState.WAITLISTED, False)):
+        context = LetterContext(a_session(), KnownEnrolment(3, standing))
         html = body(parsed(renderer.render(mail, context).content), "text/html")
         assert ("Accepter ou refuser cette place" in html) == offers
         assert ("Renoncer à cette session" in html) != offers

@@ -8,11 +8,11 @@ import pytest
 
 from services.notifier.letters import (
     DetailRow,
+    EnrolmentState,
     LetterContext,
     LetterType,
     NumberedSession,
     SinceLast,
-    Standing,
     Superseded,
     day_of,
     digest_letter,
@@ -90,7 +90,7 @@ def session_of(*, closes: float, starts: float, **changes: Any) -> NumberedSessi
 
 
 def rows(session: NumberedSession, returned: int = 0, **standings: int) -> tuple[DetailRow, ...]:
-    counts = {session.session_id: {Standing(name): number for name, number in standings.items()}}
+    counts = {session.session_id: {EnrolmentState(name): number for name, number in standings.items()}}
     people = {session.session_id: returned} if returned else {}
     letter = digest_letter([session], counts, {}, people, NOW)
     return () if letter is None else rows_of(letter.details, "sessions")

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from starlette.responses import Response
 
-from services.notifier.letters import InterestKind, LetterContext, Standing
+from services.notifier.letters import EnrolmentState, InterestKind, LetterContext
 from services.notifier.pages import mail_log, rendering
 from services.notifier.pages.staff_area import SUPPORT_AREA
 from services.notifier.pages.subscribing import SubscriptionMessage, _groups
@@ -298,7 +298,7 @@ def test_every_state_of_a_mail_and_every_decision_about_one_has_its_label() -> N
 
 
 def test_who_reads_what_the_letters_keep_of_them_reads_words() -> None:
-    assert set(labels.STANDINGS) == set(Standing)
+    assert set(labels.STANDINGS) == set(EnrolmentState)
     assert set(labels.RETURNS) == set(BounceKind)
     assert set(labels.INTERESTS) == set(InterestKind)
 

@@ -13,12 +13,12 @@ from services.notifier import letters
 from services.notifier.letters import (
     KINDS,
     EnrolmentState,
+    KnownEnrolment,
     LetterContext,
     LetterType,
     Postponed,
     Priority,
     SessionStateMissing,
-    Standing,
     Superseded,
 )
 from services.notifier.letters.timing import next_morning
@@ -120,7 +120,7 @@ def test_what_is_read_late_is_not_planned_once_it_helps_nobody() -> None:
 def look(
     template: LetterType, now: str, **session: Any
 ) -> Superseded | Postponed | SessionStateMissing | None:
-    enrolled = EnrolmentState(1, Standing.ENROLLED)
+    enrolled = KnownEnrolment(1, EnrolmentState.ENROLLED)
     return letters.revalidate(a_mail(template), LetterContext(a_session(**session), enrolled), at(now))
 
 
@@ -166,7 +166,7 @@ def test_what_other_dates_called_for_is_not_sent_for_these_but_late_joining_inst
     mail = a_mail(template, details={"moment": at("2025-03-01T09:30+01:00").isoformat()})
     minute = timedelta(minutes=1 if has_passed else -1)
     found = letters.revalidate(
-        mail, LetterContext(session, EnrolmentState(1, Standing.ENROLLED)), moment + minute
+        mail, LetterContext(session, KnownEnrolment(1, EnrolmentState.ENROLLED)), moment + minute
     )
     is_sent = has_passed and template is LetterType.JOINING
     assert found == (None if is_sent else Superseded("the session has moved"))
@@ -202,7 +202,7 @@ def test_what_somebody_waits_for_or_must_know_leaves_in_the_night_too(template: 
     later = "2025-03-17T08:30:00+00:00"
     details = {"hold_until": later, "until": later, "audience": ["enrolled"], "trainer": str(UUID(int=7))}
     written_to = template is LetterType.ORGANISER_MESSAGE
-    reader = EnrolmentState(1, Standing.ENROLLED) if written_to else None
+    reader = KnownEnrolment(1, EnrolmentState.ENROLLED) if written_to else None
     closed = template in letters.NOTICES_OF_CLOSE  # which the close calls for
     night = at("2025-03-29T03:00+01:00" if closed else "2025-03-11T03:00+01:00")
     context = LetterContext(a_session(trainer_ids=[UUID(int=7)]), reader)
@@ -226,7 +226,7 @@ def test_what_can_happen_no_more_is_not_announced(
     template: LetterType, details: dict[str, Any], until: str
 ) -> None:
     def seen(now: datetime) -> Any:
-        known = EnrolmentState(1, KINDS[template].valid_while or Standing.ENROLLED)
+        known = KnownEnrolment(1, KINDS[template].valid_while or EnrolmentState.ENROLLED)
         return letters.revalidate(a_mail(template, details=details), LetterContext(a_session(), known), now)
 
     assert seen(at(until) - SECOND) is None
@@ -234,7 +234,7 @@ def test_what_can_happen_no_more_is_not_announced(
 
 
 def test_who_waits_for_the_mooc_waits_as_long_as_one_may_enrol() -> None:
-    mooc, waits = the_mooc(), EnrolmentState(1, Standing.WAITLISTED)
+    mooc, waits = the_mooc(), KnownEnrolment(1, EnrolmentState.WAITLISTED)
     mail = a_mail(LetterType.WAITLISTED, details={"position": 1})
     assert letters.revalidate(mail, LetterContext(mooc, waits), mooc.starts_at) is None
     assert isinstance(
@@ -247,18 +247,23 @@ def test_who_waits_for_the_selection_by_now_is_not_told_to_wait_for_the_employer
     mail = a_mail(LetterType.PENDING, details={"awaiting": "employer_approval"})
     now = at("2025-03-12T10:00+01:00")
     for version, superseded in ((mail.version, False), (mail.version + 1, True)):
-        known = EnrolmentState(version, Standing.PENDING)
+        known = KnownEnrolment(version, EnrolmentState.PENDING)
         seen = letters.revalidate(mail, LetterContext(a_session(), known), now)
         assert isinstance(seen, Superseded) is superseded
 
 
-@pytest.mark.parametrize("standing", list(Standing))
-def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: Standing) -> None:
+@pytest.mark.parametrize("standing", list(EnrolmentState))
+def test_nothing_changes_for_an_enrolment_only_while_there_is_one(standing: EnrolmentState) -> None:
     now = at("2025-03-12T10:00+01:00")
     seen = letters.revalidate(
-        a_mail(LetterType.ALREADY_ENROLLED), LetterContext(a_session(), EnrolmentState(2, standing)), now
+        a_mail(LetterType.ALREADY_ENROLLED), LetterContext(a_session(), KnownEnrolment(2, standing)), now
     )
-    has_ended = standing not in (Standing.ENROLLED, Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
+    has_ended = standing not in (
+        EnrolmentState.ENROLLED,
+        EnrolmentState.WAITLISTED,
+        EnrolmentState.OFFERED,
+        EnrolmentState.PENDING,
+    )
     assert isinstance(seen, Superseded) is has_ended
 
 
@@ -320,10 +325,10 @@ def test_a_new_link_is_told_to_who_has_a_seat_alone() -> None:
     }
 
 
-@pytest.mark.parametrize("standing", list(Standing))
-def test_a_change_is_told_to_who_waits_only_while_they_wait(standing: Standing) -> None:
-    mail, known = a_mail(LetterType.SESSION_CHANGED_WAITING), EnrolmentState(2, standing)
-    waits = standing in (Standing.WAITLISTED, Standing.OFFERED, Standing.PENDING)
+@pytest.mark.parametrize("standing", list(EnrolmentState))
+def test_a_change_is_told_to_who_waits_only_while_they_wait(standing: EnrolmentState) -> None:
+    mail, known = a_mail(LetterType.SESSION_CHANGED_WAITING), KnownEnrolment(2, standing)
+    waits = standing in (EnrolmentState.WAITLISTED, EnrolmentState.OFFERED, EnrolmentState.PENDING)
     assert (letters.revalidate(mail, LetterContext(a_session(), known), NOON) is None) is waits
     cancelled = LetterContext(a_session(status="cancelled"), known)
     assert isinstance(letters.revalidate(mail, cancelled, NOON), Superseded)

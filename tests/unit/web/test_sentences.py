@@ -102,7 +102,7 @@ MAILS = [
 """Where it is said why a letter was not sent, or not yet."""
 CLAIM_LOST = "the claim was lost before DATA"
 """Of another process' mail: it is stored of none."""
-SAYS_WHY = {"Superseded", "SendOutcome", "UnsendableAddress", "SMTPServerDisconnected", "postponed"}
+SAYS_WHY = {"Superseded", "SendResult", "UnsendableAddress", "SMTPServerDisconnected", "postponed"}
 STORED_AS = re.compile(r"(?:smtp_answer = |ELSE )'([^']{12,})'")
 
 
