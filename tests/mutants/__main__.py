@@ -89,7 +89,7 @@ def main() -> int:
     survivors = [mutant for mutant in mutants if mutant not in caught]
     print(*(f"SURVIVED   {mutant.kind:10} {mutant}" for mutant in survivors), sep="\n")
     print(f"{len(caught)} of {len(mutants)} breaks were caught, seed {options.seed}")
-    too_few = len(survivors) > NUMBER - ENOUGH or any(one.kind in ALWAYS_CAUGHT for one in survivors)
+    too_few = len(survivors) > NUMBER - ENOUGH or any(mutant.kind in ALWAYS_CAUGHT for mutant in survivors)
     return int(bool(lost) or too_few)
 
 
@@ -143,7 +143,7 @@ def _records(sources: dict[str, ProductFile], part: dict[str, Any], digests: dic
         for path, lines in part["lines"].get(test, {}).items():
             for function, number in (sources[path].places[line] for line in lines if path in sources):
                 places.setdefault(path, {}).setdefault(function, []).append(number)
-        failed = [one for one in part["failed"] if one.startswith(f"{test}::")]
+        failed = [failed for failed in part["failed"] if failed.startswith(f"{test}::")]
         records[test] = {"digest": digests[test], "seconds": seconds, "failed": failed, "places": places}
     return records
 
