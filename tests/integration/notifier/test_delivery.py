@@ -217,14 +217,6 @@ async def test_a_letter_that_cannot_be_written_holds_up_no_other(notifier: Notif
     assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
 
 
-async def test_a_letter_whose_details_are_odd_holds_up_no_other(notifier: Notifier) -> None:
-    await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
-    await queue_many(notifier, 3)
-    await notifier.change("UPDATE mail SET template = 'seat-offered' WHERE recipient = 'A-1'")  # until when?
-    await notifier.deliver()
-    assert sorted(await notifier.states()) == ["retry", "sent", "sent"]
-
-
 async def test_a_letter_of_a_newer_version_is_left_to_a_process_that_knows_it(notifier: Notifier) -> None:
     await notifier.hear(SessionScheduled.model_validate(a_session().model_dump()))
     await queue_many(notifier, 3)
@@ -306,15 +298,6 @@ async def test_the_newest_mails_are_listed_without_sorting_them_all(
         )
         plan = "\n".join((await tx.execute(text(f"EXPLAIN {query}"))).scalars())
     assert "Sort" not in plan
-
-
-async def test_the_index_of_due_mails_serves_the_claim(notifier: Notifier) -> None:
-    await queue_many(notifier, 400)
-    await notifier.change("ANALYZE mail")
-    async with notifier.database.quiet_transaction() as tx:
-        await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = "\n".join((await tx.execute(text(f"EXPLAIN {claims._CLAIM.text}"), _CLAIM_VALUES)).scalars())
-    assert "ix_mail_due" in plan
 
 
 _CLAIM_VALUES = {

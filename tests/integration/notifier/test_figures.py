@@ -236,17 +236,6 @@ async def test_charts_are_as_high_as_the_numbers_of_their_tables_and_filtered_wi
     assert row["Délégation"] == "Corse"
 
 
-async def test_an_offer_of_bespoke_training_has_its_title_though_its_sessions_are_private(
-    notifier: Notifier, browser: httpx.AsyncClient
-) -> None:
-    bespoke = "INSERT INTO figure VALUES (:month, 'sur-mesure-enjeux-ia', 'corse', 'asked', '', 1)"
-    today = clock.now().astimezone(PARIS).date()
-    await notifier.change(bespoke, month=today.replace(day=1))
-    await log_in(browser)
-    page = (await browser.get(FIGURES)).text
-    assert '<option value="sur-mesure-enjeux-ia">S’approprier les enjeux de l’IA</option>' in page
-
-
 async def test_figures_of_a_year_or_a_month_are_chosen_also_of_long_ago(
     notifier: Notifier, browser: httpx.AsyncClient
 ) -> None:

@@ -72,16 +72,6 @@ async def test_the_letter_goes_to_the_agent_and_leads_to_their_newest_enrolment(
     )
 
 
-async def test_the_page_and_its_answer_say_which_addresses_are_known_and_whom_else_to_ask(
-    notifier: Notifier, client: httpx.AsyncClient
-) -> None:
-    for page in ((await client.get(LOST_LINK)).text, await ask(client, "nobody@ville.example")):
-        assert "Nous ne connaissons que les adresses auxquelles nous avons écrit" in page
-        assert "l’organisateur de la session" in page
-    async with visitor(application(notifier, signs=False)) as closed:
-        assert "ou à l’organisateur de la session" in (await closed.get(LOST_LINK)).text
-
-
 async def test_an_address_that_nobody_has_is_answered_alike_and_gets_nothing(
     notifier: Notifier, client: httpx.AsyncClient
 ) -> None:

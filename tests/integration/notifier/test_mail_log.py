@@ -180,34 +180,6 @@ async def test_only_support_staff_log_in(sent: Notifier, browser: httpx.AsyncCli
     assert "support" not in str(cookie.value)
 
 
-async def test_who_logs_out_is_out_wherever_the_cookie_was_kept(browser: httpx.AsyncClient) -> None:
-    key = await log_in(browser)
-    kept = dict(browser.cookies)
-    for data, origin in (({}, None), ({"cle": "other"}, None), ({"cle": key}, "https://evil.example")):
-        headers = {"origin": origin} if origin is not None else {}
-        await browser.post("/courriels/suivi/deconnexion", data=data, headers=headers)
-        assert "Jeton d’accès" not in (await browser.get("/courriels/suivi")).text, "a form of somebody else"
-    await browser.post("/courriels/suivi/deconnexion", data={"cle": key})
-    browser.cookies.update(kept)
-    assert "Jeton d’accès" in (await browser.get("/courriels/suivi")).text
-
-
-async def test_a_login_ends_after_a_working_day(notifier: Notifier, browser: httpx.AsyncClient) -> None:
-    await log_in(browser)
-    await notifier.change("UPDATE login SET expires_at = expires_at - interval '8 hours'")
-    assert "Jeton d’accès" in (await browser.get("/courriels/suivi")).text
-
-
-async def test_a_token_that_is_taken_back_opens_nothing_any_more(
-    sent: Notifier, browser: httpx.AsyncClient
-) -> None:
-    await log_in(browser)
-    cookies = dict(browser.cookies)
-    transport = httpx.ASGITransport(app=application(sent, Tokens()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=cookies) as other:
-        assert (await other.get("/courriels/suivi")).status_code == 303
-
-
 async def test_while_the_database_is_away_a_page_says_so(tokens: Tokens) -> None:
     away = Database("postgresql://x@127.0.0.1:1/x", application_name="test")
     app = FastAPI()

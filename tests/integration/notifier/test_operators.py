@@ -11,7 +11,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from services.notifier import __main__, api, jobs
+from services.notifier import __main__, api
 from services.notifier.store import mails as stored_mails
 from shared.auth import Tokens
 from shared.events.catalogue import SessionScheduled
@@ -163,12 +163,6 @@ async def test_mails_are_for_support_staff_alone(client: httpx.AsyncClient, toke
         headers = {"authorization": f"Bearer {token}", "read-purpose": "demande 4711"}
         response = await client.request(method, f"/api/v1/mails{path}", headers=headers, json={})
         assert response.status_code == status
-
-
-async def test_the_figures_say_how_many_are_ambiguous(history: Notifier) -> None:
-    await jobs.measure(history.database)
-    assert jobs.AMBIGUOUS._value.get() == 1
-    assert jobs.DUE._value.get() == 1
 
 
 async def test_operators_list_show_and_resolve(history: Notifier, notifier_url: str) -> None:

@@ -87,17 +87,6 @@ async def test_each_organiser_of_the_session_has_one_letter_a_day_with_how_many(
     assert rows[0].details["sessions"] == [{"session": str(SESSION_ID), "people": 2}]
 
 
-async def test_the_letter_names_nobody_and_leads_to_the_session(
-    seated: Notifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await come_back(seated, "zoe")
-    await write(seated, MORNING, monkeypatch, YANN_ALONE)
-    assert await seated.deliver() == 1
-    (mail,) = seated.relay.taken
-    assert b"zoe" not in mail.content.lower()
-    assert b"ville.example" not in mail.content
-
-
 async def test_processes_that_write_at_once_write_one_letter(
     seated: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
