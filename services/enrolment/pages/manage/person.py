@@ -79,9 +79,9 @@ def _command(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        names = [str(fault["loc"][0]) for fault in error.errors()]
-        wrong = [fields.get(name, name) for name in names]
-        raise InvalidForm({field: errors.get(field, FormError(field)) for field in wrong}) from None
+        name = str(error.errors()[0]["loc"][0])
+        field = fields.get(name, name)
+        raise InvalidForm({field: errors.get(field, FormError(field))}) from None
 
 
 def withdrawal_in(form: Form) -> OrganiserAction:
