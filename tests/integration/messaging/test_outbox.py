@@ -234,6 +234,15 @@ async def test_the_embedded_broker_takes_events_and_has_no_transactions(
 # ------------------------------------------------------------------------------------------ order per key
 
 
+async def test_a_key_is_always_in_the_same_bucket(database: Database) -> None:
+    keys = [uuid.uuid4() for _ in range(20)]
+    await write(database, *(news(key) for key in keys))
+    await write(database, *(news(key, 2) for key in reversed(keys)))
+    async with database.quiet_transaction() as tx:
+        used = list(await tx.scalars(text("SELECT count(DISTINCT bucket) FROM outbox GROUP BY key")))
+    assert used == [1] * len(keys)
+
+
 @pytest.mark.slow
 async def test_three_relays_and_twelve_writers_lose_nothing_and_reorder_nothing(
     kafka: KafkaBroker, enrolment_url: str, database: Database
