@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("services", "shared", "local", "tests")
 OF_OTHERS = ("local/demo", "local/model", "local/observing", "local/people", "local/portal", "local/year")
 """Written as somebody else would write them, or to check the services: they have names of their own."""
-OF_EACH_SERVICE = {"Settings", "SessionRow", "EnrolmentRow", "TrainerRow", "Kind"}
+OF_EACH_SERVICE = {"Acting", "Settings", "SessionRow", "EnrolmentRow", "TrainerRow", "Kind"}
 """Each service has its settings and tables of its own, and what it calls a kind; none imports another's."""
-OF_EACH_API = {"Database", "Organiser", "OrganiserReading"}
+OF_EACH_API = {"ActingOrganiser", "Database", "Organiser", "OrganiserReading"}
 """What FastAPI gives to the functions of a service's API."""
 OF_OPENAPI = {"Record"}
 """A name in a published document."""

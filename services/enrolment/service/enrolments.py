@@ -211,8 +211,8 @@ async def _processed(
     await requests.process(acting.tx, [request], acting.policy, acting.now)
     await changes.add_author(acting.tx, request.key, session.session_id, acting.now, acting.who.name)
     if reason is not None:
-        facts = {"reason": reason}
-        await changes.add_facts(acting.tx, request.key, enrolment_id, acting.now, facts)
+        details = {"reason": reason}
+        await changes.add_details(acting.tx, request.key, enrolment_id, acting.now, details)
     return await roster_lines.line_of(acting.tx, session.session_id, enrolment_id), session
 
 

@@ -59,7 +59,7 @@ async def _keep_who_corrected(
     since = now - CORRECTED_LATELY
     corrected = await corrections.last_by_staff(tx, found.enrolment.agent.key, since)
     if corrected is not None:
-        await changes.add_facts(tx, request.key, found.enrolment.enrolment_id, now, corrected)
+        await changes.add_details(tx, request.key, found.enrolment.enrolment_id, now, corrected)
 
 
 Linked = tuple[LinkState, EnrolmentInSession | None]

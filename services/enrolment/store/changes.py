@@ -134,19 +134,19 @@ async def add_author(
     await tx.execute(_ADD_AUTHOR, parameters)
 
 
-async def add_facts(
+async def add_details(
     tx: Transaction,
     request: RequestKey,
     enrolment_id: UUID,
     decided_at: datetime,
-    facts: Mapping[str, str],
+    details: Mapping[str, str],
 ) -> None:
-    """Keep facts about a request beside its change of this enrolment only."""
+    """Store details of a request beside its change of this enrolment only."""
     parameters = {
         **request._asdict(),
         "enrolment": enrolment_id,
         "at": decided_at,
-        "facts": json.dumps(dict(facts)),
+        "facts": json.dumps(dict(details)),
     }
     await tx.execute(_ADD_FACTS, parameters)
 

@@ -16,8 +16,8 @@ from aiosmtplib import SMTPException, SMTPTimeoutError
 from prometheus_client import Gauge
 
 from services.notifier.delivery.outcomes import (
+    MailResult,
     RelayUnreachable,
-    SendResult,
     Timeouts,
     Verdict,
     answer_of,
@@ -121,7 +121,7 @@ class SmtpConnection:
             self.drop()
             raise
 
-    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> SendResult:
+    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> MailResult:
         """Send one mail in one SMTP transaction.
 
         Raises :class:`StaleConnection` if the connection had ended before, and :class:`RelayUnreachable` if
@@ -133,7 +133,7 @@ class SmtpConnection:
         parameters = b""
         if not mail.recipient.isascii():
             if not self._client.supports_extension("smtputf8"):
-                return SendResult(
+                return MailResult(
                     Verdict.FAILED, None, "the address needs SMTPUTF8, which the relay does not offer"
                 )
             parameters = b" SMTPUTF8"
@@ -148,20 +148,20 @@ class SmtpConnection:
                 return replace(refused, bad_address=bounces.bad_address_in(refused.answer))
             if not await mark_data_started():
                 await self._reset()
-                return SendResult(Verdict.NOT_OURS, None, "the claim was lost before DATA")
+                return MailResult(Verdict.NOT_OURS, None, "the claim was lost before DATA")
             begun = True
             return await self._data(mail.content)
         except StaleConnection as error:
             self.drop()
             if not answered:
                 raise
-            return SendResult(Verdict.RETRY, error.code, str(error))
+            return MailResult(Verdict.RETRY, error.code, str(error))
         except (SMTPException, OSError) as error:
             self.drop()
             if begun:
-                return SendResult(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
+                return MailResult(Verdict.AMBIGUOUS, None, f"no answer after DATA: {message_of(error)}")
             if answered or isinstance(error, SMTPTimeoutError):
-                return SendResult(Verdict.RETRY, None, message_of(error))
+                return MailResult(Verdict.RETRY, None, message_of(error))
             raise StaleConnection(message_of(error)) from error
         except BaseException:
             self.drop()  # cancelled, or the mark could not be stored: the state of the dialogue is not known
@@ -169,7 +169,7 @@ class SmtpConnection:
         finally:
             self._used_at = time.monotonic()
 
-    async def _command(self, command: bytes) -> SendResult | None:
+    async def _command(self, command: bytes) -> MailResult | None:
         """Send MAIL or RCPT. Returns the refusal, or None if the relay accepts.
 
         Raises :class:`StaleConnection` if the relay closes the connection, and :class:`RelayUnreachable` if
@@ -184,13 +184,13 @@ class SmtpConnection:
         await self._reset()
         return refusal(response)
 
-    async def _data(self, content: bytes) -> SendResult:
+    async def _data(self, content: bytes) -> MailResult:
         """Send DATA, the message and the final dot."""
         response = await self._client.execute_command(b"DATA", timeout=self._timeouts.data)
         if response.code != 354:
             if 200 <= response.code < 400:
                 self.drop()  # it does not speak SMTP, but it has no message either
-                return SendResult(Verdict.RETRY, response.code, answer_of(response))
+                return MailResult(Verdict.RETRY, response.code, answer_of(response))
             check_connection(response)
             await self._reset()
             return refusal(response)
@@ -200,13 +200,13 @@ class SmtpConnection:
         protocol.write(content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
         response = await protocol.read_response(timeout=self._timeouts.final)
         if 200 <= response.code < 300:
-            return SendResult(Verdict.SENT, response.code, answer_of(response))
+            return MailResult(Verdict.SENT, response.code, answer_of(response))
         if response.code == 421:
             self.drop()
         if 400 <= response.code < 600:
             return refusal(response)
         self.drop()
-        return SendResult(
+        return MailResult(
             Verdict.AMBIGUOUS, response.code, f"no answer that SMTP knows: {answer_of(response)}"
         )
 

@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SendResult:
+class MailResult:
     """The verdict, the relay's code, and its answer or our reason. It never has an address.
 
     ``bad_address`` is the RFC 3463 code if the relay says that the address itself is bad.
@@ -72,10 +72,10 @@ def check_connection(response: aiosmtplib.SMTPResponse) -> None:
         raise RelayUnreachable(answer_of(response), response.code)
 
 
-def refusal(response: aiosmtplib.SMTPResponse) -> SendResult:
+def refusal(response: aiosmtplib.SMTPResponse) -> MailResult:
     """A code from 500 on is final (RFC 5321, 4.2.1); any other is tried again."""
     verdict = Verdict.FAILED if 500 <= response.code < 600 else Verdict.RETRY
-    return SendResult(verdict, response.code, answer_of(response))
+    return MailResult(verdict, response.code, answer_of(response))
 
 
 def answer_of(response: aiosmtplib.SMTPResponse) -> str:
@@ -126,7 +126,7 @@ def retry_delay(attempts: int, code: int | None) -> timedelta:
     return min(first * int(2 ** min(attempts - 1, 20)), RETRY_MOST)
 
 
-def settled(claimed: Claimed, outcome: SendResult, written: WrittenLetter | None = None) -> Settlement | None:
+def settled(claimed: Claimed, outcome: MailResult, written: WrittenLetter | None = None) -> Settlement | None:
     """Return what to store of an attempt, or None if another process has the mail.
 
     ``written`` is kept only if the relay has the letter or may have it.

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import Counter, Histogram
 
 from services.notifier.delivery.connection import MarkDataStarted, SmtpConnection, StaleConnection
-from services.notifier.delivery.outcomes import RelayUnreachable, SendResult, Timeouts, Verdict
+from services.notifier.delivery.outcomes import MailResult, RelayUnreachable, Timeouts, Verdict
 from services.notifier.delivery.providers import provider_of
 from services.notifier.render import Outgoing
 from services.notifier.settings import SmtpServer
@@ -82,7 +82,7 @@ class SmtpPool:
                     return
         yield
 
-    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> SendResult:
+    async def send(self, mail: Outgoing, mark_data_started: MarkDataStarted) -> MailResult:
         """Try once.
 
         Raises only what ``mark_data_started`` raises, in which case nothing was sent, and ``CancelledError``.
@@ -93,7 +93,7 @@ class SmtpPool:
                 try:
                     connection, reused = await self._connection()
                 except RelayUnreachable as error:
-                    return SendResult(Verdict.RETRY, error.code, str(error))
+                    return MailResult(Verdict.RETRY, error.code, str(error))
                 refusing = self._refusing
                 sent_at = time.monotonic()
                 try:
@@ -107,11 +107,11 @@ class SmtpPool:
                     self._refusing = True
                     self._drop_idle()
                     self._failed(begun)
-                    return SendResult(Verdict.RETRY, error.code, str(error))
+                    return MailResult(Verdict.RETRY, error.code, str(error))
                 except StaleConnection as error:
                     # A connection that the relay closed while it lay idle says nothing about the mail.
                     if not reused:
-                        return SendResult(Verdict.RETRY, error.code, str(error))
+                        return MailResult(Verdict.RETRY, error.code, str(error))
                 finally:
                     self._take_back(connection)
 
@@ -153,7 +153,7 @@ class SmtpPool:
             connection.drop()
 
 
-def _count(mail: Outgoing, outcome: SendResult, seconds: float) -> None:
+def _count(mail: Outgoing, outcome: MailResult, seconds: float) -> None:
     """Count an attempt to which the relay replied or owes a reply."""
     if outcome.code is None and outcome.verdict not in (Verdict.RETRY, Verdict.AMBIGUOUS):
         return

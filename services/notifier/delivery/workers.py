@@ -17,7 +17,7 @@ from services.notifier import letters
 from services.notifier.delivery import outcomes
 from services.notifier.delivery.batching import Batcher
 from services.notifier.delivery.domains import Admitted, Domains, Later
-from services.notifier.delivery.outcomes import SendResult, Verdict
+from services.notifier.delivery.outcomes import MailResult, Verdict
 from services.notifier.delivery.pool import SmtpPool
 from services.notifier.delivery.work_queue import WorkQueue
 from services.notifier.letters import Priority
@@ -201,13 +201,13 @@ class Workers:
             written = WrittenLetter(self._renderer.now(), WRITTEN_BY, claimed.context)
             outgoing = self._renderer.render(mail, claimed.context)
         except UnsendableAddress as error:
-            return outcomes.settled(claimed, SendResult(Verdict.FAILED, None, str(error)))
+            return outcomes.settled(claimed, MailResult(Verdict.FAILED, None, str(error)))
         except Exception:
             # A fault of ours in one letter: the others go on, and it is tried again once it is mended.
             RENDER_FAILURES.labels(mail.template).inc()
             log.exception("The mail %s (%s) cannot be written", mail.mail_id, mail.template)
             return outcomes.settled(
-                claimed, SendResult(Verdict.RETRY, None, "the letter could not be written")
+                claimed, MailResult(Verdict.RETRY, None, "the letter could not be written")
             )
         outcome = await self._send(claimed, outgoing)
         if outcome is None:
@@ -215,7 +215,7 @@ class Workers:
         log.debug("%s, attempt %d: %s", mail.template, claimed.attempts, outcome.verdict)
         return outcomes.settled(claimed, outcome, written)
 
-    async def _send(self, claimed: Claimed, outgoing: Outgoing) -> SendResult | None:
+    async def _send(self, claimed: Claimed, outgoing: Outgoing) -> MailResult | None:
         """Hand a mail to the relay, in a span of its trace. Returns None if its mark could not be stored."""
 
         async def mark_data_started() -> bool:
@@ -224,7 +224,7 @@ class Workers:
         attributes = {f"parcours.{name}": value for name, value in _ids_of(claimed).items()}
         attributes |= {"parcours.template": claimed.mail.template, "parcours.attempt": claimed.attempts}
         span = tracing.begin(f"smtp {claimed.mail.template}", claimed.traceparent, "client", attributes)
-        outcome: SendResult | None = None
+        outcome: MailResult | None = None
         try:
             outcome = await self._pool.send(outgoing, mark_data_started)
         except Exception as error:

@@ -52,11 +52,13 @@ FORMS = {
 }
 EVERY_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 WITH_A_MISTAKE = {name: form for name, form in FORMS.items() if form.wrong is not None}
-Change = Callable[[], Awaitable[object]]
+FormChange = Callable[[], Awaitable[object]]
 
 
 @pytest.fixture
-async def subject(form: FormCase, ask: Ask, database: Database, an_empty_offer: str) -> tuple[str, Change]:
+async def subject(
+    form: FormCase, ask: Ask, database: Database, an_empty_offer: str
+) -> tuple[str, FormChange]:
     """The address of the form's subject, and a change of the subject by a colleague."""
     if form.subject in ("session", "draft"):
         draft = (await drafted(ask, an_empty_offer))["session_id"]
@@ -74,7 +76,7 @@ async def subject(form: FormCase, ask: Ask, database: Database, an_empty_offer: 
 
 @EVERY_FORM
 async def test_a_form_over_a_colleagues_change_does_nothing_and_keeps_what_was_typed(
-    form: FormCase, subject: tuple[str, Change], visit: HttpBrowser
+    form: FormCase, subject: tuple[str, FormChange], visit: HttpBrowser
 ) -> None:
     path, change = subject
     address = f"/gestion/{path}{form.end}"
@@ -93,7 +95,7 @@ async def test_a_form_over_a_colleagues_change_does_nothing_and_keeps_what_was_t
 
 @pytest.mark.parametrize("form", WITH_A_MISTAKE.values(), ids=WITH_A_MISTAKE)
 async def test_a_form_with_a_mistake_does_nothing_and_says_so_beside_the_field(
-    form: FormCase, subject: tuple[str, Change], visit: HttpBrowser
+    form: FormCase, subject: tuple[str, FormChange], visit: HttpBrowser
 ) -> None:
     await log_in(visit, ADMIN)
     assert form.wrong is not None
@@ -106,7 +108,7 @@ async def test_a_form_with_a_mistake_does_nothing_and_says_so_beside_the_field(
 
 @EVERY_FORM
 async def test_what_belongs_to_another_delegation_has_no_form(
-    form: FormCase, subject: tuple[str, Change], visit: HttpBrowser
+    form: FormCase, subject: tuple[str, FormChange], visit: HttpBrowser
 ) -> None:
     address = f"/gestion/{subject[0]}{form.end}"
     await log_in(visit, ADMIN)

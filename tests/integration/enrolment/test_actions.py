@@ -21,7 +21,7 @@ from tests.support.builders import an_agent, open_now
 HEARD = "Au téléphone"
 
 
-class World:
+class Situation:
     """A full session of Bretagne with offers, a session with pending enrolments, and one with a free seat."""
 
     def __init__(self, front: Front) -> None:
@@ -36,7 +36,7 @@ class World:
         self.agents["twin"] = self.agents["twin"].model_copy(update=twin)
         self.agents["pending"] = an_agent("pending")
 
-    async def publish(self) -> "World":
+    async def publish(self) -> "Situation":
         await self.front.publish(self.full, self.asking, self.there)
         await self.front.enrol(self.full, *(self.agents[name] for name in ("seated", "left", "offered")))
         await self.front.enrol(self.full, *(self.agents[name] for name in ("first", "last", "twin")))
@@ -55,12 +55,12 @@ class World:
 
 
 @pytest.fixture
-async def world(front: Front) -> World:
-    return await World(front).publish()
+async def world(front: Front) -> Situation:
+    return await Situation(front).publish()
 
 
 @dataclass(frozen=True)
-class Action:
+class ActionCase:
     """An action about the enrolment of ``who``: its JSON, its form, its bulk form, and its effect."""
 
     who: str
@@ -77,7 +77,7 @@ class Action:
 
 
 ACTIONS = {
-    "withdraw": Action(
+    "withdraw": ActionCase(
         "seated",
         "POST",
         "withdrawal",
@@ -89,7 +89,7 @@ ACTIONS = {
         "EnrolmentWithdrawn",
         becomes={"seated": "withdrawn", "first": "offered"},
     ),
-    "accept the offer": Action(
+    "accept the offer": ActionCase(
         "offered",
         "POST",
         "offer-answer",
@@ -101,7 +101,7 @@ ACTIONS = {
         "AgentEnrolled",
         becomes={"offered": "enrolled"},
     ),
-    "decline the offer": Action(
+    "decline the offer": ActionCase(
         "offered",
         "POST",
         "offer-answer",
@@ -113,7 +113,7 @@ ACTIONS = {
         "SeatOfferLapsed",
         becomes={"offered": "lapsed", "first": "offered"},
     ),
-    "grant approval": Action(
+    "grant approval": ActionCase(
         "pending",
         "POST",
         "approval",
@@ -125,7 +125,7 @@ ACTIONS = {
         "AgentEnrolled",
         becomes={"pending": "enrolled"},
     ),
-    "deny approval": Action(
+    "deny approval": ActionCase(
         "pending",
         "POST",
         "approval",
@@ -137,7 +137,7 @@ ACTIONS = {
         "EnrolmentRefused",
         becomes={"pending": "refused"},
     ),
-    "change the priority": Action(
+    "change the priority": ActionCase(
         "last",
         "PUT",
         "priority",
@@ -148,7 +148,7 @@ ACTIONS = {
         "priority",
         None,
     ),
-    "join": Action(
+    "join": ActionCase(
         "seated",
         "POST",
         "join",
@@ -161,7 +161,7 @@ ACTIONS = {
         becomes={"twin": "withdrawn"},
         reason=None,
     ),
-    "move": Action(
+    "move": ActionCase(
         "seated",
         "POST",
         "move",
@@ -185,7 +185,7 @@ CHANNELS = [
 
 @dataclass(frozen=True)
 class Channels:
-    world: World
+    world: Situation
     ask: Ask
     organiser: OrganiserClient
 
@@ -194,7 +194,7 @@ class Channels:
         known["{there}"] = str(self.world.there.session_id)
         return {name: known.get(value, value) for name, value in values.items()}
 
-    async def send(self, action: Action, channel: str, **changes: Any) -> httpx.Response:
+    async def send(self, action: ActionCase, channel: str, **changes: Any) -> httpx.Response:
         """Ask for the action by this channel. ``changes`` replace fields of its body or form."""
         enrolment = await self.world.of(action.who)
         if channel == "json":
@@ -215,7 +215,7 @@ class Channels:
 
 
 @pytest.fixture
-def channels(world: World, ask: Ask, organiser: OrganiserClient) -> Channels:
+def channels(world: Situation, ask: Ask, organiser: OrganiserClient) -> Channels:
     return Channels(world, ask, organiser)
 
 
@@ -313,7 +313,7 @@ async def test_an_invalid_action_is_refused_and_changes_nothing(
 async def test_the_first_of_the_line_is_chosen_without_a_number(channels: Channels) -> None:
     form = {"premier": "oui", "priority": "0"}
     for who in ("last", "first"):
-        action = Action(who, "", "", {}, "priorite", form | {"reason": "Oubli"}, None, "", None)
+        action = ActionCase(who, "", "", {}, "priorite", form | {"reason": "Oubli"}, None, "", None)
         assert (await channels.send(action, "form")).status_code == 303
         waiting = await listed(channels.ask, channels.world.full, "?state=waitlisted")
         assert waiting[0]["agent"]["agent_id"] == who
@@ -321,7 +321,7 @@ async def test_the_first_of_the_line_is_chosen_without_a_number(channels: Channe
 
 
 @pytest.mark.parametrize("who", ["seated", "left", "offered"])
-async def test_only_an_agent_who_waits_has_a_priority(world: World, ask: Ask, who: str) -> None:
+async def test_only_an_agent_who_waits_has_a_priority(world: Situation, ask: Ask, who: str) -> None:
     path = f"/api/v1/enrolments/{(await world.of(who)).enrolment_id}/priority"
     problem(await ask("PUT", path, by=BRETAGNE, json={"priority": 5, "reason": "r"}), 409)
 
@@ -364,7 +364,7 @@ async def test_an_employer_decides_once(channels: Channels, granted: bool, code:
 
 
 async def test_an_answer_never_precedes_its_commit(
-    world: World, application: ToApplication, monkeypatch: pytest.MonkeyPatch
+    world: Situation, application: ToApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/api/v1/enrolments/{(await world.of('first')).enrolment_id}/withdrawal"
 
@@ -439,7 +439,7 @@ async def test_a_form_corrects_what_it_changes_unless_a_colleague_was_faster(
     agent = channels.world.agents["seated"]
     shown = {name: getattr(agent, name) for name in ("given_name", "family_name", "email")}
     before = {f"avant-{name}": value for name, value in shown.items()}
-    action = Action("seated", "", "", {}, "correction", before | shown, None, "", None)
+    action = ActionCase("seated", "", "", {}, "correction", before | shown, None, "", None)
     assert (await channels.send(action, "form")).status_code == 422, "nothing is changed"
     assert (await channels.send(action, "form", email="zoe")).status_code == 422
     assert (await channels.send(action, "form", given_name="Zoë")).status_code == 303

@@ -47,7 +47,7 @@ class CommandResult(NamedTuple):
 
 
 RunOperator = Callable[..., Awaitable[CommandResult]]
-Command = Callable[..., subprocess.CompletedProcess[str]]
+DeadLetterCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def a_record(
@@ -107,7 +107,7 @@ async def audit_of(database: Database) -> list[tuple[int, str, str, str | None]]
 
 
 @pytest.fixture
-def operator(enrolment_url: str) -> Command:
+def operator(enrolment_url: str) -> DeadLetterCommand:
     """``python -m services.enrolment dead-letters …``, as an operator types it."""
     environment = settings_of("enrolment", enrolment_url, "localhost:1")
     return lambda *arguments: run_cli("enrolment", "dead-letters", *arguments, environment=environment)
@@ -216,7 +216,7 @@ async def test_text_that_postgres_cannot_hold_is_no_reason_not_to_park(database:
 
 
 async def test_list_shows_each_with_place_type_and_reason_on_one_line(
-    database: Database, operator: Command
+    database: Database, operator: DeadLetterCommand
 ) -> None:
     hostile = "x\n99\t2026-01-01\tfake\x1b[2J"
     await park(database, a_record(offset=7), error="the value is null", event_type=EnrolmentRequested.TYPE)
@@ -276,7 +276,7 @@ async def test_show_tells_all_of_one_and_a_wrong_id_is_said(
 
 
 async def test_redrive_goes_through_the_handler_with_its_own_time_of_receipt_and_is_audited(
-    database: Database, operator: Command
+    database: Database, operator: DeadLetterCommand
 ) -> None:
     session_id, event_id = uuid.uuid4(), uuid.uuid4()
     await park(database, a_request(session_id, "IEL-1", offset=0, event_id=event_id))
@@ -369,7 +369,7 @@ async def test_redrive_lets_nobody_overtake_what_failed_before_it_in_its_key(
 # ------------------------------------------------------------------------------------------------ discard
 
 
-async def test_discard_wants_a_reason_and_keeps_it(database: Database, operator: Command) -> None:
+async def test_discard_wants_a_reason_and_keeps_it(database: Database, operator: DeadLetterCommand) -> None:
     await park(database, a_record(offset=0), a_record(offset=1))
 
     without = operator("discard", "1", "--by", "nadia")

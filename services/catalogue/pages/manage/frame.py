@@ -18,7 +18,7 @@ from shared.web.form_errors import FormError, FormErrors, shown_errors
 from shared.web.forms import Form
 from shared.web.logins import StaffVisit
 
-Subject = TypeVar("Subject")
+FormSubject = TypeVar("FormSubject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class FormState:
         }
 
 
-class FormPage(Generic[Subject]):
+class FormPage(Generic[FormSubject]):
     """A page with a form about a subject.
 
     ``load`` finds the subject. ``act`` reads the form, does what it says in one transaction, and returns the
@@ -54,9 +54,9 @@ class FormPage(Generic[Subject]):
 
     def __init__(
         self,
-        load: Callable[[StaffVisit], Awaitable[Subject]],
-        act: Callable[[Acting, Subject, Form], Awaitable[Any]],
-        show: Callable[[StaffVisit, Subject, FormState], Awaitable[Response]],
+        load: Callable[[StaffVisit], Awaitable[FormSubject]],
+        act: Callable[[Acting, FormSubject, Form], Awaitable[Any]],
+        show: Callable[[StaffVisit, FormSubject, FormState], Awaitable[Response]],
         *,
         field_of: Callable[[str], str] = str,
     ) -> None:
