@@ -383,11 +383,17 @@ class Contact(ContractModel):
     email: Email
 
 
+def _without_nul(text: str) -> str:
+    return text.replace("\x00", "")
+
+
 class FieldProblem(ContractModel):
     """What is wrong with one field of a request, without its value."""
 
-    pointer: str = Field(max_length=300, description="JSON pointer into the data; empty: the whole data.")
-    message: str = Field(max_length=500)
+    pointer: Annotated[str, AfterValidator(_without_nul)] = Field(
+        max_length=300, description="JSON pointer into the data; empty: the whole data."
+    )
+    message: Annotated[str, AfterValidator(_without_nul)] = Field(max_length=500)
 
 
 class Event(ContractModel):

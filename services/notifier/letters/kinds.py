@@ -313,5 +313,6 @@ def other_session(mail: Mail) -> UUID | None:
 def suggests_others(mail: Mail) -> bool:
     """Return whether the letter proposes other sessions of the offer."""
     if mail.template is LetterType.REFUSED:
-        return Reason(str(mail.details["reason"])).refusal.others_may_help
+        reason = mail.details.get("reason")
+        return reason in set(Reason) and Reason(str(reason)).refusal.others_may_help
     return mail.template in (LetterType.SESSION_CANCELLED, LetterType.SEAT_NOT_OBTAINED)

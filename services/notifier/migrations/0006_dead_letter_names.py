@@ -12,7 +12,7 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     op.alter_column("dead_letter", "names", server_default="[]")
-    op.drop_index("ix_dead_letter_names", "dead_letter")
+    op.drop_index("ix_dead_letter_names", "dead_letter", if_exists=True)
 
 
 def downgrade() -> None:

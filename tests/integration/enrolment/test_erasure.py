@@ -242,7 +242,7 @@ async def test_an_agent_who_cannot_be_withdrawn_at_once_is_by_the_job(
     await front.publish(session)
     await front.enrol(session, marked())
     with monkeypatch.context() as patched:
-        patched.setattr(requests, "answer", fails)
+        patched.setattr(requests, "process", fails)
         await portal.send(AgentErasureRequested(agent_id=f"{MARK}-0", requested_at=clock.now()))
     assert await front.states(session, marked()) == ["enrolled"]
     assert await rows("SELECT 1 FROM dead_letter") == []

@@ -38,7 +38,7 @@ def test_a_refusal_says_which_rule_by_which_numbers_and_when_the_request_was_rec
     for part in (
         f"request {request.request_id} (SeatRequest)",
         "received 2025-03-20 10:00:00.000Z, by which deadlines are judged",
-        "refused, session_full: no seat that this agent may take was free, and there is no waiting list",
+        "refused, session_full: no seat was free for this agent, and there is no waiting list",
         "capacity 1, enrolled 1, offered 0, waiting 0",
         "event EnrolmentRefused ",
         "published not yet",

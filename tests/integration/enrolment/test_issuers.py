@@ -126,7 +126,7 @@ async def test_another_portals_word_about_the_same_identifier_changes_nothing(
     assert await front.of(session, IEL) == before
     assert await rows("SELECT count(*) FROM outbox WHERE topic LIKE 'enrolment.%'") == published
     [answer] = await rows("SELECT outcome, reason FROM request WHERE portal = 'sirh'")
-    assert answer.state == "refused"
+    assert answer.outcome == "refused"
     await portal("iel", others(session))
     assert (await front.of(session, IEL)).version == before.version + 1
 

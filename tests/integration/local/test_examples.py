@@ -1,6 +1,7 @@
 """Each portal of `examples/`, as its README has it run, against the enrolment service on Apache Kafka."""
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -41,16 +42,20 @@ def fetched(name: str, *commands: Sequence[str | Path]) -> Path:
     pinned = {path.name: path.read_bytes() for path in (EXAMPLES / name).iterdir() if path.is_file()}
     stamp = folder / ".fetched"
     wanted = hashlib.sha256(json.dumps([str(commands), *map(str, pinned.values())]).encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for file, content in pinned.items():
-            (folder / file).write_bytes(content)
-        for command in commands:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                lacking(f"the packages of {name} could not be fetched: {(done.stderr or done.stdout)[-500:]}")
-        stamp.write_text(wanted)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:  # another worker may fetch it at this moment
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            for file, content in pinned.items():
+                (folder / file).write_bytes(content)
+            for command in commands:
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    wrong = (done.stderr or done.stdout)[-500:]
+                    lacking(f"the packages of {name} could not be fetched: {wrong}")
+            stamp.write_text(wanted)
     return folder
 
 
