@@ -18,6 +18,7 @@ from services.enrolment.rules.requests import SeatRequest
 from services.enrolment.service import bespoke_tasks
 from services.enrolment.settings import Settings
 from services.enrolment.store import new_addresses
+from services.enrolment.store import sessions as stored_sessions
 from shared import clock
 from shared.database import Database
 from shared.events.catalogue import SessionState
@@ -236,9 +237,15 @@ async def enrolment(url: str, folder: Path, address: str) -> AsyncIterator[tuple
     )
     process = compose(settings)
     assert settings.links is not None
-    sessions = await fill(process.database)
-    yield process.api, KnownEnrolments(sessions, await links_of(process.database, settings.links, sessions))
-    await process.database.close()
+    # The process keeps decoded states by id and version, and other tests have sessions of these ids too.
+    stored_sessions._decoded.cache_clear()
+    try:
+        sessions = await fill(process.database)
+        links = await links_of(process.database, settings.links, sessions)
+        yield process.api, KnownEnrolments(sessions, links)
+    finally:
+        await process.database.close()
+        stored_sessions._decoded.cache_clear()
 
 
 def _sha256(token: str) -> str:

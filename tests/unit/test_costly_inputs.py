@@ -83,8 +83,13 @@ def test_no_certificate_takes_a_second_whatever_its_names_are_made_of() -> None:
         session_title=rare[500:800],
         modules=tuple(module(rare[at : at + 300], 18) for at in range(800, 8_000, 300)),
     )
-    certificates._shown.cache_clear()
-    assert seconds(lambda: render(certificate)) < 1
+
+    def render_anew() -> None:
+        certificates._shown.cache_clear()
+        render(certificate)
+
+    # The better of two: a busy machine slows down the processor's caches too.
+    assert min(seconds(render_anew), seconds(render_anew)) < 1
 
 
 @pytest.mark.parametrize(
