@@ -4,7 +4,6 @@ import pytest
 from sqlalchemy import text
 
 from services.enrolment.service import people as service_people
-from services.enrolment.store import people
 from shared.database import Database
 from shared.events.catalogue import SessionState
 from shared.events.vocabulary import Agent
@@ -138,18 +137,3 @@ async def test_a_search_that_finds_too_many_asks_for_another_word(
     monkeypatch.setattr(service_people, "FOUND", 1)
     assert "ajoutez un mot" in text_of(await send(organiser, PEOPLE, recherche="durand"))
     assert "ajoutez un mot" not in text_of(await send(organiser, PEOPLE, recherche="l’hostis"))
-
-
-@pytest.mark.usefixtures("filled")
-async def test_a_search_goes_by_the_indexes_of_rosters_and_reads_no_table(database: Database) -> None:
-    async with database.transaction() as tx:
-        await tx.execute(text("ANALYZE enrolment"))  # or the plan depends on what other tests left
-        await tx.execute(text("SET LOCAL enable_seqscan = off"))
-        listed = {"states": ["enrolled"], "beginnings": ["durand"], "words": ["% durand%"]}
-        limits = {"most": 51, "looked_at": 1000}
-        meant = {"organiser": "bretagne", "address": "durand", "agent": "durand"}
-        rows = await tx.execute(text("EXPLAIN " + people.FIND.text), listed | limits | meant)
-        plan = "\n".join(row[0] for row in rows)
-    assert "ix_enrolment_name" in plan
-    assert "ix_enrolment_address" in plan
-    assert "Seq Scan on enrolment" not in plan
